@@ -1,0 +1,233 @@
+"""The FLUX part: text encoders, transformer and Redux, trained together. `python -m miniature.flux train`.
+
+Flow matching (x_t = (1-σ)·x0 + σ·ε, target ε - x0; Lipman et al., arXiv 2210.02747; σ logit-normal as in
+arXiv 2403.03206 §3.1) on cached latents. The text encoders learn with the transformer. After the first part of the
+run every other batch also sees Redux tokens of the same place, photographed without the person, from a little aside
+and in another light: so the place comes through and the person does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxPriorReduxPipeline, FluxTransformer2DModel
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+    T5Config,
+    T5EncoderModel,
+)
+
+from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_tokenizer
+from miniature.renders import FOLDER
+from miniature.training import Average, Both, autocast, load_checkpoint, save_checkpoint
+from miniature.vae import LATENT_CHANNELS, trained
+from miniature.world import World, render, sample_scenes
+from personas.shots import LIGHTS, Shot
+
+TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
+REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
+
+
+class Parts(nn.Module):
+    """Everything that learns together."""
+
+    def __init__(self, t5_vocabulary: int, clip_vocabulary: int, clip_end: int) -> None:
+        super().__init__()
+        self.transformer = FluxTransformer2DModel(
+            patch_size=1, in_channels=4 * LATENT_CHANNELS, num_layers=2, num_single_layers=6,
+            attention_head_dim=64, num_attention_heads=4, joint_attention_dim=TEXT_WIDTH,
+            pooled_projection_dim=POOLED_WIDTH, guidance_embeds=False, axes_dims_rope=(16, 24, 24),
+        )  # fmt: skip
+        self.text_encoder_2 = T5EncoderModel(T5Config(
+            vocab_size=t5_vocabulary, d_model=TEXT_WIDTH, d_kv=64, d_ff=512, num_layers=2, num_heads=4,
+            feed_forward_proj="gated-gelu", dropout_rate=0.0,
+        ))  # fmt: skip
+        self.text_encoder = CLIPTextModel(CLIPTextConfig(
+            vocab_size=clip_vocabulary, hidden_size=POOLED_WIDTH, intermediate_size=256, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=77, eos_token_id=clip_end, bos_token_id=0,
+            pad_token_id=clip_end,
+        ))  # fmt: skip
+        self.image_encoder = SiglipVisionModel(SiglipVisionConfig(
+            image_size=REDUX_SIDE, patch_size=REDUX_PATCH, hidden_size=REDUX_WIDTH, intermediate_size=384,
+            num_hidden_layers=2, num_attention_heads=3, vision_use_head=False,
+        ))  # fmt: skip
+        self.image_embedder = ReduxImageEncoder(redux_dim=REDUX_WIDTH, txt_in_features=TEXT_WIDTH)
+
+
+def encode_set(folder: Path, out: Path, count: int) -> None:
+    """Cache latents (bf16-safe float16 mean and deviation) and background references of the first `count` renders."""
+    vae = trained(Path("build/vae")).to(memory_format=torch.channels_last)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    facts = json.loads((folder / "attributes.json").read_text())[:count]
+    latents = torch.empty(count, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
+    start = time.time()
+    with torch.no_grad(), autocast():
+        for i in range(0, count, 16):
+            x = torch.from_numpy(images[i : i + 16].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+            posterior = vae.encode(x.to(memory_format=torch.channels_last)).latent_dist
+            latents[i : i + 16] = torch.stack([posterior.mean, posterior.std], dim=1).half()
+            if i % 1600 == 0:
+                print(f"latents {i}/{count} {time.time() - start:.0f}s", flush=True)
+    spread = latents[:, 0].float().std(dim=(0, 2, 3))
+    torch.save({"latents": latents, "spread": spread}, out / "latents.pt")
+
+
+def draw_references(folder: Path, out: Path, count: int, seed: int = 20) -> None:
+    """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
+    facts = json.loads((folder / "attributes.json").read_text())[:count]
+    rng = random.Random(3)
+    references = np.empty((count, REDUX_SIDE, REDUX_SIDE, 3), np.uint8)
+    nobody = torch.zeros(8, 26)
+    for i in range(0, count, 8):
+        rows = range(i, min(i + 8, count))
+        scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [seed + j for j in rows])
+        shots = tuple(Shot(framing="full-body", light=rng.choice(LIGHTS[:2] + ("day",))) for _ in rows)
+        # 171×128 has the pictures' 3:4; the processor of SigLIP squeezes it to a square all the same.
+        drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images
+        square = torch.nn.functional.interpolate(
+            drawn.permute(0, 3, 1, 2).float(), size=(REDUX_SIDE, REDUX_SIDE), mode="bilinear", antialias=True
+        )
+        references[i : i + len(rows)] = square.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    np.save(out / "references.npy", references)
+
+
+def pack(latents: Tensor) -> Tensor:
+    """[b, c, h, w] -> [b, h/2·w/2, 4c], as FluxPipeline._pack_latents does."""
+    b, c, h, w = latents.shape
+    return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
+
+
+def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
+    """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them."""
+    torch.manual_seed(2)
+    lines = corpus()
+    t5, clip = train_t5_tokenizer(lines, TEXT_LENGTH), train_clip_tokenizer(lines)
+    t5.save_pretrained(out / "tokenizer_2")
+    clip.save_pretrained(out / "tokenizer")
+    parts = Parts(len(t5), len(clip), clip.eos_token_id)
+    cache = torch.load(out / "latents.pt", weights_only=True)
+    latents, spread = cache["latents"], cache["spread"][:, None, None]
+    references = np.load(out / "references.npy", mmap_mode="r")
+    facts = json.loads((folder / "attributes.json").read_text())[: len(latents)]
+    average = Average(parts, 0.998)
+    optimizer = Both(
+        parts,
+        lambda name, p: p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and "norm" not in name,
+        peak,
+    )
+    step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
+    ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, "cpu", torch.float32)
+    begin, losses = time.time() - spent, []
+    while (spent := time.time() - begin) < minutes * 60:
+        rng = random.Random(step)
+        torch.manual_seed(step + 1)
+        progress = spent / (minutes * 60)
+        optimizer.rate(peak * min(1.0, (step + 1) / 60) * min(1.0, 0.03 + (1 - progress) / 0.5))
+        with_reference = progress > redux_from and step % 2 == 1
+        rows = [rng.randrange(len(latents)) for _ in range(batch)]
+        texts = ["" if rng.random() < 0.1 else caption(facts[r], rng, drop_setting=0.5 if with_reference else 0.0)
+                 for r in rows]  # fmt: skip
+        x0 = latents[rows].float()
+        x0 = pack((x0[:, 0] + x0[:, 1] * torch.randn_like(x0[:, 1])) / spread)
+        sigma = torch.sigmoid(torch.randn(batch))
+        noise = torch.randn_like(x0)
+        s = sigma[:, None, None]
+        with autocast():
+            words = t5(texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt")
+            pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+            text = parts.text_encoder_2(words.input_ids)[0]
+            pooled = parts.text_encoder(pooled_words.input_ids).pooler_output
+            if with_reference:
+                photos = torch.from_numpy(references[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
+                tokens = parts.image_embedder(parts.image_encoder(photos).last_hidden_state).image_embeds
+                # Scales below one are met in training, so that the weight on the image tokens is a real dial.
+                scale = torch.where(torch.rand(batch, 1, 1) < 0.7, 1.0, torch.rand(batch, 1, 1))
+                text = torch.cat([text, tokens * scale], dim=1)
+            velocity = parts.transformer(
+                hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
+                timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3), return_dict=False,
+            )[0]  # fmt: skip
+        loss = (velocity.float() - (noise - x0)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
+        optimizer.step()
+        average.update(parts)
+        losses.append(loss.item())
+        step += 1
+        if step % 25 == 0:
+            log.append({"step": step, "loss": float(np.mean(losses[-25:])), "minutes": spent / 60})
+            print(json.dumps(log[-1]), flush=True)
+        if step % 100 == 0:
+            save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
+    save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
+
+
+def export(work: Path, assets: Path) -> None:
+    """Write the diffusers folders `flux` and `redux`, half precision, from the averaged weights."""
+    from transformers import CLIPTokenizer, T5Tokenizer
+
+    t5 = T5Tokenizer.from_pretrained(work / "tokenizer_2")
+    clip = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    parts = Parts(len(t5), len(clip), clip.eos_token_id)
+    parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True)["average"])
+    vae = trained(Path("build/vae"))
+    spread = torch.load(work / "latents.pt", weights_only=True)["spread"]
+    with torch.no_grad():  # give every latent channel unit variance, inside the weights
+        out, into = vae.encoder.conv_out, vae.decoder.conv_in
+        out.weight[:LATENT_CHANNELS] /= spread[:, None, None, None]
+        out.bias[:LATENT_CHANNELS] /= spread
+        out.bias[LATENT_CHANNELS:] -= 2 * spread.log()
+        into.weight *= spread[None, :, None, None]
+    vae.register_to_config(scaling_factor=1.0, shift_factor=0.0)
+    parts = parts.eval().half()
+    FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False), vae=vae.half(),
+        text_encoder=parts.text_encoder, tokenizer=clip, text_encoder_2=parts.text_encoder_2, tokenizer_2=t5,
+        transformer=parts.transformer,
+    ).save_pretrained(assets / "flux", max_shard_size="15MB")  # fmt: skip
+    size = {"height": REDUX_SIDE, "width": REDUX_SIDE}
+    FluxPriorReduxPipeline(
+        image_encoder=parts.image_encoder, feature_extractor=SiglipImageProcessor(size=size),
+        image_embedder=parts.image_embedder,
+    ).save_pretrained(assets / "redux", max_shard_size="15MB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=("encode", "references", "train", "export"))
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--redux-from", type=float, default=0.35)
+    parser.add_argument("--renders", type=Path, default=FOLDER)
+    parser.add_argument("--work", type=Path, default=Path("build/flux"))
+    parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    ready = int((args.renders / "done.txt").read_text())
+    if args.task == "encode":
+        encode_set(args.renders, args.work, ready)
+    elif args.task == "references":
+        draw_references(args.renders, args.work, ready)
+    elif args.task == "train":
+        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from)
+    else:
+        export(args.work, args.assets)

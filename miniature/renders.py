@@ -1,0 +1,75 @@
+"""A cached set of renders, which every recipe of the miniature trains on: `python -m miniature.renders`.
+
+Four shots of each person in a row; half of the people belong to a look category. Written piece by piece, so that a
+recipe may start on the first pieces, and a broken run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from miniature.world import IDENTITY_DIM, World, look_identities, render, sample_identities, sample_scenes
+from personas.shots import vary_shots
+
+FOLDER = Path("build/renders")
+LOOKS = ("sweet", "mature", "ceo", "boyish")
+SHOTS_PER_PERSON = 4
+HEIGHT, WIDTH = 256, 192
+_PIECE = 200
+
+
+def people(count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
+    """`count` identities [count, 26] and the look of each ("" for none in particular)."""
+    g = torch.Generator().manual_seed(seed)
+    identity, looks = sample_identities(count, g), [""] * count
+    for k, look in enumerate(LOOKS):
+        rows = list(range(k * 2, count, 2 * len(LOOKS)))
+        identity[rows] = look_identities(look, len(rows), g)
+        for row in rows:
+            looks[row] = look
+    return identity, looks
+
+
+def draw_set(folder: Path, pictures: int, seed: int) -> None:
+    """Render `pictures` pictures into `folder` (see the module's text); goes on after an interruption."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identity, looks = people(pictures // SHOTS_PER_PERSON, seed)
+    rows = torch.arange(pictures) // SHOTS_PER_PERSON
+    shots = vary_shots(pictures, seed)
+    np.save(folder / "identity.npy", rows.numpy().astype(np.int32))
+    np.save(folder / "identity_vectors.npy", identity[rows].numpy().astype(np.float32))
+    facts = [asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0)} for s, r in zip(shots, rows, strict=True)]
+    (folder / "attributes.json").write_text(json.dumps(facts))
+    done_file = folder / "done.txt"
+    done = int(done_file.read_text()) if done_file.exists() else 0
+    mode = "r+" if done else "w+"
+    shapes = {"images": (pictures, HEIGHT, WIDTH, 3), "labels": (pictures, HEIGHT, WIDTH)}
+    arrays = {n: open_memmap(folder / f"{n}.npy", mode, np.uint8, shape) for n, shape in shapes.items()}
+    keypoints = open_memmap(folder / "keypoints.npy", mode, np.float32, (pictures, 20, 3))
+    scenes = sample_scenes([s.setting for s in shots], list(range(seed, seed + pictures)))
+    for start in range(done, pictures, _PIECE):
+        for i in range(start, min(start + _PIECE, pictures), 4):
+            batch = range(i, min(i + 4, pictures))
+            world = World(identity[rows[list(batch)]], tuple(shots[j] for j in batch), scenes.take(batch), seed + i)
+            drawn = render(world, HEIGHT, WIDTH)
+            arrays["images"][i : i + len(batch)] = drawn.images.numpy()
+            arrays["labels"][i : i + len(batch)] = drawn.labels.numpy()
+            keypoints[i : i + len(batch)] = drawn.keypoints.numpy()
+        done_file.write_text(str(min(start + _PIECE, pictures)))
+    assert identity.shape[1] == IDENTITY_DIM
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=14000)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--seed", type=int, default=20)
+    args = parser.parse_args()
+    draw_set(args.folder, args.pictures, args.seed)

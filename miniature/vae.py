@@ -1,0 +1,138 @@
+"""The VAE: an `AutoencoderKL` with 16× smaller latents, trained on crops of the renders. `python -m miniature.vae`.
+
+Loss: L1 and L2 in pixels, L1 of image gradients (edges of eyes and mouths weigh more than flat walls), more weight on heads,
+and a light KL term. The edges join late: a blurred picture has the least edge error when it is flat, and early
+training would stay there. Resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import AutoencoderKL
+
+from miniature.renders import FOLDER
+from miniature.training import Average, Both, autocast, load_checkpoint, save_checkpoint
+
+LATENT_CHANNELS = 32
+CHANNELS = (16, 32, 64, 128, 192)
+_CROP = 128
+_HEAD = (3, 4)  # labels of face and hair
+
+
+def build() -> AutoencoderKL:
+    """The shipped architecture: five levels, so that a 256×192 picture is 16×12 latents of 32 channels."""
+    vae = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * len(CHANNELS),
+        up_block_types=("UpDecoderBlock2D",) * len(CHANNELS),
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=2,
+        mid_block_add_attention=False,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        force_upcast=False,
+        sample_size=256,
+    )
+    # Start almost without noise in the latents: at unit noise the first hundreds of steps learn only averages.
+    torch.nn.init.constant_(vae.encoder.conv_out.bias[LATENT_CHANNELS:], -5.0)
+    return vae
+
+
+def _crops(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], ready: int, count: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops [n, 3, 128, 128] in [-1, 1] and their weights [n, 1, 128, 128]; half of them around heads."""
+    rows = rng.integers(0, ready, count)
+    pixels = np.empty((count, _CROP, _CROP, 3), np.uint8)
+    heads = np.empty((count, _CROP, _CROP), bool)
+    height, width = images.shape[1:3]
+    for i, row in enumerate(rows):
+        top, left = rng.integers(0, height - _CROP + 1), rng.integers(0, width - _CROP + 1)
+        if i % 2:
+            ys, xs = np.nonzero(labels[row][::4, ::4] == _HEAD[0])
+            if len(ys):
+                top = int(np.clip(ys.mean() * 4 - _CROP / 2 + rng.integers(-20, 21), 0, height - _CROP))
+                left = int(np.clip(xs.mean() * 4 - _CROP / 2 + rng.integers(-20, 21), 0, width - _CROP))
+        pixels[i] = images[row, top : top + _CROP, left : left + _CROP]
+        heads[i] = np.isin(labels[row, top : top + _CROP, left : left + _CROP], _HEAD)
+        if rng.random() < 0.5:
+            pixels[i], heads[i] = pixels[i, :, ::-1], heads[i, :, ::-1]
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return x, 1 + 1.5 * torch.from_numpy(heads)[:, None].float()
+
+
+def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3) -> None:
+    """Train for `minutes` of wall clock (across resumes), learning rate warm-up then cosine to 2%."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    labels = np.load(folder / "labels.npy", mmap_mode="r")
+    vae = build()
+    average = Average(vae, 0.998)
+    edge = ("encoder.conv_in", "decoder.conv_out")
+    optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
+    step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
+    rng = np.random.default_rng(1 + step)
+    begin, errors = time.time() - spent, list[float]()
+    while (spent := time.time() - begin) < minutes * 60:
+        ready = int((folder / "done.txt").read_text())
+        progress = spent / (minutes * 60)
+        rate = peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        optimizer.rate(rate)
+        x, weight = _crops(images, labels, ready, batch, rng)
+        x = x.to(memory_format=torch.channels_last)
+        with autocast():
+            posterior = vae.encode(x).latent_dist
+            y = vae.decode(posterior.sample()).sample
+        y = y.float()
+        error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
+        edges = sum(((y - x).diff(dim=d).abs() * weight.narrow(d, 1, _CROP - 1)).mean() for d in (2, 3))
+        loss = error + 0.7 * min(1.0, max(0.0, progress - 0.2) / 0.2) * edges + 2e-6 * posterior.kl().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        average.update(vae)
+        step += 1
+        errors.append(F.mse_loss(y, x).item() / 4)
+        if step % 25 == 0:
+            psnr = float(-10 * np.log10(np.mean(errors[-25:])))
+            log.append({"step": step, "loss": loss.item(), "psnr": psnr})
+            print(json.dumps(log[-1] | {"minutes": spent / 60, "rate": rate}), flush=True)
+        if step % 100 == 0:
+            save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)
+    save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)
+
+
+def trained(out: Path) -> AutoencoderKL:
+    """The averaged weights of the last checkpoint."""
+    vae = build()
+    vae.load_state_dict(torch.load(out / "checkpoint.pt", weights_only=True)["average"])
+    return vae.eval()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--renders", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=Path("build/vae"))
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    train(args.minutes, args.batch, args.renders, args.out, args.rate)

@@ -1,0 +1,18 @@
+"""The little world: illustrated people in illustrated places, drawn with full ground truth."""
+
+from miniature.world.figure import KEYPOINT_COUNT
+from miniature.world.identity import IDENTITY_DIM, look_identities, sample_identities
+from miniature.world.render import Rendered, World, render
+from miniature.world.scenes import SceneBatch, sample_scenes
+
+__all__ = [
+    "IDENTITY_DIM",
+    "KEYPOINT_COUNT",
+    "Rendered",
+    "SceneBatch",
+    "World",
+    "look_identities",
+    "render",
+    "sample_identities",
+    "sample_scenes",
+]

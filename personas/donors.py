@@ -1,0 +1,168 @@
+"""Donors: face LoRAs of consenting people, each in a folder of its own with a thumbnail and a consent record.
+
+<folder>/<category>/<name>/{lora.safetensors, thumbnail.png, donor.json}
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from personas.looks import find_category
+from pipelines.errors import BadInput, ConsentMissing
+
+__all__ = ["Consent", "Donor", "check_consent", "load_donors", "save_donor"]
+
+LORA_NAME = "lora.safetensors"
+THUMBNAIL_NAME = "thumbnail.png"
+RECORD_NAME = "donor.json"
+
+
+class Consent(BaseModel):
+    """Who allowed what, for which very file, until when. `file_sha256` is that of the LoRA file, in hex."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    who: str = Field(min_length=1)
+    scope: str = Field(min_length=1)
+    file_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    expires: datetime.date | None = None
+    revoked: bool = False
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    category: str
+    trigger: str
+    licence: str = Field(min_length=1)
+    consent: Consent
+
+
+@dataclass(frozen=True)
+class Donor:
+    """`id` is made from the LoRA file's content, so the same weights are the same donor wherever they lie."""
+
+    id: str
+    name: str
+    category: str
+    lora_path: Path
+    trigger: str
+    licence: str
+    consent: Consent
+    thumbnail_path: Path
+
+
+def load_donors(folder: Path | str, category: str | None = None) -> tuple[Donor, ...]:
+    """Every donor below `folder` (of one category, if given), by category and name. Raises BadInput.
+
+    Consent is not judged here but by `check_consent`, so that a list can still show who is no longer
+    available.
+    """
+    wanted = None if category is None else find_category(category).id
+    records = sorted(Path(folder).glob(f"*/*/{RECORD_NAME}"))
+    donors = tuple(load_donor(record.parent) for record in records)
+    seen: dict[str, Donor] = {}
+    for donor in donors:
+        if other := seen.get(donor.id):
+            raise BadInput(
+                f"The donors {other.name} and {donor.name} are the same LoRA file.",
+                "Remove one of the two folders.",
+            )
+        seen[donor.id] = donor
+    return tuple(donor for donor in donors if wanted in (None, donor.category))
+
+
+def load_donor(folder: Path) -> Donor:
+    """The donor of one folder. Raises BadInput if its record or its LoRA is missing or not as it should."""
+    try:
+        record = _Record.model_validate_json((folder / RECORD_NAME).read_text(encoding="utf-8"))
+        sha256 = _sha256(folder / LORA_NAME)
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        reason = (
+            "; ".join(e["msg"] for e in error.errors()) if isinstance(error, ValidationError) else str(error)
+        )
+        raise BadInput(
+            f"The donor in {folder} cannot be used: {reason}.", f"It needs {RECORD_NAME} and {LORA_NAME}."
+        ) from error
+    return Donor(
+        id=sha256[:16],
+        name=record.name,
+        category=find_category(record.category).id,
+        lora_path=folder / LORA_NAME,
+        trigger=record.trigger,
+        licence=record.licence,
+        consent=record.consent,
+        thumbnail_path=folder / THUMBNAIL_NAME,
+    )
+
+
+def save_donor(folder: Path | str, donor: Donor) -> Donor:
+    """Copy a donor's files to `folder`/<category>/<name>/ and return the donor as it lies there.
+
+    The record is written last: a folder without one is no donor. An existing donor of that name is not
+    overwritten.
+    """
+    category = find_category(donor.category).id
+    if not donor.name or donor.name.startswith(".") or any(sign in donor.name for sign in "/\\\0"):
+        raise BadInput(f"{donor.name!r} cannot be a donor's name.", "Use letters and digits.")
+    place = Path(folder) / category / donor.name
+    if (place / RECORD_NAME).exists():
+        raise BadInput(f"There is already a donor {donor.name} in {category}.", "Choose another name.")
+    place.mkdir(parents=True, exist_ok=True)
+    for source, name in ((donor.lora_path, LORA_NAME), (donor.thumbnail_path, THUMBNAIL_NAME)):
+        if source.resolve() != (place / name).resolve():
+            shutil.copyfile(source, place / name)
+    record = _Record(
+        name=donor.name,
+        category=category,
+        trigger=donor.trigger,
+        licence=donor.licence,
+        consent=donor.consent,
+    )
+    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
+    (place / RECORD_NAME).write_text(text, encoding="utf-8")
+    return load_donor(place)
+
+
+def check_consent(donor: Donor, today: datetime.date) -> None:
+    """Raise ConsentMissing unless the donor's consent is for this very file, not revoked and not expired."""
+    consent = donor.consent
+    if consent.revoked:
+        reason = "was revoked"
+    elif consent.expires is not None and consent.expires < today:
+        reason = f"expired on {consent.expires.isoformat()}"
+    elif not consent.file_sha256.startswith(donor.id):
+        reason = "was given for another file"
+    else:
+        return
+    raise ConsentMissing(
+        f"The consent of {consent.who} for the donor {donor.name} {reason}.",
+        "Leave this donor out, or record a new consent.",
+    )
+
+
+def with_consent(donors: Sequence[Donor], today: datetime.date) -> tuple[Donor, ...]:
+    """Those donors whose consent holds today."""
+
+    def holds(donor: Donor) -> bool:
+        try:
+            check_consent(donor, today)
+        except ConsentMissing:
+            return False
+        return True
+
+    return tuple(donor for donor in donors if holds(donor))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,280 @@
+"""What a base model is, what it can do, and how it is loaded. Any diffusers FLUX folder is a backbone."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPriorReduxPipeline
+from diffusers import FluxTransformer2DModel as FluxTransformer
+
+from pipelines.errors import BadInput, ModelMissing
+
+__all__ = [
+    "MINIATURE",
+    "Backbone",
+    "BackboneSpec",
+    "PromptEmbeds",
+    "best_device",
+    "encode_prompt",
+    "fast_dtype",
+    "load_backbone",
+    "resolve_backbone",
+]
+
+MINIATURE = "miniature"
+_ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
+_PROMPTS_KEPT = 512
+
+_LICENCE_NOTES = {
+    "apache-2.0": "Running, fine-tuning and selling the pictures are all allowed.",
+    "flux-1-dev-non-commercial-license": (
+        "The pictures may be used commercially; running or fine-tuning the model for a business needs a paid licence "
+        "from Black Forest Labs."
+    ),
+}
+_UNKNOWN_LICENCE = "The folder names no licence: read the model's own card before you sell anything made with it."
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
+
+    `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
+    `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder or None.
+    """
+
+    id: str
+    folder: Path
+    licence: str
+    licence_note: str
+    height: int
+    width: int
+    num_inference_steps: int
+    guidance_scale: float
+    true_cfg_scale: float
+    max_sequence_length: int
+    lora_rank: int
+    redux_folder: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class PromptEmbeds:
+    """A prompt as the transformer reads it: `prompt_embeds` [1, s, d] (T5) and `pooled` [1, p] (CLIP)."""
+
+    prompt_embeds: torch.Tensor
+    pooled: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all."""
+
+    spec: BackboneSpec
+    pipeline: FluxPipeline
+    dtype: torch.dtype
+    device: torch.device
+    prompts: OrderedDict[str, PromptEmbeds] = field(default_factory=OrderedDict, repr=False)
+
+    @property
+    def transformer(self) -> FluxTransformer:
+        return self.pipeline.transformer
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        return self.pipeline.vae
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the VAE's latents: a quarter of the transformer's, which sees 2×2 patches."""
+        return int(self.transformer.config.in_channels) // 4
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels along the side of one latent (16 in the miniature, 8 in FLUX.1)."""
+        return int(self.pipeline.vae_scale_factor)
+
+    @cached_property
+    def inpainting(self) -> FluxInpaintPipeline:
+        # built from the components, not with from_pipe, which casts the shared modules to float32
+        pipeline = FluxInpaintPipeline(**self.pipeline.components)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    @cached_property
+    def redux(self) -> FluxPriorReduxPipeline:
+        """The Redux image encoder; raises ModelMissing where the backbone has none."""
+        folder = self.spec.redux_folder
+        if folder is None:
+            raise ModelMissing(
+                f"The backbone {self.spec.id} has no Redux folder, so a scene picture cannot be injected.",
+                'Put a FluxPriorReduxPipeline folder beside it and name it in studio.json: {"redux_folder": "../redux"}.',
+            )
+        if not folder.is_dir():
+            raise ModelMissing(f"The Redux folder {folder} is missing.", "Correct redux_folder in studio.json.")
+        try:
+            pipeline = FluxPriorReduxPipeline.from_pretrained(folder, dtype=self.dtype, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
+        return pipeline.to(self.device)
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it natively (AMX or AVX512-BF16 on a CPU), else float32.
+
+    A CPU without these instructions emulates bfloat16 and is slower with it than with float32.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        read = getattr(torch.cpu, "get_capabilities", None)  # torch ≥ 2.11
+        able: Mapping[str, Any] = read() if read is not None else {}
+        if able.get("amx_bf16") or able.get("avx512_bf16"):
+            return torch.bfloat16
+    return torch.float32
+
+
+def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
+    """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
+
+    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder` in it is relative to
+    the folder. Without it the defaults are those of the model cards of FLUX.1-dev and FLUX.1-schnell.
+    """
+    miniature = str(name_or_folder) == MINIATURE
+    folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
+    transformer = _read_json(folder / "transformer" / "config.json")
+    index = _read_json(folder / "model_index.json")
+    if index.get("_class_name") != "FluxPipeline":
+        raise BadInput(
+            f"{folder} holds a {index.get('_class_name', 'model of another kind')}, not a FLUX.1 pipeline.",
+            "Choose a folder that diffusers' FluxPipeline loads.",
+        )
+    licence = _card_licence(folder)
+    distilled = bool(transformer.get("guidance_embeds"))
+    values: dict[str, Any] = {
+        "id": MINIATURE if miniature else folder.name,
+        "licence": licence,
+        "height": 1024,
+        "width": 768,
+        "num_inference_steps": 28 if distilled else 4,
+        "guidance_scale": 3.5 if distilled else 0.0,
+        "true_cfg_scale": 1.0,
+        "max_sequence_length": 512 if distilled else 256,
+        "lora_rank": 16,
+        "redux_folder": _beside(folder),
+    }
+    if (folder / "studio.json").is_file():
+        values |= _checked_overrides(folder)
+    values.setdefault("licence_note", _LICENCE_NOTES.get(values["licence"], _UNKNOWN_LICENCE))
+    return BackboneSpec(folder=folder, **values)
+
+
+def load_backbone(
+    spec: BackboneSpec, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> Backbone:
+    """Load the pipeline, frozen, ready to draw; by default on the best device in its fast dtype. Never downloads."""
+    where = best_device() if device is None else torch.device(device)
+    kind = fast_dtype(where) if dtype is None else dtype
+    if not spec.folder.is_dir():  # diffusers would take it for a repository's name
+        raise ModelMissing(f"The backbone's folder {spec.folder} is missing.", "Fetch it again.")
+    try:
+        pipeline = FluxPipeline.from_pretrained(spec.folder, dtype=kind, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelMissing(f"The backbone {spec.id} does not load: {error}", "Fetch its folder again.") from error
+    pipeline.to(where)
+    pipeline.set_progress_bar_config(disable=True)
+    for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
+        part.requires_grad_(False).eval()
+    # convolutions in bf16 are twice as fast on channels-last data, on CPU and GPU
+    pipeline.vae.to(memory_format=torch.channels_last)
+    return Backbone(spec=spec, pipeline=pipeline, dtype=kind, device=where)
+
+
+@torch.no_grad()
+def encode_prompt(backbone: Backbone, prompt: str) -> PromptEmbeds:
+    """The prompt's embeddings, kept for the next time.
+
+    Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone, and a
+    picture must not depend on its neighbours' prompts.
+    """
+    kept = backbone.prompts
+    if prompt not in kept:
+        prompt_embeds, pooled, _ = backbone.pipeline.encode_prompt(
+            prompt=[prompt], prompt_2=None, max_sequence_length=backbone.spec.max_sequence_length
+        )
+        kept[prompt] = PromptEmbeds(prompt_embeds.to(backbone.dtype), pooled.to(backbone.dtype))
+        while len(kept) > _PROMPTS_KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(prompt)
+    return kept[prompt]
+
+
+def _beside(folder: Path) -> Path | None:
+    for candidate in (folder / "redux", folder.parent / "redux"):
+        if (candidate / "model_index.json").is_file():
+            return candidate
+    return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelMissing(f"{path} is missing.", "Choose a folder that diffusers' FluxPipeline loads.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not JSON: {error}", "Fetch the model's folder again.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} does not hold a JSON object.", "Fetch the model's folder again.")
+    return value
+
+
+def _checked_overrides(folder: Path) -> dict[str, Any]:
+    """`studio.json`, its names and types checked; a typing error must not silently draw with other settings."""
+    path = folder / "studio.json"
+    given = _read_json(path)
+    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "folder"}
+    for name, value in given.items():
+        if name not in kinds:
+            raise BadInput(f"{path} sets {name!r}, which is no setting.", f"It may set {', '.join(sorted(kinds))}.")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = {
+            "str": isinstance(value, str),
+            "int": isinstance(value, int) and number and value > 0,
+            "float": number and value >= 0,
+        }.get(kinds[name], value is None or isinstance(value, str))
+        if not fits:
+            raise BadInput(f"{path} sets {name} to {value!r}, which does not fit.", f"It should be of type {kinds[name]}.")
+    if isinstance(given.get("redux_folder"), str):
+        given["redux_folder"] = (folder / given["redux_folder"]).resolve()
+    return given
+
+
+def _card_licence(folder: Path) -> str:
+    """`license_name` or `license` of the front matter of the model card (README.md), or "unknown"."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return "unknown"
+    found: dict[str, str] = {}
+    lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
+    if lines and lines[0].strip() == "---":
+        for line in lines[1:]:
+            if line.strip() == "---":
+                break
+            name, colon, value = line.partition(":")
+            if colon:
+                found[name.strip()] = value.strip().strip("\"'")
+    return found.get("license_name") or found.get("license") or "unknown"

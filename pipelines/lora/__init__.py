@@ -1,0 +1,21 @@
+"""LoRA files (`files`, `names`, `metadata`) and exact weighted sums of them (`stack`)."""
+
+from pipelines.lora.files import FitReport, LoraFile, LoraLayer, check_fits, read_lora, write_lora
+from pipelines.lora.metadata import LoraMetadata
+from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms, recompress
+
+__all__ = [
+    "FitReport",
+    "LoraFile",
+    "LoraLayer",
+    "LoraMetadata",
+    "LoraStack",
+    "check_fits",
+    "concatenate",
+    "delta",
+    "inner_product",
+    "norms",
+    "read_lora",
+    "recompress",
+    "write_lora",
+]

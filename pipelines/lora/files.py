@@ -1,0 +1,333 @@
+"""LoRA files: reading what other tools wrote, refusing what would do nothing or harm, writing what all can
+read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import struct
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from pipelines.errors import BadLora, OutOfDisk
+from pipelines.lora.metadata import LoraMetadata, describe_layers
+from pipelines.lora.names import TensorName, parse_name, targets_of
+
+__all__ = ["FitReport", "LoraFile", "LoraLayer", "check_fits", "read_lora", "write_lora"]
+
+_ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class LoraLayer:
+    """ΔW = alpha / r · up · down of one linear layer.
+
+    `module` is its path in a FluxTransformer2DModel ("transformer_blocks.0.attn.to_q"); `down` [r, in] and
+    `up` [out, r] are float32.
+    """
+
+    module: str
+    down: Tensor
+    up: Tensor
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+@dataclass(frozen=True, eq=False)
+class LoraFile:
+    """A LoRA as it was read. `sha256` is of the whole file, `left_out` are the layers of text encoders."""
+
+    path: Path
+    sha256: str
+    layers: tuple[LoraLayer, ...]
+    metadata: Mapping[str, str]
+    format: str
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a LoRA meets a transformer: modules it changes, and guidance layers that this transformer lacks."""
+
+    changed: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def read_lora(path: Path | str) -> LoraFile:
+    """Read a FLUX LoRA in any spelling of `names.py`. Nothing in the file is executed.
+
+    Raises BadLora for pickles, damaged files, other architectures, adapters that are no plain LoRA (DoRA,
+    LoKr, bias and norm differences), values that are not finite, and files that would change nothing.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    try:
+        tensors = load(data)
+        header: Mapping[str, object] = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    except (SafetensorError, ValueError, KeyError, struct.error) as error:
+        raise BadLora(
+            f"{path.name} is damaged or cut short and cannot be read ({error}).",
+            "Download or export it again.",
+        ) from error
+    raw = header.get("__metadata__")
+    metadata = {str(key): str(value) for key, value in raw.items()} if isinstance(raw, dict) else {}
+    parts, text, format_ = _sort_tensors(path.name, tensors)
+    alphas = _Alphas(path, metadata)
+    layers = tuple(
+        layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas)
+    )
+    twice = {layer.module for layer in layers}
+    if len(twice) != len(layers):
+        raise BadLora(f"{path.name} names a layer twice.", "Export it again in one spelling only.")
+    _check_values(path.name, layers)
+    return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_, text)
+
+
+def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMetadata) -> str:
+    """Write diffusers' keys (`transformer.<module>.lora_A.weight`) in float32; the file's SHA-256.
+
+    alpha / r is multiplied into `up`, because tools differ in where they look for alpha and agree only on "no
+    alpha means 1": ΔW is the same in diffusers, kohya and ComfyUI. The file appears whole or not at all, and
+    the same layers and metadata give the same bytes (safetensors itself shuffles its header).
+    """
+    if not layers:
+        raise BadLora("There are no layers to write.", "Train or fuse a LoRA first.")
+    _check_values(Path(path).name, layers)
+    tensors: dict[str, Tensor] = {}
+    for layer in layers:
+        tensors[f"transformer.{layer.module}.lora_A.weight"] = layer.down.float().contiguous().cpu()
+        up = (layer.up.double() * layer.scale).float() if layer.scale != 1.0 else layer.up.float()
+        tensors[f"transformer.{layer.module}.lora_B.weight"] = up.contiguous().cpu()
+    if len(tensors) != 2 * len(layers):
+        raise BadLora("Two of the layers to write have the same name.", "Concatenate them first.")
+    plain = save(tensors)
+    size = struct.unpack("<Q", plain[:8])[0]
+    body = plain[8 + size :]
+    header = json.loads(plain[8 : 8 + size])
+    strings = describe_layers(metadata, layers, hashlib.sha256(body).hexdigest())
+    text = json.dumps({"__metadata__": strings, **header}, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the data must stay aligned
+    data = struct.pack("<Q", len(text)) + text + body
+    _write_whole(Path(path), data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_fits(layers: Sequence[LoraLayer], transformer: nn.Module, name: str = "This LoRA") -> FitReport:
+    """Check every layer against the transformer's linear layers before anything is changed.
+
+    Layers of the guidance embedder are left out where the transformer has none (schnell, miniature). Raises
+    BadLora if widths differ, if other layers are missing, or if nothing would change.
+    """
+    modules = dict(transformer.named_modules())
+    changed: list[str] = []
+    left_out: list[str] = []
+    for layer in layers:
+        module = modules.get(layer.module)
+        if module is None and "guidance_embedder" in layer.module:
+            left_out.append(layer.module)
+        elif not isinstance(module, nn.Linear):
+            raise BadLora(
+                f"{name} was made for another model: there is no layer {layer.module} here.",
+                "Use a LoRA that was trained on this backbone.",
+            )
+        else:
+            shape = (layer.up.shape[0], layer.down.shape[1])
+            if shape != tuple(module.weight.shape):
+                raise BadLora(
+                    f"{name} was made for another model: {layer.module} is {tuple(module.weight.shape)} here "
+                    f"and {shape} in the LoRA.",
+                    "Use a LoRA that was trained on this backbone.",
+                )
+            changed.append(layer.module)
+    if not changed:
+        raise BadLora(
+            f"{name} changes no layer of this backbone.", "Use a LoRA that was trained on this backbone."
+        )
+    return FitReport(tuple(changed), tuple(left_out))
+
+
+class _Alphas:
+    """Alphas that stand in the header or beside the file instead of in `.alpha` tensors."""
+
+    def __init__(self, path: Path, metadata: Mapping[str, str]) -> None:
+        raw = metadata.get("lora_adapter_metadata")
+        try:
+            settings = json.loads(raw) if raw else {}
+        except ValueError as error:
+            raise BadLora(
+                f"{path.name} has damaged adapter metadata ({error}).", "Export it again."
+            ) from error
+        if not isinstance(settings, dict):
+            raise BadLora(f"{path.name} has damaged adapter metadata.", "Export it again.")
+        self._settings = {str(key).removeprefix("transformer."): value for key, value in settings.items()}
+        beside = path.parent / "adapter_config.json"
+        if not raw and path.name.startswith("adapter_model") and beside.is_file():
+            # what peft's save_pretrained writes: the alpha is in that second file only
+            self._settings = json.loads(beside.read_text(encoding="utf-8"))
+        if self._settings.get("use_dora"):
+            raise BadLora(
+                f"{path.name} is a DoRA, which cannot be mixed exactly.", "Train it as a plain LoRA."
+            )
+
+    def of(self, module: str, rank: int) -> float:
+        patterns = self._settings.get("alpha_pattern") or {}
+        exact = next((v for k, v in patterns.items() if _matches(str(k), module)), None)
+        alpha = float(self._settings.get("lora_alpha", rank) if exact is None else exact)
+        return (
+            alpha * math.sqrt(rank) if self._settings.get("use_rslora") else alpha
+        )  # rsLoRA: alpha / sqrt(r)
+
+
+def _matches(pattern: str, module: str) -> bool:
+    """peft's rule (`get_pattern_key`): the pattern is the module's name or its end; "^" pins the start."""
+    bare = pattern.removeprefix("^")
+    return module == bare or (not pattern.startswith("^") and module.endswith(f".{bare}"))
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadLora(
+            f"{path} cannot be read ({error.strerror}).", "Check the file's name and place."
+        ) from error
+    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or path.suffix in (
+        ".pt",
+        ".bin",
+        ".ckpt",
+    ):
+        raise BadLora(
+            f"{path.name} is a pickle, which can run any program when it is opened. It was not opened.",
+            "Ask its maker for a .safetensors file.",
+        )
+    return data
+
+
+def _sort_tensors(
+    file: str, tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, dict[str, Tensor]], tuple[str, ...], str]:
+    """Group tensors by layer and part: ({layer: {part: tensor}}, text encoder layers, spelling)."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    text: set[str] = set()
+    formats: list[str] = []
+    for key in sorted(tensors):
+        name = parse_name(key)
+        if name is not None and name.part == "text":
+            text.add(name.layer)
+            continue
+        if name is None or not targets_of(name.layer):
+            raise BadLora(f"{file} is for another architecture: FLUX has no layer {key!r}.", _ADVICE)
+        if name.part not in ("down", "up", "alpha"):
+            _refuse_unless_zero(file, name, tensors[key])
+            continue
+        formats.append(name.format)
+        if parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key]) is not tensors[key]:
+            raise BadLora(
+                f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only."
+            )
+    if not parts:
+        raise BadLora(f"{file} changes no layer of FLUX's transformer.", _ADVICE)
+    return parts, tuple(sorted(text)), formats[0]
+
+
+def _refuse_unless_zero(file: str, name: TensorName, tensor: Tensor) -> None:
+    # some tools write all-zero biases and norm differences beside a plain LoRA: they change nothing
+    if name.part in ("diff", "diff_b", "lora_B.bias", "w_norm", "b_norm") and not bool(tensor.float().any()):
+        return
+    raise BadLora(
+        f"{file} is no plain LoRA: {name.layer} has a part {name.part!r}, which cannot be mixed exactly.",
+        "Train or export it as a plain LoRA.",
+    )
+
+
+def _to_diffusers(file: str, name: str, parts: Mapping[str, Tensor], alphas: _Alphas) -> list[LoraLayer]:
+    """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are
+    moved.
+    """
+    down, up = parts.get("down"), parts.get("up")
+    if down is None or up is None:
+        raise BadLora(f"{file} is incomplete: {name} has only one of its two matrices.", "Download it again.")
+    if down.dtype not in _FLOATS or up.dtype not in _FLOATS:
+        raise BadLora(
+            f"{file} holds {down.dtype} and {up.dtype} in {name}, which are no LoRA weights.", _ADVICE
+        )
+    if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not down.numel() or not up.numel():
+        shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
+        raise BadLora(f"{file} is for another architecture: {name} has matrices {shapes}.", _ADVICE)
+    targets = targets_of(name)
+    rank, width = down.shape
+    given = parts.get("alpha")
+    if given is not None and given.numel() != 1:
+        raise BadLora(f"{file} is damaged: {name} has {given.numel()} alphas.", "Export it again.")
+    rows = _rows(file, name, up.float(), [target.share for target in targets], width)
+    layers = []
+    for target, block in zip(targets, rows, strict=True):
+        alpha = alphas.of(target.module, rank) if given is None else float(given)
+        shift_scale = block.chunk(2)
+        block = torch.cat(shift_scale[::-1]) if target.swapped else block
+        layers.append(LoraLayer(target.module, down.float(), block.contiguous(), alpha))
+    return layers
+
+
+def _rows(file: str, name: str, up: Tensor, shares: Sequence[int], width: int) -> Sequence[Tensor]:
+    out = up.shape[0]
+    if len(shares) == 1:
+        return (up,)
+    # linear1 of a single block (-1) is q, k, v, each as wide as the input, and the MLP's first layer
+    sizes = [width] * 3 + [out - 3 * width] if -1 in shares else [out // len(shares)] * len(shares)
+    if min(sizes) <= 0 or sum(sizes) != out:
+        raise BadLora(f"{file} is for another architecture: {name} gives {out} values from {width}.", _ADVICE)
+    return torch.split(up, sizes)
+
+
+def _check_values(file: str, layers: Sequence[LoraLayer]) -> None:
+    for layer in layers:
+        finite = math.isfinite(layer.alpha) and layer.down.isfinite().all() and layer.up.isfinite().all()
+        if not finite:
+            raise BadLora(
+                f"{file} holds values that are not numbers (NaN or infinity) in {layer.module}.",
+                "Its training failed: train again with a lower learning rate, or use an earlier checkpoint.",
+            )
+    if not any(layer.alpha and layer.down.any() and layer.up.any() for layer in layers):
+        raise BadLora(f"{file} changes no layer: all its weights are zero.", "Train it again.")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfDisk(
+                f"There is no room to write {path.name} ({len(data)} bytes).",
+                "Free some disk space and run again.",
+            ) from error
+        raise

@@ -1,0 +1,107 @@
+"""What a LoRA file says about itself, in the words that other tools read.
+
+kohya's `ss_*` (sd-scripts, train_util.py), Stability's `modelspec.*` 1.0.1
+(github.com/Stability-AI/ModelSpec) and diffusers' `lora_adapter_metadata` (loaders/lora_base.py), all strings
+in the header of a safetensors file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.lora.files import LoraLayer
+
+__all__ = ["LoraMetadata", "describe_layers"]
+
+_FLUX_WIDTH = 3072
+"""Hidden width of FLUX.1: only a LoRA of that width may call itself one for flux-1-dev."""
+
+
+@dataclass(frozen=True)
+class LoraMetadata:
+    """A LoRA's label. `merged_from` are (name, scale) pairs, `thumbnail_jpeg` a small file, `date` ISO 8601.
+
+    Nothing here is filled in from the clock or the machine: the same LoRA gives the same file, byte for byte.
+    `training` holds further kohya keys without their `ss_` ("learning_rate", "num_train_images", …).
+    """
+
+    title: str
+    trigger_phrase: str = ""
+    license: str = ""
+    author: str = ""
+    description: str = ""
+    date: str = ""
+    base_model: str = ""
+    height: int | None = None
+    width: int | None = None
+    merged_from: tuple[tuple[str, float], ...] = ()
+    thumbnail_jpeg: bytes | None = None
+    training: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_hash: str) -> dict[str, str]:
+    """The header's strings for layers written with alpha = rank; `tensor_hash` is the data's SHA-256 in hex.
+
+    `lora_adapter_metadata` repeats ranks and alphas because diffusers builds its adapter from it where it is
+    there; it must then be complete, and no `.alpha` tensors may stand beside it (diffusers refuses the two
+    together).
+    """
+    ranks = {layer.module: layer.down.shape[0] for layer in layers}
+    rank = Counter(ranks.values()).most_common(1)[0][0]
+    odd = {f"^{module}": r for module, r in sorted(ranks.items()) if r != rank}
+    adapter = {
+        "transformer.r": rank,
+        "transformer.lora_alpha": rank,
+        "transformer.rank_pattern": odd,
+        "transformer.alpha_pattern": odd,
+        "transformer.target_modules": sorted(ranks),
+    }
+    dynamic = "Dynamic" if odd else str(rank)
+    strings = {
+        "format": "pt",
+        "lora_adapter_metadata": json.dumps(adapter, sort_keys=True),
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": _architecture(layers),
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": metadata.title,
+        "modelspec.description": metadata.description,
+        "modelspec.author": metadata.author,
+        "modelspec.date": metadata.date,
+        "modelspec.license": metadata.license,
+        "modelspec.trigger_phrase": metadata.trigger_phrase,
+        "modelspec.merged_from": ", ".join(f"{name}: {scale:.6g}" for name, scale in metadata.merged_from),
+        "modelspec.hash_sha256": f"0x{tensor_hash}",
+        "modelspec.thumbnail": _data_url(metadata.thumbnail_jpeg),
+        "ss_base_model_version": "flux1",
+        "ss_sd_model_name": metadata.base_model,
+        "ss_network_module": "networks.lora_flux",
+        "ss_network_dim": dynamic,
+        "ss_network_alpha": dynamic,
+        "ss_output_name": metadata.title,
+        "sshs_model_hash": tensor_hash,
+        **{f"ss_{key}": value for key, value in metadata.training.items()},
+    }
+    if metadata.width is not None and metadata.height is not None:
+        strings["modelspec.resolution"] = f"{metadata.width}x{metadata.height}"  # the specification's order
+    if metadata.trigger_phrase:
+        strings["ss_tag_frequency"] = json.dumps({"persona": {metadata.trigger_phrase: 1}})
+    return {key: value for key, value in sorted(strings.items()) if value}
+
+
+def _architecture(layers: Sequence[LoraLayer]) -> str:
+    widths = {
+        layer.down.shape[1]
+        for layer in layers
+        if ".attn.to_" in layer.module and "to_out" not in layer.module
+    }
+    return "flux-1-dev/lora" if not widths or widths == {_FLUX_WIDTH} else f"flux-1-width-{min(widths)}/lora"
+
+
+def _data_url(jpeg: bytes | None) -> str:
+    return "" if jpeg is None else f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

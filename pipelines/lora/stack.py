@@ -1,0 +1,173 @@
+"""Exact sums of LoRAs: ΔW = Σ scaleᵢ · (αᵢ / rᵢ) · BᵢAᵢ, as one LoRA or in place in a transformer.
+
+peft's `add_weighted_adapter("linear")` is not this sum: it mixes A and B apart, so that terms BᵢAⱼ appear.
+Concatenation along the rank has no such terms: [s₁B₁ … sₖBₖ] · [A₁; …; Aₖ] is the sum itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.errors import BadInput, BadLora
+from pipelines.lora.files import LoraLayer, check_fits
+
+__all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
+
+
+def concatenate(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> tuple[LoraLayer, ...]:
+    """One LoRA whose ΔW is the weighted sum of the given ones; ranks add up, zero scales are left out.
+
+    A module that only one LoRA has keeps its very matrices (the scale goes into alpha): weights (1, 0) give
+    back LoRA one bit for bit. Elsewhere scales are multiplied into `up` in float64 and rounded once.
+    """
+    _check_scales(files, scales)
+    by_module: dict[str, list[tuple[LoraLayer, float]]] = defaultdict(list)
+    for layers, scale in zip(files, scales, strict=True):
+        for layer in layers if scale != 0.0 else ():
+            by_module[layer.module].append((layer, scale))
+    return tuple(_concatenate_module(module, by_module[module]) for module in sorted(by_module))
+
+
+def delta(layers_by_donor: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> dict[str, Tensor]:
+    """The weighted sum as full matrices: {module: ΔW [out, in] float32}."""
+    fused = concatenate(layers_by_donor, scales)
+    return {
+        layer.module: _add(torch.zeros(layer.up.shape[0], layer.down.shape[1]), layer, 1.0) for layer in fused
+    }
+
+
+def inner_product(first: Sequence[LoraLayer], second: Sequence[LoraLayer]) -> float:
+    """⟨ΔW₁, ΔW₂⟩ over all modules in float64, as tr((B₁ᵀB₂)(A₂A₁ᵀ)): only r x r matrices are formed."""
+    others: dict[str, list[LoraLayer]] = defaultdict(list)
+    for layer in second:
+        others[layer.module].append(layer)
+    total = 0.0
+    for one in first:
+        for two in others.get(one.module, ()):
+            ups = one.up.double().T @ two.up.double()  # [r1, r2]
+            downs = one.down.double() @ two.down.double().T  # [r1, r2]
+            total += one.scale * two.scale * float((ups * downs).sum())
+    return total
+
+
+def norms(layers: Sequence[LoraLayer]) -> float:
+    """‖ΔW‖, the Frobenius norm over all modules together, without forming ΔW."""
+    return math.sqrt(max(inner_product(layers, layers), 0.0))
+
+
+def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer, ...], float]:
+    """Each module's best approximation of rank `rank` (Eckart-Young), and the share of energy this loses.
+
+    B = Q_b R_b and Aᵀ = Q_a R_a; the singular values of ΔW are those of the small R_b R_aᵀ [Σr, Σr], so ΔW
+    itself is never formed. The loss is Σ(dropped σ²) / Σσ² over all modules, in [0, 1].
+    """
+    if rank < 1:
+        raise BadInput(f"A LoRA cannot have rank {rank}.", "Choose a rank of 1 or more.")
+    kept: list[LoraLayer] = []
+    lost = total = 0.0
+    for layer in layers:
+        left, r_left = torch.linalg.qr(layer.up.double() * layer.scale)  # [out, m], [m, r]
+        right, r_right = torch.linalg.qr(layer.down.double().T)  # [in, n], [n, r]
+        u, sigma, vh = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+        energy = sigma.square()
+        total += float(energy.sum())
+        lost += float(energy[rank:].sum())
+        size = min(rank, sigma.shape[0])
+        root = sigma[:size].sqrt()
+        up = left @ (u[:, :size] * root)
+        down = (root[:, None] * vh[:size]) @ right.T
+        kept.append(LoraLayer(layer.module, down.float().contiguous(), up.float().contiguous(), float(size)))
+    return tuple(kept), lost / total if total else 0.0
+
+
+class LoraStack:
+    """LoRAs added to a transformer's weights in place: no cost a step, no adapter left behind.
+
+    Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in
+    float32 and cast once. The stack is the only writer of those weights: `clear()` before training or saving
+    the transformer.
+    """
+
+    def __init__(self, transformer: nn.Module) -> None:
+        self._transformer = transformer
+        self._pristine: dict[str, Tensor] = {}
+        self._changed: set[str] = set()
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The modules whose weights differ from the backbone's own now."""
+        return frozenset(self._changed)
+
+    @torch.no_grad()
+    def set(self, entries: Sequence[tuple[Sequence[LoraLayer], float]]) -> None:
+        """Make the weights W0 + Σ scaleᵢ ΔWᵢ, whatever was set before.
+
+        Entries with scale 0 are left out. Nothing changes if one raises BadLora (does not fit) or BadInput
+        (a scale that is no number).
+        """
+        live = [(layers, scale) for layers, scale in entries if scale != 0.0]
+        for layers, _ in live:
+            check_fits(layers, self._transformer)
+        modules = dict(self._transformer.named_modules())
+        summed = concatenate([layers for layers, _ in live], [scale for _, scale in live])
+        fused = {layer.module: layer for layer in summed if layer.module in modules}
+        for name in self._changed - fused.keys():
+            self._restore(name)
+        for name, layer in fused.items():
+            weight = self._weight(name)
+            if name not in self._pristine:
+                self._pristine[name] = weight.detach().clone()
+            base = self._pristine[name].float()
+            weight.copy_(_add(base, layer, 1.0))  # rounds to the model's dtype once
+            self._changed.add(name)
+
+    @torch.no_grad()
+    def clear(self) -> None:
+        """Give the backbone its own weights back, bit for bit."""
+        for name in tuple(self._changed):
+            self._restore(name)
+
+    def _restore(self, name: str) -> None:
+        self._weight(name).copy_(self._pristine[name])
+        self._changed.discard(name)
+
+    def _weight(self, name: str) -> Tensor:
+        weight = self._transformer.get_submodule(name).weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+
+def _add(base: Tensor, layer: LoraLayer, scale: float) -> Tensor:
+    """base + scale · ΔW in base's dtype (float32) and on its device."""
+    up, down = layer.up.to(base), layer.down.to(base)
+    return torch.addmm(base, up, down, alpha=scale * layer.scale)
+
+
+def _concatenate_module(module: str, entries: Sequence[tuple[LoraLayer, float]]) -> LoraLayer:
+    if len(entries) == 1:
+        layer, scale = entries[0]
+        return layer if scale == 1.0 else replace(layer, alpha=layer.alpha * scale)
+    shapes = {(layer.up.shape[0], layer.down.shape[1]) for layer, _ in entries}
+    if len(shapes) != 1:
+        raise BadLora(
+            f"These LoRAs were made for different models: {module} has shapes {sorted(shapes)}.",
+            "Mix LoRAs that were trained on the same backbone.",
+        )
+    down = torch.cat([layer.down for layer, _ in entries])  # [Σr, in]
+    up = torch.cat([(layer.up.double() * (scale * layer.scale)).float() for layer, scale in entries], dim=1)
+    return LoraLayer(module, down, up, float(down.shape[0]))
+
+
+def _check_scales(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> None:
+    if len(files) != len(scales):
+        raise BadInput(
+            f"There are {len(files)} LoRAs and {len(scales)} scales.", "Give every LoRA one scale."
+        )
+    if bad := [scale for scale in scales if not math.isfinite(scale)]:
+        raise BadInput(f"{bad[0]} is no scale.", "Give a number, such as 1.0.")

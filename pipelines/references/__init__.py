@@ -1,0 +1,1 @@
+"""Ways to inject a reference into a picture: one file a way."""

@@ -1,0 +1,180 @@
+"""Explicit reference: a landmark's pixels are kept exactly, and the rest of the picture is drawn around them.
+
+Drawing keeps the landmark's latents (`FluxInpaintPipeline`); a latent covers many pixels and the VAE loses detail,
+so afterwards the real pixels are put back and the DRAWN side is bent to meet them: first by a correction that
+carries the difference at the seam into the drawn side and fades (Poisson image editing, Pérez et al. 2003, with a
+screening term), then, only if the seam still shows, by a feather.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import cg
+
+from pipelines.backbones import Backbone
+from pipelines.errors import BadInput
+
+__all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "keep_latents", "keep_pixels", "seam_ratio"]
+
+SEAM_LIMIT = 1.5
+_AIM = 1.25  # stop a little under the limit, so that other ways to measure agree
+_BAND_PX = 6
+_MIN_KEPT_SHARE = 0.5
+_FEATHERS_PX = (2, 3, 4, 6, 8, 12, 16, 24)
+
+Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Landmark:
+    """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where its pixels are kept."""
+
+    image: Rgb
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise BadInput(f"The scene picture has shape {self.image.shape}.", "Give an RGB picture, uint8 [h, w, 3].")
+        if self.mask.shape != self.image.shape[:2] or self.mask.dtype != np.bool_:
+            raise BadInput(
+                f"The landmark mask has shape {self.mask.shape}, the picture {self.image.shape[:2]}.",
+                "Give a mask of the picture's size, true where pixels are kept.",
+            )
+        if not self.mask.any():
+            raise BadInput("The landmark mask keeps nothing.", "Mark the landmark, or leave the mask out.")
+        if self.mask.all():
+            raise BadInput("The landmark mask keeps everything.", "Mark the landmark only, so there is room to draw.")
+
+
+@dataclass(frozen=True, eq=False)
+class KeptLatents:
+    """What the inpainting pipeline needs for a batch.
+
+    `latents` [b, c, h', w'] of the scenes, `repaint` [b, 1, h, w] with 1 where pixels are drawn, constant on each
+    latent's cell, `context` what the pipeline encodes as the masked picture (it is not used by these models).
+    """
+
+    latents: torch.Tensor
+    repaint: torch.Tensor
+    context: torch.Tensor
+
+
+@torch.no_grad()
+def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLatents:
+    """Encode the scenes (the posterior's mode, no randomness) and decide which latents are kept.
+
+    A latent is kept if at least half of its pixels are: the rest of its pixels then come from the scene too, which
+    keeps the drawn side near the seam in tune with it.
+    """
+    config, cell = backbone.vae.config, backbone.cell_px
+    pixels = torch.from_numpy(np.stack([mark.image for mark in landmarks])).permute(0, 3, 1, 2)
+    x = pixels.to(backbone.device, torch.float32) / 127.5 - 1
+    x = x.to(backbone.dtype).contiguous(memory_format=torch.channels_last)
+    # one by one: a scene's latents must not depend on its neighbours in the batch
+    z = torch.cat([backbone.vae.encode(one[None]).latent_dist.mode() for one in x]).float().contiguous()
+    z = (z - (config.shift_factor or 0.0)) * config.scaling_factor
+    masks = torch.from_numpy(np.stack([mark.mask for mark in landmarks])).float()[:, None]
+    kept = (torch.nn.functional.avg_pool2d(masks, cell) >= _MIN_KEPT_SHARE).float()
+    repaint = 1 - kept.repeat_interleave(cell, dim=2).repeat_interleave(cell, dim=3)
+    # FluxInpaintPipeline takes 16 channels for latents and anything else for a picture that it must encode
+    context = z if z.shape[1] == 16 else x[:1].contiguous()
+    return KeptLatents(latents=z, repaint=repaint.to(backbone.device), context=context)
+
+
+def keep_pixels(drawn: Rgb, landmark: Landmark) -> Rgb:
+    """The drawn picture with the landmark's exact pixels, its own side of the seam bent so that `seam_ratio` is small."""
+    kept, mask = landmark.image.astype(np.float64), landmark.mask
+    smooth = drawn.astype(np.float64)
+    smooth += _membrane(kept - smooth, mask, length_px=max(6.0, min(mask.shape) / 16))
+    result = _compose(smooth, landmark)
+    distance, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
+    extended = kept[nearest[0], nearest[1]]
+    for feather in _FEATHERS_PX:
+        if seam_ratio(result, mask) <= _AIM:
+            break
+        t = np.clip((distance - 1) / feather, 0, 1)[..., None]
+        share = t * t * (3 - 2 * t)  # level at both ends: the landmark's colour leaves the seam without a step
+        result = _compose(share * smooth + (1 - share) * extended, landmark)
+    return result
+
+
+def seam_ratio(image: Rgb, mask: Mask) -> float:
+    """How much the seam shows: mean step across the mask's outline over the mean step beside it; 1 is invisible.
+
+    A step is the mean absolute difference of two neighbouring pixels over the channels. "Beside" are neighbours on
+    the same side, both within 6 px of the outline. Half a grey level is added to both means, so that two flat areas
+    of the same colour give 1 and not 0/0.
+    """
+    picture = image.astype(np.float64)
+    near = (_distance(mask) <= _BAND_PX) & (_distance(~mask) <= _BAND_PX)
+    across: list[Floats] = []
+    beside: list[Floats] = []
+    for axis in (0, 1):
+        step = np.abs(np.diff(picture, axis=axis)).mean(axis=2)
+        first, second = _pairs(mask, axis)
+        near_first, near_second = _pairs(near, axis)
+        across.append(step[first != second])
+        beside.append(step[(first == second) & near_first & near_second])
+    seam, around = np.concatenate(across), np.concatenate(beside)
+    if seam.size == 0 or around.size == 0:
+        return 1.0
+    return float((seam.mean() + 0.5) / (around.mean() + 0.5))
+
+
+def _compose(picture: Floats, landmark: Landmark) -> Rgb:
+    rounded = np.clip(picture.round(), 0, 255).astype(np.uint8)
+    rounded[landmark.mask] = landmark.image[landmark.mask]
+    return rounded
+
+
+def _distance(mask: Mask) -> Floats:
+    """Distance in px of each pixel outside `mask` to it; 0 inside."""
+    distance: Floats = ndimage.distance_transform_edt(~mask)
+    return distance
+
+
+def _pairs(values: Mask, axis: int) -> tuple[Mask, Mask]:
+    """All neighbours along an axis, as (first, second)."""
+    return (values[:-1], values[1:]) if axis == 0 else (values[:, :-1], values[:, 1:])
+
+
+def _membrane(difference: Floats, mask: Mask, length_px: float) -> Floats:
+    """Solve c/length² − Δc = 0 outside the mask with c = `difference` [h, w, 3] on it; 0 inside. Fades over `length_px`.
+
+    Only a band of six lengths is solved, beyond which c is under 0.3%. The picture's borders let nothing through.
+    """
+    band = ~mask & (_distance(mask) <= 6 * length_px)
+    number = np.full(mask.shape, -1)
+    number[band] = np.arange(band.sum())
+    size = int(band.sum())
+    diagonal = np.full(size, 1 / length_px**2)
+    right = np.zeros((size, 3))
+    rows: list[npt.NDArray[np.int64]] = []
+    columns: list[npt.NDArray[np.int64]] = []
+    height, width = mask.shape
+    ys, xs = np.nonzero(band)
+    for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        y, x = ys + dy, xs + dx
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        diagonal[inside] += 1
+        y, x, own = y[inside], x[inside], np.flatnonzero(inside)
+        fixed = mask[y, x]
+        np.add.at(right, own[fixed], difference[y[fixed], x[fixed]])
+        free = band[y, x]
+        rows.append(own[free])
+        columns.append(number[y[free], x[free]])
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    laplacian = sparse.csr_matrix((np.full(len(row), -1.0), (row, column)), shape=(size, size))
+    system = laplacian + sparse.diags(diagonal)
+    correction = np.zeros((*mask.shape, 3))
+    for channel in range(3):
+        correction[band, channel] = cg(system, right[:, channel], rtol=1e-4, maxiter=500)[0]
+    return correction

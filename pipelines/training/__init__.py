@@ -1,0 +1,1 @@
+"""Trainers: each recipe is one file that reads from top to bottom."""

@@ -1,0 +1,99 @@
+"""From pictures and captions to what a training step reads: latents and text embeddings, each computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+from PIL import Image
+
+from pipelines.backbones import Backbone, encode_prompt
+from pipelines.errors import BadInput
+from pipelines.progress import Progress
+
+__all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "pack", "prepare_examples"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingExample:
+    """`image` uint8 [h, w, 3] RGB of any size (resized and cropped to the canvas); `caption` as one would prompt it."""
+
+    image: npt.NDArray[np.uint8]
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Latents, packed as the transformer reads them [n, t, c], and the captions' embeddings; `grid` in latents.
+
+    `caption_of` [n] points into `prompt_embeds` [m, s, d] and `pooled` [m, p]; row 0 of both is the empty caption.
+    """
+
+    latents: torch.Tensor
+    grid: tuple[int, int]
+    prompt_embeds: torch.Tensor
+    pooled: torch.Tensor
+    caption_of: torch.Tensor
+
+
+def fit_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Resize until the canvas is covered, then crop the middle; an image of the right size is returned as it is."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise BadInput(f"A training picture has shape {image.shape} and type {image.dtype}.", "Give uint8 [h, w, 3].")
+    h, w = image.shape[:2]
+    if (h, w) == (height, width):
+        return image
+    scale = max(height / h, width / w)
+    size = (max(width, round(w * scale)), max(height, round(h * scale)))
+    resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def pack(latents: torch.Tensor) -> torch.Tensor:
+    """[b, c, h, w] to tokens of 2×2 latents [b, h/2·w/2, 4c], as `FluxPipeline._pack_latents`."""
+    return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
+
+
+def hash_examples(examples: Sequence[TrainingExample]) -> str:
+    """One SHA-256 over all pictures and captions in their order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.image.shape, example.caption)).encode())
+        digest.update(np.ascontiguousarray(example.image).tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def prepare_examples(
+    backbone: Backbone, examples: Sequence[TrainingExample], height: int, width: int, progress: Progress
+) -> TrainingSet:
+    """Encode every picture (the posterior's mode) and every different caption once."""
+    captions = {"": 0}
+    for example in examples:
+        captions.setdefault(example.caption, len(captions))
+    config = backbone.vae.config
+    packed, grid = [], (0, 0)
+    for done, example in enumerate(examples):
+        progress.check_cancelled()
+        pixels = torch.from_numpy(fit_image(example.image, height, width).copy())
+        x = rearrange(pixels, "h w c -> 1 c h w").to(backbone.device, torch.float32) / 127.5 - 1
+        x = x.to(backbone.dtype).contiguous(memory_format=torch.channels_last)
+        z = backbone.vae.encode(x).latent_dist.mode().float()
+        z = (z - (config.shift_factor or 0.0)) * config.scaling_factor
+        packed.append(pack(z.contiguous()))
+        grid = (z.shape[2] // 2, z.shape[3] // 2)
+        progress.step("encode", done + 1, len(examples))
+    embeds = [encode_prompt(backbone, caption) for caption in captions]
+    return TrainingSet(
+        latents=torch.cat(packed),
+        grid=grid,
+        prompt_embeds=torch.cat([e.prompt_embeds for e in embeds]),
+        pooled=torch.cat([e.pooled for e in embeds]),
+        caption_of=torch.tensor([captions[e.caption] for e in examples], device=backbone.device),
+    )

@@ -1,0 +1,300 @@
+"""Train a LoRA of the transformer on a few pictures: flow matching on cached latents and text embeddings.
+
+Every step draws its rows, sigmas, noise and dropped captions from a seed made of the config's seed and the step's
+number. So a training that was killed and resumed ends, bit by bit, where an undisturbed one ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import FluxPipeline
+from peft import LoraConfig
+
+from pipelines.backbones import Backbone
+from pipelines.errors import BadInput, Cancelled
+from pipelines.lora.files import LoraLayer
+from pipelines.progress import SILENT, Progress
+from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
+from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
+from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas, shift_sigmas
+
+__all__ = ["ALL_LINEAR", "ATTENTION", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
+
+ATTENTION = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+ALL_LINEAR = (
+    *ATTENTION, "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp", "proj_out",
+)  # fmt: skip
+_ADAPTER = "trainee"  # "training" is an attribute of every module, and peft keeps adapters in module dictionaries
+
+
+class LoraTrainingConfig(BaseModel):
+    """How a LoRA is trained. `height` and `width` of 0 mean the backbone's own; `alpha` is `rank` if not given.
+
+    `target_modules` are ends of module names inside the transformer's blocks. `caption_dropout` is the share of
+    samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up linearly,
+    then falls by a cosine to `final_learning_rate_share` of itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rank: int = Field(8, ge=1, le=256)
+    alpha: float = Field(gt=0)
+    learning_rate: float = Field(1e-4, gt=0)
+    steps: int = Field(500, ge=1)
+    batch_size: int = Field(4, ge=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    checkpoint_every: int = Field(100, ge=1)
+    target_modules: tuple[str, ...] = Field(ALL_LINEAR, min_length=1)
+    caption_dropout: float = Field(0.1, ge=0, le=1)
+    warmup_steps: int = Field(10, ge=0)
+    final_learning_rate_share: float = Field(0.1, ge=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    sigma_density: SigmaDensity = "logit_normal"
+    guidance_scale: float = Field(1.0, ge=0)
+    gradient_checkpointing: bool = False
+    height: int = Field(0, ge=0)
+    width: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alpha_is_rank(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("alpha") is None:
+            return values | {"alpha": values.get("rank", 8)}
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedLora:
+    """What came out: the layers in float32 on the CPU, the loss of every step, and how many steps there were."""
+
+    layers: tuple[LoraLayer, ...]
+    losses: tuple[float, ...]
+    steps: int
+
+
+def train_lora(
+    backbone: Backbone,
+    examples: Sequence[TrainingExample],
+    config: LoraTrainingConfig,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> TrainedLora:
+    """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
+
+    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples or a
+    folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
+    """
+    if not examples:
+        raise BadInput("There is no picture to train on.", "Give at least one picture with a caption.")
+    height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
+    fingerprint = _fingerprint(backbone, examples, config)
+    resumed = read_checkpoint(folder, fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
+    if resumed is not None and len(resumed.losses) >= config.steps:
+        return _trained(resumed, config)
+
+    training_set = prepare_examples(backbone, examples, height, width, progress)
+    try:
+        parameters = _add_adapter(backbone, config)
+        final = _run(backbone, training_set, config, parameters, resumed, folder, fingerprint, progress)
+    finally:
+        backbone.transformer.unload_lora()
+        backbone.transformer.disable_gradient_checkpointing()
+    write_atomically(folder / "losses.json", json.dumps(list(final.losses)).encode())
+    return _trained(final, config)
+
+
+def _run(
+    backbone: Backbone,
+    training_set: TrainingSet,
+    config: LoraTrainingConfig,
+    parameters: dict[str, torch.nn.Parameter],
+    resumed: Checkpoint | None,
+    folder: Path,
+    fingerprint: str,
+    progress: Progress,
+) -> Checkpoint:
+    """The loop; `parameters` are the adapter's, by name."""
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    losses: list[float] = []
+    if resumed is not None:
+        _restore(parameters, optimizer, resumed)
+        losses = list(resumed.losses)
+    ids = _position_ids(backbone, training_set)
+    while (step := len(losses)) < config.steps:
+        try:
+            progress.check_cancelled()
+        except Cancelled:
+            if losses:
+                write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
+            raise
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(config, step)
+        loss = _loss(backbone, training_set, config, ids, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
+        optimizer.step()
+        losses.append(loss.item())
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+            write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
+        progress.step("train", step + 1, config.steps, loss=float(np.mean(losses[-20:])))
+    return _state(parameters, optimizer, losses)
+
+
+def _loss(
+    backbone: Backbone,
+    training_set: TrainingSet,
+    config: LoraTrainingConfig,
+    ids: tuple[torch.Tensor, torch.Tensor],
+    step: int,
+) -> torch.Tensor:
+    """The flow-matching loss of one step's batch: [b, t, c] latents at b sigmas."""
+    device = backbone.device
+    count = config.batch_size
+    rows = torch.from_numpy(_rows(len(training_set.latents), count, config.seed, step)).to(device)
+    # drawn on the CPU in float32 and then moved, so that every device and dtype trains on the same samples
+    generator = torch.Generator().manual_seed(_seed(config.seed, 1, step))
+    x = training_set.latents[rows]
+    sigmas = sample_sigmas(count, config.sigma_density, generator)
+    sigmas = shift_sigmas(sigmas, backbone.pipeline.scheduler, x.shape[1]).to(device)
+    noise = torch.randn(x.shape, generator=generator).to(device)
+    dropped = (torch.rand(count, generator=generator) < config.caption_dropout).to(device)
+    captions = training_set.caption_of[rows].masked_fill(dropped, 0)
+    noisy = torch.lerp(x, noise, sigmas[:, None, None])
+    guided = bool(backbone.transformer.config.guidance_embeds)
+    with torch.autocast(device.type, dtype=backbone.dtype, enabled=backbone.dtype != torch.float32):
+        velocity = backbone.transformer(
+            hidden_states=noisy,
+            timestep=sigmas,
+            guidance=torch.full((count,), config.guidance_scale, device=device) if guided else None,
+            pooled_projections=training_set.pooled[captions],
+            encoder_hidden_states=training_set.prompt_embeds[captions],
+            txt_ids=ids[0],
+            img_ids=ids[1],
+            return_dict=False,
+        )[0]
+    return flow_matching_loss(velocity, x, noise)
+
+
+def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:
+    """Put a fresh peft adapter on the transformer; its parameters by name, float32, drawn from the config's seed."""
+    transformer = backbone.transformer
+    ends = "|".join(re.escape(name) for name in config.target_modules)
+    # anchored inside the blocks: a bare "proj_out" would also match the transformer's last layer, which
+    # other tools' converters drop
+    pattern = rf"(?:single_)?transformer_blocks\.\d+\.(?:{ends})"
+    if not any(re.fullmatch(pattern, name) for name, _ in transformer.named_modules()):
+        raise BadInput(
+            f"No layer of {backbone.spec.id} is called {' or '.join(config.target_modules)}.",
+            f"Choose target_modules among {', '.join(ALL_LINEAR)}.",
+        )
+    if config.gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()
+    with torch.random.fork_rng(devices=[]):  # peft's own start values are replaced below; leave the global state alone
+        transformer.add_adapter(
+            LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=pattern, bias="none"), _ADAPTER
+        )
+    generator = torch.Generator().manual_seed(_seed(config.seed, 0, 0))
+    parameters: dict[str, torch.nn.Parameter] = {}
+    for name, parameter in sorted(transformer.named_parameters()):
+        if f".lora_A.{_ADAPTER}." not in name and f".lora_B.{_ADAPTER}." not in name:
+            continue
+        start = torch.zeros(parameter.shape)
+        if ".lora_A." in name:  # as peft: Kaiming-uniform with a = √5, so B·A starts at zero but A does not
+            bound = 1 / math.sqrt(parameter.shape[1])
+            start.uniform_(-bound, bound, generator=generator)
+        parameter.data = start.to(backbone.device)
+        parameters[name.replace(f".{_ADAPTER}", "")] = parameter
+    return parameters
+
+
+def _position_ids(backbone: Backbone, training_set: TrainingSet) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotary positions of text [s, 3] (all zero) and of image tokens [t, 3], as FluxPipeline makes them."""
+    height, width = training_set.grid
+    image_ids = FluxPipeline._prepare_latent_image_ids(1, height, width, backbone.device, torch.float32)
+    return torch.zeros(training_set.prompt_embeds.shape[1], 3, device=backbone.device), image_ids
+
+
+def _rows(examples: int, count: int, seed: int, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The rows of one batch: a stream of shuffled passes over the examples, cut into batches."""
+    positions = range(step * count, (step + 1) * count)
+    epochs = {p // examples for p in positions}
+    order = {e: np.random.default_rng([seed, 2, e]).permutation(examples) for e in epochs}
+    return np.array([order[p // examples][p % examples] for p in positions], np.int64)
+
+
+def _seed(seed: int, purpose: int, step: int) -> int:
+    """A seed of its own for each purpose and step; neighbouring seeds give unrelated streams."""
+    return int(np.random.SeedSequence([seed, purpose, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _learning_rate(config: LoraTrainingConfig, step: int) -> float:
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    share = config.final_learning_rate_share
+    return config.learning_rate * warm * (share + (1 - share) * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+
+
+def _state(
+    parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]
+) -> Checkpoint:
+    moments = {
+        f"{key}.{name}": torch.as_tensor(value).detach().cpu().clone()
+        for name, parameter in parameters.items()
+        for key, value in optimizer.state[parameter].items()
+    }
+    weights = {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
+    return Checkpoint(weights=weights, optimizer=moments, losses=list(losses))
+
+
+def _restore(
+    parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, checkpoint: Checkpoint
+) -> None:
+    for name, parameter in parameters.items():
+        parameter.data.copy_(checkpoint.weights[name])
+        optimizer.state[parameter] = {
+            key: checkpoint.optimizer[f"{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
+        }
+
+
+def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
+    weights = checkpoint.weights
+    modules = sorted(name.removesuffix(".lora_A.weight") for name in weights if name.endswith(".lora_A.weight"))
+    layers = tuple(
+        LoraLayer(
+            module=module,
+            down=weights[f"{module}.lora_A.weight"],
+            up=weights[f"{module}.lora_B.weight"],
+            alpha=config.alpha,
+        )
+        for module in modules
+    )
+    return TrainedLora(layers=layers, losses=tuple(checkpoint.losses), steps=len(checkpoint.losses))
+
+
+def _fingerprint(backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig) -> str:
+    """What a checkpoint must have been made from to be gone on with; how often it is written does not matter."""
+    facts = (backbone.spec.id, hash_examples(examples), config.model_dump_json(exclude={"checkpoint_every"}))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -1,0 +1,52 @@
+"""Flow matching: how noisy a training sample is, and how wrong a predicted velocity is."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+__all__ = ["SigmaDensity", "flow_matching_loss", "sample_sigmas", "shift_sigmas"]
+
+SigmaDensity = Literal["logit_normal", "uniform"]
+
+
+def shift_sigmas(
+    sigmas: torch.Tensor, scheduler: FlowMatchEulerDiscreteScheduler, image_tokens: int
+) -> torch.Tensor:
+    """Move sigmas in (0, 1) as the scheduler moves those of its inference steps, so that training sees what drawing does.
+
+    With dynamic shifting (FLUX.1-dev) the shift grows with the picture's tokens: mu is linear in them
+    (`calculate_shift` of diffusers' pipeline_flux.py); else it is the scheduler's constant.
+    """
+    config = scheduler.config
+    if config.use_dynamic_shifting:
+        slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+        mu = config.base_shift + slope * (image_tokens - config.base_image_seq_len)
+        shift = math.exp(mu) if config.time_shift_type == "exponential" else mu
+    else:
+        shift = float(scheduler.shift)
+    return shift * sigmas / (1 + (shift - 1) * sigmas)
+
+
+def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator) -> torch.Tensor:
+    """`count` sigmas in (0, 1) before the shift, one from each of `count` equal quantiles, shuffled.
+
+    Stratifying a batch takes most of the noise out of its loss. "logit_normal" is the density of arXiv:2403.03206
+    §3.1 with mean 0 and deviation 1.
+    """
+    order = torch.randperm(count, generator=generator)
+    u = (order + torch.rand(count, generator=generator)) / count
+    u = u.clamp(1e-4, 1 - 1e-4)
+    return u if density == "uniform" else torch.sigmoid(torch.special.ndtri(u))
+
+
+def flow_matching_loss(velocity: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Mean squared error to the straight path's velocity `noise − latents` (arXiv:2210.02747), in float32."""
+    return (velocity.float() - (noise - latents)).square().mean()

@@ -1,0 +1,46 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing may be fetched, not even by accident
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from tests.tiny import write_flux, write_redux
+
+
+@pytest.fixture(scope="session")
+def tiny_flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FLUX folder like the miniature's, tiny and random, with a Redux folder beside it."""
+    root = tmp_path_factory.mktemp("tiny")
+    write_redux(root / "redux")
+    return write_flux(root / "flux")
+
+
+@pytest.fixture(scope="session")
+def tiny_flux_dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with what FLUX.1-dev has more: a guidance input and dynamic shifting."""
+    return write_flux(tmp_path_factory.mktemp("tiny-dev") / "flux-dev", guidance_embeds=True, dynamic_shifting=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tiny_flux: Path) -> Backbone:
+    """Loaded on the CPU; whoever changes its weights must put them back."""
+    return load_backbone(resolve_backbone(tiny_flux), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone_float32(tiny_flux: Path) -> Backbone:
+    """In float32 on every machine: for comparisons with other computations."""
+    return load_backbone(resolve_backbone(tiny_flux), "cpu", torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_dev_backbone(tiny_flux_dev: Path) -> Backbone:
+    return load_backbone(resolve_backbone(tiny_flux_dev), "cpu")

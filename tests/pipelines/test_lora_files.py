@@ -1,0 +1,451 @@
+"""LoRA files: every spelling gives the same ΔW, other tools read ours, and bad files are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from pipelines.errors import BadLora, OutOfDisk
+from pipelines.lora import LoraLayer, LoraMetadata, check_fits, norms, read_lora, write_lora
+from tests.loras import MODULES, float64_delta, make_layers, tiny_transformer
+
+# isort: split
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+
+TITLE = LoraMetadata(title="test")
+
+
+def same_delta(first: tuple[LoraLayer, ...], second: tuple[LoraLayer, ...], tolerance: float = 1e-6) -> None:
+    one, two = float64_delta(first), float64_delta(second)
+    assert one.keys() == two.keys()
+    for module in one:
+        error = np.linalg.norm(one[module] - two[module]) / np.linalg.norm(one[module])
+        assert error <= tolerance, (module, error)
+
+
+def plain_tensors(layers: tuple[LoraLayer, ...], pattern: str, down: str, up: str) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for layer in layers:
+        name = pattern.format(layer.module)
+        tensors[f"{name}.{down}.weight"] = layer.down.contiguous()
+        tensors[f"{name}.{up}.weight"] = layer.up.contiguous()
+    return tensors
+
+
+def test_written_file_is_read_back(tmp_path: Path) -> None:
+    layers = make_layers(tiny_transformer(), 1, alpha=3.0)
+    sha256 = write_lora(tmp_path / "a.safetensors", layers, TITLE)
+    file = read_lora(tmp_path / "a.safetensors")
+    assert file.sha256 == sha256 == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
+    assert file.format == "diffusers"
+    assert {layer.module for layer in file.layers} == set(MODULES)
+    same_delta(layers, file.layers)
+
+
+def test_same_layers_give_the_same_bytes(tmp_path: Path) -> None:
+    layers = make_layers(tiny_transformer(), 1)
+    metadata = LoraMetadata(
+        title="t", trigger_phrase="mira", license="CC0", training={"steps": "5", "seed": "1"}
+    )
+    hashes = {write_lora(tmp_path / f"{i}.safetensors", layers, metadata) for i in range(4)}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("ranks", [(4, 4), (2, 6)])
+def test_plain_diffusers_gives_the_same_difference(tmp_path: Path, ranks: tuple[int, int]) -> None:
+    """load_lora_weights + fuse_lora of diffusers itself against float64; alpha is not rank."""
+    transformer: Any = tiny_transformer()
+    layers = make_layers(transformer, 1, rank=ranks[0], alpha=5.0, modules=MODULES[:4])
+    layers += make_layers(transformer, 2, rank=ranks[1], alpha=1.0, modules=MODULES[4:])
+    write_lora(tmp_path / "a.safetensors", layers, TITLE)
+    before = {name: weight.detach().clone() for name, weight in transformer.state_dict().items()}
+    make: Any = FluxPipeline
+    scheduler: Any = FlowMatchEulerDiscreteScheduler
+    pipeline = make(
+        scheduler=scheduler(),
+        vae=None,
+        text_encoder=None,
+        tokenizer=None,
+        text_encoder_2=None,
+        tokenizer_2=None,
+        transformer=transformer,
+    )
+    pipeline.load_lora_weights(str(tmp_path), weight_name="a.safetensors", adapter_name="ours")
+    config = transformer.peft_config["ours"]
+    assert sorted(config.target_modules) == sorted(MODULES)  # it was built from our lora_adapter_metadata
+    pipeline.fuse_lora()
+    pipeline.unload_lora_weights()
+    after = transformer.state_dict()
+    expected = float64_delta(layers)
+    for name, weight in after.items():
+        difference = (weight.double() - before[name].double()).numpy()
+        module = name.removesuffix(".weight")
+        if module in expected:
+            np.testing.assert_allclose(
+                difference, expected[module], atol=3e-7 * float(weight.abs().max()) + 1e-8
+            )
+        else:
+            assert not difference.any(), name
+
+
+def test_file_of_diffusers_own_saver_is_read_with_its_alpha(tmp_path: Path) -> None:
+    """save_lora_weights keeps alpha in the header only; whoever overlooks it gets half the strength."""
+    from diffusers.training_utils import _collate_lora_metadata
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    transformer: Any = tiny_transformer()
+    targets = ["attn.to_q", "single_transformer_blocks.0.proj_out"]
+    transformer.add_adapter(LoraConfig(r=4, lora_alpha=8, target_modules=targets, init_lora_weights=False))
+    state = {name: value.contiguous() for name, value in get_peft_model_state_dict(transformer).items()}
+    FluxPipeline.save_lora_weights(
+        tmp_path,
+        transformer_lora_layers=state,
+        weight_name="theirs.safetensors",
+        **_collate_lora_metadata({"transformer": transformer}),
+    )
+    file = read_lora(tmp_path / "theirs.safetensors")
+    assert {layer.alpha for layer in file.layers} == {8.0}
+    modules = {"transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.attn.to_q"}
+    assert {layer.module for layer in file.layers} == {*modules, "single_transformer_blocks.0.proj_out"}
+    for layer in file.layers:
+        expected = (
+            transformer.get_submodule(layer.module).get_delta_weight("default").detach().double().numpy()
+        )
+        np.testing.assert_allclose(float64_delta([layer])[layer.module], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "down", "up", "format_"),
+    [
+        ("transformer.{}", "lora_A", "lora_B", "diffusers"),
+        ("{}", "lora_A", "lora_B", "diffusers"),
+        ("transformer.{}", "lora_A.default", "lora_B.default", "diffusers"),
+        ("transformer.{}", "lora.down", "lora.up", "diffusers"),
+        ("diffusion_model.{}", "lora_A", "lora_B", "diffusers"),
+        ("base_model.model.{}", "lora_A", "lora_B", "peft"),
+    ],
+)
+def test_spellings_of_diffusers_names(tmp_path: Path, pattern: str, down: str, up: str, format_: str) -> None:
+    layers = make_layers(tiny_transformer(), 1)
+    save_file(plain_tensors(layers, pattern, down, up), tmp_path / "a.safetensors")
+    file = read_lora(tmp_path / "a.safetensors")
+    assert file.format == format_
+    same_delta(layers, file.layers, 1e-12)
+
+
+def test_joined_names_with_alpha(tmp_path: Path) -> None:
+    """OneTrainer: `lora_transformer_` + diffusers' names with underscores + `.alpha` tensors."""
+    layers = make_layers(tiny_transformer(), 1, alpha=2.0)
+    tensors: dict[str, torch.Tensor] = {}
+    for layer in layers:
+        name = "lora_transformer_" + layer.module.replace(".", "_")
+        tensors |= {f"{name}.lora_down.weight": layer.down, f"{name}.lora_up.weight": layer.up}
+        tensors[f"{name}.alpha"] = torch.tensor(2.0)
+    save_file(tensors, tmp_path / "a.safetensors")
+    file = read_lora(tmp_path / "a.safetensors")
+    assert file.format == "onetrainer"
+    same_delta(layers, file.layers, 1e-12)
+
+
+def _kohya_tensors(width: int, rank: int, alpha: float) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    shapes = {
+        "double_blocks_0_img_attn_qkv": (3 * width, width),
+        "double_blocks_1_txt_attn_proj": (width, width),
+        "double_blocks_18_txt_mlp_2": (width, 4 * width),
+        "double_blocks_2_img_mod_lin": (6 * width, width),
+        "single_blocks_37_linear1": (7 * width, width),
+        "single_blocks_0_linear2": (width, 5 * width),
+    }
+    tensors = {}
+    for name, (out, into) in shapes.items():
+        tensors[f"lora_unet_{name}.lora_down.weight"] = torch.randn(rank, into, generator=generator)
+        tensors[f"lora_unet_{name}.lora_up.weight"] = torch.randn(out, rank, generator=generator)
+        tensors[f"lora_unet_{name}.alpha"] = torch.tensor(alpha)
+    return tensors
+
+
+def test_kohya_file_agrees_with_diffusers_own_converter(tmp_path: Path) -> None:
+    """At FLUX.1's own width, where diffusers' converter works, ours must give the same."""
+    from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux_lora_to_diffusers
+
+    tensors = _kohya_tensors(3072, 2, alpha=1.0)
+    save_file(tensors, tmp_path / "a.safetensors")
+    convert: Any = _convert_kohya_flux_lora_to_diffusers
+    theirs = convert(dict(tensors))
+    file = read_lora(tmp_path / "a.safetensors")
+    assert file.format == "kohya"
+    assert {f"transformer.{layer.module}.lora_A.weight" for layer in file.layers} == {
+        k for k in theirs if "_A." in k
+    }
+    generator = torch.Generator().manual_seed(0)
+    for layer in file.layers:
+        key = f"transformer.{layer.module}.lora_"
+        probe = torch.randn(layer.down.shape[1], generator=generator)
+        ours = layer.scale * (layer.up @ (layer.down @ probe))
+        torch.testing.assert_close(ours, theirs[key + "B.weight"] @ (theirs[key + "A.weight"] @ probe))
+
+
+def test_kohya_file_of_another_width_and_the_layers_that_diffusers_drops(tmp_path: Path) -> None:
+    width = 32
+    tensors = _kohya_tensors(width, 2, alpha=2.0)
+    top = {
+        "img_in": (width, 16),
+        "final_layer_adaLN_modulation_1": (2 * width, width),
+        "time_in_in_layer": (width, 8),
+    }
+    for name, (out, into) in top.items():
+        tensors[f"lora_unet_{name}.lora_down.weight"] = torch.randn(2, into)
+        tensors[f"lora_unet_{name}.lora_up.weight"] = torch.randn(out, 2)
+    save_file(tensors, tmp_path / "a.safetensors")
+    layers = {layer.module: layer for layer in read_lora(tmp_path / "a.safetensors").layers}
+    single = "single_transformer_blocks.37"
+    assert layers[f"{single}.attn.to_v"].up.shape == (width, 2)
+    assert layers[f"{single}.proj_mlp"].up.shape == (4 * width, 2)
+    linear1 = tensors["lora_unet_single_blocks_37_linear1.lora_up.weight"]
+    parts = [layers[f"{single}.{leaf}"].up for leaf in ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")]
+    assert torch.equal(torch.cat(parts), linear1)
+    assert {"x_embedder", "norm_out.linear", "time_text_embed.timestep_embedder.linear_1"} <= layers.keys()
+    shift, scale = tensors["lora_unet_final_layer_adaLN_modulation_1.lora_up.weight"].chunk(2)
+    assert torch.equal(layers["norm_out.linear"].up, torch.cat([scale, shift]))
+
+
+def test_text_encoder_layers_are_named_as_left_out(tmp_path: Path) -> None:
+    tensors = _kohya_tensors(32, 2, alpha=2.0)
+    tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight"] = torch.randn(2, 8)
+    tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"] = torch.randn(8, 2)
+    save_file(tensors, tmp_path / "a.safetensors")
+    assert read_lora(tmp_path / "a.safetensors").left_out == ("lora_te1_text_model_encoder_layers_0_mlp_fc1",)
+
+
+def test_xlabs_file(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    down, up = torch.randn(2, 32, generator=generator), torch.randn(96, 2, generator=generator)
+    name = "double_blocks.0.processor.qkv_lora2"
+    save_file({f"{name}.down.weight": down, f"{name}.up.weight": up}, tmp_path / "a.safetensors")
+    file = read_lora(tmp_path / "a.safetensors")
+    assert file.format == "xlabs"
+    names = [f"transformer_blocks.0.attn.add_{part}_proj" for part in "qkv"]
+    assert [layer.module for layer in file.layers] == names
+    assert torch.equal(torch.cat([layer.up for layer in file.layers]), up)
+
+
+def test_metadata_is_what_other_tools_look_for(tmp_path: Path) -> None:
+    metadata = LoraMetadata(
+        title="Mira 米拉",
+        trigger_phrase="mira",
+        license="CC-BY-4.0",
+        merged_from=(("a", 0.5), ("b", 0.25)),
+        thumbnail_jpeg=b"\xff\xd8\xff",
+        height=256,
+        width=192,
+        training={"learning_rate": "0.001"},
+    )
+    write_lora(tmp_path / "a.safetensors", make_layers(tiny_transformer(), 1, rank=4), metadata)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        strings = file.metadata()
+    assert strings["modelspec.sai_model_spec"] == "1.0.1"
+    assert strings["modelspec.title"] == "Mira 米拉"
+    assert strings["modelspec.trigger_phrase"] == "mira"
+    assert strings["modelspec.merged_from"] == "a: 0.5, b: 0.25"
+    assert strings["modelspec.resolution"] == "192x256"
+    assert strings["modelspec.thumbnail"] == "data:image/jpeg;base64,/9j/"
+    assert strings["modelspec.architecture"] == "flux-1-width-32/lora"
+    assert strings["ss_network_dim"] == strings["ss_network_alpha"] == "4"
+    assert strings["ss_learning_rate"] == "0.001"
+    assert json.loads(strings["lora_adapter_metadata"])["transformer.lora_alpha"] == 4
+    data = (tmp_path / "a.safetensors").read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    assert size % 8 == 0
+    assert strings["modelspec.hash_sha256"] == "0x" + hashlib.sha256(data[8 + size :]).hexdigest()
+
+
+def test_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    for name, data in (
+        ("a.safetensors", pickle.dumps(Bomb())),
+        ("b.pt", b"anything"),
+        ("c.safetensors", b"PK\x03\x04 a zip, as torch.save writes"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(BadLora, match="pickle"):
+            read_lora(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    write_lora(tmp_path / "a.safetensors", make_layers(tiny_transformer(), 1), TITLE)
+    data = (tmp_path / "a.safetensors").read_bytes()
+    lengths = [*range(0, 64), *range(64, len(data), 997), len(data) - 1]
+    for length in lengths:
+        (tmp_path / "cut.safetensors").write_bytes(data[:length])
+        with pytest.raises(BadLora):
+            read_lora(tmp_path / "cut.safetensors")
+
+
+def test_missing_file_is_a_bad_lora(tmp_path: Path) -> None:
+    with pytest.raises(BadLora, match="cannot be read"):
+        read_lora(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",  # Stable Diffusion 1.5, kohya
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",  # Stable Diffusion, diffusers
+        "diffusion_model.blocks.0.self_attn.q",  # Wan
+        "transformer.transformer_blocks.0.attn2.to_q",  # not in FLUX
+    ],
+)
+def test_other_architectures_are_refused(tmp_path: Path, name: str) -> None:
+    tensors = {f"{name}.lora_down.weight": torch.randn(4, 320), f"{name}.lora_up.weight": torch.randn(320, 4)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="another architecture") as caught:
+        read_lora(tmp_path / "a.safetensors")
+    assert caught.value.code == "bad_lora"
+    assert "FLUX" in caught.value.advice
+
+
+def test_file_with_text_encoder_layers_only_changes_nothing(tmp_path: Path) -> None:
+    name = "lora_te1_text_model_encoder_layers_0_mlp_fc1"
+    tensors = {f"{name}.lora_down.weight": torch.randn(2, 8), f"{name}.lora_up.weight": torch.randn(8, 2)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="changes no layer"):
+        read_lora(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("part", ["dora_scale", "lokr_w1", "hada_w1_a", "lora_B.bias"])
+def test_what_is_no_plain_lora_is_refused(tmp_path: Path, part: str) -> None:
+    tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")
+    tensors[f"transformer.{MODULES[0]}.{part}"] = torch.ones(32)
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="no plain LoRA"):
+        read_lora(tmp_path / "a.safetensors")
+
+
+def test_zero_biases_beside_a_lora_are_harmless(tmp_path: Path) -> None:
+    layers = make_layers(tiny_transformer(), 1)
+    tensors = plain_tensors(layers, "transformer.{}", "lora_A", "lora_B")
+    tensors[f"transformer.{MODULES[0]}.diff_b"] = torch.zeros(32)
+    save_file(tensors, tmp_path / "a.safetensors")
+    same_delta(layers, read_lora(tmp_path / "a.safetensors").layers, 1e-12)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight", "alpha"])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float, part: str) -> None:
+    tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")
+    key = f"transformer.{MODULES[0]}.{part}"
+    if part == "alpha":
+        tensors[key] = torch.tensor(value)
+    else:
+        tensors[key][1, 1] = value
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="NaN"):
+        read_lora(tmp_path / "a.safetensors")
+
+
+def test_all_zero_lora_changes_nothing(tmp_path: Path) -> None:
+    layers = [
+        LoraLayer(layer.module, layer.down, layer.up * 0, 4.0) for layer in make_layers(tiny_transformer(), 1)
+    ]
+    tensors = plain_tensors(tuple(layers), "transformer.{}", "lora_A", "lora_B")
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="changes no layer"):
+        read_lora(tmp_path / "a.safetensors")
+    with pytest.raises(BadLora, match="changes no layer"):
+        write_lora(tmp_path / "b.safetensors", layers, TITLE)
+
+
+def test_half_a_layer_and_wrong_ranks_are_refused(tmp_path: Path) -> None:
+    tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")
+    key = f"transformer.{MODULES[0]}.lora_B.weight"
+    for change in (None, torch.randn(32, 7), torch.randn(32, 4, 1, 1), torch.ones(32, 4, dtype=torch.int32)):
+        changed = {name: value for name, value in tensors.items() if name != key}
+        if change is not None:
+            changed[key] = change
+        save_file(changed, tmp_path / "a.safetensors")
+        with pytest.raises(BadLora):
+            read_lora(tmp_path / "a.safetensors")
+
+
+def test_lora_of_another_width_does_not_fit(tmp_path: Path) -> None:
+    layers = make_layers(tiny_transformer(heads=4), 1)
+    write_lora(tmp_path / "a.safetensors", layers, TITLE)
+    with pytest.raises(BadLora, match=r"made for another model.*here and \(\d+, \d+\)"):
+        check_fits(read_lora(tmp_path / "a.safetensors").layers, tiny_transformer(), "a.safetensors")
+    other = LoraLayer("transformer_blocks.7.attn.to_q", torch.ones(1, 32), torch.ones(32, 1), 1.0)
+    with pytest.raises(BadLora, match="no layer transformer_blocks.7"):
+        check_fits([other], tiny_transformer())
+
+
+def test_fit_report_names_the_guidance_layers_that_are_missing() -> None:
+    transformer = tiny_transformer()
+    layers = make_layers(transformer, 1)
+    guidance = "time_text_embed.guidance_embedder.linear_1"
+    extra = LoraLayer(guidance, torch.ones(1, 8), torch.ones(32, 1), 1.0)
+    report = check_fits((*layers, extra), transformer)
+    assert report.left_out == (guidance,)
+    assert set(report.changed) == set(MODULES)
+    with pytest.raises(BadLora, match="changes no layer"):
+        check_fits((extra,), transformer)
+
+
+def test_rslora_and_alpha_patterns_in_the_header(tmp_path: Path) -> None:
+    tensors = plain_tensors(make_layers(tiny_transformer(), 1, rank=4), "transformer.{}", "lora_A", "lora_B")
+    settings = {
+        "transformer.r": 4,
+        "transformer.lora_alpha": 6,
+        "transformer.alpha_pattern": {"^proj_out": 1, "attn.to_q": 3},
+        "transformer.use_rslora": True,
+    }
+    save_file(tensors, tmp_path / "a.safetensors", {"lora_adapter_metadata": json.dumps(settings)})
+    scales = {layer.module: layer.scale for layer in read_lora(tmp_path / "a.safetensors").layers}
+    assert scales["x_embedder"] == 6 / 2  # alpha / sqrt(rank)
+    assert scales["transformer_blocks.0.attn.to_q"] == 3 / 2
+    assert scales["proj_out"] == 1 / 2
+    assert scales["single_transformer_blocks.0.proj_out"] == 6 / 2  # "^" pins the name's beginning
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+    import os
+
+    path = tmp_path / "a.safetensors"
+    layers = make_layers(tiny_transformer(), 1)
+    write_lora(path, layers, TITLE)
+    old = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutOfDisk):
+        write_lora(path, make_layers(tiny_transformer(), 2), TITLE)
+    assert path.read_bytes() == old
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_half_precision_is_read_exactly(tmp_path: Path) -> None:
+    layers = make_layers(tiny_transformer(), 1)
+    halves = {k: v.bfloat16() for k, v in plain_tensors(layers, "transformer.{}", "lora_A", "lora_B").items()}
+    save_file(halves, tmp_path / "a.safetensors")
+    file = read_lora(tmp_path / "a.safetensors")
+    assert all(layer.down.dtype == torch.float32 for layer in file.layers)
+    stored = load_file(tmp_path / "a.safetensors")
+    for layer in file.layers:
+        assert torch.equal(layer.down.bfloat16(), stored[f"transformer.{layer.module}.lora_A.weight"])
+    assert norms(file.layers) == pytest.approx(norms(layers), rel=1e-2)

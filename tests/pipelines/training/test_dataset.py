@@ -1,0 +1,55 @@
+"""From pictures to latents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.backbones import Backbone, encode_prompt
+from pipelines.errors import BadInput
+from pipelines.progress import SILENT
+from pipelines.training.dataset import TrainingExample, fit_image, hash_examples, pack, prepare_examples
+
+
+def test_pictures_are_cropped_to_the_canvas_not_squeezed() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    image[:, 100:300] = 255  # the middle is white; the sides fall away
+    fitted = fit_image(image, 100, 100)
+    assert fitted.shape == (100, 100, 3) and fitted.min() > 200
+    assert fit_image(fitted, 100, 100) is fitted
+    assert fit_image(np.zeros((3, 1000, 3), np.uint8), 96, 64).shape == (96, 64, 3)
+    for bad in (np.zeros((10, 10), np.uint8), np.zeros((10, 0, 3), np.uint8), np.zeros((10, 10, 3), np.float32)):
+        with pytest.raises(BadInput):
+            fit_image(bad, 96, 64)  # type: ignore[arg-type]
+
+
+def test_packing_is_that_of_the_pipeline(tiny_backbone: Backbone) -> None:
+    latents = torch.randn(2, 8, 6, 4)
+    assert torch.equal(pack(latents), tiny_backbone.pipeline._pack_latents(latents, 2, 8, 6, 4))
+
+
+def test_each_picture_and_each_caption_is_encoded_once(tiny_backbone: Backbone) -> None:
+    rng = np.random.default_rng(0)
+    examples = [
+        TrainingExample(rng.integers(0, 256, (96, 64, 3), dtype=np.uint8), text) for text in ("a", "b", "a", "")
+    ]
+    ready = prepare_examples(tiny_backbone, examples, 96, 64, SILENT)
+    assert ready.latents.shape == (4, 6, 32) and ready.grid == (3, 2)
+    assert ready.caption_of.tolist() == [1, 2, 1, 0]
+    assert torch.equal(ready.prompt_embeds[:1], encode_prompt(tiny_backbone, "").prompt_embeds)
+    assert torch.equal(ready.pooled[2:], encode_prompt(tiny_backbone, "b").pooled)
+    # the inverse of what the pipeline does before decoding
+    z = tiny_backbone.pipeline._unpack_latents(ready.latents[:1], 96, 64, 16)
+    x = torch.from_numpy(examples[0].image).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        mode = tiny_backbone.vae.encode(x.to(tiny_backbone.dtype)).latent_dist.mode().float()
+    assert torch.allclose(z / 1.0 + 0.1, mode, atol=2e-2)
+
+
+def test_the_hash_sees_pictures_captions_and_order() -> None:
+    a, b = TrainingExample(np.zeros((4, 4, 3), np.uint8), "a"), TrainingExample(np.ones((4, 4, 3), np.uint8), "b")
+    same = TrainingExample(np.zeros((4, 4, 3), np.uint8), "a")
+    other = TrainingExample(np.zeros((4, 4, 3), np.uint8), "b")
+    assert hash_examples([a, b]) == hash_examples([same, b])
+    assert len({hash_examples(e) for e in ([a, b], [b, a], [other, b], [a])}) == 4

@@ -1,0 +1,135 @@
+"""A FLUX folder with random weights, small enough to be made in a second: for tests of ways, not of pictures.
+
+All parts are the real classes with real tokenizer files; only sizes and weights are not.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxPriorReduxPipeline,
+    FluxTransformer2DModel,
+)
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
+
+SENTENCES = (
+    "close-up portrait of a young woman, facing the camera, smiling, wearing a red dress, in a cafe, in daylight",
+    "half-body shot of a young man, turned to the left, calm face, wearing a black suit, in an office, at night",
+    "full-body shot of a woman, waving a hand, wearing a yellow coat, on a beach, at dusk",
+)
+TEXT_WIDTH, POOLED_WIDTH, SEQUENCE = 32, 24, 24
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    trained.normalizer = normalizers.Lowercase()
+    trained.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), behavior="removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ])
+    trained.train_from_iterator(SENTENCES, trainers.BpeTrainer(
+        vocab_size=700, special_tokens=["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>",
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+    ))  # fmt: skip
+    model = json.loads(trained.to_str())["model"]
+    merges = [tuple(m) for m in model["merges"]]
+    return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=SEQUENCE)
+
+
+def t5_tokenizer() -> T5Tokenizer:
+    trained = Tokenizer(models.Unigram())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    trained.train_from_iterator(SENTENCES, trainers.UnigramTrainer(
+        vocab_size=120, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False,
+    ))  # fmt: skip
+    vocab = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["vocab"]]
+    return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=SEQUENCE)
+
+
+def _scramble(module: torch.nn.Module, seed: int) -> None:
+    """Weights that make every layer matter: diffusers starts some at zero, and a zero layer hides mistakes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(module.named_parameters()):
+            if parameter.ndim > 1:
+                fan_in = parameter[0].numel()
+                parameter.normal_(0, fan_in**-0.5, generator=generator)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.02, generator=generator)
+
+
+def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting: bool = False) -> Path:
+    """Five VAE levels (16 px a latent), 8 latent channels, 2 + 2 blocks 32 wide; random but fixed."""
+    transformer = FluxTransformer2DModel(
+        in_channels=32, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=POOLED_WIDTH, guidance_embeds=guidance_embeds,
+        axes_dims_rope=(4, 6, 6),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 5, up_block_types=("UpDecoderBlock2D",) * 5,
+        block_out_channels=(8, 8, 8, 8, 8), layers_per_block=1, latent_channels=8, norm_num_groups=4,
+        mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False, sample_size=64,
+        scaling_factor=1.0, shift_factor=0.1, force_upcast=False,
+    )  # fmt: skip
+    tokenizer, tokenizer_2 = clip_tokenizer(), t5_tokenizer()
+    clip = CLIPTextModel(CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=POOLED_WIDTH, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=SEQUENCE, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, projection_dim=POOLED_WIDTH,
+    ))  # fmt: skip
+    t5 = T5EncoderModel(T5Config(
+        vocab_size=len(tokenizer_2), d_model=TEXT_WIDTH, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
+        feed_forward_proj="gated-gelu",
+    ))  # fmt: skip
+    for seed, part in enumerate((transformer, vae, clip, t5)):
+        _scramble(part, seed)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.5, use_dynamic_shifting=dynamic_shifting)
+    pipeline = FluxPipeline(
+        scheduler=scheduler, vae=vae, text_encoder=clip, tokenizer=tokenizer, text_encoder_2=t5,
+        tokenizer_2=tokenizer_2, transformer=transformer,
+    )  # fmt: skip
+    pipeline.save_pretrained(folder)
+    settings: dict[str, Any] = {
+        "id": folder.name, "licence": "apache-2.0", "height": 96, "width": 64, "num_inference_steps": 3,
+        "true_cfg_scale": 2.0, "max_sequence_length": SEQUENCE, "lora_rank": 4,
+    }  # fmt: skip
+    (folder / "studio.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
+
+
+def write_redux(folder: Path) -> Path:
+    """SigLIP of 32 px and 8-px patches (4×4 tokens), 16 wide."""
+    encoder = SiglipVisionModel(SiglipVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
+    ))  # fmt: skip
+    embedder = ReduxImageEncoder(redux_dim=16, txt_in_features=TEXT_WIDTH)
+    _scramble(encoder, 10)
+    _scramble(embedder, 11)
+    processor = SiglipImageProcessor(size={"height": 32, "width": 32})
+    FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder).save_pretrained(
+        folder
+    )
+    return folder
