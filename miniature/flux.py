@@ -80,7 +80,7 @@ def encode_set(folder: Path, out: Path, count: int) -> None:
     start = time.time()
     with torch.no_grad(), autocast():
         for i in range(0, count, 16):
-            x = torch.from_numpy(images[i : i + 16].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+            x = torch.from_numpy(images[i : min(i + 16, count)].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
             posterior = vae.encode(x.to(memory_format=torch.channels_last)).latent_dist
             latents[i : i + 16] = torch.stack([posterior.mean, posterior.std], dim=1).half()
             if i % 1600 == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     while (spent := time.time() - begin) < minutes * 60:
         ready = int((folder / "done.txt").read_text())
         progress = spent / (minutes * 60)
-        rate = peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+        rate = peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         optimizer.rate(rate)
         x, weight = _crops(images, labels, ready, batch, rng)
         x = x.to(memory_format=torch.channels_last)

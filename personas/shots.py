@@ -65,10 +65,11 @@ class Shot:
             if getattr(self, name) not in words:
                 raise ValueError(f"{name} {getattr(self, name)!r} is none of {', '.join(words)}")
 
-    def prompt(self, subject: str, trigger: str = "") -> str:
+    def prompt(self, subject: str, trigger: str = "", *, with_setting: bool = True) -> str:
         """The English prompt, e.g. "close-up portrait of a young woman, facing the camera, …".
 
-        `subject` comes from the look category; `trigger` is a LoRA's trigger word and may be empty.
+        `subject` comes from the look category; `trigger` is a LoRA's trigger word and may be empty. Without the
+        setting's words the place is left to a reference picture.
         """
         who = f"{trigger} {subject}".strip()
         return ", ".join((
@@ -77,7 +78,7 @@ class Shot:
             _EXPRESSION_WORDS[self.expression],
             f"wearing a {self.outfit_colour} {self.outfit}",
             _POSE_WORDS[self.pose],
-            _SETTING_WORDS[self.setting],
+            *((_SETTING_WORDS[self.setting],) if with_setting else ()),
             _LIGHT_WORDS[self.light],
         ))
 

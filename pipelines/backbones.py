@@ -39,8 +39,8 @@ _PROMPTS_KEPT = 512
 _LICENCE_NOTES = {
     "apache-2.0": "Running, fine-tuning and selling the pictures are all allowed.",
     "flux-1-dev-non-commercial-license": (
-        "The pictures may be used commercially; running or fine-tuning the model for a business needs a paid licence "
-        "from Black Forest Labs."
+        "The pictures may be used commercially; running or fine-tuning the model for a business needs a paid "
+        "licence from Black Forest Labs."
     ),
 }
 _UNKNOWN_LICENCE = "The folder names no licence: read the model's own card before you sell anything made with it."
@@ -51,7 +51,8 @@ class BackboneSpec:
     """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
-    `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder or None.
+    `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
+    or None.
     """
 
     id: str
@@ -118,7 +119,7 @@ class Backbone:
         if folder is None:
             raise ModelMissing(
                 f"The backbone {self.spec.id} has no Redux folder, so a scene picture cannot be injected.",
-                'Put a FluxPriorReduxPipeline folder beside it and name it in studio.json: {"redux_folder": "../redux"}.',
+                "Put a FluxPriorReduxPipeline folder beside it, and name it as redux_folder in studio.json.",
             )
         if not folder.is_dir():
             raise ModelMissing(f"The Redux folder {folder} is missing.", "Correct redux_folder in studio.json.")
@@ -140,19 +141,27 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu":
-        read = getattr(torch.cpu, "get_capabilities", None)  # torch ≥ 2.11
-        able: Mapping[str, Any] = read() if read is not None else {}
-        if able.get("amx_bf16") or able.get("avx512_bf16"):
-            return torch.bfloat16
+    if device.type == "cpu" and _computes_in_bfloat16():
+        return torch.bfloat16
     return torch.float32
+
+
+def _computes_in_bfloat16() -> bool:
+    read = getattr(torch.cpu, "get_capabilities", None)
+    if read is not None:
+        able: Mapping[str, Any] = read()
+        return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    # older builds of torch answer only these two
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
     """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
 
-    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder` in it is relative to
-    the folder. Without it the defaults are those of the model cards of FLUX.1-dev and FLUX.1-schnell.
+    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder` in it is
+    relative to the folder. Without it the defaults are those of the model cards of FLUX.1-dev and
+    FLUX.1-schnell.
     """
     miniature = str(name_or_folder) == MINIATURE
     folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
@@ -186,7 +195,7 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
 def load_backbone(
     spec: BackboneSpec, device: torch.device | str | None = None, dtype: torch.dtype | None = None
 ) -> Backbone:
-    """Load the pipeline, frozen, ready to draw; by default on the best device in its fast dtype. Never downloads."""
+    """Load the pipeline, frozen; by default on the best device in its fast dtype. Never downloads."""
     where = best_device() if device is None else torch.device(device)
     kind = fast_dtype(where) if dtype is None else dtype
     if not spec.folder.is_dir():  # diffusers would take it for a repository's name
@@ -208,8 +217,8 @@ def load_backbone(
 def encode_prompt(backbone: Backbone, prompt: str) -> PromptEmbeds:
     """The prompt's embeddings, kept for the next time.
 
-    Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone, and a
-    picture must not depend on its neighbours' prompts.
+    Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone,
+    and a picture must not depend on its neighbours' prompts.
     """
     kept = backbone.prompts
     if prompt not in kept:
@@ -243,7 +252,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _checked_overrides(folder: Path) -> dict[str, Any]:
-    """`studio.json`, its names and types checked; a typing error must not silently draw with other settings."""
+    """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
     given = _read_json(path)
     kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "folder"}
@@ -257,7 +266,10 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
             "float": number and value >= 0,
         }.get(kinds[name], value is None or isinstance(value, str))
         if not fits:
-            raise BadInput(f"{path} sets {name} to {value!r}, which does not fit.", f"It should be of type {kinds[name]}.")
+            raise BadInput(
+                f"{path} sets {name} to {value!r}, which does not fit.",
+                f"It should be of type {kinds[name]}.",
+            )
     if isinstance(given.get("redux_folder"), str):
         given["redux_folder"] = (folder / given["redux_folder"]).resolve()
     return given

@@ -1,8 +1,8 @@
 """Requests in, pictures out: batches, seeds, progress, stop.
 
-A picture is a function of its request, of the backbone's weights (whatever LoRA the caller has put on them) and,
-in the last bits of low-precision arithmetic, of the size of the batch it is drawn in. So batches are planned by a
-pure function of the requests: the same list gives the same batches and the same pixels.
+A picture is a function of its request, of the backbone's weights (whatever LoRA the caller has put on them)
+and, in the last bits of low-precision arithmetic, of the size of the batch it is drawn in. So batches are
+planned by a pure function of the requests: the same list gives the same batches and the same pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _MAX_BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class DrawRequest:
-    """One picture. `height` and `width` in pixels, `seed` 32 bits, `true_cfg_scale` 1 means no negative prompt.
+    """One picture. `height` and `width` in pixels, `seed` 32 bits, `true_cfg_scale` 1 means no negative
+    prompt.
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input.
     """
@@ -58,15 +59,21 @@ class DrawRequest:
         mark = self.landmark
         if mark is not None and mark.mask.shape != (self.height, self.width):
             raise BadInput(
-                f"The landmark is {mark.mask.shape} and the canvas {(self.height, self.width)} (height, width).",
+                f"The landmark is {mark.mask.shape} and the canvas {(self.height, self.width)}.",
                 "Resize the scene to the canvas first.",
             )
 
 
 def request_from(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> DrawRequest:
-    """A request with the backbone's own size, steps and guidance; `changes` are other fields of DrawRequest."""
+    """A request with the backbone's own size, steps and guidance; `changes` are fields of DrawRequest."""
     request = DrawRequest(
-        prompt, seed, spec.height, spec.width, spec.num_inference_steps, spec.guidance_scale, spec.true_cfg_scale
+        prompt,
+        seed,
+        spec.height,
+        spec.width,
+        spec.num_inference_steps,
+        spec.guidance_scale,
+        spec.true_cfg_scale,
     )
     return replace(request, **changes)
 
@@ -81,9 +88,7 @@ def plan_batches(requests: Sequence[DrawRequest], batch_size: int = 8) -> tuple[
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, request in enumerate(requests):
         groups.setdefault(_batch_key(request), []).append(index)
-    batches = [
-        tuple(group[i : i + batch_size]) for group in groups.values() for i in range(0, len(group), batch_size)
-    ]
+    batches = [tuple(group[i : i + batch_size]) for group in groups.values() for i in range(0, len(group), batch_size)]
     return tuple(sorted(batches))
 
 
@@ -93,9 +98,11 @@ def draw(
     batch_size: int = 8,
     progress: Progress = SILENT,
 ) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """Draw all requests: (index, uint8 [h, w, 3]) in the order of the requests, each as soon as it can be given.
+    """Draw all requests: (index, uint8 [h, w, 3]) in the order of the requests, each as soon as it can be
+    given.
 
-    Cancellation is checked at every denoising step. A LoRA is put on `backbone.transformer` by the caller beforehand.
+    Cancellation is checked at every denoising step. A LoRA is put on `backbone.transformer` by the caller
+    beforehand.
     """
     ready: dict[int, npt.NDArray[np.uint8]] = {}
     due = drawn = 0
@@ -119,7 +126,7 @@ def draw_batch(
     requests: Sequence[DrawRequest],
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> list[npt.NDArray[np.uint8]]:
-    """Draw one planned batch; `on_step(done, total)` is called before the first and after every denoising step."""
+    """Draw one planned batch; `on_step(done, total)` is called before the first and after every step."""
     first = requests[0]
     if len({_batch_key(request) for request in requests}) != 1:
         raise BadInput("These pictures cannot be drawn in one batch.", "Plan the batches with plan_batches.")
@@ -172,7 +179,10 @@ def _embeds(backbone: Backbone, requests: Sequence[DrawRequest]) -> tuple[Prompt
     positive: list[PromptEmbeds] = []
     negative: list[PromptEmbeds] = []
     for request in requests:
-        text, against = encode_prompt(backbone, request.prompt), encode_prompt(backbone, request.negative_prompt)
+        text, against = (
+            encode_prompt(backbone, request.prompt),
+            encode_prompt(backbone, request.negative_prompt),
+        )
         reference = request.reference
         if reference is not None and reference.scale > 0:
             if reference not in tokens:
@@ -190,7 +200,7 @@ def _stack(embeds: Sequence[PromptEmbeds]) -> PromptEmbeds:
 
 
 def _noise(backbone: Backbone, requests: Sequence[DrawRequest]) -> torch.Tensor:
-    """Each request's own noise [b, c, h', w'], drawn on the CPU in float32: the same on every device and dtype."""
+    """Each request's own noise [b, c, h', w'], drawn on the CPU in float32: the same on every device."""
     cell = backbone.cell_px
     shape = (1, backbone.latent_channels, requests[0].height // cell, requests[0].width // cell)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(request.seed)) for request in requests]
@@ -207,7 +217,7 @@ def _check_size(backbone: Backbone, request: DrawRequest) -> None:
 
 
 def _batch_key(request: DrawRequest) -> tuple[object, ...]:
-    """What must agree within a batch: shapes (the mask decides how many tokens a reference has) and the schedule."""
+    """What must agree within a batch: the schedule and shapes (a reference's mask decides its tokens)."""
     reference = request.reference
     tokens: tuple[object, ...] = ()
     if reference is not None and reference.scale > 0:

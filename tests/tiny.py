@@ -36,8 +36,8 @@ from transformers import (
 )
 
 SENTENCES = (
-    "close-up portrait of a young woman, facing the camera, smiling, wearing a red dress, in a cafe, in daylight",
-    "half-body shot of a young man, turned to the left, calm face, wearing a black suit, in an office, at night",
+    "close-up portrait of a young woman, facing the camera, smiling, wearing a red dress, in a cafe",
+    "half-body shot of a young man, turned to the left, calm face, wearing a black suit, at night",
     "full-body shot of a woman, waving a hand, wearing a yellow coat, on a beach, at dusk",
 )
 TEXT_WIDTH, POOLED_WIDTH, SEQUENCE = 32, 24, 24
@@ -46,10 +46,12 @@ TEXT_WIDTH, POOLED_WIDTH, SEQUENCE = 32, 24, 24
 def clip_tokenizer() -> CLIPTokenizer:
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     trained.normalizer = normalizers.Lowercase()
-    trained.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), behavior="removed", invert=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False),
-    ])
+    trained.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     trained.train_from_iterator(SENTENCES, trainers.BpeTrainer(
         vocab_size=700, special_tokens=["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>",
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
@@ -70,7 +72,7 @@ def t5_tokenizer() -> T5Tokenizer:
 
 
 def _scramble(module: torch.nn.Module, seed: int) -> None:
-    """Weights that make every layer matter: diffusers starts some at zero, and a zero layer hides mistakes."""
+    """Weights that make every layer matter: a layer that starts at zero hides mistakes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(module.named_parameters()):
@@ -123,7 +125,8 @@ def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting:
 def write_redux(folder: Path) -> Path:
     """SigLIP of 32 px and 8-px patches (4×4 tokens), 16 wide."""
     encoder = SiglipVisionModel(SiglipVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+        patch_size=8,
     ))  # fmt: skip
     embedder = ReduxImageEncoder(redux_dim=16, txt_in_features=TEXT_WIDTH)
     _scramble(encoder, 10)

@@ -103,7 +103,7 @@ def read_lora(path: Path | str) -> LoraFile:
 
 
 def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMetadata) -> str:
-    """Write diffusers' keys (`transformer.<module>.lora_A.weight`) in float32; the file's SHA-256.
+    """Write diffusers' keys (`transformer.<module>.lora_A.weight`) in the layers' own dtype; the file's SHA-256.
 
     alpha / r is multiplied into `up`, because tools differ in where they look for alpha and agree only on "no
     alpha means 1": ΔW is the same in diffusers, kohya and ComfyUI. The file appears whole or not at all, and
@@ -114,8 +114,8 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     _check_values(Path(path).name, layers)
     tensors: dict[str, Tensor] = {}
     for layer in layers:
-        tensors[f"transformer.{layer.module}.lora_A.weight"] = layer.down.float().contiguous().cpu()
-        up = (layer.up.double() * layer.scale).float() if layer.scale != 1.0 else layer.up.float()
+        tensors[f"transformer.{layer.module}.lora_A.weight"] = layer.down.contiguous().cpu()
+        up = (layer.up.double() * layer.scale).to(layer.up.dtype) if layer.scale != 1.0 else layer.up
         tensors[f"transformer.{layer.module}.lora_B.weight"] = up.contiguous().cpu()
     if len(tensors) != 2 * len(layers):
         raise BadLora("Two of the layers to write have the same name.", "Concatenate them first.")

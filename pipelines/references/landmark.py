@@ -1,9 +1,9 @@
 """Explicit reference: a landmark's pixels are kept exactly, and the rest of the picture is drawn around them.
 
-Drawing keeps the landmark's latents (`FluxInpaintPipeline`); a latent covers many pixels and the VAE loses detail,
-so afterwards the real pixels are put back and the DRAWN side is bent to meet them: first by a correction that
-carries the difference at the seam into the drawn side and fades (Poisson image editing, Pérez et al. 2003, with a
-screening term), then, only if the seam still shows, by a feather.
+Drawing keeps the landmark's latents (`FluxInpaintPipeline`); a latent covers many pixels and the VAE loses
+detail, so afterwards the real pixels are put back and the DRAWN side is bent to meet them: first by a
+correction that carries the difference at the seam into the drawn side and fades (Poisson image editing, Pérez
+et al. 2003, with a screening term), then, only if the seam still shows, by a feather.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.sparse.linalg import cg
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 
-__all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "keep_latents", "keep_pixels", "seam_ratio"]
+__all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "grow_mask", "keep_latents", "keep_pixels", "seam_ratio"]
 
 SEAM_LIMIT = 1.5
 _AIM = 1.25  # stop a little under the limit, so that other ways to measure agree
@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Landmark:
-    """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where its pixels are kept."""
+    """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where it is kept."""
 
     image: Rgb
     mask: Mask
@@ -58,8 +58,9 @@ class Landmark:
 class KeptLatents:
     """What the inpainting pipeline needs for a batch.
 
-    `latents` [b, c, h', w'] of the scenes, `repaint` [b, 1, h, w] with 1 where pixels are drawn, constant on each
-    latent's cell, `context` what the pipeline encodes as the masked picture (it is not used by these models).
+    `latents` [b, c, h', w'] of the scenes, `repaint` [b, 1, h, w] with 1 where pixels are drawn, constant on
+    each latent's cell, `context` what the pipeline encodes as the masked picture (it is not used by these
+    models).
     """
 
     latents: torch.Tensor
@@ -71,8 +72,8 @@ class KeptLatents:
 def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLatents:
     """Encode the scenes (the posterior's mode, no randomness) and decide which latents are kept.
 
-    A latent is kept if at least half of its pixels are: the rest of its pixels then come from the scene too, which
-    keeps the drawn side near the seam in tune with it.
+    A latent is kept if at least half of its pixels are: the rest of its pixels then come from the scene too,
+    which keeps the drawn side near the seam in tune with it.
     """
     config, cell = backbone.vae.config, backbone.cell_px
     pixels = torch.from_numpy(np.stack([mark.image for mark in landmarks])).permute(0, 3, 1, 2)
@@ -89,43 +90,62 @@ def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLaten
     return KeptLatents(latents=z, repaint=repaint.to(backbone.device), context=context)
 
 
+def grow_mask(mask: Mask, margin_px: float, avoid: Mask | None = None) -> Mask:
+    """The mask and what lies within `margin_px` of it, but nothing of `avoid` (a person in the scene's photo).
+
+    A seam on a landmark's very outline is a hard edge in the scene itself, which no drawing can hide. A few pixels of
+    the background around the landmark, kept with it, put the seam where it can be hidden.
+    """
+    grown = _distance(mask) <= margin_px
+    return grown if avoid is None else mask | (grown & ~avoid)
+
+
 def keep_pixels(drawn: Rgb, landmark: Landmark) -> Rgb:
-    """The drawn picture with the landmark's exact pixels, its own side of the seam bent so that `seam_ratio` is small."""
+    """The drawn picture with the landmark's exact pixels; its own side of the seam is bent to meet them."""
     kept, mask = landmark.image.astype(np.float64), landmark.mask
     smooth = drawn.astype(np.float64)
     smooth += _membrane(kept - smooth, mask, length_px=max(6.0, min(mask.shape) / 16))
-    result = _compose(smooth, landmark)
+    best = _compose(smooth, landmark)
+    least = seam_ratio(best, mask)
     distance, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
     extended = kept[nearest[0], nearest[1]]
     for feather in _FEATHERS_PX:
-        if seam_ratio(result, mask) <= _AIM:
+        if least <= _AIM:
             break
         t = np.clip((distance - 1) / feather, 0, 1)[..., None]
         share = t * t * (3 - 2 * t)  # level at both ends: the landmark's colour leaves the seam without a step
         result = _compose(share * smooth + (1 - share) * extended, landmark)
-    return result
+        if (ratio := seam_ratio(result, mask)) < least:
+            best, least = result, ratio
+    return best
 
 
 def seam_ratio(image: Rgb, mask: Mask) -> float:
-    """How much the seam shows: mean step across the mask's outline over the mean step beside it; 1 is invisible.
+    """How much the seam shows: the mean step across the mask's outline over the mean step beside it; 1 is invisible.
 
-    A step is the mean absolute difference of two neighbouring pixels over the channels. "Beside" are neighbours on
-    the same side, both within 6 px of the outline. Half a grey level is added to both means, so that two flat areas
-    of the same colour give 1 and not 0/0.
+    The worst of three outlines: the mask's own and those 1 and 2 px outside it, so that a step moved a pixel further
+    out is still a step. A step is the mean absolute difference of two neighbours over the channels; "beside" are
+    neighbours on the same side of the outline, within 6 px of it. Half a grey level is added to both means, so that
+    flat areas of one colour give 1 and not 0/0.
     """
     picture = image.astype(np.float64)
+    steps = [np.abs(np.diff(picture, axis=axis)).mean(axis=2) for axis in (0, 1)]
+    distance = _distance(mask)
+    return max(_outline_ratio(steps, distance <= offset) for offset in (0, 1, 2))
+
+
+def _outline_ratio(steps: Sequence[Floats], mask: Mask) -> float:
     near = (_distance(mask) <= _BAND_PX) & (_distance(~mask) <= _BAND_PX)
     across: list[Floats] = []
     beside: list[Floats] = []
-    for axis in (0, 1):
-        step = np.abs(np.diff(picture, axis=axis)).mean(axis=2)
+    for axis, step in enumerate(steps):
         first, second = _pairs(mask, axis)
         near_first, near_second = _pairs(near, axis)
         across.append(step[first != second])
         beside.append(step[(first == second) & near_first & near_second])
     seam, around = np.concatenate(across), np.concatenate(beside)
     if seam.size == 0 or around.size == 0:
-        return 1.0
+        return 0.0  # no outline: nothing to see
     return float((seam.mean() + 0.5) / (around.mean() + 0.5))
 
 
@@ -147,15 +167,18 @@ def _pairs(values: Mask, axis: int) -> tuple[Mask, Mask]:
 
 
 def _membrane(difference: Floats, mask: Mask, length_px: float) -> Floats:
-    """Solve c/length² − Δc = 0 outside the mask with c = `difference` [h, w, 3] on it; 0 inside. Fades over `length_px`.
+    """Solve s·c − Δc = 0 outside the mask with c = `difference` [h, w, 3] on it; c is 0 inside.
 
-    Only a band of six lengths is solved, beyond which c is under 0.3%. The picture's borders let nothing through.
+    The screening s grows from 0 at the mask to 1/length² at two lengths: near the seam c is nearly harmonic and so
+    leaves it gently, further out it fades. Only a band of six lengths is solved, beyond which c is under 1%. The
+    picture's borders let nothing through.
     """
-    band = ~mask & (_distance(mask) <= 6 * length_px)
+    distance = _distance(mask)
+    band = ~mask & (distance <= 6 * length_px)
     number = np.full(mask.shape, -1)
     number[band] = np.arange(band.sum())
     size = int(band.sum())
-    diagonal = np.full(size, 1 / length_px**2)
+    diagonal = np.minimum(distance[band] / (2 * length_px), 1) / length_px**2
     right = np.zeros((size, 3))
     rows: list[npt.NDArray[np.int64]] = []
     columns: list[npt.NDArray[np.int64]] = []

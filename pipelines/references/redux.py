@@ -1,8 +1,8 @@
 """Implicit reference: Redux turns a scene picture into tokens that the transformer reads after the text.
 
-`FluxPriorReduxPipeline` scales text and image tokens together and sums over pictures (diffusers' source). Here its
-encoder and embedder are called on their own and only the image tokens are scaled, so that a weaker scene does not
-mean a weaker prompt.
+`FluxPriorReduxPipeline` scales text and image tokens together and sums over pictures (diffusers' source).
+Here its encoder and embedder are called on their own and only the image tokens are scaled, so that a weaker
+scene does not mean a weaker prompt.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _MIN_BACKGROUND = 0.25  # a token is dropped if less of its patch than this is b
 class ReduxReference:
     """A scene picture, uint8 [h, w, 3], and how much of it to use.
 
-    `mask` bool [h, w]: True is a person or other foreground, to be left out. `scale` in [0, 1]: 0 is exactly no
-    reference, 1 all of it. `pool`: side of the square of tokens that are averaged into one (FLUX: 3 makes 81 of 729).
-    `guided`: whether classifier-free guidance pushes towards the reference too (its negative side then sees the tokens
-    at scale 0), or only towards the text (both sides see them).
+    `mask` bool [h, w]: True is a person or other foreground, to be left out. `scale` in [0, 1]: 0 is exactly
+    no reference, 1 all of it. `pool`: side of the square of tokens that are averaged into one (FLUX: 3 makes
+    81 of 729). `guided`: whether classifier-free guidance pushes towards the reference too (its negative side
+    then sees the tokens at scale 0), or only towards the text (both sides see them).
     """
 
     image: npt.NDArray[np.uint8]
@@ -72,8 +72,8 @@ def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -
 def encode_reference(backbone: Backbone, reference: ReduxReference) -> torch.Tensor:
     """The reference's unscaled tokens [1, n, d], n ≤ ceil(g / pool)² for a g×g patch encoder.
 
-    Masked pixels are filled before encoding, because every token sees the whole picture; tokens that lie mostly on
-    them are dropped, and the others are averaged in proportion to the background they hold.
+    Masked pixels are filled before encoding, because every token sees the whole picture; tokens that lie
+    mostly on them are dropped, and the others are averaged in proportion to the background they hold.
     """
     image = reference.image
     mask = np.zeros(image.shape[:2], np.bool_) if reference.mask is None else reference.mask
@@ -90,7 +90,8 @@ def encode_reference(backbone: Backbone, reference: ReduxReference) -> torch.Ten
         summed = F.avg_pool2d(grid * share, reference.pool, ceil_mode=True, count_include_pad=False)
         grid, share = summed / pooled_share.clamp_min(1e-6), pooled_share
     kept = share.flatten() >= min(_MIN_BACKGROUND, float(share.max()))
-    return grid.flatten(2).transpose(1, 2)[:, kept].to(backbone.dtype)
+    chosen: torch.Tensor = grid.flatten(2).transpose(1, 2)[:, kept]
+    return chosen.to(backbone.dtype)
 
 
 def append_tokens(embeds: PromptEmbeds, tokens: torch.Tensor, scale: float) -> PromptEmbeds:

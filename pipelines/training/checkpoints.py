@@ -1,4 +1,4 @@
-"""Checkpoints that a kill, a full disk or a broken cable cannot spoil: written aside, marked complete, then renamed."""
+"""Checkpoints that a kill or a full disk cannot spoil: written aside, marked complete, then renamed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _KEPT = 2
 class Checkpoint:
     """A training after `len(losses)` steps. No pickles: tensors are safetensors, the rest is JSON.
 
-    `weights` and `optimizer` are on the CPU; there is no random state, because every step draws from its own seed.
+    `weights` and `optimizer` are on the CPU; there is no random state, because every step draws from its own
+    seed.
     """
 
     weights: Mapping[str, torch.Tensor]
@@ -49,7 +50,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_checkpoint(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-000123`, then delete all but the newest two. The marker, with every file's hash, comes last."""
+    """Write `folder/step-000123`, the marker with every file's hash last; then keep only the newest two."""
     final = folder / f"step-{len(checkpoint.losses):06d}"
     part = final.with_suffix(".part")
     contents = {
@@ -79,7 +80,7 @@ def write_checkpoint(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> 
 
 
 def read_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
-    """The newest complete checkpoint; damaged ones are passed over, those of another training are an error."""
+    """The newest complete checkpoint; damaged ones are passed over, another training's are an error."""
     for candidate in _newest_first(folder):
         try:
             marker = json.loads((candidate / _MARKER).read_bytes())

@@ -1,4 +1,4 @@
-"""From pictures and captions to what a training step reads: latents and text embeddings, each computed once."""
+"""From pictures and captions to what a training step reads: latents and text embeddings, computed once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "pack
 
 @dataclass(frozen=True, eq=False)
 class TrainingExample:
-    """`image` uint8 [h, w, 3] RGB of any size (resized and cropped to the canvas); `caption` as one would prompt it."""
+    """`image` uint8 [h, w, 3] RGB of any size, fitted to the canvas; `caption` as one would prompt it."""
 
     image: npt.NDArray[np.uint8]
     caption: str
@@ -29,9 +29,10 @@ class TrainingExample:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Latents, packed as the transformer reads them [n, t, c], and the captions' embeddings; `grid` in latents.
+    """Latents as the transformer reads them [n, t, c], and the captions' embeddings; `grid` in tokens.
 
-    `caption_of` [n] points into `prompt_embeds` [m, s, d] and `pooled` [m, p]; row 0 of both is the empty caption.
+    `caption_of` [n] points into `prompt_embeds` [m, s, d] and `pooled` [m, p]; row 0 of both is the empty
+    caption.
     """
 
     latents: torch.Tensor
@@ -42,7 +43,7 @@ class TrainingSet:
 
 
 def fit_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Resize until the canvas is covered, then crop the middle; an image of the right size is returned as it is."""
+    """Resize until the canvas is covered, then crop the middle; the right size is returned as it is."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise BadInput(f"A training picture has shape {image.shape} and type {image.dtype}.", "Give uint8 [h, w, 3].")
     h, w = image.shape[:2]

@@ -1,7 +1,7 @@
 """Train a LoRA of the transformer on a few pictures: flow matching on cached latents and text embeddings.
 
-Every step draws its rows, sigmas, noise and dropped captions from a seed made of the config's seed and the step's
-number. So a training that was killed and resumed ends, bit by bit, where an undisturbed one ends.
+Every step draws its rows, sigmas, noise and dropped captions from a seed made of the config's seed and the
+step's number. So a training that was killed and resumed ends, bit by bit, where an undisturbed one ends.
 """
 
 from __future__ import annotations
@@ -40,51 +40,54 @@ ATTENTION = (
     "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
 )  # fmt: skip
 ALL_LINEAR = (
-    *ATTENTION, "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp", "proj_out",
+    *ATTENTION,
+    "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",  # double blocks
+    "proj_mlp", "proj_out",  # single blocks
 )  # fmt: skip
 _ADAPTER = "trainee"  # "training" is an attribute of every module, and peft keeps adapters in module dictionaries
 
 
 class LoraTrainingConfig(BaseModel):
-    """How a LoRA is trained. `height` and `width` of 0 mean the backbone's own; `alpha` is `rank` if not given.
+    """How a LoRA is trained. `height` and `width` of 0 mean the backbone's own; an `alpha` of 0 becomes
+    `rank`.
 
-    `target_modules` are ends of module names inside the transformer's blocks. `caption_dropout` is the share of
-    samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up linearly,
-    then falls by a cosine to `final_learning_rate_share` of itself.
+    `target_modules` are ends of module names inside the transformer's blocks. `caption_dropout` is the share
+    of samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up
+    linearly, then falls by a cosine to `final_learning_rate_share` of itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    rank: int = Field(8, ge=1, le=256)
-    alpha: float = Field(gt=0)
-    learning_rate: float = Field(1e-4, gt=0)
-    steps: int = Field(500, ge=1)
-    batch_size: int = Field(4, ge=1)
-    seed: int = Field(0, ge=0, lt=2**32)
-    checkpoint_every: int = Field(100, ge=1)
-    target_modules: tuple[str, ...] = Field(ALL_LINEAR, min_length=1)
-    caption_dropout: float = Field(0.1, ge=0, le=1)
-    warmup_steps: int = Field(10, ge=0)
-    final_learning_rate_share: float = Field(0.1, ge=0, le=1)
-    weight_decay: float = Field(0.01, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    rank: int = Field(default=8, ge=1, le=256)
+    alpha: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    steps: int = Field(default=500, ge=1)
+    batch_size: int = Field(default=4, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    checkpoint_every: int = Field(default=100, ge=1)
+    target_modules: tuple[str, ...] = Field(default=ALL_LINEAR, min_length=1)
+    caption_dropout: float = Field(default=0.1, ge=0, le=1)
+    warmup_steps: int = Field(default=10, ge=0)
+    final_learning_rate_share: float = Field(default=0.1, ge=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     sigma_density: SigmaDensity = "logit_normal"
-    guidance_scale: float = Field(1.0, ge=0)
+    guidance_scale: float = Field(default=1.0, ge=0)
     gradient_checkpointing: bool = False
-    height: int = Field(0, ge=0)
-    width: int = Field(0, ge=0)
+    height: int = Field(default=0, ge=0)
+    width: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
     @classmethod
     def _alpha_is_rank(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("alpha") is None:
+        if isinstance(values, dict) and not values.get("alpha"):
             return values | {"alpha": values.get("rank", 8)}
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedLora:
-    """What came out: the layers in float32 on the CPU, the loss of every step, and how many steps there were."""
+    """What came out: the layers in float32 on the CPU, the loss of every step, and their number."""
 
     layers: tuple[LoraLayer, ...]
     losses: tuple[float, ...]
@@ -100,8 +103,8 @@ def train_lora(
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
-    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples or a
-    folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
+    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
+    or a folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
     """
     if not examples:
         raise BadInput("There is no picture to train on.", "Give at least one picture with a caption.")
@@ -200,7 +203,7 @@ def _loss(
 
 
 def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:
-    """Put a fresh peft adapter on the transformer; its parameters by name, float32, drawn from the config's seed."""
+    """Put a fresh peft adapter on the transformer: its parameters by name, float32, seeded by the config."""
     transformer = backbone.transformer
     ends = "|".join(re.escape(name) for name in config.target_modules)
     # anchored inside the blocks: a bare "proj_out" would also match the transformer's last layer, which
@@ -295,6 +298,6 @@ def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
 
 
 def _fingerprint(backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig) -> str:
-    """What a checkpoint must have been made from to be gone on with; how often it is written does not matter."""
+    """What a checkpoint must have been made from to be gone on with."""
     facts = (backbone.spec.id, hash_examples(examples), config.model_dump_json(exclude={"checkpoint_every"}))
     return hashlib.sha256(repr(facts).encode()).hexdigest()

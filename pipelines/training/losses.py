@@ -17,10 +17,8 @@ __all__ = ["SigmaDensity", "flow_matching_loss", "sample_sigmas", "shift_sigmas"
 SigmaDensity = Literal["logit_normal", "uniform"]
 
 
-def shift_sigmas(
-    sigmas: torch.Tensor, scheduler: FlowMatchEulerDiscreteScheduler, image_tokens: int
-) -> torch.Tensor:
-    """Move sigmas in (0, 1) as the scheduler moves those of its inference steps, so that training sees what drawing does.
+def shift_sigmas(sigmas: torch.Tensor, scheduler: FlowMatchEulerDiscreteScheduler, image_tokens: int) -> torch.Tensor:
+    """Move sigmas in (0, 1) as the scheduler moves those of its inference steps.
 
     With dynamic shifting (FLUX.1-dev) the shift grows with the picture's tokens: mu is linear in them
     (`calculate_shift` of diffusers' pipeline_flux.py); else it is the scheduler's constant.
@@ -38,8 +36,8 @@ def shift_sigmas(
 def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator) -> torch.Tensor:
     """`count` sigmas in (0, 1) before the shift, one from each of `count` equal quantiles, shuffled.
 
-    Stratifying a batch takes most of the noise out of its loss. "logit_normal" is the density of arXiv:2403.03206
-    §3.1 with mean 0 and deviation 1.
+    Stratifying a batch takes most of the noise out of its loss. "logit_normal" is the density of
+    arXiv:2403.03206 §3.1 with mean 0 and deviation 1.
     """
     order = torch.randperm(count, generator=generator)
     u = (order + torch.rand(count, generator=generator)) / count

@@ -25,7 +25,8 @@ def test_studio_json_sets_the_defaults(tiny_flux: Path) -> None:
     spec = resolve_backbone(tiny_flux)
     assert (spec.height, spec.width, spec.num_inference_steps, spec.true_cfg_scale) == (96, 64, 3, 2.0)
     assert spec.redux_folder == tiny_flux.parent / "redux"
-    assert spec.licence == "apache-2.0" and "allowed" in spec.licence_note
+    assert spec.licence == "apache-2.0"
+    assert "allowed" in spec.licence_note
 
 
 @pytest.mark.parametrize(
@@ -40,14 +41,20 @@ def test_defaults_are_those_of_flux_dev_and_schnell(
         "---\nlicense: other\nlicense_name: flux-1-dev-non-commercial-license\n---\n# FLUX\nlicense: mit\n"
     )
     spec = resolve_backbone(card)
-    assert (spec.num_inference_steps, spec.guidance_scale, spec.max_sequence_length) == (steps, guidance, length)
-    assert spec.licence == "flux-1-dev-non-commercial-license" and "paid licence" in spec.licence_note
+    assert (spec.num_inference_steps, spec.guidance_scale, spec.max_sequence_length) == (
+        steps,
+        guidance,
+        length,
+    )
+    assert spec.licence == "flux-1-dev-non-commercial-license"
+    assert "paid licence" in spec.licence_note
     assert spec.redux_folder is None
 
 
 def test_unknown_licence_is_said(card: Path) -> None:
     spec = resolve_backbone(card)
-    assert spec.licence == "unknown" and "read the model's own card" in spec.licence_note
+    assert spec.licence == "unknown"
+    assert "read the model's own card" in spec.licence_note
 
 
 @pytest.mark.parametrize(
@@ -90,12 +97,22 @@ def test_bfloat16_only_where_the_processor_computes_in_it(
     assert fast_dtype(torch.device("cpu")) == dtype
 
 
+def test_older_builds_of_torch_are_asked_in_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert fast_dtype(torch.device("cpu")) == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert fast_dtype(torch.device("cpu")) == torch.float32
+
+
 def test_prompts_are_encoded_as_the_pipeline_does_and_kept(tiny_backbone_float32: Backbone) -> None:
     backbone = tiny_backbone_float32
     embeds = encode_prompt(backbone, "a young woman, smiling")
     length = backbone.spec.max_sequence_length
     theirs, pooled, _ = backbone.pipeline.encode_prompt("a young woman, smiling", max_sequence_length=length)
-    assert torch.equal(embeds.prompt_embeds, theirs) and torch.equal(embeds.pooled, pooled)
+    assert torch.equal(embeds.prompt_embeds, theirs)
+    assert torch.equal(embeds.pooled, pooled)
     assert encode_prompt(backbone, "a young woman, smiling") is embeds
     other = encode_prompt(backbone, "a young man at night")
     assert (other.prompt_embeds - embeds.prompt_embeds).abs().mean() > 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +120,8 @@ def test_landmark_and_reference_and_guidance_go_together(tiny_backbone: Backbone
         base, replace(base, true_cfg_scale=1.0), replace(base, reference=ReduxReference(noise(8))),
     ])  # fmt: skip
     assert all(np.array_equal(picture[mask], noise(7)[mask]) for picture in drawn)
-    assert not np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
 
 
 class StopsAt:
@@ -140,23 +142,24 @@ class StopsAt:
 def test_stopping_takes_effect_within_a_denoising_step(tiny_backbone: Backbone) -> None:
     requests = [request_from(tiny_backbone.spec, "a woman", i) for i in range(3)]
     progress = StopsAt(6)  # 4 checks for the first batch (start and 3 steps), 2 of the second
-    got = []
+    drawn = draw(tiny_backbone, requests, 2, progress)
+    assert [next(drawn)[0], next(drawn)[0]] == [0, 1]
     with pytest.raises(Cancelled):
-        for index, _ in draw(tiny_backbone, requests, 2, progress):
-            got.append(index)
-    assert got == [0, 1]
+        next(drawn)
     assert progress.seen == [(0, 3, 0), (0, 3, 1), (0, 3, 2), (0, 3, 3), (2, 3, -1), (2, 3, 0), (2, 3, 1)]
 
 
 def test_requests_that_cannot_be_drawn(tiny_backbone: Backbone) -> None:
     good = request_from(tiny_backbone.spec, "a woman", 0)
-    changes: list[dict[str, object]] = [
+    changes: list[dict[str, Any]] = [
         {"seed": -1}, {"seed": 2**32}, {"num_inference_steps": 0}, {"true_cfg_scale": float("nan")},
-        {"guidance_scale": -1.0}, {"height": 128, "landmark": Landmark(noise(0), np.eye(96, 64, dtype=np.bool_))},
+        {"guidance_scale": -1.0}, {"height": 128, "landmark": Landmark(noise(0), np.eye(96, 64,
+        dtype=np.bool_))},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(BadInput):
-            replace(good, **change)  # type: ignore[arg-type]
-    for size in ({"height": 100}, {"width": 0}, {"width": 48}):
+            replace(good, **change)
+    sizes: list[dict[str, Any]] = [{"height": 100}, {"width": 0}, {"width": 48}]
+    for size in sizes:
         with pytest.raises(BadInput, match="multiples of 32"):
             pictures(tiny_backbone, [replace(good, **size)])

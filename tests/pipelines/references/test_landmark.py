@@ -15,6 +15,7 @@ from pipelines.references.landmark import (
     SEAM_LIMIT,
     Landmark,
     _membrane,
+    grow_mask,
     keep_latents,
     keep_pixels,
     seam_ratio,
@@ -42,8 +43,16 @@ CASES = {
     "smooth on smooth": (clouds(0), clouds(1), disc()),
     "dark on light": (clouds(2, low=0, high=60), clouds(3, low=190, high=256), disc()),
     "flat on flat": (flat(30), flat(220), disc()),
-    "noise on flat": (np.random.default_rng(4).integers(0, 256, (*SIZE, 3), dtype=np.uint8), flat(10), disc()),
-    "flat on noise": (flat(10), np.random.default_rng(5).integers(0, 256, (*SIZE, 3), dtype=np.uint8), disc()),
+    "noise on flat": (
+        np.random.default_rng(4).integers(0, 256, (*SIZE, 3), dtype=np.uint8),
+        flat(10),
+        disc(),
+    ),
+    "flat on noise": (
+        flat(10),
+        np.random.default_rng(5).integers(0, 256, (*SIZE, 3), dtype=np.uint8),
+        disc(),
+    ),
     "touching the border": (clouds(6), clouds(7), np.tile(np.arange(SIZE[1]) < 40, (SIZE[0], 1))),
     "thin": (clouds(8), clouds(9), disc() & ~disc(25)),
     "nearly everything": (clouds(10), clouds(11), ~disc(10)),
@@ -98,6 +107,15 @@ def test_seam_ratio_of_known_pictures() -> None:
     assert seam_ratio(np.zeros((40, 40, 3), np.uint8), mask) == 1.0
 
 
+def test_a_step_moved_outwards_is_still_a_step() -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[:, :20] = True
+    for moved in (0, 1, 2):
+        step = np.zeros((40, 40, 3), np.uint8)
+        step[:, : 20 + moved] = 100
+        assert seam_ratio(step, mask) == pytest.approx(201.0)
+
+
 def test_the_membrane_solves_its_equation() -> None:
     mask = np.zeros((24, 20), np.bool_)
     mask[8:14, 6:12] = True
@@ -106,9 +124,25 @@ def test_the_membrane_solves_its_equation() -> None:
     whole = np.where(mask[..., None], difference, c)
     padded = np.pad(whole, ((1, 1), (1, 1), (0, 0)), mode="edge")
     neighbours = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
-    residual = whole / 64 - (neighbours - 4 * whole)
+    y, x = np.mgrid[:24, :20]
+    ys, xs = np.nonzero(mask)
+    distance = np.sqrt((y[..., None] - ys) ** 2 + (x[..., None] - xs) ** 2).min(axis=2)
+    screening = np.minimum(distance / 16, 1)[..., None] / 64
+    residual = screening * whole - (neighbours - 4 * whole)
     assert np.abs(residual[~mask]).max() < 0.02
     assert np.all(c[mask] == 0)
+
+
+def test_a_grown_mask_keeps_a_margin_but_no_person() -> None:
+    mask = disc(10)
+    person = np.zeros(SIZE, np.bool_)
+    person[:, 48:60] = True
+    grown = grow_mask(mask, 5)
+    assert np.array_equal(grown, ndimage.distance_transform_edt(~mask) <= 5)
+    spared = grow_mask(mask, 5, person)
+    assert np.array_equal(spared & person, mask & person)  # what was marked stays marked
+    assert np.array_equal(spared & ~person, grown & ~person)
+    assert np.array_equal(grow_mask(mask, 0), mask)
 
 
 def test_latents_are_kept_where_most_of_their_pixels_are(tiny_backbone: Backbone) -> None:
@@ -119,7 +153,8 @@ def test_latents_are_kept_where_most_of_their_pixels_are(tiny_backbone: Backbone
     expected = torch.ones(96, 64)
     expected[:48, :16] = 0
     assert torch.equal(kept.repaint[0, 0], expected)
-    assert kept.latents.shape == (2, 8, 6, 4) and torch.equal(kept.latents[0], kept.latents[1])
+    assert kept.latents.shape == (2, 8, 6, 4)
+    assert torch.equal(kept.latents[0], kept.latents[1])
 
 
 def test_wrong_landmarks() -> None:

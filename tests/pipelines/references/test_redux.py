@@ -35,7 +35,9 @@ def test_whole_scene_at_full_scale_is_what_diffusers_makes(tiny_backbone_float32
     ours = append_tokens(embeds, encode_reference(backbone, ReduxReference(scene())), 1.0)
     parts = backbone.redux.components | {"text_encoder": backbone.pipeline.text_encoder}
     theirs = FluxPriorReduxPipeline(**parts)(
-        Image.fromarray(scene()), prompt_embeds=embeds.prompt_embeds.clone(), pooled_prompt_embeds=embeds.pooled.clone()
+        Image.fromarray(scene()),
+        prompt_embeds=embeds.prompt_embeds.clone(),
+        pooled_prompt_embeds=embeds.pooled.clone(),
     )
     assert torch.equal(ours.prompt_embeds, theirs.prompt_embeds)
     assert torch.equal(ours.pooled, theirs.pooled_prompt_embeds)
@@ -56,7 +58,7 @@ def test_pooling_averages_squares_of_tokens(tiny_backbone_float32: Backbone, poo
     whole = encode_reference(tiny_backbone_float32, ReduxReference(scene()))
     pooled = encode_reference(tiny_backbone_float32, ReduxReference(scene(), pool=pool))
     assert pooled.shape[1] == count
-    corner = whole.unflatten(1, (4, 4))[:, :pool, :pool].mean(dim=(1, 2))
+    corner = whole.reshape(1, 4, 4, -1)[:, :pool, :pool].mean(dim=(1, 2))
     assert torch.allclose(pooled[:, 0], corner, atol=1e-5)
 
 

@@ -16,10 +16,15 @@ def test_pictures_are_cropped_to_the_canvas_not_squeezed() -> None:
     image = np.zeros((200, 400, 3), np.uint8)
     image[:, 100:300] = 255  # the middle is white; the sides fall away
     fitted = fit_image(image, 100, 100)
-    assert fitted.shape == (100, 100, 3) and fitted.min() > 200
+    assert fitted.shape == (100, 100, 3)
+    assert fitted.min() > 200
     assert fit_image(fitted, 100, 100) is fitted
     assert fit_image(np.zeros((3, 1000, 3), np.uint8), 96, 64).shape == (96, 64, 3)
-    for bad in (np.zeros((10, 10), np.uint8), np.zeros((10, 0, 3), np.uint8), np.zeros((10, 10, 3), np.float32)):
+    for bad in (
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 0, 3), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+    ):
         with pytest.raises(BadInput):
             fit_image(bad, 96, 64)  # type: ignore[arg-type]
 
@@ -35,7 +40,8 @@ def test_each_picture_and_each_caption_is_encoded_once(tiny_backbone: Backbone) 
         TrainingExample(rng.integers(0, 256, (96, 64, 3), dtype=np.uint8), text) for text in ("a", "b", "a", "")
     ]
     ready = prepare_examples(tiny_backbone, examples, 96, 64, SILENT)
-    assert ready.latents.shape == (4, 6, 32) and ready.grid == (3, 2)
+    assert ready.latents.shape == (4, 6, 32)
+    assert ready.grid == (3, 2)
     assert ready.caption_of.tolist() == [1, 2, 1, 0]
     assert torch.equal(ready.prompt_embeds[:1], encode_prompt(tiny_backbone, "").prompt_embeds)
     assert torch.equal(ready.pooled[2:], encode_prompt(tiny_backbone, "b").pooled)
@@ -48,7 +54,10 @@ def test_each_picture_and_each_caption_is_encoded_once(tiny_backbone: Backbone) 
 
 
 def test_the_hash_sees_pictures_captions_and_order() -> None:
-    a, b = TrainingExample(np.zeros((4, 4, 3), np.uint8), "a"), TrainingExample(np.ones((4, 4, 3), np.uint8), "b")
+    a, b = (
+        TrainingExample(np.zeros((4, 4, 3), np.uint8), "a"),
+        TrainingExample(np.ones((4, 4, 3), np.uint8), "b"),
+    )
     same = TrainingExample(np.zeros((4, 4, 3), np.uint8), "a")
     other = TrainingExample(np.zeros((4, 4, 3), np.uint8), "b")
     assert hash_examples([a, b]) == hash_examples([same, b])

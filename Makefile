@@ -1,0 +1,59 @@
+# `make` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+SEED ?= 1
+BACKBONE ?= miniature
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast check lint types walls format miniature clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@# gradio asks for pillow<13, but 13.0.0 mends critical JPEG overflows and works with it (GHSA-8g5g-8vmr-9782).
+	$(BIN)/python -m pip install --quiet --no-deps "pillow==13.0.0"
+	touch $@
+
+install: $(VENV)/installed ## create .venv and install everything, nothing else
+
+demo: install ## the main job, headless: a new person, nine posts, one bundle [OUT=out SEED=1 BACKBONE=miniature]
+	$(BIN)/python -m benchmarks.main_job --out $(OUT) --seed $(SEED) --backbone $(BACKBONE)
+
+test: install ## all tests
+	$(BIN)/python -m pytest
+
+test-fast: install ## all tests but the whole ways (journeys)
+	$(BIN)/python -m pytest -m "not journey"
+
+lint: install ## ruff: format and rules
+	$(BIN)/ruff check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+walls: install ## import rules between the floors
+	$(BIN)/lint-imports
+
+format: install ## let ruff sort and mend what it can
+	$(BIN)/ruff check --fix .
+
+check: lint types walls test ## everything that CI looks at
+
+miniature: install ## train the miniature anew (hours on a CPU)
+	$(BIN)/python -m miniature.renders
+	$(BIN)/python -m miniature.vae
+	$(BIN)/python -m miniature.flux encode
+	$(BIN)/python -m miniature.flux references
+	$(BIN)/python -m miniature.flux train
+	$(BIN)/python -m miniature.flux export
+	for part in recogniser reader detector second calibrate; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
+	$(BIN)/python -m miniature.donors
+
+clean: ## remove caches and work folders, keep .venv
+	rm -rf build out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

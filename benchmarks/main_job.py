@@ -1,0 +1,197 @@
+"""The main job, measured: `python -m benchmarks.main_job --out out --seed 1`.
+
+Runs the same code as `persona-studio demo`, then asks the world's ground truth and a second recogniser what the
+pictures are worth. Every number in out/report.json is computed in this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from miniature.donors import NAMES
+from miniature.samples import save_scene
+from miniature.world import World, look_identities, render, sample_scenes
+from personas.fusion import FusedLora, fuse_donors, plan_recipe
+from personas.looks import find_category
+from personas.measures.face import FaceReader, pairwise_mean
+from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
+from personas.shots import SETTINGS, Shot
+from pipelines.draw import draw, request_from
+from pipelines.lora import LoraLayer, LoraStack, read_lora
+from pipelines.references.landmark import grow_mask
+from studio.application import Studio
+from studio.cli.progress import Bars
+from studio.engine import Engine
+from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
+from studio.settings import ASSETS, Settings
+from studio.workflows import run_directly
+from studio.workflows.consolidate import persona_layers
+from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
+from studio.workflows.design import trigger_of
+from studio.workflows.post import PostRequest, draw_posts
+
+Picture = NDArray[np.uint8]
+LOOKS = tuple(NAMES)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backbone", default="miniature")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    look = LOOKS[args.seed % len(LOOKS)]
+    settings = Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone)
+    photo, mask = save_scene(args.out / "scene", SETTINGS[args.seed % len(SETTINGS)], 7_000_000 + args.seed)
+    with Bars() as bars, Engine(Studio(settings), bars) as engine:
+        job = run_main_job(engine, MainJobRequest(look, args.seed, photo, mask, args.out / f"bundle-{args.seed}.zip"))
+        begin = time.perf_counter()
+        report = measure(engine.studio, job, look, args.seed, photo, mask)
+        report["seconds"] = job.seconds | {"measuring": time.perf_counter() - begin}
+    (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    sheet = engine.studio.store.path(job.design["contact_sheet"])
+    print(json.dumps({k: v for k, v in report.items() if k != "posts"}, indent=1))
+    print(f"Candidates: {sheet}\nReport: {(args.out / 'report.json').resolve()}\nThe bundle is {job.bundle}")
+
+
+def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mask: Path) -> dict[str, Any]:
+    """All that the report says beyond the job's own seconds."""
+    design, persona = job.design, job.persona
+    shots = [Shot(**s) for s in design["shots"]]
+    fused = [studio.store.get_picture(k) for k in design["pictures"]]
+    again = _draw(studio, persona_layers(studio, persona), design["prompts"], design["seeds"])
+    others = _other_category(studio, look, seed, len(shots))
+    renders = _render_person(look, shots, seed)
+    sets = {"fused": fused, "persona": again, "renders": renders}
+    second = FaceReader(ASSETS / "faces_second")
+    faces = {name: _embeddings(studio.faces, pictures) for name, pictures in sets.items()}
+    donors = studio.donors()
+    recipe_donors = [d for d in donors if d.id in design["recipe"]["donors"]]
+    return {
+        "seed": seed,
+        "look": look,
+        "novelty_max": design["novelty_max"],
+        "novelty_ceiling": design["novelty_ceiling"],
+        "redraws": design["redraws"],
+        "kept": len(design["kept"]),
+        "pairwise_face": {name: pairwise_mean(e) for name, e in faces.items()},
+        "pairwise_face_second": {name: pairwise_mean(_embeddings(second, p)) for name, p in sets.items()},
+        "shots_obeyed": {name: _obeyed(studio, sets[name], shots) for name in ("fused", "persona")},
+        "cross_face": _cross(faces["persona"], _embeddings(studio.faces, others)),
+        "fusion_error": fusion_error(fuse_donors(_recipe(design), donors), [read_lora(d.lora_path).layers for d in _ordered(design, recipe_donors)]),
+        "landmark_exact": _landmark_exact(studio, job, photo, mask),
+        "posts": _posts(studio, job),
+        "bundle": str(job.bundle),
+    }
+
+
+def _draw(studio: Studio, layers: Sequence[LoraLayer], prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
+    stack = LoraStack(studio.backbone.transformer)
+    stack.set([(tuple(layers), 1.0)])
+    try:
+        requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+        return [picture for _, picture in draw(studio.backbone, requests, studio.settings.batch_size)]
+    finally:
+        stack.clear()
+
+
+def _other_category(studio: Studio, look: str, seed: int, count: int) -> list[Picture]:
+    """Fused candidates of the next category, in other shots."""
+    from personas.shots import vary_shots
+
+    other = LOOKS[(LOOKS.index(look) + 1) % len(LOOKS)]
+    donors = studio.donors(other)
+    plan = plan_recipe(donors, other, 4, seed=seed, ceiling=studio.calibration.novelty_ceiling)
+    used = [d for d in donors if d.id in plan.recipe.donors]
+    prompts = [s.prompt(find_category(other).subject, trigger_of(used)) for s in vary_shots(count, seed + 1)]
+    seeds = [int(s) for s in np.random.default_rng([seed, 9]).integers(0, 2**32, count)]
+    return _draw(studio, fuse_donors(plan.recipe, donors).layers, prompts, seeds)
+
+
+def _render_person(look: str, shots: Sequence[Shot], seed: int) -> list[Picture]:
+    """The same shots of one person of the world: how consistent a person can be at most."""
+    identity = look_identities(look, 1, torch.Generator().manual_seed(880_000 + seed))
+    scenes = sample_scenes([s.setting for s in shots], [8_000_000 + i for i in range(len(shots))])
+    pictures: list[Picture] = []
+    for i in range(0, len(shots), 4):
+        rows = range(i, min(i + 4, len(shots)))
+        world = World(identity.expand(len(rows), -1), tuple(shots[r] for r in rows), scenes.take(rows), seed + i)
+        pictures += list(render(world).images.numpy())
+    return pictures
+
+
+def _embeddings(reader: FaceReader, pictures: Sequence[Picture]) -> list[NDArray[np.float32] | None]:
+    return [None if (face := reader.read(p)) is None else face.embedding for p in pictures]
+
+
+def _obeyed(studio: Studio, pictures: Sequence[Picture], shots: Sequence[Shot]) -> float:
+    regions = studio.regions.read(pictures)
+    return float(np.mean([attributes_obeyed(s, r, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)]))
+
+
+def _cross(a: Sequence[NDArray[np.float32] | None], b: Sequence[NDArray[np.float32] | None]) -> float:
+    x, y = (np.stack([e for e in rows if e is not None]) for rows in (a, b))
+    return float((x.astype(np.float64) @ y.T).mean())
+
+
+def _recipe(design: dict[str, Any]) -> Any:
+    from studio.workflows.design import recipe_of
+
+    return recipe_of(design["recipe"])
+
+
+def _ordered(design: dict[str, Any], donors: Sequence[Any]) -> list[Any]:
+    by_id = {d.id: d for d in donors}
+    return [by_id[i] for i in design["recipe"]["donors"]]
+
+
+def fusion_error(fused: FusedLora, stacks: Sequence[Sequence[LoraLayer]]) -> float:
+    """Largest relative error over the layers of the fused ΔW against the float64 weighted sum."""
+    worst = 0.0
+    for layer in fused.layers:
+        want = sum(
+            scale * one.scale * (one.up.double() @ one.down.double())
+            for scale, stack in zip(fused.scales, stacks, strict=True)
+            for one in stack
+            if one.module == layer.module
+        )
+        got = layer.scale * (layer.up.float() @ layer.down.float()).double()
+        assert isinstance(want, torch.Tensor)
+        worst = max(worst, float((got - want).norm() / want.norm()))
+    return worst
+
+
+def _landmark_exact(studio: Studio, job: MainJob, photo: Path, mask: Path) -> bool:
+    """Are the landmark's pixels of every stored post those of the resized scene?"""
+    spec = studio.backbone.spec
+    scene = load_scene(photo).image
+    canvas = fit_to_canvas(scene, spec.height, spec.width)
+    keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
+    return all(np.array_equal(studio.store.get_picture(p["picture"])[keep], canvas[keep]) for p in job.post_set["posts"])
+
+
+def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
+    """Scores of the nine posts, and of the same seeds without any injection."""
+    shots = [p["shot"] for p in job.post_set["posts"]]
+    request = PostRequest(
+        job.persona, job.post_set["scene"], shots, job.post_set["seed"], redux_scale=0.0, keep_landmark=False
+    )
+    bare = draw_posts(studio, request, run_directly)
+    return [
+        {**p["scores"], "scene_without": b["scores"]["scene"]}
+        for p, b in zip(job.post_set["posts"], bare["posts"], strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    main()

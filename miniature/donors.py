@@ -1,0 +1,128 @@
+"""The bundled donors: invented adults of the world, each taught to the miniature. `python -m miniature.donors`.
+
+The people are chosen far apart (farthest-point sampling in trait space). All LoRAs come from one recipe and share one
+neutral trigger word, so that their weighted mixes stay in one linear space (arXiv:2406.09413).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import io
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from miniature.captions import NEUTRAL_TRIGGER
+from miniature.world import World, look_identities, render, sample_scenes
+from personas.donors import Consent, Donor, save_donor
+from personas.looks import find_category
+from personas.shots import Shot, vary_shots
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.draw import draw, request_from
+from pipelines.lora import LoraLayer, LoraMetadata, LoraStack, write_lora
+from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+
+NAMES = {
+    "sweet": ("mei", "lina", "coco", "yuki", "anya"),
+    "mature": ("vera", "jing", "sofia", "elena", "ruolan"),
+    "ceo": ("lei", "victor", "haoran", "marcus", "shen"),
+    "boyish": ("nino", "xiaobai", "leo", "jun", "toby"),
+}
+PICTURES = 24
+CONFIG = LoraTrainingConfig.model_validate(
+    {"rank": 8, "learning_rate": 2e-3, "steps": 160, "batch_size": 8, "checkpoint_every": 80, "caption_dropout": 0.05}
+)
+_LICENCE = "Apache-2.0"
+
+
+def chosen_people(look: str, count: int, seed: int = 77) -> torch.Tensor:
+    """`count` identities [count, 26] of a look, far apart."""
+    pool = look_identities(look, 200, torch.Generator().manual_seed(seed))
+    picked = [0]
+    while len(picked) < count:
+        distance = torch.cdist(pool, pool[picked]).amin(dim=1)
+        picked.append(int(distance.argmax()))
+    return pool[picked]
+
+
+def portraits(identity: torch.Tensor, look: str, count: int, seed: int) -> list[TrainingExample]:
+    """Renders of one person in varied shots and places, with captions that leave the person to the trigger."""
+    shots = vary_shots(count, seed)
+    scenes = sample_scenes([s.setting for s in shots], [10_000_000 + seed * 1000 + i for i in range(count)])
+    subject = find_category(look).subject
+    examples = []
+    for i in range(0, count, 4):
+        rows = range(i, min(i + 4, count))
+        world = World(identity[None].expand(len(rows), -1), tuple(shots[j] for j in rows), scenes.take(rows), seed + i)
+        drawn = render(world).images.numpy()
+        examples += [TrainingExample(drawn[k], shots[j].prompt(subject, NEUTRAL_TRIGGER)) for k, j in enumerate(rows)]
+    return examples
+
+
+def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor, work: Path, assets: Path) -> Donor:
+    """Train, draw the thumbnail with the trained LoRA, write the files; what is there already is kept."""
+    name = NAMES[look][index]
+    seed = 1000 + index + 100 * list(NAMES).index(look)
+    config = replace_seed(CONFIG, seed)
+    trained = train_lora(backbone, portraits(identity, look, PICTURES, seed), config, work / look / name)
+    layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
+    stack = LoraStack(backbone.transformer)
+    stack.set([(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers), 1.0)])
+    try:
+        subject = find_category(look).subject
+        shot = Shot(framing="close-up", expression="smiling", setting="studio", outfit_colour="white")
+        picture = next(draw(backbone, [request_from(backbone.spec, shot.prompt(subject, NEUTRAL_TRIGGER), seed)]))[1]
+    finally:
+        stack.clear()
+    with tempfile.TemporaryDirectory() as scratch:
+        lora, thumbnail = Path(scratch) / "lora.safetensors", Path(scratch) / "thumbnail.png"
+        Image.fromarray(picture).save(thumbnail, optimize=True)
+        jpeg = io.BytesIO()
+        Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
+        facts = {"learning_rate": str(config.learning_rate), "steps": str(config.steps), "num_train_images": str(PICTURES)}
+        metadata = LoraMetadata(
+            title=name, trigger_phrase=NEUTRAL_TRIGGER, license=_LICENCE, author="Persona Studio",
+            description=f"An invented adult of the miniature's world, look {look}.", date="2026-11-20",
+            base_model="persona-studio-miniature", height=backbone.spec.height, width=backbone.spec.width,
+            thumbnail_jpeg=jpeg.getvalue(), training=facts,
+        )  # fmt: skip
+        sha256 = write_lora(lora, layers, metadata)
+        consent = Consent(
+            who="Persona Studio (the person is invented; no one real is shown)",
+            scope="fusion, training, commercial posts",
+            file_sha256=sha256,
+            expires=None,
+        )
+        return save_donor(
+            assets / "donors",
+            Donor(sha256[:16], name, look, lora, NEUTRAL_TRIGGER, _LICENCE, consent, thumbnail),
+        )
+
+
+def replace_seed(config: LoraTrainingConfig, seed: int) -> LoraTrainingConfig:
+    return config.model_copy(update={"seed": seed})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/donors"))
+    parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
+    parser.add_argument("--looks", nargs="*", default=list(NAMES))
+    args = parser.parse_args()
+    loaded = load_backbone(resolve_backbone("miniature"))
+    for look_id in args.looks:
+        people = chosen_people(look_id, len(NAMES[look_id]))
+        for k, person in enumerate(people):
+            if (args.assets / "donors" / look_id / NAMES[look_id][k] / "donor.json").exists():
+                continue
+            begin = datetime.datetime.now()
+            donor = make_donor(loaded, look_id, k, person, args.work, args.assets)
+            losses = json.loads((args.work / look_id / donor.name / "losses.json").read_text())
+            seconds = (datetime.datetime.now() - begin).total_seconds()
+            print(look_id, donor.name, f"loss {np.mean(losses[:20]):.3f} -> {np.mean(losses[-20:]):.3f}", f"{seconds:.0f}s", flush=True)

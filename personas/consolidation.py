@@ -1,0 +1,54 @@
+"""Consolidation: one persona LoRA from the kept candidates, and the enrolment that says who the person is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.backbones import Backbone
+from pipelines.lora import LoraLayer
+from pipelines.progress import SILENT, Progress
+from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+
+__all__ = ["PersonaLora", "default_config", "train_persona"]
+
+
+@dataclass(frozen=True, eq=False)
+class PersonaLora:
+    """The trained layers, ready to be applied or written, and the loss of every step."""
+
+    layers: tuple[LoraLayer, ...]
+    losses: tuple[float, ...]
+
+
+def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
+    """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones."""
+    small = backbone.transformer.inner_dim < 1024
+    values = (
+        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60}
+        if small
+        else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
+    )
+    return LoraTrainingConfig.model_validate({"rank": backbone.spec.lora_rank, "seed": seed, "caption_dropout": 0.05, **values})
+
+
+def train_persona(
+    backbone: Backbone,
+    images: Sequence[npt.NDArray[np.uint8]],
+    captions: Sequence[str],
+    config: LoraTrainingConfig,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> PersonaLora:
+    """Train on the kept pictures (uint8 [h, w, 3]) and their captions; resumes from `folder`.
+
+    Captions say all that may vary (clothes, place, light) and leave out who it is, so that the trigger learns just
+    that. See `train_lora` for errors.
+    """
+    examples = [TrainingExample(image, caption) for image, caption in zip(images, captions, strict=True)]
+    trained = train_lora(backbone, examples, config, folder, progress)
+    return PersonaLora(trained.layers, trained.losses)

@@ -1,0 +1,1 @@
+"""Measures: picture in, numbers out. Each file measures one thing."""

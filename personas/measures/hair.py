@@ -1,0 +1,48 @@
+"""Hair: its share, length and colour from the region, and an embedding of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from personas.measures.regions import KEYPOINTS, LABELS, Regions
+from personas.measures.scene import to_lab
+
+__all__ = ["HairReading", "hair_similarity", "read_hair"]
+
+HAIR = LABELS.index("hair")
+_MIN_PIXELS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class HairReading:
+    """`share` of the picture; `length` from the crown down in head heights; `lab` the mean CIELAB colour [3];
+    `embedding` float32 [32] of length 1."""
+
+    share: float
+    length: float
+    lab: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+
+
+def read_hair(image: npt.NDArray[np.uint8], regions: Regions) -> HairReading | None:
+    """None where there is (nearly) no hair: a shaved head, or nobody."""
+    mask = regions.labels == HAIR
+    if mask.sum() < _MIN_PIXELS:
+        return None
+    top, chin = (regions.keypoints[KEYPOINTS.index(n)][:2] for n in ("head_top", "chin"))
+    head = max(4.0, float(np.hypot(*(chin - top))))
+    rows = np.flatnonzero(mask.any(axis=1))
+    return HairReading(
+        share=float(mask.mean()),
+        length=float((rows[-1] - rows[0]) / head),
+        lab=np.asarray(to_lab(image[mask][None])[0].mean(axis=0), np.float32),
+        embedding=regions.hair_embedding,
+    )
+
+
+def hair_similarity(a: HairReading, b: HairReading) -> float:
+    """Cosine of the embeddings, in [-1, 1]; the reader trains them to agree in any light."""
+    return float(np.dot(a.embedding.astype(np.float64), b.embedding))

@@ -1,0 +1,18 @@
+"""Was what was asked for drawn? The share of asked attributes that the reader sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from personas.measures.regions import Regions
+from personas.shots import Shot
+
+__all__ = ["POST_ATTRIBUTES", "SHOT_ATTRIBUTES", "attributes_obeyed"]
+
+POST_ATTRIBUTES = ("outfit", "outfit_colour", "framing")
+SHOT_ATTRIBUTES = ("view", "framing", "outfit")
+
+
+def attributes_obeyed(shot: Shot, regions: Regions, attributes: Sequence[str] = POST_ATTRIBUTES) -> float:
+    """In [0, 1]; 1 = the reader agrees with every one of `attributes`."""
+    return sum(regions.attributes[name] == getattr(shot, name) for name in attributes) / len(attributes)

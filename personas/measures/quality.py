@@ -1,0 +1,31 @@
+"""Sharpness and exposure of the part that matters: the face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Quality", "read_quality"]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """`sharpness`: variance of the Laplacian of luma (0..1) times 1000; `brightness` mean luma in [0, 1]."""
+
+    sharpness: float
+    brightness: float
+
+
+def read_quality(image: npt.NDArray[np.uint8], box: tuple[float, float, float, float] | None = None) -> Quality:
+    """Of the box (x0, y0, x1, y1), or of the whole picture; uint8 [h, w, 3] RGB."""
+    luma = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114]) / 255
+    if box is not None:
+        height, width = luma.shape
+        x0, y0 = int(np.clip(box[0], 0, width - 4)), int(np.clip(box[1], 0, height - 4))
+        x1, y1 = int(np.clip(np.ceil(box[2]), x0 + 4, width)), int(np.clip(np.ceil(box[3]), y0 + 4, height))
+        luma = luma[y0:y1, x0:x1]
+    centre = luma[1:-1, 1:-1]
+    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * centre
+    return Quality(float(laplacian.var() * 1000), float(luma.mean()))

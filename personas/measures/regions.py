@@ -1,0 +1,105 @@
+"""Regions, keypoints, attributes and hair of a picture, read by one small network (`reader.onnx`).
+
+The folder's `reader.json` repeats the words below, so that a reader trained on other words is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from PIL import Image
+
+from personas import shots
+from pipelines.errors import BadInput, ModelMissing
+
+__all__ = ["ATTRIBUTES", "KEYPOINTS", "LABELS", "PERSON", "RegionReader", "Regions"]
+
+LABELS = ("background", "landmark", "body_skin", "face", "hair", "clothes", "goods")
+PERSON = tuple(LABELS.index(name) for name in ("body_skin", "face", "hair", "clothes", "goods"))
+KEYPOINTS = (
+    "eye_left", "eye_right", "nose", "mouth_left", "mouth_right", "head_top", "chin", "neck",
+    "shoulder_left", "shoulder_right", "elbow_left", "elbow_right", "hand_left", "hand_right",
+    "hip_left", "hip_right", "knee_left", "knee_right", "foot_left", "foot_right",
+)  # fmt: skip
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "framing": shots.FRAMINGS,
+    "view": shots.VIEWS,
+    "expression": shots.EXPRESSIONS,
+    "light": shots.LIGHTS,
+    "outfit": shots.OUTFITS,
+    "outfit_colour": shots.OUTFIT_COLOURS,
+    "setting": shots.SETTINGS,
+}
+HEIGHT, WIDTH = 256, 192  # what the reader sees; other sizes are resized to it
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """What is where in one picture of h × w pixels.
+
+    `labels` uint8 [h, w], indices of LABELS; `keypoints` float32 [20, 3]: x, y in pixels and the probability of being
+    inside the picture; `attributes` the likeliest word of each table and `probabilities` its share; `hair_embedding`
+    float32 [32] of length 1.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    keypoints: npt.NDArray[np.float32]
+    attributes: Mapping[str, str]
+    probabilities: Mapping[str, float]
+    hair_embedding: npt.NDArray[np.float32]
+
+    @property
+    def person(self) -> npt.NDArray[np.bool_]:
+        """Where the person is, bool [h, w]."""
+        return np.isin(self.labels, PERSON)
+
+
+class RegionReader:
+    """Holds the network's session."""
+
+    def __init__(self, folder: Path | str) -> None:
+        """Raises ModelMissing, or BadInput if the reader was trained on other words."""
+        network, words = Path(folder) / "reader.onnx", Path(folder) / "reader.json"
+        if not network.is_file() or not words.is_file():
+            raise ModelMissing(f"There is no reader in {folder}.", "It holds reader.onnx and reader.json.")
+        expected = {"labels": list(LABELS), "keypoints": list(KEYPOINTS), "attributes": {k: list(v) for k, v in ATTRIBUTES.items()}}
+        if json.loads(words.read_text(encoding="utf-8")) != expected:
+            raise BadInput(f"The reader in {folder} was trained on other words.", "Train it again.")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+        self._outputs = [o.name for o in self._session.get_outputs()]
+
+    def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Regions, ...]:
+        """Read pictures uint8 [h, w, 3] RGB, one at a time, so that a reading does not depend on its neighbours."""
+        return tuple(self._read_one(image) for image in images)
+
+    def _read_one(self, image: npt.NDArray[np.uint8]) -> Regions:
+        height, width = image.shape[:2]
+        fitted = image if (height, width) == (HEIGHT, WIDTH) else np.asarray(
+            Image.fromarray(image).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        )  # fmt: skip
+        x = fitted.transpose(2, 0, 1)[None].astype(np.float32) / 255
+        out = dict(zip(self._outputs, self._session.run(None, {"image": x}), strict=True))
+        small = out["labels"][0].argmax(0).astype(np.uint8)
+        labels = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST))
+        keypoints = (out["keypoints"][0] * np.array([width, height, 1])).astype(np.float32)
+        shares = {name: _softmax(out[name][0]) for name in ATTRIBUTES}
+        return Regions(
+            labels=labels,
+            keypoints=keypoints,
+            attributes={name: ATTRIBUTES[name][int(p.argmax())] for name, p in shares.items()},
+            probabilities={name: float(p.max()) for name, p in shares.items()},
+            hair_embedding=out["hair_embedding"][0].astype(np.float32),
+        )
+
+
+def _softmax(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    e = np.exp(x - x.max())
+    return np.asarray(e / e.sum(), np.float32)

@@ -1,0 +1,1 @@
+"""The application: records, files, durable workflows, bundles. Torch is imported inside the workflows only."""

@@ -1,0 +1,106 @@
+"""The one place that composes the application: settings, store, records and the models, loaded when first used."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.records import Records
+from studio.settings import Settings
+from studio.store import Store
+
+if TYPE_CHECKING:
+    from personas.donors import Donor
+    from personas.measures.face import FaceCalibration, FaceReader
+    from personas.measures.regions import RegionReader
+    from pipelines.backbones import Backbone
+    from pipelines.lora import LoraLayer
+
+__all__ = ["Studio", "software_versions"]
+
+_PACKAGES = ("torch", "diffusers", "transformers", "peft", "insightface", "onnxruntime", "numpy", "pillow")
+
+
+class Studio:
+    """Everything a workflow needs. Models are loaded once per process, on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.data / "files")
+        self.records = Records(settings.data / "studio.sqlite")
+
+    @property
+    def work(self) -> Path:
+        """For checkpoints of running trainings."""
+        return self.settings.data / "work"
+
+    @property
+    def donors_folder(self) -> Path:
+        """Donors that the user added."""
+        return self.settings.data / "donors"
+
+    def donors(self, category: str | None = None) -> tuple[Donor, ...]:
+        """The bundled donors and the user's own."""
+        from personas.donors import load_donors
+
+        own = load_donors(self.donors_folder, category) if self.donors_folder.is_dir() else ()
+        return (*load_donors(self.settings.bundled_donors, category), *own)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        import torch
+
+        from pipelines.backbones import load_backbone, resolve_backbone
+
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        return load_backbone(resolve_backbone(self.settings.backbone))
+
+    @cached_property
+    def backbone_sha256(self) -> str:
+        """Of the transformer's weights: what pictures depend on most."""
+        digest = hashlib.sha256()
+        for path in sorted((self.backbone.spec.folder / "transformer").glob("*.safetensors")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def faces(self) -> FaceReader:
+        from personas.measures.face import FaceReader
+
+        return FaceReader(self.settings.face_pack)
+
+    @cached_property
+    def calibration(self) -> FaceCalibration:
+        from personas.measures.face import read_calibration
+
+        return read_calibration(self.settings.face_pack)
+
+    @cached_property
+    def regions(self) -> RegionReader:
+        from personas.measures.regions import RegionReader
+
+        return RegionReader(self.settings.reader)
+
+    @contextmanager
+    def applied(self, layers: Sequence[LoraLayer]) -> Iterator[None]:
+        """The backbone with a LoRA on it; pristine again afterwards, bit by bit."""
+        from pipelines.lora import LoraStack
+
+        stack = LoraStack(self.backbone.transformer)
+        stack.set([(tuple(layers), 1.0)])
+        try:
+            yield
+        finally:
+            stack.clear()
+
+
+def software_versions() -> dict[str, str]:
+    """What pictures may depend on, for manifests."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

@@ -1,0 +1,259 @@
+"""Bundles: a zip of numbered pictures, ready for a platform, that can be verified and drawn again.
+
+pictures/01.jpg …, captions.txt, contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle).
+The zip's bytes depend on its content alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.errors import BadInput, OutOfDisk
+from studio.platforms import find_platform
+from studio.provenance import Label, encode_labelled, stamp
+
+__all__ = [
+    "BundlePost", "DonorFacts", "DrawFacts", "Manifest", "ManifestPost", "SceneFacts", "Upscaling",
+    "fit_for_platform", "pixels_sha256", "read_manifest", "verify_bundle", "write_bundle",
+]  # fmt: skip
+
+_EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
+_SHEET_COLUMNS = 3
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DonorFacts(_Strict):
+    id: str
+    name: str
+    mix_weight: float = Field(ge=0)
+    licence: str
+    consent: str
+
+
+class SceneFacts(_Strict):
+    """`sha256` of the photo's file; `landmark_sha256` of the mask's pixels, "" without one."""
+
+    name: str
+    sha256: str
+    landmark_sha256: str
+    redux_scale: float
+
+
+class DrawFacts(_Strict):
+    """What else than the requests decides pixels: grouping, number type, threads."""
+
+    backbone: str
+    backbone_sha256: str
+    batch_size: int = Field(ge=1)
+    batches: tuple[tuple[int, ...], ...]
+    dtype: str
+    device: str
+    threads: int = Field(ge=1)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class Upscaling(_Strict):
+    """From the drawn size to the platform's: cover the canvas with this filter, crop the middle."""
+
+    method: str = "lanczos"
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class ManifestPost(_Strict):
+    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip."""
+
+    file: str
+    sha256: str
+    drawn_sha256: str
+    prompt: str
+    caption: str
+    seed: int = Field(ge=0, lt=2**32)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float
+    true_cfg_scale: float
+    shot: dict[str, str]
+    scores: dict[str, float | None]
+
+
+class Manifest(_Strict):
+    """All that is needed to say what is in the bundle, who allowed it, and to draw it again."""
+
+    version: int = 1
+    persona: dict[str, Any]
+    recipe: dict[str, Any]
+    donors: tuple[DonorFacts, ...]
+    scene: SceneFacts
+    platform: str
+    draw: DrawFacts
+    upscaling: Upscaling
+    posts: tuple[ManifestPost, ...] = Field(min_length=1)
+    software: dict[str, str]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class BundlePost:
+    """One drawn picture, uint8 [h, w, 3], with its facts; `composite` = a landmark's real pixels are in it."""
+
+    image: npt.NDArray[np.uint8]
+    prompt: str
+    caption: str
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    true_cfg_scale: float
+    shot: dict[str, str]
+    scores: dict[str, float | None]
+    composite: bool
+
+
+def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 of shape and pixels, so that two encodings of one picture agree."""
+    return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
+    """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
+    if upscaling.method != "lanczos":
+        raise BadInput(f"There is no resizing method {upscaling.method!r}.", "Use lanczos.")
+    picture = Image.fromarray(image)
+    scale = max(upscaling.height / picture.height, upscaling.width / picture.width)
+    size = (max(upscaling.width, round(picture.width * scale)), max(upscaling.height, round(picture.height * scale)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - upscaling.width) // 2, (size[1] - upscaling.height) // 2
+    return picture.crop((left, top, left + upscaling.width, top + upscaling.height))
+
+
+def write_bundle(
+    path: Path,
+    posts: Sequence[BundlePost],
+    *,
+    persona: dict[str, Any],
+    recipe: dict[str, Any],
+    donors: Sequence[DonorFacts],
+    scene: SceneFacts,
+    draw: DrawFacts,
+    platform: str,
+    software: dict[str, str],
+    producer: str = "Persona Studio",
+) -> Manifest:
+    """Write the zip and return its manifest. Raises BadInput (platform, number of pictures), OutOfDisk."""
+    target = find_platform(platform)
+    if not target.min_pictures <= len(posts) <= target.max_pictures:
+        raise BadInput(
+            f"{target.name_en} takes {target.min_pictures} to {target.max_pictures} pictures, and the set has {len(posts)}.",
+            "Choose another platform, or leave some posts out.",
+        )
+    upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
+    suffix = "jpg" if target.format == "JPEG" else "png"
+    files: dict[str, bytes] = {}
+    listed: list[ManifestPost] = []
+    for number, post in enumerate(posts, 1):
+        name = f"pictures/{number:02d}.{suffix}"
+        drawn = pixels_sha256(post.image)
+        label = Label(producer, drawn[:32], post.composite)
+        files[name] = _encode(fit_for_platform(post.image, upscaling), target.format, label, target.max_bytes)
+        listed.append(ManifestPost(
+            file=name, sha256=hashlib.sha256(files[name]).hexdigest(), drawn_sha256=drawn, prompt=post.prompt,
+            caption=post.caption, seed=post.seed, num_inference_steps=post.num_inference_steps,
+            guidance_scale=post.guidance_scale, true_cfg_scale=post.true_cfg_scale, shot=post.shot, scores=post.scores,
+        ))  # fmt: skip
+    files["captions.txt"] = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed).encode()
+    files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts])
+    manifest = Manifest(
+        persona=persona, recipe=recipe, donors=tuple(donors), scene=scene, platform=platform, draw=draw,
+        upscaling=upscaling, posts=tuple(listed), software=software,
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    )  # fmt: skip
+    files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
+    _write_zip(path, files)
+    return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a bundle; BadInput where it is none."""
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            return Manifest.model_validate_json(bundle.read("manifest.json"))
+    except (OSError, zipfile.BadZipFile, KeyError, ValidationError) as error:
+        raise BadInput(f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote.") from error
+
+
+def verify_bundle(path: Path) -> tuple[str, ...]:
+    """What is wrong with a bundle's files, one sentence each; empty if every hash holds. Raises BadInput."""
+    manifest = read_manifest(path)
+    wrong: list[str] = []
+    with zipfile.ZipFile(path) as bundle:
+        names = set(bundle.namelist()) - {"manifest.json"}
+        wrong += [f"{name} is missing." for name in sorted(set(manifest.files) - names)]
+        wrong += [f"{name} is not in the manifest." for name in sorted(names - set(manifest.files))]
+        for name in sorted(names & set(manifest.files)):
+            try:
+                same = hashlib.sha256(bundle.read(name)).hexdigest() == manifest.files[name]
+            except zipfile.BadZipFile:
+                same = False
+            if not same:
+                wrong.append(f"{name} was changed.")
+    return tuple(wrong)
+
+
+def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int) -> bytes:
+    stamped = stamp(image)
+    for quality in (95, 90, 85, 75, 60):
+        data = encode_labelled(stamped, kind, label, quality)
+        if len(data) <= max_bytes:
+            return data
+    raise BadInput(f"A picture is larger than the platform's {max_bytes} bytes.", "Choose another platform.")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]]) -> bytes:
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // _SHEET_COLUMNS)
+    sheet = Image.new("RGB", (width * min(_SHEET_COLUMNS, len(images)), height * rows), "white")
+    for i, image in enumerate(images):
+        sheet.paste(Image.fromarray(image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
+    out = io.BytesIO()
+    sheet.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def _write_zip(path: Path, files: dict[str, bytes]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(part, "w") as bundle:
+            for name, data in files.items():
+                # pictures are compressed already
+                how = zipfile.ZIP_DEFLATED if name.endswith((".txt", ".json")) else zipfile.ZIP_STORED
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = 0o644 << 16
+                bundle.writestr(entry, data, how)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfDisk(f"There is no room to write {path.name}.", "Free some space and export again.") from error
+        raise

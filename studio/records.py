@@ -1,0 +1,156 @@
+"""Records: who made what from what. One table a thing, ids made from content, an owner on every row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import JSON, DateTime, Engine, String, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+__all__ = [
+    "BundleRecord", "CandidateRecord", "DonorRecord", "JobRecord", "PersonaRecord", "PostRecord", "PostSetRecord",
+    "RecipeRecord", "Records", "SceneRecord", "content_id",
+]  # fmt: skip
+
+
+def content_id(value: Any) -> str:
+    """16 hex digits of the SHA-256 of a JSON value: same content, same id."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Base(DeclarativeBase):
+    """`id` is unique per owner: two people may hold the same content without seeing each other's."""
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100), primary_key=True)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+
+
+class DonorRecord(Base):
+    __tablename__ = "donors"
+    name: Mapped[str]
+    category: Mapped[str] = mapped_column(index=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class RecipeRecord(Base):
+    __tablename__ = "recipes"
+    category: Mapped[str]
+    seed: Mapped[int]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class CandidateRecord(Base):
+    """One drawn candidate of a design; `facts` hold its shot and verdict."""
+
+    __tablename__ = "candidates"
+    design: Mapped[str] = mapped_column(String(64), index=True)
+    picture: Mapped[str] = mapped_column(String(64))
+    kept: Mapped[bool]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class PersonaRecord(Base):
+    """A version of a persona: `name` and `version` for people, `lora` a key of the store."""
+
+    __tablename__ = "personas"
+    name: Mapped[str] = mapped_column(index=True)
+    version: Mapped[int]
+    design: Mapped[str] = mapped_column(String(64))
+    lora: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class SceneRecord(Base):
+    __tablename__ = "scenes"
+    name: Mapped[str] = mapped_column(index=True)
+    photo: Mapped[str] = mapped_column(String(64))
+    landmark: Mapped[str | None] = mapped_column(String(64))
+
+
+class PostSetRecord(Base):
+    __tablename__ = "post_sets"
+    persona: Mapped[str] = mapped_column(String(64))
+    scene: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class PostRecord(Base):
+    __tablename__ = "posts"
+    post_set: Mapped[str] = mapped_column(String(64), index=True)
+    number: Mapped[int]
+    picture: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class BundleRecord(Base):
+    __tablename__ = "bundles"
+    post_set: Mapped[str] = mapped_column(String(64))
+    platform: Mapped[str]
+    path: Mapped[str]
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
+class JobRecord(Base):
+    """A workflow's run as a person sees it; its id is the workflow's."""
+
+    __tablename__ = "jobs"
+    kind: Mapped[str]
+    state: Mapped[str]
+    error: Mapped[str | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+Record = TypeVar("Record", bound=Base)
+
+
+class Records:
+    """The database. SQLite by default, in a file of its own, so that a full disk elsewhere does not lock it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _set_pragmas)
+        Base.metadata.create_all(self._engine)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """All or nothing."""
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def keep(self, *rows: Base) -> None:
+        """Insert or update; a workflow's step may run twice and must not fail the second time."""
+        with self.transaction() as session:
+            for row in rows:
+                session.merge(row)
+
+    def get(self, kind: type[Record], key: str, owner: str) -> Record | None:
+        """A row of this owner, never another's."""
+        with self.transaction() as session:
+            return session.get(kind, (key, owner))
+
+    def find(self, kind: type[Record], owner: str, **equal: Any) -> list[Record]:
+        """This owner's rows, oldest first."""
+        with self.transaction() as session:
+            query = select(kind).where(kind.owner == owner).filter_by(**equal).order_by(kind.created, kind.id)
+            return list(session.scalars(query))
+
+
+def _set_pragmas(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+

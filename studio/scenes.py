@@ -1,0 +1,117 @@
+"""A scene's picture and its landmark mask: any photo file in, plain RGB pixels out, or a clear refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipelines.errors import BadPicture
+
+__all__ = ["ScenePhoto", "fit_mask", "fit_to_canvas", "load_mask", "load_scene", "read_picture"]
+
+MIN_SIDE_PX = 64
+MAX_PIXELS = 40_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I")
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePhoto:
+    """`image` uint8 [h, w, 3] RGB, upright; `sha256` of the file as it came, in hex."""
+
+    image: npt.NDArray[np.uint8]
+    sha256: str
+
+
+def load_scene(path: Path | str) -> ScenePhoto:
+    """Read a photo file; see `read_picture` for what is refused. Raises BadPicture."""
+    name = Path(path).name
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadPicture(f"The picture {name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
+    return ScenePhoto(np.asarray(read_picture(data, name)), hashlib.sha256(data).hexdigest())
+
+
+def read_picture(data: bytes, name: str) -> Image.Image:
+    """An upright RGB picture from untrusted bytes.
+
+    EXIF rotation is applied, CMYK, palettes, 16-bit grey and alpha (on white) become RGB. Raises BadPicture for what
+    is no JPEG, PNG or WebP, is damaged, animated, smaller than 64 pixels or larger than 40 megapixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            _check_size(image, name)
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name) from error
+    except UnidentifiedImageError as error:
+        raise BadPicture(f"{name} is no picture that the studio reads.", "Use a JPEG, PNG or WebP file.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadPicture(f"The picture {name} is damaged: {error}.", "Export or download it again.") from error
+    return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name)
+    if min(width, height) < MIN_SIDE_PX:
+        raise BadPicture(
+            f"The picture {name} is only {width}×{height} pixels.", f"Use one of at least {MIN_SIDE_PX} pixels a side."
+        )
+    if getattr(image, "n_frames", 1) > 1:
+        raise BadPicture(f"The picture {name} moves.", "Use a still picture.")
+
+
+def _too_large(name: str) -> BadPicture:
+    return BadPicture(
+        f"The picture {name} is larger than {MAX_PIXELS // 1_000_000} megapixels.", "Make it smaller and try again."
+    )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _GREY_16_BIT:  # Pillow's own conversion clips to 255 instead of scaling
+        grey = np.asarray(image, dtype=np.float64) / 257
+        image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    return image.convert("RGB")
+
+
+def load_mask(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """A landmark mask bool [h, w] (white = keep) for a scene of `size` (height, width); resized where it differs."""
+    name = Path(path).name
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadPicture(f"The mask {name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
+    grey = read_picture(data, name).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    mask = np.asarray(grey) >= 128
+    if not mask.any() or mask.all():
+        what = "white" if mask.all() else "black"
+        raise BadPicture(f"The mask {name} is all {what}.", "Paint the landmark white and all the rest black.")
+    return mask
+
+
+def fit_to_canvas(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Cover the canvas: resize (Lanczos) and crop the middle. uint8 [h, w, 3] -> uint8 [height, width, 3]."""
+    fitted = ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted)
+
+
+def fit_mask(mask: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The same crop for a mask, so that it stays on its landmark."""
+    grey = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(ImageOps.fit(grey, (width, height), Image.Resampling.BILINEAR)) >= 128

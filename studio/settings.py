@@ -1,0 +1,27 @@
+"""Settings: one typed object from the environment (PERSONA_STUDIO_*), a file, or flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ASSETS", "Settings"]
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
+
+
+class Settings(BaseSettings):
+    """Where things are and how the studio works. `threads` 0 leaves torch's own number."""
+
+    model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
+
+    data: Path = Path("data")
+    owner: str = Field("me", min_length=1, max_length=100)
+    backbone: str = "miniature"
+    face_pack: Path = ASSETS / "faces"
+    reader: Path = ASSETS / "reader"
+    bundled_donors: Path = ASSETS / "donors"
+    threads: int = Field(0, ge=0)
+    batch_size: int = Field(8, ge=1, le=64)

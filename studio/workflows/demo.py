@@ -1,0 +1,69 @@
+"""The main job in one go: from a look category to an exported post set."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.bundle import Manifest
+from studio.engine import Engine
+from studio.workflows.consolidate import ConsolidateRequest
+from studio.workflows.design import DesignRequest
+from studio.workflows.post import PostRequest, add_scene, export_bundle, plan_shots
+
+__all__ = ["MainJob", "MainJobRequest", "run_main_job"]
+
+
+@dataclass(frozen=True)
+class MainJobRequest:
+    """`photo` is any picture file of a place, `mask` an optional picture whose white part is its landmark."""
+
+    category: str
+    seed: int
+    photo: Path
+    mask: Path | None
+    bundle: Path
+    name: str = "demo"
+    platform: str = "xiaohongshu"
+    posts: int = 9
+    candidates: int = 48
+
+
+@dataclass(frozen=True, eq=False)
+class MainJob:
+    """What each stage gave, as JSON, and how long it took in seconds."""
+
+    design: dict[str, Any]
+    persona: dict[str, Any]
+    post_set: dict[str, Any]
+    manifest: Manifest
+    bundle: Path
+    seconds: dict[str, float]
+
+
+def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
+    """Every stage is a durable job: started again after a crash, it goes on where it was."""
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def lap(stage: str) -> None:
+        nonlocal clock
+        seconds[stage] = time.perf_counter() - clock
+        clock = time.perf_counter()
+
+    owner = engine.studio.settings.owner
+    design = engine.run(
+        "design", asdict(DesignRequest(request.category, request.seed, owner=owner, candidates=request.candidates))
+    )
+    lap("design")
+    persona = engine.run("consolidate", asdict(ConsolidateRequest(design, request.name, request.seed, owner=owner)))
+    lap("consolidate")
+    scene = add_scene(engine.studio, request.photo, request.mask, request.photo.stem, owner)
+    shots = [asdict(shot) for shot in plan_shots(request.posts, request.seed)]
+    post_set = engine.run("posts", asdict(PostRequest(persona, scene, shots, request.seed, owner=owner)))
+    lap("posts")
+    manifest = export_bundle(engine.studio, post_set, request.platform, request.bundle)
+    lap("bundle")
+    return MainJob(design, persona, post_set, manifest, request.bundle.resolve(), seconds)

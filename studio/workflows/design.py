@@ -1,0 +1,158 @@
+"""Design: a recipe, its fused LoRA, candidates in varied shots, measures, and the selection."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from personas.contact_sheet import draw_contact_sheet
+from personas.donors import Donor
+from personas.fusion import Recipe, fuse_donors, plan_recipe
+from personas.looks import find_category
+from personas.measures.face import mean_embedding
+from personas.novelty import default_gates
+from personas.selection import select_candidates
+from personas.shots import Shot, vary_shots
+from pipelines.draw import request_from
+from pipelines.errors import NotEnough
+from pipelines.lora import check_fits, read_lora
+from pipelines.progress import SILENT, Progress
+from studio.application import Studio
+from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
+from studio.workflows import Run
+from studio.workflows.drawing import as_measures, draw_all, measure_picture
+
+__all__ = ["DesignRequest", "design_persona", "donor_faces", "recipe_of", "trigger_of"]
+
+_DONOR_SHOTS = 8
+
+
+@dataclass(frozen=True)
+class DesignRequest:
+    """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn."""
+
+    category: str
+    seed: int
+    owner: str = "me"
+    donors: int = 4
+    candidates: int = 48
+    equalise: bool = True
+    rank: int | None = None
+    gates: dict[str, float] = field(default_factory=dict)
+
+
+def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """The design as JSON: recipe, pictures, measures, report. Raises StudioError; what was drawn stays."""
+    look = find_category(request.category)
+    donors = studio.donors(look.id)
+    ceiling = studio.calibration.novelty_ceiling
+    plan = run("plan", lambda: asdict(plan_recipe(
+        donors, look.id, request.donors, seed=request.seed, ceiling=ceiling, equalise=request.equalise,
+    )))  # fmt: skip
+    recipe = recipe_of(plan["recipe"])
+    used = [donor for donor in donors if donor.id in recipe.donors]
+    fused = fuse_donors(recipe, donors)
+    check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA")
+    faces = {donor.id: donor_faces(studio, donor, run, progress) for donor in used}
+
+    shots = vary_shots(request.candidates, request.seed)
+    trigger = trigger_of(used)
+    prompts = [shot.prompt(look.subject, trigger) for shot in shots]
+    seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
+    requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    drawn = draw_all(studio, run, "candidates", fused.layers, requests, progress)
+
+    measures: list[dict[str, Any]] = []
+    for number, batch in enumerate(drawn.batches):
+        progress.check_cancelled()
+        key = run(f"measure-{number}", lambda batch=batch: studio.store.put_json(
+            [measure_picture(studio, drawn.pictures[i]) for i in batch]
+        ))  # fmt: skip
+        measures += studio.store.get_json(key)
+        progress.step("measures", len(measures), len(shots))
+    order = [i for batch in drawn.batches for i in batch]
+    measures = [m for _, m in sorted(zip(order, measures, strict=True), key=lambda pair: pair[0])]
+
+    gates = default_gates(studio.calibration)
+    gates = type(gates)(**(asdict(gates) | request.gates))
+    selection = select_candidates(
+        [as_measures(m) for m in measures], gates, {k: np.asarray(v, np.float32) for k, v in faces.items()}, seed=request.seed
+    )
+    sheet = io.BytesIO()
+    draw_contact_sheet([studio.store.get_picture(k) for k in drawn.pictures], selection.verdicts).save(sheet, "PNG")
+    design = content_id({"request": asdict(request), "pictures": drawn.pictures})
+    result = {
+        "id": design,
+        "request": asdict(request),
+        "recipe": asdict(recipe),
+        "redraws": plan["redraws"],
+        "predicted_similarity": plan["predicted_similarity"],
+        "donors": [{"id": d.id, "name": d.name, "licence": d.licence, "consent": d.consent.who} for d in used],
+        "trigger": trigger,
+        "subject": look.subject,
+        "shots": [asdict(shot) for shot in shots],
+        "prompts": prompts,
+        "seeds": seeds,
+        "pictures": list(drawn.pictures),
+        "measures": studio.store.put_json(measures),
+        "kept": list(selection.kept),
+        "enrolment": selection.centre.tolist(),
+        "report": studio.store.put_json(selection.report()),
+        "novelty_max": max(selection.donor_similarity.values()),
+        "novelty_ceiling": ceiling,
+        "contact_sheet": studio.store.put(sheet.getvalue()),
+    }
+    _record(studio, request, result, used)
+    return result
+
+
+def donor_faces(studio: Studio, donor: Donor, run: Run, progress: Progress) -> list[float]:
+    """The donor's mean face, drawn with their LoRA alone: the same eyes on both sides of the novelty gate."""
+    layers = read_lora(donor.lora_path).layers
+    shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
+    prompt_of = find_category(donor.category).subject
+    requests = [
+        request_from(studio.backbone.spec, shot.prompt(prompt_of, donor.trigger), 700 + i) for i, shot in enumerate(shots)
+    ]
+    drawn = draw_all(studio, run, f"donor-{donor.name}", layers, requests, progress)
+
+    def measure() -> list[float]:
+        found = [f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None]
+        if len(found) < _DONOR_SHOTS // 2:
+            raise NotEnough(
+                f"The donor {donor.name} shows a face in only {len(found)} of {_DONOR_SHOTS} pictures.",
+                "Leave this donor out, or train it again.",
+            )
+        return [float(v) for v in mean_embedding(np.stack(found))]
+
+    return list(run(f"donor-face-{donor.name}", measure))
+
+
+def recipe_of(value: dict[str, Any]) -> Recipe:
+    """A recipe from its JSON."""
+    return Recipe(**(value | {"donors": tuple(value["donors"]), "mix_weights": tuple(value["mix_weights"])}))
+
+
+def trigger_of(donors: list[Donor]) -> str:
+    """Donors of one recipe share a trigger; different ones are all said, most common first."""
+    words = [donor.trigger for donor in donors]
+    return " ".join(sorted(set(words), key=lambda w: (-words.count(w), w)))
+
+
+def _record(studio: Studio, request: DesignRequest, result: dict[str, Any], donors: list[Donor]) -> None:
+    report = studio.store.get_json(result["report"])
+    owner = request.owner
+    studio.records.keep(
+        *(DonorRecord(id=d.id, owner=owner, name=d.name, category=d.category,
+                      facts={"licence": d.licence, "trigger": d.trigger, "consent": d.consent.model_dump(mode="json")})
+          for d in donors),
+        RecipeRecord(id=result["recipe"]["id"], owner=owner, category=request.category, seed=request.seed,
+                     facts=result["recipe"]),
+        *(CandidateRecord(id=f"{result['id']}-{i:03d}", owner=owner, design=result["id"], picture=key,
+                          kept=i in result["kept"],
+                          facts={"shot": result["shots"][i], "verdict": report["candidates"][i]})
+          for i, key in enumerate(result["pictures"])),
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""What is wrong with an installation, before a merchant finds out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import version
+from typing import Any
+
+from pipelines.errors import StudioError
+from studio.application import Studio, software_versions
+
+__all__ = ["examine"]
+
+_MIN_FREE_BYTES = 2_000_000_000
+
+
+def examine(studio: Studio) -> list[dict[str, Any]]:
+    """Rows {what, found, ok}; nothing is changed."""
+    rows: list[dict[str, Any]] = []
+
+    def say(what: str, found: object, ok: bool) -> None:
+        rows.append({"what": what, "found": str(found), "ok": ok})
+
+    import torch
+
+    from pipelines.backbones import best_device, fast_dtype
+    from pipelines.torchvision_mend import MENDED
+
+    device = best_device()
+    say("device", f"{device}, {fast_dtype(device)}, {torch.get_num_threads()} threads", True)
+    say("torchvision", f"mended: {', '.join(MENDED)}" if MENDED else "loads as it is", True)
+    for name, found in software_versions().items():
+        # GHSA-8g5g-8vmr-9782, GHSA-5x8w-8jj5-q52h: JPEG overflows in Pillow before 13
+        say(name, found, name != "pillow" or int(version("pillow").split(".")[0]) >= 13)
+    free = shutil.disk_usage(studio.settings.data).free
+    say("free disk", f"{free / 1e9:.1f} GB", free > _MIN_FREE_BYTES)
+    say("data folder", studio.settings.data.resolve(), os.access(studio.settings.data, os.W_OK))
+    for what, load in {
+        "backbone": lambda: f"{studio.backbone.spec.id}, licence {studio.backbone.spec.licence}",
+        "face models": lambda: f"{studio.faces.folder.name}, novelty ceiling {studio.calibration.novelty_ceiling:.2f}",
+        "reader": lambda: type(studio.regions).__name__,
+        "donors": lambda: f"{len(studio.donors())}",
+    }.items():
+        try:
+            say(what, load(), True)
+        except StudioError as error:
+            say(what, error, False)
+    return rows

@@ -1,0 +1,113 @@
+"""Donors of one's own: a LoRA file as it is, or one trained from a folder of pictures, with a consent record."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from personas.consolidation import default_config
+from personas.donors import Consent, Donor, save_donor
+from personas.looks import find_category
+from personas.shots import Shot
+from pipelines.draw import draw_batch, request_from
+from pipelines.errors import BadInput, NotEnough
+from pipelines.lora import LoraMetadata, check_fits, read_lora, write_lora
+from pipelines.progress import SILENT, Progress
+from pipelines.training.lora import TrainingExample, train_lora
+from studio.application import Studio
+from studio.scenes import load_scene
+
+__all__ = ["add_lora_donor", "train_folder_donor"]
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+_TRIGGER = "ohwx"
+_MIN_PICTURES = 4
+
+
+class _ConsentForm(BaseModel):
+    """What a person signs: who they are, what for, until when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    who: str = Field(min_length=1)
+    scope: str = Field(min_length=1)
+    expires: datetime.date | None = None
+
+
+def add_lora_donor(
+    studio: Studio, lora: Path, category: str, consent: Path, name: str = "", trigger: str = "", licence: str = "unknown"
+) -> Donor:
+    """Check the file against the backbone, draw its thumbnail, keep it. Raises BadLora, BadInput."""
+    look = find_category(category)
+    form = _read_consent(consent)
+    file = read_lora(lora)
+    check_fits(file.layers, studio.backbone.transformer, lora.name)
+    word = trigger or file.metadata.get("modelspec.trigger_phrase", "")
+    with tempfile.TemporaryDirectory() as scratch:
+        thumbnail = Path(scratch) / "thumbnail.png"
+        prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, word)
+        with studio.applied(file.layers):
+            picture = draw_batch(studio.backbone, [request_from(studio.backbone.spec, prompt, 1)])[0]
+        Image.fromarray(picture).save(thumbnail)
+        record = Consent(who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires)
+        donor = Donor(file.sha256[:16], name or lora.stem, look.id, lora, word, licence, record, thumbnail)
+        return save_donor(studio.donors_folder, donor)
+
+
+def train_folder_donor(
+    studio: Studio, folder: Path, category: str, consent: Path, name: str = "", licence: str = "unknown",
+    steps: int = 0, seed: int = 1, progress: Progress = SILENT,
+) -> Donor:  # fmt: skip
+    """Train a LoRA on a folder of pictures of one person and keep it as a donor. Resumes when run again."""
+    look = find_category(category)
+    form = _read_consent(consent)
+    examples = [TrainingExample(image, caption) for image, caption in _read_folder(folder, look.subject)]
+    backbone = studio.backbone
+    config = default_config(backbone, seed)
+    if steps:
+        config = config.model_copy(update={"steps": steps})
+    job = hashlib.sha256(json.dumps([str(folder.resolve()), config.model_dump(mode="json")]).encode()).hexdigest()[:16]
+    trained = train_lora(backbone, examples, config, studio.work / f"donor-{job}", progress)
+    title = name or folder.resolve().name
+    path = studio.work / f"donor-{job}" / f"{title}.safetensors"
+    write_lora(path, [replace(x) for x in trained.layers], LoraMetadata(
+        title=title, trigger_phrase=_TRIGGER, license=licence, base_model=backbone.spec.id,
+        height=backbone.spec.height, width=backbone.spec.width,
+        training={"steps": str(config.steps), "learning_rate": str(config.learning_rate), "num_train_images": str(len(examples))},
+    ))  # fmt: skip
+    signed = path.with_suffix(".consent.json")
+    signed.write_text(form.model_dump_json())
+    return add_lora_donor(studio, path, look.id, signed, title, _TRIGGER, licence)
+
+
+def _read_consent(path: Path) -> _ConsentForm:
+    try:
+        return _ConsentForm.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise BadInput(
+            f"The consent {path.name} cannot be used: {error}",
+            'Write JSON like {"who": "Li Lei", "scope": "fusion, commercial posts", "expires": "2028-12-31"}.',
+        ) from error
+
+
+def _read_folder(folder: Path, subject: str) -> list[tuple[npt.NDArray[np.uint8], str]]:
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder.", "Name a folder with pictures of one person.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+    if len(paths) < _MIN_PICTURES:
+        raise NotEnough(f"There are {len(paths)} pictures in {folder}.", f"Give at least {_MIN_PICTURES}; 20 are good.")
+    rows = []
+    for path in paths:
+        text = path.with_suffix(".txt")
+        caption = text.read_text(encoding="utf-8").strip() if text.is_file() else f"photo of {_TRIGGER} {subject}"
+        rows.append((load_scene(path).image, caption if _TRIGGER in caption else f"{_TRIGGER} {caption}"))
+    return rows

@@ -1,0 +1,100 @@
+"""What all workflows share: drawing batch by batch into the store, and measuring what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from personas.measures.body import body_proportions
+from personas.measures.hair import HairReading, read_hair
+from personas.measures.quality import read_quality
+from personas.selection import CandidateMeasures
+from pipelines.progress import Progress
+from studio.application import Studio
+from studio.workflows import Run
+
+if TYPE_CHECKING:
+    from pipelines.draw import DrawRequest
+    from pipelines.lora import LoraLayer
+
+__all__ = ["as_measures", "draw_all", "measure_picture"]
+
+_THUMBNAIL = (24, 32)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Keys of the pictures in the order of the requests, and which were drawn together."""
+
+    pictures: tuple[str, ...]
+    batches: tuple[tuple[int, ...], ...]
+
+
+def draw_all(
+    studio: Studio, run: Run, name: str, layers: Sequence[LoraLayer], requests: Sequence[DrawRequest], progress: Progress
+) -> Drawn:
+    """Draw every batch as a step of its own: what was drawn before a crash is not drawn again."""
+    from pipelines.draw import draw_batch, plan_batches
+
+    batches = plan_batches(requests, studio.settings.batch_size)
+    keys: dict[int, str] = {}
+    for number, batch in enumerate(batches):
+
+        def step(batch: tuple[int, ...] = batch) -> list[str]:
+            def on_step(done: int, total: int) -> None:
+                progress.check_cancelled()
+                progress.step(name, len(keys), len(requests), denoising=f"{done}/{total}")
+
+            with studio.applied(layers):
+                pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
+            return [studio.store.put_picture(picture) for picture in pictures]
+
+        keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
+        progress.step(name, len(keys), len(requests))
+    return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
+
+
+def measure_picture(studio: Studio, key: str) -> dict[str, Any]:
+    """All that selection wants to know of a stored picture, as JSON."""
+    image = studio.store.get_picture(key)
+    face = studio.faces.read(image)
+    regions = studio.regions.read([image])[0]
+    hair = read_hair(image, regions)
+    body = body_proportions(regions)
+    return {
+        "face": None if face is None else face.embedding.tolist(),
+        "face_height": 0.0 if face is None else face.height_share,
+        "body": [None if not np.isfinite(v) else float(v) for v in body],
+        "hair": None if hair is None else {
+            "share": hair.share, "length": hair.length, "lab": hair.lab.tolist(), "embedding": hair.embedding.tolist(),
+        },
+        "sharpness": read_quality(image, None if face is None else face.box).sharpness,
+        "attributes": dict(regions.attributes),
+        "thumbnail": _thumbnail(image).tolist(),
+    }  # fmt: skip
+
+
+def as_measures(value: dict[str, Any]) -> CandidateMeasures:
+    """From JSON back to arrays."""
+    hair = value["hair"]
+    return CandidateMeasures(
+        face=None if value["face"] is None else np.asarray(value["face"], np.float32),
+        body=np.array([np.nan if v is None else v for v in value["body"]], np.float32),
+        hair=None if hair is None else HairReading(
+            hair["share"], hair["length"], np.asarray(hair["lab"], np.float32), np.asarray(hair["embedding"], np.float32)
+        ),
+        sharpness=value["sharpness"],
+        face_height=value["face_height"],
+        thumbnail=np.asarray(value["thumbnail"], np.float32),
+    )  # fmt: skip
+
+
+def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    small = np.asarray(Image.fromarray(image).convert("L").resize(_THUMBNAIL, Image.Resampling.BOX), np.float32).ravel()
+    small -= small.mean()
+    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)

@@ -1,0 +1,184 @@
+"""Post: a scene's picture, a list of shots, one persona: pictures, scores, and the bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personas.measures.prompt import attributes_obeyed
+from personas.measures.scene import scene_similarity
+from personas.shots import Shot, vary_shots
+from pipelines.draw import DrawRequest, request_from
+from pipelines.progress import SILENT, Progress
+from pipelines.references.landmark import Landmark, grow_mask
+from pipelines.references.redux import ReduxReference
+from studio.application import Studio, software_versions
+from studio.bundle import BundlePost, DonorFacts, DrawFacts, Manifest, SceneFacts, write_bundle
+from studio.records import BundleRecord, PostRecord, PostSetRecord, SceneRecord, content_id
+from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
+from studio.workflows import Run
+from studio.workflows.consolidate import persona_layers
+from studio.workflows.drawing import draw_all
+
+__all__ = ["PostRequest", "add_scene", "draw_posts", "export_bundle", "plan_shots"]
+
+_LANDMARK_MARGIN_PX = 5
+
+
+def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
+    """Check and store a scene's photo and its landmark mask; the scene as JSON. Raises BadPicture."""
+    scene = load_scene(photo)
+    landmark = None
+    if mask is not None:
+        kept = load_mask(mask, (scene.image.shape[0], scene.image.shape[1]))
+        landmark = studio.store.put_picture(np.repeat(kept[..., None] * np.uint8(255), 3, axis=2))
+    picture = studio.store.put_picture(scene.image)
+    value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
+    key = content_id(value)
+    studio.records.keep(SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark))
+    return {"id": key, **value}
+
+
+def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
+    """Shots of one set: one light, framings that leave some of the place to see, everything else varied."""
+    return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",))
+
+
+@dataclass(frozen=True)
+class PostRequest:
+    """`persona` and `scene` are JSON of the earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out."""
+
+    persona: dict[str, Any]
+    scene: dict[str, Any]
+    shots: list[dict[str, str]]
+    seed: int
+    owner: str = "me"
+    redux_scale: float = 1.0
+    keep_landmark: bool = True
+
+
+def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """Draw and score a set; the set as JSON."""
+    persona, shots = request.persona, [Shot(**s) for s in request.shots]
+    requests = _requests(studio, request, shots)
+    drawn = draw_all(studio, run, "posts", persona_layers(studio, persona), requests, progress)
+    post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
+
+    def score() -> list[dict[str, float | None]]:
+        return _score(studio, request, shots, drawn.pictures)
+
+    scores = run("score", score)
+    posts = [
+        {"picture": key, "prompt": r.prompt, "seed": r.seed, "shot": asdict(shot), "scores": s,
+         "caption": f"{persona['name']}: {shot.outfit_colour} {shot.outfit}", "num_inference_steps": r.num_inference_steps,
+         "guidance_scale": r.guidance_scale, "true_cfg_scale": r.true_cfg_scale}
+        for key, r, shot, s in zip(drawn.pictures, requests, shots, scores, strict=True)
+    ]  # fmt: skip
+    studio.records.keep(
+        PostSetRecord(id=post_set, owner=request.owner, persona=persona["id"], scene=request.scene["id"],
+                      facts={"seed": request.seed, "redux_scale": request.redux_scale}),
+        *(PostRecord(id=f"{post_set}-{i:03d}", owner=request.owner, post_set=post_set, number=i + 1,
+                     picture=p["picture"], facts=p) for i, p in enumerate(posts)),
+    )  # fmt: skip
+    return {"id": post_set, "persona": persona, "scene": request.scene, "posts": posts, "owner": request.owner,
+            "redux_scale": request.redux_scale, "keep_landmark": request.keep_landmark, "seed": request.seed,
+            "batches": [list(b) for b in drawn.batches]}  # fmt: skip
+
+
+def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> list[DrawRequest]:
+    persona, spec = request.persona, studio.backbone.spec
+    reference, landmark = _injections(studio, request)
+    seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
+    return [
+        request_from(
+            spec,
+            # the place comes from the reference; without one the words must say it
+            shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None),
+            int(seed), reference=reference, landmark=landmark,
+        )
+        for shot, seed in zip(shots, seeds, strict=True)
+    ]  # fmt: skip
+
+
+def _injections(studio: Studio, request: PostRequest) -> tuple[ReduxReference | None, Landmark | None]:
+    """The scene on the canvas: its tokens with the person masked out, and its landmark's pixels."""
+    spec = studio.backbone.spec
+    photo = studio.store.get_picture(request.scene["photo"])
+    canvas = fit_to_canvas(photo, spec.height, spec.width)
+    person = studio.regions.read([canvas])[0].person
+    reference = None
+    if request.redux_scale > 0:
+        reference = ReduxReference(canvas, person if person.mean() > 0.02 else None, scale=request.redux_scale)
+    if request.scene["landmark"] is None or not request.keep_landmark:
+        return reference, None
+    mask = studio.store.get_picture(request.scene["landmark"])[..., 0] >= 128
+    # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
+    kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
+    return reference, Landmark(canvas, kept)
+
+
+def _score(
+    studio: Studio, request: PostRequest, shots: Sequence[Shot], pictures: Sequence[str]
+) -> list[dict[str, float | None]]:
+    enrolment = np.asarray(request.persona["enrolment"], np.float64)
+    spec = studio.backbone.spec
+    canvas = fit_to_canvas(studio.store.get_picture(request.scene["photo"]), spec.height, spec.width)
+    scene_person = studio.regions.read([canvas])[0].person
+    scores: list[dict[str, float | None]] = []
+    for shot, key in zip(shots, pictures, strict=True):
+        image = studio.store.get_picture(key)
+        face = studio.faces.read(image)
+        regions = studio.regions.read([image])[0]
+        scores.append({
+            "identity": 0.0 if face is None else float(enrolment @ face.embedding),
+            "scene": scene_similarity(image, regions.person, canvas, scene_person),
+            "prompt": attributes_obeyed(shot, regions),
+        })  # fmt: skip
+    return scores
+
+
+def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path: Path) -> Manifest:
+    """Write the zip and record it. Raises what `write_bundle` raises."""
+    import torch
+
+    persona, scene, backbone = post_set["persona"], post_set["scene"], studio.backbone
+    landmark = scene["landmark"] if post_set["keep_landmark"] else None
+    weights = persona["recipe"]["mix_weights"]
+    by_id = dict(zip(persona["recipe"]["donors"], weights, strict=True))
+    manifest = write_bundle(
+        path,
+        [
+            BundlePost(
+                image=studio.store.get_picture(p["picture"]), prompt=p["prompt"], caption=p["caption"], seed=p["seed"],
+                num_inference_steps=p["num_inference_steps"], guidance_scale=p["guidance_scale"],
+                true_cfg_scale=p["true_cfg_scale"], shot=p["shot"], scores=p["scores"], composite=landmark is not None,
+            )
+            for p in post_set["posts"]
+        ],
+        persona={k: persona[k] for k in ("id", "name", "version", "lora", "trigger", "subject", "enrolment")},
+        recipe=persona["recipe"],
+        donors=[
+            DonorFacts(id=d["id"], name=d["name"], mix_weight=by_id[d["id"]], licence=d["licence"], consent=d["consent"])
+            for d in persona["donors"]
+        ],
+        scene=SceneFacts(
+            name=scene["name"], sha256=scene["sha256"], landmark_sha256=landmark or "", redux_scale=post_set["redux_scale"]
+        ),
+        draw=DrawFacts(
+            backbone=backbone.spec.id, backbone_sha256=studio.backbone_sha256, batch_size=studio.settings.batch_size,
+            batches=tuple(tuple(b) for b in post_set["batches"]), dtype=str(backbone.dtype).removeprefix("torch."),
+            device=backbone.device.type, threads=torch.get_num_threads(), height=backbone.spec.height, width=backbone.spec.width,
+        ),
+        platform=platform,
+        software=software_versions(),
+    )  # fmt: skip
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    studio.records.keep(BundleRecord(
+        id=sha256[:16], owner=post_set["owner"], post_set=post_set["id"], platform=platform, path=str(path.resolve()), sha256=sha256
+    ))  # fmt: skip
+    return manifest
