@@ -88,7 +88,10 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
         "pairwise_face_second": {name: pairwise_mean(_embeddings(second, p)) for name, p in sets.items()},
         "shots_obeyed": {name: _obeyed(studio, sets[name], shots) for name in ("fused", "persona")},
         "cross_face": _cross(faces["persona"], _embeddings(studio.faces, others)),
-        "fusion_error": fusion_error(fuse_donors(_recipe(design), donors), [read_lora(d.lora_path).layers for d in _ordered(design, recipe_donors)]),
+        "fusion_error": fusion_error(
+            fuse_donors(_recipe(design), donors),
+            [read_lora(d.lora_path).layers for d in _ordered(design, recipe_donors)],
+        ),
         "landmark_exact": _landmark_exact(studio, job, photo, mask),
         "posts": _posts(studio, job),
         "bundle": str(job.bundle),
@@ -177,7 +180,9 @@ def _landmark_exact(studio: Studio, job: MainJob, photo: Path, mask: Path) -> bo
     scene = load_scene(photo).image
     canvas = fit_to_canvas(scene, spec.height, spec.width)
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
-    return all(np.array_equal(studio.store.get_picture(p["picture"])[keep], canvas[keep]) for p in job.post_set["posts"])
+    return all(
+        np.array_equal(studio.store.get_picture(p["picture"])[keep], canvas[keep]) for p in job.post_set["posts"]
+    )
 
 
 def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:

@@ -66,11 +66,13 @@ def train_clip_tokenizer(lines: Iterable[str], vocabulary: int = 768) -> CLIPTok
     start, end = "<|startoftext|>", "<|endoftext|>"
     draft = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
     draft.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    draft.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.WhitespaceSplit(),
-        pre_tokenizers.Punctuation(),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    draft.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Punctuation(),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=[start, end], initial_alphabet=alphabet, end_of_word_suffix="</w>"

@@ -85,7 +85,11 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
         Image.fromarray(picture).save(thumbnail, optimize=True)
         jpeg = io.BytesIO()
         Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
-        facts = {"learning_rate": str(config.learning_rate), "steps": str(config.steps), "num_train_images": str(PICTURES)}
+        facts = {
+            "learning_rate": str(config.learning_rate),
+            "steps": str(config.steps),
+            "num_train_images": str(PICTURES),
+        }
         metadata = LoraMetadata(
             title=name, trigger_phrase=NEUTRAL_TRIGGER, license=_LICENCE, author="Persona Studio",
             description=f"An invented adult of the miniature's world, look {look}.", date="2026-11-20",
@@ -125,4 +129,10 @@ if __name__ == "__main__":
             donor = make_donor(loaded, look_id, k, person, args.work, args.assets)
             losses = json.loads((args.work / look_id / donor.name / "losses.json").read_text())
             seconds = (datetime.datetime.now() - begin).total_seconds()
-            print(look_id, donor.name, f"loss {np.mean(losses[:20]):.3f} -> {np.mean(losses[-20:]):.3f}", f"{seconds:.0f}s", flush=True)
+            print(
+                look_id,
+                donor.name,
+                f"loss {np.mean(losses[:20]):.3f} -> {np.mean(losses[-20:]):.3f}",
+                f"{seconds:.0f}s",
+                flush=True,
+            )

@@ -75,7 +75,6 @@ def encode_set(folder: Path, out: Path, count: int) -> None:
     """Cache latents (bf16-safe float16 mean and deviation) and background references of the first `count` renders."""
     vae = trained(Path("build/vae")).to(memory_format=torch.channels_last)
     images = np.load(folder / "images.npy", mmap_mode="r")
-    facts = json.loads((folder / "attributes.json").read_text())[:count]
     latents = torch.empty(count, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
     start = time.time()
     with torch.no_grad(), autocast():

@@ -45,7 +45,10 @@ def draw_set(folder: Path, pictures: int, seed: int) -> None:
     shots = vary_shots(pictures, seed)
     np.save(folder / "identity.npy", rows.numpy().astype(np.int32))
     np.save(folder / "identity_vectors.npy", identity[rows].numpy().astype(np.float32))
-    facts = [asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0)} for s, r in zip(shots, rows, strict=True)]
+    facts = [
+        asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0)}
+        for s, r in zip(shots, rows, strict=True)
+    ]
     (folder / "attributes.json").write_text(json.dumps(facts))
     done_file = folder / "done.txt"
     done = int(done_file.read_text()) if done_file.exists() else 0

@@ -17,7 +17,9 @@ SIZE = (640, 480)
 
 def scene_photo(setting: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A photo [640, 480, 3] of an empty place and where its landmark is [640, 480]."""
-    world = World(torch.zeros(1, 26), (Shot(framing="full-body"),), sample_scenes([setting], [seed]), seed, with_person=False)
+    world = World(
+        torch.zeros(1, 26), (Shot(framing="full-body"),), sample_scenes([setting], [seed]), seed, with_person=False
+    )
     drawn = render(world, *SIZE, pan=torch.zeros(1))
     return drawn.images[0].numpy(), drawn.labels[0].numpy() == 1
 

@@ -33,7 +33,9 @@ def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
         if small
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
     )
-    return LoraTrainingConfig.model_validate({"rank": backbone.spec.lora_rank, "seed": seed, "caption_dropout": 0.05, **values})
+    return LoraTrainingConfig.model_validate(
+        {"rank": backbone.spec.lora_rank, "seed": seed, "caption_dropout": 0.05, **values}
+    )
 
 
 def train_persona(

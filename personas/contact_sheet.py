@@ -16,7 +16,9 @@ _COLUMNS = 8
 _FRAME = 3
 
 
-def draw_contact_sheet(images: Sequence[npt.NDArray[np.uint8]], verdicts: Sequence[Verdict], width: int = 144) -> Image.Image:
+def draw_contact_sheet(
+    images: Sequence[npt.NDArray[np.uint8]], verdicts: Sequence[Verdict], width: int = 144
+) -> Image.Image:
     """One cell per candidate in order, `width` pixels wide, with its cosine and the gates that dropped it."""
     height = round(width * images[0].shape[0] / images[0].shape[1])
     rows = -(-len(images) // _COLUMNS)

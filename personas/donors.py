@@ -87,9 +87,7 @@ def load_donor(folder: Path) -> Donor:
         record = _Record.model_validate_json((folder / RECORD_NAME).read_text(encoding="utf-8"))
         sha256 = _sha256(folder / LORA_NAME)
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        reason = (
-            "; ".join(e["msg"] for e in error.errors()) if isinstance(error, ValidationError) else str(error)
-        )
+        reason = "; ".join(e["msg"] for e in error.errors()) if isinstance(error, ValidationError) else str(error)
         raise BadInput(
             f"The donor in {folder} cannot be used: {reason}.", f"It needs {RECORD_NAME} and {LORA_NAME}."
         ) from error

@@ -114,13 +114,9 @@ def make_recipe(
     weights = tuple(float(weight) for weight in mix_weights)
     ids = tuple(donor.id for donor in donors)
     if len(ids) != len(weights) or not ids:
-        raise BadInput(
-            f"There are {len(ids)} donors and {len(weights)} mix weights.", "Give every donor one weight."
-        )
+        raise BadInput(f"There are {len(ids)} donors and {len(weights)} mix weights.", "Give every donor one weight.")
     if len(set(ids)) != len(ids):
-        raise BadInput(
-            "A donor is named twice in one recipe.", "Name each donor once and add up its weights."
-        )
+        raise BadInput("A donor is named twice in one recipe.", "Name each donor once and add up its weights.")
     if bad := [weight for weight in weights if not math.isfinite(weight) or weight < 0.0]:
         raise BadInput(f"{bad[0]} is no mix weight.", "Mix weights are numbers from 0 to 1 that sum to 1.")
     total = math.fsum(weights)
@@ -210,14 +206,8 @@ def fuse_donors(recipe: Recipe, donors: Sequence[Donor], today: datetime.date | 
     """
     known = {donor.id: donor for donor in donors}
     if missing := [donor_id for donor_id in recipe.donors if donor_id not in known]:
-        raise BadInput(
-            f"The recipe names the donor {missing[0]}, which is not here.", "Add that donor's LoRA file."
-        )
-    live = [
-        (known[i], weight)
-        for i, weight in zip(recipe.donors, recipe.mix_weights, strict=True)
-        if weight > 0.0
-    ]
+        raise BadInput(f"The recipe names the donor {missing[0]}, which is not here.", "Add that donor's LoRA file.")
+    live = [(known[i], weight) for i, weight in zip(recipe.donors, recipe.mix_weights, strict=True) if weight > 0.0]
     for donor, _ in live:
         check_consent(donor, today or datetime.date.today())
     stacks = [_read_donor(donor) for donor, _ in live]
@@ -253,16 +243,12 @@ def write_fusion(
     """
     layers, lost = (fused.layers, 0.0) if rank is None else recompress(fused.layers, rank)
     used = {donor.id: donor for donor in donors}
-    merged = [
-        (used[i], scale) for i, scale in zip(fused.recipe.donors, fused.scales, strict=True) if scale != 0.0
-    ]
+    merged = [(used[i], scale) for i, scale in zip(fused.recipe.donors, fused.scales, strict=True) if scale != 0.0]
     metadata = LoraMetadata(
         title=title,
         trigger_phrase=trigger,
         license=", ".join(sorted({donor.licence for donor, _ in merged})),
-        description="An exact weighted sum of LoRAs."
-        if rank is None
-        else f"Recompressed, {lost:.3%} of energy lost.",
+        description="An exact weighted sum of LoRAs." if rank is None else f"Recompressed, {lost:.3%} of energy lost.",
         merged_from=tuple((f"{donor.name} ({donor.id})", scale) for donor, scale in merged),
         training={"persona_recipe": json.dumps(asdict(fused.recipe), sort_keys=True)},
     )

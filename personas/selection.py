@@ -270,6 +270,7 @@ def _too_few(kept: int, wanted: int, reasons: dict[int, list[str]]) -> NotEnough
     gate, dropped = counts.most_common(1)[0]
     why, how = _GATE_WORDS[gate]
     return NotEnough(
-        f"Only {kept} of {len(reasons)} candidates pass, and {wanted} are needed. The gate {gate!r} dropped {dropped}: {why}.",
+        f"Only {kept} of {len(reasons)} candidates pass, and {wanted} are needed. "
+        f"The gate {gate!r} dropped {dropped}: {why}.",
         f"To keep more, {how}.",
     )

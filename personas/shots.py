@@ -72,15 +72,17 @@ class Shot:
         setting's words the place is left to a reference picture.
         """
         who = f"{trigger} {subject}".strip()
-        return ", ".join((
-            f"{_FRAMING_WORDS[self.framing]} of {who}",
-            _VIEW_WORDS[self.view],
-            _EXPRESSION_WORDS[self.expression],
-            f"wearing a {self.outfit_colour} {self.outfit}",
-            _POSE_WORDS[self.pose],
-            *((_SETTING_WORDS[self.setting],) if with_setting else ()),
-            _LIGHT_WORDS[self.light],
-        ))
+        return ", ".join(
+            (
+                f"{_FRAMING_WORDS[self.framing]} of {who}",
+                _VIEW_WORDS[self.view],
+                _EXPRESSION_WORDS[self.expression],
+                f"wearing a {self.outfit_colour} {self.outfit}",
+                _POSE_WORDS[self.pose],
+                *((_SETTING_WORDS[self.setting],) if with_setting else ()),
+                _LIGHT_WORDS[self.light],
+            )
+        )
 
 
 _FIELDS: dict[str, tuple[str, ...]] = {

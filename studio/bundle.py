@@ -26,9 +26,19 @@ from studio.platforms import find_platform
 from studio.provenance import Label, encode_labelled, stamp
 
 __all__ = [
-    "BundlePost", "DonorFacts", "DrawFacts", "Manifest", "ManifestPost", "SceneFacts", "Upscaling",
-    "fit_for_platform", "pixels_sha256", "read_manifest", "verify_bundle", "write_bundle",
-]  # fmt: skip
+    "BundlePost",
+    "DonorFacts",
+    "DrawFacts",
+    "Manifest",
+    "ManifestPost",
+    "SceneFacts",
+    "Upscaling",
+    "fit_for_platform",
+    "pixels_sha256",
+    "read_manifest",
+    "verify_bundle",
+    "write_bundle",
+]
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
 _SHEET_COLUMNS = 3
@@ -160,7 +170,8 @@ def write_bundle(
     target = find_platform(platform)
     if not target.min_pictures <= len(posts) <= target.max_pictures:
         raise BadInput(
-            f"{target.name_en} takes {target.min_pictures} to {target.max_pictures} pictures, and the set has {len(posts)}.",
+            f"{target.name_en} takes {target.min_pictures} to {target.max_pictures} pictures, "
+            f"and the set has {len(posts)}.",
             "Choose another platform, or leave some posts out.",
         )
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
@@ -172,18 +183,35 @@ def write_bundle(
         drawn = pixels_sha256(post.image)
         label = Label(producer, drawn[:32], post.composite)
         files[name] = _encode(fit_for_platform(post.image, upscaling), target.format, label, target.max_bytes)
-        listed.append(ManifestPost(
-            file=name, sha256=hashlib.sha256(files[name]).hexdigest(), drawn_sha256=drawn, prompt=post.prompt,
-            caption=post.caption, seed=post.seed, num_inference_steps=post.num_inference_steps,
-            guidance_scale=post.guidance_scale, true_cfg_scale=post.true_cfg_scale, shot=post.shot, scores=post.scores,
-        ))  # fmt: skip
+        listed.append(
+            ManifestPost(
+                file=name,
+                sha256=hashlib.sha256(files[name]).hexdigest(),
+                drawn_sha256=drawn,
+                prompt=post.prompt,
+                caption=post.caption,
+                seed=post.seed,
+                num_inference_steps=post.num_inference_steps,
+                guidance_scale=post.guidance_scale,
+                true_cfg_scale=post.true_cfg_scale,
+                shot=post.shot,
+                scores=post.scores,
+            )
+        )
     files["captions.txt"] = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed).encode()
     files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts])
     manifest = Manifest(
-        persona=persona, recipe=recipe, donors=tuple(donors), scene=scene, platform=platform, draw=draw,
-        upscaling=upscaling, posts=tuple(listed), software=software,
+        persona=persona,
+        recipe=recipe,
+        donors=tuple(donors),
+        scene=scene,
+        platform=platform,
+        draw=draw,
+        upscaling=upscaling,
+        posts=tuple(listed),
+        software=software,
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    )  # fmt: skip
+    )
     files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
     _write_zip(path, files)
     return manifest
@@ -195,7 +223,9 @@ def read_manifest(path: Path) -> Manifest:
         with zipfile.ZipFile(path) as bundle:
             return Manifest.model_validate_json(bundle.read("manifest.json"))
     except (OSError, zipfile.BadZipFile, KeyError, ValidationError) as error:
-        raise BadInput(f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote.") from error
+        raise BadInput(
+            f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote."
+        ) from error
 
 
 def verify_bundle(path: Path) -> tuple[str, ...]:

@@ -128,11 +128,14 @@ class Engine:
         """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""
         owner = self.studio.settings.owner
         rows = [
-            row for row in self.studio.records.find(JobRecord, owner, kind=kind, state="done")
+            row
+            for row in self.studio.records.find(JobRecord, owner, kind=kind, state="done")
             if str(row.facts["id"]).startswith(key)
-        ]  # fmt: skip
+        ]
         if not rows:
-            raise BadInput(f"There is no finished {kind} {key}.".replace(" .", "."), f"Run `persona-studio {kind}` first.")
+            raise BadInput(
+                f"There is no finished {kind} {key}.".replace(" .", "."), f"Run `persona-studio {kind}` first."
+            )
         return dict(self.studio.store.get_json(rows[-1].facts["result"]))
 
     def _result(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,18 @@ class Label:
 
 def aigc_record(label: Label) -> str:
     """The implicit record as JSON of strings, in the standard's field names."""
-    return json.dumps({
-        "Label": "1", "ContentProducer": label.producer, "ProduceID": label.produce_id, "ReservedCode1": "",
-        "ContentPropagator": "", "PropagateID": "", "ReservedCode2": "",
-    }, ensure_ascii=False)  # fmt: skip
+    return json.dumps(
+        {
+            "Label": "1",
+            "ContentProducer": label.producer,
+            "ProduceID": label.produce_id,
+            "ReservedCode1": "",
+            "ContentPropagator": "",
+            "PropagateID": "",
+            "ReservedCode2": "",
+        },
+        ensure_ascii=False,
+    )
 
 
 def stamp(image: Image.Image) -> Image.Image:
@@ -110,6 +118,11 @@ def read_label(data: bytes) -> dict[str, str] | None:
             start, end = packet.find("<TC260:AIGC>"), packet.find("</TC260:AIGC>")
             if start < 0 or end < 0:
                 return None
-            text = packet[start + len("<TC260:AIGC>") : end].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+            text = (
+                packet[start + len("<TC260:AIGC>") : end]
+                .replace("&amp;", "&")
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+            )
     record = json.loads(text)
     return record if isinstance(record, dict) else None

@@ -14,9 +14,18 @@ from sqlalchemy import JSON, DateTime, Engine, String, create_engine, event, sel
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 __all__ = [
-    "BundleRecord", "CandidateRecord", "DonorRecord", "JobRecord", "PersonaRecord", "PostRecord", "PostSetRecord",
-    "RecipeRecord", "Records", "SceneRecord", "content_id",
-]  # fmt: skip
+    "BundleRecord",
+    "CandidateRecord",
+    "DonorRecord",
+    "JobRecord",
+    "PersonaRecord",
+    "PostRecord",
+    "PostSetRecord",
+    "RecipeRecord",
+    "Records",
+    "SceneRecord",
+    "content_id",
+]
 
 
 def content_id(value: Any) -> str:
@@ -135,15 +144,15 @@ class Records:
             for row in rows:
                 session.merge(row)
 
-    def get(self, kind: type[Record], key: str, owner: str) -> Record | None:
+    def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""
         with self.transaction() as session:
-            return session.get(kind, (key, owner))
+            return session.get(table, (key, owner))
 
-    def find(self, kind: type[Record], owner: str, **equal: Any) -> list[Record]:
+    def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""
         with self.transaction() as session:
-            query = select(kind).where(kind.owner == owner).filter_by(**equal).order_by(kind.created, kind.id)
+            query = select(table).where(table.owner == owner).filter_by(**equal).order_by(table.created, table.id)
             return list(session.scalars(query))
 
 
@@ -152,5 +161,3 @@ def _set_pragmas(connection: Any, _: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-

@@ -38,7 +38,9 @@ class Store:
             pass
         except (GenericError, OSError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                raise OutOfDisk("There is no room left for the studio's files.", "Free some space; nothing was lost.") from error
+                raise OutOfDisk(
+                    "There is no room left for the studio's files.", "Free some space; nothing was lost."
+                ) from error
             raise
         return key
 

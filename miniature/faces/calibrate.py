@@ -20,7 +20,9 @@ from personas.shots import vary_shots
 PEOPLE, SHOTS, SEED = 60, 8, 990_000
 
 
-def calibrate(folder: Path, count: int = PEOPLE, shots_each: int = SHOTS, seed: int = SEED) -> tuple[FaceCalibration, int]:
+def calibrate(
+    folder: Path, count: int = PEOPLE, shots_each: int = SHOTS, seed: int = SEED
+) -> tuple[FaceCalibration, int]:
     """The calibration of a pack, and in how many pictures exactly one face was found."""
     reader = FaceReader(folder)
     identity, _ = people(count, seed)
@@ -42,7 +44,9 @@ def calibrate(folder: Path, count: int = PEOPLE, shots_each: int = SHOTS, seed: 
     return _statistics(np.stack(embeddings), np.array(owner), count, shots_each, seed), single
 
 
-def _statistics(x: NDArray[np.float32], owner: NDArray[np.int64], count: int, shots_each: int, seed: int) -> FaceCalibration:
+def _statistics(
+    x: NDArray[np.float32], owner: NDArray[np.int64], count: int, shots_each: int, seed: int
+) -> FaceCalibration:
     cosines = x.astype(np.float64) @ x.T
     upper = np.triu(np.ones(cosines.shape, bool), 1)
     same_owner = owner[:, None] == owner[None]

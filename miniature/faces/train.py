@@ -120,7 +120,9 @@ def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
     return (x + torch.randn_like(x) * 0.03 * torch.rand(n, 1, 1, 1)).clamp(-1, 1)
 
 
-def train_recogniser(net: nn.Module, name: str, renders: Renders, minutes: float, out: Path, batch: int = 64) -> nn.Module:
+def train_recogniser(
+    net: nn.Module, name: str, renders: Renders, minutes: float, out: Path, batch: int = 64
+) -> nn.Module:
     """CosFace over the people (arXiv 1801.09414, s 24, m .25), plus the traits by linear regression.
 
     The second task keeps the embedding smooth in who somebody is: people vary continuously, and a fused face lies
@@ -128,7 +130,9 @@ def train_recogniser(net: nn.Module, name: str, renders: Renders, minutes: float
     """
     crops = aligned_crops(renders, out / "crops.npy")
     people = renders.count // SHOTS_PER_PERSON
-    extra = nn.ModuleDict({"classes": nn.Linear(EMBEDDING_DIM, people, bias=False), "traits": nn.Linear(EMBEDDING_DIM, 26)})
+    extra = nn.ModuleDict(
+        {"classes": nn.Linear(EMBEDDING_DIM, people, bias=False), "traits": nn.Linear(EMBEDDING_DIM, 26)}
+    )
 
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         assert isinstance(extra, nn.ModuleDict)
@@ -215,7 +219,9 @@ def _detection_loss(maps: list[tuple[Tensor, Tensor, Tensor]], box: Tensor, mark
         positive = (near <= stride * 0.75) & fits[:, None]
         ignore = (near <= torch.maximum(size * 0.3, torch.tensor(stride * 1.5))[:, None]) & ~positive & inside[:, None]
         p = torch.sigmoid(score[..., 0].float())
-        focal = torch.where(positive, -0.75 * (1 - p).square() * (p + 1e-6).log(), -0.25 * p.square() * (1 - p + 1e-6).log())
+        focal = torch.where(
+            positive, -0.75 * (1 - p).square() * (p + 1e-6).log(), -0.25 * p.square() * (1 - p + 1e-6).log()
+        )
         total = total + focal[~ignore].sum()
         found += int(positive.sum())
         if positive.any():
@@ -223,7 +229,10 @@ def _detection_loss(maps: list[tuple[Tensor, Tensor, Tensor]], box: Tensor, mark
             g, s, k = grid.expand(len(box), -1, -1)[positive], sides[positive].float(), points[positive].float()
             want = torch.cat([g - box[which, :2], box[which, 2:] - g], 1) / stride
             marks_want = ((marks[which] - g[:, None]) / stride).flatten(1)
-            parts.append(F.smooth_l1_loss(s, want, reduction="sum", beta=0.5) + F.smooth_l1_loss(k, marks_want, reduction="sum", beta=0.5))
+            parts.append(
+                F.smooth_l1_loss(s, want, reduction="sum", beta=0.5)
+                + F.smooth_l1_loss(k, marks_want, reduction="sum", beta=0.5)
+            )
     return (total + 0.3 * torch.stack(parts).sum() if parts else total) / max(found, 1)
 
 
@@ -261,7 +270,11 @@ def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -
         loss = F.cross_entropy(out["labels"], labels, weight=weight)
         want, seen = points[..., :2] / torch.tensor([WIDTH, HEIGHT]), points[..., 2]
         error = (out["keypoints"][..., :2] - want).abs().mean(2) * seen
-        loss = loss + 12 * error.sum() / seen.sum() + F.binary_cross_entropy(out["keypoints"][..., 2].clamp(1e-4, 1 - 1e-4), seen)
+        loss = (
+            loss
+            + 12 * error.sum() / seen.sum()
+            + F.binary_cross_entropy(out["keypoints"][..., 2].clamp(1e-4, 1 - 1e-4), seen)
+        )
         loss = loss + 0.4 * sum(F.cross_entropy(out[name], table[rows]) for name, table in words.items())
         hair = out["hair_embedding"]
         similarity = hair[0::2] @ hair[1::2].T / 0.15
@@ -295,9 +308,13 @@ def main() -> None:
     renders = Renders(args.renders)
     torch.manual_seed(11 if args.part == "second" else 10)
     if args.part == "recogniser":
-        export_recogniser(train_recogniser(ConvRecogniser(), "recogniser", renders, args.minutes, args.out), args.assets / "faces")
+        export_recogniser(
+            train_recogniser(ConvRecogniser(), "recogniser", renders, args.minutes, args.out), args.assets / "faces"
+        )
     elif args.part == "second":
-        export_recogniser(train_recogniser(PatchRecogniser(), "second", renders, args.minutes, args.out), args.assets / "faces_second")
+        export_recogniser(
+            train_recogniser(PatchRecogniser(), "second", renders, args.minutes, args.out), args.assets / "faces_second"
+        )
     elif args.part == "detector":
         net = train_detector(renders, args.minutes, args.out)
         for name in ("faces", "faces_second"):  # one detector: it is the recogniser that must be another mind

@@ -125,9 +125,12 @@ def _body(
     gap = 0.27 * u * turn
     leg_r = (0.2 + 0.035 * build) * u
     for side in (-1, 1):
-        d, t = limb(x, y, hx + side * gap, hip_y, hx + side * gap * 0.9, foot_y, leg_r, leg_r * 0.55)
+        d, _ = limb(x, y, hx + side * gap, hip_y, hx + side * gap * 0.9, foot_y, leg_r, leg_r * 0.55)
         bottom = look.bottom_rgb[:, :, None, None]
-        colour = torch.lerp(bottom, skin[:, :, None, None], skirt_legs[:, None]) * (0.9 + 0.12 * cover(d + leg_r * 0.5))[:, None]
+        colour = (
+            torch.lerp(bottom, skin[:, :, None, None], skirt_legs[:, None])
+            * (0.9 + 0.12 * cover(d + leg_r * 0.5))[:, None]
+        )
         mask = cover(d)
         canvas.lay(mask * (1 - skirt_legs), colour, CLOTHES)
         canvas.lay(mask * skirt_legs, colour, BODY_SKIN)
@@ -152,18 +155,33 @@ def _body(
         short = (tee + dress * 0.9) * (t_upper < 0.55).to(x.dtype)
         sleeve = cover(upper - 0.03 * u) * (long_sleeve + short) + 0 * lower
         canvas.lay(sleeve.clamp(0, 1), _shade(cloth, 0.84 + 0.14 * cover(upper + arm_r * 0.5)), CLOTHES)
-        canvas.lay(cover(lower - 0.03 * u) * long_sleeve, _shade(cloth, 0.84 + 0.14 * cover(lower + arm_r * 0.5)), CLOTHES)
+        canvas.lay(
+            cover(lower - 0.03 * u) * long_sleeve, _shade(cloth, 0.84 + 0.14 * cover(lower + arm_r * 0.5)), CLOTHES
+        )
 
     # Torso: shoulders to waist, then waist to the hem.
     waist_y = shoulder_y + 0.62 * (hip_y - shoulder_y)
     top_h = (waist_y - shoulder_y) * 0.5
-    chest = block(x - hx, y - shoulder_y - top_h, (shoulder + waist) / 2, top_h + 0.07 * u, (waist - shoulder) / (shoulder + waist), 0.32)
+    chest = block(
+        x - hx,
+        y - shoulder_y - top_h,
+        (shoulder + waist) / 2,
+        top_h + 0.07 * u,
+        (waist - shoulder) / (shoulder + waist),
+        0.32,
+    )
     hem_y = hip_y + (0.08 * tee + 0.12 * hoodie + 1.15 * dress + 0.1 * suit + 1.3 * coat) * u
     hem_w = hip * (1 + 0.45 * dress + 0.22 * coat + 0.05 * hoodie)
     low_h = (hem_y - waist_y) * 0.5
-    skirt = block(x - hx, y - waist_y - low_h, (waist + hem_w) / 2, low_h + 0.06 * u, (hem_w - waist) / (hem_w + waist), 0.12)
+    skirt = block(
+        x - hx, y - waist_y - low_h, (waist + hem_w) / 2, low_h + 0.06 * u, (hem_w - waist) / (hem_w + waist), 0.12
+    )
     torso = torch.minimum(chest, skirt)
-    light = 1.0 - 0.16 * ((x - hx) / (shoulder * 1.1)).square().clamp(0, 1.2) - 0.05 * ((y - shoulder_y) / (2.2 * u)).clamp(0, 1)
+    light = (
+        1.0
+        - 0.16 * ((x - hx) / (shoulder * 1.1)).square().clamp(0, 1.2)
+        - 0.05 * ((y - shoulder_y) / (2.2 * u)).clamp(0, 1)
+    )
     folds = 1 + 0.035 * torch.sin((x - hx) / u * 16) * ((y - waist_y) / u).clamp(0, 1) * (dress + coat)
     canvas.lay(cover(torso), _shade(cloth, light * folds), CLOTHES)
 
@@ -188,7 +206,7 @@ def _body(
     canvas.lay(cover(lapel) * suit * cover(torso), cloth * 0.66, CLOTHES)
     inner = block(x - hx, y - shoulder_y - 1.4 * u, 0.17 * u, 1.5 * u, 0.12, 0.2)
     canvas.lay(cover(inner) * coat, torch.full_like(cloth, 0.9) * torch.tensor([1.0, 0.96, 0.88]), CLOTHES)
-    collar = (inner.abs() - 0.055 * u)
+    collar = inner.abs() - 0.055 * u
     canvas.lay(cover(collar) * coat * cover(torso), cloth * 0.7, CLOTHES)
     belt = block(x - hx, y - waist_y, waist * 1.05, 0.05 * u, 0.0, 0.3)
     canvas.lay(cover(belt) * dress, cloth * 0.6, CLOTHES)
@@ -280,7 +298,9 @@ class _Head:
         for side in (-1.0, 1.0):
             bx, _ = self._at(side * 0.62)
             spot = (1 - ellipse(x - bx, y - 0.19, 0.1, 0.065).clamp(-0.1, 0.1) * 10).clamp(0, 2) * 0.5
-            canvas.rgb = torch.lerp(canvas.rgb, torch.tensor([0.95, 0.42, 0.42])[None, :, None, None], (spot * blush * inside)[:, None])
+            canvas.rgb = torch.lerp(
+                canvas.rgb, torch.tensor([0.95, 0.42, 0.42])[None, :, None, None], (spot * blush * inside)[:, None]
+            )
         self._nose_and_mouth(canvas, x, y, c)
         self._eyes(canvas, x, y, c)
         self._hair(canvas, x, y, c)
@@ -289,7 +309,9 @@ class _Head:
         skin, t = self.c.skin, self.t
         nx, _ = self._at(0.0)
         nose_w = 0.05 + 0.02 * t("nose_width")
-        bridge, _ = limb(x, y, nx * 0.9 + 0.02 * torch.sign(self.yaw), self.eye_y + 0.02, nx * 1.15, self.nose_y, 0.014, 0.02)
+        bridge, _ = limb(
+            x, y, nx * 0.9 + 0.02 * torch.sign(self.yaw), self.eye_y + 0.02, nx * 1.15, self.nose_y, 0.014, 0.02
+        )
         canvas.lay(c(bridge) * 0.35, skin * 0.78, FACE)
         tip = ellipse(x - nx * 1.15, y - self.nose_y, nose_w, 0.03)
         canvas.lay(c(tip) * 0.75, skin * 0.82, FACE)
@@ -354,7 +376,12 @@ class _Head:
         # The opening of the hair around the face; a parting lifts it on one side.
         rise = 0.16 * t("parting") * (roll / 0.3).clamp(-1, 1) * (0.35 + 0.65 * (1 - t("fringe")) * 0.5)
         open_h = 0.78
-        opening = ellipse(x - 0.14 * torch.sin(self.yaw), y - hairline - open_h - rise * 0.5, self.half_w * (0.93 - 0.06 * length), open_h)
+        opening = ellipse(
+            x - 0.14 * torch.sin(self.yaw),
+            y - hairline - open_h - rise * 0.5,
+            self.half_w * (0.93 - 0.06 * length),
+            open_h,
+        )
         hair = torch.maximum(cap, -opening)
         wave = torch.sin((torch.atan2(x - part, y + 0.75)) * 46)
         shine = torch.exp(-(((y + 0.3 + 0.25 * x.square()) / 0.07).square())) * (0.14 + 0.12 * t("hair_shine"))

@@ -102,7 +102,12 @@ def render(world: World, height: int = 256, width: int = 192, *, pan: Tensor | N
         canvas.rgb = plain  # painted in plain colours, lit together below
         keypoints = paint_figure(canvas, world.identity, _look(world, height, width), xs, ys)
         rgb, labels = canvas.rgb * on_person[:, :, None, None], canvas.labels
-        seen = (keypoints[..., 0] >= 0) & (keypoints[..., 0] < width) & (keypoints[..., 1] >= 0) & (keypoints[..., 1] < height)
+        seen = (
+            (keypoints[..., 0] >= 0)
+            & (keypoints[..., 0] < width)
+            & (keypoints[..., 1] >= 0)
+            & (keypoints[..., 1] < height)
+        )
         keypoints[..., 2] = seen.float()
     images = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     return Rendered(images, labels, keypoints)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from miniature.world.shapes import block, cover
-from personas.shots import SETTINGS
 
 SLOTS = 16
 _FIELDS = 17  # x y half_w half_h taper round r g b r2 g2 b2 stripe_freq stripe_amp stripe_angle depth landmark
@@ -167,7 +166,9 @@ def _shop(s: _Stage) -> None:
     side = _side(s.rng)
     for y in (0.16, 0.34, 0.52):
         s.put(-side * 0.22, y + 0.06, 0.15, 0.008, (0.45, 0.32, 0.24))
-        s.put(-side * 0.22, y, 0.13, 0.045, s.hue(0.6, 0.8), to=s.hue(0.6, 0.8), stripes=s.rng.uniform(70, 130), amp=0.25)
+        s.put(
+            -side * 0.22, y, 0.13, 0.045, s.hue(0.6, 0.8), to=s.hue(0.6, 0.8), stripes=s.rng.uniform(70, 130), amp=0.25
+        )
     colour = s.hue(0.8, 0.8)
     s.put(side * 0.26, 0.2, 0.1, 0.05, colour, rounded=0.3, landmark=True)
     s.put(side * 0.26, 0.2, 0.07, 0.016, (1.0, 0.98, 0.9), rounded=0.4, landmark=True)
@@ -233,7 +234,12 @@ def _backdrop(setting: str, stage: _Stage) -> list[Colour]:
         return [*sky, stage.near((0.4, 0.62, 0.3), 0.07), (0.5, 0.66, 0.36)]
     wall = stage.hue(0.28, 0.9)
     floor = stage.near((0.6, 0.46, 0.36), 0.12)
-    return [wall, (wall[0] * 0.88, wall[1] * 0.88, wall[2] * 0.88), floor, (floor[0] * 0.8, floor[1] * 0.8, floor[2] * 0.8)]
+    return [
+        wall,
+        (wall[0] * 0.88, wall[1] * 0.88, wall[2] * 0.88),
+        floor,
+        (floor[0] * 0.8, floor[1] * 0.8, floor[2] * 0.8),
+    ]
 
 
 def paint_scene(scene: SceneBatch, x: Tensor, y: Tensor, pan: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:

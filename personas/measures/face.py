@@ -60,7 +60,9 @@ class FaceReader:
         """Raises ModelMissing where the folder holds no pack."""
         self.folder = Path(folder)
         if not any(self.folder.glob("*.onnx")):
-            raise ModelMissing(f"There are no face models in {folder}.", "It holds a detector and a recogniser as ONNX.")
+            raise ModelMissing(
+                f"There are no face models in {folder}.", "It holds a detector and a recogniser as ONNX."
+            )
         from insightface.app import FaceAnalysis
 
         self._app = FaceAnalysis(

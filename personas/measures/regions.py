@@ -68,7 +68,11 @@ class RegionReader:
         network, words = Path(folder) / "reader.onnx", Path(folder) / "reader.json"
         if not network.is_file() or not words.is_file():
             raise ModelMissing(f"There is no reader in {folder}.", "It holds reader.onnx and reader.json.")
-        expected = {"labels": list(LABELS), "keypoints": list(KEYPOINTS), "attributes": {k: list(v) for k, v in ATTRIBUTES.items()}}
+        expected = {
+            "labels": list(LABELS),
+            "keypoints": list(KEYPOINTS),
+            "attributes": {k: list(v) for k, v in ATTRIBUTES.items()},
+        }
         if json.loads(words.read_text(encoding="utf-8")) != expected:
             raise BadInput(f"The reader in {folder} was trained on other words.", "Train it again.")
         options = onnxruntime.SessionOptions()

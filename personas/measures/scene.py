@@ -21,15 +21,19 @@ def to_lab(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """sRGB uint8 [..., 3] to CIELAB (D65, IEC 61966-2-1 and CIE 15)."""
     c = rgb.astype(np.float64) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    matrix = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
     xyz = linear @ matrix.T / np.array([0.95047, 1.0, 1.08883])
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
 
 
 def scene_similarity(
-    image: npt.NDArray[np.uint8], person: npt.NDArray[np.bool_],
-    reference: npt.NDArray[np.uint8], reference_person: npt.NDArray[np.bool_] | None = None,
+    image: npt.NDArray[np.uint8],
+    person: npt.NDArray[np.bool_],
+    reference: npt.NDArray[np.uint8],
+    reference_person: npt.NDArray[np.bool_] | None = None,
 ) -> float | None:
     """How alike the backgrounds of two pictures of one size are, in [0, 1]; None if no background is left.
 

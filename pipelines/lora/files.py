@@ -92,9 +92,7 @@ def read_lora(path: Path | str) -> LoraFile:
     metadata = {str(key): str(value) for key, value in raw.items()} if isinstance(raw, dict) else {}
     parts, text, format_ = _sort_tensors(path.name, tensors)
     alphas = _Alphas(path, metadata)
-    layers = tuple(
-        layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas)
-    )
+    layers = tuple(layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas))
     twice = {layer.module for layer in layers}
     if len(twice) != len(layers):
         raise BadLora(f"{path.name} names a layer twice.", "Export it again in one spelling only.")
@@ -159,9 +157,7 @@ def check_fits(layers: Sequence[LoraLayer], transformer: nn.Module, name: str = 
                 )
             changed.append(layer.module)
     if not changed:
-        raise BadLora(
-            f"{name} changes no layer of this backbone.", "Use a LoRA that was trained on this backbone."
-        )
+        raise BadLora(f"{name} changes no layer of this backbone.", "Use a LoRA that was trained on this backbone.")
     return FitReport(tuple(changed), tuple(left_out))
 
 
@@ -173,9 +169,7 @@ class _Alphas:
         try:
             settings = json.loads(raw) if raw else {}
         except ValueError as error:
-            raise BadLora(
-                f"{path.name} has damaged adapter metadata ({error}).", "Export it again."
-            ) from error
+            raise BadLora(f"{path.name} has damaged adapter metadata ({error}).", "Export it again.") from error
         if not isinstance(settings, dict):
             raise BadLora(f"{path.name} has damaged adapter metadata.", "Export it again.")
         self._settings = {str(key).removeprefix("transformer."): value for key, value in settings.items()}
@@ -184,17 +178,13 @@ class _Alphas:
             # what peft's save_pretrained writes: the alpha is in that second file only
             self._settings = json.loads(beside.read_text(encoding="utf-8"))
         if self._settings.get("use_dora"):
-            raise BadLora(
-                f"{path.name} is a DoRA, which cannot be mixed exactly.", "Train it as a plain LoRA."
-            )
+            raise BadLora(f"{path.name} is a DoRA, which cannot be mixed exactly.", "Train it as a plain LoRA.")
 
     def of(self, module: str, rank: int) -> float:
         patterns = self._settings.get("alpha_pattern") or {}
         exact = next((v for k, v in patterns.items() if _matches(str(k), module)), None)
         alpha = float(self._settings.get("lora_alpha", rank) if exact is None else exact)
-        return (
-            alpha * math.sqrt(rank) if self._settings.get("use_rslora") else alpha
-        )  # rsLoRA: alpha / sqrt(r)
+        return alpha * math.sqrt(rank) if self._settings.get("use_rslora") else alpha  # rsLoRA: alpha / sqrt(r)
 
 
 def _matches(pattern: str, module: str) -> bool:
@@ -207,9 +197,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadLora(
-            f"{path} cannot be read ({error.strerror}).", "Check the file's name and place."
-        ) from error
+        raise BadLora(f"{path} cannot be read ({error.strerror}).", "Check the file's name and place.") from error
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or path.suffix in (
         ".pt",
         ".bin",
@@ -241,9 +229,7 @@ def _sort_tensors(
             continue
         formats.append(name.format)
         if parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key]) is not tensors[key]:
-            raise BadLora(
-                f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only."
-            )
+            raise BadLora(f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only.")
     if not parts:
         raise BadLora(f"{file} changes no layer of FLUX's transformer.", _ADVICE)
     return parts, tuple(sorted(text)), formats[0]
@@ -267,9 +253,7 @@ def _to_diffusers(file: str, name: str, parts: Mapping[str, Tensor], alphas: _Al
     if down is None or up is None:
         raise BadLora(f"{file} is incomplete: {name} has only one of its two matrices.", "Download it again.")
     if down.dtype not in _FLOATS or up.dtype not in _FLOATS:
-        raise BadLora(
-            f"{file} holds {down.dtype} and {up.dtype} in {name}, which are no LoRA weights.", _ADVICE
-        )
+        raise BadLora(f"{file} holds {down.dtype} and {up.dtype} in {name}, which are no LoRA weights.", _ADVICE)
     if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not down.numel() or not up.numel():
         shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
         raise BadLora(f"{file} is for another architecture: {name} has matrices {shapes}.", _ADVICE)

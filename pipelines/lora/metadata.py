@@ -95,11 +95,7 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
 
 
 def _architecture(layers: Sequence[LoraLayer]) -> str:
-    widths = {
-        layer.down.shape[1]
-        for layer in layers
-        if ".attn.to_" in layer.module and "to_out" not in layer.module
-    }
+    widths = {layer.down.shape[1] for layer in layers if ".attn.to_" in layer.module and "to_out" not in layer.module}
     return "flux-1-dev/lora" if not widths or widths == {_FLUX_WIDTH} else f"flux-1-width-{min(widths)}/lora"
 
 

@@ -194,6 +194,4 @@ def _format(layer: str, bare: str, joined: bool) -> str:
         return "xlabs"
     if layer.startswith("base_model."):
         return "peft"
-    return (
-        "diffusers" if _split(bare)[0].endswith("transformer_blocks") or bare in _TOP else "black-forest-labs"
-    )
+    return "diffusers" if _split(bare)[0].endswith("transformer_blocks") or bare in _TOP else "black-forest-labs"

@@ -37,9 +37,7 @@ def concatenate(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -
 def delta(layers_by_donor: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> dict[str, Tensor]:
     """The weighted sum as full matrices: {module: ΔW [out, in] float32}."""
     fused = concatenate(layers_by_donor, scales)
-    return {
-        layer.module: _add(torch.zeros(layer.up.shape[0], layer.down.shape[1]), layer, 1.0) for layer in fused
-    }
+    return {layer.module: _add(torch.zeros(layer.up.shape[0], layer.down.shape[1]), layer, 1.0) for layer in fused}
 
 
 def inner_product(first: Sequence[LoraLayer], second: Sequence[LoraLayer]) -> float:
@@ -166,8 +164,6 @@ def _concatenate_module(module: str, entries: Sequence[tuple[LoraLayer, float]])
 
 def _check_scales(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> None:
     if len(files) != len(scales):
-        raise BadInput(
-            f"There are {len(files)} LoRAs and {len(scales)} scales.", "Give every LoRA one scale."
-        )
+        raise BadInput(f"There are {len(files)} LoRAs and {len(scales)} scales.", "Give every LoRA one scale.")
     if bad := [scale for scale in scales if not math.isfinite(scale)]:
         raise BadInput(f"{bad[0]} is no scale.", "Give a number, such as 1.0.")

@@ -58,17 +58,22 @@ def _say(value: dict[str, Any], as_json: bool, text: str) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("out"),
-    category: str = "sweet", seed: Seed = 1, data: Data = None, owner: Owner = None, as_json: Json = False,
+    category: str = "sweet",
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
     backbone: str | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """The main job: a new person, nine posts in one place, one bundle."""
     from studio.workflows.demo import MainJobRequest, run_main_job
 
     scenes = ASSETS / "scenes"
     with _engine(data or out / "data", owner, as_json, backbone=backbone) as engine:
-        job = run_main_job(engine, MainJobRequest(
-            category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"
-        ))  # fmt: skip
+        job = run_main_job(
+            engine,
+            MainJobRequest(category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"),
+        )
     _say({"bundle": str(job.bundle), "seconds": job.seconds}, as_json, f"The bundle is {job.bundle}")
 
 
@@ -76,7 +81,14 @@ def demo(
 def list_donors(category: str | None = None, data: Data = None, as_json: Json = False) -> None:
     """Every donor, with licence and consent."""
     rows = [
-        {"id": d.id, "name": d.name, "category": d.category, "trigger": d.trigger, "licence": d.licence, "consent": d.consent.who}
+        {
+            "id": d.id,
+            "name": d.name,
+            "category": d.category,
+            "trigger": d.trigger,
+            "licence": d.licence,
+            "consent": d.consent.who,
+        }
         for d in Studio(_settings(data, None)).donors(category)
     ]
     text = "\n".join(f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}" for r in rows)
@@ -85,9 +97,15 @@ def list_donors(category: str | None = None, data: Data = None, as_json: Json = 
 
 @donors.command("add")
 def add_donor(
-    lora: Path, category: Annotated[str, typer.Option()], consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
-    name: str = "", trigger: str = "", licence: str = "unknown", data: Data = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    lora: Path,
+    category: Annotated[str, typer.Option()],
+    consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
+    name: str = "",
+    trigger: str = "",
+    licence: str = "unknown",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Make any FLUX LoRA file a donor. It is checked against the backbone before it is kept."""
     from studio.workflows.donors import add_lora_donor
 
@@ -97,46 +115,72 @@ def add_donor(
 
 @donors.command("train")
 def train_donor(
-    folder: Path, category: Annotated[str, typer.Option()], consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
-    name: str = "", licence: str = "unknown", steps: int = 0, seed: Seed = 1, data: Data = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    folder: Path,
+    category: Annotated[str, typer.Option()],
+    consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
+    name: str = "",
+    licence: str = "unknown",
+    steps: int = 0,
+    seed: Seed = 1,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption."""
     from studio.workflows.donors import train_folder_donor
 
     with Bars(as_json) as bars:
-        donor = train_folder_donor(Studio(_settings(data, None)), folder, category, consent, name, licence, steps, seed, bars)
+        donor = train_folder_donor(
+            Studio(_settings(data, None)), folder, category, consent, name, licence, steps, seed, bars
+        )
     _say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
 
 
 @app.command()
 def design(
-    category: str, seed: Seed = 1, mix: Annotated[int, typer.Option(min=3, help="Donors in the mix.")] = 4,
-    candidates: Annotated[int, typer.Option(min=2)] = 48, data: Data = None, owner: Owner = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    category: str,
+    seed: Seed = 1,
+    mix: Annotated[int, typer.Option(min=3, help="Donors in the mix.")] = 4,
+    candidates: Annotated[int, typer.Option(min=2)] = 48,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
     from studio.workflows.design import DesignRequest
 
     with _engine(data, owner, as_json) as engine:
         who = engine.studio.settings.owner
-        result = engine.run("design", asdict(DesignRequest(category, seed, owner=who, donors=mix, candidates=candidates)))
+        result = engine.run(
+            "design", asdict(DesignRequest(category, seed, owner=who, donors=mix, candidates=candidates))
+        )
         sheet = engine.studio.store.path(result["contact_sheet"])
         report = engine.studio.store.path(result["report"])
     text = (
         f"Design {result['id']}: {len(result['kept'])} of {candidates} kept, nearest donor {result['novelty_max']:.2f} "
         f"(ceiling {result['novelty_ceiling']:.2f}).\nContact sheet: {sheet}\nReport: {report}"
     )
-    _say({"id": result["id"], "kept": result["kept"], "contact_sheet": str(sheet), "report": str(report)}, as_json, text)
+    _say(
+        {"id": result["id"], "kept": result["kept"], "contact_sheet": str(sheet), "report": str(report)}, as_json, text
+    )
 
 
 @app.command()
 def consolidate(
-    name: str, design_id: str = "", seed: Seed = 1, steps: int = 0, data: Data = None, owner: Owner = None, as_json: Json = False
+    name: str,
+    design_id: str = "",
+    seed: Seed = 1,
+    steps: int = 0,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
 ) -> None:
     """Train the persona LoRA of a design (the newest if none is named)."""
     from studio.workflows.consolidate import ConsolidateRequest
 
     with _engine(data, owner, as_json) as engine:
-        request = ConsolidateRequest(engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps)
+        request = ConsolidateRequest(
+            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps
+        )
         result = engine.run("consolidate", asdict(request))
         lora = engine.studio.store.path(result["lora"])
     text = f"{name} version {result['version']} ({result['id']}).\nLoRA: {lora}"
@@ -144,7 +188,9 @@ def consolidate(
 
 
 @app.command()
-def scene(photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False) -> None:
+def scene(
+    photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
+) -> None:
     """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
     from studio.workflows.post import add_scene
 
@@ -155,10 +201,16 @@ def scene(photo: Path, mask: Path | None = None, name: str = "", data: Data = No
 
 @app.command()
 def posts(
-    photo: Annotated[Path, typer.Argument(help="The scene's photo.")], mask: Path | None = None, persona: str = "",
-    count: Annotated[int, typer.Option(min=1, max=35)] = 9, redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
-    seed: Seed = 1, data: Data = None, owner: Owner = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    photo: Annotated[Path, typer.Argument(help="The scene's photo.")],
+    mask: Path | None = None,
+    persona: str = "",
+    count: Annotated[int, typer.Option(min=1, max=35)] = 9,
+    redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     from studio.workflows.post import PostRequest, add_scene, plan_shots
 
@@ -169,15 +221,21 @@ def posts(
         request = PostRequest(engine.recall("consolidate", persona), place, shots, seed, who, redux_scale)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
-    text = "\n".join(f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows))
+    text = "\n".join(
+        f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows)
+    )
     _say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
 
 
 @app.command()
 def bundle(
-    out: Annotated[Path, typer.Argument(help="The zip to write.")], post_set: str = "", platform: str = "xiaohongshu",
-    data: Data = None, owner: Owner = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    out: Annotated[Path, typer.Argument(help="The zip to write.")],
+    post_set: str = "",
+    platform: str = "xiaohongshu",
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
     """Export a post set (the newest if none is named) for a platform."""
     from studio.workflows.post import export_bundle
 

@@ -22,9 +22,14 @@ class Bars:
         self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
         self._bars = Progress(
-            TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}"), console=Console(stderr=True), disable=not self._live,
-        )  # fmt: skip
+            TextColumn("{task.description:12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=Console(stderr=True),
+            disable=not self._live,
+        )
         self._tasks: dict[str, TaskID] = {}
         self._stop = False
         self._previous: Any = None
@@ -34,7 +39,9 @@ class Bars:
         self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         signal.signal(signal.SIGINT, self._previous)
         self._bars.stop()
 

@@ -43,15 +43,29 @@ def consolidate_persona(
         folder = studio.work / persona
         trained = train_persona(backbone, images, captions, config, folder, progress)
         path = folder / "persona.safetensors"
-        write_lora(path, trained.layers, LoraMetadata(
-            title=request.name, trigger_phrase=design["trigger"],
-            license=", ".join(sorted({d["licence"] for d in design["donors"]})), author=request.owner,
-            description="A persona LoRA, trained on the kept pictures of a fused face.", base_model=backbone.spec.id,
-            height=backbone.spec.height, width=backbone.spec.width,
-            merged_from=tuple((d["name"], w) for d, w in zip(design["donors"], design["recipe"]["mix_weights"], strict=False)),
-            training={"learning_rate": str(config.learning_rate), "steps": str(config.steps),
-                      "num_train_images": str(len(images)), "persona_recipe": design["recipe"]["id"]},
-        ))  # fmt: skip
+        write_lora(
+            path,
+            trained.layers,
+            LoraMetadata(
+                title=request.name,
+                trigger_phrase=design["trigger"],
+                license=", ".join(sorted({d["licence"] for d in design["donors"]})),
+                author=request.owner,
+                description="A persona LoRA, trained on the kept pictures of a fused face.",
+                base_model=backbone.spec.id,
+                height=backbone.spec.height,
+                width=backbone.spec.width,
+                merged_from=tuple(
+                    (d["name"], w) for d, w in zip(design["donors"], design["recipe"]["mix_weights"], strict=False)
+                ),
+                training={
+                    "learning_rate": str(config.learning_rate),
+                    "steps": str(config.steps),
+                    "num_train_images": str(len(images)),
+                    "persona_recipe": design["recipe"]["id"],
+                },
+            ),
+        )
         return {
             "lora": studio.store.put(path.read_bytes()),
             "losses": studio.store.put_json(list(trained.losses)),
@@ -75,10 +89,17 @@ def consolidate_persona(
         **trained,
     }
     facts = {k: result[k] for k in ("trigger", "subject", "enrolment", "recipe", "donors", "losses", "config")}
-    studio.records.keep(PersonaRecord(
-        id=persona, owner=request.owner, name=request.name, version=int(result["version"]), design=design["id"],
-        lora=result["lora"], facts=facts,
-    ))  # fmt: skip
+    studio.records.keep(
+        PersonaRecord(
+            id=persona,
+            owner=request.owner,
+            name=request.name,
+            version=int(result["version"]),
+            design=design["id"],
+            lora=result["lora"],
+            facts=facts,
+        )
+    )
     return result
 
 

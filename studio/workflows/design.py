@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from personas.looks import find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.selection import select_candidates
-from personas.shots import Shot, vary_shots
+from personas.shots import vary_shots
 from pipelines.draw import request_from
 from pipelines.errors import NotEnough
 from pipelines.lora import check_fits, read_lora
@@ -49,9 +50,19 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     look = find_category(request.category)
     donors = studio.donors(look.id)
     ceiling = studio.calibration.novelty_ceiling
-    plan = run("plan", lambda: asdict(plan_recipe(
-        donors, look.id, request.donors, seed=request.seed, ceiling=ceiling, equalise=request.equalise,
-    )))  # fmt: skip
+    plan = run(
+        "plan",
+        lambda: asdict(
+            plan_recipe(
+                donors,
+                look.id,
+                request.donors,
+                seed=request.seed,
+                ceiling=ceiling,
+                equalise=request.equalise,
+            )
+        ),
+    )
     recipe = recipe_of(plan["recipe"])
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
@@ -68,10 +79,8 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     measures: list[dict[str, Any]] = []
     for number, batch in enumerate(drawn.batches):
         progress.check_cancelled()
-        key = run(f"measure-{number}", lambda batch=batch: studio.store.put_json(
-            [measure_picture(studio, drawn.pictures[i]) for i in batch]
-        ))  # fmt: skip
-        measures += studio.store.get_json(key)
+        pictures = [drawn.pictures[i] for i in batch]
+        measures += studio.store.get_json(run(f"measure-{number}", partial(_measure, studio, pictures)))
         progress.step("measures", len(measures), len(shots))
     order = [i for batch in drawn.batches for i in batch]
     measures = [m for _, m in sorted(zip(order, measures, strict=True), key=lambda pair: pair[0])]
@@ -79,7 +88,10 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     gates = default_gates(studio.calibration)
     gates = type(gates)(**(asdict(gates) | request.gates))
     selection = select_candidates(
-        [as_measures(m) for m in measures], gates, {k: np.asarray(v, np.float32) for k, v in faces.items()}, seed=request.seed
+        [as_measures(m) for m in measures],
+        gates,
+        {k: np.asarray(v, np.float32) for k, v in faces.items()},
+        seed=request.seed,
     )
     sheet = io.BytesIO()
     draw_contact_sheet([studio.store.get_picture(k) for k in drawn.pictures], selection.verdicts).save(sheet, "PNG")
@@ -109,18 +121,25 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     return result
 
 
+def _measure(studio: Studio, pictures: list[str]) -> str:
+    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
+
+
 def donor_faces(studio: Studio, donor: Donor, run: Run, progress: Progress) -> list[float]:
     """The donor's mean face, drawn with their LoRA alone: the same eyes on both sides of the novelty gate."""
     layers = read_lora(donor.lora_path).layers
     shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
     prompt_of = find_category(donor.category).subject
     requests = [
-        request_from(studio.backbone.spec, shot.prompt(prompt_of, donor.trigger), 700 + i) for i, shot in enumerate(shots)
+        request_from(studio.backbone.spec, shot.prompt(prompt_of, donor.trigger), 700 + i)
+        for i, shot in enumerate(shots)
     ]
     drawn = draw_all(studio, run, f"donor-{donor.name}", layers, requests, progress)
 
     def measure() -> list[float]:
-        found = [f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None]
+        found = [
+            f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None
+        ]
         if len(found) < _DONOR_SHOTS // 2:
             raise NotEnough(
                 f"The donor {donor.name} shows a face in only {len(found)} of {_DONOR_SHOTS} pictures.",
@@ -146,13 +165,28 @@ def _record(studio: Studio, request: DesignRequest, result: dict[str, Any], dono
     report = studio.store.get_json(result["report"])
     owner = request.owner
     studio.records.keep(
-        *(DonorRecord(id=d.id, owner=owner, name=d.name, category=d.category,
-                      facts={"licence": d.licence, "trigger": d.trigger, "consent": d.consent.model_dump(mode="json")})
-          for d in donors),
-        RecipeRecord(id=result["recipe"]["id"], owner=owner, category=request.category, seed=request.seed,
-                     facts=result["recipe"]),
-        *(CandidateRecord(id=f"{result['id']}-{i:03d}", owner=owner, design=result["id"], picture=key,
-                          kept=i in result["kept"],
-                          facts={"shot": result["shots"][i], "verdict": report["candidates"][i]})
-          for i, key in enumerate(result["pictures"])),
-    )  # fmt: skip
+        *(
+            DonorRecord(
+                id=d.id,
+                owner=owner,
+                name=d.name,
+                category=d.category,
+                facts={"licence": d.licence, "trigger": d.trigger, "consent": d.consent.model_dump(mode="json")},
+            )
+            for d in donors
+        ),
+        RecipeRecord(
+            id=result["recipe"]["id"], owner=owner, category=request.category, seed=request.seed, facts=result["recipe"]
+        ),
+        *(
+            CandidateRecord(
+                id=f"{result['id']}-{i:03d}",
+                owner=owner,
+                design=result["id"],
+                picture=key,
+                kept=i in result["kept"],
+                facts={"shot": result["shots"][i], "verdict": report["candidates"][i]},
+            )
+            for i, key in enumerate(result["pictures"])
+        ),
+    )

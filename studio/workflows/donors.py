@@ -44,7 +44,13 @@ class _ConsentForm(BaseModel):
 
 
 def add_lora_donor(
-    studio: Studio, lora: Path, category: str, consent: Path, name: str = "", trigger: str = "", licence: str = "unknown"
+    studio: Studio,
+    lora: Path,
+    category: str,
+    consent: Path,
+    name: str = "",
+    trigger: str = "",
+    licence: str = "unknown",
 ) -> Donor:
     """Check the file against the backbone, draw its thumbnail, keep it. Raises BadLora, BadInput."""
     look = find_category(category)
@@ -64,9 +70,16 @@ def add_lora_donor(
 
 
 def train_folder_donor(
-    studio: Studio, folder: Path, category: str, consent: Path, name: str = "", licence: str = "unknown",
-    steps: int = 0, seed: int = 1, progress: Progress = SILENT,
-) -> Donor:  # fmt: skip
+    studio: Studio,
+    folder: Path,
+    category: str,
+    consent: Path,
+    name: str = "",
+    licence: str = "unknown",
+    steps: int = 0,
+    seed: int = 1,
+    progress: Progress = SILENT,
+) -> Donor:
     """Train a LoRA on a folder of pictures of one person and keep it as a donor. Resumes when run again."""
     look = find_category(category)
     form = _read_consent(consent)
@@ -79,11 +92,23 @@ def train_folder_donor(
     trained = train_lora(backbone, examples, config, studio.work / f"donor-{job}", progress)
     title = name or folder.resolve().name
     path = studio.work / f"donor-{job}" / f"{title}.safetensors"
-    write_lora(path, [replace(x) for x in trained.layers], LoraMetadata(
-        title=title, trigger_phrase=_TRIGGER, license=licence, base_model=backbone.spec.id,
-        height=backbone.spec.height, width=backbone.spec.width,
-        training={"steps": str(config.steps), "learning_rate": str(config.learning_rate), "num_train_images": str(len(examples))},
-    ))  # fmt: skip
+    write_lora(
+        path,
+        [replace(x) for x in trained.layers],
+        LoraMetadata(
+            title=title,
+            trigger_phrase=_TRIGGER,
+            license=licence,
+            base_model=backbone.spec.id,
+            height=backbone.spec.height,
+            width=backbone.spec.width,
+            training={
+                "steps": str(config.steps),
+                "learning_rate": str(config.learning_rate),
+                "num_train_images": str(len(examples)),
+            },
+        ),
+    )
     signed = path.with_suffix(".consent.json")
     signed.write_text(form.model_dump_json())
     return add_lora_donor(studio, path, look.id, signed, title, _TRIGGER, licence)

@@ -36,7 +36,12 @@ class Drawn:
 
 
 def draw_all(
-    studio: Studio, run: Run, name: str, layers: Sequence[LoraLayer], requests: Sequence[DrawRequest], progress: Progress
+    studio: Studio,
+    run: Run,
+    name: str,
+    layers: Sequence[LoraLayer],
+    requests: Sequence[DrawRequest],
+    progress: Progress,
 ) -> Drawn:
     """Draw every batch as a step of its own: what was drawn before a crash is not drawn again."""
     from pipelines.draw import draw_batch, plan_batches
@@ -45,10 +50,10 @@ def draw_all(
     keys: dict[int, str] = {}
     for number, batch in enumerate(batches):
 
-        def step(batch: tuple[int, ...] = batch) -> list[str]:
+        def step(batch: tuple[int, ...] = batch, finished: int = len(keys)) -> list[str]:
             def on_step(done: int, total: int) -> None:
                 progress.check_cancelled()
-                progress.step(name, len(keys), len(requests), denoising=f"{done}/{total}")
+                progress.step(name, finished, len(requests), denoising=f"{done}/{total}")
 
             with studio.applied(layers):
                 pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
@@ -70,13 +75,18 @@ def measure_picture(studio: Studio, key: str) -> dict[str, Any]:
         "face": None if face is None else face.embedding.tolist(),
         "face_height": 0.0 if face is None else face.height_share,
         "body": [None if not np.isfinite(v) else float(v) for v in body],
-        "hair": None if hair is None else {
-            "share": hair.share, "length": hair.length, "lab": hair.lab.tolist(), "embedding": hair.embedding.tolist(),
+        "hair": None
+        if hair is None
+        else {
+            "share": hair.share,
+            "length": hair.length,
+            "lab": hair.lab.tolist(),
+            "embedding": hair.embedding.tolist(),
         },
         "sharpness": read_quality(image, None if face is None else face.box).sharpness,
         "attributes": dict(regions.attributes),
         "thumbnail": _thumbnail(image).tolist(),
-    }  # fmt: skip
+    }
 
 
 def as_measures(value: dict[str, Any]) -> CandidateMeasures:
@@ -85,13 +95,18 @@ def as_measures(value: dict[str, Any]) -> CandidateMeasures:
     return CandidateMeasures(
         face=None if value["face"] is None else np.asarray(value["face"], np.float32),
         body=np.array([np.nan if v is None else v for v in value["body"]], np.float32),
-        hair=None if hair is None else HairReading(
-            hair["share"], hair["length"], np.asarray(hair["lab"], np.float32), np.asarray(hair["embedding"], np.float32)
+        hair=None
+        if hair is None
+        else HairReading(
+            hair["share"],
+            hair["length"],
+            np.asarray(hair["lab"], np.float32),
+            np.asarray(hair["embedding"], np.float32),
         ),
         sharpness=value["sharpness"],
         face_height=value["face_height"],
         thumbnail=np.asarray(value["thumbnail"], np.float32),
-    )  # fmt: skip
+    )
 
 
 def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

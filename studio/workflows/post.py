@@ -51,7 +51,7 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 
 @dataclass(frozen=True)
 class PostRequest:
-    """`persona` and `scene` are JSON of the earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out."""
+    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out."""
 
     persona: dict[str, Any]
     scene: dict[str, Any]
@@ -74,20 +74,50 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
 
     scores = run("score", score)
     posts = [
-        {"picture": key, "prompt": r.prompt, "seed": r.seed, "shot": asdict(shot), "scores": s,
-         "caption": f"{persona['name']}: {shot.outfit_colour} {shot.outfit}", "num_inference_steps": r.num_inference_steps,
-         "guidance_scale": r.guidance_scale, "true_cfg_scale": r.true_cfg_scale}
+        {
+            "picture": key,
+            "prompt": r.prompt,
+            "seed": r.seed,
+            "shot": asdict(shot),
+            "scores": s,
+            "caption": f"{persona['name']}: {shot.outfit_colour} {shot.outfit}",
+            "num_inference_steps": r.num_inference_steps,
+            "guidance_scale": r.guidance_scale,
+            "true_cfg_scale": r.true_cfg_scale,
+        }
         for key, r, shot, s in zip(drawn.pictures, requests, shots, scores, strict=True)
-    ]  # fmt: skip
+    ]
     studio.records.keep(
-        PostSetRecord(id=post_set, owner=request.owner, persona=persona["id"], scene=request.scene["id"],
-                      facts={"seed": request.seed, "redux_scale": request.redux_scale}),
-        *(PostRecord(id=f"{post_set}-{i:03d}", owner=request.owner, post_set=post_set, number=i + 1,
-                     picture=p["picture"], facts=p) for i, p in enumerate(posts)),
-    )  # fmt: skip
-    return {"id": post_set, "persona": persona, "scene": request.scene, "posts": posts, "owner": request.owner,
-            "redux_scale": request.redux_scale, "keep_landmark": request.keep_landmark, "seed": request.seed,
-            "batches": [list(b) for b in drawn.batches]}  # fmt: skip
+        PostSetRecord(
+            id=post_set,
+            owner=request.owner,
+            persona=persona["id"],
+            scene=request.scene["id"],
+            facts={"seed": request.seed, "redux_scale": request.redux_scale},
+        ),
+        *(
+            PostRecord(
+                id=f"{post_set}-{i:03d}",
+                owner=request.owner,
+                post_set=post_set,
+                number=i + 1,
+                picture=p["picture"],
+                facts=p,
+            )
+            for i, p in enumerate(posts)
+        ),
+    )
+    return {
+        "id": post_set,
+        "persona": persona,
+        "scene": request.scene,
+        "posts": posts,
+        "owner": request.owner,
+        "redux_scale": request.redux_scale,
+        "keep_landmark": request.keep_landmark,
+        "seed": request.seed,
+        "batches": [list(b) for b in drawn.batches],
+    }
 
 
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> list[DrawRequest]:
@@ -99,10 +129,12 @@ def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> li
             spec,
             # the place comes from the reference; without one the words must say it
             shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None),
-            int(seed), reference=reference, landmark=landmark,
+            int(seed),
+            reference=reference,
+            landmark=landmark,
         )
         for shot, seed in zip(shots, seeds, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _injections(studio: Studio, request: PostRequest) -> tuple[ReduxReference | None, Landmark | None]:
@@ -134,11 +166,13 @@ def _score(
         image = studio.store.get_picture(key)
         face = studio.faces.read(image)
         regions = studio.regions.read([image])[0]
-        scores.append({
-            "identity": 0.0 if face is None else float(enrolment @ face.embedding),
-            "scene": scene_similarity(image, regions.person, canvas, scene_person),
-            "prompt": attributes_obeyed(shot, regions),
-        })  # fmt: skip
+        scores.append(
+            {
+                "identity": 0.0 if face is None else float(enrolment @ face.embedding),
+                "scene": scene_similarity(image, regions.person, canvas, scene_person),
+                "prompt": attributes_obeyed(shot, regions),
+            }
+        )
     return scores
 
 
@@ -154,31 +188,56 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         path,
         [
             BundlePost(
-                image=studio.store.get_picture(p["picture"]), prompt=p["prompt"], caption=p["caption"], seed=p["seed"],
-                num_inference_steps=p["num_inference_steps"], guidance_scale=p["guidance_scale"],
-                true_cfg_scale=p["true_cfg_scale"], shot=p["shot"], scores=p["scores"], composite=landmark is not None,
+                image=studio.store.get_picture(p["picture"]),
+                prompt=p["prompt"],
+                caption=p["caption"],
+                seed=p["seed"],
+                num_inference_steps=p["num_inference_steps"],
+                guidance_scale=p["guidance_scale"],
+                true_cfg_scale=p["true_cfg_scale"],
+                shot=p["shot"],
+                scores=p["scores"],
+                composite=landmark is not None,
             )
             for p in post_set["posts"]
         ],
         persona={k: persona[k] for k in ("id", "name", "version", "lora", "trigger", "subject", "enrolment")},
         recipe=persona["recipe"],
         donors=[
-            DonorFacts(id=d["id"], name=d["name"], mix_weight=by_id[d["id"]], licence=d["licence"], consent=d["consent"])
+            DonorFacts(
+                id=d["id"], name=d["name"], mix_weight=by_id[d["id"]], licence=d["licence"], consent=d["consent"]
+            )
             for d in persona["donors"]
         ],
         scene=SceneFacts(
-            name=scene["name"], sha256=scene["sha256"], landmark_sha256=landmark or "", redux_scale=post_set["redux_scale"]
+            name=scene["name"],
+            sha256=scene["sha256"],
+            landmark_sha256=landmark or "",
+            redux_scale=post_set["redux_scale"],
         ),
         draw=DrawFacts(
-            backbone=backbone.spec.id, backbone_sha256=studio.backbone_sha256, batch_size=studio.settings.batch_size,
-            batches=tuple(tuple(b) for b in post_set["batches"]), dtype=str(backbone.dtype).removeprefix("torch."),
-            device=backbone.device.type, threads=torch.get_num_threads(), height=backbone.spec.height, width=backbone.spec.width,
+            backbone=backbone.spec.id,
+            backbone_sha256=studio.backbone_sha256,
+            batch_size=studio.settings.batch_size,
+            batches=tuple(tuple(b) for b in post_set["batches"]),
+            dtype=str(backbone.dtype).removeprefix("torch."),
+            device=backbone.device.type,
+            threads=torch.get_num_threads(),
+            height=backbone.spec.height,
+            width=backbone.spec.width,
         ),
         platform=platform,
         software=software_versions(),
-    )  # fmt: skip
+    )
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    studio.records.keep(BundleRecord(
-        id=sha256[:16], owner=post_set["owner"], post_set=post_set["id"], platform=platform, path=str(path.resolve()), sha256=sha256
-    ))  # fmt: skip
+    studio.records.keep(
+        BundleRecord(
+            id=sha256[:16],
+            owner=post_set["owner"],
+            post_set=post_set["id"],
+            platform=platform,
+            path=str(path.resolve()),
+            sha256=sha256,
+        )
+    )
     return manifest

@@ -46,36 +46,28 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def test_plan_is_a_function_of_its_seed(donors: tuple[Donor, ...]) -> None:
-    plans = [
-        plan_recipe(order, "sweet", seed=7, ceiling=0.8, today=TODAY) for order in (donors, donors[::-1])
-    ]
+    plans = [plan_recipe(order, "sweet", seed=7, ceiling=0.8, today=TODAY) for order in (donors, donors[::-1])]
     assert plans[0] == plans[1]
     recipe = plans[0].recipe
     assert len(set(recipe.donors)) == 4
     assert math.fsum(recipe.mix_weights) == pytest.approx(1.0, abs=1e-9)
     sweet = {donor.id for donor in donors if donor.category == "sweet"}
     assert set(recipe.donors) <= sweet
-    others = {
-        plan_recipe(donors, "sweet", seed=seed, ceiling=0.8, today=TODAY).recipe.id for seed in range(20)
-    }
+    others = {plan_recipe(donors, "sweet", seed=seed, ceiling=0.8, today=TODAY).recipe.id for seed in range(20)}
     assert len(others) == 20
 
 
 def test_lopsided_draws_are_redrawn(donors: tuple[Donor, ...]) -> None:
     ceiling = 0.62  # k = 4 cannot go below 0.5
     plans = [
-        plan_recipe(donors, "sweet", seed=seed, ceiling=ceiling, concentration=1.0, today=TODAY)
-        for seed in range(30)
+        plan_recipe(donors, "sweet", seed=seed, ceiling=ceiling, concentration=1.0, today=TODAY) for seed in range(30)
     ]
     assert all(plan.predicted_similarity < ceiling for plan in plans)
     assert any(plan.redraws > 0 for plan in plans)
     for plan in plans:
         weights = np.array(plan.recipe.mix_weights)
         assert plan.predicted_similarity == pytest.approx(weights.max() / np.linalg.norm(weights))
-    loose = [
-        plan_recipe(donors, "sweet", seed=seed, ceiling=1.1, concentration=1.0, today=TODAY)
-        for seed in range(30)
-    ]
+    loose = [plan_recipe(donors, "sweet", seed=seed, ceiling=1.1, concentration=1.0, today=TODAY) for seed in range(30)]
     assert all(plan.redraws == 0 for plan in loose)
     assert max(plan.predicted_similarity for plan in loose) > ceiling  # redrawing did something
 
@@ -212,8 +204,7 @@ def test_fusion_is_saved_as_one_lora_file(donors: tuple[Donor, ...], tmp_path: P
     assert max(relative(found[module], expected[module]) for module in expected) <= 1e-6
     merged = file.metadata["modelspec.merged_from"]
     assert all(
-        f"{donor.name} ({donor.id}): {scale:.6g}" in merged
-        for donor, scale in zip(donors, fused.scales, strict=False)
+        f"{donor.name} ({donor.id}): {scale:.6g}" in merged for donor, scale in zip(donors, fused.scales, strict=False)
     )
     assert file.metadata["modelspec.license"] == "CC-BY-4.0"
 

@@ -15,9 +15,7 @@ def test_category_is_found_by_every_name_it_has(category: object) -> None:
 def test_four_categories_with_four_subjects() -> None:
     assert [category.name_zh for category in LOOK_CATEGORIES] == ["甜美系", "御姐系", "霸总系", "奶狗系"]
     assert len({category.subject for category in LOOK_CATEGORIES}) == 4
-    assert "portrait of mira a young woman," in Shot(framing="close-up").prompt(
-        find_category("sweet").subject, "mira"
-    )
+    assert "portrait of mira a young woman," in Shot(framing="close-up").prompt(find_category("sweet").subject, "mira")
 
 
 def test_unknown_category_lists_the_known() -> None:

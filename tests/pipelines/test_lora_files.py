@@ -54,9 +54,7 @@ def test_written_file_is_read_back(tmp_path: Path) -> None:
 
 def test_same_layers_give_the_same_bytes(tmp_path: Path) -> None:
     layers = make_layers(tiny_transformer(), 1)
-    metadata = LoraMetadata(
-        title="t", trigger_phrase="mira", license="CC0", training={"steps": "5", "seed": "1"}
-    )
+    metadata = LoraMetadata(title="t", trigger_phrase="mira", license="CC0", training={"steps": "5", "seed": "1"})
     hashes = {write_lora(tmp_path / f"{i}.safetensors", layers, metadata) for i in range(4)}
     assert len(hashes) == 1
 
@@ -91,9 +89,7 @@ def test_plain_diffusers_gives_the_same_difference(tmp_path: Path, ranks: tuple[
         difference = (weight.double() - before[name].double()).numpy()
         module = name.removesuffix(".weight")
         if module in expected:
-            np.testing.assert_allclose(
-                difference, expected[module], atol=3e-7 * float(weight.abs().max()) + 1e-8
-            )
+            np.testing.assert_allclose(difference, expected[module], atol=3e-7 * float(weight.abs().max()) + 1e-8)
         else:
             assert not difference.any(), name
 
@@ -118,9 +114,7 @@ def test_file_of_diffusers_own_saver_is_read_with_its_alpha(tmp_path: Path) -> N
     modules = {"transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.attn.to_q"}
     assert {layer.module for layer in file.layers} == {*modules, "single_transformer_blocks.0.proj_out"}
     for layer in file.layers:
-        expected = (
-            transformer.get_submodule(layer.module).get_delta_weight("default").detach().double().numpy()
-        )
+        expected = transformer.get_submodule(layer.module).get_delta_weight("default").detach().double().numpy()
         np.testing.assert_allclose(float64_delta([layer])[layer.module], expected, rtol=1e-4, atol=1e-7)
 
 
@@ -185,9 +179,7 @@ def test_kohya_file_agrees_with_diffusers_own_converter(tmp_path: Path) -> None:
     theirs = convert(dict(tensors))
     file = read_lora(tmp_path / "a.safetensors")
     assert file.format == "kohya"
-    assert {f"transformer.{layer.module}.lora_A.weight" for layer in file.layers} == {
-        k for k in theirs if "_A." in k
-    }
+    assert {f"transformer.{layer.module}.lora_A.weight" for layer in file.layers} == {k for k in theirs if "_A." in k}
     generator = torch.Generator().manual_seed(0)
     for layer in file.layers:
         key = f"transformer.{layer.module}.lora_"
@@ -359,9 +351,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float, pa
 
 
 def test_all_zero_lora_changes_nothing(tmp_path: Path) -> None:
-    layers = [
-        LoraLayer(layer.module, layer.down, layer.up * 0, 4.0) for layer in make_layers(tiny_transformer(), 1)
-    ]
+    layers = [LoraLayer(layer.module, layer.down, layer.up * 0, 4.0) for layer in make_layers(tiny_transformer(), 1)]
     tensors = plain_tensors(tuple(layers), "transformer.{}", "lora_A", "lora_B")
     save_file(tensors, tmp_path / "a.safetensors")
     with pytest.raises(BadLora, match="changes no layer"):
@@ -388,7 +378,7 @@ def test_lora_of_another_width_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(BadLora, match=r"made for another model.*here and \(\d+, \d+\)"):
         check_fits(read_lora(tmp_path / "a.safetensors").layers, tiny_transformer(), "a.safetensors")
     other = LoraLayer("transformer_blocks.7.attn.to_q", torch.ones(1, 32), torch.ones(32, 1), 1.0)
-    with pytest.raises(BadLora, match="no layer transformer_blocks.7"):
+    with pytest.raises(BadLora, match=r"no layer transformer_blocks\.7"):
         check_fits([other], tiny_transformer())
 
 

@@ -1,0 +1,104 @@
+"""Every gate bites, and says so; the maths against hand-made clusters."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from personas.measures.hair import HairReading
+from personas.selection import CandidateMeasures, Gates, select_candidates
+from pipelines.errors import NotEnough
+
+GATES = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
+DIM = 32
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return np.asarray(v / np.linalg.norm(v), np.float32)
+
+
+def _candidate(rng: np.random.Generator, centre: np.ndarray, noise: float = 0.1) -> CandidateMeasures:
+    hair = HairReading(0.1, 1.0, np.zeros(3, np.float32), _unit(np.eye(8)[0] + 0.05 * rng.standard_normal(8)))
+    body = np.array([1.5, 1.1, 1.6, 0.8, 2.4, np.nan], np.float32) + rng.normal(0, 0.03, 6).astype(np.float32)
+    face = _unit(centre + noise * rng.standard_normal(DIM))
+    return CandidateMeasures(face, body, hair, 1.0, 0.2, _unit(rng.standard_normal(64)))
+
+
+def _group(count: int, seed: int = 0, axis: int = 0, noise: float = 0.1) -> list[CandidateMeasures]:
+    rng = np.random.default_rng(seed)
+    return [_candidate(rng, np.eye(DIM)[axis], noise) for _ in range(count)]
+
+
+def test_one_person_is_kept_whole() -> None:
+    selection = select_candidates(_group(24), GATES, {}, seed=0)
+    assert len(selection.kept) == 24
+    assert selection.centre @ np.eye(DIM)[0] > 0.97
+    assert np.linalg.norm(selection.centre) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_tightest_cluster_wins_and_the_other_person_is_dropped() -> None:
+    people = _group(24, 0, 0, 0.05) + _group(24, 1, 5, 0.15)
+    selection = select_candidates(people, GATES, {}, seed=3)
+    assert selection.kept == tuple(range(24))
+    assert {r for v in selection.verdicts[24:] for r in v.reasons} == {"other_cluster"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"),
+    [
+        ({"face": None}, "no_face"),
+        ({"face": _unit(np.eye(DIM)[9] + 0.2)}, "face"),
+        ({"body": np.array([3.0, 2.2, 1.6, 0.8, 2.4, np.nan], np.float32)}, "body"),
+        ({"hair": HairReading(0.1, 1, np.zeros(3, np.float32), np.asarray(np.eye(8)[3], np.float32))}, "hair"),
+        ({"sharpness": 0.01}, "sharpness"),
+        ({"face_height": 0.02}, "small_face"),
+    ],
+)
+def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None:
+    people = _group(16)
+    people[5] = replace(people[5], **changes)  # type: ignore[arg-type]
+    selection = select_candidates(people, GATES, {}, seed=0)
+    assert 5 not in selection.kept
+    assert len(selection.kept) == 15
+    assert gate in selection.verdicts[5].reasons
+    assert selection.gate_counts[gate] == 1
+
+
+def test_near_duplicates_leave_the_better_one() -> None:
+    people = _group(12)
+    people[7] = replace(people[2])
+    selection = select_candidates(people, GATES, {}, seed=0)
+    assert len(selection.kept) == 11
+    assert sum("duplicate" in v.reasons for v in selection.verdicts) == 1
+
+
+def test_the_new_face_must_not_pass_for_a_donor() -> None:
+    donor = _unit(np.eye(DIM)[0] + 0.1 * np.eye(DIM)[1])
+    with pytest.raises(NotEnough, match="donor twin"):
+        select_candidates(_group(12), GATES, {"twin": donor}, seed=0)
+    stranger = select_candidates(_group(12), GATES, {"stranger": _unit(np.eye(DIM)[3])}, seed=0)
+    assert stranger.donor_similarity["stranger"] < 0.3
+
+
+def test_all_dropped_says_which_gate_and_what_to_loosen() -> None:
+    people = [replace(c, sharpness=0.0) for c in _group(12)]
+    with pytest.raises(NotEnough, match="'sharpness' dropped 12") as caught:
+        select_candidates(people, GATES, {}, seed=0)
+    assert "min_sharpness" in caught.value.advice
+
+
+def test_no_face_at_all() -> None:
+    with pytest.raises(NotEnough, match="no face in 8 of 8"):
+        select_candidates([replace(c, face=None) for c in _group(8)], GATES, {}, seed=0)
+
+
+def test_same_seed_same_selection_and_json_report() -> None:
+    people = _group(24, 0, 0, 0.2) + _group(10, 1, 5, 0.2)
+    a, b = (select_candidates(people, GATES, {"d": _unit(np.eye(DIM)[2])}, seed=4) for _ in range(2))
+    assert a.verdicts == b.verdicts
+    report = json.loads(json.dumps(a.report()))
+    assert report["kept"] == list(a.kept)
+    assert len(report["candidates"]) == 34
+    dropped = [row for row in report["candidates"] if not row["kept"]]
+    assert all(row["why"] for row in dropped)

@@ -1,0 +1,33 @@
+"""Shots: words in, prompts out, evenly varied."""
+
+from collections import Counter
+
+import pytest
+
+from personas.shots import EXPRESSIONS, FRAMINGS, VIEWS, Shot, vary_shots
+
+
+def test_prompt_says_everything_but_who() -> None:
+    shot = Shot("close-up", "left", "smiling", "dusk", "suit", "red", "waving", "beach")
+    text = shot.prompt("a young woman", "ohwx")
+    assert text == (
+        "close-up portrait of ohwx a young woman, turned to the left, smiling, wearing a red suit, waving a hand, "
+        "on a beach, at dusk"
+    )
+    assert "beach" not in shot.prompt("a man", with_setting=False)
+
+
+def test_unknown_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="framing"):
+        Shot(framing="macro")
+
+
+def test_words_are_spread_evenly_and_by_seed() -> None:
+    shots = vary_shots(48, 7)
+    for field, words in (("view", VIEWS), ("expression", EXPRESSIONS), ("framing", FRAMINGS)):
+        counts = Counter(getattr(shot, field) for shot in shots)
+        assert set(counts) == set(words)
+        assert max(counts.values()) - min(counts.values()) <= 1
+    assert shots == vary_shots(48, 7)
+    assert shots != vary_shots(48, 8)
+    assert {s.framing for s in vary_shots(10, 0, framings=("close-up",))} == {"close-up"}
