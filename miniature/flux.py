@@ -202,6 +202,11 @@ def export(work: Path, assets: Path) -> None:
         text_encoder=parts.text_encoder, tokenizer=clip, text_encoder_2=parts.text_encoder_2, tokenizer_2=t5,
         transformer=parts.transformer,
     ).save_pretrained(assets / "flux", max_shard_size="15MB")  # fmt: skip
+    settings = {
+        "licence": "apache-2.0", "height": 256, "width": 192, "num_inference_steps": 16, "guidance_scale": 0.0,
+        "true_cfg_scale": 2.5, "max_sequence_length": TEXT_LENGTH, "lora_rank": 8, "redux_folder": "../redux",
+    }  # fmt: skip
+    (assets / "flux" / "studio.json").write_text(json.dumps(settings, indent=1) + "\n")
     size = {"height": REDUX_SIDE, "width": REDUX_SIDE}
     FluxPriorReduxPipeline(
         image_encoder=parts.image_encoder, feature_extractor=SiglipImageProcessor(size=size),

@@ -57,11 +57,15 @@ class DonorFacts(_Strict):
 
 
 class SceneFacts(_Strict):
-    """`sha256` of the photo's file; `landmark_sha256` of the mask's pixels, "" without one."""
+    """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
+
+    `landmark` is "" where no landmark's pixels were kept.
+    """
 
     name: str
     sha256: str
-    landmark_sha256: str
+    photo: str
+    landmark: str
     redux_scale: float
 
 

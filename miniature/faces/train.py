@@ -217,7 +217,8 @@ def _detection_loss(maps: list[tuple[Tensor, Tensor, Tensor]], box: Tensor, mark
         near = (grid[None] - centre[:, None]).abs().amax(2)
         fits = inside & (size >= low) & (size < high)
         positive = (near <= stride * 0.75) & fits[:, None]
-        ignore = (near <= torch.maximum(size * 0.3, torch.tensor(stride * 1.5))[:, None]) & ~positive & inside[:, None]
+        # A face of another level's size is background here, or every level would see every face.
+        ignore = (near <= torch.maximum(size * 0.3, torch.tensor(stride * 1.5))[:, None]) & ~positive & fits[:, None]
         p = torch.sigmoid(score[..., 0].float())
         focal = torch.where(
             positive, -0.75 * (1 - p).square() * (p + 1e-6).log(), -0.25 * p.square() * (1 - p + 1e-6).log()

@@ -245,6 +245,29 @@ def bundle(
 
 
 @app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A bundle.")],
+    redraw: Annotated[bool, typer.Option(help="Draw every post again and compare pixels.")] = False,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Check every hash of a bundle; with --redraw, draw its posts again from the manifest."""
+    from studio.bundle import verify_bundle
+
+    wrong = verify_bundle(path)
+    if redraw:
+        from studio.workflows import run_directly
+        from studio.workflows.post import redraw_bundle
+
+        with Bars(as_json) as bars:
+            wrong += redraw_bundle(Studio(_settings(data, owner)), path, run_directly, bars)
+    _say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or "Everything is as the manifest says.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(data: Data = None, as_json: Json = False) -> None:
     """Check the installation: models, versions, hardware, known flaws."""
     from studio.workflows.doctor import examine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,28 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot, vary_shots
 from pipelines.draw import DrawRequest, request_from
+from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.redux import ReduxReference
 from studio.application import Studio, software_versions
-from studio.bundle import BundlePost, DonorFacts, DrawFacts, Manifest, SceneFacts, write_bundle
+from studio.bundle import (
+    BundlePost,
+    DonorFacts,
+    DrawFacts,
+    Manifest,
+    SceneFacts,
+    pixels_sha256,
+    read_manifest,
+    write_bundle,
+)
 from studio.records import BundleRecord, PostRecord, PostSetRecord, SceneRecord, content_id
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.workflows import Run
 from studio.workflows.consolidate import persona_layers
 from studio.workflows.drawing import draw_all
 
-__all__ = ["PostRequest", "add_scene", "draw_posts", "export_bundle", "plan_shots"]
+__all__ = ["PostRequest", "add_scene", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]
 
 _LANDMARK_MARGIN_PX = 5
 
@@ -212,7 +222,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         scene=SceneFacts(
             name=scene["name"],
             sha256=scene["sha256"],
-            landmark_sha256=landmark or "",
+            photo=scene["photo"],
+            landmark=landmark or "",
             redux_scale=post_set["redux_scale"],
         ),
         draw=DrawFacts(
@@ -241,3 +252,49 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         )
     )
     return manifest
+
+
+def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:
+    """Draw a bundle's posts again from its manifest alone; what differs, one sentence each.
+
+    The persona's LoRA and the scene are taken from this studio's store by their hashes. Raises BadInput where they
+    are not there, or where the bundle was drawn with other weights or another number type.
+    """
+    manifest = read_manifest(path)
+    backbone = studio.backbone
+    if manifest.draw.backbone_sha256 != studio.backbone_sha256:
+        raise BadInput("The bundle was drawn with another backbone.", f"Load {manifest.draw.backbone} as it was then.")
+    dtype = str(backbone.dtype).removeprefix("torch.")
+    if (manifest.draw.dtype, manifest.draw.device) != (dtype, backbone.device.type):
+        raise BadInput(
+            f"The bundle was drawn in {manifest.draw.dtype} on {manifest.draw.device}, and this is {dtype} on "
+            f"{backbone.device.type}.",
+            "Draw it again on a machine like that one.",
+        )
+    place = manifest.scene
+    scene = {
+        "id": "",
+        "name": place.name,
+        "sha256": place.sha256,
+        "photo": place.photo,
+        "landmark": place.landmark or None,
+    }
+    request = PostRequest(manifest.persona, scene, [p.shot for p in manifest.posts], 0, redux_scale=place.redux_scale)
+    shots = [Shot(**p.shot) for p in manifest.posts]
+    requests = [
+        replace(
+            r,
+            prompt=p.prompt,
+            seed=p.seed,
+            num_inference_steps=p.num_inference_steps,
+            guidance_scale=p.guidance_scale,
+            true_cfg_scale=p.true_cfg_scale,
+        )
+        for r, p in zip(_requests(studio, request, shots), manifest.posts, strict=True)
+    ]
+    drawn = draw_all(studio, run, "redraw", persona_layers(studio, manifest.persona), requests, progress)
+    return tuple(
+        f"{p.file} came out differently."
+        for p, key in zip(manifest.posts, drawn.pictures, strict=True)
+        if pixels_sha256(studio.store.get_picture(key)) != p.drawn_sha256
+    )

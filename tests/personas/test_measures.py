@@ -28,7 +28,8 @@ def _regions(**points: tuple[float, float]) -> Regions:
 
 FULL = {
     "head_top": (96, 20), "chin": (96, 60), "shoulder_left": (66, 75), "shoulder_right": (126, 75),
-    "elbow_left": (60, 105), "hip_left": (76, 140), "hip_right": (116, 140), "foot_left": (80, 230), "foot_right": (112, 230),
+    "elbow_left": (60, 105), "hip_left": (76, 140), "hip_right": (116, 140), "foot_left": (80, 230),
+    "foot_right": (112, 230),
 }  # fmt: skip
 
 
@@ -41,7 +42,9 @@ def test_body_ratios_are_in_head_heights() -> None:
 
 
 def test_unseen_parts_are_nan_and_do_not_count() -> None:
-    close = body_proportions(_regions(head_top=(96, 20), chin=(96, 60), shoulder_left=(66, 75), shoulder_right=(126, 75)))
+    close = body_proportions(
+        _regions(head_top=(96, 20), chin=(96, 60), shoulder_left=(66, 75), shoulder_right=(126, 75))
+    )
     assert np.isnan(close[BODY_RATIOS.index("legs")])
     assert np.isfinite(close[0])
     full = body_proportions(_regions(**FULL))
@@ -99,7 +102,9 @@ def test_scene_score_tells_places_apart_and_ignores_the_person() -> None:
 def test_sharpness_falls_with_blur() -> None:
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    blurred = ((sharp.astype(int) + np.roll(sharp, 1, 0) + np.roll(sharp, 1, 1) + np.roll(sharp, 2, 0)) // 4).astype(np.uint8)
+    blurred = ((sharp.astype(int) + np.roll(sharp, 1, 0) + np.roll(sharp, 1, 1) + np.roll(sharp, 2, 0)) // 4).astype(
+        np.uint8
+    )
     assert read_quality(sharp).sharpness > 3 * read_quality(blurred).sharpness
     half = np.zeros((64, 64, 3), np.uint8)
     half[:, 32:] = sharp[:, 32:]

@@ -40,7 +40,9 @@ def test_damage_and_absence_are_told(tmp_path: Path) -> None:
 
 
 def _persona(owner: str, version: int) -> PersonaRecord:
-    return PersonaRecord(id=f"p{version}", owner=owner, name="Mei", version=version, design="d", lora="l", facts={"v": version})
+    return PersonaRecord(
+        id=f"p{version}", owner=owner, name="Mei", version=version, design="d", lora="l", facts={"v": version}
+    )
 
 
 def test_owners_do_not_see_each_other(tmp_path: Path) -> None:
