@@ -14,6 +14,7 @@ help: ## list the targets
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): some minutes and 2.5 GB the first time, more with CUDA."
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@# gradio asks for pillow<13, but 13.0.0 mends critical JPEG overflows and works with it (GHSA-8g5g-8vmr-9782).
@@ -32,6 +33,7 @@ test-fast: install ## all tests but the whole ways (journeys)
 	$(BIN)/python -m pytest -m "not journey"
 
 lint: install ## ruff: format and rules
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 types: install ## mypy, strict
@@ -40,7 +42,8 @@ types: install ## mypy, strict
 walls: install ## import rules between the floors
 	$(BIN)/lint-imports
 
-format: install ## let ruff sort and mend what it can
+format: install ## let ruff format, sort and mend what it can
+	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 check: lint types walls test ## everything that CI looks at
