@@ -17,7 +17,7 @@ from miniature.world import World, render, sample_scenes
 from personas.measures.face import FaceCalibration, FaceReader
 from personas.shots import vary_shots
 
-PEOPLE, SHOTS, SEED = 60, 8, 990_000
+PEOPLE, SHOTS, SEED = 48, 8, 990_000
 
 
 def calibrate(
@@ -63,9 +63,10 @@ def _statistics(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
+    parser.add_argument("--packs", nargs="+", default=["faces", "faces_second"])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for name in ("faces", "faces_second"):
+    for name in args.packs:
         result, single = calibrate(args.assets / name)
         (args.assets / name / "calibration.json").write_text(result.model_dump_json(indent=1) + "\n")
         print(name, result, f"one face in {single} of {PEOPLE * SHOTS}", flush=True)
