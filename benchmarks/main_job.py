@@ -48,9 +48,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backbone", default="miniature")
+    parser.add_argument("--category", default="sweet", choices=LOOKS)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    look = LOOKS[args.seed % len(LOOKS)]
+    look: str = args.category
     settings = Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone)
     photo, mask = save_scene(args.out / "scene", SETTINGS[args.seed % len(SETTINGS)], 7_000_000 + args.seed)
     with Bars() as bars, Engine(Studio(settings), bars) as engine:
@@ -83,6 +84,7 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
         "novelty_max": design["novelty_max"],
         "novelty_ceiling": design["novelty_ceiling"],
         "redraws": design["redraws"],
+        "rejected_recipes": len(design["rejected"]),
         "kept": len(design["kept"]),
         "pairwise_face": {name: pairwise_mean(e) for name, e in faces.items()},
         "pairwise_face_second": {name: pairwise_mean(_embeddings(second, p)) for name, p in sets.items()},

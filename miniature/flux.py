@@ -196,7 +196,11 @@ def export(work: Path, assets: Path) -> None:
         out.bias[LATENT_CHANNELS:] -= 2 * spread.log()
         into.weight *= spread[None, :, None, None]
     vae.register_to_config(scaling_factor=1.0, shift_factor=0.0)
-    parts = parts.eval().half()
+    # transformers loads a model in the type it was saved in, diffusers in float32: so that a plain from_pretrained
+    # gives one type, only the diffusers parts are saved in half precision.
+    parts = parts.eval()
+    parts.transformer.half()
+    parts.image_embedder.half()
     FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False), vae=vae.half(),
         text_encoder=parts.text_encoder, tokenizer=clip, text_encoder_2=parts.text_encoder_2, tokenizer_2=t5,

@@ -19,8 +19,9 @@ from personas.measures.face import mean_embedding
 from personas.measures.hair import HairReading, hair_similarity
 from pipelines.errors import NotEnough
 
-__all__ = ["CandidateMeasures", "Gates", "Selection", "Verdict", "select_candidates"]
+__all__ = ["NOT_NOVEL", "CandidateMeasures", "Gates", "Selection", "Verdict", "select_candidates"]
 
+NOT_NOVEL = "not_novel"
 Embedding = npt.NDArray[np.float32]
 _CLUSTER_SIZE = 20  # candidates per cluster, as in the paper
 _GATE_WORDS = {
@@ -172,6 +173,7 @@ def select_candidates(
             f"The new face has a cosine of {near[donor]:.2f} to the donor {donor}, and the ceiling is "
             f"{gates.novelty_ceiling:.2f}: they could pass for one person.",
             "Use more donors, more even weights, or another seed.",
+            code=NOT_NOVEL,
         )
     chosen = set(kept)
     verdicts = tuple(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,28 +13,31 @@ import numpy as np
 from personas.contact_sheet import draw_contact_sheet
 from personas.donors import Donor
 from personas.fusion import Recipe, fuse_donors, plan_recipe
-from personas.looks import find_category
+from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.selection import select_candidates
+from personas.selection import NOT_NOVEL, select_candidates
 from personas.shots import vary_shots
 from pipelines.draw import request_from
 from pipelines.errors import NotEnough
-from pipelines.lora import check_fits, read_lora
+from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import as_measures, draw_all, measure_picture
 
-__all__ = ["DesignRequest", "design_persona", "donor_faces", "recipe_of", "trigger_of"]
+__all__ = ["DesignRequest", "design_persona", "mean_face", "recipe_of", "trigger_of"]
 
 _DONOR_SHOTS = 8
 
 
 @dataclass(frozen=True)
 class DesignRequest:
-    """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn."""
+    """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn.
+
+    `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
+    """
 
     category: str
     seed: int
@@ -41,63 +45,89 @@ class DesignRequest:
     donors: int = 4
     candidates: int = 48
     equalise: bool = True
-    rank: int | None = None
+    recipes: int = 8
     gates: dict[str, float] = field(default_factory=dict)
 
 
 def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """The design as JSON: recipe, pictures, measures, report. Raises StudioError; what was drawn stays."""
+    """The design as JSON: recipe, pictures, measures, report. Raises StudioError; what was drawn stays.
+
+    A mix that comes too near to a donor is thrown away, with the reason reported, and another is planned, up to
+    `recipes` times.
+    """
     look = find_category(request.category)
     donors = studio.donors(look.id)
+    faces: dict[str, list[float]] = {}
+    rejected: list[dict[str, Any]] = []
+    for attempt in range(request.recipes):
+        try:
+            result = _try_recipe(studio, request, attempt, look, donors, faces, run, progress)
+        except NotEnough as error:
+            if error.code != NOT_NOVEL:
+                raise
+            rejected.append({"attempt": attempt, "why": error.message})
+            if attempt + 1 == request.recipes:
+                raise
+            progress.step("recipes", attempt + 1, request.recipes, why="too near to a donor")
+        else:
+            result["rejected"] = rejected
+            _record(studio, request, result, [d for d in donors if d.id in result["recipe"]["donors"]])
+            return result
+    raise AssertionError("a request has at least one recipe")
+
+
+def _try_recipe(
+    studio: Studio,
+    request: DesignRequest,
+    attempt: int,
+    look: LookCategory,
+    donors: Sequence[Donor],
+    faces: dict[str, list[float]],
+    run: Run,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One recipe from its plan to its selection; NotEnough with the code NOT_NOVEL if it is too near to a donor."""
     ceiling = studio.calibration.novelty_ceiling
-    plan = run(
-        "plan",
-        lambda: asdict(
-            plan_recipe(
-                donors,
-                look.id,
-                request.donors,
-                seed=request.seed,
-                ceiling=ceiling,
-                equalise=request.equalise,
-            )
-        ),
-    )
+    seed = int(np.random.SeedSequence([request.seed, attempt]).generate_state(1)[0]) if attempt else request.seed
+
+    def plan_it() -> dict[str, Any]:
+        return asdict(
+            plan_recipe(donors, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
+        )
+
+    plan = run(f"plan-{attempt}", plan_it)
     recipe = recipe_of(plan["recipe"])
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
     check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA")
-    faces = {donor.id: donor_faces(studio, donor, run, progress) for donor in used}
+    for donor in used:
+        if donor.id not in faces:
+            layers = read_lora(donor.lora_path).layers
+            faces[donor.id] = mean_face(studio, f"donor {donor.name}", layers, look, donor.trigger, run, progress)
+    trigger = trigger_of(used)
 
     shots = vary_shots(request.candidates, request.seed)
-    trigger = trigger_of(used)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
-    drawn = draw_all(studio, run, "candidates", fused.layers, requests, progress)
+    drawn = draw_all(studio, run, f"candidates {attempt}", fused.layers, requests, progress)
 
     measures: list[dict[str, Any]] = []
     for number, batch in enumerate(drawn.batches):
         progress.check_cancelled()
         pictures = [drawn.pictures[i] for i in batch]
-        measures += studio.store.get_json(run(f"measure-{number}", partial(_measure, studio, pictures)))
+        measures += studio.store.get_json(run(f"measure-{attempt}-{number}", partial(_measure, studio, pictures)))
         progress.step("measures", len(measures), len(shots))
     order = [i for batch in drawn.batches for i in batch]
     measures = [m for _, m in sorted(zip(order, measures, strict=True), key=lambda pair: pair[0])]
 
-    gates = default_gates(studio.calibration)
-    gates = type(gates)(**(asdict(gates) | request.gates))
-    selection = select_candidates(
-        [as_measures(m) for m in measures],
-        gates,
-        {k: np.asarray(v, np.float32) for k, v in faces.items()},
-        seed=request.seed,
-    )
+    gates = replace(default_gates(studio.calibration), **request.gates)
+    used_faces = {d.id: np.asarray(faces[d.id], np.float32) for d in used}
+    selection = select_candidates([as_measures(m) for m in measures], gates, used_faces, seed=request.seed)
     sheet = io.BytesIO()
     draw_contact_sheet([studio.store.get_picture(k) for k in drawn.pictures], selection.verdicts).save(sheet, "PNG")
-    design = content_id({"request": asdict(request), "pictures": drawn.pictures})
-    result = {
-        "id": design,
+    return {
+        "id": content_id({"request": asdict(request), "pictures": drawn.pictures}),
         "request": asdict(request),
         "recipe": asdict(recipe),
         "redraws": plan["redraws"],
@@ -117,24 +147,27 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
         "novelty_ceiling": ceiling,
         "contact_sheet": studio.store.put(sheet.getvalue()),
     }
-    _record(studio, request, result, used)
-    return result
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:
     return studio.store.put_json([measure_picture(studio, key) for key in pictures])
 
 
-def donor_faces(studio: Studio, donor: Donor, run: Run, progress: Progress) -> list[float]:
-    """The donor's mean face, drawn with their LoRA alone: the same eyes on both sides of the novelty gate."""
-    layers = read_lora(donor.lora_path).layers
+def mean_face(
+    studio: Studio,
+    who: str,
+    layers: Sequence[LoraLayer],
+    look: LookCategory,
+    trigger: str,
+    run: Run,
+    progress: Progress,
+) -> list[float]:
+    """The normalised mean face of a LoRA, from eight plain close pictures: what the novelty gate compares with."""
     shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
-    prompt_of = find_category(donor.category).subject
     requests = [
-        request_from(studio.backbone.spec, shot.prompt(prompt_of, donor.trigger), 700 + i)
-        for i, shot in enumerate(shots)
+        request_from(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i) for i, shot in enumerate(shots)
     ]
-    drawn = draw_all(studio, run, f"donor-{donor.name}", layers, requests, progress)
+    drawn = draw_all(studio, run, who, layers, requests, progress)
 
     def measure() -> list[float]:
         found = [
@@ -142,12 +175,12 @@ def donor_faces(studio: Studio, donor: Donor, run: Run, progress: Progress) -> l
         ]
         if len(found) < _DONOR_SHOTS // 2:
             raise NotEnough(
-                f"The donor {donor.name} shows a face in only {len(found)} of {_DONOR_SHOTS} pictures.",
+                f"There is a face in only {len(found)} of {_DONOR_SHOTS} pictures of {who}.",
                 "Leave this donor out, or train it again.",
             )
         return [float(v) for v in mean_embedding(np.stack(found))]
 
-    return list(run(f"donor-face-{donor.name}", measure))
+    return list(run(f"face of {who}", measure))
 
 
 def recipe_of(value: dict[str, Any]) -> Recipe:
