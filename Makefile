@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 SEED ?= 1
+SEEDS ?= 1 2 3
 BACKBONE ?= miniature
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds test test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -25,6 +26,9 @@ install: $(VENV)/installed ## create .venv and install everything, nothing else
 
 demo: install ## the main job, headless: a new person, nine posts, one bundle [OUT=out SEED=1 BACKBONE=miniature]
 	$(BIN)/python -m benchmarks.main_job --out $(OUT) --seed $(SEED) --backbone $(BACKBONE)
+
+demo-seeds: install ## the main job on three seeds, averaged and judged against the demands [OUT=out SEEDS="1 2 3"]
+	$(BIN)/python -m benchmarks.seeds --out $(OUT) --seeds $(SEEDS) --backbone $(BACKBONE)
 
 test: install ## all tests
 	$(BIN)/python -m pytest

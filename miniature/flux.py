@@ -36,7 +36,7 @@ from transformers import (
 
 from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_tokenizer
 from miniature.renders import FOLDER
-from miniature.training import Average, Both, autocast, load_checkpoint, save_checkpoint
+from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import World, render, sample_scenes
 from personas.shots import LIGHTS, Shot
@@ -73,15 +73,15 @@ class Parts(nn.Module):
 
 def encode_set(folder: Path, out: Path, count: int) -> None:
     """Cache latents (bf16-safe float16 mean and deviation) and background references of the first `count` renders."""
-    vae = trained(Path("build/vae")).to(memory_format=torch.channels_last)
+    vae = trained(Path("build/vae")).to(DEVICE, memory_format=torch.channels_last)
     images = np.load(folder / "images.npy", mmap_mode="r")
     latents = torch.empty(count, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
     start = time.time()
     with torch.no_grad(), autocast():
         for i in range(0, count, 16):
             x = torch.from_numpy(images[i : min(i + 16, count)].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
-            posterior = vae.encode(x.to(memory_format=torch.channels_last)).latent_dist
-            latents[i : i + 16] = torch.stack([posterior.mean, posterior.std], dim=1).half()
+            posterior = vae.encode(x.to(DEVICE, memory_format=torch.channels_last)).latent_dist
+            latents[i : i + 16] = torch.stack([posterior.mean, posterior.std], dim=1).half().cpu()
             if i % 1600 == 0:
                 print(f"latents {i}/{count} {time.time() - start:.0f}s", flush=True)
     spread = latents[:, 0].float().std(dim=(0, 2, 3))
@@ -93,13 +93,13 @@ def draw_references(folder: Path, out: Path, count: int, seed: int = 20) -> None
     facts = json.loads((folder / "attributes.json").read_text())[:count]
     rng = random.Random(3)
     references = np.empty((count, REDUX_SIDE, REDUX_SIDE, 3), np.uint8)
-    nobody = torch.zeros(8, 26)
+    nobody = torch.zeros(8, 26, device=DEVICE)
     for i in range(0, count, 8):
         rows = range(i, min(i + 8, count))
         scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [seed + j for j in rows])
         shots = tuple(Shot(framing="full-body", light=rng.choice(LIGHTS[:2] + ("day",))) for _ in rows)
         # 171×128 has the pictures' 3:4; the processor of SigLIP squeezes it to a square all the same.
-        drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images
+        drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images.cpu()
         square = torch.nn.functional.interpolate(
             drawn.permute(0, 3, 1, 2).float(), size=(REDUX_SIDE, REDUX_SIDE), mode="bilinear", antialias=True
         )
@@ -120,9 +120,9 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     t5, clip = train_t5_tokenizer(lines, TEXT_LENGTH), train_clip_tokenizer(lines)
     t5.save_pretrained(out / "tokenizer_2")
     clip.save_pretrained(out / "tokenizer")
-    parts = Parts(len(t5), len(clip), clip.eos_token_id)
+    parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
     cache = torch.load(out / "latents.pt", weights_only=True)
-    latents, spread = cache["latents"], cache["spread"][:, None, None]
+    latents, spread = cache["latents"], cache["spread"][:, None, None].to(DEVICE)
     references = np.load(out / "references.npy", mmap_mode="r")
     facts = json.loads((folder / "attributes.json").read_text())[: len(latents)]
     average = Average(parts, 0.998)
@@ -132,7 +132,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
         peak,
     )
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
-    ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, "cpu", torch.float32)
+    ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, DEVICE, torch.float32)
     begin, losses = time.time() - spent, []
     while (spent := time.time() - begin) < minutes * 60:
         rng = random.Random(step)
@@ -143,25 +143,31 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
         rows = [rng.randrange(len(latents)) for _ in range(batch)]
         texts = ["" if rng.random() < 0.1 else caption(facts[r], rng, drop_setting=0.5 if with_reference else 0.0)
                  for r in rows]  # fmt: skip
-        x0 = latents[rows].float()
+        x0 = latents[rows].to(DEVICE).float()
         x0 = pack((x0[:, 0] + x0[:, 1] * torch.randn_like(x0[:, 1])) / spread)
-        sigma = torch.sigmoid(torch.randn(batch))
+        sigma = torch.sigmoid(torch.randn(batch, device=DEVICE))
         noise = torch.randn_like(x0)
         s = sigma[:, None, None]
         with autocast():
-            words = t5(texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt")
-            pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+            words = t5(texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt").to(
+                DEVICE
+            )
+            pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").to(
+                DEVICE
+            )
             text = parts.text_encoder_2(words.input_ids)[0]
             pooled = parts.text_encoder(pooled_words.input_ids).pooler_output
             if with_reference:
-                photos = torch.from_numpy(references[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
+                photos = torch.from_numpy(references[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
                 tokens = parts.image_embedder(parts.image_encoder(photos).last_hidden_state).image_embeds
                 # Scales below one are met in training, so that the weight on the image tokens is a real dial.
-                scale = torch.where(torch.rand(batch, 1, 1) < 0.7, 1.0, torch.rand(batch, 1, 1))
+                scale = torch.where(
+                    torch.rand(batch, 1, 1, device=DEVICE) < 0.7, 1.0, torch.rand(batch, 1, 1, device=DEVICE)
+                )
                 text = torch.cat([text, tokens * scale], dim=1)
             velocity = parts.transformer(
                 hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
-                timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3), return_dict=False,
+                timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
             )[0]  # fmt: skip
         loss = (velocity.float() - (noise - x0)).square().mean()
         optimizer.zero_grad()
@@ -186,7 +192,7 @@ def export(work: Path, assets: Path) -> None:
     t5 = T5Tokenizer.from_pretrained(work / "tokenizer_2")
     clip = CLIPTokenizer.from_pretrained(work / "tokenizer")
     parts = Parts(len(t5), len(clip), clip.eos_token_id)
-    parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True)["average"])
+    parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
     vae = trained(Path("build/vae"))
     spread = torch.load(work / "latents.pt", weights_only=True)["spread"]
     with torch.no_grad():  # give every latent channel unit variance, inside the weights

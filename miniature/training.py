@@ -1,4 +1,4 @@
-"""What every recipe of the miniature shares: autocast, the optimizers, an average of the weights, checkpoints."""
+"""What every recipe of the miniature shares: device, autocast, optimizers, an average of the weights, checkpoints."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
 
 def autocast() -> torch.autocast:
     """bf16 autocast on whatever device the recipes run on."""
-    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", dtype=torch.bfloat16)
+    return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
 
 
 class Both:
@@ -86,7 +88,7 @@ def load_checkpoint(
     """Steps done, seconds spent and the log so far; zeros where there is no checkpoint."""
     if not path.exists():
         return 0, 0.0, []
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location=DEVICE)
     module.load_state_dict(state["module"])
     average.state, average.count = state["average"], state["count"]
     optimizer.load_state_dict(state["optimizer"])

@@ -167,8 +167,8 @@ class Reader(nn.Module):
         """The mean place under each heat map, in [0, 1] of width and height: [n, k, 2]."""
         n, k, h, w = heat.shape
         p = heat.flatten(2).softmax(-1).view(n, k, h, w)
-        xs = (torch.arange(w, dtype=heat.dtype) + 0.5) / w
-        ys = (torch.arange(h, dtype=heat.dtype) + 0.5) / h
+        xs = (torch.arange(w, dtype=heat.dtype, device=heat.device) + 0.5) / w
+        ys = (torch.arange(h, dtype=heat.dtype, device=heat.device) + 0.5) / h
         return torch.stack([(p.sum(2) * xs).sum(-1), (p.sum(3) * ys).sum(-1)], dim=-1), p
 
 

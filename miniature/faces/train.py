@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from miniature.faces.nets import ANCHORS, EMBEDDING_DIM, STRIDES, ConvRecogniser, Detector, PatchRecogniser, Reader
 from miniature.renders import FOLDER, SHOTS_PER_PERSON
-from miniature.training import Average, Both, autocast, load_checkpoint, save_checkpoint
+from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from personas.measures.regions import ATTRIBUTES, HEIGHT, KEYPOINTS, LABELS, WIDTH
 
 FACE = LABELS.index("face")
@@ -52,7 +52,7 @@ def run(
 ) -> nn.Module:  # fmt: skip
     """The loop all four share: Muon and AdamW, warm-up, linear decay, an average of the weights, checkpoints."""
     torch.manual_seed(3)
-    both = nn.ModuleDict({"net": net, "extra": extra})
+    both = nn.ModuleDict({"net": net, "extra": extra}).to(DEVICE)
     average = Average(both, 0.99)
     optimizer = Both(both, lambda n, p: p.ndim in (2, 4) and n.startswith("net.") and min(p.shape[:2]) >= 16, peak)
     path = out / f"{name}.pt"
@@ -76,7 +76,7 @@ def run(
             save_checkpoint(path, both, average, optimizer, step, spent, log)
     save_checkpoint(path, both, average, optimizer, step, spent, log)
     both.load_state_dict(average.state)
-    return net.eval()
+    return net.eval().cpu()
 
 
 # Recognisers
@@ -100,13 +100,13 @@ def aligned_crops(renders: Renders, cache: Path) -> NDArray[np.uint8]:
 
 def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What drawing does to faces: less detail, other light, a little noise, an imprecise alignment. x [n, 3, h, w]."""
-    n = len(x)
-    angle = torch.randn(n) * 0.05
-    size = 1 + torch.randn(n) * 0.04
-    theta = torch.zeros(n, 2, 3)
+    n, like = len(x), {"device": x.device}
+    angle = torch.randn(n, **like) * 0.05
+    size = 1 + torch.randn(n, **like) * 0.04
+    theta = torch.zeros(n, 2, 3, **like)
     theta[:, 0, 0], theta[:, 0, 1] = size * torch.cos(angle), -size * torch.sin(angle)
     theta[:, 1, 0], theta[:, 1, 1] = size * torch.sin(angle), size * torch.cos(angle)
-    theta[:, :, 2] = torch.randn(n, 2) * 0.03
+    theta[:, :, 2] = torch.randn(n, 2, **like) * 0.03
     theta[:, :, :2] *= _CROP / x.shape[-1]
     x = F.grid_sample(x, F.affine_grid(theta, [n, 3, _CROP, _CROP], align_corners=False), align_corners=False,
                       padding_mode="border")  # fmt: skip
@@ -116,8 +116,8 @@ def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
             coarse = int(rng.integers(22, _CROP + 1))
             low = F.interpolate(x[half], size=(coarse, coarse), mode="bilinear", antialias=True)
             x = torch.cat([x[: half.start], F.interpolate(low, size=(_CROP, _CROP), mode="bilinear"), x[half.stop :]])
-    x = x * (1 + torch.randn(n, 3, 1, 1) * 0.06) + torch.randn(n, 1, 1, 1) * 0.06
-    return (x + torch.randn_like(x) * 0.03 * torch.rand(n, 1, 1, 1)).clamp(-1, 1)
+    x = x * (1 + torch.randn(n, 3, 1, 1, **like) * 0.06) + torch.randn(n, 1, 1, 1, **like) * 0.06
+    return (x + torch.randn_like(x) * 0.03 * torch.rand(n, 1, 1, 1, **like)).clamp(-1, 1)
 
 
 def train_recogniser(
@@ -137,15 +137,15 @@ def train_recogniser(
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         assert isinstance(extra, nn.ModuleDict)
         rows = rng.integers(0, renders.count, batch)
-        x = torch.from_numpy(crops[np.sort(rows)]).permute(0, 3, 1, 2).float() / 127.5 - 1
-        who = torch.from_numpy(renders.identity[np.sort(rows)]).long()
+        x = torch.from_numpy(crops[np.sort(rows)]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+        who = torch.from_numpy(renders.identity[np.sort(rows)]).long().to(DEVICE)
         with autocast():
             embedding = net(_degrade(x, rng))
         embedding = embedding.float()
         cosine = F.normalize(embedding) @ F.normalize(extra["classes"].weight).T
         cosine = cosine - 0.25 * F.one_hot(who, people)
         traits = extra["traits"](embedding)
-        return F.cross_entropy(24 * cosine, who) + 2 * F.mse_loss(traits, renders.vectors[np.sort(rows)])
+        return F.cross_entropy(24 * cosine, who) + 2 * F.mse_loss(traits, renders.vectors[np.sort(rows)].to(DEVICE))
 
     return run(name, net, extra, minutes, 2e-3, out, loss_of)
 
@@ -193,10 +193,10 @@ def train_detector(renders: Renders, minutes: float, out: Path, batch: int = 12)
             box.append(torch.from_numpy(boxes[row] * scale + np.array([dx, dy, dx, dy], np.float32)))
             mark.append(points[row] * scale + torch.tensor([dx, dy], dtype=torch.float32))
         x = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() - 127.5) / 128
-        x = x * (1 + torch.randn(batch, 3, 1, 1) * 0.06)
+        x = (x * (1 + torch.randn(batch, 3, 1, 1) * 0.06)).to(DEVICE)
         with autocast():
             maps = net.maps(x)
-        b, k = torch.stack(box).float(), torch.stack(mark).float()
+        b, k = torch.stack(box).float().to(DEVICE), torch.stack(mark).float().to(DEVICE)
         return _detection_loss(maps, b, k)
 
     return run("detector", Detector(), nn.ModuleDict(), minutes, 2e-3, out, loss_of)
@@ -208,17 +208,21 @@ def _detection_loss(maps: list[tuple[Tensor, Tensor, Tensor]], box: Tensor, mark
     centre = torch.stack([(box[:, 0] + box[:, 2]) / 2, (box[:, 1] + box[:, 3]) / 2], dim=1)
     inside = ((centre > 2) & (centre < _CANVAS - 2)).all(1) & (size > 8)
     ranges = ((0, 45), (35, 90), (75, 400))
-    total, found = torch.zeros(()), 0
+    total, found = torch.zeros((), device=box.device), 0
     parts = []
     for (score, sides, points), stride, (low, high) in zip(maps, STRIDES, ranges, strict=True):
         n = _CANVAS // stride
-        ys, xs = torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij")
+        ys, xs = torch.meshgrid(*(torch.arange(n, device=box.device),) * 2, indexing="ij")
         grid = (torch.stack([xs, ys], -1).view(-1, 1, 2).repeat(1, ANCHORS, 1).view(-1, 2) * stride).float()
         near = (grid[None] - centre[:, None]).abs().amax(2)
         fits = inside & (size >= low) & (size < high)
         positive = (near <= stride * 0.75) & fits[:, None]
         # A face of another level's size is background here, or every level would see every face.
-        ignore = (near <= torch.maximum(size * 0.3, torch.tensor(stride * 1.5))[:, None]) & ~positive & fits[:, None]
+        ignore = (
+            (near <= torch.maximum(size * 0.3, torch.tensor(stride * 1.5, device=box.device))[:, None])
+            & ~positive
+            & fits[:, None]
+        )
         p = torch.sigmoid(score[..., 0].float())
         focal = torch.where(
             positive, -0.75 * (1 - p).square() * (p + 1e-6).log(), -0.25 * p.square() * (1 - p + 1e-6).log()
@@ -250,26 +254,29 @@ def export_detector(net: nn.Module, folder: Path) -> None:
 
 def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -> nn.Module:
     """Labels and attributes by cross-entropy, keypoints by L1 where seen, hair by InfoNCE over pairs of one person."""
-    words = {name: torch.tensor([table.index(f[name]) for f in renders.facts]) for name, table in ATTRIBUTES.items()}
-    weight = torch.ones(len(LABELS))
+    words = {
+        name: torch.tensor([table.index(f[name]) for f in renders.facts], device=DEVICE)
+        for name, table in ATTRIBUTES.items()
+    }
+    weight = torch.ones(len(LABELS), device=DEVICE)
     weight[LABELS.index("goods")] = 0.0
 
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         people = rng.choice(renders.count // SHOTS_PER_PERSON, batch // 2, replace=False)
         rows = np.concatenate([p * SHOTS_PER_PERSON + rng.choice(SHOTS_PER_PERSON, 2, replace=False) for p in people])
-        x = torch.from_numpy(renders.images[rows]).permute(0, 3, 1, 2).float() / 255
+        x = torch.from_numpy(renders.images[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 255
         if rng.random() < 0.6:  # decoded pictures are softer than renders
             size = int(rng.integers(110, 256))
             low = F.interpolate(x, size=(size, size * 3 // 4), mode="bilinear", antialias=True)
             x = F.interpolate(low, size=(HEIGHT, WIDTH), mode="bilinear")
         x = (x + torch.randn_like(x) * 0.02 * float(rng.random())).clamp(0, 1)
-        labels = torch.from_numpy(renders.labels[rows][:, ::2, ::2].astype(np.int64))
-        points = torch.from_numpy(np.array(renders.keypoints[rows]))
+        labels = torch.from_numpy(renders.labels[rows][:, ::2, ::2].astype(np.int64)).to(DEVICE)
+        points = torch.from_numpy(np.array(renders.keypoints[rows])).to(DEVICE)
         with autocast():
             out = net(x)
         out = {k: v.float() for k, v in out.items()}
         loss = F.cross_entropy(out["labels"], labels, weight=weight)
-        want, seen = points[..., :2] / torch.tensor([WIDTH, HEIGHT]), points[..., 2]
+        want, seen = points[..., :2] / torch.tensor([WIDTH, HEIGHT], device=DEVICE), points[..., 2]
         error = (out["keypoints"][..., :2] - want).abs().mean(2) * seen
         loss = (
             loss
@@ -279,7 +286,7 @@ def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -
         loss = loss + 0.4 * sum(F.cross_entropy(out[name], table[rows]) for name, table in words.items())
         hair = out["hair_embedding"]
         similarity = hair[0::2] @ hair[1::2].T / 0.15
-        target = torch.arange(len(similarity))
+        target = torch.arange(len(similarity), device=DEVICE)
         return loss + 0.15 * (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target))
 
     return run("reader", Reader(), nn.ModuleDict(), minutes, 2e-3, out, loss_of)

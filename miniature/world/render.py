@@ -47,11 +47,11 @@ def _words(shots: Sequence[Shot], field: str, table: dict[str, float]) -> Tensor
 
 
 def _look(world: World, height: int, width: int) -> Look:
-    g = torch.Generator().manual_seed(world.seed)
+    g = torch.Generator("cpu").manual_seed(world.seed)
     shots, b = world.shots, len(world.shots)
 
     def jitter(spread: float) -> Tensor:
-        return spread * (torch.rand(b, generator=g) * 2 - 1)
+        return (spread * (torch.rand(b, generator=g, device="cpu") * 2 - 1)).to(world.identity.device)
 
     yaw = {"front": 0.0, "left": -0.4, "right": 0.4}
     unit = torch.tensor([_FRAMES[s.framing][0] for s in shots]) * height * (1 + jitter(0.05))
@@ -70,25 +70,34 @@ def _look(world: World, height: int, width: int) -> Look:
         eye_open=_words(shots, "expression", _EYE) * (1 + jitter(0.06)),
         outfit=torch.tensor([OUTFITS.index(s.outfit) for s in shots]),
         outfit_rgb=(rgb * (1 + jitter(0.06)[:, None])).clamp(0, 1),
-        bottom_rgb=bottoms[torch.randint(0, len(bottoms), (b,), generator=g)],
+        bottom_rgb=bottoms[torch.randint(0, len(bottoms), (b,), generator=g, device="cpu")],
         pose=torch.tensor([POSES.index(s.pose) for s in shots]),
     )
 
 
 @torch.no_grad()
 def render(world: World, height: int = 256, width: int = 192, *, pan: Tensor | None = None) -> Rendered:
-    """Draw the world; the same request gives the same pixels.
+    """Draw the world on the device of its identities; the same request gives the same pixels.
 
     `pan` [b] moves the camera sideways, in picture heights (default: a small shift from the seed).
     """
+    with world.identity.device:  # randomness comes from the CPU everywhere, so that seeds mean the same people
+        return _render(world, height, width, pan)
+
+
+def _render(world: World, height: int, width: int, pan: Tensor | None) -> Rendered:
     b = len(world.shots)
-    g = torch.Generator().manual_seed(world.seed + 1)
+    device = world.identity.device
     if pan is None:
-        pan = 0.03 * (torch.rand(b, generator=g) * 2 - 1)
+        g = torch.Generator("cpu").manual_seed(world.seed + 1)
+        pan = 0.03 * (torch.rand(b, generator=g, device="cpu") * 2 - 1)
+    pan = pan.to(device)
     zoom = torch.tensor([{"close-up": 1.2, "half-body": 1.1, "full-body": 1.0}[s.framing] for s in world.shots])
     ys = (torch.arange(height) + 0.5)[None, :, None]
     xs = (torch.arange(width) + 0.5)[None, None, :]
-    rgb, landmark = paint_scene(world.scenes, (xs - width / 2) / height + 0 * ys, ys / height + 0 * xs, pan, zoom)
+    rgb, landmark = paint_scene(
+        world.scenes.to(device), (xs - width / 2) / height + 0 * ys, ys / height + 0 * xs, pan, zoom
+    )
     tint = torch.tensor([_LIGHT_RGB[s.light] for s in world.shots])
     glow = torch.tensor([0.25 if s.light == "night" else 0.0 for s in world.shots])[:, None, None]
     rgb = rgb * tint[:, :, None, None] * (1 - 0.0 * glow[:, None])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import colorsys
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,11 @@ class SceneBatch:
     horizon: Tensor
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
+
+    def to(self, device: torch.device) -> SceneBatch:
+        return replace(
+            self, slots=self.slots.to(device), backdrop=self.backdrop.to(device), horizon=self.horizon.to(device)
+        )
 
     def take(self, rows: Sequence[int]) -> SceneBatch:
         index = torch.tensor(list(rows))
