@@ -26,7 +26,7 @@ from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.shots import SETTINGS, Shot
 from pipelines.draw import draw, request_from
-from pipelines.lora import LoraLayer, LoraStack, read_lora
+from pipelines.lora import LoraLayer, read_lora
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
 from studio.cli.progress import Bars
@@ -101,13 +101,9 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
 
 
 def _draw(studio: Studio, layers: Sequence[LoraLayer], prompts: Sequence[str], seeds: Sequence[int]) -> list[Picture]:
-    stack = LoraStack(studio.backbone.transformer)
-    stack.set([(tuple(layers), 1.0)])
-    try:
-        requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    with studio.applied(layers):
         return [picture for _, picture in draw(studio.backbone, requests, studio.settings.batch_size)]
-    finally:
-        stack.clear()
 
 
 def _other_category(studio: Studio, look: str, seed: int, count: int) -> list[Picture]:

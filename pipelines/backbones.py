@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pipelines import torchvision_mend  # noqa: F401
 
@@ -90,6 +91,11 @@ class Backbone:
     @property
     def transformer(self) -> FluxTransformer:
         return self.pipeline.transformer
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """By their names in the folder, which LoRA layers use too."""
+        return {"text_encoder": self.pipeline.text_encoder, "text_encoder_2": self.pipeline.text_encoder_2}
 
     @property
     def vae(self) -> AutoencoderKL:

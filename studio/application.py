@@ -93,12 +93,19 @@ class Studio:
         """The backbone with a LoRA on it; pristine again afterwards, bit by bit."""
         from pipelines.lora import LoraStack
 
-        stack = LoraStack(self.backbone.transformer)
+        stack = LoraStack(self.backbone.transformer, self.backbone.text_encoders)
         stack.set([(tuple(layers), 1.0)])
+        reads_differently = any(
+            name in self.backbone.text_encoders for name in {x.split(".")[0] for x in stack.changed}
+        )
+        if reads_differently:
+            self.backbone.prompts.clear()
         try:
             yield
         finally:
             stack.clear()
+            if reads_differently:
+                self.backbone.prompts.clear()
 
 
 def software_versions() -> dict[str, str]:

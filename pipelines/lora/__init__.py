@@ -1,6 +1,7 @@
 """LoRA files (`files`, `names`, `metadata`) and exact weighted sums of them (`stack`)."""
 
-from pipelines.lora.files import FitReport, LoraFile, LoraLayer, check_fits, read_lora, write_lora
+from pipelines.lora.files import FitReport, LoraFile, LoraLayer, check_fits, named_linears, read_lora, write_lora
+from pipelines.lora.inspect import LoraReport, inspect_lora
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms, recompress
 
@@ -9,11 +10,14 @@ __all__ = [
     "LoraFile",
     "LoraLayer",
     "LoraMetadata",
+    "LoraReport",
     "LoraStack",
     "check_fits",
     "concatenate",
     "delta",
     "inner_product",
+    "inspect_lora",
+    "named_linears",
     "norms",
     "read_lora",
     "recompress",

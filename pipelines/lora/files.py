@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,9 +25,10 @@ from pipelines.errors import BadLora, OutOfDisk
 from pipelines.lora.metadata import LoraMetadata, describe_layers
 from pipelines.lora.names import TensorName, parse_name, targets_of
 
-__all__ = ["FitReport", "LoraFile", "LoraLayer", "check_fits", "read_lora", "write_lora"]
+__all__ = ["FitReport", "LoraFile", "LoraLayer", "check_fits", "named_linears", "read_lora", "write_lora"]
 
 _ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
+_KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -34,8 +36,8 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 class LoraLayer:
     """ΔW = alpha / r · up · down of one linear layer.
 
-    `module` is its path in a FluxTransformer2DModel ("transformer_blocks.0.attn.to_q"); `down` [r, in] and
-    `up` [out, r] are float32.
+    `module` is its path in a FluxTransformer2DModel ("transformer_blocks.0.attn.to_q") or, behind the encoder's name,
+    in a text encoder ("text_encoder.encoder.layers.0.mlp.fc1"); `down` [r, in] and `up` [out, r] are float32.
     """
 
     module: str
@@ -54,14 +56,13 @@ class LoraLayer:
 
 @dataclass(frozen=True, eq=False)
 class LoraFile:
-    """A LoRA as it was read. `sha256` is of the whole file, `left_out` are the layers of text encoders."""
+    """A LoRA as it was read, complete: what could not be applied would have been refused. `sha256` is of the file."""
 
     path: Path
     sha256: str
     layers: tuple[LoraLayer, ...]
     metadata: Mapping[str, str]
     format: str
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,20 @@ def read_lora(path: Path | str) -> LoraFile:
         ) from error
     raw = header.get("__metadata__")
     metadata = {str(key): str(value) for key, value in raw.items()} if isinstance(raw, dict) else {}
-    parts, text, format_ = _sort_tensors(path.name, tensors)
+    parts, format_ = _sort_tensors(path.name, tensors)
     alphas = _Alphas(path, metadata)
     layers = tuple(layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas))
     twice = {layer.module for layer in layers}
     if len(twice) != len(layers):
         raise BadLora(f"{path.name} names a layer twice.", "Export it again in one spelling only.")
     _check_values(path.name, layers)
-    return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_, text)
+    return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_)
 
 
 def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMetadata) -> str:
     """Write diffusers' keys (`transformer.<module>.lora_A.weight`) in the layers' own dtype; the file's SHA-256.
+
+    CLIP's layers are written as `text_encoder.text_model.…`, as all tools know them.
 
     alpha / r is multiplied into `up`, because tools differ in where they look for alpha and agree only on "no
     alpha means 1": ΔW is the same in diffusers, kohya and ComfyUI. The file appears whole or not at all, and
@@ -112,9 +115,10 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     _check_values(Path(path).name, layers)
     tensors: dict[str, Tensor] = {}
     for layer in layers:
-        tensors[f"transformer.{layer.module}.lora_A.weight"] = layer.down.contiguous().cpu()
+        name = _key(layer.module)
+        tensors[f"{name}.lora_A.weight"] = layer.down.contiguous().cpu()
         up = (layer.up.double() * layer.scale).to(layer.up.dtype) if layer.scale != 1.0 else layer.up
-        tensors[f"transformer.{layer.module}.lora_B.weight"] = up.contiguous().cpu()
+        tensors[f"{name}.lora_B.weight"] = up.contiguous().cpu()
     if len(tensors) != 2 * len(layers):
         raise BadLora("Two of the layers to write have the same name.", "Concatenate them first.")
     plain = save(tensors)
@@ -129,13 +133,33 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     return hashlib.sha256(data).hexdigest()
 
 
-def check_fits(layers: Sequence[LoraLayer], transformer: nn.Module, name: str = "This LoRA") -> FitReport:
-    """Check every layer against the transformer's linear layers before anything is changed.
+def _key(module: str) -> str:
+    if module.startswith("text_encoder."):
+        return module.replace("text_encoder.", "text_encoder.text_model.", 1)
+    return module if module.startswith("text_encoder_2.") else f"transformer.{module}"
+
+
+def named_linears(transformer: nn.Module, text_encoders: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Every module a LoRA layer may name. `text_encoders`: "text_encoder" (CLIP) and "text_encoder_2" (T5)."""
+    modules = dict(transformer.named_modules())
+    for encoder, model in text_encoders.items():
+        # transformers 5 has taken CLIP's `text_model` level away
+        modules |= {f"{encoder}.{name.removeprefix('text_model.')}": module for name, module in model.named_modules()}
+    return modules
+
+
+def check_fits(
+    layers: Sequence[LoraLayer],
+    transformer: nn.Module,
+    name: str = "This LoRA",
+    text_encoders: Mapping[str, nn.Module] | None = None,
+) -> FitReport:
+    """Check every layer against the backbone's linear layers before anything is changed.
 
     Layers of the guidance embedder are left out where the transformer has none (schnell, miniature). Raises
     BadLora if widths differ, if other layers are missing, or if nothing would change.
     """
-    modules = dict(transformer.named_modules())
+    modules = named_linears(transformer, text_encoders or {})
     changed: list[str] = []
     left_out: list[str] = []
     for layer in layers:
@@ -172,19 +196,26 @@ class _Alphas:
             raise BadLora(f"{path.name} has damaged adapter metadata ({error}).", "Export it again.") from error
         if not isinstance(settings, dict):
             raise BadLora(f"{path.name} has damaged adapter metadata.", "Export it again.")
-        self._settings = {str(key).removeprefix("transformer."): value for key, value in settings.items()}
+        # "transformer.lora_alpha", "text_encoder.lora_alpha"; a key without a part is the transformer's
+        self._settings: dict[str, dict[str, Any]] = {"transformer": {}}
+        for key, value in settings.items():
+            part, _, name = str(key).rpartition(".")
+            self._settings.setdefault(part or "transformer", {})[name] = value
         beside = path.parent / "adapter_config.json"
         if not raw and path.name.startswith("adapter_model") and beside.is_file():
             # what peft's save_pretrained writes: the alpha is in that second file only
-            self._settings = json.loads(beside.read_text(encoding="utf-8"))
-        if self._settings.get("use_dora"):
+            self._settings["transformer"] = json.loads(beside.read_text(encoding="utf-8"))
+        if any(settings.get("use_dora") for settings in self._settings.values()):
             raise BadLora(f"{path.name} is a DoRA, which cannot be mixed exactly.", "Train it as a plain LoRA.")
 
     def of(self, module: str, rank: int) -> float:
-        patterns = self._settings.get("alpha_pattern") or {}
-        exact = next((v for k, v in patterns.items() if _matches(str(k), module)), None)
-        alpha = float(self._settings.get("lora_alpha", rank) if exact is None else exact)
-        return alpha * math.sqrt(rank) if self._settings.get("use_rslora") else alpha  # rsLoRA: alpha / sqrt(r)
+        encoder, _, name = module.partition(".")
+        inside = encoder in ("text_encoder", "text_encoder_2")
+        settings = self._settings.get(encoder, {}) if inside else self._settings["transformer"]
+        patterns = settings.get("alpha_pattern") or {}
+        exact = next((v for k, v in patterns.items() if _matches(str(k), name if inside else module)), None)
+        alpha = float(settings.get("lora_alpha", rank) if exact is None else exact)
+        return alpha * math.sqrt(rank) if settings.get("use_rslora") else alpha  # rsLoRA: alpha / sqrt(r)
 
 
 def _matches(pattern: str, module: str) -> bool:
@@ -210,18 +241,17 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _sort_tensors(
-    file: str, tensors: Mapping[str, Tensor]
-) -> tuple[dict[str, dict[str, Tensor]], tuple[str, ...], str]:
-    """Group tensors by layer and part: ({layer: {part: tensor}}, text encoder layers, spelling)."""
+def _sort_tensors(file: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], str]:
+    """Group tensors by layer and part: ({layer: {part: tensor}}, spelling)."""
     parts: dict[str, dict[str, Tensor]] = {}
-    text: set[str] = set()
     formats: list[str] = []
     for key in sorted(tensors):
         name = parse_name(key)
-        if name is not None and name.part == "text":
-            text.add(name.layer)
-            continue
+        if key.endswith(("_norm.scale", ".norm_q.weight", ".norm_k.weight")):
+            raise BadLora(
+                f"{file} is a control LoRA: it also replaces norms ({key}), which cannot be mixed.",
+                "Use a plain LoRA of a face.",
+            )
         if name is None or not targets_of(name.layer):
             raise BadLora(f"{file} is for another architecture: FLUX has no layer {key!r}.", _ADVICE)
         if name.part not in ("down", "up", "alpha"):
@@ -230,17 +260,19 @@ def _sort_tensors(
         formats.append(name.format)
         if parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key]) is not tensors[key]:
             raise BadLora(f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only.")
-    if not parts:
+    if all(layer.startswith("text_encoder") for layer in parts):
+        # nor does a LoRA of Stable Diffusion's, whose CLIP is FLUX's too, say anything about FLUX
         raise BadLora(f"{file} changes no layer of FLUX's transformer.", _ADVICE)
-    return parts, tuple(sorted(text)), formats[0]
+    return parts, formats[-1]  # names are sorted: the transformer's come behind the text encoders'
 
 
 def _refuse_unless_zero(file: str, name: TensorName, tensor: Tensor) -> None:
     # some tools write all-zero biases and norm differences beside a plain LoRA: they change nothing
     if name.part in ("diff", "diff_b", "lora_B.bias", "w_norm", "b_norm") and not bool(tensor.float().any()):
         return
+    kind = next((kind for start, kind in _KINDS.items() if name.part.startswith(start)), "no plain LoRA")
     raise BadLora(
-        f"{file} is no plain LoRA: {name.layer} has a part {name.part!r}, which cannot be mixed exactly.",
+        f"{file} is {kind}: {name.layer} has a part {name.part!r}, which cannot be mixed exactly.",
         "Train or export it as a plain LoRA.",
     )
 

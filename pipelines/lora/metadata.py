@@ -54,15 +54,17 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
     """
     ranks = {layer.module: layer.down.shape[0] for layer in layers}
     rank = Counter(ranks.values()).most_common(1)[0][0]
-    odd = {f"^{module}": r for module, r in sorted(ranks.items()) if r != rank}
-    adapter = {
-        "transformer.r": rank,
-        "transformer.lora_alpha": rank,
-        "transformer.rank_pattern": odd,
-        "transformer.alpha_pattern": odd,
-        "transformer.target_modules": sorted(ranks),
-    }
-    dynamic = "Dynamic" if odd else str(rank)
+    adapter: dict[str, object] = {}
+    for part, names in _by_part(ranks).items():
+        pattern = {f"^{name}": r for name, r in names.items() if r != rank}
+        adapter |= {
+            f"{part}.r": rank,
+            f"{part}.lora_alpha": rank,
+            f"{part}.rank_pattern": pattern,
+            f"{part}.alpha_pattern": pattern,
+            f"{part}.target_modules": list(names),
+        }
+    dynamic = "Dynamic" if len(set(ranks.values())) > 1 else str(rank)
     strings = {
         "format": "pt",
         "lora_adapter_metadata": json.dumps(adapter, sort_keys=True),
@@ -92,6 +94,16 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
     if metadata.trigger_phrase:
         strings["ss_tag_frequency"] = json.dumps({"persona": {metadata.trigger_phrase: 1}})
     return {key: value for key, value in sorted(strings.items()) if value}
+
+
+def _by_part(ranks: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """{"transformer": {module: rank}, "text_encoder": …}, sorted; parts without layers are left out."""
+    parts: dict[str, dict[str, int]] = {}
+    for module, rank in sorted(ranks.items()):
+        encoder, _, name = module.partition(".")
+        inside = encoder in ("text_encoder", "text_encoder_2")
+        parts.setdefault(encoder if inside else "transformer", {})[name if inside else module] = rank
+    return parts
 
 
 def _architecture(layers: Sequence[LoraLayer]) -> str:

@@ -4,7 +4,8 @@ Spellings seen in the wild: diffusers and peft (`transformer.transformer_blocks.
 kohya (`lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight`), OneTrainer (`lora_transformer_…` with
 diffusers' names joined by underscores), ai-toolkit and ComfyUI
 (`diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight`), fal (`base_model.model.double_blocks.…`) and
-XLabs (`double_blocks.0.processor.qkv_lora1.down.weight`).
+XLabs (`double_blocks.0.processor.qkv_lora1.down.weight`). Text encoders' layers, which many files carry beside the
+transformer's, keep diffusers' names for the two encoders: `text_encoder.…` (CLIP) and `text_encoder_2.…` (T5).
 
 diffusers 0.42 has converters of its own (loaders/lora_conversion_utils.py); this table replaces them because
 they drop the layers outside the blocks without a word, are fixed to 19 + 38 blocks 3072 wide, and leave
@@ -24,8 +25,7 @@ __all__ = ["Target", "TensorName", "parse_name", "targets_of"]
 class TensorName:
     """One tensor of a LoRA file: the layer it belongs to, in the file's own words, and its part in it.
 
-    `part` is one of "down", "up", "alpha", "text" (a text encoder's layer) or the unsupported kind's own name
-    ("dora_scale", "lokr_w1", "diff_b", …).
+    `part` is one of "down", "up", "alpha" or the unsupported kind's own name ("dora_scale", "lokr_w1", "diff_b", …).
     """
 
     layer: str
@@ -100,15 +100,32 @@ _PREFIXES = (
     "lora_unet_",
     "lora_transformer_",
 )
-_TEXT_PREFIXES = (
-    "text_encoder",
-    "text_encoders.",
-    "lora_te_",
-    "lora_te1_",
-    "lora_te2_",
-    "lora_te3_",
-    "text_model.",
-)
+# kohya numbers CLIP 1 and T5 3 (sd-scripts, networks/lora_flux.py), OneTrainer T5 2; ComfyUI has names
+_TEXT_PREFIXES: Mapping[str, str] = {
+    "text_encoder.": "text_encoder",
+    "text_encoder_2.": "text_encoder_2",
+    "text_encoders.clip_l.transformer.": "text_encoder",
+    "text_encoders.t5xxl.transformer.": "text_encoder_2",
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+    "lora_te3_": "text_encoder_2",
+    "text_model.": "text_encoder",
+}
+_TEXT_LAYERS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "text_encoder": (
+        re.compile(
+            r"(?:text_model[._])?encoder[._]layers[._](\d+)[._](self_attn|mlp)[._]([qkv]_proj|out_proj|fc[12])$"
+        ),
+        "encoder.layers.{}.{}.{}",
+    ),
+    "text_encoder_2": (
+        re.compile(
+            r"encoder[._]block[._](\d+)[._]layer[._]([01])[._](SelfAttention|DenseReluDense)[._]([qkvo]|w[io](?:_[01])?)$"
+        ),
+        "encoder.block.{}.layer.{}.{}.{}",
+    ),
+}
 
 # the part of a key behind its layer: "….lora_A.weight", "….lora_A.default.weight", "….lora.down.weight",
 # "….alpha"
@@ -129,11 +146,11 @@ def parse_name(key: str) -> TensorName | None:
     if match is None:
         return None
     layer = key[: match.start()]
-    if layer.removeprefix("base_model.model.").startswith(_TEXT_PREFIXES):
-        return TensorName(layer, "text", "text encoder")
     part = next(name for name in ("down", "up", "alpha", "other") if match.group(name) is not None)
     if part == "other":
         part = match.group("other")
+    if text := _text_layer(layer.removeprefix("base_model.model.")):
+        return TensorName(text, part, "kohya" if layer.startswith("lora_te") else "diffusers")
     bare = layer
     while prefix := next((p for p in _PREFIXES if bare.startswith(p)), None):
         bare = bare[len(prefix) :]
@@ -143,7 +160,9 @@ def parse_name(key: str) -> TensorName | None:
 
 
 def targets_of(layer: str) -> tuple[Target, ...]:
-    """The modules of a FluxTransformer2DModel that a layer (from `parse_name`) stands for; () if none."""
+    """The modules of the transformer or of a text encoder that a layer (from `parse_name`) stands for; () if none."""
+    if layer.startswith(("text_encoder.", "text_encoder_2.")):
+        return (Target(layer),)
     family, index, leaf = _split(layer)
     if family == "transformer_blocks" and leaf in _DOUBLE:
         return (Target(layer),)
@@ -162,6 +181,15 @@ def targets_of(layer: str) -> tuple[Target, ...]:
     if layer in _TOP:
         return (Target(layer),)
     return ()
+
+
+def _text_layer(layer: str) -> str:
+    """The name of a text encoder's layer, such as "text_encoder.encoder.layers.0.mlp.fc1"; "" if it is none."""
+    for prefix, encoder in _TEXT_PREFIXES.items():
+        pattern, name = _TEXT_LAYERS[encoder]
+        if layer.startswith(prefix) and (match := pattern.match(layer.removeprefix(prefix))):
+            return f"{encoder}.{name.format(*match.groups())}"
+    return ""
 
 
 def _split(layer: str) -> tuple[str, str, str]:

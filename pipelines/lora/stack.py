@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.errors import BadInput, BadLora
-from pipelines.lora.files import LoraLayer, check_fits
+from pipelines.lora.files import LoraLayer, check_fits, named_linears
 
 __all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
 
@@ -85,15 +85,17 @@ def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer,
 
 
 class LoraStack:
-    """LoRAs added to a transformer's weights in place: no cost a step, no adapter left behind.
+    """LoRAs added to a backbone's weights in place: no cost a step, no adapter left behind.
 
-    Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in
-    float32 and cast once. The stack is the only writer of those weights: `clear()` before training or saving
-    the transformer.
+    Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in float32 and
+    cast once. The stack is the only writer of those weights: `clear()` before training or saving the backbone. With
+    layers of text encoders on, prompt embeddings that were kept from before are stale.
     """
 
-    def __init__(self, transformer: nn.Module) -> None:
+    def __init__(self, transformer: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None) -> None:
         self._transformer = transformer
+        self._text_encoders = dict(text_encoders or {})
+        self._modules = named_linears(transformer, self._text_encoders)
         self._pristine: dict[str, Tensor] = {}
         self._changed: set[str] = set()
 
@@ -111,10 +113,9 @@ class LoraStack:
         """
         live = [(layers, scale) for layers, scale in entries if scale != 0.0]
         for layers, _ in live:
-            check_fits(layers, self._transformer)
-        modules = dict(self._transformer.named_modules())
+            check_fits(layers, self._transformer, text_encoders=self._text_encoders)
         summed = concatenate([layers for layers, _ in live], [scale for _, scale in live])
-        fused = {layer.module: layer for layer in summed if layer.module in modules}
+        fused = {layer.module: layer for layer in summed if layer.module in self._modules}
         for name in self._changed - fused.keys():
             self._restore(name)
         for name, layer in fused.items():
@@ -136,7 +137,7 @@ class LoraStack:
         self._changed.discard(name)
 
     def _weight(self, name: str) -> Tensor:
-        weight = self._transformer.get_submodule(name).weight
+        weight = self._modules[name].weight
         assert isinstance(weight, Tensor)
         return weight
 

@@ -22,6 +22,8 @@ __all__ = ["main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 donors = typer.Typer(no_args_is_help=True, help="List, add or train donors.")
 app.add_typer(donors, name="donors")
+lora = typer.Typer(no_args_is_help=True, help="Look into LoRA files.")
+app.add_typer(lora, name="lora")
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress.")]
@@ -111,6 +113,22 @@ def add_donor(
 
     donor = add_lora_donor(Studio(_settings(data, None)), lora, category, consent, name, trigger, licence)
     _say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
+
+
+@lora.command("inspect")
+def inspect(file: Path, as_json: Json = False) -> None:
+    """Format, rank, alpha, base model, trigger words, licence, layers and hashes; or why it cannot be used."""
+    from pipelines.lora.inspect import inspect_lora
+
+    report = asdict(inspect_lora(file))
+    text = "\n".join(f"{key.replace('_', ' '):14}{_plain(value)}" for key, value in report.items())
+    _say(report, as_json, text)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {kind}" for kind, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value) or "(not said)"
 
 
 @donors.command("train")

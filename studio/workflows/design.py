@@ -99,7 +99,7 @@ def _try_recipe(
     recipe = recipe_of(plan["recipe"])
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
-    check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA")
+    check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA", studio.backbone.text_encoders)
     for donor in used:
         if donor.id not in faces:
             layers = read_lora(donor.lora_path).layers

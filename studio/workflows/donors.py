@@ -56,7 +56,7 @@ def add_lora_donor(
     look = find_category(category)
     form = _read_consent(consent)
     file = read_lora(lora)
-    check_fits(file.layers, studio.backbone.transformer, lora.name)
+    check_fits(file.layers, studio.backbone.transformer, lora.name, studio.backbone.text_encoders)
     word = trigger or file.metadata.get("modelspec.trigger_phrase", "")
     with tempfile.TemporaryDirectory() as scratch:
         thumbnail = Path(scratch) / "thumbnail.png"

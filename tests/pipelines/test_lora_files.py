@@ -16,11 +16,21 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipelines.errors import BadLora, OutOfDisk
-from pipelines.lora import LoraLayer, LoraMetadata, check_fits, norms, read_lora, write_lora
+from pipelines.lora import (
+    LoraLayer,
+    LoraMetadata,
+    LoraStack,
+    check_fits,
+    inspect_lora,
+    norms,
+    read_lora,
+    write_lora,
+)
 from tests.loras import MODULES, float64_delta, make_layers, tiny_transformer
 
 # isort: split
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+from transformers import CLIPTextConfig, CLIPTextModel
 
 TITLE = LoraMetadata(title="test")
 
@@ -212,12 +222,79 @@ def test_kohya_file_of_another_width_and_the_layers_that_diffusers_drops(tmp_pat
     assert torch.equal(layers["norm_out.linear"].up, torch.cat([scale, shift]))
 
 
-def test_text_encoder_layers_are_named_as_left_out(tmp_path: Path) -> None:
+CLIP_LAYER = "encoder.layers.0.mlp.fc1"
+CLIP_SPELLINGS = (
+    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_{}",
+    "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_linear_layer.{}",
+    "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.lora_{}",
+    "text_encoder.encoder.layers.0.mlp.fc1.{}",
+)
+
+
+@pytest.mark.parametrize("spelling", CLIP_SPELLINGS)
+def test_text_encoder_layers_are_applied_too(tmp_path: Path, spelling: str) -> None:
+    clip: Any = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=9, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            bos_token_id=0, eos_token_id=1,
+        )
+    )  # fmt: skip
+    transformer = tiny_transformer()
     tensors = _kohya_tensors(32, 2, alpha=2.0)
-    tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight"] = torch.randn(2, 8)
-    tensors["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"] = torch.randn(8, 2)
+    down, up = torch.randn(2, 8), torch.randn(16, 2)
+    tensors |= {f"{spelling.format('down')}.weight": down, f"{spelling.format('up')}.weight": up}
     save_file(tensors, tmp_path / "a.safetensors")
-    assert read_lora(tmp_path / "a.safetensors").left_out == ("lora_te1_text_model_encoder_layers_0_mlp_fc1",)
+    layers = [x for x in read_lora(tmp_path / "a.safetensors").layers if x.module.startswith("text_encoder")]
+    assert [x.module for x in layers] == [f"text_encoder.{CLIP_LAYER}"]
+    words = torch.tensor([[0, 3, 4, 1]])
+    plain = clip(words).pooler_output
+    before = clip.get_submodule(CLIP_LAYER).weight.detach().clone()
+    stack = LoraStack(transformer, {"text_encoder": clip})
+    stack.set([(tuple(layers), 1.0)])
+    torch.testing.assert_close(clip.get_submodule(CLIP_LAYER).weight, before + up @ down)
+    assert not torch.allclose(clip(words).pooler_output, plain)
+    stack.clear()
+    assert torch.equal(clip.get_submodule(CLIP_LAYER).weight, before)
+    with pytest.raises(BadLora, match="another model"):  # without its encoder it would be applied in part only
+        check_fits(layers, transformer)
+
+
+def test_text_encoder_layers_survive_being_written(tmp_path: Path) -> None:
+    layers = [
+        LoraLayer(f"text_encoder.{CLIP_LAYER}", torch.randn(2, 8), torch.randn(16, 2), 2.0),
+        LoraLayer("text_encoder_2.encoder.block.0.layer.0.SelfAttention.q", torch.randn(3, 8), torch.randn(8, 3), 3.0),
+        *make_layers(tiny_transformer(), 1, rank=2),
+    ]
+    write_lora(tmp_path / "a.safetensors", layers, TITLE)
+    same_delta(tuple(layers), read_lora(tmp_path / "a.safetensors").layers)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert f"text_encoder.text_model.{CLIP_LAYER}.lora_A.weight" in file.keys()  # noqa: SIM118
+        adapter = json.loads(file.metadata()["lora_adapter_metadata"])
+    assert adapter["text_encoder.target_modules"] == [CLIP_LAYER]
+    assert adapter["text_encoder_2.rank_pattern"] == {"^encoder.block.0.layer.0.SelfAttention.q": 3}
+
+
+def test_text_layers_that_no_encoder_of_flux_has_are_refused(tmp_path: Path) -> None:
+    name = "lora_te2_text_model_encoder_layers_0_mlp_fc1"  # SDXL's second CLIP
+    save_file({f"{name}.lora_down.weight": torch.ones(2, 8), f"{name}.lora_up.weight": torch.ones(8, 2)},
+              tmp_path / "a.safetensors")  # fmt: skip
+    with pytest.raises(BadLora, match="another architecture"):
+        read_lora(tmp_path / "a.safetensors")
+
+
+def test_inspection_says_what_a_file_is(tmp_path: Path) -> None:
+    metadata = LoraMetadata(title="Mira", trigger_phrase="mira, ohwx", license="CC0")
+    sha256 = write_lora(tmp_path / "a.safetensors", make_layers(tiny_transformer(), 1, rank=4), metadata)
+    report = inspect_lora(tmp_path / "a.safetensors")
+    assert (report.format, report.ranks, report.alphas, report.width) == ("diffusers", (4,), (4.0,), 32)
+    assert (report.trigger_words, report.licence, report.base_model) == (
+        ("mira", "ohwx"),
+        "CC0",
+        "flux-1-width-32/lora",
+    )
+    assert report.layers == {"attention": 3, "embedding and output": 2, "feed-forward": 1, "projection": 1}
+    assert report.sha256 == sha256
+    assert report.autov2 == sha256[:10].upper()
 
 
 def test_xlabs_file(tmp_path: Path) -> None:
@@ -319,12 +396,15 @@ def test_file_with_text_encoder_layers_only_changes_nothing(tmp_path: Path) -> N
         read_lora(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("part", ["dora_scale", "lokr_w1", "hada_w1_a", "lora_B.bias"])
-def test_what_is_no_plain_lora_is_refused(tmp_path: Path, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [("dora_scale", "a DoRA"), ("lokr_w1", "a LoKr"), ("hada_w1_a", "a LoHa"), ("lora_B.bias", "no plain LoRA")],
+)
+def test_what_is_no_plain_lora_is_refused(tmp_path: Path, part: str, kind: str) -> None:
     tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")
     tensors[f"transformer.{MODULES[0]}.{part}"] = torch.ones(32)
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="no plain LoRA"):
+    with pytest.raises(BadLora, match=kind):
         read_lora(tmp_path / "a.safetensors")
 
 

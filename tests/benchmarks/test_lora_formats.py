@@ -1,0 +1,48 @@
+"""Real files' layouts: applied completely and exactly, or refused with the reason."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.lora_formats import check_listing
+
+DATA = Path(os.environ.get("STUDIO_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lora_keys"
+APPLIED = (
+    "flux_lora_aitoolkit_format",
+    "flux_lora_diffusers_base_model_format",
+    "flux_lora_diffusers_format",
+    "flux_lora_diffusers_no_proj_mlp_format",
+    "flux_lora_kohya_format",
+    "flux_lora_kohya_with_te1_format",
+    "flux_lora_xlabs_format",
+)
+REFUSED = {
+    "flux_control_lora_format": "a control LoRA",
+    "flux_dora_onetrainer_format": "a DoRA",
+    "flux_lokr_bfl_format": "a LoKr",
+}
+
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"NO TEST DATA: {DATA} is missing; set STUDIO_TEST_DATA to a folder with lora_keys/"
+)
+
+
+@pytest.mark.parametrize("name", APPLIED)
+def test_layout_is_applied_completely_and_exactly(name: str) -> None:
+    row = check_listing(DATA / f"{name}.json")
+    assert (row.verdict, row.dropped) == ("applied", 0)
+    assert row.delta_error is not None
+    assert row.delta_error <= 1e-5
+    assert row.layers > 20
+
+
+@pytest.mark.parametrize(("name", "reason"), REFUSED.items())
+def test_layout_is_refused_with_its_reason(name: str, reason: str) -> None:
+    row = check_listing(DATA / f"{name}.json")
+    assert row.verdict == "refused"
+    assert reason in row.reason
+
+
+def test_no_listing_is_forgotten() -> None:
+    assert {p.stem for p in DATA.glob("*.json")} == {*APPLIED, *REFUSED}
