@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from pipelines.backbones import Backbone, BackboneSpec, PromptEmbeds, encode_prompt
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
+from pipelines.realism import Position, Realism, fresh_noise, renoise, shifted_model
 from pipelines.references.landmark import Landmark, keep_latents, keep_pixels
 from pipelines.references.redux import ReduxReference, append_tokens, encode_reference
 from pipelines.training.dataset import pack
@@ -47,6 +48,7 @@ class DrawRequest:
     negative_prompt: str = ""
     reference: ReduxReference | None = None
     landmark: Landmark | None = None
+    realism: Realism = field(default_factory=Realism)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -134,12 +136,24 @@ def draw_batch(
     steps = first.num_inference_steps
     on_step(0, steps)
 
-    def step_ended(_: object, step: int, __: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(step + 1, steps)
-        return tensors
-
     embeds, negative = _embeds(backbone, requests)
     noise = _noise(backbone, requests)
+    realism, guided = first.realism, max(first.true_cfg_scale, 1.0)
+    position = Position(0, steps)
+    seeds = [request.seed for request in requests]
+    earlier = pack(noise)
+
+    def step_ended(pipeline: Any, step: int, _: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        nonlocal earlier
+        position.step = step + 1
+        on_step(step + 1, steps)
+        if realism.renoise and step == max(steps // 2 - 1, 0) and step + 1 < steps:
+            before, now = (float(s) for s in pipeline.scheduler.sigmas[step : step + 2])
+            fresh = fresh_noise(earlier, seeds)
+            tensors["latents"] = renoise(earlier, tensors["latents"], before, now, realism.renoise, fresh)
+        earlier = tensors.get("latents", earlier)
+        return tensors
+
     call: dict[str, Any] = {
         "prompt_embeds": embeds.prompt_embeds,
         "pooled_prompt_embeds": embeds.pooled,
@@ -148,7 +162,7 @@ def draw_batch(
         "num_inference_steps": steps,
         "guidance_scale": first.guidance_scale,
         "callback_on_step_end": step_ended,
-        "callback_on_step_end_tensor_inputs": [],
+        "callback_on_step_end_tensor_inputs": ["latents"] if realism.renoise else [],
         "output_type": "np",
         "return_dict": False,
     }
@@ -161,12 +175,16 @@ def draw_batch(
     landmarks = [request.landmark for request in requests if request.landmark is not None]
     if landmarks:
         kept = keep_latents(backbone, landmarks)
-        pictures = backbone.inpainting(
-            image=kept.latents, mask_image=kept.repaint, masked_image_latents=kept.context,
-            strength=1.0, latents=noise, generator=torch.Generator(backbone.device).manual_seed(0), **call,
-        )[0]  # fmt: skip
-    else:
-        pictures = backbone.pipeline(latents=pack(noise), **call)[0]
+        call |= {
+            "image": kept.latents,
+            "mask_image": kept.repaint,
+            "masked_image_latents": kept.context,
+            "strength": 1.0,
+            "generator": torch.Generator(backbone.device).manual_seed(0),
+        }
+    pipeline, latents = (backbone.inpainting, noise) if landmarks else (backbone.pipeline, earlier)
+    with shifted_model(backbone.transformer, realism.detail, guided, position):
+        pictures = pipeline(latents=latents, **call)[0]
     if not np.isfinite(pictures).all():
         raise BadInput("The model drew something that is no picture.", "Lower the LoRA's or the scene's scale.")
     drawn = [(picture * 255).round().astype(np.uint8) for picture in pictures]
@@ -226,4 +244,5 @@ def _batch_key(request: DrawRequest) -> tuple[object, ...]:
     return (
         request.height, request.width, request.num_inference_steps, request.guidance_scale,
         request.true_cfg_scale if request.true_cfg_scale > 1 else 1.0, tokens, request.landmark is not None,
+        request.realism,
     )  # fmt: skip

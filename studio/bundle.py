@@ -70,7 +70,7 @@ class SceneFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, threads."""
+    """What else than the requests decides pixels: grouping, number type, threads, and `pipelines.realism`."""
 
     backbone: str
     backbone_sha256: str
@@ -81,6 +81,8 @@ class DrawFacts(_Strict):
     threads: int = Field(ge=1)
     height: int = Field(gt=0)
     width: int = Field(gt=0)
+    detail: float = 0.0
+    renoise: float = 0.0
 
 
 class Upscaling(_Strict):

@@ -224,6 +224,8 @@ def posts(
     persona: str = "",
     count: Annotated[int, typer.Option(min=1, max=35)] = 9,
     redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    detail: Annotated[float, typer.Option(min=0, max=2, help="More fine detail (0.1 to 1 is usual).")] = 0.0,
+    renoise: Annotated[float, typer.Option(min=0, max=1, help="Fresh noise halfway: less smooth.")] = 0.0,
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
@@ -236,7 +238,8 @@ def posts(
         who = engine.studio.settings.owner
         place = add_scene(engine.studio, photo, mask, photo.stem, who)
         shots = [asdict(s) for s in plan_shots(count, seed)]
-        request = PostRequest(engine.recall("consolidate", persona), place, shots, seed, who, redux_scale)
+        who_is_it = engine.recall("consolidate", persona)
+        request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, detail=detail, renoise=renoise)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(

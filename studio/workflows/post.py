@@ -16,6 +16,7 @@ from personas.shots import Shot, vary_shots
 from pipelines.draw import DrawRequest, request_from
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
+from pipelines.realism import Realism
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.redux import ReduxReference
 from studio.application import Studio, software_versions
@@ -61,7 +62,10 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 
 @dataclass(frozen=True)
 class PostRequest:
-    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out."""
+    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
+
+    `detail` and `renoise` are those of `pipelines.realism`, off at 0.
+    """
 
     persona: dict[str, Any]
     scene: dict[str, Any]
@@ -70,6 +74,8 @@ class PostRequest:
     owner: str = "me"
     redux_scale: float = 1.0
     keep_landmark: bool = True
+    detail: float = 0.0
+    renoise: float = 0.0
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
@@ -125,6 +131,8 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "owner": request.owner,
         "redux_scale": request.redux_scale,
         "keep_landmark": request.keep_landmark,
+        "detail": request.detail,
+        "renoise": request.renoise,
         "seed": request.seed,
         "batches": [list(b) for b in drawn.batches],
     }
@@ -142,6 +150,7 @@ def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> li
             int(seed),
             reference=reference,
             landmark=landmark,
+            realism=Realism(request.detail, request.renoise),
         )
         for shot, seed in zip(shots, seeds, strict=True)
     ]
@@ -236,6 +245,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             threads=torch.get_num_threads(),
             height=backbone.spec.height,
             width=backbone.spec.width,
+            detail=post_set.get("detail", 0.0),
+            renoise=post_set.get("renoise", 0.0),
         ),
         platform=platform,
         software=software_versions(),
@@ -279,7 +290,15 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         "photo": place.photo,
         "landmark": place.landmark or None,
     }
-    request = PostRequest(manifest.persona, scene, [p.shot for p in manifest.posts], 0, redux_scale=place.redux_scale)
+    request = PostRequest(
+        manifest.persona,
+        scene,
+        [p.shot for p in manifest.posts],
+        0,
+        redux_scale=place.redux_scale,
+        detail=manifest.draw.detail,
+        renoise=manifest.draw.renoise,
+    )
     shots = [Shot(**p.shot) for p in manifest.posts]
     requests = [
         replace(
