@@ -9,7 +9,7 @@ DATA ?= ../shared/data
 BACKBONE ?= miniature
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds lora-formats test test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats test test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ demo: install ## the main job, headless: a new person, nine posts, one bundle [O
 
 demo-seeds: install ## the main job on three seeds, averaged and judged against the demands [OUT=out SEEDS="1 2 3"]
 	$(BIN)/python -m benchmarks.seeds --out $(OUT) --seeds $(SEEDS) --backbone $(BACKBONE)
+
+miniature-score: install ## how well the miniature draws: table, contact sheets, miniature-score.json [OUT=out]
+	$(BIN)/python -m benchmarks.miniature_score --out $(OUT)
 
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)

@@ -184,15 +184,24 @@ def _landmark_exact(studio: Studio, job: MainJob, photo: Path, mask: Path) -> bo
 
 
 def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
-    """Scores of the nine posts, and of the same seeds without any injection."""
+    """Scores of the nine posts, and of the same seeds without any injection.
+
+    `prompt` is the share of outfit and framing obeyed; the studio's own score also asks for the outfit's colour.
+    """
     shots = [p["shot"] for p in job.post_set["posts"]]
     request = PostRequest(
         job.persona, job.post_set["scene"], shots, job.post_set["seed"], redux_scale=0.0, keep_landmark=False
     )
     bare = draw_posts(studio, request, run_directly)
+    regions = studio.regions.read([studio.store.get_picture(p["picture"]) for p in job.post_set["posts"]])
     return [
-        {**p["scores"], "scene_without": b["scores"]["scene"]}
-        for p, b in zip(job.post_set["posts"], bare["posts"], strict=True)
+        {
+            **p["scores"],
+            "prompt": attributes_obeyed(Shot(**p["shot"]), seen, ("outfit", "framing")),
+            "prompt_and_colour": p["scores"]["prompt"],
+            "scene_without": b["scores"]["scene"],
+        }
+        for p, b, seen in zip(job.post_set["posts"], bare["posts"], regions, strict=True)
     ]
 
 

@@ -24,7 +24,14 @@ def calibrate(
     folder: Path, count: int = PEOPLE, shots_each: int = SHOTS, seed: int = SEED
 ) -> tuple[FaceCalibration, int]:
     """The calibration of a pack, and in how many pictures exactly one face was found."""
-    reader = FaceReader(folder)
+    embeddings, owner, single = read_people(FaceReader(folder), count, shots_each, seed)
+    return statistics(embeddings, owner, count, shots_each, seed), single
+
+
+def read_people(
+    reader: FaceReader, count: int, shots_each: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Embeddings [n, d] of found faces, whose each is [n], and in how many pictures exactly one was found."""
     identity, _ = people(count, seed)
     shots = vary_shots(count * shots_each, seed)
     scenes = sample_scenes([s.setting for s in shots], [seed + i for i in range(len(shots))])
@@ -41,12 +48,13 @@ def calibrate(
             if faces:
                 embeddings.append(faces[0].embedding)
                 owner.append(row // shots_each)
-    return _statistics(np.stack(embeddings), np.array(owner), count, shots_each, seed), single
+    return np.stack(embeddings), np.array(owner), single
 
 
-def _statistics(
+def statistics(
     x: NDArray[np.float32], owner: NDArray[np.int64], count: int, shots_each: int, seed: int
 ) -> FaceCalibration:
+    """What cosines of embeddings [n, d] mean whose rows belong to `owner` [n]."""
     cosines = x.astype(np.float64) @ x.T
     upper = np.triu(np.ones(cosines.shape, bool), 1)
     same_owner = owner[:, None] == owner[None]

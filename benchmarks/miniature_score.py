@@ -1,0 +1,372 @@
+"""How well the miniature draws: `python -m benchmarks.miniature_score --out out`.
+
+One table, contact sheets to look at, and out/miniature-score.json: {name: {value, low, high, n}}. Everything is drawn
+and rendered here, from seeds that no training saw; what pictures show is read by networks trained on renders only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.statistics import Score, bootstrap, mean_score
+from miniature.donors import NAMES, chosen_people
+from miniature.faces.calibrate import read_people, statistics
+from miniature.renders import people
+from miniature.world import World, render, sample_scenes
+from personas.donors import Donor
+from personas.fusion import fuse_donors, plan_recipe
+from personas.looks import find_category
+from personas.measures.face import FaceCalibration, mean_embedding, pairwise_mean
+from personas.measures.scene import scene_similarity
+from personas.shots import SETTINGS, Shot, vary_shots
+from pipelines.draw import DrawRequest, draw, draw_batch, request_from
+from pipelines.lora import LoraLayer, read_lora
+from pipelines.references.redux import ReduxReference
+from studio.application import Studio
+from studio.settings import Settings
+
+Picture = NDArray[np.uint8]
+Embedding = NDArray[np.float32]
+SEED = 5_000_000  # far from every seed of a training
+PERSON_ATTRIBUTES = ("view", "framing", "expression", "outfit", "outfit_colour")
+
+TARGETS: dict[str, tuple[str, float]] = {
+    "vae_psnr": ("≥", 32),
+    "vae_identity": ("≥", 0.95),
+    "attributes_min": ("≥", 0.95),
+    "one_face": ("≥", 0.99),
+    "face_auc": ("≥", 0.999),
+    "face_tar": ("≥", 0.98),
+    "donor_ratio": ("≥", 0.80),
+    "fused_ratio": ("≥", 0.70),
+    "novel_share": ("≥", 0.95),
+    "redux_scene": ("≥", 0.90),
+    "redux_scene_without": ("≤", 0.25),
+    "redux_person": ("≥", 0.90),
+    "diversity_people": ("≥", 0.90),
+    "diversity_scenes": ("≥", 0.90),
+    "seconds_picture": ("≤", 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the measurements share. `scale` in (0, 1] makes every sample smaller (tests); 1 is the whole benchmark."""
+
+    studio: Studio
+    out: Path
+    scale: float = 1.0
+
+    def count(self, full: int, least: int = 8) -> int:
+        return max(least, round(full * self.scale))
+
+    def draw(self, requests: Sequence[DrawRequest], layers: Sequence[LoraLayer] = ()) -> list[Picture]:
+        if not layers:
+            return [p for _, p in draw(self.studio.backbone, requests, self.studio.settings.batch_size)]
+        with self.studio.applied(layers):
+            return [p for _, p in draw(self.studio.backbone, requests, self.studio.settings.batch_size)]
+
+    def shots(
+        self, shots: Sequence[Shot], subject: str, trigger: str, seed: int, layers: Sequence[LoraLayer] = ()
+    ) -> list[Picture]:
+        spec = self.studio.backbone.spec
+        requests = [request_from(spec, s.prompt(subject, trigger), seed + i) for i, s in enumerate(shots)]
+        return self.draw(requests, layers)
+
+    def embeddings(self, pictures: Sequence[Picture]) -> list[Embedding | None]:
+        return [None if (f := self.studio.faces.read(p)) is None else f.embedding for p in pictures]
+
+    def sheet(self, name: str, pictures: Sequence[Picture], columns: int = 12) -> None:
+        """Keep pictures side by side, for people to look at."""
+        some = list(pictures[: columns * 4])
+        height, width = some[0].shape[:2]
+        page = Image.new("RGB", (columns * width, -(-len(some) // columns) * height), "white")
+        for i, picture in enumerate(some):
+            page.paste(Image.fromarray(picture), (i % columns * width, i // columns * height))
+        page.save(self.out / f"{name}.png")
+
+    @cached_property
+    def donors(self) -> tuple[Donor, ...]:
+        return self.studio.donors()
+
+    @cached_property
+    def donor_faces(self) -> dict[str, Embedding]:
+        """Every donor's mean face, as the novelty gate sees it: eight close pictures."""
+        shots = vary_shots(8, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
+        faces = {}
+        for d in self.donors:
+            drawn = self.shots(shots, find_category(d.category).subject, d.trigger, 700, read_lora(d.lora_path).layers)
+            found = [e for e in self.embeddings(drawn) if e is not None]
+            faces[d.id] = mean_embedding(np.stack(found))
+        return faces
+
+
+def render_shots(
+    identity: torch.Tensor, shots: Sequence[Shot], seed: int, height: int = 256, width: int = 192
+) -> list[Picture]:
+    """Renders of identities [n, 26], one per shot, in places of their own."""
+    scenes = sample_scenes([s.setting for s in shots], [seed + i for i in range(len(shots))])
+    pictures: list[Picture] = []
+    for i in range(0, len(shots), 4):
+        rows = list(range(i, min(i + 4, len(shots))))
+        world = World(identity[rows], tuple(shots[r] for r in rows), scenes.take(rows), seed + i)
+        pictures += list(render(world, height, width).images.numpy())
+    return pictures
+
+
+def vae(bench: Bench) -> dict[str, Score]:
+    """Held-out renders at 256² through the VAE and back."""
+    count = bench.count(96)
+    identity, _ = people(count, SEED)
+    originals = render_shots(identity, vary_shots(count, SEED), SEED, 256, 256)
+    model, dtype = bench.studio.backbone.vae, bench.studio.backbone.dtype
+    back: list[Picture] = []
+    for picture in originals:
+        x = torch.from_numpy(picture).permute(2, 0, 1)[None].to(dtype) / 127.5 - 1
+        with torch.no_grad():
+            y = model.decode(model.encode(x).latent_dist.mode()).sample.float()
+        back.append(((y[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy())
+    errors = [np.square(a.astype(float) - b).mean() / 255**2 for a, b in zip(originals, back, strict=True)]
+    pairs = zip(bench.embeddings(originals), bench.embeddings(back), strict=True)
+    cosines = [0.0 if b is None else float(a @ b) for a, b in pairs if a is not None]
+    bench.sheet("vae", [np.concatenate(pair, axis=1) for pair in zip(originals, back, strict=True)], 6)
+    return {"vae_psnr": mean_score(-10 * np.log10(errors)), "vae_identity": mean_score(cosines)}
+
+
+def plain(bench: Bench) -> dict[str, Score]:
+    """People from words alone: what was asked for, one face, as many different people and places as the world has."""
+    count = bench.count(200)
+    shots = vary_shots(count, SEED + 1)
+    words = ["a man" if i % 2 else "a woman" for i in range(count)]
+    spec = bench.studio.backbone.spec
+    requests = [request_from(spec, s.prompt(w), SEED + i) for i, (s, w) in enumerate(zip(shots, words, strict=True))]
+    drawn = bench.draw(requests)
+    bench.sheet("plain", drawn)
+    seen = bench.studio.regions.read(drawn)
+    right = {
+        name: np.array([r.attributes[name] == getattr(s, name) for r, s in zip(seen, shots, strict=True)])
+        for name in seen[0].attributes
+    }
+    matrix = np.stack(list(right.values()))
+    scores = {"attributes_min": bootstrap(count, lambda rows: float(matrix[:, rows].mean(axis=1).min()))}
+    scores |= {f"attribute_{name}": mean_score(values.astype(float)) for name, values in right.items()}
+    scores["one_face"] = mean_score([float(len(bench.studio.faces.faces(p)) == 1) for p in drawn])
+    identity, _ = people(count, SEED + 2)
+    identity[:, -1] = torch.tensor([1.0 if w == "a man" else -1.0 for w in words]) * identity[:, -1].abs()
+    world = render_shots(identity, shots, SEED + 3)
+    scores["diversity_people"] = _ratio_of_spreads(bench.embeddings(drawn), bench.embeddings(world))
+    scores["diversity_scenes"] = _scene_diversity(bench, drawn, world, shots)
+    return scores
+
+
+def _ratio_of_spreads(ours: Sequence[Embedding | None], theirs: Sequence[Embedding | None]) -> Score:
+    """Mean pairwise cosine distance of drawn faces over that of the world's own."""
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    a, b = (np.stack(rows) for rows in zip(*pairs, strict=True))
+    far_a, far_b = 1 - a @ a.T, 1 - b @ b.T
+    return bootstrap(len(pairs), lambda i: float(far_a[np.ix_(i, i)].mean() / far_b[np.ix_(i, i)].mean()))
+
+
+def _scene_diversity(bench: Bench, drawn: Sequence[Picture], world: Sequence[Picture], shots: Sequence[Shot]) -> Score:
+    """The same for places, between pictures of one kind of place: 1 - scene similarity, people masked out."""
+    ratios = []
+    for setting in SETTINGS:
+        rows = [i for i, s in enumerate(shots) if s.setting == setting]
+        spreads = []
+        for pictures in (drawn, world):
+            masks = [r.person for r in bench.studio.regions.read([pictures[i] for i in rows])]
+            found = [
+                scene_similarity(pictures[rows[i]], masks[i], pictures[rows[j]], masks[j])
+                for i in range(len(rows))
+                for j in range(i)
+            ]
+            spreads.append(1 - float(np.mean([f for f in found if f is not None])))
+        ratios.append(spreads[0] / spreads[1])
+    return mean_score(ratios)
+
+
+def recogniser(bench: Bench) -> dict[str, Score]:
+    """Pairs of unseen people in other views, expressions and lights; resampled by person."""
+    count, each = bench.count(48, 12), 8
+    embeddings, owner, _ = read_people(bench.studio.faces, count, each, SEED + 4)
+    by_person = [np.flatnonzero(owner == k) for k in range(count)]
+
+    def measure(pick: Callable[[FaceCalibration], float]) -> Score:
+        def of(rows: NDArray[np.int64]) -> float:
+            chosen = np.unique(rows)  # a person twice would be an impostor of themselves
+            index = np.concatenate([by_person[k] for k in chosen])
+            return pick(statistics(embeddings[index], owner[index], count, each, SEED + 4))
+
+        return bootstrap(count, of, rounds=100)
+
+    return {"face_auc": measure(lambda c: c.auc), "face_tar": measure(lambda c: c.true_accept_at_1e3)}
+
+
+def single_donors(bench: Bench) -> dict[str, Score]:
+    """Donors drawn in varied shots against the mean of 24 renders of the same invented person."""
+    ours, theirs, sheet = [], [], list[Picture]()
+    for look, names in NAMES.items():
+        identities = chosen_people(look, len(names), bench.studio.faces)
+        for k in range(0, len(names), 2):
+            donor = next((d for d in bench.donors if d.name == names[k]), None)
+            if donor is None:
+                continue
+            shots = vary_shots(bench.count(16), SEED + 5 + k)
+            enrolment = mean_embedding(np.stack([
+                e for e in bench.embeddings(render_shots(identities[[k] * 24], vary_shots(24, SEED + 6), SEED + 7))
+                if e is not None
+            ]))  # fmt: skip
+            drawn = bench.shots(
+                shots, find_category(look).subject, donor.trigger, SEED + 8, read_lora(donor.lora_path).layers
+            )
+            renders = render_shots(identities[[k] * len(shots)], shots, SEED + 9)
+            sheet += [p for pair in zip(renders[:2], drawn[:2], strict=True) for p in pair]
+            ours += [0.0 if e is None else float(enrolment @ e) for e in bench.embeddings(drawn)]
+            theirs += [0.0 if e is None else float(enrolment @ e) for e in bench.embeddings(renders)]
+    bench.sheet("donors", sheet)
+    a, b = np.array(ours), np.array(theirs)
+    _plot_recall(bench.out / "recall.png", {"donors": a, "renders": b})
+    return {"donor_ratio": bootstrap(len(a), lambda i: float(a[i].mean() / b[i].mean()))}
+
+
+def _plot_recall(path: Path, curves: dict[str, NDArray[np.float64]]) -> None:
+    """R(τ): the share of pictures whose cosine to the enrolment is at least τ."""
+    width, height, edge = 480, 320, 36
+    page = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((edge, 12, width - 12, height - edge), outline=(150, 150, 150))
+    for (name, values), colour in zip(curves.items(), ((30, 90, 200), (200, 60, 40)), strict=False):
+        points = [
+            (edge + t * (width - edge - 12), height - edge - float((values >= t).mean()) * (height - edge - 12))
+            for t in np.linspace(0, 1, 101)
+        ]
+        pen.line(points, fill=colour, width=2)
+        pen.text((edge + 8, 20 + 14 * list(curves).index(name)), name, fill=colour)
+    pen.text((width // 2 - 40, height - 24), "cosine τ, 0 to 1", fill=(60, 60, 60))
+    page.save(path)
+
+
+def fused(bench: Bench) -> dict[str, Score]:
+    """Recipes of every look: as consistent as renders of one person? And how many are new enough against all donors?"""
+    ceiling = bench.studio.calibration.novelty_ceiling
+    ratios, novel, sheet = [], [], list[Picture]()
+    shots = vary_shots(bench.count(48), SEED + 10)
+    for n, look in enumerate(NAMES):
+        category = find_category(look)
+        for attempt in range(bench.count(5, 2)):
+            pool = [d for d in bench.donors if d.category == look]
+            recipe = plan_recipe(pool, look, 4, seed=SEED + attempt, ceiling=ceiling).recipe
+            layers, trigger = fuse_donors(recipe, pool).layers, pool[0].trigger
+            some = shots if attempt == 0 else vary_shots(12, SEED + 11 + attempt)
+            drawn = bench.shots(some, category.subject, trigger, SEED + 12, layers)
+            found = bench.embeddings(drawn)
+            centre = mean_embedding(np.stack([e for e in found if e is not None]))
+            novel.append(float(max(float(centre @ f) for f in bench.donor_faces.values()) < ceiling))
+            if attempt == 0:
+                identity, _ = people(8, SEED + 13 + n)
+                renders = bench.embeddings(render_shots(identity[[0] * len(shots)], shots, SEED + 14))
+                ratios.append(pairwise_mean(found) / pairwise_mean(renders))
+                sheet += drawn[:12]
+    bench.sheet("fused", sheet)
+    return {"fused_ratio": mean_score(ratios), "novel_share": mean_score(novel)}
+
+
+def redux(bench: Bench) -> dict[str, Score]:
+    """A place given by a picture: found again among ten of its kind? And is the person still who was asked for?"""
+    count, others = bench.count(60), 9
+    settings = [SETTINGS[i % len(SETTINGS)] for i in range(count)]
+    shots = [
+        Shot(**{**asdict(s), "setting": setting, "light": "day"})
+        for s, setting in zip(vary_shots(count, SEED + 15, framings=("half-body", "full-body")), settings, strict=True)
+    ]
+    nobody = torch.zeros(1 + others, 26)
+    places: list[list[Picture]] = []
+    for i, setting in enumerate(settings):
+        scenes = sample_scenes([setting] * (1 + others), [SEED + 100 * i + k for k in range(1 + others)])
+        empty = World(nobody, (Shot(framing="full-body"),) * (1 + others), scenes, i, with_person=False)
+        places.append(list(render(empty).images.numpy()))
+    spec = bench.studio.backbone.spec
+    result: dict[str, Score] = {}
+    for name, with_reference in (("redux_scene", True), ("redux_scene_without", False)):
+        requests = [
+            request_from(
+                spec, s.prompt("a woman", with_setting=not with_reference), SEED + i,
+                reference=ReduxReference(p[0]) if with_reference else None,
+            )
+            for i, (s, p) in enumerate(zip(shots, places, strict=True))
+        ]  # fmt: skip
+        drawn = bench.draw(requests)
+        seen = bench.studio.regions.read(drawn)
+        hits = []
+        for picture, regions, candidates in zip(drawn, seen, places, strict=True):
+            found = [scene_similarity(picture, regions.person, c) or 0.0 for c in candidates]
+            hits.append(float(int(np.argmax(found)) == 0))
+        result[name] = mean_score(hits)
+        if with_reference:
+            asked = [
+                np.mean([r.attributes[a] == getattr(s, a) for a in PERSON_ATTRIBUTES])
+                for r, s in zip(seen, shots, strict=True)
+            ]
+            result["redux_person"] = mean_score([float(a) for a in asked])
+            bench.sheet("redux", [p for pair in zip([p[0] for p in places], drawn, strict=True) for p in pair])
+    return result
+
+
+def speed(bench: Bench) -> dict[str, Score]:
+    """Seconds a picture at default steps, eight at once; the first batch warms up."""
+    spec = bench.studio.backbone.spec
+    seconds = []
+    for round_ in range(4):
+        batch = [request_from(spec, "close-up portrait of a woman", SEED + 8 * round_ + i) for i in range(8)]
+        begin = time.perf_counter()
+        draw_batch(bench.studio.backbone, batch)
+        seconds.append((time.perf_counter() - begin) / 8)
+    return {"seconds_picture": mean_score(seconds[1:])}
+
+
+PARTS = (vae, recogniser, plain, redux, single_donors, fused, speed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--scale", type=float, default=1.0, help="smaller samples, in (0, 1]")
+    parser.add_argument("--only", nargs="*", choices=[p.__name__ for p in PARTS])
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(Studio(Settings(data=args.out / "score-data")), args.out, args.scale)
+    scores: dict[str, Score] = {}
+    for part in PARTS:
+        if args.only and part.__name__ not in args.only:
+            continue
+        begin = time.perf_counter()
+        scores |= part(bench)
+        print(f"{part.__name__}: {time.perf_counter() - begin:.0f} s", flush=True)
+    (args.out / "miniature-score.json").write_text(
+        json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n"
+    )
+    table = Table("measure", "value", "95%", "n", "wanted", "holds")
+    for name, s in scores.items():
+        sign, limit = TARGETS.get(name, ("", 0.0))
+        holds = "" if not sign else "yes" if (s.value >= limit if sign == "≥" else s.value <= limit) else "MISSED"
+        table.add_row(
+            name, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), f"{sign} {limit:g}" if sign else "", holds
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
