@@ -185,6 +185,8 @@ def _scene_diversity(bench: Bench, drawn: Sequence[Picture], world: Sequence[Pic
     ratios = []
     for setting in SETTINGS:
         rows = [i for i, s in enumerate(shots) if s.setting == setting]
+        if len(rows) < 2:
+            continue
         spreads = []
         for pictures in (drawn, world):
             masks = [r.person for r in bench.studio.regions.read([pictures[i] for i in rows])]
@@ -344,10 +346,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--scale", type=float, default=1.0, help="smaller samples, in (0, 1]")
+    parser.add_argument("--backbone", default="miniature", help="another folder, such as one that is still in training")
     parser.add_argument("--only", nargs="*", choices=[p.__name__ for p in PARTS])
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    bench = Bench(Studio(Settings(data=args.out / "score-data")), args.out, args.scale)
+    bench = Bench(Studio(Settings(data=args.out / "score-data", backbone=args.backbone)), args.out, args.scale)
     scores: dict[str, Score] = {}
     for part in PARTS:
         if args.only and part.__name__ not in args.only:
