@@ -1,7 +1,8 @@
 """The FLUX part: text encoders, transformer and Redux, trained together. `python -m miniature.flux train`.
 
 Flow matching (x_t = (1-σ)·x0 + σ·ε, target ε - x0; Lipman et al., arXiv 2210.02747; σ logit-normal as in
-arXiv 2403.03206 §3.1) on cached latents. The text encoders learn with the transformer. After the first part of the
+arXiv 2403.03206 §3.1) on cached latents; the loss weighs heads more, which are few cells and all that a persona is
+(the minimum at each cell stays the conditional mean). The text encoders learn with the transformer. After the first part of the
 run every other batch also sees Redux tokens of the same place, photographed without the person, from a little aside
 and in another light: so the place comes through and the person does not.
 """
@@ -39,6 +40,7 @@ from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import World, render, sample_scenes
+from personas.measures.regions import LABELS
 from personas.shots import LIGHTS, Shot
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
@@ -113,6 +115,21 @@ def pack(latents: Tensor) -> Tensor:
     return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
 
 
+def head_weights(folder: Path, count: int) -> Tensor:
+    """What each latent cell weighs in the loss, [count, 1, 16, 12], mean 1 a picture.
+
+    1 plus the cell's share of face and hair times what makes the head about a third of the whole, eight at most.
+    """
+    labels = np.load(folder / "labels.npy", mmap_mode="r")
+    share = torch.empty(count, 16, 12)
+    for i in range(0, count, 200):
+        head = np.isin(labels[i : min(i + 200, count)], (LABELS.index("face"), LABELS.index("hair")))
+        share[i : i + 200] = torch.from_numpy(head.reshape(-1, 16, 16, 12, 16).mean(axis=(2, 4)).astype(np.float32))
+    area = share.mean(dim=(1, 2), keepdim=True)
+    weight = 1 + share * (0.3 / area.clamp(min=1e-3)).clamp(max=8)
+    return (weight / weight.mean(dim=(1, 2), keepdim=True))[:, None]
+
+
 def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them."""
     torch.manual_seed(2)
@@ -125,6 +142,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     latents, spread = cache["latents"], cache["spread"][:, None, None].to(DEVICE)
     references = np.load(out / "references.npy", mmap_mode="r")
     facts = json.loads((folder / "attributes.json").read_text())[: len(latents)]
+    weights = head_weights(folder, len(latents))
     average = Average(parts, 0.998)
     optimizer = Both(
         parts,
@@ -169,7 +187,8 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
                 hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
                 timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
             )[0]  # fmt: skip
-        loss = (velocity.float() - (noise - x0)).square().mean()
+        weight = pack(weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
+        loss = ((velocity.float() - (noise - x0)).square() * weight).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
