@@ -24,6 +24,7 @@ from miniature.world import World, look_identities, render, sample_scenes
 from personas.donors import Consent, Donor, save_donor
 from personas.looks import find_category
 from personas.measures.face import FaceReader
+from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.draw import draw, request_from
@@ -91,8 +92,11 @@ def portraits(identity: torch.Tensor, look: str, count: int, seed: int) -> list[
     for i in range(0, count, 4):
         rows = range(i, min(i + 4, count))
         world = World(identity[None].expand(len(rows), -1), tuple(shots[j] for j in rows), scenes.take(rows), seed + i)
-        drawn = render(world).images.numpy()
-        examples += [TrainingExample(drawn[k], shots[j].prompt(subject, NEUTRAL_TRIGGER)) for k, j in enumerate(rows)]
+        drawn = render(world)
+        images, heads = drawn.images.numpy(), np.isin(drawn.labels.numpy(), HEAD)
+        examples += [
+            TrainingExample(images[k], shots[j].prompt(subject, NEUTRAL_TRIGGER), heads[k]) for k, j in enumerate(rows)
+        ]
     return examples
 
 

@@ -40,8 +40,9 @@ from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import World, render, sample_scenes
-from personas.measures.regions import LABELS
+from personas.measures.regions import HEAD
 from personas.shots import LIGHTS, Shot
+from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
 REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
@@ -116,18 +117,13 @@ def pack(latents: Tensor) -> Tensor:
 
 
 def head_weights(folder: Path, count: int) -> Tensor:
-    """What each latent cell weighs in the loss, [count, 1, 16, 12], mean 1 a picture.
-
-    1 plus the cell's share of face and hair times what makes the head about a third of the whole, eight at most.
-    """
+    """`focus_weights` of face and hair, [count, 1, 16, 12]."""
     labels = np.load(folder / "labels.npy", mmap_mode="r")
     share = torch.empty(count, 16, 12)
     for i in range(0, count, 200):
-        head = np.isin(labels[i : min(i + 200, count)], (LABELS.index("face"), LABELS.index("hair")))
+        head = np.isin(labels[i : min(i + 200, count)], HEAD)
         share[i : i + 200] = torch.from_numpy(head.reshape(-1, 16, 16, 12, 16).mean(axis=(2, 4)).astype(np.float32))
-    area = share.mean(dim=(1, 2), keepdim=True)
-    weight = 1 + share * (0.3 / area.clamp(min=1e-3)).clamp(max=8)
-    return (weight / weight.mean(dim=(1, 2), keepdim=True))[:, None]
+    return focus_weights(share)[:, None]
 
 
 def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
@@ -188,7 +184,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
                 timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
             )[0]  # fmt: skip
         weight = pack(weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
-        loss = ((velocity.float() - (noise - x0)).square() * weight).mean()
+        loss = flow_matching_loss(velocity, x0, noise, weight)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parts.parameters(), 1.0)

@@ -42,15 +42,16 @@ def train_persona(
     backbone: Backbone,
     images: Sequence[npt.NDArray[np.uint8]],
     captions: Sequence[str],
+    heads: Sequence[npt.NDArray[np.bool_]],
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
 ) -> PersonaLora:
     """Train on the kept pictures (uint8 [h, w, 3]) and their captions; resumes from `folder`.
 
-    Captions say all that may vary (clothes, place, light) and leave out who it is, so that the trigger learns just
-    that. See `train_lora` for errors.
+    `heads` bool [h, w] say where face and hair are: the loss weighs them more. Captions say all that may vary
+    (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors.
     """
-    examples = [TrainingExample(image, caption) for image, caption in zip(images, captions, strict=True)]
+    examples = [TrainingExample(*parts) for parts in zip(images, captions, heads, strict=True)]
     trained = train_lora(backbone, examples, config, folder, progress)
     return PersonaLora(trained.layers, trained.losses)

@@ -18,10 +18,11 @@ from PIL import Image
 from personas import shots
 from pipelines.errors import BadInput, ModelMissing
 
-__all__ = ["ATTRIBUTES", "KEYPOINTS", "LABELS", "PERSON", "RegionReader", "Regions"]
+__all__ = ["ATTRIBUTES", "HEAD", "KEYPOINTS", "LABELS", "PERSON", "RegionReader", "Regions"]
 
 LABELS = ("background", "landmark", "body_skin", "face", "hair", "clothes", "goods")
 PERSON = tuple(LABELS.index(name) for name in ("body_skin", "face", "hair", "clothes", "goods"))
+HEAD = (LABELS.index("face"), LABELS.index("hair"))
 KEYPOINTS = (
     "eye_left", "eye_right", "nose", "mouth_left", "mouth_right", "head_top", "chin", "neck",
     "shoulder_left", "shoulder_right", "elbow_left", "elbow_right", "hand_left", "hand_right",
@@ -53,6 +54,11 @@ class Regions:
     attributes: Mapping[str, str]
     probabilities: Mapping[str, float]
     hair_embedding: npt.NDArray[np.float32]
+
+    @property
+    def head(self) -> npt.NDArray[np.bool_]:
+        """Where face and hair are, bool [h, w]."""
+        return np.isin(self.labels, HEAD)
 
     @property
     def person(self) -> npt.NDArray[np.bool_]:

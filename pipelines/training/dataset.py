@@ -15,27 +15,33 @@ from PIL import Image
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
 from pipelines.progress import Progress
+from pipelines.training.losses import focus_weights
 
 __all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "pack", "prepare_examples"]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingExample:
-    """`image` uint8 [h, w, 3] RGB of any size, fitted to the canvas; `caption` as one would prompt it."""
+    """`image` uint8 [h, w, 3] RGB of any size, fitted to the canvas; `caption` as one would prompt it.
+
+    `focus` bool [h, w] is what the loss weighs more (`focus_weights`), such as face and hair; None weighs all alike.
+    """
 
     image: npt.NDArray[np.uint8]
     caption: str
+    focus: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Latents as the transformer reads them [n, t, c], and the captions' embeddings; `grid` in tokens.
+    """Latents as the transformer reads them and their weights [n, t, c], captions' embeddings; `grid` in tokens.
 
     `caption_of` [n] points into `prompt_embeds` [m, s, d] and `pooled` [m, p]; row 0 of both is the empty
     caption.
     """
 
     latents: torch.Tensor
+    weights: torch.Tensor
     grid: tuple[int, int]
     prompt_embeds: torch.Tensor
     pooled: torch.Tensor
@@ -67,6 +73,8 @@ def hash_examples(examples: Sequence[TrainingExample]) -> str:
     for example in examples:
         digest.update(repr((example.image.shape, example.caption)).encode())
         digest.update(np.ascontiguousarray(example.image).tobytes())
+        if example.focus is not None:
+            digest.update(np.packbits(example.focus).tobytes())
     return digest.hexdigest()
 
 
@@ -79,7 +87,7 @@ def prepare_examples(
     for example in examples:
         captions.setdefault(example.caption, len(captions))
     config = backbone.vae.config
-    packed, grid = [], (0, 0)
+    packed, weights, grid = [], [], (0, 0)
     for done, example in enumerate(examples):
         progress.check_cancelled()
         pixels = torch.from_numpy(fit_image(example.image, height, width).copy())
@@ -88,13 +96,28 @@ def prepare_examples(
         z = backbone.vae.encode(x).latent_dist.mode().float()
         z = (z - (config.shift_factor or 0.0)) * config.scaling_factor
         packed.append(pack(z.contiguous()))
+        weights.append(pack(_cell_weights(example, height, width, z.shape[2:]).expand(z.shape).to(z.device)))
         grid = (z.shape[2] // 2, z.shape[3] // 2)
         progress.step("encode", done + 1, len(examples))
     embeds = [encode_prompt(backbone, caption) for caption in captions]
     return TrainingSet(
         latents=torch.cat(packed),
+        weights=torch.cat(weights),
         grid=grid,
         prompt_embeds=torch.cat([e.prompt_embeds for e in embeds]),
         pooled=torch.cat([e.pooled for e in embeds]),
         caption_of=torch.tensor([captions[e.caption] for e in examples], device=backbone.device),
     )
+
+
+def _cell_weights(example: TrainingExample, height: int, width: int, cells: torch.Size) -> torch.Tensor:
+    """[1, 1, h', w'] for the fitted picture."""
+    if example.focus is None:
+        return torch.ones(1, 1, *cells)
+    if example.focus.shape != example.image.shape[:2]:
+        raise BadInput(
+            f"A focus is {example.focus.shape} and its picture {example.image.shape[:2]}.", "Make them one size."
+        )
+    grey = np.repeat(example.focus[..., None] * np.uint8(255), 3, axis=2)
+    share = torch.from_numpy(fit_image(grey, height, width)[..., 0] / np.float32(255))[None, None]
+    return focus_weights(torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))[0])[None]

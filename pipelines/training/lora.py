@@ -199,7 +199,7 @@ def _loss(
             img_ids=ids[1],
             return_dict=False,
         )[0]
-    return flow_matching_loss(velocity, x, noise)
+    return flow_matching_loss(velocity, x, noise, training_set.weights[rows])
 
 
 def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:

@@ -12,7 +12,7 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-__all__ = ["SigmaDensity", "flow_matching_loss", "sample_sigmas", "shift_sigmas"]
+__all__ = ["SigmaDensity", "flow_matching_loss", "focus_weights", "sample_sigmas", "shift_sigmas"]
 
 SigmaDensity = Literal["logit_normal", "uniform"]
 
@@ -45,6 +45,23 @@ def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator)
     return u if density == "uniform" else torch.sigmoid(torch.special.ndtri(u))
 
 
-def flow_matching_loss(velocity: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Mean squared error to the straight path's velocity `noise − latents` (arXiv:2210.02747), in float32."""
-    return (velocity.float() - (noise - latents)).square().mean()
+def focus_weights(share: torch.Tensor, part: float = 0.3, most: float = 8.0) -> torch.Tensor:
+    """What each latent cell weighs, [n, h, w] with a mean of 1 a picture, from its share [n, h, w] of what matters.
+
+    Cells inside get 1 + min(part / area, most): small faces weigh about as much in all as large ones, and the minimum
+    at each cell stays the conditional mean. Where a picture has nothing of it, all cells weigh 1.
+    """
+    area = share.mean(dim=(1, 2), keepdim=True)
+    weight = 1 + share * (part / area.clamp(min=1e-6)).clamp(max=most)
+    return weight / weight.mean(dim=(1, 2), keepdim=True)
+
+
+def flow_matching_loss(
+    velocity: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean squared error to the straight path's velocity `noise − latents` (arXiv:2210.02747), in float32.
+
+    All [b, t, c]; `weights` have a mean of 1 a picture, None weighs all alike.
+    """
+    error = (velocity.float() - (noise - latents)).square()
+    return error.mean() if weights is None else (error * weights).mean()

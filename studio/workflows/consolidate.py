@@ -40,8 +40,9 @@ def consolidate_persona(
             config = config.model_copy(update={"steps": request.steps})
         images = [studio.store.get_picture(design["pictures"][i]) for i in design["kept"]]
         captions = [design["prompts"][i] for i in design["kept"]]
+        heads = [regions.head for regions in studio.regions.read(images)]
         folder = studio.work / persona
-        trained = train_persona(backbone, images, captions, config, folder, progress)
+        trained = train_persona(backbone, images, captions, heads, config, folder, progress)
         path = folder / "persona.safetensors"
         write_lora(
             path,

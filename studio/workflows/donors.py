@@ -83,7 +83,9 @@ def train_folder_donor(
     """Train a LoRA on a folder of pictures of one person and keep it as a donor. Resumes when run again."""
     look = find_category(category)
     form = _read_consent(consent)
-    examples = [TrainingExample(image, caption) for image, caption in _read_folder(folder, look.subject)]
+    rows = _read_folder(folder, look.subject)
+    heads = [regions.head for regions in studio.regions.read([image for image, _ in rows])]
+    examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(rows, heads, strict=True)]
     backbone = studio.backbone
     config = default_config(backbone, seed)
     if steps:

@@ -62,3 +62,19 @@ def test_the_hash_sees_pictures_captions_and_order() -> None:
     other = TrainingExample(np.zeros((4, 4, 3), np.uint8), "b")
     assert hash_examples([a, b]) == hash_examples([same, b])
     assert len({hash_examples(e) for e in ([a, b], [b, a], [other, b], [a])}) == 4
+
+
+def test_a_focus_weighs_its_cells_and_makes_another_training(tiny_backbone_float32: Backbone) -> None:
+    image = np.zeros((192, 128, 3), np.uint8)  # twice the canvas: focus and picture are fitted alike
+    focus = np.zeros((192, 128), np.bool_)
+    focus[:96, :64] = True
+    with_focus, without = TrainingExample(image, "a", focus), TrainingExample(image, "a")
+    assert hash_examples([with_focus]) != hash_examples([without])
+    prepared = prepare_examples(tiny_backbone_float32, [with_focus, without], 96, 64, SILENT)
+    assert prepared.weights.shape == prepared.latents.shape
+    assert torch.equal(prepared.weights[1], torch.ones_like(prepared.weights[1]))
+    cells = prepared.weights[0].view(*prepared.grid, -1)
+    height, width = prepared.grid
+    assert cells[: height // 2, : width // 2].min() > 1.5 > 1 > cells[height // 2 :, width // 2 :].max()
+    with pytest.raises(BadInput, match="focus"):
+        prepare_examples(tiny_backbone_float32, [TrainingExample(image, "a", focus[:9])], 96, 64, SILENT)

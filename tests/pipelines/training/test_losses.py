@@ -12,7 +12,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas, shift_sigmas
+from pipelines.training.losses import SigmaDensity, flow_matching_loss, focus_weights, sample_sigmas, shift_sigmas
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,21 @@ def test_the_loss_is_zero_for_the_straight_path_only() -> None:
     x, noise = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
     assert flow_matching_loss(noise - x, x, noise) == 0
     assert flow_matching_loss(noise - x + 2, x, noise) == pytest.approx(4.0)
+
+
+def test_small_faces_weigh_about_as_much_as_large_ones() -> None:
+    share = torch.zeros(3, 16, 12)
+    share[0, 2:10, 2:10] = 1.0  # a third of the picture
+    share[1, 4:7, 5:8] = 1.0  # a twentieth
+    weights = focus_weights(share)
+    torch.testing.assert_close(weights.mean(dim=(1, 2)), torch.ones(3))
+    assert torch.equal(weights[2], torch.ones(16, 12))
+    parts = [float(weights[k][share[k] > 0].sum() / weights[k].sum()) for k in (0, 1)]
+    assert parts[0] == pytest.approx((64 / 192 * 1.9) / (1 + 64 / 192 * 0.9), rel=1e-4)
+    assert parts[1] == pytest.approx((9 / 192 + 0.3) / 1.3, rel=1e-4)
+
+
+def test_weights_scale_each_cells_error() -> None:
+    velocity, zero = torch.tensor([[[1.0], [2.0]]]), torch.zeros(1, 2, 1)
+    assert float(flow_matching_loss(velocity, zero, zero)) == 2.5
+    assert float(flow_matching_loss(velocity, zero, zero, torch.tensor([[[2.0], [0.0]]]))) == 1.0
