@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -44,6 +45,10 @@ _LICENCE_NOTES = {
         "licence from Black Forest Labs."
     ),
 }
+_LOG = logging.getLogger(__name__)
+# FluxPipeline says this itself, but of T5 it names the wrong words (it cuts at CLIP's length); `_warn_of_cuts` does it.
+logging.getLogger("diffusers.pipelines.flux.pipeline_flux").addFilter(lambda r: "was truncated" not in r.getMessage())
+
 _UNKNOWN_LICENCE = "The folder names no licence: read the model's own card before you sell anything made with it."
 
 
@@ -210,6 +215,9 @@ def load_backbone(
         pipeline = FluxPipeline.from_pretrained(spec.folder, dtype=kind, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelMissing(f"The backbone {spec.id} does not load: {error}", "Fetch its folder again.") from error
+    # CLIP's tokenizer files may allow more words than its text encoder has positions for
+    positions = int(pipeline.text_encoder.config.max_position_embeddings)
+    pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
     pipeline.to(where)
     pipeline.set_progress_bar_config(disable=True)
     for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
@@ -224,10 +232,11 @@ def encode_prompt(backbone: Backbone, prompt: str) -> PromptEmbeds:
     """The prompt's embeddings, kept for the next time.
 
     Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone,
-    and a picture must not depend on its neighbours' prompts.
+    and a picture must not depend on its neighbours' prompts. What does not fit is cut, and a warning says what.
     """
     kept = backbone.prompts
     if prompt not in kept:
+        _warn_of_cuts(backbone, prompt)
         prompt_embeds, pooled, _ = backbone.pipeline.encode_prompt(
             prompt=[prompt], prompt_2=None, max_sequence_length=backbone.spec.max_sequence_length
         )
@@ -236,6 +245,18 @@ def encode_prompt(backbone: Backbone, prompt: str) -> PromptEmbeds:
             kept.popitem(last=False)
     kept.move_to_end(prompt)
     return kept[prompt]
+
+
+def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
+    pipeline = backbone.pipeline
+    for name, tokenizer, limit in (
+        ("CLIP", pipeline.tokenizer, pipeline.tokenizer_max_length),
+        ("T5", pipeline.tokenizer_2, backbone.spec.max_sequence_length),
+    ):
+        ids = tokenizer(prompt).input_ids
+        if len(ids) > limit:  # the last place is the end's
+            cut = tokenizer.decode(ids[limit - 1 : -1], skip_special_tokens=True).strip()
+            _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, limit, cut)
 
 
 def _beside(folder: Path) -> Path | None:

@@ -19,11 +19,11 @@ import torch
 
 from pipelines.backbones import Backbone, BackboneSpec, PromptEmbeds, encode_prompt
 from pipelines.errors import BadInput
+from pipelines.latents import pack
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Position, Realism, fresh_noise, renoise, shifted_model
 from pipelines.references.landmark import Landmark, keep_latents, keep_pixels
 from pipelines.references.redux import ReduxReference, append_tokens, encode_reference
-from pipelines.training.dataset import pack
 
 __all__ = ["DrawRequest", "draw", "draw_batch", "plan_batches", "request_from"]
 

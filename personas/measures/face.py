@@ -17,6 +17,8 @@ __all__ = ["FaceCalibration", "FaceReader", "FaceReading", "mean_embedding", "pa
 
 DETECTION_THRESHOLD = 0.5
 _SIDE = 32  # sides of what the detector sees must be multiples of its largest stride
+# An SCRFD finds no face much larger than its largest anchor, so a tight portrait is looked at small, too.
+_SMALL, _LARGE = 256, 640
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class FaceCalibration(BaseModel):
 
 
 class FaceReader:
-    """A pack (detection and recognition only). Faces are looked for at the picture's own size."""
+    """A pack (detection and recognition only). Looks for faces at the picture's own size, up to 640, and at 256."""
 
     def __init__(self, folder: Path | str) -> None:
         """Raises ModelMissing where the folder holds no pack."""
@@ -81,9 +83,10 @@ class FaceReader:
     def faces(self, image: npt.NDArray[np.uint8]) -> list[FaceReading]:
         """Every face in uint8 [h, w, 3] RGB, the best first: score, size and nearness to the upper middle together."""
         height, width = image.shape[:2]
-        side = max(256, -(-max(height, width) // _SIDE) * _SIDE)
+        side = min(max(_SMALL, -(-max(height, width) // _SIDE) * _SIDE), _LARGE)
         bgr = np.ascontiguousarray(image[:, :, ::-1])
-        boxes, points = self._app.det_model.detect(bgr, input_size=(min(side, 1024), min(side, 1024)), max_num=0)
+        sizes = [(_SMALL, _SMALL)] if side == _SMALL else [(_SMALL, _SMALL), (side, side)]
+        boxes, points = self._app.det_model.detect(bgr, input_size=sizes, max_num=0)
         readings = []
         for k in range(len(boxes)):
             x0, y0, x1, y1, score = (float(v) for v in boxes[k])

@@ -19,6 +19,7 @@ from scipy.sparse.linalg import cg
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
+from pipelines.latents import encode_pictures
 
 __all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "grow_mask", "keep_latents", "keep_pixels", "seam_ratio"]
 
@@ -75,18 +76,14 @@ def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLaten
     A latent is kept if at least half of its pixels are: the rest of its pixels then come from the scene too,
     which keeps the drawn side near the seam in tune with it.
     """
-    config, cell = backbone.vae.config, backbone.cell_px
-    pixels = torch.from_numpy(np.stack([mark.image for mark in landmarks])).permute(0, 3, 1, 2)
-    x = pixels.to(backbone.device, torch.float32) / 127.5 - 1
-    x = x.to(backbone.dtype).contiguous(memory_format=torch.channels_last)
-    # one by one: a scene's latents must not depend on its neighbours in the batch
-    z = torch.cat([backbone.vae.encode(one[None]).latent_dist.mode() for one in x]).float().contiguous()
-    z = (z - (config.shift_factor or 0.0)) * config.scaling_factor
+    cell = backbone.cell_px
+    images = np.stack([mark.image for mark in landmarks])
+    z = encode_pictures(backbone.vae, images)
     masks = torch.from_numpy(np.stack([mark.mask for mark in landmarks])).float()[:, None]
     kept = (torch.nn.functional.avg_pool2d(masks, cell) >= _MIN_KEPT_SHARE).float()
     repaint = 1 - kept.repeat_interleave(cell, dim=2).repeat_interleave(cell, dim=3)
     # FluxInpaintPipeline takes 16 channels for latents and anything else for a picture that it must encode
-    context = z if z.shape[1] == 16 else x[:1].contiguous()
+    context = z if z.shape[1] == 16 else torch.zeros(1, 3, *masks.shape[2:]).to(backbone.device, backbone.dtype)
     return KeptLatents(latents=z, repaint=repaint.to(backbone.device), context=context)
 
 

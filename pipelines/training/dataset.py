@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from einops import rearrange
 from PIL import Image
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
+from pipelines.latents import encode_pictures, pack
 from pipelines.progress import Progress
 from pipelines.training.losses import focus_weights
 
-__all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "pack", "prepare_examples"]
+__all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "prepare_examples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +62,6 @@ def fit_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDAr
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
 
 
-def pack(latents: torch.Tensor) -> torch.Tensor:
-    """[b, c, h, w] to tokens of 2×2 latents [b, h/2·w/2, 4c], as `FluxPipeline._pack_latents`."""
-    return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
-
-
 def hash_examples(examples: Sequence[TrainingExample]) -> str:
     """One SHA-256 over all pictures and captions in their order."""
     digest = hashlib.sha256()
@@ -86,16 +81,11 @@ def prepare_examples(
     captions = {"": 0}
     for example in examples:
         captions.setdefault(example.caption, len(captions))
-    config = backbone.vae.config
     packed, weights, grid = [], [], (0, 0)
     for done, example in enumerate(examples):
         progress.check_cancelled()
-        pixels = torch.from_numpy(fit_image(example.image, height, width).copy())
-        x = rearrange(pixels, "h w c -> 1 c h w").to(backbone.device, torch.float32) / 127.5 - 1
-        x = x.to(backbone.dtype).contiguous(memory_format=torch.channels_last)
-        z = backbone.vae.encode(x).latent_dist.mode().float()
-        z = (z - (config.shift_factor or 0.0)) * config.scaling_factor
-        packed.append(pack(z.contiguous()))
+        z = encode_pictures(backbone.vae, fit_image(example.image, height, width)[None])
+        packed.append(pack(z))
         weights.append(pack(_cell_weights(example, height, width, z.shape[2:]).expand(z.shape).to(z.device)))
         grid = (z.shape[2] // 2, z.shape[3] // 2)
         progress.step("encode", done + 1, len(examples))

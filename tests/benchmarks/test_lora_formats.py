@@ -1,13 +1,11 @@
 """Real files' layouts: applied completely and exactly, or refused with the reason."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from benchmarks.lora_formats import check_listing
+from tests.data import FOLDER
 
-DATA = Path(os.environ.get("STUDIO_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lora_keys"
+DATA = FOLDER / "lora_keys"
 APPLIED = (
     "flux_lora_aitoolkit_format",
     "flux_lora_diffusers_base_model_format",

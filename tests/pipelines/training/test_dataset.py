@@ -8,8 +8,9 @@ import torch
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
+from pipelines.latents import pack
 from pipelines.progress import SILENT
-from pipelines.training.dataset import TrainingExample, fit_image, hash_examples, pack, prepare_examples
+from pipelines.training.dataset import TrainingExample, fit_image, hash_examples, prepare_examples
 
 
 def test_pictures_are_cropped_to_the_canvas_not_squeezed() -> None:

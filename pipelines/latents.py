@@ -1,0 +1,46 @@
+"""Pictures to latents and back, by any FLUX VAE: `AutoencoderKL`, or the small `AutoencoderTiny` (TAEF1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import AutoencoderKL, AutoencoderTiny
+
+__all__ = ["decode_latents", "encode_pictures", "pack"]
+
+
+@torch.no_grad()
+def encode_pictures(vae: AutoencoderKL | AutoencoderTiny, pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 [n, h, w, 3] to float32 latents [n, c, h', w'] as the transformer knows them (shifted and scaled).
+
+    The posterior's mode, so that nothing is random, and one by one: in low precision a picture's latents would
+    depend on its neighbours in the batch.
+    """
+    x = rearrange(torch.from_numpy(pictures.copy()), "n h w c -> n c h w").to(vae.device, torch.float32) / 127.5 - 1
+    x = x.to(vae.dtype).contiguous(memory_format=torch.channels_last)
+    if isinstance(vae, AutoencoderTiny):  # its latents need neither shift nor scale
+        return torch.cat([vae.encode(one[None]).latents for one in x]).float().contiguous()
+    z = torch.cat([vae.encode(one[None]).latent_dist.mode() for one in x]).float().contiguous()
+    return (z - (vae.config.shift_factor or 0.0)) * float(vae.config.scaling_factor)
+
+
+@torch.no_grad()
+def decode_latents(vae: AutoencoderKL | AutoencoderTiny, latents: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """The inverse: latents [n, c, h', w'] to uint8 [n, h, w, 3]."""
+    z = latents.to(vae.device, torch.float32)
+    if not isinstance(vae, AutoencoderTiny):
+        z = z / float(vae.config.scaling_factor) + (vae.config.shift_factor or 0.0)
+    x = torch.cat([vae.decode(one[None].to(vae.dtype)).sample for one in z]).float()
+    pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.asarray(rearrange(pixels, "n c h w -> n h w c").cpu().numpy())
+
+
+def pack(latents: torch.Tensor) -> torch.Tensor:
+    """[b, c, h, w] to tokens of 2×2 latents [b, h/2·w/2, 4c], as `FluxPipeline._pack_latents`."""
+    return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
