@@ -35,7 +35,8 @@ class DrawRequest:
     """One picture. `height` and `width` in pixels, `seed` 32 bits, `true_cfg_scale` 1 means no negative
     prompt.
 
-    `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input.
+    `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input. `strength` in
+    (0, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the noised picture.
     """
 
     prompt: str
@@ -49,6 +50,7 @@ class DrawRequest:
     reference: ReduxReference | None = None
     landmark: Landmark | None = None
     realism: Realism = field(default_factory=Realism)
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -58,6 +60,11 @@ class DrawRequest:
         for name in ("guidance_scale", "true_cfg_scale"):
             if not (math.isfinite(value := getattr(self, name)) and value >= 0):
                 raise BadInput(f"{name} is {value}.", "Choose a number of 0 or more.")
+        if not 0 < self.strength <= 1 or (self.strength < 1 and self.landmark is None):
+            raise BadInput(
+                f"A denoising strength of {self.strength} cannot be drawn with here.",
+                "Choose more than 0 and up to 1; less than 1 only where a part of a picture is kept.",
+            )
         mark = self.landmark
         if mark is not None and mark.mask.shape != (self.height, self.width):
             raise BadInput(
@@ -133,18 +140,20 @@ def draw_batch(
     if len({_batch_key(request) for request in requests}) != 1:
         raise BadInput("These pictures cannot be drawn in one batch.", "Plan the batches with plan_batches.")
     _check_size(backbone, first)
-    steps = first.num_inference_steps
-    on_step(0, steps)
+    steps = max(first.num_inference_steps, math.ceil(1 / first.strength))  # so that at least one is taken
+    begin = int(max(steps - steps * first.strength, 0))  # as FluxInpaintPipeline.get_timesteps
+    on_step(begin, steps)
 
     embeds, negative = _embeds(backbone, requests)
     noise = _noise(backbone, requests)
     realism, guided = first.realism, max(first.true_cfg_scale, 1.0)
-    position = Position(0, steps)
+    position = Position(begin, steps)
     seeds = [request.seed for request in requests]
     earlier = pack(noise)
 
-    def step_ended(pipeline: Any, step: int, _: object, tensors: dict[str, Any]) -> dict[str, Any]:
+    def step_ended(pipeline: Any, taken: int, _: object, tensors: dict[str, Any]) -> dict[str, Any]:
         nonlocal earlier
+        step = begin + taken
         position.step = step + 1
         on_step(step + 1, steps)
         if realism.renoise and step == max(steps // 2 - 1, 0) and step + 1 < steps:
@@ -179,12 +188,14 @@ def draw_batch(
             "image": kept.latents,
             "mask_image": kept.repaint,
             "masked_image_latents": kept.context,
-            "strength": 1.0,
-            "generator": torch.Generator(backbone.device).manual_seed(0),
+            "strength": first.strength,
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
         }
     pipeline, latents = (backbone.inpainting, noise) if landmarks else (backbone.pipeline, earlier)
+    if first.strength == 1:  # else the pipeline noises the scene itself, with each request's own generator
+        call["latents"] = latents
     with shifted_model(backbone.transformer, realism.detail, guided, position):
-        pictures = pipeline(latents=latents, **call)[0]
+        pictures = pipeline(**call)[0]
     if not np.isfinite(pictures).all():
         raise BadInput("The model drew something that is no picture.", "Lower the LoRA's or the scene's scale.")
     drawn = [(picture * 255).round().astype(np.uint8) for picture in pictures]
@@ -244,5 +255,5 @@ def _batch_key(request: DrawRequest) -> tuple[object, ...]:
     return (
         request.height, request.width, request.num_inference_steps, request.guidance_scale,
         request.true_cfg_scale if request.true_cfg_scale > 1 else 1.0, tokens, request.landmark is not None,
-        request.realism,
+        request.realism, request.strength,
     )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Face swap: the region lies on the face, the way to the canvas and back is exact, outside nothing changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipelines.backbones import Backbone
+from pipelines.draw import draw, request_from
+from pipelines.errors import BadInput
+from pipelines.latents import decode_latents, encode_pictures
+from pipelines.references.landmark import keep_pixels
+from pipelines.references.swap import face_region, paste_face, swap_landmark
+
+CANVAS = (96, 64)
+POINTS = np.array([[-20, -15], [20, -15], [0, 5], [-14, 25], [14, 25]], np.float64)
+
+
+def photo(seed: int = 0, height: int = 300, width: int = 240) -> npt.NDArray[np.uint8]:
+    """Smooth, so that resampling there and back loses little."""
+    y, x = np.mgrid[:height, :width]
+    rng = np.random.default_rng(seed)
+    waves = [np.sin(x / rng.uniform(15, 30) + y / rng.uniform(15, 30) + rng.uniform(0, 6)) for _ in range(3)]
+    return np.asarray(np.stack(waves, axis=2) * 100 + 128, np.uint8)
+
+
+def turned(
+    degrees: float, centre: tuple[float, float] = (120, 140)
+) -> tuple[tuple[float, float, float, float], npt.NDArray[np.float32]]:
+    a = np.deg2rad(degrees)
+    points = POINTS @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) + centre
+    return (centre[0] - 40, centre[1] - 52, centre[0] + 40, centre[1] + 52), np.asarray(points, np.float32)
+
+
+@pytest.mark.parametrize("degrees", [0, 25, -60, 170])
+def test_the_face_stands_upright_in_the_middle_of_the_canvas(degrees: float) -> None:
+    box, points = turned(degrees)
+    region = face_region(photo(), box, points, CANVAS)
+    on_canvas = points @ region.to_canvas[:, :2].T + region.to_canvas[:, 2]
+    eyes, mouth = on_canvas[:2].mean(axis=0), on_canvas[3:].mean(axis=0)
+    assert abs(eyes[0] - mouth[0]) < 0.5
+    assert mouth[1] > eyes[1]
+    assert on_canvas[0, 0] < on_canvas[1, 0]
+    assert abs(eyes[0] - CANVAS[1] / 2) < 1
+    alpha = region.alpha[points[:, 1].round().astype(int), points[:, 0].round().astype(int)]
+    assert (alpha > 0.9).all()
+    assert 0.03 < (region.alpha > 0).mean() < 0.2
+
+
+@pytest.mark.parametrize("degrees", [0, 40])
+def test_there_and_back_the_face_is_where_it_was(degrees: float) -> None:
+    image = photo()
+    region = face_region(image, *turned(degrees), (384, 288))
+    back = paste_face(image, swap_landmark(image, region, 384, 288).image, region)
+    assert np.abs(back.astype(int) - image).max() <= 4
+    np.testing.assert_array_equal(back[region.alpha == 0], image[region.alpha == 0])
+
+
+def test_outside_the_region_every_pixel_stays(tiny_backbone: Backbone) -> None:
+    image = photo()
+    hair = np.zeros(image.shape[:2], np.bool_)
+    hair[60:100, 80:160] = True
+    region = face_region(image, *turned(10), CANVAS, hair)
+    request = replace(
+        request_from(tiny_backbone.spec, "close-up portrait of a woman", 5),
+        landmark=swap_landmark(image, region, *CANVAS), strength=0.7,
+    )  # fmt: skip
+    drawn = next(draw(tiny_backbone, [request]))[1]
+    swapped = paste_face(image, drawn, region)
+    outside = region.alpha == 0
+    np.testing.assert_array_equal(swapped[outside], image[outside])
+    assert np.abs(swapped[~outside].astype(int) - image[~outside]).mean() > 5
+    assert region.alpha[80, 120] == 1
+    again = next(draw(tiny_backbone, [request]))[1]
+    np.testing.assert_array_equal(again, drawn)
+
+
+def test_less_strength_stays_nearer_to_the_picture(tiny_backbone: Backbone) -> None:
+    image = photo()
+    region = face_region(image, *turned(0), CANVAS)
+    mark = swap_landmark(image, region, *CANVAS)
+    base = replace(request_from(tiny_backbone.spec, "a woman", 1), num_inference_steps=8, landmark=mark)
+    far, near = (next(draw(tiny_backbone, [replace(base, strength=s)]))[1] for s in (1.0, 0.02))
+    vae = tiny_backbone.vae  # of random weights: what it makes of the picture is the nearest that can be reached
+    same = keep_pixels(decode_latents(vae, encode_pictures(vae, mark.image[None]))[0], mark)
+    error = [np.abs(d.astype(int) - same).mean() for d in (far, near)]
+    assert error[1] < 0.7 * error[0]
+
+
+def test_a_face_too_small_or_a_strength_of_nothing_is_refused(tiny_backbone: Backbone) -> None:
+    box, points = turned(0)
+    tiny = (points - points.mean(axis=0)) / 10 + points.mean(axis=0)
+    with pytest.raises(BadInput, match="pixels high"):
+        face_region(photo(), (118, 138, 122, 143), tiny.astype(np.float32), CANVAS)
+    with pytest.raises(BadInput, match="mask"):
+        face_region(photo(), box, points, CANVAS, np.zeros((5, 5), np.bool_))
+    with pytest.raises(BadInput, match="strength"):
+        replace(request_from(tiny_backbone.spec, "a woman", 1), strength=0.5)
