@@ -21,6 +21,8 @@ from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPrio
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.errors import BadInput, ModelMissing
+from pipelines.memory import Hardware, MemoryPlan, count_parameters, plan_memory, read_hardware
+from pipelines.registry import MODELS, find_licence, find_model
 
 __all__ = [
     "MINIATURE",
@@ -31,6 +33,7 @@ __all__ = [
     "encode_prompt",
     "fast_dtype",
     "load_backbone",
+    "plan_backbone",
     "resolve_backbone",
 ]
 
@@ -38,18 +41,9 @@ MINIATURE = "miniature"
 _ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 _PROMPTS_KEPT = 512
 
-_LICENCE_NOTES = {
-    "apache-2.0": "Running, fine-tuning and selling the pictures are all allowed.",
-    "flux-1-dev-non-commercial-license": (
-        "The pictures may be used commercially; running or fine-tuning the model for a business needs a paid "
-        "licence from Black Forest Labs."
-    ),
-}
 _LOG = logging.getLogger(__name__)
 # FluxPipeline says this itself, but of T5 it names the wrong words (it cuts at CLIP's length); `_warn_of_cuts` does it.
 logging.getLogger("diffusers.pipelines.flux.pipeline_flux").addFilter(lambda r: "was truncated" not in r.getMessage())
-
-_UNKNOWN_LICENCE = "The folder names no licence: read the model's own card before you sell anything made with it."
 
 
 @dataclass(frozen=True)
@@ -171,8 +165,8 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
     """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
 
     A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder` in it is
-    relative to the folder. Without it the defaults are those of the model cards of FLUX.1-dev and
-    FLUX.1-schnell.
+    relative to the folder. Without it the defaults are the registry's: those of a known model of this name, else of
+    FLUX.1-dev or FLUX.1-schnell.
     """
     miniature = str(name_or_folder) == MINIATURE
     folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
@@ -184,33 +178,52 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
             "Choose a folder that diffusers' FluxPipeline loads.",
         )
     licence = _card_licence(folder)
-    distilled = bool(transformer.get("guidance_embeds"))
+    # a fine-tune under a name of its own is drawn with as the model that it came from
+    like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
+    known = find_model(folder.name, str(index.get("_name_or_path", ""))) or MODELS[like]
     values: dict[str, Any] = {
         "id": MINIATURE if miniature else folder.name,
         "licence": licence,
-        "height": 1024,
-        "width": 768,
-        "num_inference_steps": 28 if distilled else 4,
-        "guidance_scale": 3.5 if distilled else 0.0,
+        "height": known.height,
+        "width": known.width,
+        "num_inference_steps": known.num_inference_steps,
+        "guidance_scale": known.guidance_scale,
         "true_cfg_scale": 1.0,
-        "max_sequence_length": 512 if distilled else 256,
+        "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
         "redux_folder": _beside(folder),
     }
     if (folder / "studio.json").is_file():
         values |= _checked_overrides(folder)
-    values.setdefault("licence_note", _LICENCE_NOTES.get(values["licence"], _UNKNOWN_LICENCE))
+    values.setdefault("licence_note", find_licence(values["licence"]).words)
     return BackboneSpec(folder=folder, **values)
 
 
+def plan_backbone(spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, batch_size: int = 1) -> MemoryPlan:
+    """Where its parts would go on this hardware. Raises NotEnoughMemory, or BadInput for files that are cut short."""
+    config = _read_json(spec.folder / "transformer" / "config.json")
+    width = int(config.get("num_attention_heads", 24)) * int(config.get("attention_head_dim", 128))
+    pixels = spec.height * spec.width * batch_size
+    return plan_memory(count_parameters(spec.folder), dtype.itemsize, width, pixels, hardware, spec.id)
+
+
 def load_backbone(
-    spec: BackboneSpec, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    spec: BackboneSpec,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    hardware: Hardware | None = None,
 ) -> Backbone:
-    """Load the pipeline, frozen; by default on the best device in its fast dtype. Never downloads."""
+    """Load the pipeline, frozen; by default on the best device in its fast dtype. Never downloads.
+
+    Where all parts do not fit the device at once, each waits in memory until it is needed. Raises NotEnoughMemory
+    before anything is loaded where that does not fit either, by the free memory of `hardware` (None: this machine's).
+    """
     where = best_device() if device is None else torch.device(device)
     kind = fast_dtype(where) if dtype is None else dtype
     if not spec.folder.is_dir():  # diffusers would take it for a repository's name
         raise ModelMissing(f"The backbone's folder {spec.folder} is missing.", "Fetch it again.")
+    plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware)
+    _LOG.info("%s: %s", spec.id, plan.describe())
     try:
         pipeline = FluxPipeline.from_pretrained(spec.folder, dtype=kind, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -218,7 +231,10 @@ def load_backbone(
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
-    pipeline.to(where)
+    if plan.offload:
+        pipeline.enable_model_cpu_offload(device=where)
+    else:
+        pipeline.to(where)
     pipeline.set_progress_bar_config(disable=True)
     for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False).eval()

@@ -199,7 +199,9 @@ def draw_batch(
     if not np.isfinite(pictures).all():
         raise BadInput("The model drew something that is no picture.", "Lower the LoRA's or the scene's scale.")
     drawn = [(picture * 255).round().astype(np.uint8) for picture in pictures]
-    return [keep_pixels(d, mark) for d, mark in zip(drawn, landmarks, strict=True)] if landmarks else drawn
+    if not landmarks:
+        return drawn
+    return [keep_pixels(d, mark) if mark.exact else d for d, mark in zip(drawn, landmarks, strict=True)]
 
 
 def _embeds(backbone: Backbone, requests: Sequence[DrawRequest]) -> tuple[PromptEmbeds, PromptEmbeds | None]:

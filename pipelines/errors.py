@@ -12,6 +12,7 @@ __all__ = [
     "ConsentMissing",
     "ModelMissing",
     "NotEnough",
+    "NotEnoughMemory",
     "OutOfDisk",
     "StudioError",
     "UnknownCategory",
@@ -72,6 +73,12 @@ class NotEnough(StudioError):
     """Too little is left to go on with: no face in the pictures, all candidates gated out, too few donors."""
 
     default_code = "not_enough"
+
+
+class NotEnoughMemory(NotEnough):
+    """A model that fits neither the device nor the machine."""
+
+    default_code = "not_enough_memory"
 
 
 class OutOfDisk(StudioError):

@@ -36,10 +36,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Landmark:
-    """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where it is kept."""
+    """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where it is kept.
+
+    Not `exact`: only latents are kept, and whoever asked puts the pixels back.
+    """
 
     image: Rgb
     mask: Mask
+    exact: bool = True
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -51,7 +55,7 @@ class Landmark:
             )
         if not self.mask.any():
             raise BadInput("The landmark mask keeps nothing.", "Mark the landmark, or leave the mask out.")
-        if self.mask.all():
+        if self.mask.all() and self.exact:
             raise BadInput("The landmark mask keeps everything.", "Mark the landmark only, so there is room to draw.")
 
 
@@ -78,7 +82,7 @@ def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLaten
     """
     cell = backbone.cell_px
     images = np.stack([mark.image for mark in landmarks])
-    z = encode_pictures(backbone.vae, images)
+    z = encode_pictures(backbone.vae, images, backbone.device)
     masks = torch.from_numpy(np.stack([mark.mask for mark in landmarks])).float()[:, None]
     kept = (torch.nn.functional.avg_pool2d(masks, cell) >= _MIN_KEPT_SHARE).float()
     repaint = 1 - kept.repeat_interleave(cell, dim=2).repeat_interleave(cell, dim=3)

@@ -18,7 +18,7 @@ from scipy import ndimage
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
-__all__ = ["FaceRegion", "face_region", "paste_face", "swap_landmark"]
+__all__ = ["FaceRegion", "face_region", "grow_region", "paste_face", "swap_landmark"]
 
 _FACE_HEIGHT = 0.42  # of the canvas, as in a close-up portrait
 _FACE_CENTRE = (0.5, 0.46)  # x, y on the canvas
@@ -33,28 +33,25 @@ Mask = npt.NDArray[np.bool_]
 class FaceRegion:
     """Where a face is drawn anew. `to_canvas` float64 [2, 3] takes picture pixels (x, y) to canvas pixels.
 
-    `alpha` float32 [h, w] of the picture's size: 1 in the region, 0 outside, a smooth edge inside of it.
+    `alpha` float32 [h, w] of the picture's size: 1 in the region, 0 outside, with a smooth edge `edge_px` wide.
     """
 
     to_canvas: npt.NDArray[np.float64]
     alpha: npt.NDArray[np.float32]
+    edge_px: float
 
 
 def face_region(
-    image: Rgb,
+    size: tuple[int, int],
     box: tuple[float, float, float, float],
     landmarks: npt.NDArray[np.float32],
     canvas: tuple[int, int],
-    more: Mask | None = None,
 ) -> FaceRegion:
     """The region of the face with this box (x0, y0, x1, y1) and landmarks [5, 2] (eyes, nose, mouth's corners).
 
-    `canvas` is (height, width); `more` bool [h, w] joins the region: the hair, for a persona with other hair. Raises
-    BadInput where the landmarks are no face's or the face is under 16 pixels high.
+    `size` of the picture and `canvas` are (height, width). Raises BadInput where the landmarks are no face's or the
+    face is under 16 pixels high.
     """
-    height, width = image.shape[:2]
-    if more is not None and more.shape != (height, width):
-        raise BadInput(f"The hair's mask is {more.shape}, the picture {(height, width)}.", "Give one of its size.")
     points = np.asarray(landmarks, np.float64)
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     down = mouth - eyes
@@ -75,36 +72,39 @@ def face_region(
     to_canvas = np.hstack([rotation, (target - rotation @ centre)[:, None]])
 
     half_wide, half_tall = _GROWN * max(float(box[2] - box[0]), 0.7 * tall) / 2, _GROWN * tall / 2
-    window = _window(centre, max(half_wide, half_tall) + 2, (height, width), more)
+    reach = max(half_wide, half_tall) + 2
+    top, left = (max(0, int(v)) for v in centre[::-1] - reach)
+    window = slice(top, min(size[0], int(centre[1] + reach))), slice(left, min(size[1], int(centre[0] + reach)))
     y, x = np.mgrid[window]
     u = (x - centre[0]) * np.cos(angle) + (y - centre[1]) * np.sin(angle)
     v = -(x - centre[0]) * np.sin(angle) + (y - centre[1]) * np.cos(angle)
-    inside: Mask = (u / half_wide) ** 2 + (v / half_tall) ** 2 <= 1
-    if more is not None:
-        inside |= more[window]
-    # what does not fit on the canvas cannot be drawn
-    for row, limit in zip(to_canvas, (canvas[1], canvas[0]), strict=True):
-        place = row[0] * x + row[1] * y + row[2]
-        inside &= (place >= 1) & (place <= limit - 2)
+    inside = np.zeros(size, np.bool_)
+    inside[window] = (u / half_wide) ** 2 + (v / half_tall) ** 2 <= 1
     edge = max(2.0, _FEATHER * tall)
-    t = np.clip(ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] / edge, 0, 1)
-    alpha = np.zeros((height, width), np.float32)
+    return FaceRegion(to_canvas, _feather(inside, edge), edge)
+
+
+def grow_region(region: FaceRegion, more: Mask) -> FaceRegion:
+    """The region joined by `more` bool [H, W] on the canvas: the hair, for a persona with other hair."""
+    height, width = region.alpha.shape
+    grown = cv2.warpAffine(
+        more.astype(np.float32), region.to_canvas, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    inside = (region.alpha > 0) | (grown >= 0.5)
+    return FaceRegion(region.to_canvas, _feather(inside, region.edge_px), region.edge_px)
+
+
+def _feather(inside: Mask, edge: float) -> npt.NDArray[np.float32]:
+    """0 outside, smoothly up to 1 at `edge` pixels inside; not from the picture's own borders, where nothing ends."""
+    alpha = np.zeros(inside.shape, np.float32)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return alpha
+    # a photo of 40 megapixels should cost no more than its face
+    window = tuple(slice(max(0, f[0] - 1), f[-1] + 2) for f in (rows, columns))
+    t = np.clip(ndimage.distance_transform_edt(inside[window]) / edge, 0, 1)
     alpha[window] = t * t * (3 - 2 * t)
-    return FaceRegion(to_canvas, alpha)
-
-
-def _window(
-    centre: npt.NDArray[np.float64], reach: float, size: tuple[int, int], more: Mask | None
-) -> tuple[slice, slice]:
-    """A part of the picture that holds the region, so that a photo of 40 megapixels costs no more than its face."""
-    first, last = np.floor(centre[::-1] - reach), np.ceil(centre[::-1] + reach)
-    if more is not None and more.any():
-        for axis in (0, 1):
-            found = np.flatnonzero(more.any(axis=1 - axis))
-            first[axis], last[axis] = min(first[axis], found[0]), max(last[axis], found[-1])
-    top, left = (max(0, int(f)) for f in first)
-    bottom, right = (min(n, int(v) + 1) for n, v in zip(size, last, strict=True))
-    return slice(top, bottom), slice(left, right)
+    return alpha
 
 
 def swap_landmark(image: Rgb, region: FaceRegion, height: int, width: int) -> Landmark:
@@ -116,6 +116,7 @@ def swap_landmark(image: Rgb, region: FaceRegion, height: int, width: int) -> La
         smooth, region.to_canvas, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
     alpha = cv2.warpAffine(region.alpha, region.to_canvas, (width, height), flags=cv2.INTER_LINEAR)
+    alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # what reaches over the canvas's edge cannot be drawn
     return Landmark(np.asarray(canvas, np.uint8), np.asarray(alpha <= 0, np.bool_))
 
 

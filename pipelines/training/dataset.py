@@ -84,7 +84,7 @@ def prepare_examples(
     packed, weights, grid = [], [], (0, 0)
     for done, example in enumerate(examples):
         progress.check_cancelled()
-        z = encode_pictures(backbone.vae, fit_image(example.image, height, width)[None])
+        z = encode_pictures(backbone.vae, fit_image(example.image, height, width)[None], backbone.device)
         packed.append(pack(z))
         weights.append(pack(_cell_weights(example, height, width, z.shape[2:]).expand(z.shape).to(z.device)))
         grid = (z.shape[2] // 2, z.shape[3] // 2)

@@ -24,7 +24,8 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
 
     import torch
 
-    from pipelines.backbones import best_device, fast_dtype
+    from pipelines.backbones import best_device, fast_dtype, plan_backbone, resolve_backbone
+    from pipelines.memory import read_hardware
     from pipelines.torchvision_mend import MENDED
 
     device = best_device()
@@ -37,7 +38,15 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
     say("free disk", f"{free / 1e9:.1f} GB", free > _MIN_FREE_BYTES)
     say("data folder", studio.settings.data.resolve(), os.access(studio.settings.data, os.W_OK))
     for what, load in {
-        "backbone": lambda: f"{studio.backbone.spec.id}, licence {studio.backbone.spec.licence}",
+        "memory": lambda: plan_backbone(
+            resolve_backbone(studio.settings.backbone),
+            fast_dtype(device),
+            read_hardware(device),
+            studio.settings.batch_size,
+        ).describe(),
+        "backbone": lambda: (
+            f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: {studio.backbone.spec.licence_note}"
+        ),
         "face models": lambda: f"{studio.faces.folder.name}, novelty ceiling {studio.calibration.novelty_ceiling:.2f}",
         "reader": lambda: type(studio.regions).__name__,
         "donors": lambda: f"{len(studio.donors())}",

@@ -1,0 +1,108 @@
+"""In-context panels: several shots drawn as one picture with a joint caption, then cut apart.
+
+Within one picture FLUX keeps a person and a place consistent by itself (In-Context LoRA, arXiv:2410.23775 §3.1, whose
+caption form this follows). Panels that exist already can be given: their latents are kept, and the others are drawn
+to go with them (the paper's conditioning by masking).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.draw import DrawRequest, plan_batches
+from pipelines.errors import BadInput
+from pipelines.references.landmark import Landmark, keep_pixels
+
+__all__ = ["GRIDS", "join_panels", "plan_panels", "split_panels"]
+
+GRIDS = {2: (1, 2), 3: (1, 3), 4: (2, 2), 6: (2, 3), 9: (3, 3)}
+"""Panels to (rows, columns)."""
+_COUNT = {2: "TWO", 3: "THREE", 4: "FOUR", 6: "SIX", 9: "NINE"}
+_ROWS = {1: ("",), 2: ("TOP-", "BOTTOM-"), 3: ("TOP-", "MIDDLE-", "BOTTOM-")}
+_COLUMNS = {2: ("LEFT", "RIGHT"), 3: ("LEFT", "CENTER", "RIGHT")}
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def plan_panels(count: int, panels: int) -> tuple[tuple[int, ...], ...]:
+    """Which of `count` shots are new in each joint picture of at most `panels`; later ones hold shot 0 as well. Pure.
+
+    Raises BadInput where `panels` fits no grid. The last pictures are made smaller where fewer shots are left.
+    """
+    if panels not in GRIDS:
+        raise BadInput(f"{panels} panels fit no grid.", f"Choose {', '.join(map(str, GRIDS))}, or 1 for none.")
+    groups: list[tuple[int, ...]] = []
+    done = 0
+    while done < count:
+        given = 1 if groups else 0
+        left = count - done + given
+        size = max((n for n in GRIDS if n <= min(panels, left)), default=0)
+        if size == 0:
+            raise BadInput("One shot alone makes no panels.", "Ask for two posts or more, or draw without panels.")
+        groups.append(tuple(range(done, done + size - given)))
+        done += size - given
+    return tuple(groups)
+
+
+def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> DrawRequest:
+    """One request for all panels in reading order; the first `given` of them exist already and are kept.
+
+    The first request's seed and scene reference are the joint picture's. Raises BadInput where the number fits no
+    grid, nothing is left to draw, or the requests differ in size, steps, guidance, reference or strength.
+    """
+    count = len(requests)
+    if count not in GRIDS:
+        raise BadInput(f"{count} panels fit no grid.", f"Choose {', '.join(map(str, GRIDS))}.")
+    if len(given) >= count:
+        raise BadInput("All panels are given, so there is none to draw.", "Give fewer.")
+    first, (rows, columns) = requests[0], GRIDS[count]
+    alike = plan_batches([replace(r, landmark=None, strength=1.0) for r in requests], count)
+    if len(alike) > 1 or any((r.reference, r.strength) != (first.reference, first.strength) for r in requests):
+        raise BadInput("Panels of one picture must agree in size, steps, guidance and scene.", "Draw them alone.")
+    names = [row + column for row in _ROWS[rows] for column in _COLUMNS[columns]]
+    panels = " ".join(f"[{name}] {request.prompt}" for name, request in zip(names, requests, strict=True))
+    marks = [
+        Landmark(picture, np.ones(picture.shape[:2], np.bool_), exact=False) if picture is not None else r.landmark
+        for picture, r in zip([*given, *[None] * (count - len(given))], requests, strict=True)
+    ]
+    return replace(
+        first,
+        prompt=f"[{_COUNT[count]}-PANEL] The same person in the same place in {count} pictures; {panels}",
+        height=rows * first.height,
+        width=columns * first.width,
+        landmark=_join_landmarks(marks, (rows, columns), (first.height, first.width)),
+    )
+
+
+def split_panels(picture: Rgb, requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> list[Rgb]:
+    """The panels in order, each uint8 [h, w, 3]: the given ones as they were, the drawn ones with their landmarks."""
+    rows, columns = GRIDS[len(requests)]
+    height, width = picture.shape[0] // rows, picture.shape[1] // columns
+    cut = [
+        np.ascontiguousarray(picture[y * height : (y + 1) * height, x * width : (x + 1) * width])
+        for y in range(rows)
+        for x in range(columns)
+    ]
+    drawn = [
+        panel if request.landmark is None else keep_pixels(panel, request.landmark)
+        for panel, request in zip(cut[len(given) :], requests[len(given) :], strict=True)
+    ]
+    return [*given, *drawn]
+
+
+def _join_landmarks(marks: Sequence[Landmark | None], grid: tuple[int, int], size: tuple[int, int]) -> Landmark | None:
+    if all(mark is None for mark in marks):
+        return None
+    image = np.zeros((grid[0] * size[0], grid[1] * size[1], 3), np.uint8)
+    mask = np.zeros(image.shape[:2], np.bool_)
+    for k, mark in enumerate(marks):
+        if mark is not None:
+            top, left = k // grid[1] * size[0], k % grid[1] * size[1]
+            place = slice(top, top + size[0]), slice(left, left + size[1])
+            image[place], mask[place] = mark.image, mark.mask
+    # pixels are put back panel by panel: across the border of two panels nothing may be blended
+    return Landmark(image, mask, exact=False)
