@@ -54,7 +54,7 @@ def test_a_file_cut_short_is_named(tiny_flux: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_flux, tmp_path / "cut")
     weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(BadInput, match="transformer/diffusion_pytorch_model[.]safetensors is missing, damaged or cut"):
+    with pytest.raises(BadInput, match=r"transformer/diffusion_pytorch_model[.]safetensors is missing, damaged or cut"):
         plan_backbone(resolve_backbone(folder), torch.bfloat16, Hardware("cpu", GB, GB))
 
 
