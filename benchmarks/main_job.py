@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from miniature.donors import NAMES
+from miniature.donors import NAMES, chosen_people, make_donor
 from miniature.samples import save_scene
 from miniature.world import World, look_identities, render, sample_scenes
 from personas.fusion import FusedLora, fuse_donors, plan_recipe
@@ -26,7 +26,8 @@ from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.shots import SETTINGS, Shot
 from pipelines.draw import draw, request_from
-from pipelines.lora import LoraLayer, read_lora
+from pipelines.errors import BadLora
+from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
 from studio.cli.progress import Bars
@@ -52,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     look: str = args.category
-    settings = Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone)
+    settings = fitting_donors(Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone), look, args.out)
     photo, mask = save_scene(args.out / "scene", SETTINGS[args.seed % len(SETTINGS)], 7_000_000 + args.seed)
     with Bars() as bars, Engine(Studio(settings), bars) as engine:
         job = run_main_job(engine, MainJobRequest(look, args.seed, photo, mask, args.out / f"bundle-{args.seed}.zip"))
@@ -63,6 +64,33 @@ def main() -> None:
     sheet = engine.studio.store.path(job.design["contact_sheet"])
     print(json.dumps({k: v for k, v in report.items() if k != "posts"}, indent=1))
     print(f"Candidates: {sheet}\nReport: {(args.out / 'report.json').resolve()}\nThe bundle is {job.bundle}")
+
+
+def fitting_donors(settings: Settings, look: str, out: Path) -> Settings:
+    """With bundled donors that fit the backbone: another than the miniature learns five each of two looks anew.
+
+    They are people of the world, as the miniature's own are; on a backbone of the merchant's choice their own donors
+    take their place.
+    """
+    studio = Studio(settings)
+    bundled = studio.donors(look)
+    try:
+        for donor in bundled:
+            check_fits(read_lora(donor.lora_path).layers, studio.backbone.transformer, donor.name)
+        return settings
+    except BadLora as error:
+        print(f"{error.message} Ten donors are trained for {studio.backbone.spec.id} now; this takes a while.")
+    folder = out / f"donors-{studio.backbone.spec.id}"
+    for each in (look, other_look(look)):
+        for index, person in enumerate(chosen_people(each, len(NAMES[each]), studio.faces)):
+            if not (folder / "donors" / each / NAMES[each][index] / "donor.json").exists():
+                make_donor(studio.backbone, each, index, person, folder / "work", folder)
+                print(f"{each}: {NAMES[each][index]}", flush=True)
+    return settings.model_copy(update={"bundled_donors": folder / "donors"})
+
+
+def other_look(look: str) -> str:
+    return LOOKS[(LOOKS.index(look) + 1) % len(LOOKS)]
 
 
 def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mask: Path) -> dict[str, Any]:
@@ -110,7 +138,7 @@ def _other_category(studio: Studio, look: str, seed: int, count: int) -> list[Pi
     """Fused candidates of the next category, in other shots."""
     from personas.shots import vary_shots
 
-    other = LOOKS[(LOOKS.index(look) + 1) % len(LOOKS)]
+    other = other_look(look)
     donors = studio.donors(other)
     plan = plan_recipe(donors, other, 4, seed=seed, ceiling=studio.calibration.novelty_ceiling)
     used = [d for d in donors if d.id in plan.recipe.donors]

@@ -21,12 +21,13 @@ from PIL import Image
 
 from miniature.captions import NEUTRAL_TRIGGER
 from miniature.world import World, look_identities, render, sample_scenes
+from personas.consolidation import default_config
 from personas.donors import Consent, Donor, save_donor
 from personas.looks import find_category
 from personas.measures.face import FaceReader
 from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
-from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
 from pipelines.draw import draw, request_from
 from pipelines.lora import LoraLayer, LoraMetadata, LoraStack, write_lora
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
@@ -104,7 +105,9 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
     """Train, draw the thumbnail with the trained LoRA, write the files; what is there already is kept."""
     name = NAMES[look][index]
     seed = 1000 + index + 100 * list(NAMES).index(look)
-    config = replace_seed(CONFIG, seed)
+    # the recipe of the bundled donors is the miniature's own; any other model gets the studio's
+    config = CONFIG if backbone.spec.id == MINIATURE else default_config(backbone, seed)
+    config = config.model_copy(update={"seed": seed})
     trained = train_lora(backbone, portraits(identity, look, PICTURES, seed), config, work / look / name)
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
     stack = LoraStack(backbone.transformer)
@@ -128,7 +131,7 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
         metadata = LoraMetadata(
             title=name, trigger_phrase=NEUTRAL_TRIGGER, license=_LICENCE, author="Persona Studio",
             description=f"An invented adult of the miniature's world, look {look}.", date="2026-11-20",
-            base_model="persona-studio-miniature", height=backbone.spec.height, width=backbone.spec.width,
+            base_model=f"persona-studio-{backbone.spec.id}", height=backbone.spec.height, width=backbone.spec.width,
             thumbnail_jpeg=jpeg.getvalue(), training=facts,
         )  # fmt: skip
         sha256 = write_lora(lora, layers, metadata)
@@ -142,10 +145,6 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
             assets / "donors",
             Donor(sha256[:16], name, look, lora, NEUTRAL_TRIGGER, _LICENCE, consent, thumbnail),
         )
-
-
-def replace_seed(config: LoraTrainingConfig, seed: int) -> LoraTrainingConfig:
-    return config.model_copy(update={"seed": seed})
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class SceneFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, threads, and `pipelines.realism`."""
+    """What else than the requests decides pixels: grouping, number type, threads, `pipelines.realism`, and panels."""
 
     backbone: str
     backbone_sha256: str
@@ -83,6 +83,7 @@ class DrawFacts(_Strict):
     width: int = Field(gt=0)
     detail: float = 0.0
     renoise: float = 0.0
+    panels: int = Field(1, ge=1)
 
 
 class Upscaling(_Strict):

@@ -24,7 +24,7 @@ from studio.records import JobRecord, content_id
 
 __all__ = ["APPLICATION_VERSION", "Engine"]
 
-APPLICATION_VERSION = "1"  # raise it when a workflow's steps change; old jobs then need to be started anew
+APPLICATION_VERSION = "2"  # raise it when a workflow's steps change; old jobs then need to be started anew
 _MAX_RECOVERIES = 3
 
 
@@ -63,10 +63,17 @@ def _posts(studio: Studio, request: dict[str, Any], run: Any, progress: Progress
     return draw_posts(studio, PostRequest(**request), run, progress)
 
 
+def _swap(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.workflows.swap import SwapRequest, swap_faces
+
+    return swap_faces(studio, SwapRequest(**request), run, progress)
+
+
 _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str, Any]]] = {
     "design": _design,
     "consolidate": _consolidate,
     "posts": _posts,
+    "swap": _swap,
 }
 
 

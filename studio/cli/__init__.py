@@ -188,6 +188,7 @@ def consolidate(
     design_id: str = "",
     seed: Seed = 1,
     steps: int = 0,
+    rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it anew.")] = 2,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -197,7 +198,7 @@ def consolidate(
 
     with _engine(data, owner, as_json) as engine:
         request = ConsolidateRequest(
-            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps
+            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps, rounds
         )
         result = engine.run("consolidate", asdict(request))
         lora = engine.studio.store.path(result["lora"])
@@ -226,6 +227,7 @@ def posts(
     redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
     detail: Annotated[float, typer.Option(min=0, max=2, help="More fine detail (0.1 to 1 is usual).")] = 0.0,
     renoise: Annotated[float, typer.Option(min=0, max=1, help="Fresh noise halfway: less smooth.")] = 0.0,
+    panels: Annotated[int, typer.Option(help="So many shots in one drawing (2, 3, 4, 6 or 9); 1: each alone.")] = 1,
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
@@ -239,13 +241,47 @@ def posts(
         place = add_scene(engine.studio, photo, mask, photo.stem, who)
         shots = [asdict(s) for s in plan_shots(count, seed)]
         who_is_it = engine.recall("consolidate", persona)
-        request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, detail=detail, renoise=renoise)
+        request = PostRequest(
+            who_is_it, place, shots, seed, who, redux_scale, detail=detail, renoise=renoise, panels=panels
+        )
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(
         f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows)
     )
     _say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
+
+
+@app.command()
+def swap(
+    photos: Annotated[list[Path], typer.Argument(help="Pictures whose face becomes the persona's.")],
+    out: Annotated[Path, typer.Option(help="The folder for the new pictures.")] = Path("swapped"),
+    persona: str = "",
+    strength: Annotated[float, typer.Option(min=0.05, max=1, help="More persona, or (less) more of the photo.")] = 0.8,
+    hair: Annotated[bool, typer.Option(help="Change the hair, too.")] = True,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Put the persona's face into existing pictures; everything outside the face region stays as it was."""
+    from studio.scenes import load_scene
+    from studio.workflows.swap import SwapRequest
+
+    with _engine(data, owner, as_json) as engine:
+        store = engine.studio.store
+        pictures = [(photo.name, store.put_picture(load_scene(photo).image)) for photo in photos]
+        who = engine.recall("consolidate", persona)
+        request = SwapRequest(who, pictures, seed, engine.studio.settings.owner, strength, hair)
+        result = engine.run("swap", asdict(request))
+        out.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for number, row in enumerate(result["pictures"], 1):
+            file = (out / f"{number:03d}-{Path(row['name']).stem}.png").resolve()
+            file.write_bytes(store.get(row["picture"]))
+            rows.append(row | {"file": str(file)})
+    text = "\n".join(f"{r['file']}: identity {r['identity_before']:.2f} → {r['identity']:.2f}" for r in rows)
+    _say({"id": result["id"], "pictures": rows}, as_json, text)
 
 
 @app.command()
@@ -286,6 +322,21 @@ def verify(
     _say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or "Everything is as the manifest says.")
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def backbones(as_json: Json = False) -> None:
+    """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
+    from pipelines.registry import LICENCES, MODELS
+
+    rows = [asdict(m) | {"licence_words": LICENCES[m.licence].words, "bf16_bytes": 2 * m.parameters}
+            for m in MODELS.values()]  # fmt: skip
+    text = "\n".join(
+        f"{r['id']} ({r['role']}, {r['bf16_bytes'] / 1e9:.2g} GB in bf16, or {2 * r['largest_part'] / 1e9:.2g} GB one "
+        f"part at a time)\n   {r['licence']}: {r['licence_words']}"
+        for r in rows
+    )
+    _say({"backbones": rows}, as_json, text)
 
 
 @app.command()

@@ -1,79 +1,80 @@
-"""Consolidate: one persona LoRA from a design's kept candidates; its enrolment; a version in the records."""
+"""Consolidate: one persona LoRA from a design's kept candidates; its enrolment; a version in the records.
+
+In rounds, as "The Chosen One" does (arXiv:2311.10093 §3.3): the first LoRA learns the fused LoRA's kept pictures, every
+later one the kept pictures of the LoRA before, in new shots; so the person agrees with themselves more each time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from personas.consolidation import default_config, train_persona
+from personas.novelty import default_gates
+from personas.shots import vary_shots
+from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import PersonaRecord, content_id
 from studio.workflows import Run
+from studio.workflows.candidates import draw_candidates
 
 __all__ = ["ConsolidateRequest", "consolidate_persona", "persona_layers"]
+
+_ENOUGH = 0.8  # of the first mean pairwise distance, where the paper stops
 
 
 @dataclass(frozen=True)
 class ConsolidateRequest:
-    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default."""
+    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many."""
 
     design: dict[str, Any]
     name: str
     seed: int
     owner: str = "me"
     steps: int = 0
+    rounds: int = 2
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a round learns: store keys, captions, and the mean face of these pictures."""
+
+    pictures: tuple[str, ...]
+    captions: tuple[str, ...]
+    enrolment: list[float]
 
 
 def consolidate_persona(
     studio: Studio, request: ConsolidateRequest, run: Run, progress: Progress = SILENT
 ) -> dict[str, Any]:
-    """The persona as JSON. The training resumes from its own checkpoints when a run was killed in the middle."""
+    """The persona as JSON. The training resumes from its own checkpoints when a run was killed in the middle.
+
+    A round whose pictures do not pass selection (too few agree, or the face comes too near to a donor) ends the
+    rounds, with its reason in `rounds`; the persona is then what the last good round gave.
+    """
     design = request.design
-    persona = content_id({"design": design["id"], "seed": request.seed, "steps": request.steps})
-
-    def train() -> dict[str, Any]:
-        backbone = studio.backbone
-        config = default_config(backbone, request.seed)
-        if request.steps:
-            config = config.model_copy(update={"steps": request.steps})
-        images = [studio.store.get_picture(design["pictures"][i]) for i in design["kept"]]
-        captions = [design["prompts"][i] for i in design["kept"]]
-        heads = [regions.head for regions in studio.regions.read(images)]
-        folder = studio.work / persona
-        trained = train_persona(backbone, images, captions, heads, config, folder, progress)
-        path = folder / "persona.safetensors"
-        write_lora(
-            path,
-            trained.layers,
-            LoraMetadata(
-                title=request.name,
-                trigger_phrase=design["trigger"],
-                license=", ".join(sorted({d["licence"] for d in design["donors"]})),
-                author=request.owner,
-                description="A persona LoRA, trained on the kept pictures of a fused face.",
-                base_model=backbone.spec.id,
-                height=backbone.spec.height,
-                width=backbone.spec.width,
-                merged_from=tuple(
-                    (d["name"], w) for d, w in zip(design["donors"], design["recipe"]["mix_weights"], strict=False)
-                ),
-                training={
-                    "learning_rate": str(config.learning_rate),
-                    "steps": str(config.steps),
-                    "num_train_images": str(len(images)),
-                    "persona_recipe": design["recipe"]["id"],
-                },
-            ),
-        )
-        return {
-            "lora": studio.store.put(path.read_bytes()),
-            "losses": studio.store.put_json(list(trained.losses)),
-            "config": config.model_dump(mode="json"),
-        }
-
-    trained = run("train", train)
+    persona = content_id(asdict(request) | {"design": design["id"], "name": ""})
+    kept = _Kept(
+        tuple(design["pictures"][i] for i in design["kept"]),
+        tuple(design["prompts"][i] for i in design["kept"]),
+        design["enrolment"],
+    )
+    trained = _train(studio, request, persona, kept, 0, run, progress)
+    rounds: list[dict[str, Any]] = [{"kept": len(kept.pictures), "consistency": design["consistency"]}]
+    for number in range(1, request.rounds):
+        try:
+            kept, facts = _next_round(studio, request, trained["lora"], number, run, progress)
+        except NotEnough as error:
+            rounds.append({"why": error.message})
+            break
+        rounds.append(facts)
+        trained = _train(studio, request, persona, kept, number, run, progress)
+        if 1 - facts["consistency"] < _ENOUGH * (1 - design["consistency"]):
+            break
     earlier = studio.records.find(PersonaRecord, request.owner, name=request.name)
     versions = {row.id: row.version for row in earlier}
     result = {
@@ -83,10 +84,11 @@ def consolidate_persona(
         "design": design["id"],
         "trigger": design["trigger"],
         "subject": design["subject"],
-        "enrolment": design["enrolment"],
+        "enrolment": kept.enrolment,
         "recipe": design["recipe"],
         "donors": design["donors"],
         "request": {k: v for k, v in asdict(request).items() if k != "design"},
+        "rounds": rounds,
         **trained,
     }
     facts = {k: result[k] for k in ("trigger", "subject", "enrolment", "recipe", "donors", "losses", "config")}
@@ -98,16 +100,80 @@ def consolidate_persona(
             version=int(result["version"]),
             design=design["id"],
             lora=result["lora"],
-            facts=facts,
+            facts=facts | {"rounds": rounds},
         )
     )
     return result
 
 
+def _next_round(
+    studio: Studio, request: ConsolidateRequest, lora: str, number: int, run: Run, progress: Progress
+) -> tuple[_Kept, dict[str, Any]]:
+    """The kept pictures of as many new shots as the design had. Raises NotEnough."""
+    design = request.design
+    shots = vary_shots(len(design["pictures"]), request.seed + 1000 * number)
+    prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
+    rng = np.random.default_rng([request.seed, 2, number])
+    seeds = [int(s) for s in rng.integers(0, 2**32, len(shots))]
+    drawn = draw_candidates(
+        studio, run, f"round {number}", read_lora(studio.store.path(lora)).layers, prompts, seeds, progress
+    )
+    gates = replace(default_gates(studio.calibration), **design["request"]["gates"])
+    selection = drawn.select(gates, design["donor_faces"], request.seed)
+    kept = _Kept(
+        tuple(drawn.pictures[i] for i in selection.kept),
+        tuple(drawn.prompts[i] for i in selection.kept),
+        selection.centre.tolist(),
+    )
+    sheet = drawn.contact_sheet(studio, selection)
+    return kept, {"kept": len(kept.pictures), "consistency": drawn.consistency, "contact_sheet": sheet}
+
+
+def _train(
+    studio: Studio, request: ConsolidateRequest, persona: str, kept: _Kept, number: int, run: Run, progress: Progress
+) -> dict[str, Any]:
+    """Keys of the LoRA file and its loss curve."""
+    design, backbone = request.design, studio.backbone
+
+    def train() -> dict[str, Any]:
+        config = default_config(backbone, request.seed)
+        if request.steps:
+            config = config.model_copy(update={"steps": request.steps})
+        images = [studio.store.get_picture(key) for key in kept.pictures]
+        heads = [regions.head for regions in studio.regions.read(images)]
+        folder = studio.work / persona / f"round-{number}"
+        trained = train_persona(backbone, images, kept.captions, heads, config, folder, progress)
+        path = folder / "persona.safetensors"
+        metadata = LoraMetadata(
+            title=request.name,
+            trigger_phrase=design["trigger"],
+            license=", ".join(sorted({d["licence"] for d in design["donors"]})),
+            author=request.owner,
+            description="A persona LoRA, trained on the kept pictures of a fused face.",
+            base_model=backbone.spec.id,
+            height=backbone.spec.height,
+            width=backbone.spec.width,
+            merged_from=tuple(
+                (d["name"], w) for d, w in zip(design["donors"], design["recipe"]["mix_weights"], strict=False)
+            ),
+            training={
+                "learning_rate": str(config.learning_rate),
+                "steps": str(config.steps),
+                "num_train_images": str(len(images)),
+                "persona_recipe": design["recipe"]["id"],
+                "persona_round": str(number),
+            },
+        )
+        write_lora(path, trained.layers, metadata)
+        return {
+            "lora": studio.store.put(path.read_bytes()),
+            "losses": studio.store.put_json(list(trained.losses)),
+            "config": config.model_dump(mode="json"),
+        }
+
+    return dict(run(f"train-{number}", train))
+
+
 def persona_layers(studio: Studio, persona: dict[str, Any]) -> tuple[LoraLayer, ...]:
     """The persona's LoRA from the store."""
-    path = studio.work / f"{persona['id']}.safetensors"
-    if not path.exists():  # libraries judge a LoRA by its file's ending
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(studio.store.get(persona["lora"]))
-    return read_lora(path).layers
+    return read_lora(studio.store.path(persona["lora"])).layers

@@ -18,7 +18,10 @@ __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 
 @dataclass(frozen=True)
 class MainJobRequest:
-    """`photo` is any picture file of a place, `mask` an optional picture whose white part is its landmark."""
+    """`photo` is any picture file of a place, `mask` an optional picture whose white part is its landmark.
+
+    `steps` and `rounds` are those of `ConsolidateRequest`.
+    """
 
     category: str
     seed: int
@@ -29,6 +32,8 @@ class MainJobRequest:
     platform: str = "xiaohongshu"
     posts: int = 9
     candidates: int = 48
+    steps: int = 0
+    rounds: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +63,8 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
         "design", asdict(DesignRequest(request.category, request.seed, owner=owner, candidates=request.candidates))
     )
     lap("design")
-    persona = engine.run("consolidate", asdict(ConsolidateRequest(design, request.name, request.seed, owner=owner)))
+    consolidate = ConsolidateRequest(design, request.name, request.seed, owner, request.steps, request.rounds)
+    persona = engine.run("consolidate", asdict(consolidate))
     lap("consolidate")
     scene = add_scene(engine.studio, request.photo, request.mask, request.photo.stem, owner)
     shots = [asdict(shot) for shot in plan_shots(request.posts, request.seed)]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from personas.contact_sheet import draw_contact_sheet
 from personas.donors import Donor
 from personas.fusion import Recipe, fuse_donors, plan_recipe
 from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.selection import NOT_NOVEL, select_candidates
+from personas.selection import NOT_NOVEL
 from personas.shots import vary_shots
 from pipelines.draw import request_from
 from pipelines.errors import NotEnough
@@ -25,7 +22,8 @@ from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
-from studio.workflows.drawing import as_measures, draw_all, measure_picture
+from studio.workflows.candidates import draw_candidates
+from studio.workflows.drawing import draw_all
 
 __all__ = ["DesignRequest", "design_persona", "mean_face", "recipe_of", "trigger_of"]
 
@@ -109,25 +107,12 @@ def _try_recipe(
     shots = vary_shots(request.candidates, request.seed)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
-    requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
-    drawn = draw_all(studio, run, f"candidates {attempt}", fused.layers, requests, progress)
-
-    measures: list[dict[str, Any]] = []
-    for number, batch in enumerate(drawn.batches):
-        progress.check_cancelled()
-        pictures = [drawn.pictures[i] for i in batch]
-        measures += studio.store.get_json(run(f"measure-{attempt}-{number}", partial(_measure, studio, pictures)))
-        progress.step("measures", len(measures), len(shots))
-    order = [i for batch in drawn.batches for i in batch]
-    measures = [m for _, m in sorted(zip(order, measures, strict=True), key=lambda pair: pair[0])]
-
+    candidates = draw_candidates(studio, run, f"candidates {attempt}", fused.layers, prompts, seeds, progress)
     gates = replace(default_gates(studio.calibration), **request.gates)
-    used_faces = {d.id: np.asarray(faces[d.id], np.float32) for d in used}
-    selection = select_candidates([as_measures(m) for m in measures], gates, used_faces, seed=request.seed)
-    sheet = io.BytesIO()
-    draw_contact_sheet([studio.store.get_picture(k) for k in drawn.pictures], selection.verdicts).save(sheet, "PNG")
+    used_faces = {d.id: faces[d.id] for d in used}
+    selection = candidates.select(gates, used_faces, request.seed)
     return {
-        "id": content_id({"request": asdict(request), "pictures": drawn.pictures}),
+        "id": content_id({"request": asdict(request), "pictures": candidates.pictures}),
         "request": asdict(request),
         "recipe": asdict(recipe),
         "redraws": plan["redraws"],
@@ -138,19 +123,17 @@ def _try_recipe(
         "shots": [asdict(shot) for shot in shots],
         "prompts": prompts,
         "seeds": seeds,
-        "pictures": list(drawn.pictures),
-        "measures": studio.store.put_json(measures),
+        "pictures": list(candidates.pictures),
+        "measures": studio.store.put_json(list(candidates.measures)),
+        "consistency": candidates.consistency,
         "kept": list(selection.kept),
         "enrolment": selection.centre.tolist(),
+        "donor_faces": used_faces,
         "report": studio.store.put_json(selection.report()),
         "novelty_max": max(selection.donor_similarity.values()),
         "novelty_ceiling": ceiling,
-        "contact_sheet": studio.store.put(sheet.getvalue()),
+        "contact_sheet": candidates.contact_sheet(studio, selection),
     }
-
-
-def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
 
 
 def mean_face(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
 
-__all__ = ["as_measures", "draw_all", "measure_picture"]
+__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_picture"]
 
 _THUMBNAIL = (24, 32)
 
@@ -62,6 +62,43 @@ def draw_all(
         keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
         progress.step(name, len(keys), len(requests))
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
+
+
+def draw_panels(
+    studio: Studio,
+    run: Run,
+    name: str,
+    layers: Sequence[LoraLayer],
+    requests: Sequence[DrawRequest],
+    panels: int,
+    progress: Progress,
+) -> Drawn:
+    """Draw `panels` requests as one picture; the set's first picture is a given panel of all later ones.
+
+    Raises BadInput where the panels fit no grid.
+    """
+    from pipelines.draw import draw_batch
+    from pipelines.references.panels import join_panels, plan_panels, split_panels
+
+    keys: list[str] = []
+    groups = plan_panels(len(requests), panels)
+    for number, group in enumerate(groups):
+
+        def step(group: tuple[int, ...] = group, drawn: tuple[str, ...] = tuple(keys)) -> list[str]:
+            def on_step(done: int, total: int) -> None:
+                progress.check_cancelled()
+                progress.step(name, len(drawn), len(requests), denoising=f"{done}/{total}")
+
+            given = [studio.store.get_picture(key) for key in drawn[:1]]
+            members = [requests[i] for i in (*range(len(given)), *group)]
+            with studio.applied(layers):
+                (joint,) = draw_batch(studio.backbone, [join_panels(members, given)], on_step)
+            pictures = split_panels(joint, members, given)
+            return [studio.store.put_picture(picture) for picture in pictures[len(given) :]]
+
+        keys += run(f"{name} panels-{number}", step)
+        progress.step(name, len(keys), len(requests))
+    return Drawn(tuple(keys), groups)
 
 
 def measure_picture(studio: Studio, key: str) -> dict[str, Any]:

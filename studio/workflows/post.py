@@ -34,7 +34,7 @@ from studio.records import BundleRecord, PostRecord, PostSetRecord, SceneRecord,
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.workflows import Run
 from studio.workflows.consolidate import persona_layers
-from studio.workflows.drawing import draw_all
+from studio.workflows.drawing import Drawn, draw_all, draw_panels
 
 __all__ = ["PostRequest", "add_scene", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]
 
@@ -64,7 +64,8 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 class PostRequest:
     """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
 
-    `detail` and `renoise` are those of `pipelines.realism`, off at 0.
+    `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
+    alone); pictures after the first are drawn around the set's first post.
     """
 
     persona: dict[str, Any]
@@ -76,13 +77,14 @@ class PostRequest:
     keep_landmark: bool = True
     detail: float = 0.0
     renoise: float = 0.0
+    panels: int = 1
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
     """Draw and score a set; the set as JSON."""
     persona, shots = request.persona, [Shot(**s) for s in request.shots]
     requests = _requests(studio, request, shots)
-    drawn = draw_all(studio, run, "posts", persona_layers(studio, persona), requests, progress)
+    drawn = _draw(studio, run, "posts", persona, requests, request.panels, progress)
     post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
 
     def score() -> list[dict[str, float | None]]:
@@ -133,9 +135,25 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "keep_landmark": request.keep_landmark,
         "detail": request.detail,
         "renoise": request.renoise,
+        "panels": request.panels,
         "seed": request.seed,
         "batches": [list(b) for b in drawn.batches],
     }
+
+
+def _draw(
+    studio: Studio,
+    run: Run,
+    name: str,
+    persona: dict[str, Any],
+    requests: Sequence[DrawRequest],
+    panels: int,
+    progress: Progress,
+) -> Drawn:
+    layers = persona_layers(studio, persona)
+    if panels == 1:
+        return draw_all(studio, run, name, layers, requests, progress)
+    return draw_panels(studio, run, name, layers, requests, panels, progress)
 
 
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> list[DrawRequest]:
@@ -247,6 +265,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             width=backbone.spec.width,
             detail=post_set.get("detail", 0.0),
             renoise=post_set.get("renoise", 0.0),
+            panels=post_set.get("panels", 1),
         ),
         platform=platform,
         software=software_versions(),
@@ -298,6 +317,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         redux_scale=place.redux_scale,
         detail=manifest.draw.detail,
         renoise=manifest.draw.renoise,
+        panels=manifest.draw.panels,
     )
     shots = [Shot(**p.shot) for p in manifest.posts]
     requests = [
@@ -311,7 +331,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         )
         for r, p in zip(_requests(studio, request, shots), manifest.posts, strict=True)
     ]
-    drawn = draw_all(studio, run, "redraw", persona_layers(studio, manifest.persona), requests, progress)
+    drawn = _draw(studio, run, "redraw", manifest.persona, requests, request.panels, progress)
     return tuple(
         f"{p.file} came out differently."
         for p, key in zip(manifest.posts, drawn.pictures, strict=True)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.main_job import fusion_error
 from miniature.samples import save_scene
+from miniature.world import World, look_identities, render, sample_scenes
 from personas.fusion import fuse_donors, make_recipe
 from personas.measures.face import pairwise_mean
+from personas.shots import Shot
 from pipelines.draw import draw, request_from
-from pipelines.errors import NotEnough
+from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraStack, read_lora
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
@@ -23,9 +26,11 @@ from studio.records import CandidateRecord, PersonaRecord, PostRecord
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
+from studio.workflows.consolidate import ConsolidateRequest, consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import DesignRequest, recipe_of
-from studio.workflows.post import redraw_bundle
+from studio.workflows.post import PostRequest, export_bundle, plan_shots, redraw_bundle
+from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey
 CANDIDATES, POSTS = 24, 4
@@ -53,6 +58,22 @@ def test_the_new_face_is_new_and_its_pictures_agree(way: tuple[Engine, MainJob, 
     report = engine.studio.store.get_json(design["report"])
     assert all(row["kept"] or row["why"] for row in report["candidates"])
     assert len(engine.studio.records.find(CandidateRecord, "me", design=design["id"])) == CANDIDATES
+
+
+def test_the_persona_agrees_with_itself_more_than_the_fused_face(way: tuple[Engine, MainJob, Path, Path]) -> None:
+    _, job, _, _ = way
+    first, second = job.persona["rounds"]
+    assert first["kept"] == len(job.design["kept"])
+    assert second["consistency"] > first["consistency"] == job.design["consistency"]
+
+
+def test_a_round_that_comes_too_near_to_a_donor_is_not_learnt(way: tuple[Engine, MainJob, Path, Path]) -> None:
+    engine, job, _, _ = way
+    design = job.design | {"donor_faces": {"someone": job.design["enrolment"]}}
+    persona = consolidate_persona(engine.studio, ConsolidateRequest(design, "twin", 4, steps=60), run_directly)
+    assert "someone" in persona["rounds"][1]["why"]
+    assert persona["enrolment"] == job.design["enrolment"]
+    assert read_lora(engine.studio.store.path(persona["lora"])).layers
 
 
 def test_the_fusion_is_the_weighted_sum(way: tuple[Engine, MainJob, Path, Path]) -> None:
@@ -92,6 +113,24 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
 
 
+def test_the_persona_takes_the_place_of_another_face(way: tuple[Engine, MainJob, Path, Path]) -> None:
+    engine, job, _, _ = way
+    shots = (Shot(framing="half-body", view="front"), Shot(framing="close-up", view="left", light="dusk"))
+    strangers = look_identities("mature", 2, torch.Generator().manual_seed(5))
+    photos = render(World(strangers, shots, sample_scenes(["park", "cafe"], [1, 2]), 3), 512, 384).images.numpy()
+    pictures = [(f"{i}.png", engine.studio.store.put_picture(photo)) for i, photo in enumerate(photos)]
+    result = engine.run("swap", asdict(SwapRequest(job.persona, pictures, 1)))
+    for photo, row in zip(photos, result["pictures"], strict=True):
+        assert row["identity"] > row["identity_before"]
+        assert row["moved"] < 0.2
+        after = engine.studio.store.get_picture(row["picture"])
+        changed = (after != photo).any(axis=2)
+        assert 0.01 < changed.mean() < 0.4
+    blank = engine.studio.store.put_picture(np.full((256, 192, 3), 200, np.uint8))
+    with pytest.raises(BadInput, match="no face in wall"):
+        engine.run("swap", asdict(SwapRequest(job.persona, [("wall.png", blank)], 1)))
+
+
 def test_the_bundle_verifies_and_is_drawn_again_to_the_pixel(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     assert verify_bundle(job.bundle) == ()
@@ -99,6 +138,23 @@ def test_the_bundle_verifies_and_is_drawn_again_to_the_pixel(way: tuple[Engine, 
     assert job.manifest.donors
     assert all(d.licence and d.consent for d in job.manifest.donors)
     assert json.loads(job.manifest.model_dump_json())["draw"]["batches"]
+
+
+def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], tmp_path: Path) -> None:
+    engine, job, photo, mask = way
+    shots = [asdict(shot) for shot in plan_shots(3, 4)]
+    request = PostRequest(job.persona, job.post_set["scene"], shots, 4, panels=2)
+    post_set = engine.run("posts", asdict(request))
+    spec = engine.studio.backbone.spec
+    scene = load_scene(photo).image
+    canvas = fit_to_canvas(scene, spec.height, spec.width)
+    keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
+    for post in post_set["posts"]:
+        picture = engine.studio.store.get_picture(post["picture"])
+        assert picture.shape == (spec.height, spec.width, 3)
+        np.testing.assert_array_equal(picture[keep], canvas[keep])
+    export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "panels.zip")
+    assert redraw_bundle(engine.studio, tmp_path / "panels.zip", run_directly) == ()
 
 
 def test_a_second_run_draws_nothing_again(
@@ -112,7 +168,7 @@ def test_a_second_run_draws_nothing_again(
     monkeypatch.setattr("pipelines.draw.draw_batch", refuse)
     again = engine.run("design", job.design["request"])
     assert again["pictures"] == job.design["pictures"]
-    rows = engine.studio.records.find(PersonaRecord, "me")
+    rows = engine.studio.records.find(PersonaRecord, "me", name="demo")
     assert [(r.name, r.version) for r in rows] == [("demo", 1)]
 
 

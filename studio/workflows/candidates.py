@@ -1,0 +1,75 @@
+"""Candidates: one person in many shots, drawn, measured, judged and laid out on a contact sheet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from personas.contact_sheet import draw_contact_sheet
+from personas.measures.face import pairwise_mean
+from personas.selection import Gates, Selection, select_candidates
+from pipelines.draw import request_from
+from pipelines.lora import LoraLayer
+from pipelines.progress import Progress
+from studio.application import Studio
+from studio.workflows import Run
+from studio.workflows.drawing import as_measures, draw_all, measure_picture
+
+__all__ = ["Candidates", "draw_candidates"]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Store keys of the pictures in the order of their prompts, and what was measured on each, as JSON."""
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    pictures: tuple[str, ...]
+    measures: tuple[dict[str, Any], ...]
+
+    @property
+    def consistency(self) -> float:
+        """Mean cosine of all pairs of faces; a pair with a missing face counts 0."""
+        return pairwise_mean([None if (f := m["face"]) is None else np.asarray(f, np.float32) for m in self.measures])
+
+    def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int) -> Selection:
+        """See `select_candidates`; `donors` maps a donor's id to their mean face."""
+        faces = {donor: np.asarray(face, np.float32) for donor, face in donors.items()}
+        return select_candidates([as_measures(m) for m in self.measures], gates, faces, seed=seed)
+
+    def contact_sheet(self, studio: Studio, selection: Selection) -> str:
+        """The key of a PNG."""
+        sheet = io.BytesIO()
+        draw_contact_sheet([studio.store.get_picture(k) for k in self.pictures], selection.verdicts).save(sheet, "PNG")
+        return studio.store.put(sheet.getvalue())
+
+
+def draw_candidates(
+    studio: Studio,
+    run: Run,
+    name: str,
+    layers: Sequence[LoraLayer],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    progress: Progress,
+) -> Candidates:
+    """Every batch is drawn, and measured, as a step of its own."""
+    requests = [request_from(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    drawn = draw_all(studio, run, f"{name} pictures", layers, requests, progress)
+    measures: dict[int, dict[str, Any]] = {}
+    for number, batch in enumerate(drawn.batches):
+        progress.check_cancelled()
+        pictures = [drawn.pictures[i] for i in batch]
+        key = run(f"{name} measures-{number}", partial(_measure, studio, pictures))
+        measures |= zip(batch, studio.store.get_json(key), strict=True)
+        progress.step("measures", len(measures), len(requests))
+    return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, tuple(measures[i] for i in range(len(requests))))
+
+
+def _measure(studio: Studio, pictures: list[str]) -> str:
+    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
