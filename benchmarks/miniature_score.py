@@ -23,12 +23,13 @@ from rich.table import Table
 
 from benchmarks.statistics import Score, bootstrap, mean_score
 from miniature.donors import NAMES, chosen_people
-from miniature.faces.calibrate import read_people, statistics
+from miniature.faces.calibrate import read_people
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
 from personas.donors import Donor
 from personas.fusion import fuse_donors, plan_recipe
 from personas.looks import find_category
+from personas.measures.calibration import face_statistics
 from personas.measures.face import FaceCalibration, mean_embedding, pairwise_mean
 from personas.measures.scene import scene_similarity
 from personas.shots import SETTINGS, Shot, vary_shots
@@ -210,7 +211,7 @@ def recogniser(bench: Bench) -> dict[str, Score]:
         def of(rows: NDArray[np.int64]) -> float:
             chosen = np.unique(rows)  # a person twice would be an impostor of themselves
             index = np.concatenate([by_person[k] for k in chosen])
-            return pick(statistics(embeddings[index], owner[index], count, each, SEED + 4))
+            return pick(face_statistics(embeddings[index], owner[index], SEED + 4).calibration)
 
         return bootstrap(count, of, rounds=100)
 

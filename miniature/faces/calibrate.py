@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
+from personas.measures.calibration import face_statistics
 from personas.measures.face import FaceCalibration, FaceReader
 from personas.shots import vary_shots
 
@@ -25,7 +26,7 @@ def calibrate(
 ) -> tuple[FaceCalibration, int]:
     """The calibration of a pack, and in how many pictures exactly one face was found."""
     embeddings, owner, single = read_people(FaceReader(folder), count, shots_each, seed)
-    return statistics(embeddings, owner, count, shots_each, seed), single
+    return face_statistics(embeddings, owner, seed).calibration, single
 
 
 def read_people(
@@ -49,23 +50,6 @@ def read_people(
                 embeddings.append(faces[0].embedding)
                 owner.append(row // shots_each)
     return np.stack(embeddings), np.array(owner), single
-
-
-def statistics(
-    x: NDArray[np.float32], owner: NDArray[np.int64], count: int, shots_each: int, seed: int
-) -> FaceCalibration:
-    """What cosines of embeddings [n, d] mean whose rows belong to `owner` [n]."""
-    cosines = x.astype(np.float64) @ x.T
-    upper = np.triu(np.ones(cosines.shape, bool), 1)
-    same_owner = owner[:, None] == owner[None]
-    same, different = np.sort(cosines[upper & same_owner]), np.sort(cosines[upper & ~same_owner])
-    # The area under the ROC curve is the chance that a same pair exceeds a different one (Mann-Whitney).
-    auc = float(np.searchsorted(different, same).mean() / len(different))
-    threshold = float(np.quantile(different, 1 - 1e-3))
-    return FaceCalibration(
-        novelty_ceiling=float(np.quantile(same, 0.01)), different_people=threshold, same_person_mean=float(same.mean()),
-        auc=auc, true_accept_at_1e3=float((same > threshold).mean()), people=count, shots=shots_each, seed=seed,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

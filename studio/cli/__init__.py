@@ -325,6 +325,28 @@ def verify(
 
 
 @app.command()
+def calibrate(
+    photos: Annotated[Path, typer.Argument(help="A folder with one subfolder of photos per person.")],
+    pack: Annotated[Path, typer.Option(help="The insightface pack's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Measure what a face pack's cosines mean on labelled photos, and set its gates."""
+    from studio.workflows.calibrate import calibrate_folder
+
+    with Bars(as_json) as bars:
+        found = calibrate_folder(pack, photos, bars)
+    gates = found["gates"]
+    lines = [
+        "false accepts   threshold   true accepts",
+        *(f"{rate:13.3f}   {cut:9.2f}   {true:12.3f}" for rate, cut, true in found["roc"]),
+        f"gates: face {gates['min_face_similarity']:.2f}, novelty {gates['novelty_ceiling']:.2f}",
+        "R(τ): " + "  ".join(f"{t:.1f}: {r:.2f}" for t, r in found["match_rate"]),
+        *(f"no face: {name}" for name in found["without_face"]),
+    ]
+    _say(found, as_json, "\n".join(lines))
+
+
+@app.command()
 def backbones(as_json: Json = False) -> None:
     """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
     from pipelines.registry import LICENCES, MODELS

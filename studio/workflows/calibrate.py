@@ -1,0 +1,55 @@
+"""Calibrate: thresholds for any face pack from a merchant's own labelled photos."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personas.measures.calibration import face_statistics
+from personas.measures.face import FaceReader
+from personas.novelty import default_gates
+from pipelines.errors import BadInput
+from pipelines.progress import SILENT, Progress
+from studio.scenes import load_scene
+from studio.settings import ASSETS
+
+__all__ = ["calibrate_folder"]
+
+_PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> dict[str, Any]:
+    """One subfolder of photos per person. Writes `calibration.json` into the pack; the statistics as JSON.
+
+    Pictures without a face are left out and named. Raises BadInput for a folder without people and for the bundled
+    packs, NotEnough where too few faces are found, BadPicture for a damaged photo.
+    """
+    if ASSETS in pack.resolve().parents:
+        raise BadInput(f"The pack {pack.name} comes with the studio and is calibrated.", "Calibrate one of your own.")
+    people = sorted(p for p in photos.iterdir() if p.is_dir()) if photos.is_dir() else []
+    files = [(k, f) for k, who in enumerate(people) for f in sorted(who.iterdir()) if f.suffix.lower() in _PHOTOS]
+    if not files:
+        raise BadInput(f"There are no people in {photos}.", "Make one subfolder of photos per person.")
+    reader = FaceReader(pack)
+    embeddings, owner, without = [], [], []
+    for number, (who, file) in enumerate(files):
+        progress.check_cancelled()
+        face = reader.read(load_scene(file).image)
+        if face is None:
+            without.append(str(file.relative_to(photos)))
+        else:
+            embeddings.append(face.embedding)
+            owner.append(who)
+        progress.step("faces", number + 1, len(files))
+    statistics = face_statistics(np.array(embeddings, np.float32), np.array(owner))
+    (pack / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return {
+        "calibration": statistics.calibration.model_dump(),
+        "gates": asdict(default_gates(statistics.calibration)),
+        "roc": statistics.roc,
+        "match_rate": statistics.match_rate,
+        "without_face": without,
+    }
