@@ -59,7 +59,7 @@ class DonorFacts(_Strict):
 class SceneFacts(_Strict):
     """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
 
-    `landmark` is "" where no landmark's pixels were kept.
+    `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None.
     """
 
     name: str
@@ -67,6 +67,7 @@ class SceneFacts(_Strict):
     photo: str
     landmark: str
     redux_scale: float
+    goods: dict[str, Any] | None = None
 
 
 class DrawFacts(_Strict):

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import BadPicture
 
-__all__ = ["ScenePhoto", "fit_mask", "fit_to_canvas", "load_mask", "load_scene", "read_picture"]
+__all__ = ["ScenePhoto", "fit_mask", "fit_to_canvas", "load_goods", "load_mask", "load_scene", "read_picture"]
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
@@ -59,6 +59,19 @@ def read_picture(data: bytes, name: str) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise BadPicture(f"The picture {name} is damaged: {error}.", "Export or download it again.") from error
     return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def load_goods(path: Path | str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+    """A product's photo uint8 [h, w, 3], and bool [h, w] where a file with transparency shows it, else None.
+
+    See `read_picture` for what is refused. Raises BadPicture.
+    """
+    image = load_scene(path).image  # checked, upright
+    with Image.open(path, formats=_FORMATS) as file:
+        if file.mode not in ("RGBA", "LA", "PA") and "transparency" not in file.info:
+            return image, None
+        alpha = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))[..., 3] >= 128
+    return image, None if alpha.all() else alpha
 
 
 def _check_size(image: Image.Image, name: str) -> None:

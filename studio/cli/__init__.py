@@ -211,7 +211,7 @@ def scene(
     photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
 ) -> None:
     """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
-    from studio.workflows.post import add_scene
+    from studio.workflows.references import add_scene
 
     studio = Studio(_settings(data, owner))
     value = add_scene(studio, photo, mask, name or photo.stem, studio.settings.owner)
@@ -227,6 +227,8 @@ def posts(
     redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
     detail: Annotated[float, typer.Option(min=0, max=2, help="More fine detail (0.1 to 1 is usual).")] = 0.0,
     renoise: Annotated[float, typer.Option(min=0, max=1, help="Fresh noise halfway: less smooth.")] = 0.0,
+    goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
+    goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
     panels: Annotated[int, typer.Option(help="So many shots in one drawing (2, 3, 4, 6 or 9); 1: each alone.")] = 1,
     seed: Seed = 1,
     data: Data = None,
@@ -234,16 +236,17 @@ def posts(
     as_json: Json = False,
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
-    from studio.workflows.post import PostRequest, add_scene, plan_shots
+    from studio.workflows.post import PostRequest, plan_shots
+    from studio.workflows.references import add_goods, add_scene
 
     with _engine(data, owner, as_json) as engine:
         who = engine.studio.settings.owner
         place = add_scene(engine.studio, photo, mask, photo.stem, who)
         shots = [asdict(s) for s in plan_shots(count, seed)]
         who_is_it = engine.recall("consolidate", persona)
-        request = PostRequest(
-            who_is_it, place, shots, seed, who, redux_scale, detail=detail, renoise=renoise, panels=panels
-        )
+        product = None if goods is None else add_goods(engine.studio, goods, goods_name)
+        more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
+        request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, **more)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(

@@ -11,7 +11,8 @@ from studio.bundle import Manifest
 from studio.engine import Engine
 from studio.workflows.consolidate import ConsolidateRequest
 from studio.workflows.design import DesignRequest
-from studio.workflows.post import PostRequest, add_scene, export_bundle, plan_shots
+from studio.workflows.post import PostRequest, export_bundle, plan_shots
+from studio.workflows.references import add_scene
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 

@@ -17,8 +17,6 @@ from pipelines.draw import DrawRequest, request_from
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Realism
-from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.redux import ReduxReference
 from studio.application import Studio, software_versions
 from studio.bundle import (
     BundlePost,
@@ -30,29 +28,13 @@ from studio.bundle import (
     read_manifest,
     write_bundle,
 )
-from studio.records import BundleRecord, PostRecord, PostSetRecord, SceneRecord, content_id
-from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
+from studio.records import BundleRecord, PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.consolidate import persona_layers
 from studio.workflows.drawing import Drawn, draw_all, draw_panels
+from studio.workflows.references import Injections
 
-__all__ = ["PostRequest", "add_scene", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]
-
-_LANDMARK_MARGIN_PX = 5
-
-
-def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
-    """Check and store a scene's photo and its landmark mask; the scene as JSON. Raises BadPicture."""
-    scene = load_scene(photo)
-    landmark = None
-    if mask is not None:
-        kept = load_mask(mask, (scene.image.shape[0], scene.image.shape[1]))
-        landmark = studio.store.put_picture(np.repeat(kept[..., None] * np.uint8(255), 3, axis=2))
-    picture = studio.store.put_picture(scene.image)
-    value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
-    key = content_id(value)
-    studio.records.keep(SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark))
-    return {"id": key, **value}
+__all__ = ["PostRequest", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
@@ -65,7 +47,7 @@ class PostRequest:
     """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
-    alone); pictures after the first are drawn around the set's first post.
+    alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
     """
 
     persona: dict[str, Any]
@@ -78,17 +60,19 @@ class PostRequest:
     detail: float = 0.0
     renoise: float = 0.0
     panels: int = 1
+    goods: dict[str, Any] | None = None
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
     """Draw and score a set; the set as JSON."""
     persona, shots = request.persona, [Shot(**s) for s in request.shots]
-    requests = _requests(studio, request, shots)
+    injections = _injections(studio, request)
+    requests = _requests(studio, request, shots, injections)
     drawn = _draw(studio, run, "posts", persona, requests, request.panels, progress)
     post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
 
     def score() -> list[dict[str, float | None]]:
-        return _score(studio, request, shots, drawn.pictures)
+        return _score(studio, request, shots, drawn.pictures, injections)
 
     scores = run("score", score)
     posts = [
@@ -136,6 +120,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "detail": request.detail,
         "renoise": request.renoise,
         "panels": request.panels,
+        "goods": request.goods,
         "seed": request.seed,
         "batches": [list(b) for b in drawn.batches],
     }
@@ -156,60 +141,44 @@ def _draw(
     return draw_panels(studio, run, name, layers, requests, panels, progress)
 
 
-def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot]) -> list[DrawRequest]:
-    persona, spec = request.persona, studio.backbone.spec
-    reference, landmark = _injections(studio, request)
+def _injections(studio: Studio, request: PostRequest) -> Injections:
+    return Injections(studio, request.scene, request.goods, request.redux_scale, request.keep_landmark)
+
+
+def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections) -> list[DrawRequest]:
+    persona, spec, reference = request.persona, studio.backbone.spec, injections.reference
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
         request_from(
             spec,
             # the place comes from the reference; without one the words must say it
-            shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None),
+            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None)),
             int(seed),
             reference=reference,
-            landmark=landmark,
+            landmark=injections.landmark(shot),
             realism=Realism(request.detail, request.renoise),
         )
         for shot, seed in zip(shots, seeds, strict=True)
     ]
 
 
-def _injections(studio: Studio, request: PostRequest) -> tuple[ReduxReference | None, Landmark | None]:
-    """The scene on the canvas: its tokens with the person masked out, and its landmark's pixels."""
-    spec = studio.backbone.spec
-    photo = studio.store.get_picture(request.scene["photo"])
-    canvas = fit_to_canvas(photo, spec.height, spec.width)
-    person = studio.regions.read([canvas])[0].person
-    reference = None
-    if request.redux_scale > 0:
-        reference = ReduxReference(canvas, person if person.mean() > 0.02 else None, scale=request.redux_scale)
-    if request.scene["landmark"] is None or not request.keep_landmark:
-        return reference, None
-    mask = studio.store.get_picture(request.scene["landmark"])[..., 0] >= 128
-    # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
-    kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
-    return reference, Landmark(canvas, kept)
-
-
 def _score(
-    studio: Studio, request: PostRequest, shots: Sequence[Shot], pictures: Sequence[str]
+    studio: Studio, request: PostRequest, shots: Sequence[Shot], pictures: Sequence[str], injections: Injections
 ) -> list[dict[str, float | None]]:
     enrolment = np.asarray(request.persona["enrolment"], np.float64)
-    spec = studio.backbone.spec
-    canvas = fit_to_canvas(studio.store.get_picture(request.scene["photo"]), spec.height, spec.width)
-    scene_person = studio.regions.read([canvas])[0].person
     scores: list[dict[str, float | None]] = []
     for shot, key in zip(shots, pictures, strict=True):
         image = studio.store.get_picture(key)
         face = studio.faces.read(image)
         regions = studio.regions.read([image])[0]
-        scores.append(
-            {
-                "identity": 0.0 if face is None else float(enrolment @ face.embedding),
-                "scene": scene_similarity(image, regions.person, canvas, scene_person),
-                "prompt": attributes_obeyed(shot, regions),
-            }
-        )
+        row: dict[str, float | None] = {
+            "identity": 0.0 if face is None else float(enrolment @ face.embedding),
+            "scene": scene_similarity(image, regions.person, injections.canvas, injections.person),
+            "prompt": attributes_obeyed(shot, regions),
+        }
+        if request.goods is not None:
+            row["goods"] = injections.goods_score(shot, image)
+        scores.append(row)
     return scores
 
 
@@ -218,7 +187,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
     import torch
 
     persona, scene, backbone = post_set["persona"], post_set["scene"], studio.backbone
-    landmark = scene["landmark"] if post_set["keep_landmark"] else None
+    landmark, goods = scene["landmark"] if post_set["keep_landmark"] else None, post_set.get("goods")
     weights = persona["recipe"]["mix_weights"]
     by_id = dict(zip(persona["recipe"]["donors"], weights, strict=True))
     manifest = write_bundle(
@@ -234,7 +203,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
                 true_cfg_scale=p["true_cfg_scale"],
                 shot=p["shot"],
                 scores=p["scores"],
-                composite=landmark is not None,
+                composite=landmark is not None or goods is not None,
             )
             for p in post_set["posts"]
         ],
@@ -252,6 +221,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             photo=scene["photo"],
             landmark=landmark or "",
             redux_scale=post_set["redux_scale"],
+            goods=goods,
         ),
         draw=DrawFacts(
             backbone=backbone.spec.id,
@@ -318,6 +288,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         detail=manifest.draw.detail,
         renoise=manifest.draw.renoise,
         panels=manifest.draw.panels,
+        goods=place.goods,
     )
     shots = [Shot(**p.shot) for p in manifest.posts]
     requests = [
@@ -329,7 +300,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             guidance_scale=p.guidance_scale,
             true_cfg_scale=p.true_cfg_scale,
         )
-        for r, p in zip(_requests(studio, request, shots), manifest.posts, strict=True)
+        for r, p in zip(_requests(studio, request, shots, _injections(studio, request)), manifest.posts, strict=True)
     ]
     drawn = _draw(studio, run, "redraw", manifest.persona, requests, request.panels, progress)
     return tuple(

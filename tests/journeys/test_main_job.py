@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.main_job import fusion_error
 from miniature.samples import save_scene
@@ -30,6 +31,7 @@ from studio.workflows.consolidate import ConsolidateRequest, consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import DesignRequest, recipe_of
 from studio.workflows.post import PostRequest, export_bundle, plan_shots, redraw_bundle
+from studio.workflows.references import add_goods
 from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey
@@ -155,6 +157,22 @@ def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], t
         np.testing.assert_array_equal(picture[keep], canvas[keep])
     export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "panels.zip")
     assert redraw_bundle(engine.studio, tmp_path / "panels.zip", run_directly) == ()
+
+
+def test_goods_are_shown_pixel_by_pixel(way: tuple[Engine, MainJob, Path, Path], tmp_path: Path) -> None:
+    engine, job, _, _ = way
+    photo = np.full((300, 240, 3), 215, np.uint8)
+    photo[60:260, 80:160] = (190, 30, 40)
+    photo[120:180, 95:145] = 250
+    Image.fromarray(photo).save(tmp_path / "tin.png")
+    goods = add_goods(engine.studio, tmp_path / "tin.png", "a red tin")
+    shots = [asdict(shot) for shot in plan_shots(2, 4)]
+    post_set = engine.run("posts", asdict(PostRequest(job.persona, job.post_set["scene"], shots, 4, goods=goods)))
+    assert [p["scores"]["goods"] for p in post_set["posts"]] == [1.0, 1.0]
+    assert all(p["prompt"].endswith("with a red tin") for p in post_set["posts"])
+    manifest = export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "goods.zip")
+    assert manifest.scene.goods is not None
+    assert redraw_bundle(engine.studio, tmp_path / "goods.zip", run_directly) == ()
 
 
 def test_a_second_run_draws_nothing_again(

@@ -1,0 +1,124 @@
+"""Goods: a product's photo is cut out, placed on the canvas, and its pixels are kept exactly, as a landmark's are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.errors import BadInput
+from pipelines.references.landmark import Landmark
+
+__all__ = ["Cutout", "Place", "cut_out", "goods_similarity", "place_goods"]
+
+_WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
+_BORDER = 0.02
+_MIN_SHARE, _MAX_SHARE = 0.01, 0.95
+
+Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """`image` uint8 [h, w, 3], `mask` bool [h, w] of the product, both cropped to it."""
+
+    image: Rgb
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a product stands: `x`, `y` its foot's middle and `height` its size, as shares of the canvas."""
+
+    x: float
+    y: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and 0.02 <= self.height <= 1):
+            raise BadInput(
+                f"The goods cannot stand at ({self.x}, {self.y}) with a height of {self.height}.",
+                "Give shares of the picture: x and y from 0 to 1, height from 0.02 to 1.",
+            )
+
+
+def cut_out(image: Rgb, alpha: Mask | None = None) -> Cutout:
+    """The product of a photo uint8 [h, w, 3]: where `alpha` bool [h, w] says so, else whatever is not the background.
+
+    The background is what the photo's border is made of (GrabCut, Rother et al. 2004). Raises BadInput where no
+    product is found, or nothing but product.
+    """
+    mask = _foreground(image) if alpha is None else alpha
+    share = float(mask.mean())
+    if not _MIN_SHARE <= share <= (1.0 if alpha is not None else _MAX_SHARE):
+        what = "no product can be told from the background" if share < _MIN_SHARE else "the product fills it"
+        raise BadInput(
+            f"In the goods' photo {what}.", "Use a photo on a plain background with some margin, or a PNG cut out."
+        )
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return Cutout(np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window]))
+
+
+def _foreground(image: Rgb) -> Mask:
+    height, width = image.shape[:2]
+    scale = min(1.0, _WORK_SIDE / max(height, width))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    h, w = small.shape[:2]
+    edge = max(2, round(_BORDER * max(h, w)))
+    labels = np.full((h, w), cv2.GC_BGD, np.uint8)
+    labels[edge : h - edge, edge : w - edge] = cv2.GC_PR_FGD
+    if small.reshape(-1, 3).std(axis=0).max() < 1:  # one colour: GrabCut's mixtures would not fit
+        return np.zeros((height, width), np.bool_)
+    # GrabCut starts its mixtures from OpenCV's global generator
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small[:, :, ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
+    if count > 1:  # specks of the background are no part of the product; a second shoe is
+        large = 1 + np.flatnonzero(sizes[1:, cv2.CC_STAT_AREA] >= 0.1 * sizes[1:, cv2.CC_STAT_AREA].max())
+        found = np.isin(parts, large).astype(np.uint8)
+    outline, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(found, outline, -1, 1, cv2.FILLED)  # labels and highlights inside are part of the product
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+
+
+def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | None = None) -> Landmark:
+    """The canvas uint8 [h, w, 3] with the product on it, kept together with a landmark that was there before.
+
+    What reaches over the canvas's edge is cut off. Raises BadInput where nothing of it is left.
+    """
+    height, width = canvas.shape[:2]
+    scale = place.height * height / goods.mask.shape[0]
+    size = max(1, round(goods.mask.shape[1] * scale)), max(1, round(place.height * height))
+    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LANCZOS4
+    weight = goods.mask.astype(np.float32)
+    # colours of the background must not bleed in at the outline
+    alpha = np.clip(cv2.resize(weight, size, interpolation=shrink), 0, 1)
+    colour = (
+        cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
+    )
+    left, top = round(place.x * width - size[0] / 2), round(place.y * height) - size[1]
+    y0, y1, x0, x1 = max(0, top), min(height, top + size[1]), max(0, left), min(width, left + size[0])
+    inside = (slice(y0, y1), slice(x0, x1))
+    part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+    shown = alpha[part] >= 0.5 if y1 > y0 and x1 > x0 else np.zeros((0, 0), np.bool_)
+    if not shown.any():
+        raise BadInput("The goods stand outside of the picture.", "Move them in, or make them larger.")
+    image = canvas.copy() if landmark is None else landmark.image.copy()
+    mask = np.zeros((height, width), np.bool_) if landmark is None else landmark.mask.copy()
+    image[inside][shown] = colour[part][shown].round().clip(0, 255).astype(np.uint8)
+    mask[inside] |= shown
+    return Landmark(image, mask)
+
+
+def goods_similarity(picture: Rgb, goods: Cutout, place: Place) -> float:
+    """How much a picture shows the product at its place: 1 minus the mean absolute difference, in [0, 1]."""
+    height, width = picture.shape[:2]
+    wanted = place_goods(goods, place, np.zeros((height, width, 3), np.uint8))
+    difference = np.abs(picture[wanted.mask].astype(np.float64) - wanted.image[wanted.mask])
+    return float(1 - difference.mean() / 255)

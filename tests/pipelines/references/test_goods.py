@@ -1,0 +1,88 @@
+"""Goods: cut out of plain and busy photos, placed where asked, and kept pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipelines.backbones import Backbone
+from pipelines.draw import draw, request_from
+from pipelines.errors import BadInput
+from pipelines.references.goods import Place, cut_out, goods_similarity, place_goods
+from pipelines.references.landmark import Landmark
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def bottle(noise: float, seed: int = 0) -> tuple[Rgb, npt.NDArray[np.bool_]]:
+    """A red bottle with a white label on a grey table, and where it is."""
+    image = np.full((400, 300, 3), (170, 172, 168), np.float64)
+    body = np.zeros((400, 300), np.uint8)
+    cv2.rectangle(body, (100, 140), (200, 360), 1, cv2.FILLED)
+    cv2.rectangle(body, (135, 60), (165, 140), 1, cv2.FILLED)
+    image[body > 0] = (180, 30, 40)
+    image[200:280, 115:185] = 245
+    image += np.random.default_rng(seed).normal(0, noise, image.shape)
+    return image.clip(0, 255).astype(np.uint8), body > 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 6.0])
+def test_the_product_is_told_from_its_background(noise: float) -> None:
+    image, truth = bottle(noise)
+    found = cut_out(image)
+    mask = np.zeros(truth.shape, np.bool_)
+    rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+    assert abs(found.mask.shape[0] - len(rows)) <= 4
+    assert abs(found.mask.shape[1] - len(columns)) <= 4
+    mask[rows[0] : rows[0] + found.mask.shape[0], columns[0] : columns[0] + found.mask.shape[1]] = found.mask
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.95
+    assert found.mask[160:200, 40:60].all()  # the label is part of it
+
+
+def test_a_cut_out_png_is_taken_at_its_word() -> None:
+    image, truth = bottle(0)
+    found = cut_out(image, truth)
+    assert found.mask.sum() == truth.sum()
+
+
+def test_goods_and_landmark_stay_exactly(tiny_backbone: Backbone) -> None:
+    rng = np.random.default_rng(1)
+    scene = rng.integers(0, 256, (96, 64, 3), dtype=np.uint8)
+    tower = np.zeros((96, 64), np.bool_)
+    tower[5:40, 2:14] = True
+    goods = cut_out(*bottle(0))
+    place = Place(0.75, 0.95, 0.4)
+    mark = place_goods(goods, place, scene, Landmark(scene, tower))
+    rows = np.flatnonzero((mark.mask & ~tower).any(axis=1))
+    assert (rows[0], rows[-1] + 1) == (round(0.95 * 96) - round(0.4 * 96), round(0.95 * 96))
+    np.testing.assert_array_equal(mark.image[tower], scene[tower])
+    request = replace(request_from(tiny_backbone.spec, "a woman with a bottle", 1), landmark=mark)
+    drawn = next(draw(tiny_backbone, [request]))[1]
+    np.testing.assert_array_equal(drawn[mark.mask], mark.image[mark.mask])
+    assert goods_similarity(drawn, goods, place) == 1
+    without = next(draw(tiny_backbone, [replace(request, landmark=None)]))[1]
+    assert goods_similarity(without, goods, place) < 0.9
+
+
+def test_no_background_colour_bleeds_in() -> None:
+    goods = cut_out(*bottle(0))
+    mark = place_goods(goods, Place(0.5, 0.9, 0.3), np.zeros((96, 64, 3), np.uint8))
+    red = mark.image[mark.mask].astype(int)
+    grey = np.abs(red - (170, 172, 168)).max(axis=1) < 20
+    assert not grey.any()
+
+
+def test_what_is_no_product_or_no_place_is_refused() -> None:
+    with pytest.raises(BadInput, match="no product"):
+        cut_out(np.full((200, 200, 3), 128, np.uint8))
+    with pytest.raises(BadInput, match="no product"):
+        cut_out(bottle(0)[0], np.zeros((400, 300), np.bool_))
+    with pytest.raises(BadInput, match="cannot stand"):
+        Place(0.5, 0.5, 0.0)
+    goods = cut_out(*bottle(0))
+    with pytest.raises(BadInput, match="outside"):
+        place_goods(goods, Place(0.5, 0.0, 0.1), np.zeros((96, 64, 3), np.uint8))
