@@ -159,23 +159,27 @@ def design(
     seed: Seed = 1,
     mix: Annotated[int, typer.Option(min=3, help="Donors in the mix.")] = 4,
     candidates: Annotated[int, typer.Option(min=2)] = 48,
+    templates: Annotated[Path | None, typer.Option(help="A folder of pictures that the face is put into, too.")] = None,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
 ) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
+    from studio.scenes import load_scene
     from studio.workflows.design import DesignRequest
 
     with _engine(data, owner, as_json) as engine:
-        who = engine.studio.settings.owner
-        result = engine.run(
-            "design", asdict(DesignRequest(category, seed, owner=who, donors=mix, candidates=candidates))
+        files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
+        pictures = [(f.name, engine.studio.store.put_picture(load_scene(f).image)) for f in files]
+        request = DesignRequest(
+            category, seed, engine.studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
         )
+        result = engine.run("design", asdict(request))
         sheet = engine.studio.store.path(result["contact_sheet"])
         report = engine.studio.store.path(result["report"])
     text = (
-        f"Design {result['id']}: {len(result['kept'])} of {candidates} kept, nearest donor {result['novelty_max']:.2f} "
-        f"(ceiling {result['novelty_ceiling']:.2f}).\nContact sheet: {sheet}\nReport: {report}"
+        f"Design {result['id']}: {len(result['kept'])} of {len(result['pictures'])} kept, "
+        f"nearest donor {result['novelty_max']:.2f} (ceiling {result['novelty_ceiling']:.2f}).\nContact sheet: {sheet}\nReport: {report}"
     )
     _say(
         {"id": result["id"], "kept": result["kept"], "contact_sheet": str(sheet), "report": str(report)}, as_json, text

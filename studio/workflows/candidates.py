@@ -32,6 +32,12 @@ class Candidates:
     pictures: tuple[str, ...]
     measures: tuple[dict[str, Any], ...]
 
+    def __add__(self, other: Candidates) -> Candidates:
+        return Candidates(
+            self.prompts + other.prompts, self.seeds + other.seeds, self.pictures + other.pictures,
+            self.measures + other.measures,
+        )  # fmt: skip
+
     @property
     def consistency(self) -> float:
         """Mean cosine of all pairs of faces; a pair with a missing face counts 0."""

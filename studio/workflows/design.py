@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.selection import NOT_NOVEL
-from personas.shots import vary_shots
+from personas.shots import Shot, vary_shots
 from pipelines.draw import request_from
 from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, check_fits, read_lora
@@ -22,8 +23,9 @@ from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
-from studio.workflows.candidates import draw_candidates
-from studio.workflows.drawing import draw_all
+from studio.workflows.candidates import Candidates, draw_candidates
+from studio.workflows.drawing import draw_all, measure_picture
+from studio.workflows.swap import read_shot, swap_face
 
 __all__ = ["DesignRequest", "design_persona", "mean_face", "recipe_of", "trigger_of"]
 
@@ -35,6 +37,7 @@ class DesignRequest:
     """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn.
 
     `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
+    `templates`, pairs of a name and a store key, are pictures that the face is put into: more candidates.
     """
 
     category: str
@@ -45,6 +48,7 @@ class DesignRequest:
     equalise: bool = True
     recipes: int = 8
     gates: dict[str, float] = field(default_factory=dict)
+    templates: list[tuple[str, str]] = field(default_factory=list)
 
 
 def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
@@ -108,6 +112,15 @@ def _try_recipe(
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     candidates = draw_candidates(studio, run, f"candidates {attempt}", fused.layers, prompts, seeds, progress)
+    who = {"subject": look.subject, "trigger": trigger}
+    for number, template in enumerate(request.templates):
+        step = partial(_swap_in, studio, template, fused.layers, who, request.seed + number)
+        swapped, shot = run(f"template-{attempt}-{number}", step)
+        shots = (*shots, Shot(**shot))
+        measures = measure_picture(studio, swapped)
+        prompt = shots[-1].prompt(look.subject, trigger)
+        candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,))
+        progress.step("templates", number + 1, len(request.templates))
     gates = replace(default_gates(studio.calibration), **request.gates)
     used_faces = {d.id: faces[d.id] for d in used}
     selection = candidates.select(gates, used_faces, request.seed)
@@ -121,8 +134,8 @@ def _try_recipe(
         "trigger": trigger,
         "subject": look.subject,
         "shots": [asdict(shot) for shot in shots],
-        "prompts": prompts,
-        "seeds": seeds,
+        "prompts": list(candidates.prompts),
+        "seeds": list(candidates.seeds),
         "pictures": list(candidates.pictures),
         "measures": studio.store.put_json(list(candidates.measures)),
         "consistency": candidates.consistency,
@@ -134,6 +147,16 @@ def _try_recipe(
         "novelty_ceiling": ceiling,
         "contact_sheet": candidates.contact_sheet(studio, selection),
     }
+
+
+def _swap_in(
+    studio: Studio, template: tuple[str, str], layers: Sequence[LoraLayer], who: dict[str, Any], seed: int
+) -> tuple[str, dict[str, str]]:
+    """The template with the new face, and the shot it shows."""
+    name, key = template
+    picture = studio.store.get_picture(key)
+    swapped = swap_face(studio, name, picture, layers, who, seed, strength=0.8, hair=True)
+    return studio.store.put_picture(swapped), asdict(read_shot(studio.regions.read([picture])[0].attributes))
 
 
 def mean_face(

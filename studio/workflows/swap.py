@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from personas.shots import EXPRESSIONS, LIGHTS, VIEWS, Shot
+from personas.shots import EXPRESSIONS, FRAMINGS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.draw import draw_batch, request_from
 from pipelines.errors import BadInput
 from pipelines.lora import LoraLayer
@@ -20,7 +20,7 @@ from studio.records import content_id
 from studio.workflows import Run
 from studio.workflows.consolidate import persona_layers
 
-__all__ = ["SwapRequest", "swap_face", "swap_faces"]
+__all__ = ["SwapRequest", "read_shot", "swap_face", "swap_faces"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -90,7 +90,8 @@ def swap_face(
         region = grow_region(region, seen.head)
     request = request_from(
         spec,
-        _shot(seen.attributes).prompt(who["subject"], who["trigger"], with_setting=False),
+        # what must be said again so that pose and light stay; all else of the picture is kept
+        replace(read_shot(seen.attributes), framing="close-up").prompt(who["subject"], who["trigger"]),
         seed,
         landmark=swap_landmark(image, region, *canvas),
         strength=strength,
@@ -100,11 +101,13 @@ def swap_face(
     return paste_face(image, drawn, region)
 
 
-def _shot(attributes: Mapping[str, str]) -> Shot:
-    """What the prompt must say again so that pose and light stay; all else of the picture is kept."""
-    words = {"view": VIEWS, "expression": EXPRESSIONS, "light": LIGHTS}
-    known = {name: attributes[name] for name, choices in words.items() if attributes.get(name) in choices}
-    return Shot(framing="close-up", **known)
+def read_shot(attributes: Mapping[str, str]) -> Shot:
+    """The shot that a picture shows, as far as it was read; the rest as it usually is."""
+    words = {
+        "framing": FRAMINGS, "view": VIEWS, "expression": EXPRESSIONS, "light": LIGHTS, "outfit": OUTFITS,
+        "outfit_colour": OUTFIT_COLOURS, "setting": SETTINGS,
+    }  # fmt: skip
+    return Shot(**{name: attributes[name] for name, choices in words.items() if attributes.get(name) in choices})
 
 
 def _scores(

@@ -133,6 +133,26 @@ def test_the_persona_takes_the_place_of_another_face(way: tuple[Engine, MainJob,
         engine.run("swap", asdict(SwapRequest(job.persona, [("wall.png", blank)], 1)))
 
 
+def test_pictures_with_the_face_put_in_are_candidates_too(way: tuple[Engine, MainJob, Path, Path]) -> None:
+    engine, _, _, _ = way
+    shot = Shot(framing="half-body", outfit="suit", outfit_colour="blue")
+    stranger = look_identities("mature", 1, torch.Generator().manual_seed(6))
+    photo = render(World(stranger, (shot,), sample_scenes(["office"], [1]), 3)).images.numpy()[0]
+    template = ("office.png", engine.studio.store.put_picture(photo))
+    gates = {
+        "min_face_similarity": -1.0,
+        "novelty_ceiling": 1.0,
+        "min_body_similarity": 0.0,
+        "min_hair_similarity": -1.0,
+    }
+    design = engine.run("design", asdict(DesignRequest("sweet", 4, candidates=8, gates=gates, templates=[template])))
+    assert len(design["pictures"]) == len(design["prompts"]) == len(design["shots"]) == 9
+    assert (design["shots"][8]["outfit"], design["shots"][8]["framing"]) == ("suit", "half-body")
+    picture = engine.studio.store.get_picture(design["pictures"][8])
+    assert 0.3 < (picture == photo).all(axis=2).mean() < 1
+    assert 8 in design["kept"]
+
+
 def test_the_bundle_verifies_and_is_drawn_again_to_the_pixel(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     assert verify_bundle(job.bundle) == ()
