@@ -1,0 +1,74 @@
+"""`persona-studio donors …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.application import Studio
+from studio.cli.options import Data, Json, Seed, say, settings_of
+from studio.cli.progress import Bars
+
+__all__ = ["donors"]
+
+donors = typer.Typer(no_args_is_help=True, help="List, add or train donors.")
+
+
+@donors.command("list")
+def list_donors(category: str | None = None, data: Data = None, as_json: Json = False) -> None:
+    """Every donor, with licence and consent."""
+    rows = [
+        {
+            "id": d.id,
+            "name": d.name,
+            "category": d.category,
+            "trigger": d.trigger,
+            "licence": d.licence,
+            "consent": d.consent.who,
+        }
+        for d in Studio(settings_of(data, None)).donors(category)
+    ]
+    text = "\n".join(f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}" for r in rows)
+    say({"donors": rows}, as_json, text)
+
+
+@donors.command("add")
+def add_donor(
+    lora: Path,
+    category: Annotated[str, typer.Option()],
+    consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
+    name: str = "",
+    trigger: str = "",
+    licence: str = "unknown",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make any FLUX LoRA file a donor. It is checked against the backbone before it is kept."""
+    from studio.workflows.donors import add_lora_donor
+
+    donor = add_lora_donor(Studio(settings_of(data, None)), lora, category, consent, name, trigger, licence)
+    say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
+
+
+@donors.command("train")
+def train_donor(
+    folder: Path,
+    category: Annotated[str, typer.Option()],
+    consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
+    name: str = "",
+    licence: str = "unknown",
+    steps: int = 0,
+    seed: Seed = 1,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption."""
+    from studio.workflows.donors import train_folder_donor
+
+    with Bars(as_json) as bars:
+        donor = train_folder_donor(
+            Studio(settings_of(data, None)), folder, category, consent, name, licence, steps, seed, bars
+        )
+    say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")

@@ -1,0 +1,83 @@
+"""Commands about models: LoRA files, backbones, face packs, and the installation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.application import Studio
+from studio.cli.options import Data, Json, say, settings_of
+from studio.cli.progress import Bars
+
+__all__ = ["lora", "models"]
+
+models = typer.Typer()
+lora = typer.Typer(no_args_is_help=True, help="Look into LoRA files.")
+
+
+@lora.command("inspect")
+def inspect(file: Path, as_json: Json = False) -> None:
+    """Format, rank, alpha, base model, trigger words, licence, layers and hashes; or why it cannot be used."""
+    from pipelines.lora.inspect import inspect_lora
+
+    report = asdict(inspect_lora(file))
+    text = "\n".join(f"{key.replace('_', ' '):14}{_plain(value)}" for key, value in report.items())
+    say(report, as_json, text)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {kind}" for kind, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value) or "(not said)"
+
+
+@models.command()
+def calibrate(
+    photos: Annotated[Path, typer.Argument(help="A folder with one subfolder of photos per person.")],
+    pack: Annotated[Path, typer.Option(help="The insightface pack's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Measure what a face pack's cosines mean on labelled photos, and set its gates."""
+    from studio.workflows.calibrate import calibrate_folder
+
+    with Bars(as_json) as bars:
+        found = calibrate_folder(pack, photos, bars)
+    gates = found["gates"]
+    lines = [
+        "false accepts   threshold   true accepts",
+        *(f"{rate:13.3f}   {cut:9.2f}   {true:12.3f}" for rate, cut, true in found["roc"]),
+        f"gates: face {gates['min_face_similarity']:.2f}, novelty {gates['novelty_ceiling']:.2f}",
+        "R(τ): " + "  ".join(f"{t:.1f}: {r:.2f}" for t, r in found["match_rate"]),
+        *(f"no face: {name}" for name in found["without_face"]),
+    ]
+    say(found, as_json, "\n".join(lines))
+
+
+@models.command()
+def backbones(as_json: Json = False) -> None:
+    """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
+    from pipelines.registry import LICENCES, MODELS
+
+    rows = [asdict(m) | {"licence_words": LICENCES[m.licence].words, "bf16_bytes": 2 * m.parameters}
+            for m in MODELS.values()]  # fmt: skip
+    text = "\n".join(
+        f"{r['id']} ({r['role']}, {r['bf16_bytes'] / 1e9:.2g} GB in bf16, or {2 * r['largest_part'] / 1e9:.2g} GB one "
+        f"part at a time)\n   {r['licence']}: {r['licence_words']}"
+        for r in rows
+    )
+    say({"backbones": rows}, as_json, text)
+
+
+@models.command()
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Check the installation: models, versions, hardware, known flaws."""
+    from studio.workflows.doctor import examine
+
+    findings = examine(Studio(settings_of(data, None)))
+    text = "\n".join(f"{'ok ' if f['ok'] else 'BAD'}  {f['what']}: {f['found']}" for f in findings)
+    say({"findings": findings}, as_json, text)
+    if not all(f["ok"] for f in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,217 @@
+"""The way from a look category to a bundle, each step on its own and resumable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.application import Studio
+from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
+from studio.cli.progress import Bars
+from studio.settings import ASSETS
+
+__all__ = ["way"]
+
+way = typer.Typer()
+
+
+@way.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("out"),
+    category: str = "sweet",
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+    backbone: str | None = None,
+) -> None:
+    """The main job: a new person, nine posts in one place, one bundle."""
+    from studio.workflows.demo import MainJobRequest, run_main_job
+
+    scenes = ASSETS / "scenes"
+    with open_engine(data or out / "data", owner, as_json, backbone=backbone) as engine:
+        job = run_main_job(
+            engine,
+            MainJobRequest(category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"),
+        )
+    say({"bundle": str(job.bundle), "seconds": job.seconds}, as_json, f"The bundle is {job.bundle}")
+
+
+@way.command()
+def design(
+    category: str,
+    seed: Seed = 1,
+    mix: Annotated[int, typer.Option(min=3, help="Donors in the mix.")] = 4,
+    candidates: Annotated[int, typer.Option(min=2)] = 48,
+    templates: Annotated[Path | None, typer.Option(help="A folder of pictures that the face is put into, too.")] = None,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
+    from studio.scenes import load_scene
+    from studio.workflows.design import DesignRequest
+
+    with open_engine(data, owner, as_json) as engine:
+        files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
+        pictures = [(f.name, engine.studio.store.put_picture(load_scene(f).image)) for f in files]
+        request = DesignRequest(
+            category, seed, engine.studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
+        )
+        result = engine.run("design", asdict(request))
+        sheet = engine.studio.store.path(result["contact_sheet"])
+        report = engine.studio.store.path(result["report"])
+    kept, drawn, nearest = len(result["kept"]), len(result["pictures"]), result["novelty_max"]
+    text = (
+        f"Design {result['id']}: {kept} of {drawn} kept, nearest donor {nearest:.2f} "
+        f"(ceiling {result['novelty_ceiling']:.2f}).\nContact sheet: {sheet}\nReport: {report}"
+    )
+    say({"id": result["id"], "kept": result["kept"], "contact_sheet": str(sheet), "report": str(report)}, as_json, text)
+
+
+@way.command()
+def consolidate(
+    name: str,
+    design_id: str = "",
+    seed: Seed = 1,
+    steps: int = 0,
+    rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it anew.")] = 2,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Train the persona LoRA of a design (the newest if none is named)."""
+    from studio.workflows.consolidate import ConsolidateRequest
+
+    with open_engine(data, owner, as_json) as engine:
+        request = ConsolidateRequest(
+            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps, rounds
+        )
+        result = engine.run("consolidate", asdict(request))
+        lora = engine.studio.store.path(result["lora"])
+    text = f"{name} version {result['version']} ({result['id']}).\nLoRA: {lora}"
+    say({"id": result["id"], "version": result["version"], "lora": str(lora)}, as_json, text)
+
+
+@way.command()
+def scene(
+    photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
+) -> None:
+    """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
+    from studio.workflows.references import add_scene
+
+    studio = Studio(settings_of(data, owner))
+    value = add_scene(studio, photo, mask, name or photo.stem, studio.settings.owner)
+    say(value, as_json, f"Scene {value['name']} ({value['id']}).")
+
+
+@way.command()
+def posts(
+    photo: Annotated[Path, typer.Argument(help="The scene's photo.")],
+    mask: Path | None = None,
+    persona: str = "",
+    count: Annotated[int, typer.Option(min=1, max=35)] = 9,
+    redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    detail: Annotated[float, typer.Option(min=0, max=2, help="More fine detail (0.1 to 1 is usual).")] = 0.0,
+    renoise: Annotated[float, typer.Option(min=0, max=1, help="Fresh noise halfway: less smooth.")] = 0.0,
+    goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
+    goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
+    panels: Annotated[int, typer.Option(help="So many shots in one drawing (2, 3, 4, 6 or 9); 1: each alone.")] = 1,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a set of posts of a persona (the newest if none is named) in one place."""
+    from studio.workflows.post import PostRequest, plan_shots
+    from studio.workflows.references import add_goods, add_scene
+
+    with open_engine(data, owner, as_json) as engine:
+        who = engine.studio.settings.owner
+        place = add_scene(engine.studio, photo, mask, photo.stem, who)
+        shots = [asdict(s) for s in plan_shots(count, seed)]
+        who_is_it = engine.recall("consolidate", persona)
+        product = None if goods is None else add_goods(engine.studio, goods, goods_name)
+        more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
+        request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, **more)
+        result = engine.run("posts", asdict(request))
+    rows = [p["scores"] for p in result["posts"]]
+    text = "\n".join(
+        f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows)
+    )
+    say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
+
+
+@way.command()
+def swap(
+    photos: Annotated[list[Path], typer.Argument(help="Pictures whose face becomes the persona's.")],
+    out: Annotated[Path, typer.Option(help="The folder for the new pictures.")] = Path("swapped"),
+    persona: str = "",
+    strength: Annotated[float, typer.Option(min=0.05, max=1, help="More persona, or (less) more of the photo.")] = 0.8,
+    hair: Annotated[bool, typer.Option(help="Change the hair, too.")] = True,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Put the persona's face into existing pictures; everything outside the face region stays as it was."""
+    from studio.scenes import load_scene
+    from studio.workflows.swap import SwapRequest
+
+    with open_engine(data, owner, as_json) as engine:
+        store = engine.studio.store
+        pictures = [(photo.name, store.put_picture(load_scene(photo).image)) for photo in photos]
+        who = engine.recall("consolidate", persona)
+        request = SwapRequest(who, pictures, seed, engine.studio.settings.owner, strength, hair)
+        result = engine.run("swap", asdict(request))
+        out.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for number, row in enumerate(result["pictures"], 1):
+            file = (out / f"{number:03d}-{Path(row['name']).stem}.png").resolve()
+            file.write_bytes(store.get(row["picture"]))
+            rows.append(row | {"file": str(file)})
+    text = "\n".join(f"{r['file']}: identity {r['identity_before']:.2f} → {r['identity']:.2f}" for r in rows)
+    say({"id": result["id"], "pictures": rows}, as_json, text)
+
+
+@way.command()
+def bundle(
+    out: Annotated[Path, typer.Argument(help="The zip to write.")],
+    post_set: str = "",
+    platform: str = "xiaohongshu",
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Export a post set (the newest if none is named) for a platform."""
+    from studio.workflows.post import export_bundle
+
+    with open_engine(data, owner, as_json) as engine:
+        manifest = export_bundle(engine.studio, engine.recall("posts", post_set), platform, out)
+    say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
+
+
+@way.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A bundle.")],
+    redraw: Annotated[bool, typer.Option(help="Draw every post again and compare pixels.")] = False,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Check every hash of a bundle; with --redraw, draw its posts again from the manifest."""
+    from studio.bundle import verify_bundle
+
+    wrong = verify_bundle(path)
+    if redraw:
+        from studio.workflows import run_directly
+        from studio.workflows.post import redraw_bundle
+
+        with Bars(as_json) as bars:
+            wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)
+    say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or "Everything is as the manifest says.")
+    if wrong:
+        raise typer.Exit(1)
