@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from miniature.world.figure import OUTFIT_RGB, Canvas, Look, paint_figure
+from miniature.world.canvas import Canvas, Look
+from miniature.world.figure import OUTFIT_RGB, paint_figure
 from miniature.world.scenes import SceneBatch, paint_scene
 from personas.shots import EXPRESSIONS, OUTFITS, POSES, VIEWS, Shot
 

@@ -1,0 +1,48 @@
+"""What a figure is painted on, and how the people of a batch stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BODY_SKIN, FACE, HAIR, CLOTHES = 2, 3, 4, 5  # personas.measures.regions.LABELS
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the people of a batch stand: all [b], except rgb [b, 3]. Sizes in pixels, angles in radians."""
+
+    head_x: Tensor
+    head_y: Tensor
+    unit: Tensor
+    yaw: Tensor
+    tilt: Tensor
+    smile: Tensor
+    mouth_open: Tensor
+    brow: Tensor
+    eye_open: Tensor
+    outfit: Tensor
+    outfit_rgb: Tensor
+    bottom_rgb: Tensor
+    pose: Tensor
+
+
+class Canvas:
+    """RGB [b, 3, h, w] and labels [b, h, w] that shapes are laid on, back to front."""
+
+    def __init__(self, rgb: Tensor, labels: Tensor) -> None:
+        self.rgb, self.labels = rgb, labels
+
+    def lay(self, mask: Tensor, colour: Tensor, label: int) -> None:
+        """Cover [b, h, w]; colour [b, 3] or [b, 3, h, w]."""
+        if colour.ndim == 2:
+            colour = colour[:, :, None, None]
+        self.rgb = torch.lerp(self.rgb, colour, mask[:, None])
+        self.labels = torch.where(mask > 0.5, torch.full_like(self.labels, label), self.labels)
+
+
+def shade(colour: Tensor, amount: Tensor) -> Tensor:
+    """Lighten or darken [b, 3] by a factor per pixel [b, h, w]."""
+    return (colour[:, :, None, None] * amount[:, None]).clamp(0, 1)
