@@ -66,7 +66,7 @@ def chosen_people(look: str, count: int, faces: FaceReader, seed: int = 77, pool
     return people[best]
 
 
-def _highest(cosines: NDArray[np.float32], rows: list[int]) -> float:
+def _highest(cosines: NDArray[np.floating], rows: list[int]) -> float:
     return float(cosines[np.ix_(rows, rows)].max())
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,7 +71,7 @@ class PatchRecogniser(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.patches(x).flatten(2).transpose(1, 2) + self.place
         n, t, c = x.shape
-        for layer in self.layers:
+        for layer in cast(Iterable[nn.ModuleDict], self.layers):
             q, k, v = layer["qkv"](layer["norm1"](x)).view(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
             attention = ((q @ k.transpose(-1, -2)) * (c // self.heads) ** -0.5).softmax(-1)
             x = x + layer["proj"]((attention @ v).transpose(1, 2).reshape(n, t, c))

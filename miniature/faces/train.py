@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -100,7 +101,8 @@ def aligned_crops(renders: Renders, cache: Path) -> NDArray[np.uint8]:
 
 def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
     """What drawing does to faces: less detail, other light, a little noise, an imprecise alignment. x [n, 3, h, w]."""
-    n, like = len(x), {"device": x.device}
+    n = len(x)
+    like: dict[str, Any] = {"device": x.device}
     angle = torch.randn(n, **like) * 0.05
     size = 1 + torch.randn(n, **like) * 0.04
     theta = torch.zeros(n, 2, 3, **like)
@@ -142,7 +144,7 @@ def train_recogniser(
         with autocast():
             embedding = net(_degrade(x, rng))
         embedding = embedding.float()
-        cosine = F.normalize(embedding) @ F.normalize(extra["classes"].weight).T
+        cosine = F.normalize(embedding) @ F.normalize(cast(nn.Linear, extra["classes"]).weight).T
         cosine = cosine - 0.25 * F.one_hot(who, people)
         traits = extra["traits"](embedding)
         return F.cross_entropy(24 * cosine, who) + 2 * F.mse_loss(traits, renders.vectors[np.sort(rows)].to(DEVICE))
@@ -196,8 +198,8 @@ def train_detector(renders: Renders, minutes: float, out: Path, batch: int = 12)
         x = (x * (1 + torch.randn(batch, 3, 1, 1) * 0.06)).to(DEVICE)
         with autocast():
             maps = net.maps(x)
-        b, k = torch.stack(box).float().to(DEVICE), torch.stack(mark).float().to(DEVICE)
-        return _detection_loss(maps, b, k)
+        where, points_at = torch.stack(box).float().to(DEVICE), torch.stack(mark).float().to(DEVICE)
+        return _detection_loss(maps, where, points_at)
 
     return run("detector", Detector(), nn.ModuleDict(), minutes, 2e-3, out, loss_of)
 

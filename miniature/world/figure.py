@@ -104,8 +104,8 @@ def _body(
     canvas.lay(cover(neck), shade(skin, 0.84 + 0.1 * ((y - neck_y) / (0.4 * u)).clamp(0, 1)), BODY_SKIN)
 
     # Arms behind the torso's edge.
-    for points in (((sl_x, sy), (el_x, el_y), (hl_x, hl_y)), ((sr_x, sy), (er_x, er_y), (hr_x, hr_y))):
-        (ax, ay), (bx, by), (cx, cy) = points
+    for joints in (((sl_x, sy), (el_x, el_y), (hl_x, hl_y)), ((sr_x, sy), (er_x, er_y), (hr_x, hr_y))):
+        (ax, ay), (bx, by), (cx, cy) = joints
         upper, t_upper = limb(x, y, ax, ay, bx, by, arm_r * 1.15, arm_r * 0.92)
         lower, _ = limb(x, y, bx, by, cx, cy, arm_r * 0.9, arm_r * 0.7)
         hand = ellipse(x - cx, y - cy, arm_r * 0.95, arm_r * 1.15)
