@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
 from studio.cli.progress import Bars
@@ -56,6 +57,8 @@ def design(
     from studio.workflows.design import DesignRequest
 
     with open_engine(data, owner, as_json) as engine:
+        if templates is not None and not templates.is_dir():
+            raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
         files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
         pictures = [(f.name, engine.studio.store.put_picture(load_scene(f).image)) for f in files]
         request = DesignRequest(
