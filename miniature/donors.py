@@ -40,7 +40,7 @@ NAMES = {
 }
 PICTURES = 24
 CONFIG = LoraTrainingConfig.model_validate(
-    {"rank": 8, "learning_rate": 2e-3, "steps": 120, "batch_size": 8, "checkpoint_every": 60, "caption_dropout": 0.05}
+    {"rank": 8, "learning_rate": 2e-3, "steps": 300, "batch_size": 8, "checkpoint_every": 100, "caption_dropout": 0.05}
 )
 _LICENCE = "Apache-2.0"
 

@@ -29,11 +29,13 @@ from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPTokenizer,
     SiglipImageProcessor,
     SiglipVisionConfig,
     SiglipVisionModel,
     T5Config,
     T5EncoderModel,
+    T5Tokenizer,
 )
 
 from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_tokenizer
@@ -127,13 +129,19 @@ def head_weights(folder: Path, count: int) -> Tensor:
     return focus_weights(share)[:, None]
 
 
+def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
+    """Those that the checkpoint was trained with; new ones at the very beginning."""
+    if not (out / "checkpoint.pt").exists():
+        lines = corpus()
+        train_t5_tokenizer(lines, TEXT_LENGTH).save_pretrained(out / "tokenizer_2")
+        train_clip_tokenizer(lines).save_pretrained(out / "tokenizer")
+    return T5Tokenizer.from_pretrained(out / "tokenizer_2"), CLIPTokenizer.from_pretrained(out / "tokenizer")
+
+
 def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them."""
     torch.manual_seed(2)
-    lines = corpus()
-    t5, clip = train_t5_tokenizer(lines, TEXT_LENGTH), train_clip_tokenizer(lines)
-    t5.save_pretrained(out / "tokenizer_2")
-    clip.save_pretrained(out / "tokenizer")
+    t5, clip = _tokenizers(out)
     parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
     cache = torch.load(out / "latents.pt", weights_only=True)
     latents, spread = cache["latents"], cache["spread"][:, None, None].to(DEVICE)
@@ -205,10 +213,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
 
 def export(work: Path, assets: Path) -> None:
     """Write the diffusers folders `flux` and `redux`, half precision, from the averaged weights."""
-    from transformers import CLIPTokenizer, T5Tokenizer
-
-    t5 = T5Tokenizer.from_pretrained(work / "tokenizer_2")
-    clip = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    t5, clip = _tokenizers(work)
     parts = Parts(len(t5), len(clip), clip.eos_token_id)
     parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
     vae = trained(Path("build/vae"))

@@ -85,6 +85,7 @@ def test_tokenizers_know_every_word_and_survive_others() -> None:
     assert t5.decode(t5(text).input_ids, skip_special_tokens=True).replace(" ,", ",") == text
     assert len(clip(text).input_ids) <= 77
     assert clip("你好 wörld").input_ids[-1] == clip.eos_token_id
+    assert train_clip_tokenizer(lines).get_vocab() == clip.get_vocab()  # a resumed training finds its words again
 
 
 def test_captions_name_what_is_there() -> None:
