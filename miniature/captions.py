@@ -80,8 +80,8 @@ def train_clip_tokenizer(lines: Iterable[str], vocabulary: int = 768) -> CLIPTok
     draft.train_from_iterator(lines, trainer)
     model = json.loads(draft.to_str())["model"]
     merges = [tuple(m) if not isinstance(m, str) else tuple(m.split(" ")) for m in model["merges"]]
-    # The trainer numbers single letters in another order each time; a model must find its words where it learnt them.
+    # The trainer's order differs from run to run (ties); a model must find its words where it learnt them.
     letters = sorted(alphabet)
-    words = [start, end, *letters, *(letter + "</w>" for letter in letters), *("".join(m) for m in merges)]
+    words = [start, end, *letters, *(letter + "</w>" for letter in letters), *sorted("".join(m) for m in merges)]
     vocab = {word: k for k, word in enumerate(dict.fromkeys(words))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
