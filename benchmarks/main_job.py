@@ -35,9 +35,9 @@ from studio.engine import Engine
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
-from studio.workflows.consolidate import persona_layers
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import trigger_of
+from studio.workflows.drawing import persona_layers
 from studio.workflows.post import PostRequest, draw_posts
 
 Picture = NDArray[np.uint8]

@@ -152,7 +152,7 @@ def plan_recipe(
     ceiling: float,
     concentration: float = 4.0,
     equalise: bool = True,
-    scale: float = 1.0,
+    scale: float | None = None,
     today: datetime.date | None = None,
 ) -> RecipePlan:
     """Draw k donors of a category and their Dirichlet weights from a seed; same donors and seed, same plan.
@@ -160,6 +160,9 @@ def plan_recipe(
     Lopsided weights are drawn again until the predicted cosine to the strongest donor is under `ceiling` (the
     recogniser's novelty ceiling). `concentration` is Dirichlet's: higher is more even. Donors without a
     consent that holds `today` (default: the day it is) take no part.
+
+    A `scale` of None makes the mix as strong as a donor: the sum of unrelated ΔW of one norm, weighted by w, has only
+    ‖w‖₂ of that norm (half of it for four), and a person so faint differs from picture to picture.
     """
     look = find_category(category)
     if k < _MIN_DONORS:
@@ -191,7 +194,8 @@ def plan_recipe(
         weights = [float(weight) for weight in draw / draw.sum()]
         predicted = predicted_similarity(weights)
         if predicted < ceiling:
-            recipe = make_recipe(chosen, weights, look.id, seed=seed, equalise=equalise, scale=scale)
+            strength = 1 / math.hypot(*weights) if scale is None else scale
+            recipe = make_recipe(chosen, weights, look.id, seed=seed, equalise=equalise, scale=strength)
             return RecipePlan(recipe, redraws, predicted)
     raise NotEnough(
         f"None of {_MAX_REDRAWS} draws of {k} mix weights came under the novelty ceiling {ceiling:.3f}.",

@@ -34,6 +34,7 @@ _GATE_WORDS = {
     "small_face": ("its face is too small", "lower min_face_height"),
     "duplicate": ("it is nearly the same picture as a better one", "raise max_duplicate_similarity"),
     "novelty": ("the new face is too near to a donor", "use more donors, or more even weights"),
+    "surplus": ("enough better ones of its kind were kept", "keep more"),
 }
 
 
@@ -119,8 +120,14 @@ def select_candidates(
     seed: int,
     min_kept: int = 6,
     max_kept: int | None = None,
+    kinds: Sequence[str] | None = None,
+    centre: Embedding | None = None,
 ) -> Selection:
     """Judge every candidate. `donors` maps a donor's id to their mean face.
+
+    Of more than `max_kept` the nearest to the centre stay, equally many of each of the `kinds` (their framings: small
+    faces agree more easily and would crowd large ones out). A given `centre` [d] is who the person is known to be;
+    without one it is found by clustering.
 
     Raises NotEnough if there is no face at all, if fewer than `min_kept` pass (naming the gate that dropped most and
     what to loosen), or if the new face comes too near to a donor.
@@ -132,9 +139,12 @@ def select_candidates(
             "Draw again with another seed; if that does not help, the LoRA's scale is too high or too low.",
         )
     faces = np.stack([_face(candidates[i]) for i in with_face])
-    member, sizes = _tightest_cluster(faces, seed)
+    if centre is None:
+        member, sizes = _tightest_cluster(faces, seed)
+        centre = _trimmed_centre(faces[member])
+    else:
+        member, sizes = list(range(len(faces))), (len(faces),)
     inside = {with_face[k] for k in member}
-    centre = _trimmed_centre(faces[member])
     reasons: dict[int, list[str]] = {i: [] for i in range(len(candidates))}
     similarity: dict[int, float] = {i: float(centre @ _face(candidates[i])) for i in with_face}
     for i, candidate in enumerate(candidates):
@@ -164,7 +174,9 @@ def select_candidates(
     kept = sorted((i for i in reasons if not reasons[i]), key=lambda i: -similarity[i])
     if len(kept) < min_kept:
         raise _too_few(len(kept), min_kept, reasons)
-    kept = kept[:max_kept]
+    for i in _surplus(kept, len(kept) if max_kept is None else max_kept, kinds):
+        reasons[i].append("surplus")
+    kept = [i for i in kept if not reasons[i]]
     enrolment = mean_embedding(np.stack([_face(candidates[i]) for i in kept]))
     near = {donor: float(enrolment @ face) for donor, face in donors.items()}
     if near and max(near.values()) >= gates.novelty_ceiling:
@@ -252,6 +264,17 @@ def _typical_hair(candidates: Sequence[CandidateMeasures], rows: Sequence[int]) 
     mean = mean_embedding(np.stack([h.embedding for h in hairs]))
     lab = np.asarray(np.mean([h.lab for h in hairs], axis=0), np.float32)
     return HairReading(float(np.mean([h.share for h in hairs])), float(np.mean([h.length for h in hairs])), lab, mean)
+
+
+def _surplus(kept: Sequence[int], most: int, kinds: Sequence[str] | None) -> list[int]:
+    """Those of `kept`, best first, that are too many: kinds take turns, each giving its best."""
+    places: Counter[str] = Counter()
+    turns = []
+    for rank, i in enumerate(kept):
+        kind = "" if kinds is None else kinds[i]
+        turns.append((places[kind], rank, i))
+        places[kind] += 1
+    return [i for _, _, i in sorted(turns)[most:]]
 
 
 def _drop_duplicates(

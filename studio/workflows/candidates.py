@@ -31,11 +31,12 @@ class Candidates:
     seeds: tuple[int, ...]
     pictures: tuple[str, ...]
     measures: tuple[dict[str, Any], ...]
+    framings: tuple[str, ...]
 
     def __add__(self, other: Candidates) -> Candidates:
         return Candidates(
             self.prompts + other.prompts, self.seeds + other.seeds, self.pictures + other.pictures,
-            self.measures + other.measures,
+            self.measures + other.measures, self.framings + other.framings,
         )  # fmt: skip
 
     @property
@@ -43,10 +44,10 @@ class Candidates:
         """Mean cosine of all pairs of faces; a pair with a missing face counts 0."""
         return pairwise_mean([None if (f := m["face"]) is None else np.asarray(f, np.float32) for m in self.measures])
 
-    def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int) -> Selection:
-        """See `select_candidates`; `donors` maps a donor's id to their mean face."""
+    def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int, **more: Any) -> Selection:
+        """See `select_candidates`, also for `more`; `donors` maps a donor's id to their mean face."""
         faces = {donor: np.asarray(face, np.float32) for donor, face in donors.items()}
-        return select_candidates([as_measures(m) for m in self.measures], gates, faces, seed=seed)
+        return select_candidates([as_measures(m) for m in self.measures], gates, faces, seed=seed, **more)
 
     def contact_sheet(self, studio: Studio, selection: Selection) -> str:
         """The key of a PNG."""
@@ -62,6 +63,7 @@ def draw_candidates(
     layers: Sequence[LoraLayer],
     prompts: Sequence[str],
     seeds: Sequence[int],
+    framings: Sequence[str],
     progress: Progress,
 ) -> Candidates:
     """Every batch is drawn, and measured, as a step of its own."""
@@ -74,7 +76,8 @@ def draw_candidates(
         key = run(f"{name} measures-{number}", partial(_measure, studio, pictures))
         measures |= zip(batch, studio.store.get_json(key), strict=True)
         progress.step("measures", len(measures), len(requests))
-    return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, tuple(measures[i] for i in range(len(requests))))
+    in_order = tuple(measures[i] for i in range(len(requests)))
+    return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(framings))
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:

@@ -1,17 +1,20 @@
 """Consolidate: one persona LoRA from a design's kept candidates; its enrolment; a version in the records.
 
-In rounds, as "The Chosen One" does (arXiv:2311.10093 §3.3): the first LoRA learns the fused LoRA's kept pictures, every
-later one the kept pictures of the LoRA before, in new shots; so the person agrees with themselves more each time.
+In rounds, as "The Chosen One" does (arXiv:2311.10093 §3.3): the first LoRA learns the fused LoRA's best pictures, every
+later one the best pictures of the LoRA before, in new shots; so the person agrees with themselves more each time.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from personas.consolidation import default_config, train_persona
+from personas.fusion import fuse_donors
 from personas.novelty import default_gates
 from personas.shots import vary_shots
 from pipelines.errors import NotEnough
@@ -20,16 +23,21 @@ from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import PersonaRecord, content_id
 from studio.workflows import Run
-from studio.workflows.candidates import draw_candidates
+from studio.workflows.candidates import Candidates, draw_candidates
+from studio.workflows.design import recipe_of
 
-__all__ = ["ConsolidateRequest", "consolidate_persona", "persona_layers"]
+__all__ = ["ConsolidateRequest", "consolidate_persona"]
 
 _ENOUGH = 0.8  # of the first mean pairwise distance, where the paper stops
 
 
 @dataclass(frozen=True)
 class ConsolidateRequest:
-    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many."""
+    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many.
+
+    Each round chooses the best `keep` of `pool` times as many pictures as the design had candidates: a LoRA repeats
+    what its pictures differ in, so they must agree, and only many can be agreed on strictly.
+    """
 
     design: dict[str, Any]
     name: str
@@ -37,6 +45,8 @@ class ConsolidateRequest:
     owner: str = "me"
     steps: int = 0
     rounds: int = 2
+    pool: int = 3
+    keep: int = 24
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ def consolidate_persona(
     """The persona as JSON. The training resumes from its own checkpoints when a run was killed in the middle.
 
     A round whose pictures do not pass selection (too few agree, or the face comes too near to a donor) ends the
-    rounds, with its reason in `rounds`; the persona is then what the last good round gave.
+    rounds, with its reason in `rounds`; the persona is then what the last good round gave, the first of them the
+    design's own kept pictures.
     """
     design = request.design
     persona = content_id(asdict(request) | {"design": design["id"], "name": ""})
@@ -63,18 +74,21 @@ def consolidate_persona(
         tuple(design["prompts"][i] for i in design["kept"]),
         design["enrolment"],
     )
-    trained = _train(studio, request, persona, kept, 0, run, progress)
-    rounds: list[dict[str, Any]] = [{"kept": len(kept.pictures), "consistency": design["consistency"]}]
-    for number in range(1, request.rounds):
+    rounds: list[dict[str, Any]] = []
+    trained: dict[str, Any] = {}
+    for number in range(request.rounds):
         try:
-            kept, facts = _next_round(studio, request, trained["lora"], number, run, progress)
+            pool = _pool(studio, request, number, trained.get("lora"), run, progress)
+            kept, facts = _choose(studio, request, pool, kept.enrolment)
         except NotEnough as error:
             rounds.append({"why": error.message})
             break
         rounds.append(facts)
         trained = _train(studio, request, persona, kept, number, run, progress)
-        if 1 - facts["consistency"] < _ENOUGH * (1 - design["consistency"]):
+        if 1 - facts["consistency"] < _ENOUGH * (1 - rounds[0]["consistency"]):
             break
+    if not trained:
+        trained = _train(studio, request, persona, kept, 0, run, progress)
     earlier = studio.records.find(PersonaRecord, request.owner, name=request.name)
     versions = {row.id: row.version for row in earlier}
     result = {
@@ -106,27 +120,61 @@ def consolidate_persona(
     return result
 
 
-def _next_round(
-    studio: Studio, request: ConsolidateRequest, lora: str, number: int, run: Run, progress: Progress
-) -> tuple[_Kept, dict[str, Any]]:
-    """The kept pictures of as many new shots as the design had. Raises NotEnough."""
+def _pool(
+    studio: Studio, request: ConsolidateRequest, number: int, lora: str | None, run: Run, progress: Progress
+) -> Candidates:
+    """What a round chooses from: pictures by the last round's LoRA; in the first the design's own and more."""
     design = request.design
-    shots = vary_shots(len(design["pictures"]), request.seed + 1000 * number)
+    count = request.pool * len(design["pictures"])
+    if lora is not None:
+        layers = read_lora(studio.store.path(lora)).layers
+        return _draw_pool(studio, request, f"round {number}", layers, count, run, progress)
+    own = Candidates(
+        tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
+        tuple(studio.store.get_json(design["measures"])), tuple(shot["framing"] for shot in design["shots"]),
+    )  # fmt: skip
+    more = count - len(own.pictures)
+    if not more:
+        return own
+    fused = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"]))
+    return own + _draw_pool(studio, request, f"round {number}", fused.layers, more, run, progress)
+
+
+def _draw_pool(
+    studio: Studio,
+    request: ConsolidateRequest,
+    name: str,
+    layers: Sequence[LoraLayer],
+    count: int,
+    run: Run,
+    progress: Progress,
+) -> Candidates:
+    design = request.design
+    rng = np.random.default_rng([request.seed, 2, zlib.crc32(name.encode())])
+    seeds = [int(s) for s in rng.integers(0, 2**32, count)]
+    shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
-    rng = np.random.default_rng([request.seed, 2, number])
-    seeds = [int(s) for s in rng.integers(0, 2**32, len(shots))]
-    drawn = draw_candidates(
-        studio, run, f"round {number}", read_lora(studio.store.path(lora)).layers, prompts, seeds, progress
-    )
+    return draw_candidates(studio, run, name, layers, prompts, seeds, [s.framing for s in shots], progress)
+
+
+def _choose(
+    studio: Studio, request: ConsolidateRequest, pool: Candidates, enrolment: list[float]
+) -> tuple[_Kept, dict[str, Any]]:
+    """The pool's pictures that are most the person, equally many of each framing. Raises NotEnough."""
+    design = request.design
     gates = replace(default_gates(studio.calibration), **design["request"]["gates"])
-    selection = drawn.select(gates, design["donor_faces"], request.seed)
+    centre = np.asarray(enrolment, np.float32)
+    selection = pool.select(
+        gates, design["donor_faces"], request.seed, max_kept=request.keep, kinds=pool.framings, centre=centre
+    )
     kept = _Kept(
-        tuple(drawn.pictures[i] for i in selection.kept),
-        tuple(drawn.prompts[i] for i in selection.kept),
+        tuple(pool.pictures[i] for i in selection.kept),
+        tuple(pool.prompts[i] for i in selection.kept),
         selection.centre.tolist(),
     )
-    sheet = drawn.contact_sheet(studio, selection)
-    return kept, {"kept": len(kept.pictures), "consistency": drawn.consistency, "contact_sheet": sheet}
+    sheet = pool.contact_sheet(studio, selection)
+    facts = {"drawn": len(pool.pictures), "kept": len(kept.pictures), "consistency": pool.consistency}
+    return kept, facts | {"contact_sheet": sheet}
 
 
 def _train(
@@ -172,8 +220,3 @@ def _train(
         }
 
     return dict(run(f"train-{number}", train))
-
-
-def persona_layers(studio: Studio, persona: dict[str, Any]) -> tuple[LoraLayer, ...]:
-    """The persona's LoRA from the store."""
-    return read_lora(studio.store.path(persona["lora"])).layers

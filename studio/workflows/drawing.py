@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
 
-__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_picture"]
+__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_picture", "persona_layers"]
 
 _THUMBNAIL = (24, 32)
 
@@ -62,6 +62,13 @@ def draw_all(
         keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
         progress.step(name, len(keys), len(requests))
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
+
+
+def persona_layers(studio: Studio, persona: dict[str, Any]) -> tuple[LoraLayer, ...]:
+    """The persona's LoRA from the store."""
+    from pipelines.lora import read_lora
+
+    return read_lora(studio.store.path(persona["lora"])).layers
 
 
 def draw_panels(

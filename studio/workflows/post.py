@@ -30,8 +30,7 @@ from studio.bundle import (
 )
 from studio.records import BundleRecord, PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
-from studio.workflows.consolidate import persona_layers
-from studio.workflows.drawing import Drawn, draw_all, draw_panels
+from studio.workflows.drawing import Drawn, draw_all, draw_panels, persona_layers
 from studio.workflows.references import Injections
 
 __all__ = ["PostRequest", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]

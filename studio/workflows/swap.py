@@ -18,7 +18,7 @@ from pipelines.references.swap import face_region, grow_region, paste_face, swap
 from studio.application import Studio
 from studio.records import content_id
 from studio.workflows import Run
-from studio.workflows.consolidate import persona_layers
+from studio.workflows.drawing import persona_layers
 
 __all__ = ["SwapRequest", "read_shot", "swap_face", "swap_faces"]
 

@@ -102,3 +102,23 @@ def test_same_seed_same_selection_and_json_report() -> None:
     assert len(report["candidates"]) == 34
     dropped = [row for row in report["candidates"] if not row["kept"]]
     assert all(row["why"] for row in dropped)
+
+
+def test_the_best_of_every_kind_are_kept_in_turns() -> None:
+    people = _group(12, noise=0.02) + _group(12, 1, noise=0.12)
+    kinds = ["full-body"] * 12 + ["close-up"] * 12
+    selection = select_candidates(people, GATES, {}, seed=0, max_kept=8, kinds=kinds)
+    assert [kinds[i] for i in selection.kept].count("close-up") == 4
+    for kind in ("full-body", "close-up"):
+        kept = [v.face_similarity or 0 for v in selection.verdicts if v.kept and kinds[v.index] == kind]
+        left = [v.face_similarity or 0 for v in selection.verdicts if "surplus" in v.reasons and kinds[v.index] == kind]
+        assert min(kept) >= max(left)
+    alone = select_candidates(people, GATES, {}, seed=0, max_kept=8)
+    assert {kinds[i] for i in alone.kept} == {"full-body"}
+
+
+def test_a_known_person_is_not_searched_for() -> None:
+    people = _group(24, 0, 0, 0.05) + _group(12, 1, 5, 0.1)
+    known = select_candidates(people, GATES, {}, seed=3, centre=_unit(np.eye(DIM)[5]))
+    assert known.kept
+    assert all(i >= 24 for i in known.kept)
