@@ -61,10 +61,10 @@ check: lint types walls test ## everything that CI looks at
 
 miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.renders
-	$(BIN)/python -m miniature.vae
+	$(BIN)/python -m miniature.vae --minutes 54
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
-	$(BIN)/python -m miniature.flux train
+	$(BIN)/python -m miniature.flux train --minutes 171
 	$(BIN)/python -m miniature.flux export
 	for part in recogniser reader detector second calibrate; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
 	$(BIN)/python -m miniature.donors

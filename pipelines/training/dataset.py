@@ -75,7 +75,12 @@ def hash_examples(examples: Sequence[TrainingExample]) -> str:
 
 @torch.no_grad()
 def prepare_examples(
-    backbone: Backbone, examples: Sequence[TrainingExample], height: int, width: int, progress: Progress
+    backbone: Backbone,
+    examples: Sequence[TrainingExample],
+    height: int,
+    width: int,
+    progress: Progress,
+    focus: float = 0.3,
 ) -> TrainingSet:
     """Encode every picture (the posterior's mode) and every different caption once."""
     captions = {"": 0}
@@ -86,7 +91,7 @@ def prepare_examples(
         progress.check_cancelled()
         z = encode_pictures(backbone.vae, fit_image(example.image, height, width)[None], backbone.device)
         packed.append(pack(z))
-        weights.append(pack(_cell_weights(example, height, width, z.shape[2:]).expand(z.shape).to(z.device)))
+        weights.append(pack(_cell_weights(example, height, width, z.shape[2:], focus).expand(z.shape).to(z.device)))
         grid = (z.shape[2] // 2, z.shape[3] // 2)
         progress.step("encode", done + 1, len(examples))
     embeds = [encode_prompt(backbone, caption) for caption in captions]
@@ -100,7 +105,7 @@ def prepare_examples(
     )
 
 
-def _cell_weights(example: TrainingExample, height: int, width: int, cells: torch.Size) -> torch.Tensor:
+def _cell_weights(example: TrainingExample, height: int, width: int, cells: torch.Size, part: float) -> torch.Tensor:
     """[1, 1, h', w'] for the fitted picture."""
     if example.focus is None:
         return torch.ones(1, 1, *cells)
@@ -110,4 +115,4 @@ def _cell_weights(example: TrainingExample, height: int, width: int, cells: torc
         )
     grey = np.repeat(example.focus[..., None] * np.uint8(255), 3, axis=2)
     share = torch.from_numpy(fit_image(grey, height, width)[..., 0] / np.float32(255))[None, None]
-    return focus_weights(torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))[0])[None]
+    return focus_weights(torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))[0], part)[None]

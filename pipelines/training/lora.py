@@ -53,7 +53,8 @@ class LoraTrainingConfig(BaseModel):
 
     `target_modules` are ends of module names inside the transformer's blocks. `caption_dropout` is the share
     of samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up
-    linearly, then falls by a cosine to `final_learning_rate_share` of itself.
+    linearly, then falls by a cosine to `final_learning_rate_share` of itself. `focus` is how much the examples' focus
+    weighs on top of the whole picture's 1 (`focus_weights`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -73,6 +74,7 @@ class LoraTrainingConfig(BaseModel):
     max_grad_norm: float = Field(default=1.0, gt=0)
     sigma_density: SigmaDensity = "logit_normal"
     guidance_scale: float = Field(default=1.0, ge=0)
+    focus: float = Field(default=0.3, ge=0)
     gradient_checkpointing: bool = False
     height: int = Field(default=0, ge=0)
     width: int = Field(default=0, ge=0)
@@ -116,7 +118,7 @@ def train_lora(
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
 
-    training_set = prepare_examples(backbone, examples, height, width, progress)
+    training_set = prepare_examples(backbone, examples, height, width, progress, config.focus)
     try:
         parameters = _add_adapter(backbone, config)
         final = _run(backbone, training_set, config, parameters, resumed, folder, fingerprint, progress)

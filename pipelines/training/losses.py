@@ -45,14 +45,15 @@ def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator)
     return u if density == "uniform" else torch.sigmoid(torch.special.ndtri(u))
 
 
-def focus_weights(share: torch.Tensor, part: float = 0.3, most: float = 8.0) -> torch.Tensor:
+def focus_weights(share: torch.Tensor, part: float = 0.3) -> torch.Tensor:
     """What each latent cell weighs, [n, h, w] with a mean of 1 a picture, from its share [n, h, w] of what matters.
 
-    Cells inside get 1 + min(part / area, most): small faces weigh about as much in all as large ones, and the minimum
-    at each cell stays the conditional mean. Where a picture has nothing of it, all cells weigh 1.
+    What is inside gets `part` times the weight of a whole picture on top, whatever its area, down to a 27th: small
+    faces weigh as much in all as large ones, and the minimum at each cell stays the conditional mean. Where a picture
+    has nothing of it, all cells weigh 1.
     """
     area = share.mean(dim=(1, 2), keepdim=True)
-    weight = 1 + share * (part / area.clamp(min=1e-6)).clamp(max=most)
+    weight = 1 + share * (part / area.clamp(min=0.0375))
     return weight / weight.mean(dim=(1, 2), keepdim=True)
 
 
