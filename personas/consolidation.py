@@ -26,14 +26,10 @@ class PersonaLora:
 
 
 def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
-    """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones.
-
-    The small one's own pictures are softer than what it was trained on: what is not the person is hardly learnt, or
-    outfits and places get worse with every round.
-    """
+    """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones."""
     small = backbone.transformer.inner_dim < 1024
     values = (
-        {"learning_rate": 1.5e-3, "steps": 200, "batch_size": 8, "checkpoint_every": 50, "focus": 1.5}
+        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60}
         if small
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
     )

@@ -39,6 +39,11 @@ class Candidates:
             self.measures + other.measures, self.framings + other.framings,
         )  # fmt: skip
 
+    def take(self, rows: Sequence[int]) -> Candidates:
+        """Some of them."""
+        columns = (self.prompts, self.seeds, self.pictures, self.measures, self.framings)
+        return Candidates(*(tuple(column[i] for i in rows) for column in columns))  # type: ignore[arg-type]
+
     @property
     def consistency(self) -> float:
         """Mean cosine of all pairs of faces; a pair with a missing face counts 0."""

@@ -173,8 +173,14 @@ def _choose(
         selection.centre.tolist(),
     )
     sheet = pool.contact_sheet(studio, selection)
-    facts = {"drawn": len(pool.pictures), "kept": len(kept.pictures), "consistency": pool.consistency}
-    return kept, facts | {"contact_sheet": sheet}
+    facts = {
+        "drawn": len(pool.pictures),
+        "kept": len(kept.pictures),
+        "consistency": pool.consistency,
+        "kept_consistency": pool.take(selection.kept).consistency,
+        "contact_sheet": sheet,
+    }
+    return kept, facts
 
 
 def _train(
