@@ -165,7 +165,9 @@ def _embeddings(reader: FaceReader, pictures: Sequence[Picture]) -> list[NDArray
 
 def _obeyed(studio: Studio, pictures: Sequence[Picture], shots: Sequence[Shot]) -> float:
     regions = studio.regions.read(pictures)
-    return float(np.mean([attributes_obeyed(s, r, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)]))
+    return float(
+        np.mean([attributes_obeyed(s, r.attributes, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)])
+    )
 
 
 def _cross(a: Sequence[NDArray[np.float32] | None], b: Sequence[NDArray[np.float32] | None]) -> float:
@@ -225,7 +227,7 @@ def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
     return [
         {
             **p["scores"],
-            "prompt": attributes_obeyed(Shot(**p["shot"]), seen, ("outfit", "framing")),
+            "prompt": attributes_obeyed(Shot(**p["shot"]), seen.attributes, ("outfit", "framing")),
             "prompt_and_colour": p["scores"]["prompt"],
             "scene_without": b["scores"]["scene"],
         }

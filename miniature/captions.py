@@ -28,7 +28,7 @@ def caption(facts: Mapping[str, object], rng: random.Random, *, drop_setting: fl
     """A training caption: a plain or a look's subject, sometimes the neutral trigger, now and then a clause missing."""
     plain = "a man" if facts["masculine"] else "a woman"
     subject = _SUBJECT.get(str(facts["look"]), plain) if rng.random() < 0.85 else plain
-    trigger = NEUTRAL_TRIGGER if rng.random() < 0.4 else ""
+    trigger = NEUTRAL_TRIGGER if rng.random() < 0.7 else ""
     text = shot_of(facts).prompt(subject, trigger)
     first, *clauses = text.split(", ")
     setting = 4  # its place among the clauses of Shot.prompt

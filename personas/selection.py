@@ -32,6 +32,7 @@ _GATE_WORDS = {
     "hair": ("its hair is different", "lower min_hair_similarity"),
     "sharpness": ("its face is blurred", "lower min_sharpness"),
     "small_face": ("its face is too small", "lower min_face_height"),
+    "prompt": ("it does not show what was asked for", "lower min_obeyed"),
     "duplicate": ("it is nearly the same picture as a better one", "raise max_duplicate_similarity"),
     "novelty": ("the new face is too near to a donor", "use more donors, or more even weights"),
     "surplus": ("enough better ones of its kind were kept", "keep more"),
@@ -42,7 +43,8 @@ _GATE_WORDS = {
 class CandidateMeasures:
     """What was measured on one candidate; None or NaN where it could not be. `face` float32 [d] of length 1.
 
-    `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by.
+    `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by. `obeyed` is
+    the share of what its shot asked for that is seen, in [0, 1].
     """
 
     face: Embedding | None
@@ -51,11 +53,13 @@ class CandidateMeasures:
     sharpness: float
     face_height: float
     thumbnail: Embedding
+    obeyed: float = 1.0
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Similarities are cosines, except the body's in (0, 1]; `min_face_height` a share of the picture's height.
+    """Similarities are cosines, except the body's in (0, 1]; `min_face_height` is a share of the picture's height,
+    `min_obeyed` of what was asked for.
 
     The face gate is relative to the recogniser's novelty ceiling unless given: see `personas.novelty`.
     """
@@ -66,6 +70,7 @@ class Gates:
     min_hair_similarity: float = 0.3
     min_sharpness: float = 0.2
     min_face_height: float = 0.06
+    min_obeyed: float = 0.6
     max_duplicate_similarity: float = 0.995
 
 
@@ -158,6 +163,8 @@ def select_candidates(
             reasons[i].append("sharpness")
         if candidate.face_height < gates.min_face_height:
             reasons[i].append("small_face")
+        if candidate.obeyed < gates.min_obeyed:
+            reasons[i].append("prompt")
     like_us = [i for i in with_face if not reasons[i]]
     body, hair = _typical_body(candidates, like_us), _typical_hair(candidates, like_us)
     bodies: dict[int, float | None] = {}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from personas.measures.regions import Regions
 from personas.shots import Shot
 
 __all__ = ["POST_ATTRIBUTES", "SHOT_ATTRIBUTES", "attributes_obeyed"]
@@ -13,6 +12,6 @@ POST_ATTRIBUTES = ("outfit", "outfit_colour", "framing")
 SHOT_ATTRIBUTES = ("view", "framing", "outfit")
 
 
-def attributes_obeyed(shot: Shot, regions: Regions, attributes: Sequence[str] = POST_ATTRIBUTES) -> float:
-    """In [0, 1]; 1 = the reader agrees with every one of `attributes`."""
-    return sum(regions.attributes[name] == getattr(shot, name) for name in attributes) / len(attributes)
+def attributes_obeyed(shot: Shot, seen: Mapping[str, str], attributes: Sequence[str] = POST_ATTRIBUTES) -> float:
+    """In [0, 1]; 1 = what the reader has `seen` (`Regions.attributes`) agrees with every one of `attributes`."""
+    return sum(seen[name] == getattr(shot, name) for name in attributes) / len(attributes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from personas.contact_sheet import draw_contact_sheet
 from personas.measures.face import pairwise_mean
-from personas.selection import Gates, Selection, select_candidates
+from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
+from personas.selection import CandidateMeasures, Gates, Selection, select_candidates
+from personas.shots import Shot
 from pipelines.draw import request_from
 from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
@@ -25,23 +27,23 @@ __all__ = ["Candidates", "draw_candidates"]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Store keys of the pictures in the order of their prompts, and what was measured on each, as JSON."""
+    """Store keys of the pictures in the order of their shots, and what was measured on each, as JSON."""
 
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
     pictures: tuple[str, ...]
     measures: tuple[dict[str, Any], ...]
-    framings: tuple[str, ...]
+    shots: tuple[Shot, ...]
 
     def __add__(self, other: Candidates) -> Candidates:
         return Candidates(
             self.prompts + other.prompts, self.seeds + other.seeds, self.pictures + other.pictures,
-            self.measures + other.measures, self.framings + other.framings,
+            self.measures + other.measures, self.shots + other.shots,
         )  # fmt: skip
 
     def take(self, rows: Sequence[int]) -> Candidates:
         """Some of them."""
-        columns = (self.prompts, self.seeds, self.pictures, self.measures, self.framings)
+        columns = (self.prompts, self.seeds, self.pictures, self.measures, self.shots)
         return Candidates(*(tuple(column[i] for i in rows) for column in columns))  # type: ignore[arg-type]
 
     @property
@@ -51,8 +53,10 @@ class Candidates:
 
     def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int, **more: Any) -> Selection:
         """See `select_candidates`, also for `more`; `donors` maps a donor's id to their mean face."""
+        kinds = [shot.framing for shot in self.shots]
         faces = {donor: np.asarray(face, np.float32) for donor, face in donors.items()}
-        return select_candidates([as_measures(m) for m in self.measures], gates, faces, seed=seed, **more)
+        rows = [_judged(m, shot) for m, shot in zip(self.measures, self.shots, strict=True)]
+        return select_candidates(rows, gates, faces, seed=seed, kinds=kinds, **more)
 
     def contact_sheet(self, studio: Studio, selection: Selection) -> str:
         """The key of a PNG."""
@@ -68,7 +72,7 @@ def draw_candidates(
     layers: Sequence[LoraLayer],
     prompts: Sequence[str],
     seeds: Sequence[int],
-    framings: Sequence[str],
+    shots: Sequence[Shot],
     progress: Progress,
 ) -> Candidates:
     """Every batch is drawn, and measured, as a step of its own."""
@@ -82,7 +86,14 @@ def draw_candidates(
         measures |= zip(batch, studio.store.get_json(key), strict=True)
         progress.step("measures", len(measures), len(requests))
     in_order = tuple(measures[i] for i in range(len(requests)))
-    return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(framings))
+    return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(shots))
+
+
+def _judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
+    """A reader of photographs may not know the shots' words: then nothing is held against it."""
+    seen = measures["attributes"]
+    known = [name for name in SHOT_ATTRIBUTES if name in seen]
+    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, seen, known) if known else 1.0)
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:

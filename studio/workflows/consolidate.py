@@ -16,7 +16,7 @@ import numpy as np
 from personas.consolidation import default_config, train_persona
 from personas.fusion import fuse_donors
 from personas.novelty import default_gates
-from personas.shots import vary_shots
+from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
@@ -131,7 +131,7 @@ def _pool(
         return _draw_pool(studio, request, f"round {number}", layers, count, run, progress)
     own = Candidates(
         tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
-        tuple(studio.store.get_json(design["measures"])), tuple(shot["framing"] for shot in design["shots"]),
+        tuple(studio.store.get_json(design["measures"])), tuple(Shot(**shot) for shot in design["shots"]),
     )  # fmt: skip
     more = count - len(own.pictures)
     if not more:
@@ -154,7 +154,7 @@ def _draw_pool(
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
-    return draw_candidates(studio, run, name, layers, prompts, seeds, [s.framing for s in shots], progress)
+    return draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress)
 
 
 def _choose(
@@ -162,11 +162,10 @@ def _choose(
 ) -> tuple[_Kept, dict[str, Any]]:
     """The pool's pictures that are most the person, equally many of each framing. Raises NotEnough."""
     design = request.design
-    gates = replace(default_gates(studio.calibration), **design["request"]["gates"])
+    # a LoRA that learns pictures which show something else than their captions learns not to listen
+    gates = replace(default_gates(studio.calibration), **{"min_obeyed": 1.0} | design["request"]["gates"])
     centre = np.asarray(enrolment, np.float32)
-    selection = pool.select(
-        gates, design["donor_faces"], request.seed, max_kept=request.keep, kinds=pool.framings, centre=centre
-    )
+    selection = pool.select(gates, design["donor_faces"], request.seed, max_kept=request.keep, centre=centre)
     kept = _Kept(
         tuple(pool.pictures[i] for i in selection.kept),
         tuple(pool.prompts[i] for i in selection.kept),

@@ -111,8 +111,7 @@ def _try_recipe(
     shots = vary_shots(request.candidates, request.seed)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
-    framings = [shot.framing for shot in shots]
-    candidates = draw_candidates(studio, run, f"candidates {attempt}", fused.layers, prompts, seeds, framings, progress)
+    candidates = draw_candidates(studio, run, f"candidates {attempt}", fused.layers, prompts, seeds, shots, progress)
     who = {"subject": look.subject, "trigger": trigger}
     for number, template in enumerate(request.templates):
         step = partial(_swap_in, studio, template, fused.layers, who, request.seed + number)
@@ -120,7 +119,7 @@ def _try_recipe(
         shots = (*shots, Shot(**shot))
         measures = measure_picture(studio, swapped)
         prompt = shots[-1].prompt(look.subject, trigger)
-        candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1].framing,))
+        candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
         progress.step("templates", number + 1, len(request.templates))
     gates = replace(default_gates(studio.calibration), **request.gates)
     used_faces = {d.id: faces[d.id] for d in used}

@@ -173,7 +173,7 @@ def _score(
         row: dict[str, float | None] = {
             "identity": 0.0 if face is None else float(enrolment @ face.embedding),
             "scene": scene_similarity(image, regions.person, injections.canvas, injections.person),
-            "prompt": attributes_obeyed(shot, regions),
+            "prompt": attributes_obeyed(shot, regions.attributes),
         }
         if request.goods is not None:
             row["goods"] = injections.goods_score(shot, image)

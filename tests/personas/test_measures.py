@@ -115,9 +115,9 @@ def test_sharpness_falls_with_blur() -> None:
 def test_prompt_score_counts_what_agrees() -> None:
     regions = _regions()
     agreed = {name: table[0] for name, table in ATTRIBUTES.items()}
-    assert attributes_obeyed(Shot(**agreed), regions) == 1
+    assert attributes_obeyed(Shot(**agreed), regions.attributes) == 1
     wrong = Shot(**(agreed | {"outfit": ATTRIBUTES["outfit"][1]}))
-    assert attributes_obeyed(wrong, regions) == pytest.approx(2 / 3)
+    assert attributes_obeyed(wrong, regions.attributes) == pytest.approx(2 / 3)
 
 
 def test_mean_and_pairs_of_embeddings() -> None:

@@ -53,6 +53,7 @@ def test_the_tightest_cluster_wins_and_the_other_person_is_dropped() -> None:
         ({"hair": HairReading(0.1, 1, np.zeros(3, np.float32), np.asarray(np.eye(8)[3], np.float32))}, "hair"),
         ({"sharpness": 0.01}, "sharpness"),
         ({"face_height": 0.02}, "small_face"),
+        ({"obeyed": 1 / 3}, "prompt"),
     ],
 )
 def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None:
