@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from miniature.donors import NAMES, chosen_people, make_donor
 from miniature.samples import save_scene
 from miniature.world import World, look_identities, render, sample_scenes
-from personas.fusion import FusedLora, fuse_donors, plan_recipe
+from personas.fusion import FusedLora, fuse_donors
 from personas.looks import find_category
 from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
+from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
 from pipelines.draw import draw, request_from
 from pipelines.errors import BadLora
@@ -32,13 +33,14 @@ from pipelines.references.landmark import grow_mask
 from studio.application import Studio
 from studio.cli.progress import Bars
 from studio.engine import Engine
+from studio.requests import PostRequest
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import trigger_of
 from studio.workflows.drawing import persona_layers
-from studio.workflows.post import PostRequest, draw_posts
+from studio.workflows.post import draw_posts
 
 Picture = NDArray[np.uint8]
 LOOKS = tuple(NAMES)

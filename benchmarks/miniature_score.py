@@ -27,11 +27,12 @@ from miniature.faces.calibrate import read_people
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
 from personas.donors import Donor
-from personas.fusion import fuse_donors, plan_recipe
+from personas.fusion import fuse_donors
 from personas.looks import find_category
 from personas.measures.calibration import face_statistics
 from personas.measures.face import FaceCalibration, mean_embedding, pairwise_mean
 from personas.measures.scene import scene_similarity
+from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot, vary_shots
 from pipelines.draw import DrawRequest, draw, draw_batch, request_from
 from pipelines.lora import LoraLayer, read_lora

@@ -46,19 +46,22 @@ def _run_step(name: str, step: Callable[[], Any]) -> Any:
 
 
 def _design(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.workflows.design import DesignRequest, design_persona
+    from studio.requests import DesignRequest
+    from studio.workflows.design import design_persona
 
     return design_persona(studio, DesignRequest(**request), run, progress)
 
 
 def _consolidate(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.workflows.consolidate import ConsolidateRequest, consolidate_persona
+    from studio.requests import ConsolidateRequest
+    from studio.workflows.consolidate import consolidate_persona
 
     return consolidate_persona(studio, ConsolidateRequest(**request), run, progress)
 
 
 def _posts(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.workflows.post import PostRequest, draw_posts
+    from studio.requests import PostRequest
+    from studio.workflows.post import draw_posts
 
     return draw_posts(studio, PostRequest(**request), run, progress)
 

@@ -53,8 +53,8 @@ def design(
     as_json: Json = False,
 ) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
+    from studio.requests import DesignRequest
     from studio.scenes import load_scene
-    from studio.workflows.design import DesignRequest
 
     with open_engine(data, owner, as_json) as engine:
         if templates is not None and not templates.is_dir():
@@ -87,7 +87,7 @@ def consolidate(
     as_json: Json = False,
 ) -> None:
     """Train the persona LoRA of a design (the newest if none is named)."""
-    from studio.workflows.consolidate import ConsolidateRequest
+    from studio.requests import ConsolidateRequest
 
     with open_engine(data, owner, as_json) as engine:
         request = ConsolidateRequest(
@@ -104,7 +104,7 @@ def scene(
     photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
 ) -> None:
     """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
-    from studio.workflows.references import add_scene
+    from studio.places import add_scene
 
     studio = Studio(settings_of(data, owner))
     value = add_scene(studio, photo, mask, name or photo.stem, studio.settings.owner)
@@ -129,8 +129,9 @@ def posts(
     as_json: Json = False,
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
-    from studio.workflows.post import PostRequest, plan_shots
-    from studio.workflows.references import add_goods, add_scene
+    from studio.places import add_scene
+    from studio.requests import PostRequest, plan_shots
+    from studio.workflows.references import add_goods
 
     with open_engine(data, owner, as_json) as engine:
         who = engine.studio.settings.owner

@@ -22,31 +22,14 @@ from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import PersonaRecord, content_id
+from studio.requests import ConsolidateRequest
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.design import recipe_of
 
-__all__ = ["ConsolidateRequest", "consolidate_persona"]
+__all__ = ["consolidate_persona"]
 
 _ENOUGH = 0.8  # of the first mean pairwise distance, where the paper stops
-
-
-@dataclass(frozen=True)
-class ConsolidateRequest:
-    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many.
-
-    Each round chooses the best `keep` of `pool` times as many pictures as the design had candidates: a LoRA repeats
-    what its pictures differ in, so they must agree, and only many can be agreed on strictly.
-    """
-
-    design: dict[str, Any]
-    name: str
-    seed: int
-    owner: str = "me"
-    steps: int = 0
-    rounds: int = 2
-    pool: int = 3
-    keep: int = 24
 
 
 @dataclass(frozen=True)

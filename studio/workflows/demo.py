@@ -9,10 +9,9 @@ from typing import Any
 
 from studio.bundle import Manifest
 from studio.engine import Engine
-from studio.workflows.consolidate import ConsolidateRequest
-from studio.workflows.design import DesignRequest
-from studio.workflows.post import PostRequest, export_bundle, plan_shots
-from studio.workflows.references import add_scene
+from studio.places import add_scene
+from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
+from studio.workflows.post import export_bundle
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from personas.donors import Donor
-from personas.fusion import Recipe, fuse_donors, plan_recipe
+from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
+from personas.recipes import Recipe, plan_recipe
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.draw import request_from
@@ -22,33 +23,15 @@ from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
+from studio.requests import DesignRequest
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.drawing import draw_all, measure_picture
 from studio.workflows.swap import read_shot, swap_face
 
-__all__ = ["DesignRequest", "design_persona", "mean_face", "recipe_of", "trigger_of"]
+__all__ = ["design_persona", "mean_face", "recipe_of", "trigger_of"]
 
 _DONOR_SHOTS = 8
-
-
-@dataclass(frozen=True)
-class DesignRequest:
-    """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn.
-
-    `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
-    `templates`, pairs of a name and a store key, are pictures that the face is put into: more candidates.
-    """
-
-    category: str
-    seed: int
-    owner: str = "me"
-    donors: int = 4
-    candidates: int = 48
-    equalise: bool = True
-    recipes: int = 8
-    gates: dict[str, float] = field(default_factory=dict)
-    templates: list[tuple[str, str]] = field(default_factory=list)
 
 
 def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
-from personas.shots import Shot, vary_shots
+from personas.shots import Shot
 from pipelines.draw import DrawRequest, request_from
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
@@ -29,37 +29,12 @@ from studio.bundle import (
     write_bundle,
 )
 from studio.records import BundleRecord, PostRecord, PostSetRecord, content_id
+from studio.requests import PostRequest
 from studio.workflows import Run
 from studio.workflows.drawing import Drawn, draw_all, draw_panels, persona_layers
 from studio.workflows.references import Injections
 
-__all__ = ["PostRequest", "draw_posts", "export_bundle", "plan_shots", "redraw_bundle"]
-
-
-def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
-    """Shots of one set: one light, framings that leave some of the place to see, everything else varied."""
-    return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",))
-
-
-@dataclass(frozen=True)
-class PostRequest:
-    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
-
-    `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
-    alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
-    """
-
-    persona: dict[str, Any]
-    scene: dict[str, Any]
-    shots: list[dict[str, str]]
-    seed: int
-    owner: str = "me"
-    redux_scale: float = 1.0
-    keep_landmark: bool = True
-    detail: float = 0.0
-    renoise: float = 0.0
-    panels: int = 1
-    goods: dict[str, Any] | None = None
+__all__ = ["draw_posts", "export_bundle", "redraw_bundle"]
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:

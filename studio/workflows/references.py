@@ -15,28 +15,15 @@ from pipelines.references.goods import Cutout, Place, cut_out, goods_similarity,
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.redux import ReduxReference
 from studio.application import Studio
-from studio.records import SceneRecord, content_id
-from studio.scenes import fit_mask, fit_to_canvas, load_goods, load_mask, load_scene
+from studio.places import get_mask, put_mask
+from studio.scenes import fit_mask, fit_to_canvas, load_goods
 
-__all__ = ["Injections", "add_goods", "add_scene"]
+__all__ = ["Injections", "add_goods"]
 
 _LANDMARK_MARGIN_PX = 5
 _PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
 
 Picture = npt.NDArray[np.uint8]
-
-
-def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
-    """Check and store a scene's photo and its landmark mask; the scene as JSON. Raises BadPicture."""
-    scene = load_scene(photo)
-    landmark = None
-    if mask is not None:
-        landmark = _put_mask(studio, load_mask(mask, (scene.image.shape[0], scene.image.shape[1])))
-    picture = studio.store.put_picture(scene.image)
-    value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
-    key = content_id(value)
-    studio.records.keep(SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark))
-    return {"id": key, **value}
 
 
 def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None) -> dict[str, Any]:
@@ -50,7 +37,7 @@ def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None
         "name": name,
         "sha256": hashlib.sha256(photo.read_bytes()).hexdigest(),
         "picture": studio.store.put_picture(goods.image),
-        "mask": _put_mask(studio, goods.mask),
+        "mask": put_mask(studio, goods.mask),
         "place": None if place is None else asdict(place),
     }
 
@@ -71,13 +58,13 @@ class Injections:
             self.reference = ReduxReference(self.canvas, mask, scale=redux_scale)
         self._landmark: Landmark | None = None
         if scene["landmark"] is not None and keep_landmark:
-            mask = _get_mask(studio, scene["landmark"])
+            mask = get_mask(studio, scene["landmark"])
             # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
             kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
             self._landmark = Landmark(self.canvas, kept)
         self._goods: Cutout | None = None
         if goods is not None:
-            self._goods = Cutout(studio.store.get_picture(goods["picture"]), _get_mask(studio, goods["mask"]))
+            self._goods = Cutout(studio.store.get_picture(goods["picture"]), get_mask(studio, goods["mask"]))
             self._name, self._place = goods["name"], goods["place"]
 
     def landmark(self, shot: Shot) -> Landmark | None:
@@ -96,11 +83,3 @@ class Injections:
 
     def _stand(self, shot: Shot) -> Place:
         return _PLACES[shot.framing] if self._place is None else Place(**self._place)
-
-
-def _put_mask(studio: Studio, mask: npt.NDArray[np.bool_]) -> str:
-    return studio.store.put_picture(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2))
-
-
-def _get_mask(studio: Studio, key: str) -> npt.NDArray[np.bool_]:
-    return np.asarray(studio.store.get_picture(key)[..., 0] >= 128)

@@ -13,8 +13,9 @@ from PIL import Image
 from benchmarks.main_job import fusion_error
 from miniature.samples import save_scene
 from miniature.world import World, look_identities, render, sample_scenes
-from personas.fusion import fuse_donors, make_recipe
+from personas.fusion import fuse_donors
 from personas.measures.face import pairwise_mean
+from personas.recipes import make_recipe
 from personas.shots import Shot
 from pipelines.draw import draw, request_from
 from pipelines.errors import BadInput, NotEnough
@@ -24,13 +25,14 @@ from studio.application import Studio
 from studio.bundle import verify_bundle
 from studio.engine import Engine
 from studio.records import CandidateRecord, PersonaRecord, PostRecord
+from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.consolidate import ConsolidateRequest, consolidate_persona
+from studio.workflows.consolidate import consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
-from studio.workflows.design import DesignRequest, recipe_of
-from studio.workflows.post import PostRequest, export_bundle, plan_shots, redraw_bundle
+from studio.workflows.design import recipe_of
+from studio.workflows.post import export_bundle, redraw_bundle
 from studio.workflows.references import add_goods
 from studio.workflows.swap import SwapRequest
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from personas.donors import Consent, Donor
-from personas.fusion import fuse_donors, make_recipe, plan_recipe, predicted_similarity, write_fusion
+from personas.fusion import fuse_donors, write_fusion
+from personas.recipes import make_recipe, plan_recipe, predicted_similarity
 from pipelines.errors import BadInput, ConsentMissing, NotEnough, UnknownCategory
 from pipelines.lora import norms, read_lora
 from tests.loras import float64_delta, tiny_transformer, write_donor

@@ -1,0 +1,36 @@
+"""Scenes as they are kept: a photo of a place and the mask of its landmark, checked and stored. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from studio.application import Studio
+from studio.records import SceneRecord, content_id
+from studio.scenes import load_mask, load_scene
+
+__all__ = ["add_scene", "get_mask", "put_mask"]
+
+
+def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
+    """Check and store a scene's photo and its landmark mask; the scene as JSON. Raises BadPicture."""
+    scene = load_scene(photo)
+    landmark = None
+    if mask is not None:
+        landmark = put_mask(studio, load_mask(mask, (scene.image.shape[0], scene.image.shape[1])))
+    picture = studio.store.put_picture(scene.image)
+    value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
+    key = content_id(value)
+    studio.records.keep(SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark))
+    return {"id": key, **value}
+
+
+def put_mask(studio: Studio, mask: npt.NDArray[np.bool_]) -> str:
+    return studio.store.put_picture(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2))
+
+
+def get_mask(studio: Studio, key: str) -> npt.NDArray[np.bool_]:
+    return np.asarray(studio.store.get_picture(key)[..., 0] >= 128)

@@ -1,0 +1,73 @@
+"""What is asked of each workflow: plain values, so that a page can make them without loading torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from personas.shots import Shot, vary_shots
+
+__all__ = ["ConsolidateRequest", "DesignRequest", "PostRequest", "plan_shots"]
+
+
+@dataclass(frozen=True)
+class DesignRequest:
+    """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn.
+
+    `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
+    `templates`, pairs of a name and a store key, are pictures that the face is put into: more candidates.
+    """
+
+    category: str
+    seed: int
+    owner: str = "me"
+    donors: int = 4
+    candidates: int = 48
+    equalise: bool = True
+    recipes: int = 8
+    gates: dict[str, float] = field(default_factory=dict)
+    templates: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ConsolidateRequest:
+    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many.
+
+    Each round chooses the best `keep` of `pool` times as many pictures as the design had candidates: a LoRA repeats
+    what its pictures differ in, so they must agree, and only many can be agreed on strictly.
+    """
+
+    design: dict[str, Any]
+    name: str
+    seed: int
+    owner: str = "me"
+    steps: int = 0
+    rounds: int = 2
+    pool: int = 3
+    keep: int = 24
+
+
+def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
+    """Shots of one set: one light, framings that leave some of the place to see, everything else varied."""
+    return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",))
+
+
+@dataclass(frozen=True)
+class PostRequest:
+    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
+
+    `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
+    alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
+    """
+
+    persona: dict[str, Any]
+    scene: dict[str, Any]
+    shots: list[dict[str, str]]
+    seed: int
+    owner: str = "me"
+    redux_scale: float = 1.0
+    keep_landmark: bool = True
+    detail: float = 0.0
+    renoise: float = 0.0
+    panels: int = 1
+    goods: dict[str, Any] | None = None
