@@ -16,6 +16,9 @@ from studio.settings import Settings
 from studio.store import Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from personas.donors import Donor
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import RegionReader
@@ -34,6 +37,7 @@ class Studio:
         self.settings = settings
         self.store = Store(settings.data / "files")
         self.records = Records(settings.data / "studio.sqlite")
+        self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews
 
     @property
     def work(self) -> Path:

@@ -13,6 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSerializer, SetWorkflowID
@@ -20,11 +21,12 @@ from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSeria
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
-from studio.records import JobRecord, content_id
+from studio.queue import APPLICATION_VERSION, QUEUE, engine_url, first_step_to_run, job_id
+from studio.records import JobRecord, StopRecord
+from studio.reporting import Reporter
 
-__all__ = ["APPLICATION_VERSION", "Engine"]
+__all__ = ["Engine"]
 
-APPLICATION_VERSION = "2"  # raise it when a workflow's steps change; old jobs then need to be started anew
 _MAX_RECOVERIES = 3
 
 
@@ -32,13 +34,13 @@ _MAX_RECOVERIES = 3
 class _Jobs(DBOSConfiguredInstance):
     """The workflows as the engine knows them; JSON in, JSON out."""
 
-    def __init__(self, studio: Studio, engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         super().__init__("studio")
-        self.studio, self.engine = studio, engine
+        self.engine = engine
 
     @DBOS.workflow(name="job", max_recovery_attempts=_MAX_RECOVERIES)
     def job(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
-        return _FUNCTIONS[kind](self.studio, request, _run_step, self.engine.progress)
+        return self.engine.perform(str(DBOS.workflow_id), kind, request)
 
 
 def _run_step(name: str, step: Callable[[], Any]) -> Any:
@@ -72,20 +74,40 @@ def _swap(studio: Studio, request: dict[str, Any], run: Any, progress: Progress)
     return swap_faces(studio, SwapRequest(**request), run, progress)
 
 
+def _preview(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import PreviewRequest
+    from studio.workflows.preview import preview_recipes
+
+    return preview_recipes(studio, PreviewRequest(**request), run, progress)
+
+
+def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import ExportRequest
+    from studio.workflows.post import export_posts
+
+    return export_posts(studio, ExportRequest(**request), run, progress)
+
+
 _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str, Any]]] = {
     "design": _design,
     "consolidate": _consolidate,
     "posts": _posts,
     "swap": _swap,
+    "preview": _preview,
+    "export": _export,
 }
 
 
 class Engine:
-    """One worker process on one data folder. Use it as a context manager."""
+    """One worker process on one data folder. Use it as a context manager.
 
-    def __init__(self, studio: Studio, progress: Progress = SILENT) -> None:
-        self.studio, self.progress = studio, progress
+    `progress` is told of all jobs; without one each job's own goes into the records, for a page to read.
+    """
+
+    def __init__(self, studio: Studio, progress: Progress | None = SILENT) -> None:
+        self.studio, self._progress = studio, progress
         self._lock: IO[str] | None = None
+        self._turn = Lock()  # jobs share one set of models; recovered ones do not come through the queue
 
     def __enter__(self) -> Engine:
         """Start; jobs that were running when the last process died go on at once."""
@@ -94,7 +116,7 @@ class Engine:
         self._lock = _lock(data / "worker.lock")
         config = DBOSConfig(
             name="persona-studio",
-            system_database_url=f"sqlite:///{data.resolve() / 'engine.sqlite'}",
+            system_database_url=engine_url(data),
             application_version=APPLICATION_VERSION,
             executor_id=f"worker-{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]}",
             serializer=DBOSPortableJSONSerializer(),
@@ -102,8 +124,10 @@ class Engine:
             enable_otlp=False,
         )
         DBOS(config=config)
-        self._jobs = _Jobs(self.studio, self)
+        self._jobs = _Jobs(self)
         DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
+        (data / "engine.ready").touch()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,18 +143,36 @@ class Engine:
         """
         if kind not in _FUNCTIONS:
             raise BadInput(f"There is no job of the kind {kind!r}.", f"Choose one of: {', '.join(_FUNCTIONS)}.")
-        owner = str(request.get("owner", self.studio.settings.owner))
-        job = f"{kind}-{content_id({'kind': kind, 'request': request, 'version': APPLICATION_VERSION})}"
-        self._note(job, kind, owner, "running", None)
-        try:
-            result = self._result(job, kind, request)
-        except StudioError as error:
-            self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", str(error))
-            raise
-        except Exception as error:
-            # The engine wraps what a step raised; the cause is what a person can do something about.
-            self._note(job, kind, owner, "failed", f"{type(error).__name__}: {error}")
-            raise
+        job = job_id(kind, request)
+        status = DBOS.get_workflow_status(job)
+        if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            # a failed job ignores "resume"
+            owner = self._owner(request)
+            self.studio.records.remove(StopRecord, job, owner)
+            DBOS.rewind_workflow(job, start_step=first_step_to_run(DBOS.list_workflow_steps(job)))
+            return dict(DBOS.retrieve_workflow(job).get_result())
+        with SetWorkflowID(job):
+            handle = DBOS.start_workflow(self._jobs.job, kind, request)
+        return dict(handle.get_result())
+
+    def perform(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
+        owner = self._owner(request)
+        progress = Reporter(self.studio.records, job, owner) if self._progress is None else self._progress
+        with self._turn:
+            self._note(job, kind, owner, "running", None)
+            try:
+                progress.check_cancelled()
+                result = _FUNCTIONS[kind](self.studio, request, _run_step, progress)
+            except StudioError as error:
+                state = "cancelled" if isinstance(error, Cancelled) else "failed"
+                self._note(job, kind, owner, state, str(error), code=error.code)
+                raise
+            except Exception as error:
+                # The engine wraps what a step raised; the cause is what a person can do something about.
+                self._note(job, kind, owner, "failed", f"{type(error).__name__}: {error}", code="unexpected")
+                raise
+        self.studio.records.share(owner, result)
         self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
         return result
 
@@ -148,26 +190,15 @@ class Engine:
             )
         return dict(self.studio.store.get_json(rows[-1].facts["result"]))
 
-    def _result(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:
-        status = DBOS.get_workflow_status(job)
-        if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-            # A failed job ignores "resume": fork it behind its last finished step.
-            job = _retry(job)
-            return dict(DBOS.retrieve_workflow(job).get_result())
-        with SetWorkflowID(job):
-            handle = DBOS.start_workflow(self._jobs.job, kind, request)
-        return dict(handle.get_result())
+    def _owner(self, request: dict[str, Any]) -> str:
+        return str(request.get("owner", self.studio.settings.owner))
 
     def _note(self, job: str, kind: str, owner: str, state: str, error: str | None, **facts: str) -> None:
-        row = JobRecord(id=job, owner=owner, kind=kind, state=state, error=error, facts={"pid": os.getpid(), **facts})
-        self.studio.records.keep(row)
-
-
-def _retry(job: str) -> str:
-    steps = DBOS.list_workflow_steps(job)
-    failed = [s["function_id"] for s in steps if s["error"] is not None]
-    start = min(failed) if failed else max((s["function_id"] for s in steps), default=0) + 1
-    return str(DBOS.fork_workflow(job, start).get_workflow_id())
+        known = self.studio.records.get(JobRecord, job, owner)
+        if known is None:
+            known = JobRecord(id=job, owner=owner, kind=kind, state=state, error=error, facts={})
+        known.state, known.error, known.facts = state, error, {**known.facts, "pid": os.getpid(), **facts}
+        self.studio.records.keep(known)
 
 
 def registry_forget(instance: DBOSConfiguredInstance) -> None:

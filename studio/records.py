@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,15 +18,22 @@ __all__ = [
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
+    "FileRecord",
     "JobRecord",
+    "MarkRecord",
     "PersonaRecord",
     "PostRecord",
     "PostSetRecord",
     "RecipeRecord",
+    "ReportRecord",
     "Records",
     "SceneRecord",
+    "StopRecord",
     "content_id",
 ]
+
+
+_KEY = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def content_id(value: Any) -> str:
@@ -116,6 +124,32 @@ class JobRecord(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class ReportRecord(Base):
+    """How far a job is, written by the worker alone; its id is the job's."""
+
+    __tablename__ = "reports"
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class StopRecord(Base):
+    """Somebody asked this job to stop."""
+
+    __tablename__ = "stops"
+
+
+class FileRecord(Base):
+    """This owner may see the stored file of this key."""
+
+    __tablename__ = "files"
+
+
+class MarkRecord(Base):
+    """What a person says of a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
+
+    __tablename__ = "marks"
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 Record = TypeVar("Record", bound=Base)
 
 
@@ -143,6 +177,16 @@ class Records:
         with self.transaction() as session:
             for row in rows:
                 session.merge(row)
+
+    def remove(self, table: type[Base], key: str, owner: str) -> None:
+        """Forget a row; nothing happens where there is none."""
+        with self.transaction() as session:
+            if (row := session.get(table, (key, owner))) is not None:
+                session.delete(row)
+
+    def share(self, owner: str, value: Any) -> None:
+        """Let the owner see every stored file whose key is somewhere in this JSON value."""
+        self.keep(*(FileRecord(id=key, owner=owner) for key in sorted(set(_KEY.findall(json.dumps(value))))))
 
     def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from personas.shots import Shot, vary_shots
 
-__all__ = ["ConsolidateRequest", "DesignRequest", "PostRequest", "plan_shots"]
+__all__ = ["ConsolidateRequest", "DesignRequest", "ExportRequest", "PostRequest", "PreviewRequest", "plan_shots"]
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class DesignRequest:
     """`category` is a look category; `donors` how many are mixed; `candidates` how many pictures are drawn.
 
     `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
+    A `recipe` of one's own (fields of Recipe) is the only one tried.
     `templates`, pairs of a name and a store key, are pictures that the face is put into: more candidates.
     """
 
@@ -27,6 +28,7 @@ class DesignRequest:
     recipes: int = 8
     gates: dict[str, float] = field(default_factory=dict)
     templates: list[tuple[str, str]] = field(default_factory=list)
+    recipe: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,21 @@ class PostRequest:
     renoise: float = 0.0
     panels: int = 1
     goods: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """`recipes` are fields of Recipe, all of one category; each is drawn once per seed of `seeds`."""
+
+    recipes: list[dict[str, Any]]
+    seeds: list[int]
+    owner: str = "me"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """`post_set` is the JSON of `draw_posts`; `platform` an id of the platforms' file."""
+
+    post_set: dict[str, Any]
+    platform: str
+    owner: str = "me"

@@ -51,12 +51,14 @@ class Bars:
         self._stop = True
 
     def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-        words = "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
+        words = "  ".join(
+            f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items() if k != "pictures"
+        )
         if self._live:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=total, facts="")
             self._bars.update(self._tasks[stage], completed=done, total=total, facts=words)
-        elif not self._quiet and done == total and not facts:
+        elif not self._quiet and done == total and not facts.keys() - {"pictures"}:
             print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
 
     def check_cancelled(self) -> None:

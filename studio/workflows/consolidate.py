@@ -116,7 +116,9 @@ def _pool(
         tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
         tuple(studio.store.get_json(design["measures"])), tuple(Shot(**shot) for shot in design["shots"]),
     )  # fmt: skip
-    more = count - len(own.pictures)
+    if dropped := set(design.get("dropped", ())):
+        own = own.take([i for i in range(len(own.pictures)) if i not in dropped])
+    more = count - len(design["pictures"])
     if not more:
         return own
     fused = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"]))
@@ -143,15 +145,21 @@ def _draw_pool(
 def _choose(
     studio: Studio, request: ConsolidateRequest, pool: Candidates, enrolment: list[float]
 ) -> tuple[_Kept, dict[str, Any]]:
-    """The pool's pictures that are most the person, equally many of each framing. Raises NotEnough."""
+    """The pool's pictures that are most the person, equally many of each framing, and those `held` by hand.
+
+    Raises NotEnough.
+    """
     design = request.design
     # a LoRA that learns pictures which show something else than their captions learns not to listen
     gates = replace(default_gates(studio.calibration), **{"min_obeyed": 1.0} | design["request"]["gates"])
     centre = np.asarray(enrolment, np.float32)
     selection = pool.select(gates, design["donor_faces"], request.seed, max_kept=request.keep, centre=centre)
+    chosen = [*selection.kept]
+    if by_hand := {design["pictures"][i] for i in design.get("held", ())}:
+        chosen += [i for i, key in enumerate(pool.pictures) if key in by_hand and i not in selection.kept]
     kept = _Kept(
-        tuple(pool.pictures[i] for i in selection.kept),
-        tuple(pool.prompts[i] for i in selection.kept),
+        tuple(pool.pictures[i] for i in chosen),
+        tuple(pool.prompts[i] for i in chosen),
         selection.centre.tolist(),
     )
     sheet = pool.contact_sheet(studio, selection)

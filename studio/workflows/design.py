@@ -14,7 +14,7 @@ from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.recipes import Recipe, plan_recipe
+from personas.recipes import Recipe, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.draw import request_from
@@ -44,16 +44,17 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     donors = studio.donors(look.id)
     faces: dict[str, list[float]] = {}
     rejected: list[dict[str, Any]] = []
-    for attempt in range(request.recipes):
+    attempts = 1 if request.recipe is not None else request.recipes
+    for attempt in range(attempts):
         try:
             result = _try_recipe(studio, request, attempt, look, donors, faces, run, progress)
         except NotEnough as error:
             if error.code != NOT_NOVEL:
                 raise
             rejected.append({"attempt": attempt, "why": error.message})
-            if attempt + 1 == request.recipes:
+            if attempt + 1 == attempts:
                 raise
-            progress.step("recipes", attempt + 1, request.recipes, why="too near to a donor")
+            progress.step("recipes", attempt + 1, attempts, why="too near to a donor")
         else:
             result["rejected"] = rejected
             _record(studio, request, result, [d for d in donors if d.id in result["recipe"]["donors"]])
@@ -76,6 +77,9 @@ def _try_recipe(
     seed = int(np.random.SeedSequence([request.seed, attempt]).generate_state(1)[0]) if attempt else request.seed
 
     def plan_it() -> dict[str, Any]:
+        if request.recipe is not None:
+            own = asdict(recipe_of(request.recipe))
+            return {"recipe": own, "redraws": 0, "predicted_similarity": predicted_similarity(own["mix_weights"])}
         return asdict(
             plan_recipe(donors, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
         )

@@ -60,7 +60,7 @@ def draw_all(
             return [studio.store.put_picture(picture) for picture in pictures]
 
         keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
-        progress.step(name, len(keys), len(requests))
+        progress.step(name, len(keys), len(requests), pictures=" ".join(keys[i] for i in sorted(keys)))
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,12 +30,12 @@ from studio.bundle import (
     write_bundle,
 )
 from studio.records import BundleRecord, PostRecord, PostSetRecord, content_id
-from studio.requests import PostRequest
+from studio.requests import ExportRequest, PostRequest
 from studio.workflows import Run
 from studio.workflows.drawing import Drawn, draw_all, draw_panels, persona_layers
 from studio.workflows.references import Injections
 
-__all__ = ["draw_posts", "export_bundle", "redraw_bundle"]
+__all__ = ["draw_posts", "export_bundle", "export_posts", "redraw_bundle"]
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
@@ -226,6 +227,29 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         )
     )
     return manifest
+
+
+def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """Write a set's bundle into the store; its key, name and size as JSON."""
+    progress.check_cancelled()
+
+    def export() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(dir=studio.work) as scratch:
+            path = Path(scratch) / f"{request.platform}.zip"
+            manifest = export_bundle(studio, request.post_set, request.platform, path)
+            data = path.read_bytes()
+        return {"bundle": studio.store.put(data), "bytes": len(data), "pictures": len(manifest.posts)}
+
+    studio.work.mkdir(parents=True, exist_ok=True)
+    written = run("export", export)
+    post_set = request.post_set
+    name = f"{post_set['persona']['name']}-{request.platform}-{post_set['id'][:6]}.zip"
+    return {
+        "id": written["bundle"][:16],
+        "post_set": post_set["id"],
+        "platform": request.platform,
+        "name": name,
+    } | written
 
 
 def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:

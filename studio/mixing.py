@@ -1,0 +1,96 @@
+"""Mixing by hand: mix weights that always sum to 1 while one of them is moved, locked or muted. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from personas.donors import Donor
+from personas.recipes import Recipe, make_recipe, plan_recipe
+from pipelines.errors import BadInput
+
+__all__ = ["Mix", "move_weight", "mute", "recipe_of_mix", "roll"]
+
+_MIN_DONORS = 3
+
+
+@dataclass(frozen=True)
+class Mix:
+    """`weights` are of `donors` (ids), in the same order. `seed` is what they were drawn with, 0 if set by hand."""
+
+    category: str
+    donors: tuple[str, ...]
+    weights: tuple[float, ...]
+    seed: int
+    locked: frozenset[str] = frozenset()
+    muted: frozenset[str] = frozenset()
+
+
+def move_weight(mix: Mix, donor: str, weight: float) -> Mix:
+    """One weight is set, the others share the rest in proportion; locked and muted ones stay as they are."""
+    if donor not in mix.donors or donor in mix.locked | mix.muted or not math.isfinite(weight):
+        return mix
+    at = mix.donors.index(donor)
+    fixed = math.fsum(w for d, w in zip(mix.donors, mix.weights, strict=True) if d in mix.locked and d != donor)
+    free = [i for i, d in enumerate(mix.donors) if i != at and d not in mix.locked and d not in mix.muted]
+    room = max(0.0, 1.0 - fixed)
+    value = min(max(weight, 0.0), room) if free else room
+    return replace(mix, weights=_share(mix.weights, {at: value}, free, room - value), seed=0)
+
+
+def mute(mix: Mix, donor: str) -> Mix:
+    """Leave a donor out, or let it in again with an equal share; the others make room in proportion."""
+    if donor not in mix.donors:
+        return mix
+    at = mix.donors.index(donor)
+    if donor in mix.muted:
+        back = replace(mix, muted=mix.muted - {donor})
+        return move_weight(back, donor, 1 / (len(mix.donors) - len(back.muted)))
+    left = [d for d in mix.donors if d not in mix.muted and d != donor]
+    if len(left) < _MIN_DONORS:
+        raise BadInput(f"A mix needs at least {_MIN_DONORS} donors.", "Let another one in first.")
+    free = [i for i, d in enumerate(mix.donors) if d in left and d not in mix.locked]
+    free = free or [i for i, d in enumerate(mix.donors) if d in left]
+    rest = 1.0 - math.fsum(w for i, w in enumerate(mix.weights) if i not in free and i != at)
+    return replace(
+        mix,
+        weights=_share(mix.weights, {at: 0.0}, free, rest),
+        seed=0,
+        muted=mix.muted | {donor},
+        locked=mix.locked - {donor},
+    )
+
+
+def roll(donors: Sequence[Donor], category: str, seed: int, ceiling: float, locked: Mix | None = None) -> Mix:
+    """Random donors and weights; what is locked in `locked` keeps its donor and weight. Raises as `plan_recipe`."""
+    recipe = plan_recipe(donors, category, min(4, max(_MIN_DONORS, len(donors))), seed=seed, ceiling=ceiling).recipe
+    held = {} if locked is None else {
+        d: w for d, w in zip(locked.donors, locked.weights, strict=True) if d in locked.locked
+    }  # fmt: skip
+    fresh = {d: w for d, w in zip(recipe.donors, recipe.mix_weights, strict=True) if d not in held}
+    if not held:
+        return Mix(category, recipe.donors, recipe.mix_weights, seed)
+    fresh = dict(list(fresh.items())[: max(0, len(recipe.donors) - len(held))])
+    room, total = 1.0 - math.fsum(held.values()), math.fsum(fresh.values())
+    drawn = {d: w / total * room for d, w in fresh.items()}
+    both = {**held, **drawn}
+    return Mix(category, tuple(both), tuple(both.values()), 0, frozenset(held))
+
+
+def recipe_of_mix(mix: Mix, donors: Sequence[Donor]) -> Recipe:
+    """As strong as one donor, like a drawn recipe. Muted donors take no part. Raises BadInput."""
+    by_id = {donor.id: donor for donor in donors}
+    used = [(by_id[d], w) for d, w in zip(mix.donors, mix.weights, strict=True) if w > 0 and d in by_id]
+    weights = [w for _, w in used]
+    total = math.fsum(weights)
+    weights = weights if abs(total - 1) < 1e-9 else [w / total for w in weights]
+    scale = 1 / math.hypot(*weights)
+    return make_recipe([d for d, _ in used], weights, mix.category, seed=mix.seed, equalise=True, scale=scale)
+
+
+def _share(weights: Sequence[float], fixed: dict[int, float], free: Collection[int], rest: float) -> tuple[float, ...]:
+    """`rest` over the `free` ones in proportion to what they had, equally where they had nothing."""
+    had = math.fsum(weights[i] for i in free)
+    shares = {i: (weights[i] / had if had > 1e-9 else 1 / len(free)) * rest for i in free}
+    return tuple({**fixed, **shares}.get(i, w) for i, w in enumerate(weights))

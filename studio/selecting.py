@@ -1,0 +1,84 @@
+"""Selection by hand: a finished design judged again with other gates, and pictures kept or dropped by a person.
+
+Nothing is drawn and no model is loaded: the measures were stored when the design was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from personas.measures.face import mean_embedding
+from personas.novelty import default_gates
+from personas.selection import Gates, Selection, select_candidates
+from personas.shots import Shot
+from pipelines.errors import NotEnough
+from studio.application import Studio
+from studio.workflows.drawing import judged
+
+__all__ = ["Judgement", "amend", "gates_of", "judge"]
+
+MIN_KEPT = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """`kept` are candidates' numbers, best first; `selection` is what the gates alone say."""
+
+    selection: Selection
+    kept: tuple[int, ...]
+    held: tuple[int, ...]
+    dropped: tuple[int, ...]
+
+
+def gates_of(studio: Studio, design: dict[str, Any], changed: Mapping[str, float] | None = None) -> Gates:
+    """The gates a design was judged by, with some of them changed."""
+    own = default_gates(studio.calibration)
+    known = {f.name for f in fields(own)}
+    values = {**design["request"]["gates"], **(changed or {})}
+    return replace(own, **{name: value for name, value in values.items() if name in known})
+
+
+def judge(
+    studio: Studio, design: dict[str, Any], gates: Gates, held: Collection[int] = (), dropped: Collection[int] = ()
+) -> Judgement:
+    """Every candidate's verdict under these gates. Raises NotEnough if hardly any picture passes."""
+    rows = [
+        judged(measures, Shot(**shot))
+        for measures, shot in zip(studio.store.get_json(design["measures"]), design["shots"], strict=True)
+    ]
+    kinds = [shot["framing"] for shot in design["shots"]]
+    donors = {name: np.asarray(face, np.float32) for name, face in design["donor_faces"].items()}
+    selection = select_candidates(rows, gates, donors, seed=design["request"]["seed"], min_kept=2, kinds=kinds)
+    with_face = {i for i, row in enumerate(rows) if row.face is not None}
+    kept = ({*selection.kept} - {*dropped}) | ({*held} & with_face)
+
+    def nearness(i: int) -> float:
+        return selection.verdicts[i].face_similarity or -1.0
+
+    order = tuple(sorted(kept, key=nearness, reverse=True))
+    return Judgement(selection, order, tuple(sorted({*held} & with_face)), tuple(sorted(dropped)))
+
+
+def amend(studio: Studio, design: dict[str, Any], judgement: Judgement) -> dict[str, Any]:
+    """The design with this selection instead of its own. Raises NotEnough for fewer than six pictures."""
+    if len(judgement.kept) < MIN_KEPT:
+        raise NotEnough(
+            f"Only {len(judgement.kept)} pictures are kept, and {MIN_KEPT} are needed.",
+            "Keep more by hand, or loosen a gate.",
+        )
+    if judgement.kept and sorted(judgement.kept) == sorted(design["kept"]) and not judgement.dropped:
+        return design
+    measures = studio.store.get_json(design["measures"])
+    faces = np.stack([np.asarray(measures[i]["face"], np.float32) for i in judgement.kept])
+    gates = {f.name: getattr(judgement.selection.gates, f.name) for f in fields(judgement.selection.gates)}
+    return design | {
+        "kept": sorted(judgement.kept),
+        "held": list(judgement.held),
+        "dropped": list(judgement.dropped),
+        "enrolment": mean_embedding(faces).tolist(),
+        "request": design["request"] | {"gates": gates},
+    }

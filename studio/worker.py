@@ -1,0 +1,43 @@
+"""The worker: `python -m studio.worker` does the queue's work until its standard input closes.
+
+The page's process starts it and starts it again when it dies; its jobs then go on behind their last finished step.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from pipelines.errors import StudioError
+from studio.application import Studio
+from studio.engine import Engine
+from studio.settings import Settings
+
+__all__ = ["main"]
+
+_NICE = 5  # pages answer first
+
+
+def main() -> int:
+    os.nice(_NICE)
+    try:
+        with Engine(Studio(Settings()), None):
+            threading.Thread(target=_load_ahead, daemon=True).start()
+            while sys.stdin.buffer.read(4096):
+                pass
+    except StudioError as error:
+        print(error, file=sys.stderr)
+        return 1
+    # a job may be in the middle of a step: it goes on there the next time
+    os._exit(0)
+
+
+def _load_ahead() -> None:
+    """The slow imports, while a person still looks around."""
+    import studio.workflows.design
+    import studio.workflows.post  # noqa: F401
+
+
+if __name__ == "__main__":
+    sys.exit(main())

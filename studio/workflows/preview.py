@@ -1,0 +1,75 @@
+"""Preview: several recipes drawn once or twice each, and how near each comes to its donors, before anything is kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from personas.donors import Donor
+from personas.fusion import fuse_donors
+from personas.looks import LookCategory, find_category
+from personas.recipes import Recipe
+from personas.shots import Shot
+from pipelines.draw import draw_batch, request_from
+from pipelines.lora import read_lora
+from pipelines.progress import SILENT, Progress
+from studio.application import Studio
+from studio.records import content_id
+from studio.requests import PreviewRequest
+from studio.workflows import Run, run_directly
+from studio.workflows.design import mean_face, recipe_of, trigger_of
+
+__all__ = ["preview_recipes"]
+
+
+def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """The pictures of each recipe and the cosine of its face to each donor's, None where no face was found.
+
+    Everything is drawn before anything is measured: a person wants to see first.
+    """
+    rows = []
+    shown: list[str] = []
+    for number, value in enumerate(request.recipes):
+        recipe = recipe_of(value)
+        drawn = run(f"draw-{number}", partial(_draw, studio, recipe, request.seeds, progress))
+        shown += drawn
+        progress.step("preview", number + 1, len(request.recipes), pictures=" ".join(shown))
+        rows.append({"recipe": asdict(recipe), "pictures": drawn})
+    for number, row in enumerate(rows):
+        recipe = recipe_of(row["recipe"])
+        row["similarity"] = run(f"near-{number}", partial(_measure, studio, recipe, row["pictures"], progress))
+    return {"id": content_id(asdict(request)), "ceiling": studio.calibration.novelty_ceiling, "recipes": rows}
+
+
+def _draw(studio: Studio, recipe: Recipe, seeds: list[int], progress: Progress) -> list[str]:
+    look, donors = _who(studio, recipe)
+    prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
+    requests = [request_from(studio.backbone.spec, prompt, seed) for seed in seeds]
+
+    def on_step(done: int, total: int) -> None:
+        progress.check_cancelled()
+
+    with studio.applied(fuse_donors(recipe, donors).layers):
+        pictures = draw_batch(studio.backbone, requests, on_step)
+    return [studio.store.put_picture(picture) for picture in pictures]
+
+
+def _measure(studio: Studio, recipe: Recipe, pictures: list[str], progress: Progress) -> dict[str, float | None]:
+    look, donors = _who(studio, recipe)
+    found = [f.embedding for k in pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None]
+    near: dict[str, float | None] = {}
+    for donor in donors:
+        if donor.id not in studio.donor_faces:  # a donor's face is the same in every preview
+            own = read_lora(donor.lora_path).layers
+            face = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run_directly, progress)
+            studio.donor_faces[donor.id] = np.asarray(face, np.float32)
+        near[donor.id] = float(np.mean([e @ studio.donor_faces[donor.id] for e in found])) if found else None
+    return near
+
+
+def _who(studio: Studio, recipe: Recipe) -> tuple[LookCategory, list[Donor]]:
+    look = find_category(recipe.category)
+    return look, [donor for donor in studio.donors(look.id) if donor.id in recipe.donors]
