@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,4 +25,5 @@ class Settings(BaseSettings):
     reader: Path = ASSETS / "reader"
     bundled_donors: Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
+    effort: Literal["normal", "quick"] = "normal"  # what a page proposes
     batch_size: int = Field(8, ge=1, le=64)

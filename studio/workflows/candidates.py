@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,15 +12,14 @@ import numpy as np
 
 from personas.contact_sheet import draw_contact_sheet
 from personas.measures.face import pairwise_mean
-from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
-from personas.selection import CandidateMeasures, Gates, Selection, select_candidates
+from personas.selection import Gates, Selection, select_candidates
 from personas.shots import Shot
 from pipelines.draw import request_from
 from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.workflows import Run
-from studio.workflows.drawing import as_measures, draw_all, measure_picture
+from studio.workflows.drawing import draw_all, judged
 
 __all__ = ["Candidates", "draw_candidates"]
 
@@ -55,7 +54,7 @@ class Candidates:
         """See `select_candidates`, also for `more`; `donors` maps a donor's id to their mean face."""
         kinds = [shot.framing for shot in self.shots]
         faces = {donor: np.asarray(face, np.float32) for donor, face in donors.items()}
-        rows = [_judged(m, shot) for m, shot in zip(self.measures, self.shots, strict=True)]
+        rows = [judged(m, shot) for m, shot in zip(self.measures, self.shots, strict=True)]
         return select_candidates(rows, gates, faces, seed=seed, kinds=kinds, **more)
 
     def contact_sheet(self, studio: Studio, selection: Selection) -> str:
@@ -87,14 +86,3 @@ def draw_candidates(
         progress.step("measures", len(measures), len(requests))
     in_order = tuple(measures[i] for i in range(len(requests)))
     return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(shots))
-
-
-def _judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
-    """A reader of photographs may not know the shots' words: then nothing is held against it."""
-    seen = measures["attributes"]
-    known = [name for name in SHOT_ATTRIBUTES if name in seen]
-    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, seen, known) if known else 1.0)
-
-
-def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json([measure_picture(studio, key) for key in pictures])

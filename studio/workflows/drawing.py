@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from PIL import Image
 
 from personas.measures.body import body_proportions
 from personas.measures.hair import HairReading, read_hair
+from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.measures.quality import read_quality
 from personas.selection import CandidateMeasures
+from personas.shots import Shot
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.workflows import Run
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
 
-__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_picture", "persona_layers"]
+__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "judged", "measure_picture", "persona_layers"]
 
 _THUMBNAIL = (24, 32)
 
@@ -151,6 +153,17 @@ def as_measures(value: dict[str, Any]) -> CandidateMeasures:
         face_height=value["face_height"],
         thumbnail=np.asarray(value["thumbnail"], np.float32),
     )
+
+
+def judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
+    """A reader of photographs may not know the shots' words: then nothing is held against it."""
+    seen = measures["attributes"]
+    known = [name for name in SHOT_ATTRIBUTES if name in seen]
+    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, seen, known) if known else 1.0)
+
+
+def _measure(studio: Studio, pictures: list[str]) -> str:
+    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
 
 
 def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
