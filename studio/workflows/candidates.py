@@ -86,3 +86,7 @@ def draw_candidates(
         progress.step("measures", len(measures), len(requests))
     in_order = tuple(measures[i] for i in range(len(requests)))
     return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(shots))
+
+
+def _measure(studio: Studio, pictures: list[str]) -> str:
+    return studio.store.put_json([measure_picture(studio, key) for key in pictures])

@@ -162,10 +162,6 @@ def judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
     return replace(as_measures(measures), obeyed=attributes_obeyed(shot, seen, known) if known else 1.0)
 
 
-def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
-
-
 def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     small = np.asarray(Image.fromarray(image).convert("L").resize(_THUMBNAIL, Image.Resampling.BOX), np.float32).ravel()
     small -= small.mean()
