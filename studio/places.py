@@ -12,7 +12,7 @@ from studio.application import Studio
 from studio.records import SceneRecord, content_id
 from studio.scenes import load_mask, load_scene
 
-__all__ = ["add_scene", "get_mask", "put_mask"]
+__all__ = ["add_scene", "get_mask", "put_mask", "scenes_of"]
 
 
 def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
@@ -24,8 +24,18 @@ def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: 
     picture = studio.store.put_picture(scene.image)
     value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
     key = content_id(value)
-    studio.records.keep(SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark))
+    studio.records.keep(
+        SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark, sha256=scene.sha256)
+    )
+    studio.records.share(owner, [picture, landmark])
     return {"id": key, **value}
+
+
+def scenes_of(studio: Studio, owner: str) -> list[dict[str, Any]]:
+    """The owner's scenes as `add_scene` gave them, newest first."""
+    names = ("id", "name", "sha256", "photo", "landmark")
+    rows = studio.records.find(SceneRecord, owner)[::-1]
+    return [{name: getattr(row, name) for name in names} for row in rows]
 
 
 def put_mask(studio: Studio, mask: npt.NDArray[np.bool_]) -> str:

@@ -89,6 +89,7 @@ class SceneRecord(Base):
     name: Mapped[str] = mapped_column(index=True)
     photo: Mapped[str] = mapped_column(String(64))
     landmark: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
 
 
 class PostSetRecord(Base):

@@ -19,7 +19,7 @@ from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.workflows import Run
-from studio.workflows.drawing import draw_all, judged
+from studio.workflows.drawing import draw_all, judged, measure_picture
 
 __all__ = ["Candidates", "draw_candidates"]
 

@@ -1,0 +1,141 @@
+"""What every page needs: the studio, the queue, the words, and whose page it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personas.donors import Donor
+from pipelines.errors import StudioError
+from studio.application import Studio
+from studio.queue import Queue
+from studio.records import JobRecord, MarkRecord
+from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture
+from studio.ui.texts import Texts
+
+__all__ = ["HIDDEN", "Ui", "actions", "guarded", "open_page", "owner_of"]
+
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+_DONORS_FOR_S = 5.0
+
+
+@dataclass
+class Ui:
+    """Made once per language. Nothing of a person's session is kept in it."""
+
+    studio: Studio
+    queue: Queue
+    t: Texts
+    _donors: dict[str, tuple[float, tuple[Donor, ...]]] = field(default_factory=dict)
+
+    def donors(self, category: str = "") -> tuple[Donor, ...]:
+        """Loading hashes every file, so a list is good for some seconds."""
+        made, found = self._donors.get("", (-_DONORS_FOR_S, ()))
+        if time.monotonic() - made > _DONORS_FOR_S:
+            found = self.studio.donors()
+            self._donors[""] = (time.monotonic(), found)
+        return tuple(d for d in found if category in ("", d.category))
+
+    @property
+    def ceiling(self) -> float:
+        return self.studio.calibration.novelty_ceiling
+
+    def url(self, page: str) -> str:
+        return f"/{self.t.language}/{page}"
+
+    def marks(self, owner: str) -> dict[str, dict[str, Any]]:
+        """What a person said of things, by "kind:id"."""
+        return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
+
+    def mark(self, owner: str, thing: str, **facts: Any) -> None:
+        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.marks(owner).get(thing, {}) | facts))
+
+    def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
+        """Finished and not in the trash, newest first."""
+        marks = self.marks(owner)
+        return [r for r in self.queue.results(owner, kind) if not marks.get(f"{kind}:{r['id']}", {}).get("trashed")]
+
+    def newest(self, owner: str, kind: str) -> JobRecord | None:
+        return next((row for row in self.queue.jobs(owner) if row.kind == kind), None)
+
+    def job_panel(self, owner: str, job: JobRecord | None, then: str = "") -> str:
+        """How far a job is, with its buttons; `then` is HTML that a finished one shows."""
+        if job is None:
+            return ""
+        t, name = self.t, escape(self.t(f"kind.{job.kind}"))
+        if job.state == "done":
+            return panel(f"<strong>✓ {name}</strong> {then}", "done")
+        if job.state in ("failed", "cancelled"):
+            why = escape(t.explain(job.error or "", str(job.facts.get("code", "")))) if job.state == "failed" else ""
+            again = button(t("job.resume" if job.state == "cancelled" else "job.retry"), "retry", job=job.id)
+            state = escape(t(f"job.{job.state}"))
+            return panel(f"<strong>{name}: {state}</strong> <p>{why}</p>{again}", job.state)
+        return panel(self._running(owner, job, name))
+
+    def _running(self, owner: str, job: JobRecord, name: str) -> str:
+        t, report = self.t, self.queue.report(job.id, owner)
+        stop = button(t("job.stop"), "stop", job=job.id)
+        stage = report.get("stages", {}).get(report.get("stage", ""), None)
+        if job.state == "queued" or stage is None:
+            words = t("job.queued" if job.state == "queued" else "job.starting")
+            return f'<strong>{name}</strong> — {escape(words)}<div class="st-bar"><i style="width:3%"></i></div>{stop}'
+        done, total = stage["done"], max(stage["total"], 1)
+        spent, moved = stage["at"] - stage["since"], done - stage["from"]
+        eta = "" if moved <= 0 or done >= total else t("job.eta", seconds=round(spent / moved * (total - done)))
+        strip = "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:])
+        return (
+            f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
+            f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'
+            f"{curve(report.get('losses', []), t('loss'), t('step'), t('loss'))}"
+            + (f'<div class="st-strip" tabindex="0">{strip}</div>' if strip else "")
+            + stop
+        )
+
+    def stage(self, stage: str) -> str:
+        """A stage's name in a person's words: its first word, which is of a small set."""
+        first, _, rest = stage.partition(" ")
+        return f"{self.t.word(first)} {rest.replace('pictures', '').strip()}".strip()
+
+    def act(self, owner: str, data: dict[str, Any]) -> bool:
+        """A job's own buttons; whether it was one."""
+        if data.get("do") == "stop":
+            self.queue.stop(str(data["job"]), owner)
+        elif data.get("do") == "retry":
+            self.queue.retry(str(data["job"]), owner)
+        else:
+            return False
+        return True
+
+
+def owner_of(request: gr.Request) -> str:
+    """Whose session this is: what the server's own check found, never anything a page sent."""
+    return str(request.username)
+
+
+def guarded(ui: Ui, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, with errors said in the page's language; the page stays as it was."""
+
+    @wraps(handler)
+    def wrapper(*args: Any, **named: Any) -> Any:
+        try:
+            return handler(*args, **named)
+        except StudioError as error:
+            raise gr.Error(ui.t.error(error), duration=12, print_exception=False, title=ui.t("error.title")) from None
+
+    return wrapper
+
+
+def actions(value: str = "", name: str = "") -> gr.HTML:
+    """HTML whose data-do parts tell its click handler what was pressed."""
+    return gr.HTML(value, js_on_load=ACTIONS, elem_id=name or None, padding=False, apply_default_css=False)
+
+
+def open_page(ui: Ui, page: str) -> None:
+    """What all pages begin with."""
+    gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)

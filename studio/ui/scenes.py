@@ -1,0 +1,141 @@
+"""Scenes: a photo of a place, uploaded or one that comes with the studio, and its landmark painted by hand."""
+
+from __future__ import annotations
+
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from pipelines.errors import BadInput, BadPicture
+from studio.places import add_scene, scenes_of
+from studio.scenes import load_scene
+from studio.settings import ASSETS
+from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.parts import button, card, empty, grid, picture
+from studio.ui.select import check_name
+
+__all__ = ["bundled_scenes", "build", "default_scene"]
+
+_EDITOR_PX = 900
+_FIRST = "cafe"
+
+
+def bundled_scenes() -> list[str]:
+    """Names of the places that come with the studio."""
+    return sorted(p.stem for p in (ASSETS / "scenes").glob("*.png") if not p.stem.endswith("_landmark"))
+
+
+def default_scene(ui: Ui, owner: str) -> None:
+    """A studio without scenes gets the café, so that nobody has to paint before the first post."""
+    if not scenes_of(ui.studio, owner):
+        _take(ui, _FIRST, owner)
+
+
+def _take(ui: Ui, name: str, owner: str) -> None:
+    folder = ASSETS / "scenes"
+    if name not in bundled_scenes():
+        raise BadInput(f"There is no place {name!r}.", "Choose one of the list.")
+    add_scene(ui.studio, folder / f"{name}.png", folder / f"{name}_landmark.png", name, owner)
+
+
+def build(ui: Ui) -> None:
+    t = ui.t
+    open_page(ui, "scenes")
+    mine = actions("", "mine")
+    photo_path = gr.State("")
+    with gr.Row():
+        with gr.Column(scale=1):
+            upload = gr.File(
+                label=t("scenes.upload"), file_count="single", file_types=[".jpg", ".jpeg", ".png", ".webp"],
+                elem_id="upload", height=150,
+            )  # fmt: skip
+            name = gr.Textbox("", label=t("scenes.name"), placeholder=t("scenes.name_hint"), elem_id="name")
+            save = gr.Button(t("scenes.save"), variant="primary", elem_id="save")
+            said = gr.HTML("", elem_id="said", js_on_load=None)
+        with gr.Column(scale=2):
+            editor = gr.ImageEditor(
+                label=t("scenes.paint"), type="pil", sources=[], transforms=[], layers=False, height=520,
+                brush=gr.Brush(default_size=36, colors=["#ff3b8d"], color_mode="fixed"),
+                buttons=[], elem_id="editor", canvas_size=(_EDITOR_PX, _EDITOR_PX), interactive=True,
+            )  # fmt: skip
+    offered = actions(_offer(ui), "offered")
+
+    def show(request: gr.Request) -> str:
+        return _mine(ui, owner_of(request))
+
+    def open_photo(path: str | None) -> Any:
+        if not path:
+            return None, "", ""
+        image = Image.fromarray(load_scene(path).image)
+        image.thumbnail((_EDITOR_PX, _EDITOR_PX))
+        return {"background": image, "layers": [], "composite": None}, path, Path(path).stem[:40]
+
+    def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
+        if not path:
+            raise BadPicture("There is no photo yet.", "Upload one first.", code="no_photo")
+        mask = _mask(painted)
+        with tempfile.TemporaryDirectory() as folder:
+            file = None
+            if mask is not None:
+                file = Path(folder) / "mask.png"
+                Image.fromarray(mask).save(file)
+            add_scene(ui.studio, Path(path), file, check_name(called), owner_of(request))
+        note = t("scenes.saved_mask" if mask is not None else "scenes.saved")
+        return show(request), f'<div class="st-panel done" role="status">✓ {escape(note)}</div>'
+
+    def take(event: gr.EventData, request: gr.Request) -> str:
+        _take(ui, str((event._data or {}).get("place")), owner_of(request))
+        return show(request)
+
+    def act(event: gr.EventData, request: gr.Request) -> str:
+        data = dict(event._data or {})
+        if data.get("do") == "trash":
+            ui.mark(owner_of(request), f"scene:{data['scene']}", trashed=True)
+        return show(request)
+
+    gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
+    upload.upload(guarded(ui, open_photo), [upload], [editor, photo_path, name], **HIDDEN)
+    save.click(guarded(ui, keep), [photo_path, editor, name], [mine, said], **HIDDEN)
+    offered.click(guarded(ui, take), None, [mine], **HIDDEN)
+    mine.click(guarded(ui, act), None, [mine], **HIDDEN)
+
+
+def _mask(painted: Any) -> Any:
+    """White where something was painted, uint8 [h, w, 3]; None where nothing was. The editor rescales: so may this."""
+    layers = [] if not painted else [np.asarray(layer.convert("RGBA"))[..., 3] for layer in painted["layers"] if layer]
+    if not layers:
+        return None
+    mask = np.max(layers, axis=0) >= 64
+    return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) if mask.any() else None
+
+
+def _mine(ui: Ui, owner: str) -> str:
+    t, marks = ui.t, ui.marks(owner)
+    rows = [s for s in scenes_of(ui.studio, owner) if not marks.get(f"scene:{s['id']}", {}).get("trashed")]
+    if not rows:
+        return empty(t("scenes.empty"))
+    cards = []
+    for scene in rows:
+        what = t("scenes.with_landmark" if scene["landmark"] else "scenes.without_landmark")
+        label = f"<strong>{escape(t.word(scene['name']))}</strong><span class='st-soft'>{escape(what)}</span>"
+        cards.append(
+            card(picture(scene["photo"], scene["name"]), [label, button(t("trash"), "trash", scene=scene["id"])])
+        )
+    return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}"
+
+
+def _offer(ui: Ui) -> str:
+    t = ui.t
+    cards = [
+        card(
+            f'<img src="/places/{place}" alt="{escape(t.word(place))}" loading="lazy">',
+            [button(t("scenes.take", name=t.word(place)), "take", place=place)],
+        )
+        for place in bundled_scenes()
+    ]
+    return f"<h2>{escape(t('scenes.offered'))}</h2>{grid(cards)}"

@@ -1,0 +1,146 @@
+"""The page's process: FastAPI with the pages mounted at /en and /zh, and every file through an owner-checked route."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote
+
+# before gradio is imported: nothing is told to anybody, nothing is fetched
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import gradio as gr
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from gradio.components.navbar import Navbar
+from PIL import Image
+
+from studio.application import Studio
+from studio.queue import Queue
+from studio.records import FileRecord
+from studio.settings import ASSETS, Settings
+from studio.ui import consolidate, design, library, posts, scenes, select
+from studio.ui.context import Ui
+from studio.ui.parts import PAGES
+from studio.ui.texts import LANGUAGES, Texts, choose_language
+from studio.ui.theme import CSS, HEAD, make_theme
+
+__all__ = ["make_app"]
+
+_BUILD: dict[str, Callable[[Ui], None]] = {
+    "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
+    "posts": posts.build, "library": library.build,
+}  # fmt: skip
+_KEY = re.compile(r"[0-9a-f]{64}")
+_MAX_UPLOAD = "64mb"
+_LANGUAGE = "studio_language"
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """The whole site. The worker is started by whoever serves it."""
+    studio = Studio(settings)
+    queue = Queue(studio)
+    app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
+    _add_files(app, studio)
+
+    @app.get("/")
+    def start(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/{_language(request)}/design")
+
+    @app.get("/language/{language}")
+    def switch(language: str, page: str = "design") -> RedirectResponse:
+        if language not in LANGUAGES or page not in PAGES:
+            raise HTTPException(404)
+        answer = RedirectResponse(f"/{language}/{page}")
+        answer.set_cookie(_LANGUAGE, language, max_age=365 * 24 * 3600, httponly=True, samesite="lax")
+        return answer
+
+    @app.get("/health")
+    def health() -> dict[str, bool]:
+        return {"worker": (settings.data / "engine.ready").exists()}
+
+    @app.get("/manifest.json")
+    def manifest() -> dict[str, str]:
+        return {"name": "Persona Studio", "start_url": "/", "display": "browser"}
+
+    for language in LANGUAGES:
+        ui = Ui(studio, queue, Texts(language))
+        gr.mount_gradio_app(
+            app, _pages(ui), f"/{language}", auth_dependency=lambda request: settings.owner, footer_links=[],
+            run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
+            css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
+        )  # fmt: skip
+    return app
+
+
+def _pages(ui: Ui) -> gr.Blocks:
+    title = "Persona Studio"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        Navbar(visible=False)
+        gr.HTML(f'<meta http-equiv="refresh" content="0;url={ui.url("design")}">', js_on_load=None)
+    for page in PAGES:
+        with blocks.route(ui.t(f"{page}.title"), f"/{page}"):
+            Navbar(visible=False)
+            _BUILD[page](ui)
+    return blocks
+
+
+def _language(request: Request) -> str:
+    chosen = request.cookies.get(_LANGUAGE, "")
+    return chosen if chosen in LANGUAGES else choose_language(request.headers.get("accept-language", ""))
+
+
+def _add_files(app: FastAPI, studio: Studio) -> None:
+    def check(key: str) -> str:
+        """The key, if it is one and this owner's; the same answer for another's and for none."""
+        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, studio.settings.owner) is None:
+            raise HTTPException(404)
+        return key
+
+    @app.get("/files/{key}")
+    def file(key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+        path = studio.store.path(check(key))
+        with path.open("rb") as stream:
+            kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
+        if name:
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        return FileResponse(path, media_type=kind, headers=headers)
+
+    @app.get("/thumbs/{key}")
+    def thumb(key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
+        path = studio.settings.data / "thumbs" / f"{check(key)}-{width}.webp"
+        if not path.exists():
+            image = Image.fromarray(studio.store.get_picture(key))
+            image.thumbnail((width, 4 * width))
+            out = io.BytesIO()
+            image.save(out, "WEBP", quality=82)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.{id(out)}")
+            part.write_bytes(out.getvalue())
+            part.replace(path)
+        return FileResponse(path, media_type="image/webp", headers={"Cache-Control": "private, max-age=31536000"})
+
+    @app.get("/donors/{donor}")
+    def donor_picture(donor: str) -> FileResponse:
+        known = donors.get(donor) or donors.setdefault(donor, _thumbnail_of(studio, donor))
+        return FileResponse(known, headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/places/{place}")
+    def place_picture(place: str) -> FileResponse:
+        if place not in scenes.bundled_scenes():
+            raise HTTPException(404)
+        return FileResponse(ASSETS / "scenes" / f"{place}.png", headers={"Cache-Control": "max-age=3600"})
+
+    donors: dict[str, str] = {}
+
+
+def _thumbnail_of(studio: Studio, donor: str) -> str:
+    for known in studio.donors():
+        if known.id == donor:
+            return str(known.thumbnail_path)
+    raise HTTPException(404)

@@ -1,0 +1,77 @@
+"""Every word a page says, in English and Chinese: texts.json by key, errors.json by an error's own message."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pipelines.errors import StudioError
+
+__all__ = ["LANGUAGES", "Language", "Texts", "choose_language"]
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+_HERE = Path(__file__).resolve().parent
+
+
+@cache
+def _load(name: str) -> Any:
+    return json.loads((_HERE / name).read_text(encoding="utf-8"))
+
+
+class Texts:
+    """The words of one language; `texts("design.title")`, with {fields} filled in."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+
+    def __call__(self, key: str, **fields: object) -> str:
+        """Raises KeyError for a key that texts.json lacks."""
+        text = str(_load("texts.json")[key][self.language])
+        return text.format(**fields) if fields else text
+
+    def word(self, word: str) -> str:
+        """A word of a shot, a stage or a verdict in this language; the word itself where none is known."""
+        return str(_load("texts.json").get(f"word.{word}", {}).get(self.language, word))
+
+    def word_back(self, said: str) -> str:
+        """The studio's own word for what `word` said."""
+        for key, row in _load("texts.json").items():
+            if key.startswith("word.") and row[self.language] == said:
+                return str(key.removeprefix("word."))
+        return said
+
+    def error(self, error: StudioError) -> str:
+        """What happened and what to do."""
+        return self.explain(str(error), error.code)
+
+    def explain(self, message: str, code: str = "") -> str:
+        """A recorded error. What matches no pattern is said by its code, with the original words beside it."""
+        if code == "unexpected" or not message:
+            return f"{self('error.unexpected')} ({message[:300]})"
+        if self.language == "en":
+            return message
+        for row in _load("errors.json")["messages"]:
+            if found := re.match(row["match"], message):
+                return str(row["zh"]).format(*(self.word(group or "") for group in found.groups()))
+        known = _load("errors.json")["codes"].get(code)
+        return f"{known or self('error.unexpected')}({message})"
+
+
+def choose_language(accepted: str) -> Language:
+    """Of an Accept-Language header: Chinese if it is wanted more than English. Anything else reads English."""
+    best: Sequence[Any] = (0.0, "en")
+    for part in accepted.split(","):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality or 1)
+        except ValueError:
+            continue
+        language = tag.split("-")[0].casefold()
+        if language in LANGUAGES and weight > best[0]:
+            best = (weight, language)
+    return "zh" if best[1] == "zh" else "en"
