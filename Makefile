@@ -7,9 +7,11 @@ SEED ?= 1
 SEEDS ?= 1 2 3
 DATA ?= ../shared/data
 BACKBONE ?= miniature
+DATA_FOLDER ?= data
+PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats test test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats studio test test-browser test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -37,11 +39,21 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
 
-test: install ## all tests
-	$(BIN)/python -m pytest
+test: install ## all tests but those in a browser
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: install build/axe/axe.min.js ## the pages in a real Chromium (apt-get install chromium fonts-noto-cjk)
+	$(BIN)/python -m pytest -m browser
+
+build/axe/axe.min.js:
+	mkdir -p build/axe
+	cd build/axe && npm pack --silent axe-core@4 && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js
+
+studio: install ## open the studio in the browser [DATA_FOLDER=data PORT=7860]
+	$(BIN)/python app.py --data $(DATA_FOLDER) --port $(PORT)
 
 test-fast: install ## all tests but the whole ways (journeys)
-	$(BIN)/python -m pytest -m "not journey"
+	$(BIN)/python -m pytest -m "not journey and not browser"
 
 lint: install ## ruff: format and rules
 	$(BIN)/ruff format --check .

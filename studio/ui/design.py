@@ -172,7 +172,7 @@ def _desk(ui: Ui, now: Desk) -> str:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
     stars = "".join(button(f"★ {n + 1}", "recall", number=n) for n in range(len(now.favourites)))
     bar = (
-        f'<div class="st-row">{button("🎲 " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
+        f'<div class="st-row">{button("⚄ " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
         f"{button('☆ ' + t('design.favourite'), 'favourite')}{stars}{button(t('design.preview'), 'preview')}</div>"
     )
     return f'{bar}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'

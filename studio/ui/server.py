@@ -16,7 +16,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
-from gradio.components.navbar import Navbar
 from PIL import Image
 
 from studio.application import Studio
@@ -80,11 +79,9 @@ def make_app(settings: Settings) -> FastAPI:
 def _pages(ui: Ui) -> gr.Blocks:
     title = "Persona Studio"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
-        Navbar(visible=False)
         gr.HTML(f'<meta http-equiv="refresh" content="0;url={ui.url("design")}">', js_on_load=None)
     for page in PAGES:
-        with blocks.route(ui.t(f"{page}.title"), f"/{page}"):
-            Navbar(visible=False)
+        with blocks.route(ui.t(f"{page}.title"), f"/{page}", show_in_navbar=False):
             _BUILD[page](ui)
     return blocks
 

@@ -1,0 +1,97 @@
+"""The page's process stays light; words are complete; mixing by hand keeps its sums."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import BadInput, BadPicture
+from studio.mixing import Mix, move_weight, mute
+from studio.records import Records, ReportRecord, StopRecord
+from studio.reporting import Reporter
+from studio.ui.texts import LANGUAGES, Texts, choose_language
+
+ROOT = Path(__file__).resolve().parents[2]
+UI = ROOT / "studio" / "ui"
+MIX = Mix("sweet", ("a", "b", "c", "d"), (0.4, 0.3, 0.2, 0.1), 7)
+
+
+def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from studio.settings import Settings\n"
+        "from studio.ui.server import make_app; import app\n"
+        f"make_app(Settings(data=Path({str(tmp_path)!r})))\n"
+        "print([m for m in ('torch', 'diffusers', 'transformers', 'peft') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    texts = json.loads((UI / "texts.json").read_text(encoding="utf-8"))
+    assert all(set(row) == set(LANGUAGES) and all(row.values()) for row in texts.values())
+    for row in texts.values():
+        assert len({frozenset(re.findall(r"{\w+}", text)) for text in row.values()}) == 1
+    used = {m for p in UI.glob("*.py") for m in re.findall(r"\bt\(\s*\"([a-z_.]+)\"", p.read_text(encoding="utf-8"))}
+    assert used
+    assert used <= set(texts)
+
+
+def test_an_error_is_said_in_the_pages_language() -> None:
+    error = BadPicture("The picture a.png is larger than 40 megapixels.", "Make it smaller and try again.")
+    assert Texts("en").error(error) == str(error)
+    assert Texts("zh").error(error) == "图片 a.png 超过 40 百万像素。请缩小后再试。"
+    assert "输入无法使用" in Texts("zh").error(BadInput("Something new.", "Do it."))
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("en-GB,zh;q=0.5", "en"), ("de", "en"), ("", "en"), ("zh;q=x", "en")],
+)
+def test_the_language_is_the_browsers(header: str, language: str) -> None:
+    assert choose_language(header) == language
+
+
+def test_a_moved_weight_leaves_locked_ones_and_the_sum() -> None:
+    moved = move_weight(MIX, "a", 0.7)
+    assert moved.weights == pytest.approx((0.7, 0.15, 0.1, 0.05))
+    locked = Mix("sweet", MIX.donors, MIX.weights, 7, locked=frozenset("b"))
+    for value in (0.0, 0.5, 5.0, -1.0, math.nan):
+        result = move_weight(locked, "a", value)
+        assert result.weights[1] == 0.3
+        assert math.fsum(result.weights) == pytest.approx(1)
+        assert min(result.weights) >= 0
+
+
+def test_a_muted_donor_takes_no_part_until_it_comes_back() -> None:
+    quiet = mute(MIX, "d")
+    assert quiet.weights[3] == 0
+    assert math.fsum(quiet.weights) == pytest.approx(1)
+    back = mute(quiet, "d")
+    assert back.weights[3] == pytest.approx(0.25)
+    assert math.fsum(back.weights) == pytest.approx(1)
+    with pytest.raises(BadInput, match="at least 3"):
+        mute(quiet, "a")
+
+
+def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path) -> None:
+    from pipelines.errors import Cancelled
+
+    records = Records(tmp_path / "r.sqlite")
+    reporter = Reporter(records, "job", "me")
+    reporter.step("train", 1, 2, loss=0.5)
+    reporter.step("train", 2, 2, loss=0.25)
+    row = records.get(ReportRecord, "job", "me")
+    assert row is not None
+    assert row.facts["stages"]["train"]["done"] == 2
+    assert row.facts["losses"] == [[1, 0.5], [2, 0.25]]
+    assert records.get(ReportRecord, "job", "another") is None
+    records.keep(StopRecord(id="job", owner="me"))
+    with pytest.raises(Cancelled):
+        reporter.check_cancelled()
