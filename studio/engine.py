@@ -127,6 +127,7 @@ class Engine:
         self._jobs = _Jobs(self)
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
+        self._give_up()
         (data / "engine.ready").touch()
         return self
 
@@ -189,6 +190,13 @@ class Engine:
                 f"There is no finished {kind} {key}.".replace(" .", "."), f"Run `persona-studio {kind}` first."
             )
         return dict(self.studio.store.get_json(rows[-1].facts["result"]))
+
+    def _give_up(self) -> None:
+        """A job that ended its worker too often is not taken up again; whoever waits for it must hear so."""
+        for status in DBOS.list_workflows(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", load_input=False, load_output=False):
+            for row in self.studio.records.all_of(JobRecord, status.workflow_id):
+                if row.state in ("queued", "running"):
+                    self._note(row.id, row.kind, row.owner, "failed", "The worker ended again and again. Try again.")
 
     def _owner(self, request: dict[str, Any]) -> str:
         return str(request.get("owner", self.studio.settings.owner))

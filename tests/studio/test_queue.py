@@ -1,0 +1,119 @@
+"""A job put on the queue by a page's client is done by the worker's engine; it stops, goes on, and is never twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import studio.engine as engine_module
+from pipelines.errors import BadInput, NotEnough
+from studio.application import Studio
+from studio.engine import Engine
+from studio.queue import Queue
+from studio.records import FileRecord
+from studio.settings import Settings
+
+Fail = set[int]
+
+
+def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[..., dict[str, Any]]:
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        keys = []
+        for number in range(4):
+
+            def step(number: int = number) -> str:
+                time.sleep(pause_s)
+                progress.check_cancelled()
+                calls.append(number)
+                if number in fail_at:
+                    fail_at.remove(number)
+                    raise NotEnough(f"There is too little of {number}.", "Bring more.")
+                return studio.store.put(f"{request['owner']} {number}".encode())
+
+            keys.append(run(f"step-{number}", step))
+            progress.step("posts", number + 1, 4)
+        return {"id": "it", "keys": keys}
+
+    return job
+
+
+def _wait(queue: Queue, job: str, owner: str, *states: str) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        row = queue.find(job, owner)
+        if row is not None and row.state in states:
+            return row.state
+        time.sleep(0.05)
+    pytest.fail(f"the job is still {row.state if row else 'unknown'}")
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(Settings(data=tmp_path))
+
+
+def test_a_double_click_is_one_job_and_its_files_are_its_owners(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, set()))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        ids = {queue.put("design", {"owner": "li"}) for _ in range(2)}
+        (job,) = ids
+        assert _wait(queue, job, "li", "done") == "done"
+        assert queue.put("design", {"owner": "li"}) == job
+        other = queue.put("design", {"owner": "wang"})
+        _wait(queue, other, "wang", "done")
+    assert calls == [0, 1, 2, 3] * 2
+    keys = queue.results("li", "design")[0]["keys"]
+    assert all(studio.records.get(FileRecord, key, "li") is not None for key in keys)
+    assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
+    assert queue.find(job, "wang") is None
+    assert queue.report(job, "li")["stages"]["posts"]["done"] == 4
+    with pytest.raises(BadInput, match="no such job"):
+        queue.stop(job, "wang")
+    with pytest.raises(BadInput, match="no job of the kind"):
+        queue.put("paint", {"owner": "li"})
+
+
+def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, {2}))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        job = queue.put("design", {"owner": "li"})
+        _wait(queue, job, "li", "failed")
+        row = queue.find(job, "li")
+        assert row is not None
+        assert "too little of 2" in str(row.error)
+        assert row.facts["code"] == "not_enough"
+        queue.retry(job, "li")
+        _wait(queue, job, "li", "done")
+    assert calls == [0, 1, 2, 2, 3]
+
+
+def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, set(), 0.5))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        first = queue.put("design", {"owner": "li"})
+        second = queue.put("design", {"owner": "li", "seed": 2})
+        _wait(queue, first, "li", "running")
+        queue.stop(second, "li")
+        assert _wait(queue, second, "li", "cancelled") == "cancelled"
+        queue.stop(first, "li")
+        _wait(queue, first, "li", "cancelled")
+        before = list(calls)
+        assert len(before) < 4
+        for job in (first, second):
+            queue.retry(job, "li")
+        for job in (first, second):
+            _wait(queue, job, "li", "done")
+    assert calls[: len(before)] == before
+    assert len(calls) == 8
