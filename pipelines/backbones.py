@@ -176,8 +176,8 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
     """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
 
     A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder`, `fill_folder` or
-    `kontext_folder` in it is relative to the folder. Without it the defaults are the registry's: those of a known model of this name, else of
-    FLUX.1-dev or FLUX.1-schnell.
+    `kontext_folder` in it is relative to the folder. Without it the defaults are the registry's: those of a known
+    model of this name, else of FLUX.1-dev or FLUX.1-schnell.
     """
     miniature = str(name_or_folder) == MINIATURE
     folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()

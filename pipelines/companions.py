@@ -1,4 +1,4 @@
-"""Companions: another FLUX.1 transformer that draws in a backbone's place and shares its VAE, text encoders, tokenizers.
+"""Companions: another FLUX.1 transformer that draws in a backbone's place, with its VAE, text encoders, tokenizers.
 
 FLUX.1-Fill-dev reads a masked picture with its noise (`references/fill.py`), FLUX.1-Kontext-dev a whole reference
 picture beside it (`references/kontext.py`). Only the transformer is loaded, and only when something is drawn with it.

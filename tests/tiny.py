@@ -123,7 +123,7 @@ def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting:
 
 
 def write_companion(folder: Path, role: str, *, in_channels: int | None = None) -> Path:
-    """The transformer of "fill" or "kontext" for `write_flux`'s folder: other depth, guidance, and for Fill channels."""
+    """The transformer of "fill" or "kontext" for `write_flux`'s folder: other depth, guidance, Fill's channels."""
     channels = 32 + (32 + (2 * 16) ** 2 if role == "fill" else 0)
     transformer = FluxTransformer2DModel(
         in_channels=in_channels or channels, out_channels=32, num_layers=1, num_single_layers=2, attention_head_dim=16,

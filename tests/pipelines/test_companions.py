@@ -76,7 +76,7 @@ def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> No
     assert fill.prompts is backbone.prompts
     drawing_backbone(backbone, "kontext")
     assert list(backbone.companions) == ["kontext"]
-    with pytest.raises(NotEnoughMemory, match="with FLUX.1-Fill-dev needs"):
+    with pytest.raises(NotEnoughMemory, match=r"with FLUX\.1-Fill-dev needs"):
         drawing_backbone(backbone, "fill", Hardware("cuda", 1e6, 1e6))
 
 
