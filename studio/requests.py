@@ -60,6 +60,8 @@ class PostRequest:
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
     alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
+    `inject` is how the scene becomes a reference ("redux", "kontext"), `keep` how pixels are kept ("inpaint", "fill"),
+    `goods_as` how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
     """
 
     persona: dict[str, Any]
@@ -73,6 +75,10 @@ class PostRequest:
     renoise: float = 0.0
     panels: int = 1
     goods: dict[str, Any] | None = None
+    inject: str = "redux"
+    keep: str = "inpaint"
+    goods_as: str = "pixels"
+    goods_box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot
+from pipelines.companions import drawing_spec
 from pipelines.draw import DrawRequest, request_from
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
@@ -21,6 +22,7 @@ from pipelines.realism import Realism
 from studio.application import Studio, software_versions
 from studio.bundle import (
     BundlePost,
+    CompanionFacts,
     DonorFacts,
     DrawFacts,
     Manifest,
@@ -41,7 +43,7 @@ __all__ = ["draw_posts", "export_bundle", "export_posts", "redraw_bundle"]
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
     """Draw and score a set; the set as JSON."""
     persona, shots = request.persona, [Shot(**s) for s in request.shots]
-    injections = _injections(studio, request)
+    injections = Injections(studio, request)
     requests = _requests(studio, request, shots, injections)
     drawn = _draw(studio, run, "posts", persona, requests, request.panels, progress)
     post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
@@ -96,6 +98,11 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "renoise": request.renoise,
         "panels": request.panels,
         "goods": request.goods,
+        "inject": request.inject,
+        "keep": request.keep,
+        "goods_as": request.goods_as,
+        "goods_box": request.goods_box,
+        "companion": injections.companion,
         "seed": request.seed,
         "batches": [list(b) for b in drawn.batches],
     }
@@ -116,20 +123,19 @@ def _draw(
     return draw_panels(studio, run, name, layers, requests, panels, progress)
 
 
-def _injections(studio: Studio, request: PostRequest) -> Injections:
-    return Injections(studio, request.scene, request.goods, request.redux_scale, request.keep_landmark)
-
-
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections) -> list[DrawRequest]:
-    persona, spec, reference = request.persona, studio.backbone.spec, injections.reference
+    persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
+    referred = injections.reference is not None or injections.context is not None
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
         request_from(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None)),
+            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not referred)),
             int(seed),
-            reference=reference,
+            reference=injections.reference,
+            context=injections.context,
+            keep=request.keep,
             landmark=injections.landmark(shot),
             realism=Realism(request.detail, request.renoise),
         )
@@ -178,7 +184,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
                 true_cfg_scale=p["true_cfg_scale"],
                 shot=p["shot"],
                 scores=p["scores"],
-                composite=landmark is not None or goods is not None,
+                composite=landmark is not None or (goods is not None and post_set["goods_as"] == "pixels"),
             )
             for p in post_set["posts"]
         ],
@@ -197,6 +203,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             landmark=landmark or "",
             redux_scale=post_set["redux_scale"],
             goods=goods,
+            goods_as=post_set["goods_as"],
+            goods_box=post_set["goods_box"],
         ),
         draw=DrawFacts(
             backbone=backbone.spec.id,
@@ -211,6 +219,9 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             detail=post_set.get("detail", 0.0),
             renoise=post_set.get("renoise", 0.0),
             panels=post_set.get("panels", 1),
+            keep=post_set["keep"],
+            inject=post_set["inject"],
+            companions=_companion_facts(studio, post_set["companion"]),
         ),
         platform=platform,
         software=software_versions(),
@@ -252,6 +263,14 @@ def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Pro
     } | written
 
 
+def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
+    if not role:
+        return ()
+    spec = drawing_spec(studio.backbone.spec, role)
+    sha256 = studio.transformer_sha256(spec.folder)
+    return (CompanionFacts(role=role, id=spec.id, sha256=sha256, licence=spec.licence),)
+
+
 def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:
     """Draw a bundle's posts again from its manifest alone; what differs, one sentence each.
 
@@ -269,6 +288,11 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             f"{backbone.device.type}.",
             "Draw it again on a machine like that one.",
         )
+    for drew in manifest.draw.companions:
+        if _companion_facts(studio, drew.role)[0].sha256 != drew.sha256:
+            raise BadInput(
+                f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
+            )
     place = manifest.scene
     scene = {
         "id": "",
@@ -287,6 +311,10 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         renoise=manifest.draw.renoise,
         panels=manifest.draw.panels,
         goods=place.goods,
+        inject=manifest.draw.inject,
+        keep=manifest.draw.keep,
+        goods_as=place.goods_as,
+        goods_box=place.goods_box,
     )
     shots = [Shot(**p.shot) for p in manifest.posts]
     requests = [
@@ -298,7 +326,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             guidance_scale=p.guidance_scale,
             true_cfg_scale=p.true_cfg_scale,
         )
-        for r, p in zip(_requests(studio, request, shots, _injections(studio, request)), manifest.posts, strict=True)
+        for r, p in zip(_requests(studio, request, shots, Injections(studio, request)), manifest.posts, strict=True)
     ]
     drawn = _draw(studio, run, "redraw", manifest.persona, requests, request.panels, progress)
     return tuple(

@@ -32,7 +32,7 @@ def _open(page: Any, where: str, language: str = "en") -> None:
     page.wait_for_timeout(800)
 
 
-def _done(page: Any, kind: str, minutes: float = 8) -> None:
+def _done(page: Any, kind: str, minutes: float = 30) -> None:
     """Wait for the green panel of a job, and say at once when it failed."""
     panel = page.locator(f"#progress .st-panel:has(strong:text('{kind}'))")
     deadline = time.monotonic() + 60 * minutes
