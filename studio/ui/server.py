@@ -24,11 +24,12 @@ from studio.records import FileRecord
 from studio.settings import ASSETS, Settings
 from studio.ui import consolidate, design, library, posts, scenes, select
 from studio.ui.context import Ui
+from studio.ui.guard import Guard
 from studio.ui.parts import PAGES
 from studio.ui.texts import LANGUAGES, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
 
-__all__ = ["make_app"]
+__all__ = ["make_app", "make_site"]
 
 _BUILD: dict[str, Callable[[Ui], None]] = {
     "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
@@ -43,7 +44,21 @@ def make_app(settings: Settings) -> FastAPI:
     """The whole site. The worker is started by whoever serves it."""
     studio = Studio(settings)
     queue = Queue(studio)
+    app = make_site(studio)
+    for language in LANGUAGES:
+        ui = Ui(studio, queue, Texts(language))
+        gr.mount_gradio_app(
+            app, _pages(ui), f"/{language}", auth_dependency=lambda request: settings.owner, footer_links=[],
+            run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
+            css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
+        )  # fmt: skip
+    return app
+
+
+def make_site(studio: Studio) -> FastAPI:
+    """Everything but the pages: the guard, the language, files and pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
+    app.add_middleware(Guard)
     _add_files(app, studio)
 
     @app.get("/")
@@ -60,19 +75,12 @@ def make_app(settings: Settings) -> FastAPI:
 
     @app.get("/health")
     def health() -> dict[str, bool]:
-        return {"worker": (settings.data / "engine.ready").exists()}
+        return {"worker": (studio.settings.data / "engine.ready").exists()}
 
     @app.get("/manifest.json")
     def manifest() -> dict[str, str]:
         return {"name": "Persona Studio", "start_url": "/", "display": "browser"}
 
-    for language in LANGUAGES:
-        ui = Ui(studio, queue, Texts(language))
-        gr.mount_gradio_app(
-            app, _pages(ui), f"/{language}", auth_dependency=lambda request: settings.owner, footer_links=[],
-            run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
-            css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
-        )  # fmt: skip
     return app
 
 

@@ -95,3 +95,27 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
     records.keep(StopRecord(id="job", owner="me"))
     with pytest.raises(Cancelled):
         reporter.check_cancelled()
+
+
+def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from studio.application import Studio
+    from studio.records import FileRecord
+    from studio.settings import Settings
+    from studio.store import Store
+    from studio.ui.server import make_site
+
+    mine, others = (Store(tmp_path / "files").put(data) for data in (b"mine", b"another's"))
+    records = Records(tmp_path / "studio.sqlite")
+    records.keep(FileRecord(id=mine, owner="me"), FileRecord(id=others, owner="wang"))
+    site = TestClient(make_site(Studio(Settings(data=tmp_path))), follow_redirects=False)
+    assert site.get(f"/files/{mine}").content == b"mine"
+    name = site.get(f"/files/{mine}", params={"name": 'a"b/\\r\n🌸.zip'}).headers["content-disposition"]
+    assert name == "attachment; filename*=UTF-8''a%22b%2F%5Cr%0A%F0%9F%8C%B8.zip"
+    for path in (f"/files/{others}", f"/thumbs/{others}", "/files/x", "/donors/x", "/places/..", "/language/xx"):
+        assert site.get(path).status_code == 404, path
+    assert site.get("/health", headers={"host": "evil.example"}).status_code == 403
+    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        assert site.post("/en/gradio_api/queue/join", json={}, headers=headers).status_code == 403
+    assert site.get("/", headers={"accept-language": "zh"}).headers["location"] == "/zh/design"
