@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from pipelines.errors import BadInput, BadPicture
+from pipelines.errors import BadInput, BadPicture, StudioError
 from studio.places import add_scene, scenes_of
 from studio.scenes import load_scene
 from studio.settings import ASSETS
@@ -70,10 +70,15 @@ def build(ui: Ui) -> None:
 
     def open_photo(path: str | None) -> Any:
         if not path:
-            return None, "", ""
-        image = Image.fromarray(load_scene(path).image)
+            return None, "", "", ""
+        try:
+            image = Image.fromarray(load_scene(path).image)
+        except StudioError as error:
+            # said beside the field: an error raised at the image editor leaves it redrawing itself for ever
+            why = f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
+            return gr.skip(), "", gr.skip(), why
         image.thumbnail((_EDITOR_PX, _EDITOR_PX))
-        return {"background": image, "layers": [], "composite": None}, path, Path(path).stem[:40]
+        return {"background": image, "layers": [], "composite": None}, path, Path(path).stem[:40], ""
 
     def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
         if not path:
@@ -99,7 +104,7 @@ def build(ui: Ui) -> None:
         return show(request)
 
     gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
-    upload.upload(guarded(ui, open_photo), [upload], [editor, photo_path, name], **HIDDEN)
+    upload.upload(guarded(ui, open_photo), [upload], [editor, photo_path, name, said], **HIDDEN)
     save.click(guarded(ui, keep), [photo_path, editor, name], [mine, said], **HIDDEN)
     offered.click(guarded(ui, take), None, [mine], **HIDDEN)
     mine.click(guarded(ui, act), None, [mine], **HIDDEN)
