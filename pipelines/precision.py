@@ -136,6 +136,8 @@ def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Pr
             (plain, "group"),
         ]  # fmt: skip
     _need_package(wish)
+    if wish == "nf4" and cpu:
+        raise BadInput("Precision nf4 needs a GPU, and there is none.", "Choose auto, or name a GGUF file.")
     precision: Precision = wish  # type: ignore[assignment]
     if cpu:
         return [(precision, "none")]

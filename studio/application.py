@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from personas.donors import Donor
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import RegionReader
-    from pipelines.backbones import Backbone
+    from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.lora import LoraLayer
 
 __all__ = ["Studio", "software_versions"]
@@ -56,18 +56,29 @@ class Studio:
     def backbone(self) -> Backbone:
         import torch
 
-        from pipelines.backbones import load_backbone, resolve_backbone
+        from pipelines.backbones import load_backbone
 
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        return load_backbone(resolve_backbone(self.settings.backbone))
+        return load_backbone(self.backbone_spec, precision=self.settings.precision)
+
+    @cached_property
+    def backbone_spec(self) -> BackboneSpec:
+        """What would be loaded; nothing is."""
+        from pipelines.backbones import resolve_backbone
+
+        return resolve_backbone(self.settings.backbone, self.settings.base, self.settings.models)
 
     @cached_property
     def backbone_sha256(self) -> str:
         """Of the transformer's weights: what pictures depend on most."""
         digest = hashlib.sha256()
-        for path in sorted((self.backbone.spec.folder / "transformer").glob("*.safetensors")):
-            digest.update(path.read_bytes())
+        source = self.backbone_spec.source
+        files = [source.path] if source.kind != "folder" else sorted((source.path / "transformer").glob("*.safetensors"))
+        for path in files:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
         return digest.hexdigest()
 
     @cached_property

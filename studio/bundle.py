@@ -71,13 +71,15 @@ class SceneFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, threads, `pipelines.realism`, and panels."""
+    """What else than the requests decides pixels: grouping, number type, precision, threads, `pipelines.realism`, and panels."""
 
     backbone: str
     backbone_sha256: str
     batch_size: int = Field(ge=1)
     batches: tuple[tuple[int, ...], ...]
     dtype: str
+    precision: str
+    offload: str
     device: str
     threads: int = Field(ge=1)
     height: int = Field(gt=0)
