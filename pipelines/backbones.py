@@ -21,7 +21,7 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.headers import Header, read_header
-from pipelines.layouts import check_folder, read_json, read_parts, transformer_config
+from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
 from pipelines.loading import check_transformer, load_pipeline
 from pipelines.memory import Hardware, read_hardware
 from pipelines.precision import LoadPlan, plan_loading
@@ -183,7 +183,7 @@ def resolve_backbone(
     folder = source.base
     if not folder.is_dir():
         raise ModelMissing(f"The backbone's folder {folder} is missing.", "Fetch it again.")
-    index = check_folder(folder, transformer=source.kind == "folder")
+    index = check_kind(folder)
     transformer = read_json(folder / "transformer" / "config.json")
     header = None if source.kind == "folder" else read_header(source.path)
     if header is not None:

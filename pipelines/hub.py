@@ -86,6 +86,8 @@ def fetch_model(
 
     known = find_model(repo_id)
     repo_id = known.hub if known is not None and known.hub else repo_id
+    if known is not None and (known.role == "not yet" or not known.hub):
+        raise BadInput(f"{known.id} need not be fetched: it is part of the studio, or cannot be loaded yet.")
     if not _ID.fullmatch(repo_id):
         raise BadInput(f"{repo_id!r} is no hub id.", "It looks like OWNER/NAME.")
     folder = (models / repo_id).resolve()
@@ -187,12 +189,16 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 def _check_room(models: Path, repo_id: str, needed: int) -> None:
     models.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(models).free
+    free = _free_bytes(models)
     if needed > free:
         raise OutOfDisk(
             f"{repo_id} needs {needed / 1e9:.1f} GB more on the disk, and {free / 1e9:.1f} GB are free.",
             "Make room, or choose another folder in PERSONA_STUDIO_MODELS.",
         )
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def _names(files: Sequence[HubFile]) -> str:

@@ -11,7 +11,7 @@ from pipelines.errors import BadInput, ModelMissing
 from pipelines.headers import Header, read_header, shards_of
 from pipelines.sources import Source
 
-__all__ = ["PARTS", "Layout", "bare_names", "check_folder", "read_json", "read_parts", "recognise", "transformer_config"]
+__all__ = ["PARTS", "Layout", "bare_names", "check_kind", "read_json", "read_parts", "recognise", "transformer_config"]
 
 Layout = Literal["diffusers", "black-forest-labs"]
 PARTS = ("transformer", "text_encoder", "text_encoder_2", "vae")
@@ -82,37 +82,32 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
     return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
 
 
-def check_folder(folder: Path, transformer: bool = True) -> dict[str, Any]:
-    """The folder's model_index.json, if it is a whole FLUX.1 folder by its file names; the sizes are `read_parts`'s.
-
-    Raises ModelMissing for what is not there and BadInput for a folder of another kind. `transformer` False: its
-    weights need not be there, because another file gives them.
-    """
+def check_kind(folder: Path) -> dict[str, Any]:
+    """The folder's model_index.json, if it is a FLUX.1 backbone's; else BadInput says whose it is."""
     index = read_json(folder / "model_index.json")
     kind = str(index.get("_class_name", "model of another kind"))
     if kind != "FluxPipeline":
         known = next((words for start, words in _CLASSES.items() if kind.startswith(start)), "")
         raise BadInput(f"{folder.name} holds a {kind}{f' ({known})' if known else ''}, not a FLUX.1 backbone.", _FLUX)
-    for part in PARTS:
-        read_json(folder / part / "config.json")
-        if transformer or part != "transformer":
-            shards_of(folder / part)
-    read_json(folder / "scheduler" / "scheduler_config.json")
-    for tokenizer in ("tokenizer", "tokenizer_2"):
-        if not any((folder / tokenizer).glob("*.json")) and not any((folder / tokenizer).glob("*.model")):
-            raise ModelMissing(f"{folder.name}/{tokenizer} is missing.", "Fetch the model's folder again.")
     return index
 
 
 def read_parts(source: Source) -> dict[str, tuple[Header, ...]]:
-    """The headers of everything that will be loaded, by part. Raises as `check_folder` and `read_header` do."""
-    check_folder(source.base, transformer=source.kind == "folder")
-    return {
-        part: (read_header(source.path),)
-        if part == "transformer" and source.kind != "folder"
-        else tuple(read_header(path) for path in shards_of(source.base / part))
-        for part in PARTS
-    }
+    """The headers of everything that will be loaded, by part.
+
+    Raises ModelMissing for files and shards that are not there, BadInput for damaged ones and another model's.
+    """
+    base, whole = source.base, source.kind == "folder"
+    check_kind(base)
+    for part in PARTS:
+        read_json(base / part / "config.json")
+    read_json(base / "scheduler" / "scheduler_config.json")
+    for tokenizer in ("tokenizer", "tokenizer_2"):
+        if not any((base / tokenizer).glob("*.json")) and not any((base / tokenizer).glob("*.model")):
+            raise ModelMissing(f"{base.name}/{tokenizer} is missing.", "Fetch the model's folder again.")
+    files = {part: shards_of(base / part) for part in PARTS if whole or part != "transformer"}
+    files |= {} if whole else {"transformer": [source.path]}
+    return {part: tuple(read_header(path) for path in paths) for part, paths in files.items()}
 
 
 def transformer_config(header: Header, source: Source) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def find_source(name: str | Path, base: str | Path | None = None, models: Path |
             raise BadInput(f"{path.name} is no model file that the studio loads.", _advice(path))
         return Source(kind, path.stem, path.resolve(), _base_of(path.resolve(), base, models))
     known = find_model(text)
+    if known is not None and known.role == "not yet":
+        raise BadInput(f"The studio cannot load {known.id} yet.", "Choose a FLUX.1 model.")
     if known is not None and known.role != "backbone":
         raise BadInput(f"{known.id} is a companion ({known.role}), no backbone.", "Name the backbone that it goes with.")
     hub_id = known.hub if known is not None else text
@@ -68,7 +70,10 @@ def fetched_folder(hub_id: str, models: Path | None) -> Path:
     command = f"persona-studio backbones fetch {hub_id}"
     folder = None if models is None else (models / hub_id).resolve()
     if folder is None or not folder.is_dir():
-        raise ModelMissing(f"{hub_id} has not been fetched yet; nothing is downloaded unasked.", f"Run: {command}")
+        raise ModelMissing(
+            f"There is no folder {hub_id} here, nor has a model of this name been fetched.",
+            f"Correct the folder's name, or run: {command}",
+        )
     if not (folder / FETCHED).is_file():
         raise ModelMissing(f"{hub_id} has been fetched in part only.", f"Go on with it: {command}")
     return folder

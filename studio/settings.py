@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,7 +16,7 @@ class Settings(BaseSettings):
     """Where things are and how the studio works. `threads` 0 leaves torch's own number.
 
     `backbone` is anything that `pipelines.sources` finds, `base` the diffusers folder for a single file's other parts,
-    `models` the folder that fetched models lie in.
+    `models` the folder that fetched models lie in, `precision` one of `pipelines.precision.PRECISIONS`.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -26,7 +25,7 @@ class Settings(BaseSettings):
     owner: str = Field("me", min_length=1, max_length=100)
     backbone: str = "miniature"
     base: str | None = None
-    precision: Literal["auto", "fp32", "fp16", "bf16", "fp8", "int8", "nf4", "gguf"] = "auto"
+    precision: str = "auto"
     models: Path = Path("models")
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
