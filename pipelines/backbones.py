@@ -170,9 +170,7 @@ def _computes_in_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def resolve_backbone(
-    name: str | Path, base: str | Path | None = None, models: Path | None = None
-) -> BackboneSpec:
+def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
     """The spec of what `pipelines.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
 
     A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id

@@ -138,7 +138,7 @@ def _fetch_file(
             hf_raise_for_status(answer)
             have = have if answer.status_code == 206 else 0
             with part.open("ab" if have else "wb") as out:
-                for chunk in answer.iter_bytes(_CHUNK):
+                for chunk in answer.iter_raw():  # as they come: what waits in a buffer would be lost
                     out.write(chunk)
                     have += len(chunk)
                     progress.step("fetch", (done + have) >> 20, total >> 20, file=file.path)

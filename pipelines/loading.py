@@ -1,4 +1,4 @@
-"""Build a FluxPipeline from a source by a plan: the transformer's weights, the other parts, and where all of it goes."""
+"""Build a FluxPipeline from a source by a plan: the transformer's weights, the other parts, and where they go."""
 
 from __future__ import annotations
 
@@ -67,26 +67,25 @@ def load_pipeline(source: Source, header: Sequence[Header], plan: LoadPlan, devi
     try:
         if source.kind == "folder":
             transformer = FluxTransformer.from_pretrained(
-                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **_quantised(plan, device)
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **_quantised(plan)
             )
         else:
-            transformer = _from_file(source, config, plan, device)
+            transformer = _from_file(source, config, plan)
+        _settle(source.name, transformer, plan, device)
         pipeline = FluxPipeline.from_pretrained(
             source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelMissing(f"The backbone {source.name} does not load: {error}", "Fetch it again.") from error
-    for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
+    for part in (pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False).eval()
         _check_numbers(source.name, part)
-    if plan.precision == "fp8":
-        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=plan.dtype)
     _place(pipeline, plan, device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan, device: torch.device) -> FluxTransformer:
+def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> FluxTransformer:
     """From a single file: text encoders and VAE that it may hold too are left out."""
     tensors = _read_gguf(source.path) if source.kind == "gguf" else _read_safetensors(source.path)
     if recognise(tensors, source.path.name) != "diffusers":
@@ -94,7 +93,7 @@ def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan, device
     shape = {k: v for k, v in config.items() if not k.startswith("_")}
     return FluxTransformer.from_single_file(
         tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
-        **_quantised(plan, device), **shape,
+        **_quantised(plan), **shape,
     )  # fmt: skip
 
 
@@ -110,7 +109,7 @@ def _read_gguf(path: Path) -> dict[str, Tensor]:
     return {bare: tensors[name] for bare, name in bare_names(tensors).items()}
 
 
-def _quantised(plan: LoadPlan, device: torch.device) -> dict[str, Any]:
+def _quantised(plan: LoadPlan) -> dict[str, Any]:
     """What diffusers is to be told so that it quantises while it loads, weight by weight."""
     if plan.precision == "gguf":
         from diffusers import GGUFQuantizationConfig
@@ -124,11 +123,22 @@ def _quantised(plan: LoadPlan, device: torch.device) -> dict[str, Any]:
     if plan.precision == "nf4":
         from diffusers import BitsAndBytesConfig
 
-        config = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype
-        )
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype)
         return {"quantization_config": config}
     return {}
+
+
+def _settle(name: str, transformer: FluxTransformer, plan: LoadPlan, device: torch.device) -> None:
+    """Check it, make it as small as planned, and bring it to the device before the others need the memory."""
+    transformer.requires_grad_(False).eval()
+    stays = plan.offload == "none"
+    if stays and plan.precision != "fp8":
+        transformer.to(device)
+    _check_numbers(name, transformer)
+    if plan.precision == "fp8":
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=plan.dtype)
+        if stays:
+            transformer.to(device)
 
 
 def _place(pipeline: FluxPipeline, plan: LoadPlan, device: torch.device) -> None:

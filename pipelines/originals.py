@@ -7,7 +7,6 @@ it finds for complete; this one takes the width from the file. Which layer is wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,7 +24,6 @@ _NORMS = {
     "norm.query_norm.scale": "attn.norm_q.weight",
     "norm.key_norm.scale": "attn.norm_k.weight",
 }
-_T = TypeVar("_T", bound=Tensor)
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
@@ -54,7 +52,7 @@ def to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
     return found
 
 
-def _split(tensor: _T, sizes: Sequence[int]) -> tuple[_T, ...]:
+def _split(tensor: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     return (tensor,) if len(sizes) == 1 else tuple(torch.split(tensor, list(sizes)))  # type: ignore[no-untyped-call]
 
 

@@ -160,7 +160,7 @@ def _plan(
     if cpu:
         return LoadPlan(precision, compute, offload, *(max(total + work, loading),) * 2)
     if offload == "none":
-        return LoadPlan(precision, compute, offload, total + work, max(whole, largest))
+        return LoadPlan(precision, compute, offload, total + work, max(whole, total - sizes["transformer"]))
     if offload == "model":
         return LoadPlan(precision, compute, offload, largest + work, loading)
     # CLIP and the VAE are small and stay on the device; T5 comes leaf by leaf

@@ -57,7 +57,9 @@ def find_source(name: str | Path, base: str | Path | None = None, models: Path |
     if known is not None and known.role == "not yet":
         raise BadInput(f"The studio cannot load {known.id} yet.", "Choose a FLUX.1 model.")
     if known is not None and known.role != "backbone":
-        raise BadInput(f"{known.id} is a companion ({known.role}), no backbone.", "Name the backbone that it goes with.")
+        raise BadInput(
+            f"{known.id} is a companion ({known.role}), no backbone.", "Name the backbone that it goes with."
+        )
     hub_id = known.hub if known is not None else text
     if kind is None and _HUB_ID.fullmatch(hub_id):
         folder = fetched_folder(hub_id, models)
@@ -92,10 +94,9 @@ def _advice(path: Path) -> str:
 
 def _base_of(file: Path, base: str | Path | None, models: Path | None) -> Path:
     if base is not None:
-        source = find_source(base, None, models)
-        if source.kind != "folder":
+        if Path(base).expanduser().is_file():
             raise BadInput(f"The base {base} is a single file too.", "Name a whole diffusers folder as the base.")
-        return source.path
+        return find_source(base, None, models).path
     if (file.parent / "model_index.json").is_file():
         return file.parent
     for model in MODELS.values():  # the text encoders and VAE of FLUX.1's backbones are the same files

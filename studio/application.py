@@ -74,7 +74,9 @@ class Studio:
         """Of the transformer's weights: what pictures depend on most."""
         digest = hashlib.sha256()
         source = self.backbone_spec.source
-        files = [source.path] if source.kind != "folder" else sorted((source.path / "transformer").glob("*.safetensors"))
+        files = (
+            [source.path] if source.kind != "folder" else sorted((source.path / "transformer").glob("*.safetensors"))
+        )
         for path in files:
             with path.open("rb") as file:
                 while block := file.read(1 << 20):

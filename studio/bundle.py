@@ -71,7 +71,7 @@ class SceneFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, precision, threads, `pipelines.realism`, and panels."""
+    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.realism`, and panels."""
 
     backbone: str
     backbone_sha256: str

@@ -176,8 +176,7 @@ def check_fits(
             here = (module.out_features, module.in_features)  # a quantised weight has another shape
             if shape != here:
                 raise BadLora(
-                    f"{name} was made for another model: {layer.module} is {here} here "
-                    f"and {shape} in the LoRA.",
+                    f"{name} was made for another model: {layer.module} is {here} here and {shape} in the LoRA.",
                     "Use a LoRA that was trained on this backbone.",
                 )
             changed.append(layer.module)
