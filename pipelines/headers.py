@@ -88,7 +88,7 @@ def _read_gguf(path: Path) -> Header:
     if find_spec("gguf") is None:
         raise ModelMissing(
             f"{path.name} is a GGUF file, and the package that reads them is not installed.",
-            "Run: pip install 'persona-studio[gguf]'",
+            "Run: pip install gguf",
         )
     from gguf import GGUFReader
 

@@ -27,9 +27,7 @@ Offload = Literal["none", "model", "group"]
 PRECISIONS: tuple[str, ...] = ("auto", *get_args(Precision))
 _PLAIN: Mapping[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 _DTYPES = {name: dtype for dtype, name in _PLAIN.items()}
-_PACKAGES: Mapping[str, tuple[str, str]] = {
-    "int8": ("torchao", "quantised"), "nf4": ("bitsandbytes", "quantised"), "gguf": ("gguf", "gguf")
-}  # fmt: skip
+_PACKAGES: Mapping[str, str] = {"int8": "torchao", "nf4": "bitsandbytes", "gguf": "gguf"}
 # What diffusers' layer-wise casting leaves as it is: DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own.
 # "norm" is more than norms: FLUX.1's modulation layers, a quarter of its parameters, are called norm1.linear.
 _UNCAST = re.compile(r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\.")
@@ -170,15 +168,15 @@ def _plan(
 
 
 def _installed(precision: str) -> bool:
-    return find_spec(_PACKAGES[precision][0]) is not None
+    return find_spec(_PACKAGES[precision]) is not None
 
 
 def _need_package(precision: str) -> None:
     if precision in _PACKAGES and not _installed(precision):
-        package, extra = _PACKAGES[precision]
+        package = _PACKAGES[precision]
         raise ModelMissing(
             f"Precision {precision} needs the package {package}, which is not installed.",
-            f"Run: pip install 'persona-studio[{extra}]', or choose another precision.",
+            f"Run: pip install {package}, or choose another precision.",
         )
 
 
@@ -188,5 +186,5 @@ def _advice(wish: str, gguf: bool) -> str:
         return first + "or get a GGUF file of fewer bits."
     if wish != "auto":
         return first + "or set PERSONA_STUDIO_PRECISION to auto."
-    more = "" if _installed("nf4") else "install persona-studio[quantised], "
+    more = "" if _installed("nf4") else "install bitsandbytes (pip install bitsandbytes), "
     return first + more + "or name a GGUF file or a smaller model."

@@ -29,9 +29,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 Pixels = npt.NDArray[np.uint8]
 
 
-def need_package(name: str, extra: str) -> None:
+def need_package(name: str) -> None:
     if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed: pip install 'persona-studio[{extra}]'")
+        pytest.skip(f"{name} is not installed: pip install {name}")
 
 
 def picture(backbone: Backbone) -> Pixels:
@@ -93,7 +93,7 @@ def test_a_file_in_fp8_is_drawn_in_the_fast_number_type(tiny_flux_dev: Path, tmp
 
 
 def test_a_gguf_file_draws_nearly_what_its_folder_draws(tiny_flux_dev: Path, drawn: Pixels, tmp_path: Path) -> None:
-    need_package("gguf", "gguf")
+    need_package("gguf")
     file = write_gguf(tiny_flux_dev, tmp_path / "flux-Q8_0.gguf")
     backbone = load(file, tiny_flux_dev)
     assert (backbone.plan.precision, backbone.plan.trains, backbone.spec.licence) == ("gguf", False, "apache-2.0")
@@ -116,7 +116,7 @@ def test_fp8_keeps_a_byte_a_number_and_draws_nearly_the_same(tiny_flux_dev: Path
 
 
 def test_int8_by_torchao(tiny_flux_dev: Path) -> None:
-    need_package("torchao", "quantised")
+    need_package("torchao")
     backbone = load(tiny_flux_dev, precision="int8")
     assert backbone.dtype == torch.bfloat16
     assert type(backbone.transformer.transformer_blocks[0].attn.to_q.weight).__name__ == "Int8Tensor"
@@ -127,7 +127,7 @@ def test_int8_by_torchao(tiny_flux_dev: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp8", "gguf"])
 def test_a_lora_stands_beside_quantised_weights(tiny_flux_dev: Path, tmp_path: Path, precision: str) -> None:
     if precision == "gguf":
-        need_package("gguf", "gguf")
+        need_package("gguf")
         backbone = load(write_gguf(tiny_flux_dev, tmp_path / "flux.gguf"), tiny_flux_dev)
     else:
         backbone = load(tiny_flux_dev, precision=precision)
@@ -253,7 +253,7 @@ def test_weights_that_are_no_numbers_are_refused(copy: Path, part: str) -> None:
 
 
 def test_nan_in_what_torchao_quantises_is_refused(copy: Path) -> None:
-    need_package("torchao", "quantised")
+    need_package("torchao")
     file = copy / "transformer" / WEIGHTS
     tensors = load_file(file)
     tensors["proj_out.weight"][0, 0] = float("nan")
@@ -263,7 +263,7 @@ def test_nan_in_what_torchao_quantises_is_refused(copy: Path) -> None:
 
 
 def test_a_damaged_gguf_file_is_refused(tiny_flux_dev: Path, tmp_path: Path) -> None:
-    need_package("gguf", "gguf")
+    need_package("gguf")
     file = write_gguf(tiny_flux_dev, tmp_path / "flux.gguf")
     file.write_bytes(file.read_bytes()[:-5000])
     with pytest.raises(BadInput, match="damaged or cut short"):
