@@ -204,6 +204,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, DEVICE, torch.float32)
     predict = torch.compile(parts.transformer, dynamic=False)  # two graphs, with and without Redux tokens
+    read = torch.compile(parts.text_encoder_2, dynamic=False)
     begin, losses = time.time() - spent, []
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
@@ -228,7 +229,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
             pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").to(
                 DEVICE
             )
-            text = parts.text_encoder_2(words.input_ids)[0]
+            text = read(words.input_ids)[0]
             named = (words.input_ids == trigger).any(1) & (torch.rand(batch, device=DEVICE) < 0.9)
             text = parts.name(text, named, people[rows].to(DEVICE))
             pooled = parts.text_encoder(pooled_words.input_ids).pooler_output

@@ -38,6 +38,7 @@ __all__ = [
     "fast_dtype",
     "load_backbone",
     "plan_backbone",
+    "read_card_licence",
     "resolve_backbone",
 ]
 
@@ -55,7 +56,7 @@ class BackboneSpec:
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
-    or None.
+    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None.
     """
 
     id: str
@@ -70,6 +71,8 @@ class BackboneSpec:
     max_sequence_length: int
     lora_rank: int
     redux_folder: Path | None
+    fill_folder: Path | None = None
+    kontext_folder: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -87,7 +90,10 @@ class PromptEmbeds:
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all."""
+    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all.
+
+    A companion is a Backbone, too, with a transformer of its own and all else shared; `companions` holds those loaded.
+    """
 
     spec: BackboneSpec
     pipeline: FluxPipeline
@@ -95,6 +101,7 @@ class Backbone:
     device: torch.device
     plan: LoadPlan
     prompts: OrderedDict[str, PromptEmbeds] = field(default_factory=OrderedDict, repr=False)
+    companions: dict[str, Backbone] = field(default_factory=dict, repr=False)
 
     @property
     def transformer(self) -> FluxTransformer:
@@ -111,8 +118,11 @@ class Backbone:
 
     @property
     def latent_channels(self) -> int:
-        """Channels of the VAE's latents: a quarter of the transformer's, which sees 2×2 patches."""
-        return int(self.transformer.config.in_channels) // 4
+        """Channels of the VAE's latents: a quarter of what the transformer gives, which sees 2×2 patches.
+
+        What it takes may be more: a Fill transformer also reads a masked picture and the mask.
+        """
+        return int(self.transformer.out_channels) // 4
 
     @property
     def cell_px(self) -> int:
@@ -174,7 +184,8 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     """The spec of what `pipelines.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
 
     A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id
-    and licence; a relative `redux_folder` in it is relative to the folder. Without it the defaults are the registry's:
+    and licence; a relative `redux_folder`, `fill_folder` or `kontext_folder` in it is relative
+    to the folder. Without it the defaults are the registry's:
     those of a known model of this name, else of FLUX.1-dev or FLUX.1-schnell.
     """
     source = find_source(name, base, models)
@@ -190,7 +201,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
     named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
     known = named or MODELS[like]
-    licence = _card_licence(folder) if header is None else _file_licence(header)
+    licence = read_card_licence(folder) if header is None else _file_licence(header)
     if licence == _UNKNOWN and named is not None:
         licence = named.licence
     values: dict[str, Any] = {
@@ -203,7 +214,9 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "true_cfg_scale": 1.0,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
-        "redux_folder": _beside(folder),
+        "redux_folder": _beside(folder, "model_index.json", "redux", "FLUX.1-Redux-dev"),
+        "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
+        "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
     }
     if (folder / "studio.json").is_file():
         overrides = _checked_overrides(folder)
@@ -284,11 +297,9 @@ def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
             _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, limit, cut)
 
 
-def _beside(folder: Path) -> Path | None:
-    for candidate in (folder / "redux", folder.parent / "redux", folder.parent / "FLUX.1-Redux-dev"):
-        if (candidate / "model_index.json").is_file():
-            return candidate
-    return None
+def _beside(folder: Path, holds: str, *names: str) -> Path | None:
+    places = (parent / name for name in names for parent in (folder, folder.parent))
+    return next((place for place in places if (place / holds).is_file()), None)
 
 
 def _checked_overrides(folder: Path) -> dict[str, Any]:
@@ -310,12 +321,13 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"{path} sets {name} to {value!r}, which does not fit.",
                 f"It should be of type {kinds[name]}.",
             )
-    if isinstance(given.get("redux_folder"), str):
-        given["redux_folder"] = (folder / given["redux_folder"]).resolve()
+    for name in ("redux_folder", "fill_folder", "kontext_folder"):
+        if isinstance(given.get(name), str):
+            given[name] = (folder / given[name]).resolve()
     return given
 
 
-def _card_licence(folder: Path) -> str:
+def read_card_licence(folder: Path) -> str:
     """`license_name` or `license` of the front matter of the model card (README.md), or "unknown"."""
     card = folder / "README.md"
     if not card.is_file():

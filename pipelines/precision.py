@@ -20,7 +20,7 @@ from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.headers import Header
 from pipelines.memory import Hardware, work_bytes
 
-__all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_loading"]
+__all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_loading", "plan_places"]
 
 Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "nf4", "gguf"]
 Offload = Literal["none", "model", "group"]
@@ -103,6 +103,26 @@ def plan_loading(
     ways = _ways(wish, gguf, hardware.device == "cpu", dtype)
     work = work_bytes(width, pixels)
     plans = [_plan(parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways]
+    return _first_that_fits(plans, hardware, name, _advice(wish, gguf))
+
+
+def plan_places(sizes: Mapping[str, float], work: float, hardware: Hardware, dtype: torch.dtype, name: str) -> LoadPlan:
+    """Where parts of these bytes go that are loaded in the plain `dtype`: all at once, or one at a time.
+
+    `work` is what drawing takes above them. Raises NotEnoughMemory where neither fits.
+    """
+    total, largest = sum(sizes.values()), max(sizes.values())
+    if hardware.device == "cpu":
+        plans = [LoadPlan(_PLAIN[dtype], dtype, "none", total + work, total + work)]
+    else:
+        plans = [
+            LoadPlan(_PLAIN[dtype], dtype, "none", total + work, largest),
+            LoadPlan(_PLAIN[dtype], dtype, "model", largest + work, total),
+        ]
+    return _first_that_fits(plans, hardware, name, _advice("auto", gguf=False))
+
+
+def _first_that_fits(plans: Sequence[LoadPlan], hardware: Hardware, name: str, advice: str) -> LoadPlan:
     for plan in plans:
         if plan.device_bytes <= hardware.device_free and plan.ram_bytes <= hardware.ram_free:
             return plan
@@ -110,7 +130,7 @@ def plan_loading(
     raise NotEnoughMemory(
         f"{name} needs at least {least.describe()}; free are {hardware.device_free / 1e9:.1f} GB and "
         f"{hardware.ram_free / 1e9:.1f} GB.",
-        _advice(wish, gguf),
+        advice,
     )
 
 

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
 
     `backbone` is anything that `pipelines.sources` finds, `base` the diffusers folder for a single file's other parts,
     `models` the folder that fetched models lie in, `precision` one of `pipelines.precision.PRECISIONS`.
+    `fill_folder` and `kontext_folder` are those of FLUX.1-Fill-dev and FLUX.1-Kontext-dev; None: beside the backbone.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -27,6 +28,8 @@ class Settings(BaseSettings):
     base: str | None = None
     precision: str = "auto"
     models: Path = Path("models")
+    fill_folder: Path | None = None
+    kontext_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
     bundled_donors: Path = ASSETS / "donors"

@@ -61,6 +61,8 @@ def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -
     """Replace masked pixels by their nearest unmasked ones, blurred: colour without the person's shape."""
     if not mask.any():
         return image
+    if mask.all():
+        raise BadInput("The foreground mask leaves nothing of the scene.", "Mark only the person.")
     nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     filled = image[nearest[0], nearest[1]].astype(np.float32)
     blur = max(1.0, min(mask.shape) / 48)
