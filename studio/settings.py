@@ -13,7 +13,11 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
 
 class Settings(BaseSettings):
-    """Where things are and how the studio works. `threads` 0 leaves torch's own number."""
+    """Where things are and how the studio works. `threads` 0 leaves torch's own number.
+
+    `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of the
+    miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
+    """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
 
@@ -22,6 +26,7 @@ class Settings(BaseSettings):
     backbone: str = "miniature"
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
+    person_package: Path | None = None
     bundled_donors: Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
     batch_size: int = Field(8, ge=1, le=64)
