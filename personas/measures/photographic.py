@@ -65,6 +65,7 @@ class PhotographicReader:
 
     def read(self, images: Sequence[Picture]) -> tuple[Regions, ...]:
         """Parsing and pose take all pictures in one batch; a reading differs by rounding only from one made alone."""
+        images = [np.array(image) for image in images]  # torch takes no array that cannot be written to
         faces = self._faces.read_many(images)
         labels = self._labels(images, faces)
         everybody = [None if self._people is None else self._people.read(image) for image in images]
