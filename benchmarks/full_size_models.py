@@ -139,6 +139,7 @@ def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer
     for name, linear in named_linears(transformer, {}).items():
         if "transformer_blocks." not in name or not name.endswith(ALL_LINEAR):
             continue
+        assert isinstance(linear.weight, torch.Tensor)
         out, into = linear.weight.shape
         # Entries of up · down have deviation s_u · s_d · √r: a 30th of the weights'.
         down = torch.randn(rank, into, generator=generator) / math.sqrt(into)

@@ -77,7 +77,7 @@ class Gates:
     min_face_height: float = 0.06
     min_obeyed: float = 0.6
     min_quality: float = 0.3
-    max_people: int = 1
+    max_people: float = 1
     max_duplicate_similarity: float = 0.995
 
 

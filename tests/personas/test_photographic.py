@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
 import pytest
 import torch
 from PIL import Image
@@ -252,6 +256,67 @@ def test_whose_body_it_is() -> None:
     crowd, mine, other = (0.0, 0.0, 200.0, 200.0), (20.0, 10.0, 90.0, 190.0), (100.0, 10.0, 180.0, 190.0)
     assert person_of([crowd, mine, other], face) == mine
     assert person_of([other], face) is None
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A person package whose detector always sees two people, at known places of its 64 × 64 input."""
+    folder = tmp_path / "models/tiny"
+    folder.mkdir(parents=True)
+    seen = np.array([[[8, 4, 40, 60], [44, 4, 62, 60], [0, 0, 64, 64]]], np.float32)
+    save = onnx.numpy_helper.from_array
+    tensor = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node
+    graphs = {
+        "people.onnx": onnx.helper.make_graph(
+            [
+                node("Gather", ["scale_factor", "order"], ["scale"], axis=1),  # (y, x) to (x, y, x, y)
+                node("Div", ["seen", "scale"], ["nms_pre_boxes"]),
+                node("Identity", ["sure"], ["nms_pre_scores"]),
+            ],
+            "people",
+            [tensor("image", 1, [1, 3, 64, 64]), tensor("scale_factor", 1, [1, 2])],
+            [tensor("nms_pre_boxes", 1, [1, 3, 4]), tensor("nms_pre_scores", 1, [1, 1, 3])],
+            [
+                save(seen, "seen"), save(np.array([1, 0, 1, 0]), "order"),
+                save(np.array([[[0.9, 0.8, 0.2]]], np.float32), "sure"),
+            ],
+        ),
+        "reid.onnx": onnx.helper.make_graph(
+            [
+                node("GlobalAveragePool", ["data"], ["mean"]),
+                node("Flatten", ["mean"], ["flat"]),
+                node("Gemm", ["flat", "weight", "bias"], ["reid_embedding"]),
+            ],
+            "reid",
+            [tensor("data", 1, [1, 3, 64, 32])],
+            [tensor("reid_embedding", 1, [1, 256])],
+            [save(np.ones((3, 256), np.float32), "weight"), save(np.ones(256, np.float32), "bias")],
+        ),
+    }  # fmt: skip
+    for name, graph in graphs.items():
+        opset = [onnx.helper.make_opsetid("", 17)]
+        onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), folder / name)
+    shutil.copy(ASSETS / "faces/detection.onnx", folder)
+    shutil.copy(ASSETS / "faces/recognition.onnx", folder)
+    (folder / "MODEL.LICENSE").write_text("none")
+    tasks = {
+        "person_detection": {"file": "people.onnx", "input_size": [64, 64]},
+        "person_reid": {"file": "reid.onnx", "input_size": [64, 32]},
+        "detection": {"file": "detection.onnx"},
+        "recognition": {"file": "recognition.onnx", "embedding_dimension": 128},
+    }
+    manifest = {"manifest_version": 2, "model_id": "tiny", "license": "MODEL.LICENSE", "tasks": tasks}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_people_are_counted(package: Path, nets: Path, pictures: list[np.ndarray]) -> None:
+    people = PersonReader(package)
+    found = people.read(np.full((128, 192, 3), 90, np.uint8))
+    assert found == [pytest.approx((24, 8, 120, 120)), pytest.approx((132, 8, 186, 120))]  # the third is not sure
+    (seen,) = PhotographicReader(nets, FaceReader(ASSETS / "faces"), people, CPU).read(pictures[:1])
+    assert seen.people == 2
 
 
 def test_a_person_package_must_be_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
