@@ -116,6 +116,26 @@ def encode_set(folder: Path, out: Path, count: int) -> None:
     torch.save({"latents": latents, "spread": spread}, out / "latents.pt")
 
 
+def take_up(assets: Path, work: Path, vae_work: Path) -> None:
+    """Write the shipped weights as checkpoints, to train them on where `build/` is gone; the optimizer starts anew."""
+    pipeline = FluxPipeline.from_pretrained(assets / "flux", torch_dtype=torch.float32)
+    redux = FluxPriorReduxPipeline.from_pretrained(assets / "redux", torch_dtype=torch.float32)
+    parts = Parts(len(pipeline.tokenizer_2), len(pipeline.tokenizer), pipeline.tokenizer.eos_token_id)
+    for name in ("transformer", "text_encoder", "text_encoder_2", "image_encoder", "image_embedder"):
+        shipped = (redux if name.startswith("image") else pipeline).components[name]
+        getattr(parts, name).load_state_dict(shipped.state_dict())
+    for module, folder in ((parts, work), (pipeline.vae, vae_work)):
+        folder.mkdir(parents=True, exist_ok=True)
+        state = module.state_dict()
+        torch.save({"module": state, "average": state, "count": 1000, "step": 0, "spent": 0.0, "log": []},
+                   folder / "checkpoint.pt")  # fmt: skip
+    # the shipped VAE has the latents' spread in its weights already
+    nothing = torch.empty(0, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
+    torch.save({"latents": nothing, "spread": torch.ones(LATENT_CHANNELS)}, work / "latents.pt")
+    pipeline.tokenizer.save_pretrained(work / "tokenizer")
+    pipeline.tokenizer_2.save_pretrained(work / "tokenizer_2")
+
+
 def draw_references(folder: Path, out: Path, count: int, seed: int = 20) -> None:
     """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
     facts = json.loads((folder / "attributes.json").read_text())[:count]
@@ -279,7 +299,7 @@ def export(work: Path, assets: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("encode", "references", "train", "export"))
+    parser.add_argument("task", choices=("take-up", "encode", "references", "train", "export"))
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -290,7 +310,9 @@ if __name__ == "__main__":
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     ready = int((args.renders / "done.txt").read_text())
-    if args.task == "encode":
+    if args.task == "take-up":
+        take_up(args.assets, args.work, Path("build/vae"))
+    elif args.task == "encode":
         encode_set(args.renders, args.work, ready)
     elif args.task == "references":
         draw_references(args.renders, args.work, ready)
