@@ -19,7 +19,7 @@ from studio.store import Store
 if TYPE_CHECKING:
     from personas.donors import Donor
     from personas.measures.face import FaceCalibration, FaceReader
-    from personas.measures.regions import RegionReader
+    from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.lora import LoraLayer
 
@@ -97,15 +97,22 @@ class Studio:
 
     @cached_property
     def calibration(self) -> FaceCalibration:
-        from personas.measures.face import read_calibration
+        from personas.measures.face import find_pack, read_calibration
 
-        return read_calibration(self.settings.face_pack)
+        return read_calibration(find_pack(self.settings.face_pack))
 
     @cached_property
-    def regions(self) -> RegionReader:
+    def regions(self) -> PictureReader:
+        from personas.measures.facexlib_nets import are_facexlib_nets
         from personas.measures.regions import RegionReader
 
-        return RegionReader(self.settings.reader)
+        if not are_facexlib_nets(self.settings.reader):
+            return RegionReader(self.settings.reader)
+        from personas.measures.person import PersonReader
+        from personas.measures.photographic import PhotographicReader
+
+        package = self.settings.person_package
+        return PhotographicReader(self.settings.reader, self.faces, None if package is None else PersonReader(package))
 
     @contextmanager
     def applied(self, layers: Sequence[LoraLayer], model: Backbone | None = None) -> Iterator[None]:

@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     `backbone` is anything that `pipelines.sources` finds, `base` the diffusers folder for a single file's other parts,
     `models` the folder that fetched models lie in, `precision` one of `pipelines.precision.PRECISIONS`.
     `fill_folder` and `kontext_folder` are those of FLUX.1-Fill-dev and FLUX.1-Kontext-dev; None: beside the backbone.
+    `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of the
+    miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -32,6 +34,7 @@ class Settings(BaseSettings):
     kontext_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
+    person_package: Path | None = None
     bundled_donors: Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
     batch_size: int = Field(8, ge=1, le=64)

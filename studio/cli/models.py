@@ -37,7 +37,7 @@ def _plain(value: Any) -> str:
 @models.command()
 def calibrate(
     photos: Annotated[Path, typer.Argument(help="A folder with one subfolder of photos per person.")],
-    pack: Annotated[Path, typer.Option(help="The insightface pack's folder.")],
+    pack: Annotated[Path, typer.Option(help="The insightface pack: a folder, or a name.")],
     as_json: Json = False,
 ) -> None:
     """Measure what a face pack's cosines mean on labelled photos, and set its gates."""
