@@ -116,8 +116,8 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
     vae.to(memory_format=torch.channels_last)
     spec = BackboneSpec(
         id="FLUX.1-dev, random", source=Source("folder", "random", Path(), Path()), licence="none",
-        licence_note="Gaussian weights.", height=1024, width=1024, num_inference_steps=28, guidance_scale=3.5, true_cfg_scale=1.0,
-        max_sequence_length=size.text_length, lora_rank=16, redux_folder=None,
+        licence_note="Gaussian weights.", height=1024, width=1024, num_inference_steps=28, guidance_scale=3.5,
+        true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, redux_folder=None,
     )  # fmt: skip
     parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
     plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already
