@@ -11,7 +11,7 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats studio test test-browser test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats full-size studio test test-browser test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
+
+full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
+	$(BIN)/python -m benchmarks.full_size --out $(OUT)
 
 test: install ## all tests but those in a browser
 	$(BIN)/python -m pytest -m "not browser"

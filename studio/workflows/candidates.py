@@ -19,7 +19,7 @@ from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.workflows import Run
-from studio.workflows.drawing import draw_all, judged, measure_picture
+from studio.workflows.drawing import draw_all, judged, measure_pictures
 
 __all__ = ["Candidates", "draw_candidates"]
 
@@ -89,4 +89,4 @@ def draw_candidates(
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
+    return studio.store.put_json(measure_pictures(studio, pictures))
