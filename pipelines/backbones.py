@@ -34,6 +34,8 @@ __all__ = [
     "fast_dtype",
     "load_backbone",
     "plan_backbone",
+    "read_card_licence",
+    "read_config",
     "resolve_backbone",
 ]
 
@@ -52,7 +54,7 @@ class BackboneSpec:
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
-    or None.
+    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None.
     """
 
     id: str
@@ -67,6 +69,8 @@ class BackboneSpec:
     max_sequence_length: int
     lora_rank: int
     redux_folder: Path | None
+    fill_folder: Path | None = None
+    kontext_folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +83,17 @@ class PromptEmbeds:
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all."""
+    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all.
+
+    A companion is a Backbone, too, with a transformer of its own and all else shared; `companions` holds those loaded.
+    """
 
     spec: BackboneSpec
     pipeline: FluxPipeline
     dtype: torch.dtype
     device: torch.device
     prompts: OrderedDict[str, PromptEmbeds] = field(default_factory=OrderedDict, repr=False)
+    companions: dict[str, Backbone] = field(default_factory=dict, repr=False)
 
     @property
     def transformer(self) -> FluxTransformer:
@@ -102,8 +110,11 @@ class Backbone:
 
     @property
     def latent_channels(self) -> int:
-        """Channels of the VAE's latents: a quarter of the transformer's, which sees 2×2 patches."""
-        return int(self.transformer.config.in_channels) // 4
+        """Channels of the VAE's latents: a quarter of what the transformer gives, which sees 2×2 patches.
+
+        What it takes may be more: a Fill transformer also reads a masked picture and the mask.
+        """
+        return int(self.transformer.out_channels) // 4
 
     @property
     def cell_px(self) -> int:
@@ -164,20 +175,20 @@ def _computes_in_bfloat16() -> bool:
 def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
     """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
 
-    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder` in it is
-    relative to the folder. Without it the defaults are the registry's: those of a known model of this name, else of
-    FLUX.1-dev or FLUX.1-schnell.
+    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder`, `fill_folder` or
+    `kontext_folder` in it is relative to the folder. Without it the defaults are the registry's: those of a known
+    model of this name, else of FLUX.1-dev or FLUX.1-schnell.
     """
     miniature = str(name_or_folder) == MINIATURE
     folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
-    transformer = _read_json(folder / "transformer" / "config.json")
-    index = _read_json(folder / "model_index.json")
+    transformer = read_config(folder / "transformer" / "config.json")
+    index = read_config(folder / "model_index.json")
     if index.get("_class_name") != "FluxPipeline":
         raise BadInput(
             f"{folder} holds a {index.get('_class_name', 'model of another kind')}, not a FLUX.1 pipeline.",
             "Choose a folder that diffusers' FluxPipeline loads.",
         )
-    licence = _card_licence(folder)
+    licence = read_card_licence(folder)
     # a fine-tune under a name of its own is drawn with as the model that it came from
     like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
     known = find_model(folder.name, str(index.get("_name_or_path", ""))) or MODELS[like]
@@ -191,7 +202,9 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
         "true_cfg_scale": 1.0,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
-        "redux_folder": _beside(folder),
+        "redux_folder": _beside(folder, "model_index.json", "redux"),
+        "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
+        "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
     }
     if (folder / "studio.json").is_file():
         values |= _checked_overrides(folder)
@@ -201,7 +214,7 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
 
 def plan_backbone(spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, batch_size: int = 1) -> MemoryPlan:
     """Where its parts would go on this hardware. Raises NotEnoughMemory, or BadInput for files that are cut short."""
-    config = _read_json(spec.folder / "transformer" / "config.json")
+    config = read_config(spec.folder / "transformer" / "config.json")
     width = int(config.get("num_attention_heads", 24)) * int(config.get("attention_head_dim", 128))
     pixels = spec.height * spec.width * batch_size
     return plan_memory(count_parameters(spec.folder), dtype.itemsize, width, pixels, hardware, spec.id)
@@ -275,14 +288,13 @@ def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
             _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, limit, cut)
 
 
-def _beside(folder: Path) -> Path | None:
-    for candidate in (folder / "redux", folder.parent / "redux"):
-        if (candidate / "model_index.json").is_file():
-            return candidate
-    return None
+def _beside(folder: Path, holds: str, *names: str) -> Path | None:
+    places = (parent / name for name in names for parent in (folder, folder.parent))
+    return next((place for place in places if (place / holds).is_file()), None)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """A model's JSON file; ModelMissing or BadInput where it is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -297,7 +309,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _checked_overrides(folder: Path) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
-    given = _read_json(path)
+    given = read_config(path)
     kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "folder"}
     for name, value in given.items():
         if name not in kinds:
@@ -313,12 +325,13 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"{path} sets {name} to {value!r}, which does not fit.",
                 f"It should be of type {kinds[name]}.",
             )
-    if isinstance(given.get("redux_folder"), str):
-        given["redux_folder"] = (folder / given["redux_folder"]).resolve()
+    for name in ("redux_folder", "fill_folder", "kontext_folder"):
+        if isinstance(given.get(name), str):
+            given[name] = (folder / given[name]).resolve()
     return given
 
 
-def _card_licence(folder: Path) -> str:
+def read_card_licence(folder: Path) -> str:
     """`license_name` or `license` of the front matter of the model card (README.md), or "unknown"."""
     card = folder / "README.md"
     if not card.is_file():

@@ -18,10 +18,13 @@ import numpy.typing as npt
 import torch
 
 from pipelines.backbones import Backbone, BackboneSpec, PromptEmbeds, encode_prompt
+from pipelines.companions import drawing_backbone
 from pipelines.errors import BadInput
 from pipelines.latents import pack
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Position, Realism, fresh_noise, renoise, shifted_model
+from pipelines.references.fill import encode_kept, filled_model
+from pipelines.references.kontext import ContextReference, encode_context, model_in_context
 from pipelines.references.landmark import Landmark, keep_latents, keep_pixels
 from pipelines.references.redux import ReduxReference, append_tokens, encode_reference
 
@@ -37,6 +40,8 @@ class DrawRequest:
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input. `strength` in
     (0, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the noised picture.
+    `keep` is how a landmark is kept: "inpaint" (by the backbone) or "fill" (by FLUX.1-Fill); `context` is a reference
+    picture for FLUX.1-Kontext.
     """
 
     prompt: str
@@ -51,6 +56,13 @@ class DrawRequest:
     landmark: Landmark | None = None
     realism: Realism = field(default_factory=Realism)
     strength: float = 1.0
+    keep: str = "inpaint"
+    context: ContextReference | None = None
+
+    @property
+    def companion(self) -> str:
+        """Which companion of the backbone draws it; "": the backbone itself."""
+        return "fill" if self.keep == "fill" else "kontext" if self.context is not None else ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -65,11 +77,28 @@ class DrawRequest:
                 f"A denoising strength of {self.strength} cannot be drawn with here.",
                 "Choose more than 0 and up to 1; less than 1 only where a part of a picture is kept.",
             )
+        if self.keep not in ("inpaint", "fill"):
+            raise BadInput(f"A landmark cannot be kept by {self.keep!r}.", "Choose inpaint or fill.")
+        if self.keep == "fill":
+            self._check_fill()
         mark = self.landmark
         if mark is not None and mark.mask.shape != (self.height, self.width):
             raise BadInput(
                 f"The landmark is {mark.mask.shape} and the canvas {(self.height, self.width)}.",
                 "Resize the scene to the canvas first.",
+            )
+
+    def _check_fill(self) -> None:
+        if self.landmark is None:
+            raise BadInput("There is nothing to fill around.", "Mark a landmark or place goods, or choose inpaint.")
+        if self.context is not None:
+            raise BadInput(
+                "Fill and Kontext are two models, and one picture is drawn by one of them.",
+                "Keep the landmark by inpainting (inpaint), or use the reference through Redux (redux).",
+            )
+        if self.strength < 1:
+            raise BadInput(
+                "Fill draws from pure noise only.", "Choose a strength of 1, or keep by inpainting (inpaint)."
             )
 
 
@@ -110,7 +139,7 @@ def draw(
     """Draw all requests: (index, uint8 [h, w, 3]) in the order of the requests, each as soon as it can be
     given.
 
-    Cancellation is checked at every denoising step. A LoRA is put on `backbone.transformer` by the caller
+    Cancellation is checked at every denoising step. A LoRA is put on what draws (`drawing_backbone`) by the caller
     beforehand.
     """
     ready: dict[int, npt.NDArray[np.uint8]] = {}
@@ -144,6 +173,7 @@ def draw_batch(
     begin = int(max(steps - steps * first.strength, 0))  # as FluxInpaintPipeline.get_timesteps
     on_step(begin, steps)
 
+    model = drawing_backbone(backbone, first.companion)
     embeds, negative = _embeds(backbone, requests)
     noise = _noise(backbone, requests)
     realism, guided = first.realism, max(first.true_cfg_scale, 1.0)
@@ -182,7 +212,11 @@ def draw_batch(
             "negative_pooled_prompt_embeds": negative.pooled,
         }
     landmarks = [request.landmark for request in requests if request.landmark is not None]
-    if landmarks:
+    contexts = [request.context for request in requests if request.context is not None]
+    context = encode_context(backbone, contexts) if contexts else None
+    channels = encode_kept(backbone, landmarks) if first.keep == "fill" else None
+    inpainted = bool(landmarks) and channels is None
+    if inpainted:
         kept = keep_latents(backbone, landmarks)
         call |= {
             "image": kept.latents,
@@ -191,10 +225,14 @@ def draw_batch(
             "strength": first.strength,
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
         }
-    pipeline, latents = (backbone.inpainting, noise) if landmarks else (backbone.pipeline, earlier)
+    pipeline, latents = (model.inpainting, noise) if inpainted else (model.pipeline, earlier)
     if first.strength == 1:  # else the pipeline noises the scene itself, with each request's own generator
         call["latents"] = latents
-    with shifted_model(backbone.transformer, realism.detail, guided, position):
+    with (
+        shifted_model(model.transformer, realism.detail, guided, position),
+        filled_model(model.transformer, channels),
+        model_in_context(model.transformer, context),
+    ):
         pictures = pipeline(**call)[0]
     if not np.isfinite(pictures).all():
         raise BadInput("The model drew something that is no picture.", "Lower the LoRA's or the scene's scale.")
@@ -257,5 +295,6 @@ def _batch_key(request: DrawRequest) -> tuple[object, ...]:
     return (
         request.height, request.width, request.num_inference_steps, request.guidance_scale,
         request.true_cfg_scale if request.true_cfg_scale > 1 else 1.0, tokens, request.landmark is not None,
-        request.realism, request.strength,
+        request.realism, request.strength, request.keep,
+        None if request.context is None else request.context.image.shape,
     )  # fmt: skip

@@ -17,15 +17,21 @@ __all__ = ["decode_latents", "encode_pictures", "pack"]
 
 @torch.no_grad()
 def encode_pictures(
-    vae: AutoencoderKL | AutoencoderTiny, pictures: npt.NDArray[np.uint8], device: torch.device | None = None
+    vae: AutoencoderKL | AutoencoderTiny,
+    pictures: npt.NDArray[np.uint8],
+    device: torch.device | None = None,
+    hidden: npt.NDArray[np.bool_] | None = None,
 ) -> torch.Tensor:
     """uint8 [n, h, w, 3] to float32 latents [n, c, h', w'] as the transformer knows them (shifted and scaled).
 
     The posterior's mode, so that nothing is random, and one by one: in low precision a picture's latents would
     depend on its neighbours in the batch. `device` is where it is computed, of a VAE that waits elsewhere (offload).
+    Pixels that are `hidden` bool [n, h, w] are the exact middle grey.
     """
     pixels = rearrange(torch.from_numpy(pictures.copy()), "n h w c -> n c h w")
     x = pixels.to(vae.device if device is None else device, torch.float32) / 127.5 - 1
+    if hidden is not None:
+        x = x.masked_fill(torch.from_numpy(hidden).to(x.device)[:, None], 0.0)
     x = x.to(vae.dtype).contiguous(memory_format=torch.channels_last)
     if isinstance(vae, AutoencoderTiny):  # its latents need neither shift nor scale
         return torch.cat([vae.encode(one[None]).latents for one in x]).float().contiguous()

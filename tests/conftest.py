@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
-from tests.tiny import write_flux, write_redux
+from tests.tiny import write_companion, write_flux, write_redux
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +39,22 @@ def tiny_backbone(tiny_flux: Path) -> Backbone:
 def tiny_backbone_float32(tiny_flux: Path) -> Backbone:
     """In float32 on every machine: for comparisons with other computations."""
     return load_backbone(resolve_backbone(tiny_flux), "cpu", torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FLUX folder with Redux, Fill and Kontext beside it."""
+    root = tmp_path_factory.mktemp("tiny-family")
+    write_redux(root / "redux")
+    write_companion(root / "fill", "fill")
+    write_companion(root / "FLUX.1-Kontext-dev", "kontext")
+    return write_flux(root / "flux")
+
+
+@pytest.fixture(scope="session")
+def tiny_family_backbone(tiny_family: Path) -> Backbone:
+    """In float32 on every machine: for comparisons with other computations."""
+    return load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
 
 
 @pytest.fixture(scope="session")

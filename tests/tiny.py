@@ -122,6 +122,19 @@ def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting:
     return folder
 
 
+def write_companion(folder: Path, role: str, *, in_channels: int | None = None) -> Path:
+    """The transformer of "fill" or "kontext" for `write_flux`'s folder: other depth, guidance, Fill's channels."""
+    channels = 32 + (32 + (2 * 16) ** 2 if role == "fill" else 0)
+    transformer = FluxTransformer2DModel(
+        in_channels=in_channels or channels, out_channels=32, num_layers=1, num_single_layers=2, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=POOLED_WIDTH,
+        guidance_embeds=True, axes_dims_rope=(4, 6, 6),
+    )  # fmt: skip
+    _scramble(transformer, 20 + len(role))
+    transformer.save_pretrained(folder / "transformer")
+    return folder
+
+
 def write_redux(folder: Path) -> Path:
     """SigLIP of 32 px and 8-px patches (4×4 tokens), 16 wide."""
     encoder = SiglipVisionModel(SiglipVisionConfig(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
-__all__ = ["Cutout", "Place", "cut_out", "goods_similarity", "place_goods"]
+__all__ = ["Cutout", "Place", "cut_out", "fit_box", "place_goods"]
 
 _WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
 _BORDER = 0.02
@@ -87,6 +87,22 @@ def _foreground(image: Rgb) -> Mask:
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0
 
 
+def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple[int, int]) -> Place:
+    """Where the product stands to be as large as the box (left, top, right, bottom, in shares of the canvas) lets it.
+
+    It stands on the box's lower edge, in its middle. `canvas` is (height, width). Raises BadInput for what is no box.
+    """
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise BadInput(
+            f"({left:g}, {top:g}, {right:g}, {bottom:g}) is no box in the picture.",
+            "Give left, top, right, bottom as shares of it, such as 0.6,0.5,0.9,1.",
+        )
+    tall, wide = goods.mask.shape
+    height = min(bottom - top, (right - left) * canvas[1] * tall / wide / canvas[0])
+    return Place((left + right) / 2, bottom, height)
+
+
 def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | None = None) -> Landmark:
     """The canvas uint8 [h, w, 3] with the product on it, kept together with a landmark that was there before.
 
@@ -114,11 +130,3 @@ def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | N
     image[inside][shown] = colour[part][shown].round().clip(0, 255).astype(np.uint8)
     mask[inside] |= shown
     return Landmark(image, mask)
-
-
-def goods_similarity(picture: Rgb, goods: Cutout, place: Place) -> float:
-    """How much a picture shows the product at its place: 1 minus the mean absolute difference, in [0, 1]."""
-    height, width = picture.shape[:2]
-    wanted = place_goods(goods, place, np.zeros((height, width, 3), np.uint8))
-    difference = np.abs(picture[wanted.mask].astype(np.float64) - wanted.image[wanted.mask])
-    return float(1 - difference.mean() / 255)

@@ -60,8 +60,9 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
     if len(given) >= count:
         raise BadInput("All panels are given, so there is none to draw.", "Give fewer.")
     first, (rows, columns) = requests[0], GRIDS[count]
-    alike = plan_batches([replace(r, landmark=None, strength=1.0) for r in requests], count)
-    if len(alike) > 1 or any((r.reference, r.strength) != (first.reference, first.strength) for r in requests):
+    alike = plan_batches([replace(r, landmark=None, strength=1.0, keep="inpaint") for r in requests], count)
+    first_of_all = (first.reference, first.context, first.strength, first.keep)
+    if len(alike) > 1 or any((r.reference, r.context, r.strength, r.keep) != first_of_all for r in requests):
         raise BadInput("Panels of one picture must agree in size, steps, guidance and scene.", "Draw them alone.")
     names = [row + column for row in _ROWS[rows] for column in _COLUMNS[columns]]
     panels = " ".join(f"[{name}] {request.prompt}" for name, request in zip(names, requests, strict=True))

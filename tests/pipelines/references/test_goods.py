@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from personas.measures.goods import goods_similarity
 from pipelines.backbones import Backbone
 from pipelines.draw import draw, request_from
 from pipelines.errors import BadInput
-from pipelines.references.goods import Place, cut_out, goods_similarity, place_goods
+from pipelines.references.goods import Place, cut_out, fit_box, place_goods
 from pipelines.references.landmark import Landmark
 
 Rgb = npt.NDArray[np.uint8]
@@ -66,6 +67,35 @@ def test_goods_and_landmark_stay_exactly(tiny_backbone: Backbone) -> None:
     assert goods_similarity(drawn, goods, place) == 1
     without = next(draw(tiny_backbone, [replace(request, landmark=None)]))[1]
     assert goods_similarity(without, goods, place) < 0.9
+
+
+@pytest.mark.parametrize("place", [Place(0.3, 0.8, 0.33), Place(0.7, 0.97, 0.61)])
+def test_a_product_is_found_wherever_it_is(place: Place) -> None:
+    rng = np.random.default_rng(3)
+    scene = cv2.resize(rng.integers(60, 200, (12, 9, 3), dtype=np.uint8), (288, 384), interpolation=cv2.INTER_CUBIC)
+    goods = cut_out(*bottle(0))
+    shown = place_goods(goods, place, scene).image
+    other = place_goods(replace(goods, image=goods.image[..., ::-1].copy()), place, scene).image
+    assert goods_similarity(shown, goods) > 0.9
+    assert goods_similarity(shown, goods, place) == 1
+    assert goods_similarity(other, goods) < 0.6
+    assert goods_similarity(scene, goods) < 0.6
+    assert goods_similarity(np.full_like(scene, 128), goods) == pytest.approx(0, abs=0.01)
+
+
+def test_goods_fill_their_box() -> None:
+    goods = cut_out(*bottle(0))
+    for box in ((0.1, 0.2, 0.9, 0.7), (0.5, 0.0, 0.7, 1.0)):
+        place = fit_box(goods, box, (400, 300))
+        mask = place_goods(goods, place, np.zeros((400, 300, 3), np.uint8)).mask
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert rows[-1] + 1 == pytest.approx(box[3] * 400, abs=1)
+        assert box[0] * 300 - 1 <= columns[0] < columns[-1] <= box[2] * 300
+        assert box[1] * 400 - 1 <= rows[0]
+        assert max(len(rows) / (400 * (box[3] - box[1])), len(columns) / (300 * (box[2] - box[0]))) > 0.97
+    for wrong in ((0.5, 0.2, 0.4, 0.7), (0.0, 0.0, 1.0, 1.1), (float("nan"), 0.0, 1.0, 1.0)):
+        with pytest.raises(BadInput, match="no box"):
+            fit_box(goods, wrong, (400, 300))
 
 
 def test_no_background_colour_bleeds_in() -> None:

@@ -1,0 +1,54 @@
+"""Does the post show the product? Its pixels compared where it was put, or where the picture looks most like it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.references.goods import Cutout, Place, place_goods
+
+__all__ = ["goods_similarity"]
+
+_WORK_HEIGHT = 192  # a product is searched for at this size
+_HEIGHTS = tuple(float(v) for v in np.geomspace(0.1, 0.9, 30))  # of the canvas, 8% apart
+
+Rgb = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) -> float:
+    """How much a picture uint8 [h, w, 3] shows the product, in [0, 1]; without a `place`, at its best one.
+
+    1 - Σ|picture - product|² / Σ|m - product|² over the product's pixels, m the picture's mean colour: 1 are the
+    product's exact pixels, 0 is no nearer to it than a blank wall. Upright products of a tenth of the picture's height
+    or more are searched for; one that is turned, hidden in part or lit otherwise counts for less.
+    """
+    mean = picture.reshape(-1, 3).mean(axis=0).astype(np.float32)
+    if place is not None:
+        wanted = place_goods(goods, place, np.zeros_like(picture))
+        product = wanted.image[wanted.mask].astype(np.float32)
+        return _explained(float(((picture[wanted.mask] - product) ** 2).sum()), product, mean)
+    scale = _WORK_HEIGHT / picture.shape[0]
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return max((_best(small, goods, share, mean) for share in _HEIGHTS), default=0.0)
+
+
+def _best(picture: Floats, goods: Cutout, share: float, mean: Floats) -> float:
+    """Of all places of the product at one height that lie in the picture; 0 if there is none."""
+    height = max(1, round(share * picture.shape[0]))
+    width = max(1, round(goods.mask.shape[1] * height / goods.mask.shape[0]))
+    if width > picture.shape[1]:
+        return 0.0
+    shown = place_goods(
+        goods, Place(0.5, 1.0, 1.0), np.zeros((height, width, 3), np.uint8)
+    )  # scaled without its background
+    product, mask = shown.image.astype(np.float32), np.repeat(shown.mask[..., None], 3, axis=2).astype(np.float32)
+    errors = cv2.matchTemplate(picture, product, cv2.TM_SQDIFF, mask=mask)
+    return _explained(float(errors.min()), product[shown.mask], mean)
+
+
+def _explained(error: float, product: Floats, mean: Floats) -> float:
+    # half a grey level a value, so that a product of the picture's mean colour is no 0/0
+    blank = float(((product - mean) ** 2).sum()) + 0.25 * product.size
+    return float(np.clip(1 - error / blank, 0, 1))

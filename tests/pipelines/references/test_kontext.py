@@ -1,0 +1,87 @@
+"""Kontext: the same picture as diffusers' own pipeline draws, with and without a reference, and with a landmark."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from diffusers import FluxKontextPipeline
+
+from pipelines.backbones import Backbone
+from pipelines.companions import drawing_backbone, drawing_spec
+from pipelines.draw import DrawRequest, draw_batch, plan_batches, request_from
+from pipelines.errors import BadInput
+from pipelines.latents import pack
+from pipelines.realism import Realism
+from pipelines.references.kontext import ContextReference
+from pipelines.references.landmark import Landmark
+from pipelines.references.panels import join_panels, split_panels
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def noise(seed: int, height: int = 96, width: int = 64) -> Rgb:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def request(backbone: Backbone, context: Rgb, **changes: Any) -> DrawRequest:
+    spec = drawing_spec(backbone.spec, "kontext")
+    given = {"context": ContextReference(context), "num_inference_steps": 3} | changes
+    return request_from(spec, "a young woman", 1, **given)
+
+
+@pytest.mark.parametrize("size", [(96, 64), (32, 96)])
+def test_it_is_drawn_as_by_diffusers_own_pipeline(tiny_family_backbone: Backbone, size: tuple[int, int]) -> None:
+    backbone, picture = tiny_family_backbone, noise(0, *size)
+    asked = request(backbone, picture, true_cfg_scale=2.0, negative_prompt="at night")
+    ours = draw_batch(backbone, [asked])[0]
+    theirs = FluxKontextPipeline(**drawing_backbone(backbone, "kontext").pipeline.components)
+    theirs.set_progress_bar_config(disable=True)
+    start = torch.randn((1, 8, 6, 4), generator=torch.Generator().manual_seed(1))
+    drawn = theirs(
+        image=torch.from_numpy(picture).permute(2, 0, 1)[None] / 255, prompt="a young woman", height=96, width=64,
+        negative_prompt="at night", true_cfg_scale=2.0, num_inference_steps=3, guidance_scale=2.5, latents=pack(start),
+        max_sequence_length=backbone.spec.max_sequence_length, max_area=96 * 64, _auto_resize=False, output_type="np",
+    ).images[0]  # fmt: skip
+    assert np.abs(ours.astype(float) - drawn * 255).max() <= 1
+
+
+def test_the_reference_matters(tiny_family_backbone: Backbone) -> None:
+    asked = [request(tiny_family_backbone, noise(seed)) for seed in (0, 1)]
+    first, second = draw_batch(tiny_family_backbone, asked)
+    without = draw_batch(tiny_family_backbone, [replace(asked[0], context=None)])[0]
+    assert np.abs(first.astype(int) - second).mean() > 0.5
+    assert not np.array_equal(first, without)
+    assert np.array_equal(first, draw_batch(tiny_family_backbone, asked)[0])
+    assert plan_batches([*asked, request(tiny_family_backbone, noise(0, 32, 32))]) == ((0, 1), (2,))
+    detailed = draw_batch(tiny_family_backbone, [replace(asked[0], realism=Realism(detail=1.0))])[0]
+    assert not np.array_equal(first, detailed)
+
+
+def test_a_landmark_is_kept_by_inpainting_beside_it(tiny_family_backbone: Backbone) -> None:
+    mask = np.zeros((96, 64), np.bool_)
+    mask[5:70, 3:30] = True
+    asked = [request(tiny_family_backbone, noise(s), landmark=Landmark(noise(7), mask)) for s in (0, 1)]
+    first, second = draw_batch(tiny_family_backbone, asked)
+    np.testing.assert_array_equal(first[mask], noise(7)[mask])
+    assert np.abs(first.astype(int) - second)[~mask].mean() > 0.5
+
+
+def test_panels_share_one_context(tiny_family_backbone: Backbone) -> None:
+    one = request(tiny_family_backbone, noise(0))
+    members = [one, replace(one, prompt="a man", seed=2)]
+    panels = split_panels(draw_batch(tiny_family_backbone, [join_panels(members)])[0], members)
+    assert [panel.shape for panel in panels] == [(96, 64, 3)] * 2
+    with pytest.raises(BadInput, match="must agree"):
+        join_panels([one, replace(one, context=ContextReference(noise(0)))])
+
+
+def test_pictures_that_cannot_be_read(tiny_family_backbone: Backbone) -> None:
+    with pytest.raises(BadInput, match="multiples of 32"):
+        draw_batch(tiny_family_backbone, [request(tiny_family_backbone, noise(0, 100, 64))])
+    with pytest.raises(BadInput, match="RGB"):
+        ContextReference(np.zeros((32, 32), np.uint8))
