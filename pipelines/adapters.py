@@ -1,8 +1,8 @@
 """IP-Adapters for FLUX: read from a folder, checked, and ready to be put on a transformer (`references/ip_adapter.py`).
 
-A folder holds one .safetensors file in XLabs' or diffusers' layout, a CLIP vision encoder in `image_encoder/` (or beside
-the folder), and a model card that names the licence. What the file holds: a projection from CLIP's embedding to n
-tokens, and for each double block a key and a value projection of these tokens (arXiv:2308.06721; XLabs'
+A folder holds one .safetensors file in XLabs' or diffusers' layout, a CLIP vision encoder in `image_encoder/` (or
+beside the folder), and a model card that names the licence. What the file holds: a projection from CLIP's embedding to
+n tokens, and for each double block a key and a value projection of these tokens (arXiv:2308.06721; XLabs'
 flux-ip-adapter; diffusers' FluxIPAdapterMixin, which knows 4 and 16 tokens only).
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines import torchvision_mend  # noqa: F401
 
@@ -50,8 +50,8 @@ _PROJECTION_PARTS = ("proj.weight", "proj.bias", "norm.weight", "norm.bias")
 class AdapterFile:
     """`projection` and, for each double block, `blocks`: tensors by the names above.
 
-    Shapes: proj [n·c, e], norm [c], k and v [w, c] for n tokens of width c, CLIP embeddings of width e and a transformer
-    of width w. `format` is "xlabs" or "diffusers".
+    Shapes: proj [n·c, e], norm [c], k and v [w, c] for n tokens of width c, CLIP embeddings of width e and a
+    transformer of width w. `format` is "xlabs" or "diffusers".
     """
 
     path: Path
@@ -136,8 +136,8 @@ def load_adapter(
     config, width = transformer.config, int(file.blocks[0]["k.weight"].shape[0])
     if (len(file.blocks), width) != (config.num_layers, transformer.inner_dim):
         raise BadInput(
-            f"The IP-Adapter {file.path.name} is for {len(file.blocks)} double blocks of width {width}, and the backbone "
-            f"has {config.num_layers} of width {transformer.inner_dim}.",
+            f"The IP-Adapter {file.path.name} is for {len(file.blocks)} double blocks of width {width}, and the "
+            f"backbone has {config.num_layers} of width {transformer.inner_dim}.",
             "Choose an adapter that was trained for this backbone.",
         )
     where = find_encoder(folder)
@@ -156,8 +156,10 @@ def load_adapter(
     projection = ImageProjection(reads, file.token_width, file.tokens)
     projection.load_state_dict({key.replace("proj", "image_embeds"): value for key, value in file.projection.items()})
     processors = tuple(_processor(block, file) for block in file.blocks)
-    for module in (encoder, projection, *processors):
+    for module in (encoder, projection):
         module.to(device, dtype).requires_grad_(False).eval()
+    for module in processors:  # they go to the transformer's device with it
+        module.to(dtype).requires_grad_(False).eval()
     return IpAdapter(file, encoder, processor, projection, processors)
 
 
@@ -180,7 +182,11 @@ def encode_pictures(adapter: IpAdapter, pictures: tuple[npt.NDArray[np.uint8], .
 
 def find_encoder(folder: Path) -> Path:
     """The folder of the CLIP vision encoder; ModelMissing where there is none."""
-    for candidate in (folder / "image_encoder", folder.parent / "image_encoder", folder.parent / "clip-vit-large-patch14"):
+    for candidate in (
+        folder / "image_encoder",
+        folder.parent / "image_encoder",
+        folder.parent / "clip-vit-large-patch14",
+    ):
         if (candidate / "config.json").is_file():
             return candidate
     raise ModelMissing(

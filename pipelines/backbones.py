@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -23,6 +23,9 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.memory import Hardware, MemoryPlan, count_parameters, plan_memory, read_hardware
 from pipelines.registry import MODELS, find_licence, find_model
+
+if TYPE_CHECKING:
+    from pipelines.adapters import IpAdapter
 
 __all__ = [
     "MINIATURE",
@@ -54,7 +57,8 @@ class BackboneSpec:
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
-    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None.
+    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None,
+    and `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
     """
 
     id: str
@@ -71,6 +75,7 @@ class BackboneSpec:
     redux_folder: Path | None
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
+    ip_adapter_folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +150,19 @@ class Backbone:
             raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
         return pipeline.to(self.device)
 
+    @cached_property
+    def ip_adapter(self) -> IpAdapter:
+        """Raises ModelMissing where the backbone has none, BadInput where it does not fit."""
+        from pipelines.adapters import load_adapter
+
+        folder = self.spec.ip_adapter_folder
+        if folder is None:
+            raise ModelMissing(
+                f"The backbone {self.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
+                "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
+            )
+        return load_adapter(folder, self.transformer, self.device, self.dtype)
+
 
 def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -175,9 +193,9 @@ def _computes_in_bfloat16() -> bool:
 def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
     """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
 
-    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder`, `fill_folder` or
-    `kontext_folder` in it is relative to the folder. Without it the defaults are the registry's: those of a known
-    model of this name, else of FLUX.1-dev or FLUX.1-schnell.
+    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder`, `fill_folder`,
+    `kontext_folder` or `ip_adapter_folder` in it is relative to the folder. Without it the defaults are the
+    registry's: those of a known model of this name, else of FLUX.1-dev or FLUX.1-schnell.
     """
     miniature = str(name_or_folder) == MINIATURE
     folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
@@ -205,6 +223,7 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
         "redux_folder": _beside(folder, "model_index.json", "redux"),
         "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
         "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
+        "ip_adapter_folder": _beside(folder, "", "ip_adapter", "flux-ip-adapter", "flux-ip-adapter-v2"),
     }
     if (folder / "studio.json").is_file():
         values |= _checked_overrides(folder)
@@ -290,7 +309,7 @@ def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
 
 def _beside(folder: Path, holds: str, *names: str) -> Path | None:
     places = (parent / name for name in names for parent in (folder, folder.parent))
-    return next((place for place in places if (place / holds).is_file()), None)
+    return next((place for place in places if (place / holds).exists()), None)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -325,7 +344,7 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"{path} sets {name} to {value!r}, which does not fit.",
                 f"It should be of type {kinds[name]}.",
             )
-    for name in ("redux_folder", "fill_folder", "kontext_folder"):
+    for name in ("redux_folder", "fill_folder", "kontext_folder", "ip_adapter_folder"):
         if isinstance(given.get(name), str):
             given[name] = (folder / given[name]).resolve()
     return given

@@ -1,8 +1,8 @@
 """Implicit reference: an IP-Adapter adds what it reads from a picture in the transformer's double blocks.
 
 In each block the picture's tokens are attended to by the image's own queries and the result is added after the
-feed-forward part, times the block's scale (arXiv:2308.06721 §3.2; diffusers' FluxIPAdapterAttnProcessor). FLUX.1-dev has
-19 double blocks; which of them carry a place and which a person is a matter of measuring (`make ip-adapter-sweep`).
+feed-forward part, times the block's scale (arXiv:2308.06721 §3.2; diffusers' FluxIPAdapterAttnProcessor). FLUX.1-dev
+has 19 double blocks; which of them carry a place and which a person is a matter of measuring (`make ip-adapter-sweep`).
 A block of scale 0 keeps its plain attention, so that 0 everywhere is the model without an adapter, bit by bit.
 
 diffusers' pipelines would repeat one picture's embeddings over a batch. Here the tokens are handed to the blocks
@@ -26,11 +26,12 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import FluxTransformer2DModel
 
-from pipelines.adapters import IpAdapter
+from pipelines.adapters import IpAdapter, encode_pictures
+from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.references.redux import check_picture
 
-__all__ = ["MAX_SCALE", "IpAdapterReference", "adapter_on", "block_scales"]
+__all__ = ["MAX_SCALE", "IpAdapterReference", "adapter_on", "block_scales", "model_with_adapter"]
 
 MAX_SCALE = 2.0
 _SPAN = re.compile(r"(\d+)(?:-(\d+))?(?:=(.+))?$")
@@ -38,9 +39,9 @@ _SPAN = re.compile(r"(\d+)(?:-(\d+))?(?:=(.+))?$")
 
 @dataclass(frozen=True, eq=False)
 class IpAdapterReference:
-    """`images`, each uint8 [h, w, 3] with people already filled in (`fill_foreground`); `scales` in [0, 2], one a block.
+    """`images`, each uint8 [h, w, 3] with people filled in already (`fill_foreground`); `scales` in [0, 2].
 
-    The tokens of several images stand side by side, as many images' do in one attention.
+    One scale for each double block. The tokens of several images stand side by side in one attention.
     """
 
     images: tuple[npt.NDArray[np.uint8], ...]
@@ -105,9 +106,26 @@ def adapter_on(transformer: FluxTransformer2DModel, adapter: IpAdapter, scales: 
             attention.set_processor(processor)
 
 
-def join_tokens(tokens: Sequence[torch.Tensor]) -> dict[str, list[torch.Tensor]]:
-    """What the blocks are called with: tokens [1, m, n, c] of each picture of a batch."""
-    return {"ip_hidden_states": [torch.cat(list(tokens))]}
+@contextmanager
+def model_with_adapter(
+    transformer: FluxTransformer2DModel, backbone: Backbone, references: Sequence[IpAdapterReference | None]
+) -> Iterator[dict[str, list[torch.Tensor]]]:
+    """Put the backbone's adapter on what draws, for a batch; yields what the transformer's attention is called with.
+
+    `references` are one for each picture, all with the same scales and number of images. Both sides of classifier-free
+    guidance see them, so that guidance pushes towards the words alone. Without any that is on, nothing is touched.
+    """
+    tokens: dict[IpAdapterReference, torch.Tensor] = {}
+    batch = [r for r in references if r is not None and r.on]
+    if not batch:
+        yield {}
+        return
+    adapter = backbone.ip_adapter
+    for reference in batch:
+        if reference not in tokens:
+            tokens[reference] = encode_pictures(adapter, reference.images)
+    with adapter_on(transformer, adapter, batch[0].scales):
+        yield {"ip_hidden_states": [torch.cat([tokens[r] for r in batch])]}
 
 
 def _number(text: str) -> float:
