@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +35,7 @@ class Studio:
         self.settings = settings
         self.store = Store(settings.data / "files")
         self.records = Records(settings.data / "studio.sqlite")
+        self._hashes: dict[Path, str] = {}
 
     @property
     def work(self) -> Path:
@@ -60,15 +62,25 @@ class Studio:
 
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        return load_backbone(resolve_backbone(self.settings.backbone))
+        named = {name: getattr(self.settings, name) for name in ("fill_folder", "kontext_folder")}
+        spec = resolve_backbone(self.settings.backbone)
+        return load_backbone(replace(spec, **{name: folder for name, folder in named.items() if folder is not None}))
 
     @cached_property
     def backbone_sha256(self) -> str:
         """Of the transformer's weights: what pictures depend on most."""
-        digest = hashlib.sha256()
-        for path in sorted((self.backbone.spec.folder / "transformer").glob("*.safetensors")):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return self.transformer_sha256(self.backbone.spec.folder)
+
+    def transformer_sha256(self, folder: Path) -> str:
+        """Of the transformer's weights in the backbone's or a companion's folder."""
+        if folder not in self._hashes:
+            digest = hashlib.sha256()
+            for path in sorted((folder / "transformer").glob("*.safetensors")):
+                with path.open("rb") as file:
+                    while block := file.read(1 << 24):
+                        digest.update(block)
+            self._hashes[folder] = digest.hexdigest()
+        return self._hashes[folder]
 
     @cached_property
     def faces(self) -> FaceReader:
@@ -89,12 +101,25 @@ class Studio:
         return RegionReader(self.settings.reader)
 
     @contextmanager
-    def applied(self, layers: Sequence[LoraLayer]) -> Iterator[None]:
-        """The backbone with a LoRA on it; pristine again afterwards, bit by bit."""
+    def applied(self, layers: Sequence[LoraLayer], model: Backbone | None = None) -> Iterator[None]:
+        """The backbone, or the companion that draws, with a LoRA on it; pristine again afterwards, bit by bit.
+
+        Raises BadLora where a layer of it does not fit.
+        """
+        from pipelines.errors import BadLora
         from pipelines.lora import LoraStack
 
-        stack = LoraStack(self.backbone.transformer, self.backbone.text_encoders)
-        stack.set([(tuple(layers), 1.0)])
+        model = self.backbone if model is None else model
+        stack = LoraStack(model.transformer, model.text_encoders)
+        try:
+            stack.set([(tuple(layers), 1.0)])
+        except BadLora as error:
+            if model is self.backbone:
+                raise
+            raise BadLora(
+                f"The LoRA does not fit {model.spec.id}, which draws here in the backbone's place: {error.message}",
+                f"Draw without {model.spec.id}, or train a LoRA of layers that both have alike.",
+            ) from error
         reads_differently = any(
             name in self.backbone.text_encoders for name in {x.split(".")[0] for x in stack.changed}
         )

@@ -27,6 +27,7 @@ from studio.provenance import Label, encode_labelled, stamp
 
 __all__ = [
     "BundlePost",
+    "CompanionFacts",
     "DonorFacts",
     "DrawFacts",
     "Manifest",
@@ -59,7 +60,8 @@ class DonorFacts(_Strict):
 class SceneFacts(_Strict):
     """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
 
-    `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None.
+    `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None; `goods_as` and
+    `goods_box` are those of the request.
     """
 
     name: str
@@ -68,10 +70,24 @@ class SceneFacts(_Strict):
     landmark: str
     redux_scale: float
     goods: dict[str, Any] | None = None
+    goods_as: str = "pixels"
+    goods_box: tuple[float, float, float, float] | None = None
+
+
+class CompanionFacts(_Strict):
+    """A model that drew in the backbone's place: "fill" or "kontext", and the hash of its transformer's weights."""
+
+    role: str
+    id: str
+    sha256: str
+    licence: str
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, threads, `pipelines.realism`, and panels."""
+    """What else than the requests decides pixels: grouping, number type, threads, `pipelines.realism`, panels, ways.
+
+    `keep` and `inject` are those of the request; `companions` is empty where the backbone itself drew.
+    """
 
     backbone: str
     backbone_sha256: str
@@ -85,6 +101,9 @@ class DrawFacts(_Strict):
     detail: float = 0.0
     renoise: float = 0.0
     panels: int = Field(1, ge=1)
+    keep: str = "inpaint"
+    inject: str = "redux"
+    companions: tuple[CompanionFacts, ...] = ()
 
 
 class Upscaling(_Strict):

@@ -13,13 +13,18 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
 
 class Settings(BaseSettings):
-    """Where things are and how the studio works. `threads` 0 leaves torch's own number."""
+    """Where things are and how the studio works. `threads` 0 leaves torch's own number.
+
+    `fill_folder` and `kontext_folder` are those of FLUX.1-Fill-dev and FLUX.1-Kontext-dev; None: beside the backbone.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
 
     data: Path = Path("data")
     owner: str = Field("me", min_length=1, max_length=100)
     backbone: str = "miniature"
+    fill_folder: Path | None = None
+    kontext_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
     bundled_donors: Path = ASSETS / "donors"

@@ -126,7 +126,7 @@ def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting:
     return folder
 
 
-def write_companion(folder: Path, role: str, *, in_channels: int | None = None) -> Path:
+def write_companion(folder: Path, role: str, *, in_channels: int | None = None, seed: int = 20) -> Path:
     """The transformer of "fill" or "kontext" for `write_flux`'s folder: other depth, guidance, Fill's channels."""
     channels = 32 + (32 + (2 * 16) ** 2 if role == "fill" else 0)
     transformer = FluxTransformer2DModel(
@@ -134,7 +134,7 @@ def write_companion(folder: Path, role: str, *, in_channels: int | None = None) 
         num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=POOLED_WIDTH,
         guidance_embeds=True, axes_dims_rope=(4, 6, 6),
     )  # fmt: skip
-    _scramble(transformer, 20 + len(role))
+    _scramble(transformer, seed + len(role))
     transformer.save_pretrained(folder / "transformer")
     return folder
 

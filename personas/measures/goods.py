@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.references.goods import Cutout, Place, place_goods
+from pipelines.references.goods import Cutout, Place, place_goods, resize_cutout
 
 __all__ = ["goods_similarity"]
 
@@ -31,7 +31,7 @@ def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) ->
         return _explained(float(((picture[wanted.mask] - product) ** 2).sum()), product, mean)
     scale = _WORK_HEIGHT / picture.shape[0]
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return max((_best(small, goods, share, mean) for share in _HEIGHTS), default=0.0)
+    return max((_best(small, goods, share, mean) for share in _HEIGHTS)
 
 
 def _best(picture: Floats, goods: Cutout, share: float, mean: Floats) -> float:
@@ -40,9 +40,9 @@ def _best(picture: Floats, goods: Cutout, share: float, mean: Floats) -> float:
     width = max(1, round(goods.mask.shape[1] * height / goods.mask.shape[0]))
     if width > picture.shape[1]:
         return 0.0
-    shown = place_goods(
-        goods, Place(0.5, 1.0, 1.0), np.zeros((height, width, 3), np.uint8)
-    )  # scaled without its background
+    shown = resize_cutout(goods, (width, height))
+    if not shown.mask.any():
+        return 0.0
     product, mask = shown.image.astype(np.float32), np.repeat(shown.mask[..., None], 3, axis=2).astype(np.float32)
     errors = cv2.matchTemplate(picture, product, cv2.TM_SQDIFF, mask=mask)
     return _explained(float(errors.min()), product[shown.mask], mean)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
-__all__ = ["Cutout", "Place", "cut_out", "fit_box", "place_goods"]
+__all__ = ["Cutout", "Place", "cut_out", "fit_box", "place_goods", "resize_cutout"]
 
 _WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
 _BORDER = 0.02
@@ -103,6 +103,17 @@ def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple
     return Place((left + right) / 2, bottom, height)
 
 
+def resize_cutout(goods: Cutout, size: tuple[int, int]) -> Cutout:
+    """The product at another size (width, height) in pixels; nothing of its background comes in at the outline."""
+    shrink = cv2.INTER_AREA if size[1] < goods.mask.shape[0] else cv2.INTER_LANCZOS4
+    weight = goods.mask.astype(np.float32)
+    alpha = np.clip(cv2.resize(weight, size, interpolation=shrink), 0, 1)
+    colour = (
+        cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
+    )
+    return Cutout(colour.round().clip(0, 255).astype(np.uint8), alpha >= 0.5)
+
+
 def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | None = None) -> Landmark:
     """The canvas uint8 [h, w, 3] with the product on it, kept together with a landmark that was there before.
 
@@ -111,22 +122,16 @@ def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | N
     height, width = canvas.shape[:2]
     scale = place.height * height / goods.mask.shape[0]
     size = max(1, round(goods.mask.shape[1] * scale)), max(1, round(place.height * height))
-    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LANCZOS4
-    weight = goods.mask.astype(np.float32)
-    # colours of the background must not bleed in at the outline
-    alpha = np.clip(cv2.resize(weight, size, interpolation=shrink), 0, 1)
-    colour = (
-        cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
-    )
+    sized = resize_cutout(goods, size)
     left, top = round(place.x * width - size[0] / 2), round(place.y * height) - size[1]
     y0, y1, x0, x1 = max(0, top), min(height, top + size[1]), max(0, left), min(width, left + size[0])
     inside = (slice(y0, y1), slice(x0, x1))
     part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    shown = alpha[part] >= 0.5 if y1 > y0 and x1 > x0 else np.zeros((0, 0), np.bool_)
+    shown = sized.mask[part] if y1 > y0 and x1 > x0 else np.zeros((0, 0), np.bool_)
     if not shown.any():
         raise BadInput("The goods stand outside of the picture.", "Move them in, or make them larger.")
     image = canvas.copy() if landmark is None else landmark.image.copy()
     mask = np.zeros((height, width), np.bool_) if landmark is None else landmark.mask.copy()
-    image[inside][shown] = colour[part][shown].round().clip(0, 255).astype(np.uint8)
+    image[inside][shown] = sized.image[part][shown]
     mask[inside] |= shown
     return Landmark(image, mask)

@@ -123,6 +123,10 @@ def posts(
     goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
     goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
     panels: Annotated[int, typer.Option(help="So many shots in one drawing (2, 3, 4, 6 or 9); 1: each alone.")] = 1,
+    inject: Annotated[str, typer.Option(help="How the place is shown to the model: redux or kontext.")] = "redux",
+    keep: Annotated[str, typer.Option(help="How the landmark is kept: inpaint or fill.")] = "inpaint",
+    goods_as: Annotated[str, typer.Option(help="pixels: exact; reference: drawn anew from the photo.")] = "pixels",
+    goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
@@ -132,6 +136,7 @@ def posts(
     from studio.workflows.post import PostRequest, plan_shots
     from studio.workflows.references import add_goods, add_scene
 
+    box = _read_box(goods_box)
     with open_engine(data, owner, as_json) as engine:
         who = engine.studio.settings.owner
         place = add_scene(engine.studio, photo, mask, photo.stem, who)
@@ -139,6 +144,7 @@ def posts(
         who_is_it = engine.recall("consolidate", persona)
         product = None if goods is None else add_goods(engine.studio, goods, goods_name)
         more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
+        more |= {"inject": inject, "keep": keep, "goods_as": goods_as, "goods_box": box}
         request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, **more)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
@@ -146,6 +152,16 @@ def posts(
         f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows)
     )
     say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
+
+
+def _read_box(text: str) -> tuple[float, ...] | None:
+    try:
+        box = tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError:
+        box = ()
+    if box is not None and len(box) != 4:
+        raise BadInput(f"{text!r} is no box.", "Give left,top,right,bottom as shares, such as 0.6,0.5,0.9,1.")
+    return box
 
 
 @way.command()

@@ -44,6 +44,7 @@ def draw_all(
     progress: Progress,
 ) -> Drawn:
     """Draw every batch as a step of its own: what was drawn before a crash is not drawn again."""
+    from pipelines.companions import drawing_backbone
     from pipelines.draw import draw_batch, plan_batches
 
     batches = plan_batches(requests, studio.settings.batch_size)
@@ -55,7 +56,8 @@ def draw_all(
                 progress.check_cancelled()
                 progress.step(name, finished, len(requests), denoising=f"{done}/{total}")
 
-            with studio.applied(layers):
+            model = drawing_backbone(studio.backbone, requests[batch[0]].companion)
+            with studio.applied(layers, model):
                 pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
             return [studio.store.put_picture(picture) for picture in pictures]
 
@@ -84,6 +86,7 @@ def draw_panels(
 
     Raises BadInput where the panels fit no grid.
     """
+    from pipelines.companions import drawing_backbone
     from pipelines.draw import draw_batch
     from pipelines.references.panels import join_panels, plan_panels, split_panels
 
@@ -98,8 +101,9 @@ def draw_panels(
 
             given = [studio.store.get_picture(key) for key in drawn[:1]]
             members = [requests[i] for i in (*range(len(given)), *group)]
-            with studio.applied(layers):
-                (joint,) = draw_batch(studio.backbone, [join_panels(members, given)], on_step)
+            request = join_panels(members, given)
+            with studio.applied(layers, drawing_backbone(studio.backbone, request.companion)):
+                (joint,) = draw_batch(studio.backbone, [request], on_step)
             pictures = split_panels(joint, members, given)
             return [studio.store.put_picture(picture) for picture in pictures[len(given) :]]
 

@@ -13,6 +13,7 @@ import numpy as np
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot, vary_shots
+from pipelines.companions import drawing_spec
 from pipelines.draw import DrawRequest, request_from
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
@@ -20,6 +21,7 @@ from pipelines.realism import Realism
 from studio.application import Studio, software_versions
 from studio.bundle import (
     BundlePost,
+    CompanionFacts,
     DonorFacts,
     DrawFacts,
     Manifest,
@@ -47,6 +49,8 @@ class PostRequest:
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
     alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
+    `inject` is how the scene becomes a reference ("redux", "kontext"), `keep` how pixels are kept ("inpaint", "fill"),
+    `goods_as` how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
     """
 
     persona: dict[str, Any]
@@ -60,12 +64,16 @@ class PostRequest:
     renoise: float = 0.0
     panels: int = 1
     goods: dict[str, Any] | None = None
+    inject: str = "redux"
+    keep: str = "inpaint"
+    goods_as: str = "pixels"
+    goods_box: tuple[float, float, float, float] | None = None
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
     """Draw and score a set; the set as JSON."""
     persona, shots = request.persona, [Shot(**s) for s in request.shots]
-    injections = _injections(studio, request)
+    injections = Injections(studio, request)
     requests = _requests(studio, request, shots, injections)
     drawn = _draw(studio, run, "posts", persona, requests, request.panels, progress)
     post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
@@ -120,6 +128,11 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "renoise": request.renoise,
         "panels": request.panels,
         "goods": request.goods,
+        "inject": request.inject,
+        "keep": request.keep,
+        "goods_as": request.goods_as,
+        "goods_box": request.goods_box,
+        "companion": injections.companion,
         "seed": request.seed,
         "batches": [list(b) for b in drawn.batches],
     }
@@ -140,20 +153,19 @@ def _draw(
     return draw_panels(studio, run, name, layers, requests, panels, progress)
 
 
-def _injections(studio: Studio, request: PostRequest) -> Injections:
-    return Injections(studio, request.scene, request.goods, request.redux_scale, request.keep_landmark)
-
-
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections) -> list[DrawRequest]:
-    persona, spec, reference = request.persona, studio.backbone.spec, injections.reference
+    persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
+    referred = injections.reference is not None or injections.context is not None
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
         request_from(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=reference is None)),
+            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not referred)),
             int(seed),
-            reference=reference,
+            reference=injections.reference,
+            context=injections.context,
+            keep=request.keep,
             landmark=injections.landmark(shot),
             realism=Realism(request.detail, request.renoise),
         )
@@ -202,7 +214,7 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
                 true_cfg_scale=p["true_cfg_scale"],
                 shot=p["shot"],
                 scores=p["scores"],
-                composite=landmark is not None or goods is not None,
+                composite=landmark is not None or (goods is not None and post_set["goods_as"] == "pixels"),
             )
             for p in post_set["posts"]
         ],
@@ -221,6 +233,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             landmark=landmark or "",
             redux_scale=post_set["redux_scale"],
             goods=goods,
+            goods_as=post_set["goods_as"],
+            goods_box=post_set["goods_box"],
         ),
         draw=DrawFacts(
             backbone=backbone.spec.id,
@@ -235,6 +249,9 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             detail=post_set.get("detail", 0.0),
             renoise=post_set.get("renoise", 0.0),
             panels=post_set.get("panels", 1),
+            keep=post_set["keep"],
+            inject=post_set["inject"],
+            companions=_companion_facts(studio, post_set["companion"]),
         ),
         platform=platform,
         software=software_versions(),
@@ -251,6 +268,14 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         )
     )
     return manifest
+
+
+def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
+    if not role:
+        return ()
+    spec = drawing_spec(studio.backbone.spec, role)
+    sha256 = studio.transformer_sha256(spec.folder)
+    return (CompanionFacts(role=role, id=spec.id, sha256=sha256, licence=spec.licence),)
 
 
 def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:
@@ -270,6 +295,11 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             f"{backbone.device.type}.",
             "Draw it again on a machine like that one.",
         )
+    for drew in manifest.draw.companions:
+        if _companion_facts(studio, drew.role)[0].sha256 != drew.sha256:
+            raise BadInput(
+                f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
+            )
     place = manifest.scene
     scene = {
         "id": "",
@@ -288,6 +318,10 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         renoise=manifest.draw.renoise,
         panels=manifest.draw.panels,
         goods=place.goods,
+        inject=manifest.draw.inject,
+        keep=manifest.draw.keep,
+        goods_as=place.goods_as,
+        goods_box=place.goods_box,
     )
     shots = [Shot(**p.shot) for p in manifest.posts]
     requests = [
@@ -299,7 +333,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             guidance_scale=p.guidance_scale,
             true_cfg_scale=p.true_cfg_scale,
         )
-        for r, p in zip(_requests(studio, request, shots, _injections(studio, request)), manifest.posts, strict=True)
+        for r, p in zip(_requests(studio, request, shots, Injections(studio, request)), manifest.posts, strict=True)
     ]
     drawn = _draw(studio, run, "redraw", manifest.persona, requests, request.panels, progress)
     return tuple(

@@ -5,23 +5,33 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.goods import goods_similarity
 from personas.shots import Shot
-from pipelines.references.goods import Cutout, Place, cut_out, goods_similarity, place_goods
+from pipelines.errors import BadInput
+from pipelines.references.goods import Cutout, Place, cut_out, fit_box, place_goods
+from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.redux import ReduxReference
+from pipelines.references.redux import ReduxReference, fill_foreground
 from studio.application import Studio
 from studio.records import SceneRecord, content_id
 from studio.scenes import fit_mask, fit_to_canvas, load_goods, load_mask, load_scene
 
-__all__ = ["Injections", "add_goods", "add_scene"]
+if TYPE_CHECKING:
+    from studio.workflows.post import PostRequest
 
+__all__ = ["GOODS_WAYS", "INJECT_WAYS", "KEEP_WAYS", "Injections", "add_goods", "add_scene"]
+
+INJECT_WAYS = ("redux", "kontext")
+KEEP_WAYS = ("inpaint", "fill")
+GOODS_WAYS = ("pixels", "reference")
 _LANDMARK_MARGIN_PX = 5
 _PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
+_IN_REFERENCE = Place(0.5, 0.95, 0.45)  # large enough to be read, with the place still around it
 
 Picture = npt.NDArray[np.uint8]
 
@@ -56,46 +66,105 @@ def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None
 
 
 class Injections:
-    """A scene and goods on the backbone's canvas, ready for any number of shots."""
+    """A scene and goods on the backbone's canvas, ready for any number of shots.
 
-    def __init__(
-        self, studio: Studio, scene: dict[str, Any], goods: dict[str, Any] | None, redux_scale: float,
-        keep_landmark: bool,
-    ) -> None:  # fmt: skip
-        spec = studio.backbone.spec
+    Raises BadInput for ways that do not exist or do not go together, before anything is drawn.
+    """
+
+    def __init__(self, studio: Studio, request: PostRequest) -> None:
+        spec, scene, goods = studio.backbone.spec, request.scene, request.goods
+        _check_ways(request)
+        self._request = request
         self.canvas = fit_to_canvas(studio.store.get_picture(scene["photo"]), spec.height, spec.width)
         self.person = studio.regions.read([self.canvas])[0].person
-        self.reference: ReduxReference | None = None
-        if redux_scale > 0:
-            mask = self.person if self.person.mean() > 0.02 else None
-            self.reference = ReduxReference(self.canvas, mask, scale=redux_scale)
         self._landmark: Landmark | None = None
-        if scene["landmark"] is not None and keep_landmark:
+        if scene["landmark"] is not None and request.keep_landmark:
             mask = _get_mask(studio, scene["landmark"])
             # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
             kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
             self._landmark = Landmark(self.canvas, kept)
         self._goods: Cutout | None = None
+        self._place: Place | None = None
         if goods is not None:
             self._goods = Cutout(studio.store.get_picture(goods["picture"]), _get_mask(studio, goods["mask"]))
-            self._name, self._place = goods["name"], goods["place"]
+            self._place = None if goods["place"] is None else Place(**goods["place"])
+            if request.goods_box is not None:
+                left, top, right, bottom = request.goods_box
+                self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
+        self.reference: ReduxReference | None = None
+        self.context: ContextReference | None = None
+        if request.redux_scale > 0:
+            self._refer()
+
+    @property
+    def companion(self) -> str:
+        """Which of the backbone's companions draws; "": itself."""
+        return "fill" if self._request.keep == "fill" else "kontext" if self.context is not None else ""
 
     def landmark(self, shot: Shot) -> Landmark | None:
         """What is kept in this shot: the scene's landmark, the goods, both or nothing."""
-        if self._goods is None:
+        if self._goods is None or not self._as_pixels:
             return self._landmark
         return place_goods(self._goods, self._stand(shot), self.canvas, self._landmark)
 
     def words(self, prompt: str) -> str:
         """The prompt with the goods in it, so that the drawing makes sense of them."""
-        return prompt if self._goods is None else f"{prompt}, with {self._name}"
+        return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods['name']}"
 
     def goods_score(self, shot: Shot, picture: Picture) -> float | None:
         """See `goods_similarity`; None without goods."""
-        return None if self._goods is None else goods_similarity(picture, self._goods, self._stand(shot))
+        if self._goods is None:
+            return None
+        return goods_similarity(picture, self._goods, self._stand(shot) if self._as_pixels else None)
+
+    @property
+    def _as_pixels(self) -> bool:
+        return self._request.goods_as == "pixels"
+
+    def _refer(self) -> None:
+        """The scene, and goods that are a reference standing in it, as one picture for Redux or Kontext."""
+        shown, hidden = self.canvas, self.person
+        if hidden.mean() <= 0.02:
+            hidden = np.zeros_like(hidden)
+        if self._goods is not None and not self._as_pixels:
+            # a stranger goes first: filled in later, they would be filled with the goods' colours
+            placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
+            shown, hidden = placed.image, hidden & ~placed.mask
+        if self._request.inject == "kontext":
+            self.context = ContextReference(fill_foreground(shown, hidden))
+        else:
+            self.reference = ReduxReference(shown, hidden if hidden.any() else None, scale=self._request.redux_scale)
 
     def _stand(self, shot: Shot) -> Place:
-        return _PLACES[shot.framing] if self._place is None else Place(**self._place)
+        return self._place or _PLACES[shot.framing]
+
+
+def _check_ways(request: PostRequest) -> None:
+    for name, value, ways in (
+        ("injected", request.inject, INJECT_WAYS),
+        ("kept", request.keep, KEEP_WAYS),
+        ("shown", request.goods_as, GOODS_WAYS),
+    ):
+        if value not in ways:
+            raise BadInput(f"Nothing is {name} by {value!r}.", f"Choose {' or '.join(ways)}.")
+    if request.goods_box is not None and request.goods is None:
+        raise BadInput("There is a box for goods and no goods.", "Name the product's photo, or leave the box out.")
+    if request.goods_as == "reference" and request.goods is not None and request.redux_scale == 0:
+        raise BadInput(
+            "With a scale of 0 no reference is shown, so the goods would not be seen.",
+            "Choose a larger scale, or show the goods as pixels.",
+        )
+    landmark = request.keep_landmark and request.scene["landmark"] is not None
+    if request.keep == "fill" and not landmark and (request.goods is None or request.goods_as == "reference"):
+        raise BadInput(
+            "Fill needs something to keep, and neither a landmark nor the goods' pixels are kept.",
+            "Give the landmark's mask, or keep by inpainting (inpaint).",
+        )
+    if request.keep == "fill" and request.inject == "kontext" and request.redux_scale > 0:
+        raise BadInput(
+            "Fill and Kontext are two models, and one picture is drawn by one of them.",
+            "Keep the landmark by inpainting (inpaint), or show the reference through Redux (redux).",
+        )
 
 
 def _put_mask(studio: Studio, mask: npt.NDArray[np.bool_]) -> str:
