@@ -62,7 +62,7 @@ class Studio:
 
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        named = {name: getattr(self.settings, name) for name in ("fill_folder", "kontext_folder")}
+        named = {name: getattr(self.settings, name) for name in ("fill_folder", "kontext_folder", "ip_adapter_folder")}
         spec = resolve_backbone(self.settings.backbone)
         return load_backbone(replace(spec, **{name: folder for name, folder in named.items() if folder is not None}))
 

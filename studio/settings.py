@@ -15,7 +15,8 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 class Settings(BaseSettings):
     """Where things are and how the studio works. `threads` 0 leaves torch's own number.
 
-    `fill_folder` and `kontext_folder` are those of FLUX.1-Fill-dev and FLUX.1-Kontext-dev; None: beside the backbone.
+    `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
+    IP-Adapter; None: beside the backbone.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     backbone: str = "miniature"
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
+    ip_adapter_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
     bundled_donors: Path = ASSETS / "donors"

@@ -31,7 +31,7 @@ def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) ->
         return _explained(float(((picture[wanted.mask] - product) ** 2).sum()), product, mean)
     scale = _WORK_HEIGHT / picture.shape[0]
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return max((_best(small, goods, share, mean) for share in _HEIGHTS)
+    return max(_best(small, goods, share, mean) for share in _HEIGHTS)
 
 
 def _best(picture: Floats, goods: Cutout, share: float, mean: Floats) -> float:

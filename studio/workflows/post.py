@@ -25,6 +25,7 @@ from studio.bundle import (
     DonorFacts,
     DrawFacts,
     Manifest,
+    ReduxFacts,
     SceneFacts,
     pixels_sha256,
     read_manifest,
@@ -45,12 +46,13 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 
 @dataclass(frozen=True)
 class PostRequest:
-    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
+    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `scale` 0 does not show the scene.
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
     alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
-    `inject` is how the scene becomes a reference ("redux", "kontext"), `keep` how pixels are kept ("inpaint", "fill"),
-    `goods_as` how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
+    `inject` is how the scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`,
+    and `blocks` of the IP-Adapter (see `block_scales`). `keep` is how pixels are kept ("inpaint", "fill"), `goods_as`
+    how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
     """
 
     persona: dict[str, Any]
@@ -58,13 +60,15 @@ class PostRequest:
     shots: list[dict[str, str]]
     seed: int
     owner: str = "me"
-    redux_scale: float = 1.0
+    scale: float = 1.0
     keep_landmark: bool = True
     detail: float = 0.0
     renoise: float = 0.0
     panels: int = 1
     goods: dict[str, Any] | None = None
     inject: str = "redux"
+    redux: dict[str, Any] | None = None
+    blocks: str = ""
     keep: str = "inpaint"
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
@@ -102,7 +106,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
             owner=request.owner,
             persona=persona["id"],
             scene=request.scene["id"],
-            facts={"seed": request.seed, "redux_scale": request.redux_scale},
+            facts={"seed": request.seed, "scale": request.scale},
         ),
         *(
             PostRecord(
@@ -122,13 +126,16 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "scene": request.scene,
         "posts": posts,
         "owner": request.owner,
-        "redux_scale": request.redux_scale,
+        "scale": request.scale,
         "keep_landmark": request.keep_landmark,
         "detail": request.detail,
         "renoise": request.renoise,
         "panels": request.panels,
         "goods": request.goods,
         "inject": request.inject,
+        "redux": request.redux,
+        "blocks": request.blocks,
+        "ip_adapter": _adapter_facts(studio, injections),
         "keep": request.keep,
         "goods_as": request.goods_as,
         "goods_box": request.goods_box,
@@ -155,16 +162,16 @@ def _draw(
 
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections) -> list[DrawRequest]:
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
-    referred = injections.reference is not None or injections.context is not None
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
         request_from(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not referred)),
+            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),
             int(seed),
             reference=injections.reference,
             context=injections.context,
+            ip_adapter=injections.ip_adapter,
             keep=request.keep,
             landmark=injections.landmark(shot),
             realism=Realism(request.detail, request.renoise),
@@ -231,7 +238,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             sha256=scene["sha256"],
             photo=scene["photo"],
             landmark=landmark or "",
-            redux_scale=post_set["redux_scale"],
+            scale=post_set["scale"],
+            redux=None if post_set["redux"] is None else ReduxFacts.model_validate(post_set["redux"]),
             goods=goods,
             goods_as=post_set["goods_as"],
             goods_box=post_set["goods_box"],
@@ -251,6 +259,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             panels=post_set.get("panels", 1),
             keep=post_set["keep"],
             inject=post_set["inject"],
+            blocks=post_set["blocks"],
+            **post_set["ip_adapter"],
             companions=_companion_facts(studio, post_set["companion"]),
         ),
         platform=platform,
@@ -268,6 +278,14 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
         )
     )
     return manifest
+
+
+def _adapter_facts(studio: Studio, injections: Injections) -> dict[str, str]:
+    """The IP-Adapter's fields of DrawFacts; none where it is off."""
+    if injections.ip_adapter is None:
+        return {}
+    file = studio.backbone.ip_adapter.file
+    return {"ip_adapter_sha256": file.sha256, "ip_adapter_licence": file.licence}
 
 
 def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
@@ -300,6 +318,11 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             raise BadInput(
                 f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
             )
+    adapter = manifest.draw.ip_adapter_sha256
+    if adapter and backbone.ip_adapter.file.sha256 != adapter:
+        raise BadInput(
+            "The bundle was drawn with another IP-Adapter.", "Name the folder of that one as ip_adapter_folder."
+        )
     place = manifest.scene
     scene = {
         "id": "",
@@ -313,12 +336,14 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         scene,
         [p.shot for p in manifest.posts],
         0,
-        redux_scale=place.redux_scale,
+        scale=place.scale,
         detail=manifest.draw.detail,
         renoise=manifest.draw.renoise,
         panels=manifest.draw.panels,
         goods=place.goods,
         inject=manifest.draw.inject,
+        redux=None if place.redux is None else place.redux.model_dump(),
+        blocks=manifest.draw.blocks,
         keep=manifest.draw.keep,
         goods_as=place.goods_as,
         goods_box=place.goods_box,
