@@ -9,10 +9,10 @@ DATA ?= ../shared/data
 BACKBONE ?= miniature
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats test test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep test test-fast check lint types walls format miniature clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
+
+ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: table, contact sheet, JSON [OUT=out BACKBONE=miniature]
+	$(BIN)/python -m benchmarks.ip_adapter_sweep --out $(OUT) --backbone $(BACKBONE)
 
 test: install ## all tests
 	$(BIN)/python -m pytest
