@@ -116,6 +116,26 @@ def encode_set(folder: Path, out: Path, count: int) -> None:
     torch.save({"latents": latents, "spread": spread}, out / "latents.pt")
 
 
+def take_up(assets: Path, work: Path, vae_work: Path) -> None:
+    """Write the shipped weights as checkpoints, to train them on where `build/` is gone; the optimizer starts anew."""
+    pipeline = FluxPipeline.from_pretrained(assets / "flux", torch_dtype=torch.float32)
+    redux = FluxPriorReduxPipeline.from_pretrained(assets / "redux", torch_dtype=torch.float32)
+    parts = Parts(len(pipeline.tokenizer_2), len(pipeline.tokenizer), pipeline.tokenizer.eos_token_id)
+    for name in ("transformer", "text_encoder", "text_encoder_2", "image_encoder", "image_embedder"):
+        shipped = (redux if name.startswith("image") else pipeline).components[name]
+        getattr(parts, name).load_state_dict(shipped.state_dict())
+    for module, folder in ((parts, work), (pipeline.vae, vae_work)):
+        folder.mkdir(parents=True, exist_ok=True)
+        state = module.state_dict()
+        torch.save({"module": state, "average": state, "count": 1000, "step": 0, "spent": 0.0, "log": []},
+                   folder / "checkpoint.pt")  # fmt: skip
+    # the shipped VAE has the latents' spread in its weights already
+    nothing = torch.empty(0, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
+    torch.save({"latents": nothing, "spread": torch.ones(LATENT_CHANNELS)}, work / "latents.pt")
+    pipeline.tokenizer.save_pretrained(work / "tokenizer")
+    pipeline.tokenizer_2.save_pretrained(work / "tokenizer_2")
+
+
 def draw_references(folder: Path, out: Path, count: int, seed: int = 20) -> None:
     """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
     facts = json.loads((folder / "attributes.json").read_text())[:count]
@@ -184,6 +204,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, DEVICE, torch.float32)
     predict = torch.compile(parts.transformer, dynamic=False)  # two graphs, with and without Redux tokens
+    read = torch.compile(parts.text_encoder_2, dynamic=False)
     begin, losses = time.time() - spent, []
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
@@ -208,7 +229,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
             pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").to(
                 DEVICE
             )
-            text = parts.text_encoder_2(words.input_ids)[0]
+            text = read(words.input_ids)[0]
             named = (words.input_ids == trigger).any(1) & (torch.rand(batch, device=DEVICE) < 0.9)
             text = parts.name(text, named, people[rows].to(DEVICE))
             pooled = parts.text_encoder(pooled_words.input_ids).pooler_output
@@ -279,7 +300,7 @@ def export(work: Path, assets: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("encode", "references", "train", "export"))
+    parser.add_argument("task", choices=("take-up", "encode", "references", "train", "export"))
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -290,7 +311,9 @@ if __name__ == "__main__":
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     ready = int((args.renders / "done.txt").read_text())
-    if args.task == "encode":
+    if args.task == "take-up":
+        take_up(args.assets, args.work, Path("build/vae"))
+    elif args.task == "encode":
         encode_set(args.renders, args.work, ready)
     elif args.task == "references":
         draw_references(args.renders, args.work, ready)

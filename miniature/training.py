@@ -91,5 +91,6 @@ def load_checkpoint(
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location=DEVICE)
     module.load_state_dict(state["module"])
     average.state, average.count = state["average"], state["count"]
-    optimizer.load_state_dict(state["optimizer"])
+    if "optimizer" in state:
+        optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["spent"], state["log"]

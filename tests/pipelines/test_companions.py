@@ -18,6 +18,7 @@ from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
 from pipelines.lora import LoraStack
 from pipelines.memory import Hardware
 from pipelines.references.kontext import ContextReference
+from pipelines.references.landmark import Landmark
 from tests.loras import make_layers
 from tests.tiny import write_companion
 
@@ -101,3 +102,22 @@ def test_a_lora_of_a_layer_that_differs_is_refused(tiny_family_backbone: Backbon
     fill = drawing_backbone(tiny_family_backbone, "fill")
     with pytest.raises(BadLora, match=r"x_embedder is \(32, 1088\) here and \(32, 32\)"):
         LoraStack(fill.transformer).set([(layers, 1.0)])
+
+
+def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_backbone: Backbone) -> None:
+    mask = np.zeros((96, 64), np.bool_)
+    mask[5:70, 3:30] = True
+    picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
+    plain = request_from(tiny_family_backbone.spec, "a woman", 1)
+    inpainted = replace(plain, landmark=Landmark(picture, mask))
+    in_context = replace(inpainted, context=ContextReference(picture))
+    asked = [plain, inpainted, in_context, inpainted, replace(inpainted, keep="fill"), plain]
+    expected = [draw_batch(tiny_family_backbone, [request])[0] for request in asked]
+    backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
+    kontext = drawing_backbone(tiny_family_backbone, "kontext").transformer
+    size = sum(p.numel() * p.element_size() for p in kontext.parameters())
+    # room for the work and half of the companion beside what the backbone holds
+    drawing_backbone(backbone, "kontext", Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
+    assert backbone.pipeline._all_hooks
+    for request, picture in zip(asked, expected, strict=True):
+        assert np.array_equal(draw_batch(backbone, [request])[0], picture)
