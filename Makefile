@@ -69,6 +69,8 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux references
 	$(BIN)/python -m miniature.flux train --minutes 171
 	$(BIN)/python -m miniature.flux export
+	$(BIN)/python -m miniature.ip_adapter train --minutes 30
+	$(BIN)/python -m miniature.ip_adapter export
 	for part in recogniser reader detector second calibrate; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
 	$(BIN)/python -m miniature.donors
 

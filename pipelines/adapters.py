@@ -32,7 +32,7 @@ from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
 from pipelines.backbones import read_card_licence
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.registry import find_licence
+from pipelines.registry import find_licence, find_model
 
 __all__ = ["AdapterFile", "IpAdapter", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
 
@@ -113,7 +113,9 @@ def read_adapter(folder: Path) -> AdapterFile:
         lacks = ", ".join(missing[:3]) or "all of its blocks"
         raise BadInput(f"{path.name} is not a whole FLUX IP-Adapter: it lacks {lacks}.", "Download or export it again.")
     _check_shapes(path.name, projection, blocks)
-    licence = read_card_licence(folder)
+    licence, known = read_card_licence(folder), find_model(folder.name)
+    if licence == "unknown" and known is not None:
+        licence = known.licence
     return AdapterFile(
         path,
         _sha256(path),

@@ -25,7 +25,8 @@ def test_off_all_and_each_block(tiny_flux: Path, tmp_path: Path) -> None:
     write_sweep(tmp_path / "out", rows, sheet)
     written = json.loads((tmp_path / "out" / "ip-adapter-sweep.json").read_text())
     assert [r["blocks"] for r in written] == ["off", "all", "0", "1"]
-    assert Image.open(tmp_path / "out" / "ip-adapter-sweep.png").size == (2 * 64, 4 * 96)
+    with Image.open(tmp_path / "out" / "ip-adapter-sweep.png") as image:
+        assert image.size == (2 * 64, 4 * 96)
 
 
 def test_a_backbone_without_one(tiny_flux: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

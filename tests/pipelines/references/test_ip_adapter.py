@@ -151,7 +151,11 @@ def test_a_backbone_without_one_says_so(tiny_backbone: Backbone) -> None:
         one(tiny_backbone, 1.0, 1.0)
 
 
-def test_the_licence_is_read_from_its_card(folder: Path) -> None:
+def test_the_licence_is_read_from_its_card(folder: Path, tmp_path: Path) -> None:
+    save = tmp_path / "flux-ip-adapter"
+    save.mkdir()
+    save_file(ip_adapter_tensors(), save / "ip_adapter.safetensors")
+    assert read_adapter(save).licence == "flux-1-dev-non-commercial-license"  # a known one without its card
     file = read_adapter(folder)
     assert file.licence == "apache-2.0"
     assert "allowed" in file.licence_note
