@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import time
 from pathlib import Path
@@ -75,8 +76,10 @@ class Parts(nn.Module):
         return [self.projection(self.encoder(pixels).image_embeds)[:, None]]
 
 
-def train(minutes: float, batch: int, renders: Path, work: Path, folder: Path, peak: float) -> None:
-    """Train for `minutes` of wall clock across resumes, in front of the FLUX of `folder`."""
+def train(
+    minutes: float, batch: int, renders: Path, work: Path, folder: Path, peak: float, steps: float = math.inf
+) -> None:
+    """Train for `minutes` of wall clock across resumes, at most `steps`, in front of the FLUX of `folder`."""
     torch.manual_seed(4)
     backbone = load_backbone(resolve_backbone(folder), DEVICE, torch.float32)
     transformer, length = backbone.transformer, backbone.spec.max_sequence_length
@@ -93,7 +96,7 @@ def train(minutes: float, batch: int, renders: Path, work: Path, folder: Path, p
     height, width = latents.shape[-2:]
     ids = FluxPipeline._prepare_latent_image_ids(batch, height // 2, width // 2, DEVICE, torch.float32)
     begin, losses = time.time() - spent, list[float]()
-    while (spent := time.time() - begin) < minutes * 60:
+    while (spent := time.time() - begin) < minutes * 60 and step < steps:
         rng = random.Random(step)
         torch.manual_seed(step + 1)
         optimizer.rate(peak * min(1.0, (step + 1) / 60) * min(1.0, 0.03 + (1 - spent / (minutes * 60)) / 0.5))
