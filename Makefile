@@ -9,7 +9,7 @@ DATA ?= ../shared/data
 BACKBONE ?= miniature
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep test test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep full-size test test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -39,6 +39,9 @@ lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=f
 
 ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: table, contact sheet, JSON [OUT=out BACKBONE=miniature]
 	$(BIN)/python -m benchmarks.ip_adapter_sweep --out $(OUT) --backbone $(BACKBONE)
+
+full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
+	$(BIN)/python -m benchmarks.full_size --out $(OUT)
 
 test: install ## all tests
 	$(BIN)/python -m pytest

@@ -165,9 +165,8 @@ def _embeddings(reader: FaceReader, pictures: Sequence[Picture]) -> list[NDArray
 
 def _obeyed(studio: Studio, pictures: Sequence[Picture], shots: Sequence[Shot]) -> float:
     regions = studio.regions.read(pictures)
-    return float(
-        np.mean([attributes_obeyed(s, r.attributes, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)])
-    )
+    told = [attributes_obeyed(s, r.attributes, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)]
+    return float(np.mean([share for share in told if share is not None]))
 
 
 def _cross(a: Sequence[NDArray[np.float32] | None], b: Sequence[NDArray[np.float32] | None]) -> float:

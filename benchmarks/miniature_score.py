@@ -211,7 +211,9 @@ def recogniser(bench: Bench) -> dict[str, Score]:
         def of(rows: NDArray[np.int64]) -> float:
             chosen = np.unique(rows)  # a person twice would be an impostor of themselves
             index = np.concatenate([by_person[k] for k in chosen])
-            return pick(face_statistics(embeddings[index], owner[index], SEED + 4).calibration)
+            return pick(
+                face_statistics(embeddings[index], owner[index], bench.studio.faces.sha256, SEED + 4).calibration
+            )
 
         return bootstrap(count, of, rounds=100)
 

@@ -31,6 +31,8 @@ _GATE_WORDS = {
     "body": ("its body has other proportions", "lower min_body_similarity"),
     "hair": ("its hair is different", "lower min_hair_similarity"),
     "sharpness": ("its face is blurred", "lower min_sharpness"),
+    "quality": ("the picture's quality is low", "lower min_quality"),
+    "people": ("more than one person is in it", "raise max_people"),
     "small_face": ("its face is too small", "lower min_face_height"),
     "prompt": ("it does not show what was asked for", "lower min_obeyed"),
     "duplicate": ("it is nearly the same picture as a better one", "raise max_duplicate_similarity"),
@@ -44,7 +46,8 @@ class CandidateMeasures:
     """What was measured on one candidate; None or NaN where it could not be. `face` float32 [d] of length 1.
 
     `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by. `obeyed` is
-    the share of what its shot asked for that is seen, in [0, 1].
+    the share of what its shot asked for that is seen, and `quality` what a trained judge says, both in [0, 1]; `people`
+    are counted.
     """
 
     face: Embedding | None
@@ -53,13 +56,15 @@ class CandidateMeasures:
     sharpness: float
     face_height: float
     thumbnail: Embedding
-    obeyed: float = 1.0
+    obeyed: float | None = None
+    quality: float | None = None
+    people: int | None = None
 
 
 @dataclass(frozen=True)
 class Gates:
     """Similarities are cosines, except the body's in (0, 1]; `min_face_height` is a share of the picture's height,
-    `min_obeyed` of what was asked for.
+    `min_obeyed` of what was asked for. What could not be measured is not held against a candidate.
 
     The face gate is relative to the recogniser's novelty ceiling unless given: see `personas.novelty`.
     """
@@ -71,6 +76,8 @@ class Gates:
     min_sharpness: float = 0.2
     min_face_height: float = 0.06
     min_obeyed: float = 0.6
+    min_quality: float = 0.3
+    max_people: float = 1
     max_duplicate_similarity: float = 0.995
 
 
@@ -163,8 +170,12 @@ def select_candidates(
             reasons[i].append("sharpness")
         if candidate.face_height < gates.min_face_height:
             reasons[i].append("small_face")
-        if candidate.obeyed < gates.min_obeyed:
+        if _under(candidate.obeyed, gates.min_obeyed):
             reasons[i].append("prompt")
+        if _under(candidate.quality, gates.min_quality):
+            reasons[i].append("quality")
+        if candidate.people is not None and candidate.people > gates.max_people:
+            reasons[i].append("people")
     like_us = [i for i in with_face if not reasons[i]]
     body, hair = _typical_body(candidates, like_us), _typical_hair(candidates, like_us)
     bodies: dict[int, float | None] = {}
@@ -201,6 +212,11 @@ def select_candidates(
     )
     counts = Counter(r for i in reasons for r in reasons[i])
     return Selection(verdicts, enrolment, sizes, near, gates, dict(counts))
+
+
+def _under(measured: float | None, least: float) -> bool:
+    """NaN and None are not under anything: what could not be measured is not held against a candidate."""
+    return measured is not None and measured < least
 
 
 def _face(candidate: CandidateMeasures) -> Embedding:

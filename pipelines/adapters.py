@@ -160,7 +160,7 @@ def load_adapter(
     processors = tuple(_processor(block, file) for block in file.blocks)
     for module in (encoder, projection):
         module.to(device, dtype).requires_grad_(False).eval()
-    for module in processors:  # they go to the transformer's device with it
+    for module in processors:  # they go to the device when they are put on the transformer
         module.to(dtype).requires_grad_(False).eval()
     return IpAdapter(file, encoder, processor, projection, processors)
 

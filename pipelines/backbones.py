@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,8 +20,13 @@ from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPrio
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.memory import Hardware, MemoryPlan, count_parameters, plan_memory, read_hardware
+from pipelines.headers import Header, read_header
+from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
+from pipelines.loading import check_transformer, load_pipeline
+from pipelines.memory import Hardware, read_hardware
+from pipelines.precision import LoadPlan, plan_loading
 from pipelines.registry import MODELS, find_licence, find_model
+from pipelines.sources import MINIATURE, Source, find_source
 
 if TYPE_CHECKING:
     from pipelines.adapters import IpAdapter
@@ -38,12 +42,10 @@ __all__ = [
     "load_backbone",
     "plan_backbone",
     "read_card_licence",
-    "read_config",
     "resolve_backbone",
 ]
 
-MINIATURE = "miniature"
-_ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
+_UNKNOWN = "unknown"
 _PROMPTS_KEPT = 512
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class BackboneSpec:
     """
 
     id: str
-    folder: Path
+    source: Source
     licence: str
     licence_note: str
     height: int
@@ -76,6 +78,11 @@ class BackboneSpec:
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
     ip_adapter_folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The diffusers folder that gives everything but, perhaps, the transformer's weights."""
+        return self.source.base
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +104,7 @@ class Backbone:
     pipeline: FluxPipeline
     dtype: torch.dtype
     device: torch.device
+    plan: LoadPlan
     prompts: OrderedDict[str, PromptEmbeds] = field(default_factory=OrderedDict, repr=False)
     companions: dict[str, Backbone] = field(default_factory=dict, repr=False)
 
@@ -190,28 +198,32 @@ def _computes_in_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
-    """The spec of "miniature" or of any diffusers FLUX folder; ModelMissing or BadInput if it is none.
+def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
+    """The spec of what `pipelines.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
 
-    A `studio.json` inside the folder overrides any field but `folder`; a relative `redux_folder`, `fill_folder`,
-    `kontext_folder` or `ip_adapter_folder` in it is relative to the folder. Without it the defaults are the
-    registry's: those of a known model of this name, else of FLUX.1-dev or FLUX.1-schnell.
+    A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id
+    and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is relative to
+    the folder. Without it the defaults are the registry's: those of a known model of this name, else of FLUX.1-dev or
+    FLUX.1-schnell.
     """
-    miniature = str(name_or_folder) == MINIATURE
-    folder = _ASSETS / "flux" if miniature else Path(name_or_folder).expanduser().resolve()
-    transformer = read_config(folder / "transformer" / "config.json")
-    index = read_config(folder / "model_index.json")
-    if index.get("_class_name") != "FluxPipeline":
-        raise BadInput(
-            f"{folder} holds a {index.get('_class_name', 'model of another kind')}, not a FLUX.1 pipeline.",
-            "Choose a folder that diffusers' FluxPipeline loads.",
-        )
-    licence = read_card_licence(folder)
+    source = find_source(name, base, models)
+    folder = source.base
+    if not folder.is_dir():
+        raise ModelMissing(f"The backbone's folder {folder} is missing.", "Fetch it again.")
+    index = check_kind(folder)
+    transformer = read_json(folder / "transformer" / "config.json")
+    header = None if source.kind == "folder" else read_header(source.path)
+    if header is not None:
+        transformer |= transformer_config(header, source)
     # a fine-tune under a name of its own is drawn with as the model that it came from
     like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
-    known = find_model(folder.name, str(index.get("_name_or_path", ""))) or MODELS[like]
+    named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
+    known = named or MODELS[like]
+    licence = read_card_licence(folder) if header is None else _file_licence(header)
+    if licence == _UNKNOWN and named is not None:
+        licence = named.licence
     values: dict[str, Any] = {
-        "id": MINIATURE if miniature else folder.name,
+        "id": source.name,
         "licence": licence,
         "height": known.height,
         "width": known.width,
@@ -220,23 +232,32 @@ def resolve_backbone(name_or_folder: str | Path) -> BackboneSpec:
         "true_cfg_scale": 1.0,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
-        "redux_folder": _beside(folder, "model_index.json", "redux"),
+        "redux_folder": _beside(folder, "model_index.json", "redux", "FLUX.1-Redux-dev"),
         "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
         "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
         "ip_adapter_folder": _beside(folder, "", "ip_adapter", "flux-ip-adapter", "flux-ip-adapter-v2"),
     }
     if (folder / "studio.json").is_file():
-        values |= _checked_overrides(folder)
+        overrides = _checked_overrides(folder)
+        own = {"id", "licence", "licence_note"} if header is not None else set()
+        values |= {field: value for field, value in overrides.items() if field not in own}
     values.setdefault("licence_note", find_licence(values["licence"]).words)
-    return BackboneSpec(folder=folder, **values)
+    return BackboneSpec(source=source, **values)
 
 
-def plan_backbone(spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, batch_size: int = 1) -> MemoryPlan:
-    """Where its parts would go on this hardware. Raises NotEnoughMemory, or BadInput for files that are cut short."""
-    config = read_config(spec.folder / "transformer" / "config.json")
+def plan_backbone(
+    spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, batch_size: int = 1, precision: str = "auto"
+) -> LoadPlan:
+    """In which precision it would be loaded on this hardware, and where its parts would go.
+
+    `dtype` is the hardware's fast one. Raises as `pipelines.precision.plan_loading` does, and BadInput or ModelMissing
+    for files that are missing, cut short or another model's.
+    """
+    parts = read_parts(spec.source)
+    config = check_transformer(spec.source, parts["transformer"])
     width = int(config.get("num_attention_heads", 24)) * int(config.get("attention_head_dim", 128))
     pixels = spec.height * spec.width * batch_size
-    return plan_memory(count_parameters(spec.folder), dtype.itemsize, width, pixels, hardware, spec.id)
+    return plan_loading(parts, width, pixels, hardware, dtype, precision, spec.id)
 
 
 def load_backbone(
@@ -244,35 +265,23 @@ def load_backbone(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     hardware: Hardware | None = None,
+    precision: str = "auto",
 ) -> Backbone:
-    """Load the pipeline, frozen; by default on the best device in its fast dtype. Never downloads.
+    """Load the pipeline, frozen; by default on the best device, computing in its fast dtype. Never downloads.
 
-    Where all parts do not fit the device at once, each waits in memory until it is needed. Raises NotEnoughMemory
-    before anything is loaded where that does not fit either, by the free memory of `hardware` (None: this machine's).
+    `precision` is one of `pipelines.precision.PRECISIONS`; "auto" takes the most exact that fits. Raises
+    NotEnoughMemory before anything is loaded where nothing does, by the free memory of `hardware` (None: this
+    machine's).
     """
     where = best_device() if device is None else torch.device(device)
     kind = fast_dtype(where) if dtype is None else dtype
-    if not spec.folder.is_dir():  # diffusers would take it for a repository's name
-        raise ModelMissing(f"The backbone's folder {spec.folder} is missing.", "Fetch it again.")
-    plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware)
+    plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    try:
-        pipeline = FluxPipeline.from_pretrained(spec.folder, dtype=kind, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelMissing(f"The backbone {spec.id} does not load: {error}", "Fetch its folder again.") from error
+    pipeline = load_pipeline(spec.source, read_parts(spec.source)["transformer"], plan, where)
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
-    if plan.offload:
-        pipeline.enable_model_cpu_offload(device=where)
-    else:
-        pipeline.to(where)
-    pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
-        part.requires_grad_(False).eval()
-    # convolutions in bf16 are twice as fast on channels-last data, on CPU and GPU
-    pipeline.vae.to(memory_format=torch.channels_last)
-    return Backbone(spec=spec, pipeline=pipeline, dtype=kind, device=where)
+    return Backbone(spec=spec, pipeline=pipeline, dtype=plan.dtype, device=where, plan=plan)
 
 
 @torch.no_grad()
@@ -312,24 +321,11 @@ def _beside(folder: Path, holds: str, *names: str) -> Path | None:
     return next((place for place in places if (place / holds).exists()), None)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A model's JSON file; ModelMissing or BadInput where it is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelMissing(f"{path} is missing.", "Choose a folder that diffusers' FluxPipeline loads.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not JSON: {error}", "Fetch the model's folder again.") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} does not hold a JSON object.", "Fetch the model's folder again.")
-    return value
-
-
 def _checked_overrides(folder: Path) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
-    given = read_config(path)
-    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "folder"}
+    given = read_json(path)
+    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "source"}
     for name, value in given.items():
         if name not in kinds:
             raise BadInput(f"{path} sets {name!r}, which is no setting.", f"It may set {', '.join(sorted(kinds))}.")
@@ -354,7 +350,7 @@ def read_card_licence(folder: Path) -> str:
     """`license_name` or `license` of the front matter of the model card (README.md), or "unknown"."""
     card = folder / "README.md"
     if not card.is_file():
-        return "unknown"
+        return _UNKNOWN
     found: dict[str, str] = {}
     lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
     if lines and lines[0].strip() == "---":
@@ -364,4 +360,10 @@ def read_card_licence(folder: Path) -> str:
             name, colon, value = line.partition(":")
             if colon:
                 found[name.strip()] = value.strip().strip("\"'")
-    return found.get("license_name") or found.get("license") or "unknown"
+    return found.get("license_name") or found.get("license") or _UNKNOWN
+
+
+def _file_licence(header: Header) -> str:
+    """Of modelspec's metadata or of a GGUF file's own, or "unknown"."""
+    found = header.metadata.get("modelspec.license") or header.metadata.get("general.license")
+    return found or _UNKNOWN

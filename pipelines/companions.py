@@ -18,10 +18,14 @@ from diffusers import FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 from torch import nn
 
-from pipelines.backbones import Backbone, BackboneSpec, read_card_licence, read_config
-from pipelines.errors import BadInput, ModelMissing
-from pipelines.memory import Hardware, MemoryPlan, count_parameters, plan_memory, read_hardware
+from pipelines.backbones import Backbone, BackboneSpec, read_card_licence
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.headers import read_header, shards_of
+from pipelines.layouts import read_json
+from pipelines.memory import Hardware, read_hardware, work_bytes
+from pipelines.precision import LoadPlan, plan_places
 from pipelines.registry import MODELS, find_licence
+from pipelines.sources import Source
 
 __all__ = ["COMPANIONS", "drawing_backbone", "drawing_spec"]
 
@@ -50,14 +54,14 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
     if not role:
         return spec
     folder, known = _folder(spec, role), MODELS[COMPANIONS[role].model]
-    config = read_config(folder / "transformer" / "config.json")
+    config = read_json(folder / "transformer" / "config.json")
     _check_fits(spec, role, folder, config)
     licence = read_card_licence(folder)
     licence = known.licence if licence == "unknown" else licence
     return replace(
         spec,
         id=known.id,
-        folder=folder,
+        source=Source("folder", known.id, folder, folder),
         licence=licence,
         licence_note=find_licence(licence).words,
         num_inference_steps=known.num_inference_steps,
@@ -104,8 +108,8 @@ def _folder(spec: BackboneSpec, role: str) -> Path:
 
 
 def _check_fits(spec: BackboneSpec, role: str, folder: Path, config: dict[str, Any]) -> None:
-    own = read_config(spec.folder / "transformer" / "config.json")
-    vae = read_config(spec.folder / "vae" / "config.json")
+    own = read_json(spec.folder / "transformer" / "config.json")
+    vae = read_json(spec.folder / "vae" / "config.json")
     # FluxTransformer2DModel's own defaults, for configurations that leave them out
     latent = int(own.get("out_channels") or own.get("in_channels", 64))
     cell = 2 ** (len(vae["block_out_channels"]) - 1)
@@ -140,17 +144,24 @@ def _load(backbone: Backbone, spec: BackboneSpec, hardware: Hardware | None) -> 
     pipeline = FluxPipeline(**(backbone.pipeline.components | {"transformer": transformer}))
     pipeline.tokenizer_max_length = backbone.pipeline.tokenizer_max_length
     pipeline.set_progress_bar_config(disable=True)
-    if plan.offload or _is_offloaded(backbone):
+    if plan.offload == "model" or _is_offloaded(backbone):
         backbone.pipeline.enable_model_cpu_offload(device=backbone.device)
         pipeline.enable_model_cpu_offload(device=backbone.device)
     else:
         transformer.to(backbone.device)
-    return Backbone(spec, pipeline, backbone.dtype, backbone.device, backbone.prompts)
+    return Backbone(spec, pipeline, backbone.dtype, backbone.device, plan, backbone.prompts)
 
 
-def _plan(backbone: Backbone, spec: BackboneSpec, hardware: Hardware) -> MemoryPlan:
-    """For all parts of both: what the backbone holds already counts as free."""
-    parts = {name: _size(part) for name, part in backbone.pipeline.components.items() if isinstance(part, nn.Module)}
+def _plan(backbone: Backbone, spec: BackboneSpec, hardware: Hardware) -> LoadPlan:
+    """For all parts of both, the companion in the plain number type: what the backbone holds already counts as free."""
+    if backbone.plan.offload == "group":
+        raise NotEnoughMemory(
+            f"{backbone.spec.id} comes to the device block by block: there is no room for {spec.id} beside it.",
+            "Choose a precision of fewer bits, or draw without the companion.",
+        )
+    parts: dict[str, float] = {
+        name: _size(part) for name, part in backbone.pipeline.components.items() if isinstance(part, nn.Module)
+    }
     held = float(sum(parts.values()))
     in_ram = hardware.device == "cpu" or _is_offloaded(backbone)
     free = Hardware(
@@ -158,10 +169,12 @@ def _plan(backbone: Backbone, spec: BackboneSpec, hardware: Hardware) -> MemoryP
         hardware.device_free + (0.0 if _is_offloaded(backbone) else held),
         hardware.ram_free + (held if in_ram else 0.0),
     )
-    parts["companion"] = count_parameters(spec.folder)["transformer"] * backbone.dtype.itemsize
+    headers = [read_header(path) for path in shards_of(spec.folder / "transformer")]
+    parts["companion"] = sum(h.parameters for h in headers) * backbone.dtype.itemsize
     config = backbone.transformer.config
     width = int(config.num_attention_heads) * int(config.attention_head_dim)
-    return plan_memory(parts, 1, width, spec.height * spec.width, free, f"{backbone.spec.id} with {spec.id}")
+    work = work_bytes(width, spec.height * spec.width)
+    return plan_places(parts, work, free, backbone.dtype, f"{backbone.spec.id} with {spec.id}")
 
 
 def _size(module: nn.Module) -> int:

@@ -6,6 +6,7 @@ Facts are those of the model cards at huggingface.co and of the licence texts th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["LICENCES", "MODELS", "KnownModel", "Licence", "find_licence", "find_model"]
@@ -27,7 +28,8 @@ class Licence:
 
 @dataclass(frozen=True)
 class KnownModel:
-    """`role` is backbone, redux, fill, kontext or ip_adapter; `parameters` in all, `largest_part` of it in one module.
+    """`role` is backbone, redux, fill, kontext or ip_adapter, or "not yet" for a model whose architecture cannot be
+    loaded so far; `parameters` in all, `largest_part` of it in one module.
 
     Sizes in pixels. `can` names what of the studio works with it.
     """
@@ -46,6 +48,7 @@ class KnownModel:
     can: tuple[str, ...] = ()
 
 
+_NUMBER_TYPE = re.compile(r"[-_.](?:i?q\d\w*|bf16|fp?16|fp8\w*)$")
 _FLUX_DEV = "flux-1-dev-non-commercial-license"
 LICENCES = {
     licence.id: licence
@@ -79,7 +82,7 @@ MODELS = {
                    _TRANSFORMER, 28, 2.5),
         KnownModel("FLUX.1-Redux-dev", "black-forest-labs/FLUX.1-Redux-dev", "redux", _FLUX_DEV, 0.49e9, 0.43e9),
         KnownModel("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _FLUX_DEV, 0.53e9, 0.53e9),
-        KnownModel("FLUX.2-klein-4B", "black-forest-labs/FLUX.2-klein-4B", "backbone", "apache-2.0", 8e9, 4e9, 4, 1.0),
+        KnownModel("FLUX.2-klein-4B", "black-forest-labs/FLUX.2-klein-4B", "not yet", "apache-2.0", 8e9, 4e9, 4, 1.0),
     )
 }  # fmt: skip
 
@@ -90,6 +93,13 @@ def find_licence(identifier: str) -> Licence:
 
 
 def find_model(*names: str) -> KnownModel | None:
-    """By its id or hub id, whatever the case; the first of `names` that is known."""
-    known = {key.lower(): model for model in MODELS.values() for key in (model.id, model.hub, model.hub.split("/")[-1])}
-    return next((known[name.lower()] for name in names if name and name.lower() in known), None)
+    """By its id, hub id or file name, whatever the case; the first of `names` that is known.
+
+    "flux1-dev-Q4_K_S" and "flux1-dev-fp8" are FLUX.1-dev in other number types.
+    """
+    known = {_plain(key): model for model in MODELS.values() for key in (model.id, model.hub, model.hub.split("/")[-1])}
+    return next((known[_plain(name)] for name in names if name and _plain(name) in known), None)
+
+
+def _plain(name: str) -> str:
+    return _NUMBER_TYPE.sub("", name.lower()).replace(".", "")

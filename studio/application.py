@@ -19,8 +19,8 @@ from studio.store import Store
 if TYPE_CHECKING:
     from personas.donors import Donor
     from personas.measures.face import FaceCalibration, FaceReader
-    from personas.measures.regions import RegionReader
-    from pipelines.backbones import Backbone
+    from personas.measures.regions import PictureReader
+    from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.lora import LoraLayer
 
 __all__ = ["Studio", "software_versions"]
@@ -58,29 +58,36 @@ class Studio:
     def backbone(self) -> Backbone:
         import torch
 
-        from pipelines.backbones import load_backbone, resolve_backbone
+        from pipelines.backbones import load_backbone
 
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
+        return load_backbone(self.backbone_spec, precision=self.settings.precision)
+
+    @cached_property
+    def backbone_spec(self) -> BackboneSpec:
+        """What would be loaded; nothing is."""
+        from pipelines.backbones import resolve_backbone
+
         named = {name: getattr(self.settings, name) for name in ("fill_folder", "kontext_folder", "ip_adapter_folder")}
-        spec = resolve_backbone(self.settings.backbone)
-        return load_backbone(replace(spec, **{name: folder for name, folder in named.items() if folder is not None}))
+        spec = resolve_backbone(self.settings.backbone, self.settings.base, self.settings.models)
+        return replace(spec, **{name: folder for name, folder in named.items() if folder is not None})
 
     @cached_property
     def backbone_sha256(self) -> str:
         """Of the transformer's weights: what pictures depend on most."""
-        return self.transformer_sha256(self.backbone.spec.folder)
+        return self.transformer_sha256(self.backbone_spec.source.path)
 
-    def transformer_sha256(self, folder: Path) -> str:
-        """Of the transformer's weights in the backbone's or a companion's folder."""
-        if folder not in self._hashes:
+    def transformer_sha256(self, path: Path) -> str:
+        """Of the transformer's weights in the backbone's or a companion's folder, or in a single file."""
+        if path not in self._hashes:
             digest = hashlib.sha256()
-            for path in sorted((folder / "transformer").glob("*.safetensors")):
-                with path.open("rb") as file:
-                    while block := file.read(1 << 24):
+            for file in [path] if path.is_file() else sorted((path / "transformer").glob("*.safetensors")):
+                with file.open("rb") as stream:
+                    while block := stream.read(1 << 24):
                         digest.update(block)
-            self._hashes[folder] = digest.hexdigest()
-        return self._hashes[folder]
+            self._hashes[path] = digest.hexdigest()
+        return self._hashes[path]
 
     @cached_property
     def faces(self) -> FaceReader:
@@ -90,15 +97,22 @@ class Studio:
 
     @cached_property
     def calibration(self) -> FaceCalibration:
-        from personas.measures.face import read_calibration
+        from personas.measures.face import find_pack, read_calibration
 
-        return read_calibration(self.settings.face_pack)
+        return read_calibration(find_pack(self.settings.face_pack))
 
     @cached_property
-    def regions(self) -> RegionReader:
+    def regions(self) -> PictureReader:
+        from personas.measures.facexlib_nets import are_facexlib_nets
         from personas.measures.regions import RegionReader
 
-        return RegionReader(self.settings.reader)
+        if not are_facexlib_nets(self.settings.reader):
+            return RegionReader(self.settings.reader)
+        from personas.measures.person import PersonReader
+        from personas.measures.photographic import PhotographicReader
+
+        package = self.settings.person_package
+        return PhotographicReader(self.settings.reader, self.faces, None if package is None else PersonReader(package))
 
     @contextmanager
     def applied(self, layers: Sequence[LoraLayer], model: Backbone | None = None) -> Iterator[None]:

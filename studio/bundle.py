@@ -102,7 +102,7 @@ class CompanionFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, number type, threads, `pipelines.realism`, panels, ways.
+    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.realism`, panels, ways.
 
     `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
     the IP-Adapter's hash and licence where none was on.
@@ -113,6 +113,8 @@ class DrawFacts(_Strict):
     batch_size: int = Field(ge=1)
     batches: tuple[tuple[int, ...], ...]
     dtype: str
+    precision: str
+    offload: str
     device: str
     threads: int = Field(ge=1)
     height: int = Field(gt=0)

@@ -25,8 +25,9 @@ def calibrate(
     folder: Path, count: int = PEOPLE, shots_each: int = SHOTS, seed: int = SEED
 ) -> tuple[FaceCalibration, int]:
     """The calibration of a pack, and in how many pictures exactly one face was found."""
-    embeddings, owner, single = read_people(FaceReader(folder), count, shots_each, seed)
-    return face_statistics(embeddings, owner, seed).calibration, single
+    reader = FaceReader(folder)
+    embeddings, owner, single = read_people(reader, count, shots_each, seed)
+    return face_statistics(embeddings, owner, reader.sha256, seed).calibration, single
 
 
 def read_people(

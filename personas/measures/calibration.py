@@ -29,8 +29,13 @@ class FaceStatistics:
     match_rate: tuple[tuple[float, float], ...]
 
 
-def face_statistics(embeddings: NDArray[np.float32], owner: NDArray[np.int64], seed: int = 0) -> FaceStatistics:
-    """Of unit embeddings [n, d] whose rows belong to `owner` [n]. Raises NotEnough under 3 people of 2 pictures."""
+def face_statistics(
+    embeddings: NDArray[np.float32], owner: NDArray[np.int64], pack_sha256: str, seed: int = 0
+) -> FaceStatistics:
+    """Of a pack's unit embeddings [n, d] whose rows belong to `owner` [n].
+
+    Raises NotEnough under 3 people of 2 pictures.
+    """
     people, counts = np.unique(owner, return_counts=True)
     if len(people) < _MIN_PEOPLE or counts.min() < _MIN_SHOTS:
         raise NotEnough(
@@ -47,7 +52,7 @@ def face_statistics(embeddings: NDArray[np.float32], owner: NDArray[np.int64], s
     calibration = FaceCalibration(
         novelty_ceiling=float(np.quantile(same, 0.01)), different_people=threshold, same_person_mean=float(same.mean()),
         auc=auc, true_accept_at_1e3=float((same > threshold).mean()), people=len(people),
-        shots=round(float(counts.mean())), seed=seed,
+        shots=round(float(counts.mean())), seed=seed, pack_sha256=pack_sha256,
     )  # fmt: skip
     rates = [rate for rate in _FALSE_ACCEPTS if rate * len(different) >= 1]
     cuts = [(rate, float(np.quantile(different, 1 - rate))) for rate in rates]

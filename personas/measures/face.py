@@ -1,8 +1,9 @@
-"""Who is in the picture: face, landmarks and embedding, by any insightface pack in a folder."""
+"""Who is in the picture: face, landmarks and embedding, by any insightface pack."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import ModelMissing
 
-__all__ = ["FaceCalibration", "FaceReader", "FaceReading", "mean_embedding", "pairwise_mean", "read_calibration"]
+__all__ = [
+    "FaceCalibration",
+    "FaceReader",
+    "FaceReading",
+    "face_rank",
+    "find_pack",
+    "mean_embedding",
+    "pack_sha256",
+    "pairwise_mean",
+    "read_calibration",
+]
 
 DETECTION_THRESHOLD = 0.5
 _SIDE = 32  # sides of what the detector sees must be multiples of its largest stride
 # An SCRFD finds no face much larger than its largest anchor, so a tight portrait is looked at small, too.
 _SMALL, _LARGE = 256, 640
+_NAMED_PACKS = Path("~/.insightface/models")  # where insightface keeps the packs that it knows by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +53,7 @@ class FaceCalibration(BaseModel):
 
     `novelty_ceiling`: 99% of same-person, different-shot pairs exceed it. `true_accept_at_1e3`: share of same-person
     pairs over the cosine that one in a thousand different-person pairs exceeds, which is `different_people`.
+    `pack_sha256` is of the pack that was measured; for no other are the numbers true.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,81 +66,137 @@ class FaceCalibration(BaseModel):
     people: int = Field(gt=1)
     shots: int = Field(gt=1)
     seed: int
+    pack_sha256: str = Field(pattern="[0-9a-f]{64}")
+
+
+def find_pack(name_or_folder: Path | str) -> Path:
+    """The folder of a pack: as given, or by its name ("buffalo_l") among insightface's. Raises ModelMissing.
+
+    Never downloads: the known packs are for research only, so a merchant has to choose one knowingly.
+    """
+    given = Path(name_or_folder).expanduser()
+    named = (_NAMED_PACKS / given).expanduser()
+    for folder in (given, named) if len(given.parts) == 1 else (given,):
+        if any(folder.glob("*.onnx")) or (folder / "manifest.json").is_file():
+            return folder
+    raise ModelMissing(
+        f"There are no face models in {given}.",
+        "Name a folder with a detector and a recogniser as ONNX, or an insightface pack "
+        f"that lies in {_NAMED_PACKS} (see docs/measures.md).",
+    )
+
+
+def pack_sha256(folder: Path | str) -> str:
+    """Of all models of a pack, in hexadecimal; their names do not count."""
+    files = (hashlib.sha256(path.read_bytes()).digest() for path in Path(folder).rglob("*.onnx"))
+    return hashlib.sha256(b"".join(sorted(files))).hexdigest()
+
+
+def face_rank(box: Sequence[float], score: float, height: int, width: int) -> float:
+    """How likely the picture is of this face, ≥ 0: the detector's score, size and nearness to the upper middle.
+
+    `box` (x0, y0, x1, y1) in a picture of height × width. The largest "face" may be a dog or a poster: a sure face in
+    the middle is worth more.
+    """
+    x, y = (box[0] + box[2]) / 2 / width - 0.5, (box[1] + box[3]) / 2 / height - 0.35
+    size = np.sqrt(max(0.0, (box[2] - box[0]) * (box[3] - box[1])) / (height * width))
+    return float(score * (0.5 + size) * np.exp(-2 * (x * x + y * y)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A detected face whose embedding is not known yet; `crop` uint8 [s, s, 3] BGR, aligned for the recogniser."""
+
+    score: float
+    box: tuple[float, float, float, float]
+    landmarks: npt.NDArray[np.float32]
+    height_share: float
+    crop: npt.NDArray[np.uint8]
+
+    def reading(self, embedding: npt.NDArray[np.float32]) -> FaceReading:
+        unit = np.asarray(embedding / max(float(np.linalg.norm(embedding)), 1e-9), np.float32)
+        return FaceReading(unit, self.score, self.box, self.landmarks, self.height_share)
 
 
 class FaceReader:
     """A pack (detection and recognition only). Looks for faces at the picture's own size, up to 640, and at 256."""
 
-    def __init__(self, folder: Path | str) -> None:
-        """Raises ModelMissing where the folder holds no pack."""
-        self.folder = Path(folder)
-        if not any(self.folder.glob("*.onnx")):
-            raise ModelMissing(
-                f"There are no face models in {folder}.", "It holds a detector and a recogniser as ONNX."
-            )
+    def __init__(self, name_or_folder: Path | str) -> None:
+        """See `find_pack`. Raises ModelMissing."""
+        self.folder = find_pack(name_or_folder)
         from insightface.app import FaceAnalysis
 
-        self._app = FaceAnalysis(
-            name=str(self.folder), allowed_modules=["detection", "recognition"], providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._app = FaceAnalysis(
+                name=str(self.folder), allowed_modules=["detection", "recognition"], providers=["CPUExecutionProvider"]
+            )
+            self._recogniser = self._app.models["recognition"]
+        except (AssertionError, KeyError) as error:  # insightface asserts that there is a detector
+            raise ModelMissing(
+                f"The face pack {self.folder.name} lacks a detector or a recogniser.", "Choose a pack with both."
+            ) from error
+        if not self._app.det_model.use_kps:
+            raise ModelMissing(
+                f"The detector of the face pack {self.folder.name} gives no landmarks.", "Choose another pack."
+            )
         self._app.prepare(ctx_id=-1, det_thresh=DETECTION_THRESHOLD, det_size=(256, 256))
 
     @cached_property
     def sha256(self) -> str:
-        """Of the pack's files, so that cached embeddings of another pack are never compared."""
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.glob("*.onnx")):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        """Of the pack, so that embeddings of another one are never compared."""
+        return pack_sha256(self.folder)
 
     def faces(self, image: npt.NDArray[np.uint8]) -> list[FaceReading]:
-        """Every face in uint8 [h, w, 3] RGB, the best first: score, size and nearness to the upper middle together."""
+        """Every face in uint8 [h, w, 3] RGB, the best first (`face_rank`)."""
+        found = self._detect(image)
+        embeddings = self._embed([face.crop for face in found])
+        return [face.reading(row) for face, row in zip(found, embeddings, strict=True)]
+
+    def read(self, image: npt.NDArray[np.uint8]) -> FaceReading | None:
+        """The face that the picture is of, None where there is none."""
+        return self.read_many([image])[0]
+
+    def read_many(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[FaceReading | None]:
+        """The face of each picture. Detection takes one picture at a time, recognition all best faces in one batch."""
+        best = [found[0] if (found := self._detect(image)) else None for image in images]
+        rows = iter(self._embed([face.crop for face in best if face is not None]))
+        return [None if face is None else face.reading(next(rows)) for face in best]
+
+    def _detect(self, image: npt.NDArray[np.uint8]) -> list[_Found]:
+        from insightface.utils import face_align
+
         height, width = image.shape[:2]
         side = min(max(_SMALL, -(-max(height, width) // _SIDE) * _SIDE), _LARGE)
         bgr = np.ascontiguousarray(image[:, :, ::-1])
         sizes = [(_SMALL, _SMALL)] if side == _SMALL else [(_SMALL, _SMALL), (side, side)]
         boxes, points = self._app.det_model.detect(bgr, input_size=sizes, max_num=0)
-        readings = []
-        for k in range(len(boxes)):
-            x0, y0, x1, y1, score = (float(v) for v in boxes[k])
-            readings.append((self._rank(boxes[k], height, width), k, score, (x0, y0, x1, y1)))
-        readings.sort(key=lambda r: -r[0])
-        return [self._read(bgr, points[k], score, box, height) for _, k, score, box in readings]
+        found = []
+        for row, landmarks in zip(boxes, points, strict=True):
+            x0, y0, x1, y1, score = (float(v) for v in row)
+            crop = face_align.norm_crop(bgr, landmark=landmarks, image_size=self._recogniser.input_size[0])
+            found.append(_Found(score, (x0, y0, x1, y1), np.asarray(landmarks, np.float32), (y1 - y0) / height, crop))
+        return sorted(found, key=lambda face: -face_rank(face.box, face.score, height, width))
 
-    def read(self, image: npt.NDArray[np.uint8]) -> FaceReading | None:
-        """The face that the picture is of, None where there is none."""
-        found = self.faces(image)
-        return found[0] if found else None
-
-    @staticmethod
-    def _rank(box: npt.NDArray[np.float32], height: int, width: int) -> float:
-        # The largest "face" may be a dog or a poster: a sure face in the middle is worth more.
-        x, y = (box[0] + box[2]) / 2 / width - 0.5, (box[1] + box[3]) / 2 / height - 0.35
-        size = np.sqrt(max(0.0, (box[2] - box[0]) * (box[3] - box[1])) / (height * width))
-        return float(box[4] * (0.5 + size) * np.exp(-2 * (x * x + y * y)))
-
-    def _read(
-        self, bgr: npt.NDArray[np.uint8], points: npt.NDArray[np.float32], score: float,
-        box: tuple[float, float, float, float], height: int,
-    ) -> FaceReading:  # fmt: skip
-        from insightface.app.common import Face
-
-        face = Face(bbox=np.array(box), kps=points, det_score=score)
-        self._app.models["recognition"].get(bgr, face)
-        embedding = np.asarray(face.embedding, np.float32)
-        embedding /= max(float(np.linalg.norm(embedding)), 1e-9)
-        return FaceReading(embedding, score, box, np.asarray(points, np.float32), (box[3] - box[1]) / height)
+    def _embed(self, crops: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+        """[n, d], not of length 1 yet. Some packs' recognisers take one crop at a time only."""
+        if not crops:
+            return np.zeros((0, 0), np.float32)
+        fixed = isinstance(self._recogniser.input_shape[0], int)
+        parts = [[crop] for crop in crops] if fixed else [list(crops)]
+        return np.concatenate([np.asarray(self._recogniser.get_feat(part), np.float32) for part in parts])
 
 
 def read_calibration(folder: Path | str) -> FaceCalibration:
-    """`calibration.json` of a pack. Raises ModelMissing."""
+    """`calibration.json` of a pack. Raises ModelMissing where there is none, or one of other models."""
     path = Path(folder) / "calibration.json"
+    advice = "Calibrate the pack: persona-studio calibrate PHOTOS --pack PACK."
     try:
-        return FaceCalibration.model_validate_json(path.read_text(encoding="utf-8"))
+        calibration = FaceCalibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
-        raise ModelMissing(
-            f"The face pack {Path(folder).name} has no valid calibration: {error}", "Calibrate it before you use it."
-        ) from error
+        raise ModelMissing(f"The face pack {Path(folder).name} has no valid calibration: {error}", advice) from error
+    if calibration.pack_sha256 != pack_sha256(folder):
+        raise ModelMissing(f"The calibration of the face pack {Path(folder).name} is of other models.", advice)
+    return calibration
 
 
 def mean_embedding(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

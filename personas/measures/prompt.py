@@ -12,6 +12,10 @@ POST_ATTRIBUTES = ("outfit", "outfit_colour", "framing")
 SHOT_ATTRIBUTES = ("view", "framing", "outfit")
 
 
-def attributes_obeyed(shot: Shot, seen: Mapping[str, str], attributes: Sequence[str] = POST_ATTRIBUTES) -> float:
-    """In [0, 1]; 1 = what the reader has `seen` (`Regions.attributes`) agrees with every one of `attributes`."""
-    return sum(seen[name] == getattr(shot, name) for name in attributes) / len(attributes)
+def attributes_obeyed(shot: Shot, seen: Mapping[str, str], attributes: Sequence[str] = POST_ATTRIBUTES) -> float | None:
+    """In [0, 1]; 1 = what the reader has `seen` (`Regions.attributes`) agrees with every one of `attributes`.
+
+    Counts only what the reader can tell: None where it can tell nothing (readers of photographs know few words).
+    """
+    told = [seen[name] == getattr(shot, name) for name in attributes if name in seen]
+    return sum(told) / len(told) if told else None

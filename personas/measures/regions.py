@@ -1,4 +1,4 @@
-"""Regions, keypoints, attributes and hair of a picture, read by one small network (`reader.onnx`).
+"""Regions, keypoints, attributes and hair of a picture; the miniature's are read by one small network (`reader.onnx`).
 
 The folder's `reader.json` repeats the words below, so that a reader trained on other words is refused.
 """
@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from PIL import Image
 from personas import shots
 from pipelines.errors import BadInput, ModelMissing
 
-__all__ = ["ATTRIBUTES", "HEAD", "KEYPOINTS", "LABELS", "PERSON", "RegionReader", "Regions"]
+__all__ = ["ATTRIBUTES", "HEAD", "KEYPOINTS", "LABELS", "PERSON", "PictureReader", "RegionReader", "Regions"]
 
 LABELS = ("background", "landmark", "body_skin", "face", "hair", "clothes", "goods")
 PERSON = tuple(LABELS.index(name) for name in ("body_skin", "face", "hair", "clothes", "goods"))
@@ -45,8 +46,9 @@ class Regions:
     """What is where in one picture of h × w pixels.
 
     `labels` uint8 [h, w], indices of LABELS; `keypoints` float32 [20, 3]: x, y in pixels and the probability of being
-    inside the picture; `attributes` the likeliest word of each table and `probabilities` its share; `hair_embedding`
-    float32 [32] of length 1.
+    inside the picture; `attributes` the likeliest word of each table that the reader knows, and `probabilities` its
+    share; `hair_embedding` float32 [d], of length 1 where there is hair. `quality` in [0, 1] is a trained judge's, and
+    `people` are counted; both None where the reader cannot tell.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -54,6 +56,8 @@ class Regions:
     attributes: Mapping[str, str]
     probabilities: Mapping[str, float]
     hair_embedding: npt.NDArray[np.float32]
+    quality: float | None = None
+    people: int | None = None
 
     @property
     def head(self) -> npt.NDArray[np.bool_]:
@@ -66,8 +70,16 @@ class Regions:
         return np.isin(self.labels, PERSON)
 
 
+class PictureReader(Protocol):
+    """Reads what is where in a picture. There is one for the miniature's pictures and one for photographs."""
+
+    def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Regions, ...]:
+        """Read pictures uint8 [h, w, 3] RGB of any sizes."""
+        ...
+
+
 class RegionReader:
-    """Holds the network's session."""
+    """The miniature's; holds the network's session."""
 
     def __init__(self, folder: Path | str) -> None:
         """Raises ModelMissing, or BadInput if the reader was trained on other words."""

@@ -173,10 +173,10 @@ def check_fits(
             )
         else:
             shape = (layer.up.shape[0], layer.down.shape[1])
-            if shape != tuple(module.weight.shape):
+            here = (module.out_features, module.in_features)  # a quantised weight has another shape
+            if shape != here:
                 raise BadLora(
-                    f"{name} was made for another model: {layer.module} is {tuple(module.weight.shape)} here "
-                    f"and {shape} in the LoRA.",
+                    f"{name} was made for another model: {layer.module} is {here} here and {shape} in the LoRA.",
                     "Use a LoRA that was trained on this backbone.",
                 )
             changed.append(layer.module)

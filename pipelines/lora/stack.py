@@ -13,11 +13,16 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.lora.files import LoraLayer, check_fits, named_linears
 
 __all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
+
+_PLAIN = (torch.float32, torch.float16, torch.bfloat16)
+_ROOM_BYTES = 8e9
 
 
 def concatenate(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> tuple[LoraLayer, ...]:
@@ -90,18 +95,24 @@ class LoraStack:
     Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in float32 and
     cast once. The stack is the only writer of those weights: `clear()` before training or saving the backbone. With
     layers of text encoders on, prompt embeddings that were kept from before are stale.
+
+    Weights that are quantised (GGUF, int8, nf4, fp8 by layer-wise casting), or that travel to the device block by
+    block, are left alone: there ΔW·x is added beside the layer, unrounded by the quantisation, at a small cost a step.
     """
 
     def __init__(self, transformer: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None) -> None:
         self._transformer = transformer
         self._text_encoders = dict(text_encoders or {})
         self._modules = named_linears(transformer, self._text_encoders)
+        travelling = [m for m in (transformer, *self._text_encoders.values()) if _comes_in_groups(m)]
+        self._travelling = {id(module) for model in travelling for module in model.modules()}
         self._pristine: dict[str, Tensor] = {}
+        self._beside: dict[str, RemovableHandle] = {}
         self._changed: set[str] = set()
 
     @property
     def changed(self) -> frozenset[str]:
-        """The modules whose weights differ from the backbone's own now."""
+        """The modules that compute differently from the backbone's own now."""
         return frozenset(self._changed)
 
     @torch.no_grad()
@@ -119,11 +130,16 @@ class LoraStack:
         for name in self._changed - fused.keys():
             self._restore(name)
         for name, layer in fused.items():
-            weight = self._weight(name)
-            if name not in self._pristine:
-                self._pristine[name] = weight.detach().clone()
-            base = self._pristine[name].float()
-            weight.copy_(_add(base, layer, 1.0))  # rounds to the model's dtype once
+            if self._is_writable(name):
+                weight = self._weight(name)
+                if name not in self._pristine:
+                    self._pristine[name] = _keep(weight)
+                base = self._pristine[name].to(weight.device, torch.float32)
+                weight.copy_(_add(base, layer, 1.0))  # rounds to the model's dtype once
+            else:
+                if name in self._beside:
+                    self._beside.pop(name).remove()
+                self._beside[name] = self._modules[name].register_forward_hook(_Beside(layer))
             self._changed.add(name)
 
     @torch.no_grad()
@@ -133,13 +149,46 @@ class LoraStack:
             self._restore(name)
 
     def _restore(self, name: str) -> None:
-        self._weight(name).copy_(self._pristine[name])
+        if name in self._beside:
+            self._beside.pop(name).remove()
+        else:
+            self._weight(name).copy_(self._pristine[name])
         self._changed.discard(name)
+
+    def _is_writable(self, name: str) -> bool:
+        weight = self._weight(name)
+        plain = type(weight) in (nn.Parameter, Tensor) and weight.dtype in _PLAIN
+        return plain and id(self._modules[name]) not in self._travelling
 
     def _weight(self, name: str) -> Tensor:
         weight = self._modules[name].weight
         assert isinstance(weight, Tensor)
         return weight
+
+
+class _Beside:
+    """A forward hook that adds ΔW·x to a linear layer's output, in the number type that it computes in."""
+
+    def __init__(self, layer: LoraLayer) -> None:
+        self._down, self._up = layer.down, layer.up * layer.scale
+
+    def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        x = args[0]
+        self._down, self._up = self._down.to(output), self._up.to(output)  # moved once, at the first step
+        return output + functional.linear(functional.linear(x.to(output.dtype), self._down), self._up)
+
+
+def _comes_in_groups(model: nn.Module) -> bool:
+    """Whether diffusers' group offloading exchanges its weights behind our back."""
+    hooks = (getattr(module, "_diffusers_hook", None) for module in model.modules())
+    return any(h is not None and any("group_offloading" in name for name in h.hooks) for h in hooks)
+
+
+def _keep(weight: Tensor) -> Tensor:
+    """A copy, on the device where there is room for one beside what drawing needs, else in RAM."""
+    if weight.is_cuda and torch.cuda.mem_get_info(weight.device)[0] < _ROOM_BYTES:
+        return weight.detach().cpu()
+    return weight.detach().clone()
 
 
 def _add(base: Tensor, layer: LoraLayer, scale: float) -> Tensor:

@@ -25,6 +25,7 @@ from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
 from diffusers import FluxTransformer2DModel
+from diffusers.utils.torch_utils import get_module_execution_device
 
 from pipelines.adapters import IpAdapter, encode_pictures
 from pipelines.backbones import Backbone
@@ -93,7 +94,7 @@ def adapter_on(transformer: FluxTransformer2DModel, adapter: IpAdapter, scales: 
             f"{len(scales)} scales cannot be put on {len(blocks)} double blocks.", "Give one for each, or one for all."
         )
     _check_scales(scales)
-    device = next(transformer.parameters()).device  # where parts wait in memory, the adapter must wait with them
+    device = get_module_execution_device(transformer)  # not where it waits, if it is offloaded
     chosen = [(b.attn, p, s) for b, p, s in zip(blocks, adapter.processors, scales, strict=True) if s > 0]
     before = [attention.processor for attention, _, _ in chosen]
     try:

@@ -110,6 +110,12 @@ def train_lora(
     """
     if not examples:
         raise BadInput("There is no picture to train on.", "Give at least one picture with a caption.")
+    if not backbone.plan.trains:
+        raise BadInput(
+            f"{backbone.spec.id} is loaded for drawing only ({backbone.plan.describe()}).",
+            "To train, name an unquantised model and set PERSONA_STUDIO_PRECISION to bf16 or nf4, on a device that "
+            "holds it.",
+        )
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
     fingerprint = _fingerprint(backbone, examples, config)
     resumed = read_checkpoint(folder, fingerprint)

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from pipelines.errors import StudioError
+from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
 from studio.cli.way import way
@@ -16,6 +17,7 @@ __all__ = ["main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(way)
 app.add_typer(models)
+app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
 app.add_typer(lora, name="lora")
 

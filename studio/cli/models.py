@@ -1,4 +1,4 @@
-"""Commands about models: LoRA files, backbones, face packs, and the installation."""
+"""Commands about models: LoRA files, face packs, and the installation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _plain(value: Any) -> str:
 @models.command()
 def calibrate(
     photos: Annotated[Path, typer.Argument(help="A folder with one subfolder of photos per person.")],
-    pack: Annotated[Path, typer.Option(help="The insightface pack's folder.")],
+    pack: Annotated[Path, typer.Option(help="The insightface pack: a folder, or a name.")],
     as_json: Json = False,
 ) -> None:
     """Measure what a face pack's cosines mean on labelled photos, and set its gates."""
@@ -54,21 +54,6 @@ def calibrate(
         *(f"no face: {name}" for name in found["without_face"]),
     ]
     say(found, as_json, "\n".join(lines))
-
-
-@models.command()
-def backbones(as_json: Json = False) -> None:
-    """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
-    from pipelines.registry import LICENCES, MODELS
-
-    rows = [asdict(m) | {"licence_words": LICENCES[m.licence].words, "bf16_bytes": 2 * m.parameters}
-            for m in MODELS.values()]  # fmt: skip
-    text = "\n".join(
-        f"{r['id']} ({r['role']}, {r['bf16_bytes'] / 1e9:.2g} GB in bf16, or {2 * r['largest_part'] / 1e9:.2g} GB one "
-        f"part at a time)\n   {r['licence']}: {r['licence_words']}"
-        for r in rows
-    )
-    say({"backbones": rows}, as_json, text)
 
 
 @models.command()

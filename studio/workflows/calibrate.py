@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from personas.measures.calibration import face_statistics
-from personas.measures.face import FaceReader
+from personas.measures.face import FaceReader, find_pack
 from personas.novelty import default_gates
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress
@@ -22,18 +22,20 @@ _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> dict[str, Any]:
-    """One subfolder of photos per person. Writes `calibration.json` into the pack; the statistics as JSON.
+    """One subfolder of photos per person. Writes `calibration.json` into the pack (a folder, or a name that
+    insightface knows); the statistics as JSON.
 
     Pictures without a face are left out and named. Raises BadInput for a folder without people and for the bundled
     packs, NotEnough where too few faces are found, BadPicture for a damaged photo.
     """
-    if ASSETS in pack.resolve().parents:
-        raise BadInput(f"The pack {pack.name} comes with the studio and is calibrated.", "Calibrate one of your own.")
+    folder = find_pack(pack)
+    if ASSETS in folder.resolve().parents:
+        raise BadInput(f"The pack {folder.name} comes with the studio and is calibrated.", "Calibrate one of your own.")
     people = sorted(p for p in photos.iterdir() if p.is_dir()) if photos.is_dir() else []
     files = [(k, f) for k, who in enumerate(people) for f in sorted(who.iterdir()) if f.suffix.lower() in _PHOTOS]
     if not files:
         raise BadInput(f"There are no people in {photos}.", "Make one subfolder of photos per person.")
-    reader = FaceReader(pack)
+    reader = FaceReader(folder)
     embeddings, owner, without = [], [], []
     for number, (who, file) in enumerate(files):
         progress.check_cancelled()
@@ -44,8 +46,8 @@ def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> d
             embeddings.append(face.embedding)
             owner.append(who)
         progress.step("faces", number + 1, len(files))
-    statistics = face_statistics(np.array(embeddings, np.float32), np.array(owner))
-    (pack / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    statistics = face_statistics(np.array(embeddings, np.float32), np.array(owner), reader.sha256)
+    (folder / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return {
         "calibration": statistics.calibration.model_dump(),
         "gates": asdict(default_gates(statistics.calibration)),

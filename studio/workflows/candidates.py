@@ -20,7 +20,7 @@ from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.workflows import Run
-from studio.workflows.drawing import as_measures, draw_all, measure_picture
+from studio.workflows.drawing import as_measures, draw_all, measure_pictures
 
 __all__ = ["Candidates", "draw_candidates"]
 
@@ -90,11 +90,8 @@ def draw_candidates(
 
 
 def _judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
-    """A reader of photographs may not know the shots' words: then nothing is held against it."""
-    seen = measures["attributes"]
-    known = [name for name in SHOT_ATTRIBUTES if name in seen]
-    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, seen, known) if known else 1.0)
+    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, measures["attributes"], SHOT_ATTRIBUTES))
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json([measure_picture(studio, key) for key in pictures])
+    return studio.store.put_json(measure_pictures(studio, pictures))

@@ -24,7 +24,7 @@ from studio.application import Studio
 from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
-from studio.workflows.drawing import draw_all, measure_picture
+from studio.workflows.drawing import draw_all, measure_pictures
 from studio.workflows.swap import read_shot, swap_face
 
 __all__ = ["DesignRequest", "design_persona", "mean_face", "recipe_of", "trigger_of"]
@@ -117,7 +117,7 @@ def _try_recipe(
         step = partial(_swap_in, studio, template, fused.layers, who, request.seed + number)
         swapped, shot = run(f"template-{attempt}-{number}", step)
         shots = (*shots, Shot(**shot))
-        measures = measure_picture(studio, swapped)
+        (measures,) = measure_pictures(studio, [swapped])
         prompt = shots[-1].prompt(look.subject, trigger)
         candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
         progress.step("templates", number + 1, len(request.templates))

@@ -24,7 +24,7 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
 
     import torch
 
-    from pipelines.backbones import best_device, fast_dtype, plan_backbone, resolve_backbone
+    from pipelines.backbones import best_device, fast_dtype, plan_backbone
     from pipelines.memory import read_hardware
     from pipelines.torchvision_mend import MENDED
 
@@ -39,10 +39,11 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
     say("data folder", studio.settings.data.resolve(), os.access(studio.settings.data, os.W_OK))
     for what, load in {
         "memory": lambda: plan_backbone(
-            resolve_backbone(studio.settings.backbone),
+            studio.backbone_spec,
             fast_dtype(device),
             read_hardware(device),
             studio.settings.batch_size,
+            studio.settings.precision,
         ).describe(),
         "backbone": lambda: (
             f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: {studio.backbone.spec.licence_note}"

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from personas.measures.body import body_proportions
+from personas.measures.face import FaceReading
 from personas.measures.hair import HairReading, read_hair
 from personas.measures.quality import read_quality
+from personas.measures.regions import Regions
 from personas.selection import CandidateMeasures
 from pipelines.progress import Progress
 from studio.application import Studio
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
 
-__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_picture", "persona_layers"]
+__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "measure_pictures", "persona_layers"]
 
 _THUMBNAIL = (24, 32)
 
@@ -112,11 +114,14 @@ def draw_panels(
     return Drawn(tuple(keys), groups)
 
 
-def measure_picture(studio: Studio, key: str) -> dict[str, Any]:
-    """All that selection wants to know of a stored picture, as JSON."""
-    image = studio.store.get_picture(key)
-    face = studio.faces.read(image)
-    regions = studio.regions.read([image])[0]
+def measure_pictures(studio: Studio, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """All that selection wants to know of stored pictures, as JSON."""
+    images = [studio.store.get_picture(key) for key in keys]
+    faces, regions = studio.faces.read_many(images), studio.regions.read(images)
+    return [_measures(*parts) for parts in zip(images, faces, regions, strict=True)]
+
+
+def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: Regions) -> dict[str, Any]:
     hair = read_hair(image, regions)
     body = body_proportions(regions)
     return {
@@ -132,6 +137,8 @@ def measure_picture(studio: Studio, key: str) -> dict[str, Any]:
             "embedding": hair.embedding.tolist(),
         },
         "sharpness": read_quality(image, None if face is None else face.box).sharpness,
+        "quality": regions.quality,
+        "people": regions.people,
         "attributes": dict(regions.attributes),
         "thumbnail": _thumbnail(image).tolist(),
     }
@@ -153,6 +160,8 @@ def as_measures(value: dict[str, Any]) -> CandidateMeasures:
         ),
         sharpness=value["sharpness"],
         face_height=value["face_height"],
+        quality=value["quality"],
+        people=value["people"],
         thumbnail=np.asarray(value["thumbnail"], np.float32),
     )
 

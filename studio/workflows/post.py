@@ -250,6 +250,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             batch_size=studio.settings.batch_size,
             batches=tuple(tuple(b) for b in post_set["batches"]),
             dtype=str(backbone.dtype).removeprefix("torch."),
+            precision=backbone.plan.precision,
+            offload=backbone.plan.offload,
             device=backbone.device.type,
             threads=torch.get_num_threads(),
             height=backbone.spec.height,
@@ -307,10 +309,14 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
     if manifest.draw.backbone_sha256 != studio.backbone_sha256:
         raise BadInput("The bundle was drawn with another backbone.", f"Load {manifest.draw.backbone} as it was then.")
     dtype = str(backbone.dtype).removeprefix("torch.")
-    if (manifest.draw.dtype, manifest.draw.device) != (dtype, backbone.device.type):
+    # block by block, a LoRA is added beside the weights, which rounds differently
+    then = (manifest.draw.precision, manifest.draw.dtype, manifest.draw.device, manifest.draw.offload == "group")
+    plan = backbone.plan
+    if then != (plan.precision, dtype, backbone.device.type, plan.offload == "group"):
         raise BadInput(
-            f"The bundle was drawn in {manifest.draw.dtype} on {manifest.draw.device}, and this is {dtype} on "
-            f"{backbone.device.type}.",
+            f"The bundle was drawn in {manifest.draw.precision} ({manifest.draw.dtype}, offload "
+            f"{manifest.draw.offload}) on {manifest.draw.device}, and this is {plan.precision} ({dtype}, offload "
+            f"{plan.offload}) on {backbone.device.type}.",
             "Draw it again on a machine like that one.",
         )
     for drew in manifest.draw.companions:

@@ -118,6 +118,10 @@ def test_prompt_score_counts_what_agrees() -> None:
     assert attributes_obeyed(Shot(**agreed), regions.attributes) == 1
     wrong = Shot(**(agreed | {"outfit": ATTRIBUTES["outfit"][1]}))
     assert attributes_obeyed(wrong, regions.attributes) == pytest.approx(2 / 3)
+    # only what the reader can tell counts, for and against
+    assert attributes_obeyed(wrong, {"framing": wrong.framing}) == 1
+    assert attributes_obeyed(wrong, {"outfit": agreed["outfit"]}) == 0
+    assert attributes_obeyed(wrong, {}) is None
 
 
 def test_mean_and_pairs_of_embeddings() -> None:

@@ -54,6 +54,8 @@ def test_the_tightest_cluster_wins_and_the_other_person_is_dropped() -> None:
         ({"sharpness": 0.01}, "sharpness"),
         ({"face_height": 0.02}, "small_face"),
         ({"obeyed": 1 / 3}, "prompt"),
+        ({"quality": 0.1}, "quality"),
+        ({"people": 2}, "people"),
     ],
 )
 def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None:
@@ -64,6 +66,14 @@ def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None
     assert len(selection.kept) == 15
     assert gate in selection.verdicts[5].reasons
     assert selection.gate_counts[gate] == 1
+
+
+@pytest.mark.parametrize("name", ["obeyed", "quality", "people"])
+def test_what_was_not_measured_is_not_held_against_a_picture(name: str) -> None:
+    people = _group(8)
+    for value, number in ((None, 2), (float("nan"), 3)):
+        people[number] = replace(people[number], **{name: value})  # type: ignore[arg-type]
+    assert len(select_candidates(people, GATES, {}, seed=0).kept) == 8
 
 
 def test_near_duplicates_leave_the_better_one() -> None:

@@ -78,7 +78,7 @@ def test_folders_that_are_no_flux(card: Path, tmp_path: Path) -> None:
 
 
 def test_missing_weights_are_a_clear_error(card: Path) -> None:
-    with pytest.raises(ModelMissing, match="does not load"):
+    with pytest.raises(ModelMissing, match="holds no weights"):
         load_backbone(resolve_backbone(card), "cpu")
 
 

@@ -59,7 +59,8 @@ def real_words(tiny_dev_backbone: Backbone) -> Backbone:
     pipeline = type(tiny_dev_backbone.pipeline)(**parts)
     pipeline.tokenizer_max_length = 77
     spec = replace(tiny_dev_backbone.spec, max_sequence_length=512)
-    return Backbone(spec=spec, pipeline=pipeline, dtype=torch.float32, device=torch.device("cpu"))
+    plan = tiny_dev_backbone.plan
+    return Backbone(spec=spec, pipeline=pipeline, dtype=torch.float32, device=torch.device("cpu"), plan=plan)
 
 
 def test_long_prompts_are_cut_and_a_warning_shows_what(real_words: Backbone, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from miniature.world import World, look_identities, render, sample_scenes
 from personas.measures.calibration import face_statistics
 from personas.measures.face import read_calibration
 from personas.shots import vary_shots
-from pipelines.errors import BadInput, NotEnough
+from pipelines.errors import BadInput, ModelMissing, NotEnough
 from studio.settings import ASSETS
 from studio.workflows.calibrate import calibrate_folder
 
@@ -46,6 +46,10 @@ def test_thresholds_part_the_people(photos: Path, tmp_path: Path) -> None:
     assert rate == 0.1
     assert -1 < threshold < 1
     assert accepted > 0.7
+    other = shutil.copytree(pack, tmp_path / "other")
+    shutil.copy(ASSETS / "faces_second/recognition.onnx", other / "recognition.onnx")
+    with pytest.raises(ModelMissing, match="of other models"):
+        read_calibration(other)
     recall = [r for _, r in found["match_rate"]]
     assert recall == sorted(recall, reverse=True)
     assert recall[0] > 0.9
@@ -53,7 +57,7 @@ def test_thresholds_part_the_people(photos: Path, tmp_path: Path) -> None:
 
 def test_statistics_of_known_vectors() -> None:
     x = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 2, 2]]
-    found = face_statistics(x, np.array([0, 0, 1, 1, 2, 2]))
+    found = face_statistics(x, np.array([0, 0, 1, 1, 2, 2]), "0" * 64)
     assert found.calibration.auc == 1
     assert found.calibration.novelty_ceiling == pytest.approx(1)
     assert found.calibration.different_people == pytest.approx(0)

@@ -38,3 +38,48 @@ def test_inspect_says_why_a_file_cannot_be_used(
         main()
     assert done.value.code == 1
     assert "is a pickle" in capsys.readouterr().err
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["persona-studio", *words])
+    with pytest.raises(SystemExit) as done:
+        main()
+    return int(done.value.code or 0)
+
+
+def test_backbones_are_listed_with_what_a_merchant_may_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "backbones") == 0
+    text = capsys.readouterr().out
+    assert "FLUX.1-Krea-dev (backbone, 34 GB in bf16, or 24 GB one part at a time)" in text
+    assert "run it only with a paid licence, sell the pictures yes" in text
+    assert run(monkeypatch, "backbones", "--json") == 0
+    rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)["backbones"]}
+    assert rows["FLUX.1-schnell"]["may_fine_tuning"] is True
+    assert rows["FLUX.2-klein-4B"]["role"] == "not yet"
+
+
+def test_a_plan_is_said_before_anything_is_loaded(
+    tiny_flux: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONA_STUDIO_MODELS", str(tmp_path))
+    assert run(monkeypatch, "backbones", "plan", str(tiny_flux)) == 0
+    text = capsys.readouterr().out
+    assert "all of it on the device: about 0.5 GB" in text
+    assert "free are" in text
+    assert run(monkeypatch, "backbones", "plan", str(tiny_flux), "--precision", "fp8", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["precision"], found["trains"], found["kind"]) == ("fp8", False, "folder")
+    assert run(monkeypatch, "backbones", "plan", str(tiny_flux), "--precision", "int3") == 1
+    assert "Choose one of auto, fp32" in capsys.readouterr().err
+    assert run(monkeypatch, "backbones", "plan", "FLUX.1-schnell") == 1
+    assert "persona-studio backbones fetch black-forest-labs/FLUX.1-schnell" in capsys.readouterr().err
+
+
+def test_a_fetch_without_network_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONA_STUDIO_MODELS", str(tmp_path))
+    assert run(monkeypatch, "backbones", "fetch", "FLUX.1-schnell") == 1
+    assert "HF_HUB_OFFLINE forbids the network" in capsys.readouterr().err

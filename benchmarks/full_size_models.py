@@ -1,0 +1,179 @@
+"""FLUX.1-dev and its companions at their published dimensions, with Gaussian weights.
+
+The dimensions are those of the models' own config files (black-forest-labs/FLUX.1-dev, FLUX.1-Redux-dev; diffusers'
+defaults where they agree). Only depth can be cut; every matrix keeps its width, so that memory and time of a block, and
+all that could go wrong with shapes and number types, are the real model's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxPriorReduxPipeline,
+    FluxTransformer2DModel,
+)
+from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+from transformers import (
+    AutoTokenizer,
+    CLIPTextConfig,
+    CLIPTextModel,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+    T5Config,
+    T5EncoderModel,
+)
+
+from pipelines.backbones import Backbone, BackboneSpec
+from pipelines.lora import LoraLayer, named_linears
+from pipelines.memory import Hardware
+from pipelines.precision import plan_places
+from pipelines.sources import Source
+from pipelines.training.lora import ALL_LINEAR
+
+__all__ = ["DEV", "SLICE", "Dimensions", "add_redux", "build_backbone", "random_lora"]
+
+Module = TypeVar("Module", bound=nn.Module)
+_STD = 0.02
+_TOKENIZERS = Path(__file__).resolve().parent.parent / "assets" / "miniature" / "flux"
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Depths and widths; the defaults are FLUX.1-dev's (11.9e9 parameters in the transformer) and Redux's."""
+
+    double_blocks: int = 19
+    single_blocks: int = 38
+    heads: int = 24
+    head_width: int = 128
+    rope: tuple[int, int, int] = (16, 56, 56)
+    clip_layers: int = 12
+    clip_width: int = 768
+    t5_layers: int = 24
+    t5_width: int = 4096
+    t5_hidden: int = 10240
+    t5_heads: int = 64
+    text_length: int = 512
+    vae_channels: tuple[int, ...] = (128, 256, 512, 512)
+    siglip_layers: int = 27
+    siglip_width: int = 1152
+    siglip_hidden: int = 4304
+    siglip_heads: int = 16
+    siglip_px: int = 384  # patches of 14: 27 × 27 tokens
+
+
+DEV = Dimensions()
+# What a machine without a large GPU can hold: two double and two single blocks at full width.
+SLICE = Dimensions(double_blocks=2, single_blocks=2, clip_layers=2, t5_layers=2, siglip_layers=2)
+
+
+def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, seed: int = 0) -> Backbone:
+    """A Backbone like a loaded one. The tokenizers are the miniature's: their ids lie within the real vocabularies."""
+    tokenizer, tokenizer_2 = (AutoTokenizer.from_pretrained(_TOKENIZERS / n) for n in ("tokenizer", "tokenizer_2"))
+    with _born(device, dtype):
+        transformer = _gaussian(lambda: FluxTransformer2DModel(
+            in_channels=64, num_layers=size.double_blocks, num_single_layers=size.single_blocks,
+            attention_head_dim=size.head_width, num_attention_heads=size.heads, joint_attention_dim=size.t5_width,
+            pooled_projection_dim=size.clip_width, guidance_embeds=True, axes_dims_rope=size.rope,
+        ), seed)  # fmt: skip
+        clip = _gaussian(lambda: CLIPTextModel(CLIPTextConfig(
+            vocab_size=49408, hidden_size=size.clip_width, intermediate_size=4 * size.clip_width,
+            num_hidden_layers=size.clip_layers, num_attention_heads=max(1, size.clip_width // 64),
+            max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        )), seed + 1)  # fmt: skip
+        t5 = _gaussian(lambda: T5EncoderModel(T5Config(
+            vocab_size=32128, d_model=size.t5_width, d_kv=64, d_ff=size.t5_hidden, num_layers=size.t5_layers,
+            num_heads=size.t5_heads, feed_forward_proj="gated-gelu",
+        )), seed + 2)  # fmt: skip
+        levels = len(size.vae_channels)
+        vae = _gaussian(lambda: AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
+            block_out_channels=size.vae_channels, layers_per_block=2, latent_channels=16, norm_num_groups=32,
+            sample_size=1024, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False,
+            use_post_quant_conv=False, force_upcast=True,
+        ), seed + 3)  # fmt: skip
+    pipeline = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True), vae=vae, text_encoder=clip,
+        tokenizer=tokenizer, text_encoder_2=t5, tokenizer_2=tokenizer_2, transformer=transformer,
+    )  # fmt: skip
+    pipeline.tokenizer_max_length = 77
+    pipeline.set_progress_bar_config(disable=True)
+    vae.to(memory_format=torch.channels_last)
+    spec = BackboneSpec(
+        id="FLUX.1-dev, random", source=Source("folder", "random", Path(), Path()), licence="none",
+        licence_note="Gaussian weights.", height=1024, width=1024, num_inference_steps=28, guidance_scale=3.5,
+        true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, redux_folder=None,
+    )  # fmt: skip
+    parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
+    plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already
+    return Backbone(spec, pipeline, dtype, device, plan)
+
+
+def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
+    """Give the backbone FLUX.1-Redux-dev: SigLIP-so400m and the projection to T5's width."""
+    with _born(backbone.device, backbone.dtype):
+        encoder = _gaussian(lambda: SiglipVisionModel(SiglipVisionConfig(
+            hidden_size=size.siglip_width, intermediate_size=size.siglip_hidden, num_hidden_layers=size.siglip_layers,
+            num_attention_heads=size.siglip_heads, image_size=size.siglip_px, patch_size=14,
+        )), seed)  # fmt: skip
+        embedder = _gaussian(lambda: ReduxImageEncoder(size.siglip_width, size.t5_width), seed + 1)
+    processor = SiglipImageProcessor(size={"height": size.siglip_px, "width": size.siglip_px})
+    redux = FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder)
+    backbone.__dict__["redux"] = redux  # in place of the folder that the cached property would load
+
+
+def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer, ...]:
+    """A LoRA of every linear layer in the blocks, as strong as a trained one: ‖ΔW‖ is a few percent of ‖W‖."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = []
+    for name, linear in named_linears(transformer, {}).items():
+        if "transformer_blocks." not in name or not name.endswith(ALL_LINEAR):
+            continue
+        assert isinstance(linear.weight, torch.Tensor)
+        out, into = linear.weight.shape
+        # Entries of up · down have deviation s_u · s_d · √r: a 30th of the weights'.
+        down = torch.randn(rank, into, generator=generator) / math.sqrt(into)
+        up = torch.randn(out, rank, generator=generator) * (_STD / 30 * math.sqrt(into / rank))
+        layers.append(LoraLayer(name, down, up, float(rank)))
+    return tuple(layers)
+
+
+@contextmanager
+def _born(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Modules made inside lie on the device in the number type from the beginning: 24 GB are not moved or cast."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@torch.no_grad()
+def _gaussian(make: Callable[[], Module], seed: int) -> Module:
+    """Frozen; matrices N(0, .02²), scales of norms 1, other vectors 0. Zeros everywhere would run faster."""
+    module = make()
+    device = next(module.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(0, _STD, generator=generator)
+        else:
+            parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    return module.requires_grad_(False).eval()

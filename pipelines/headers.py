@@ -1,0 +1,99 @@
+"""What a file of weights says about itself: names, shapes and sizes, read without the weights."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import prod
+from pathlib import Path
+
+from pipelines.errors import BadInput, ModelMissing
+
+__all__ = ["Header", "read_header", "shards_of"]
+
+_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_AGAIN = "Fetch it again: what is whole stays."
+
+
+@dataclass(frozen=True)
+class Header:
+    """Tensors by name with their shapes as torch has them; `stored_bytes` is what they take in the file."""
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    stored_bytes: int
+    metadata: Mapping[str, str]
+
+    @property
+    def parameters(self) -> int:
+        return sum(prod(shape) for shape in self.shapes.values())
+
+
+def read_header(path: Path) -> Header:
+    """Of a .safetensors or .gguf file. Raises BadInput if it is damaged or cut short, ModelMissing if it is not there.
+
+    A .gguf file is read by the package gguf; without it ModelMissing says how to get it.
+    """
+    if not path.is_file():
+        raise ModelMissing(f"{path.parent.name}/{path.name} is missing.", _AGAIN)
+    try:
+        return _read_gguf(path) if path.suffix.lower() == ".gguf" else _read_safetensors(path)
+    except (OSError, ValueError, struct.error, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path.parent.name}/{path.name} is damaged or cut short ({error}).", _AGAIN) from error
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """The files that diffusers and transformers load of a part: the shards of its index, else the one file.
+
+    Raises ModelMissing where none is there or where shards of the index are missing, and names them.
+    """
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise BadInput(f"{folder.name}/{index.name} is damaged ({error}).", _AGAIN) from error
+        if missing := [name for name in names if not (folder / name).is_file()]:
+            what = "is" if len(missing) == 1 else "are"
+            files = ", ".join(f"{folder.name}/{name}" for name in missing)
+            raise ModelMissing(f"{len(missing)} of {len(names)} files {what} missing: {files}.", _AGAIN)
+        return [folder / name for name in names]
+    for name in ("diffusion_pytorch_model.safetensors", "model.safetensors"):
+        if (folder / name).is_file():
+            return [folder / name]
+    if any(folder.glob("*.bin")) or any(folder.glob("*.ckpt")):
+        raise ModelMissing(
+            f"{folder.name} holds pickles only, which can run any program when they are opened.",
+            "Get the model's safetensors files.",
+        )
+    raise ModelMissing(f"{folder.name} holds no weights (no .safetensors file).", _AGAIN)
+
+
+def _read_safetensors(path: Path) -> Header:
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        if size > _MOST_HEADER_BYTES:
+            raise ValueError("it is no safetensors file")
+        entries = json.loads(file.read(size))
+    metadata = entries.pop("__metadata__", {})
+    end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if path.stat().st_size < 8 + size + end:
+        raise ValueError(f"{8 + size + end} bytes are announced, {path.stat().st_size} are there")
+    return Header(path, {name: tuple(entry["shape"]) for name, entry in entries.items()}, end, metadata)
+
+
+def _read_gguf(path: Path) -> Header:
+    if find_spec("gguf") is None:
+        raise ModelMissing(
+            f"{path.name} is a GGUF file, and the package that reads them is not installed.",
+            "Run: pip install gguf",
+        )
+    from gguf import GGUFReader
+
+    reader = GGUFReader(path)
+    shapes = {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
+    texts = {name: field.contents() for name, field in reader.fields.items() if name.startswith("general.")}
+    size = sum(int(t.n_bytes) for t in reader.tensors)
+    return Header(path, shapes, size, {name: str(text) for name, text in texts.items()})
