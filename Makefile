@@ -11,10 +11,10 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats full-size studio test test-browser test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep full-size studio test test-browser test-fast check lint types walls format miniature clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
+
+ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: table, contact sheet, JSON [OUT=out BACKBONE=miniature]
+	$(BIN)/python -m benchmarks.ip_adapter_sweep --out $(OUT) --backbone $(BACKBONE)
 
 full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
 	$(BIN)/python -m benchmarks.full_size --out $(OUT)
@@ -81,6 +84,8 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux references
 	$(BIN)/python -m miniature.flux train --minutes 171
 	$(BIN)/python -m miniature.flux export
+	$(BIN)/python -m miniature.ip_adapter train --minutes 30
+	$(BIN)/python -m miniature.ip_adapter export
 	for part in recogniser reader detector second calibrate; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
 	$(BIN)/python -m miniature.donors
 

@@ -221,7 +221,7 @@ def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
     """
     shots = [p["shot"] for p in job.post_set["posts"]]
     request = PostRequest(
-        job.persona, job.post_set["scene"], shots, job.post_set["seed"], redux_scale=0.0, keep_landmark=False
+        job.persona, job.post_set["scene"], shots, job.post_set["seed"], scale=0.0, keep_landmark=False
     )
     bare = draw_posts(studio, request, run_directly)
     regions = studio.regions.read([studio.store.get_picture(p["picture"]) for p in job.post_set["posts"]])

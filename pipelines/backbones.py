@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -27,6 +27,9 @@ from pipelines.memory import Hardware, read_hardware
 from pipelines.precision import LoadPlan, plan_loading
 from pipelines.registry import MODELS, find_licence, find_model
 from pipelines.sources import MINIATURE, Source, find_source
+
+if TYPE_CHECKING:
+    from pipelines.adapters import IpAdapter
 
 __all__ = [
     "MINIATURE",
@@ -56,7 +59,8 @@ class BackboneSpec:
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
-    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None.
+    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None,
+    and `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
     """
 
     id: str
@@ -73,6 +77,7 @@ class BackboneSpec:
     redux_folder: Path | None
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
+    ip_adapter_folder: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -153,6 +158,19 @@ class Backbone:
             raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
         return pipeline.to(self.device)
 
+    @cached_property
+    def ip_adapter(self) -> IpAdapter:
+        """Raises ModelMissing where the backbone has none, BadInput where it does not fit."""
+        from pipelines.adapters import load_adapter
+
+        folder = self.spec.ip_adapter_folder
+        if folder is None:
+            raise ModelMissing(
+                f"The backbone {self.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
+                "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
+            )
+        return load_adapter(folder, self.transformer, self.device, self.dtype)
+
 
 def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -184,9 +202,9 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     """The spec of what `pipelines.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
 
     A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id
-    and licence; a relative `redux_folder`, `fill_folder` or `kontext_folder` in it is relative
-    to the folder. Without it the defaults are the registry's:
-    those of a known model of this name, else of FLUX.1-dev or FLUX.1-schnell.
+    and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is relative to
+    the folder. Without it the defaults are the registry's: those of a known model of this name, else of FLUX.1-dev or
+    FLUX.1-schnell.
     """
     source = find_source(name, base, models)
     folder = source.base
@@ -217,6 +235,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "redux_folder": _beside(folder, "model_index.json", "redux", "FLUX.1-Redux-dev"),
         "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
         "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
+        "ip_adapter_folder": _beside(folder, "", "ip_adapter", "flux-ip-adapter", "flux-ip-adapter-v2"),
     }
     if (folder / "studio.json").is_file():
         overrides = _checked_overrides(folder)
@@ -299,7 +318,7 @@ def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
 
 def _beside(folder: Path, holds: str, *names: str) -> Path | None:
     places = (parent / name for name in names for parent in (folder, folder.parent))
-    return next((place for place in places if (place / holds).is_file()), None)
+    return next((place for place in places if (place / holds).exists()), None)
 
 
 def _checked_overrides(folder: Path) -> dict[str, Any]:
@@ -321,7 +340,7 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"{path} sets {name} to {value!r}, which does not fit.",
                 f"It should be of type {kinds[name]}.",
             )
-    for name in ("redux_folder", "fill_folder", "kontext_folder"):
+    for name in ("redux_folder", "fill_folder", "kontext_folder", "ip_adapter_folder"):
         if isinstance(given.get(name), str):
             given[name] = (folder / given[name]).resolve()
     return given

@@ -7,7 +7,6 @@ planned by a pure function of the requests: the same list gives the same batches
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +23,16 @@ from pipelines.latents import pack
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Position, Realism, fresh_noise, renoise, shifted_model
 from pipelines.references.fill import encode_kept, filled_model
+from pipelines.references.ip_adapter import IpAdapterReference, model_with_adapter
 from pipelines.references.kontext import ContextReference, encode_context, model_in_context
 from pipelines.references.landmark import Landmark, keep_latents, keep_pixels
-from pipelines.references.redux import ReduxReference, append_tokens, encode_reference
+from pipelines.references.redux import (
+    ReduxReference,
+    ReduxReferences,
+    append_tokens,
+    encode_reference,
+    token_count_key,
+)
 
 __all__ = ["DrawRequest", "draw", "draw_batch", "plan_batches", "request_from"]
 
@@ -41,7 +47,7 @@ class DrawRequest:
     `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input. `strength` in
     (0, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the noised picture.
     `keep` is how a landmark is kept: "inpaint" (by the backbone) or "fill" (by FLUX.1-Fill); `context` is a reference
-    picture for FLUX.1-Kontext.
+    picture for FLUX.1-Kontext, `ip_adapter` one for the backbone's IP-Adapter.
     """
 
     prompt: str
@@ -52,12 +58,13 @@ class DrawRequest:
     guidance_scale: float
     true_cfg_scale: float = 1.0
     negative_prompt: str = ""
-    reference: ReduxReference | None = None
+    reference: ReduxReference | ReduxReferences | None = None
     landmark: Landmark | None = None
     realism: Realism = field(default_factory=Realism)
     strength: float = 1.0
     keep: str = "inpaint"
     context: ContextReference | None = None
+    ip_adapter: IpAdapterReference | None = None
 
     @property
     def companion(self) -> str:
@@ -232,7 +239,10 @@ def draw_batch(
         shifted_model(model.transformer, realism.detail, guided, position),
         filled_model(model.transformer, channels),
         model_in_context(model.transformer, context),
+        model_with_adapter(model.transformer, backbone, [r.ip_adapter for r in requests]) as tokens,
     ):
+        if tokens:
+            call["joint_attention_kwargs"] = tokens
         pictures = pipeline(**call)[0]
     if not np.isfinite(pictures).all():
         raise BadInput("The model drew something that is no picture.", "Lower the LoRA's or the scene's scale.")
@@ -244,7 +254,7 @@ def draw_batch(
 
 def _embeds(backbone: Backbone, requests: Sequence[DrawRequest]) -> tuple[PromptEmbeds, PromptEmbeds | None]:
     """The batch's embeddings [b, s, d] and, where guidance is on, the negative ones of the same length."""
-    tokens: dict[ReduxReference, torch.Tensor] = {}
+    tokens: dict[ReduxReference | ReduxReferences, torch.Tensor] = {}
     positive: list[PromptEmbeds] = []
     negative: list[PromptEmbeds] = []
     for request in requests:
@@ -286,15 +296,13 @@ def _check_size(backbone: Backbone, request: DrawRequest) -> None:
 
 
 def _batch_key(request: DrawRequest) -> tuple[object, ...]:
-    """What must agree within a batch: the schedule and shapes (a reference's mask decides its tokens)."""
-    reference = request.reference
-    tokens: tuple[object, ...] = ()
-    if reference is not None and reference.scale > 0:
-        mask = b"" if reference.mask is None else np.packbits(reference.mask).tobytes()
-        tokens = (reference.pool, hashlib.sha256(mask).hexdigest())
+    """What must agree within a batch: the schedule and shapes (a reference decides how many tokens there are)."""
+    adapter = request.ip_adapter
     return (
         request.height, request.width, request.num_inference_steps, request.guidance_scale,
-        request.true_cfg_scale if request.true_cfg_scale > 1 else 1.0, tokens, request.landmark is not None,
+        request.true_cfg_scale if request.true_cfg_scale > 1 else 1.0, token_count_key(request.reference),
+        request.landmark is not None,
         request.realism, request.strength, request.keep,
         None if request.context is None else request.context.image.shape,
+        None if adapter is None or not adapter.on else (len(adapter.images), adapter.scales),
     )  # fmt: skip

@@ -32,6 +32,7 @@ __all__ = [
     "DrawFacts",
     "Manifest",
     "ManifestPost",
+    "ReduxFacts",
     "SceneFacts",
     "Upscaling",
     "fit_for_platform",
@@ -57,18 +58,35 @@ class DonorFacts(_Strict):
     consent: str
 
 
+class ReferenceFacts(_Strict):
+    """Another place's photo: `sha256` of its file, and its key in the studio's store."""
+
+    sha256: str
+    photo: str
+
+
+class ReduxFacts(_Strict):
+    """What `add_redux` gave; `weights` is a key in the studio's store."""
+
+    weights: str | None = None
+    pool: int = Field(1, ge=1)
+    merge: float = Field(1.0, gt=0, le=1)
+    references: tuple[ReferenceFacts, ...] = ()
+
+
 class SceneFacts(_Strict):
     """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
 
     `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None; `goods_as` and
-    `goods_box` are those of the request.
+    `goods_box` are those of the request. `scale` is how much the model was shown of the place, 0 nothing.
     """
 
     name: str
     sha256: str
     photo: str
     landmark: str
-    redux_scale: float
+    scale: float
+    redux: ReduxFacts | None = None
     goods: dict[str, Any] | None = None
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
@@ -86,7 +104,8 @@ class CompanionFacts(_Strict):
 class DrawFacts(_Strict):
     """What else than the requests decides pixels: grouping, precision, threads, `pipelines.realism`, panels, ways.
 
-    `keep` and `inject` are those of the request; `companions` is empty where the backbone itself drew.
+    `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
+    the IP-Adapter's hash and licence where none was on.
     """
 
     backbone: str
@@ -105,6 +124,9 @@ class DrawFacts(_Strict):
     panels: int = Field(1, ge=1)
     keep: str = "inpaint"
     inject: str = "redux"
+    blocks: str = ""
+    ip_adapter_sha256: str = ""
+    ip_adapter_licence: str = ""
     companions: tuple[CompanionFacts, ...] = ()
 
 

@@ -56,12 +56,13 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 
 @dataclass(frozen=True)
 class PostRequest:
-    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `redux_scale` 0 leaves the scene out.
+    """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `scale` 0 does not show the scene.
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
     alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
-    `inject` is how the scene becomes a reference ("redux", "kontext"), `keep` how pixels are kept ("inpaint", "fill"),
-    `goods_as` how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
+    `inject` is how the scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`,
+    and `blocks` of the IP-Adapter (see `block_scales`). `keep` is how pixels are kept ("inpaint", "fill"), `goods_as`
+    how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
     """
 
     persona: dict[str, Any]
@@ -69,13 +70,15 @@ class PostRequest:
     shots: list[dict[str, str]]
     seed: int
     owner: str = "me"
-    redux_scale: float = 1.0
+    scale: float = 1.0
     keep_landmark: bool = True
     detail: float = 0.0
     renoise: float = 0.0
     panels: int = 1
     goods: dict[str, Any] | None = None
     inject: str = "redux"
+    redux: dict[str, Any] | None = None
+    blocks: str = ""
     keep: str = "inpaint"
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None

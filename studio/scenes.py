@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import BadPicture
 
-__all__ = ["ScenePhoto", "fit_mask", "fit_to_canvas", "load_goods", "load_mask", "load_scene", "read_picture"]
+__all__ = [
+    "ScenePhoto",
+    "fit_mask",
+    "fit_to_canvas",
+    "fit_weights",
+    "load_goods",
+    "load_mask",
+    "load_scene",
+    "load_weights",
+    "read_picture",
+]
+
+_LOG = logging.getLogger(__name__)
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
@@ -106,16 +119,32 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def load_mask(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """A landmark mask bool [h, w] (white = keep) for a scene of `size` (height, width); resized where it differs."""
     name = Path(path).name
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise BadPicture(f"The mask {name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
-    grey = read_picture(data, name).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    grey = Image.fromarray(load_scene(path).image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     mask = np.asarray(grey) >= 128
     if not mask.any() or mask.all():
         what = "white" if mask.all() else "black"
         raise BadPicture(f"The mask {name} is all {what}.", "Paint the landmark white and all the rest black.")
     return mask
+
+
+def load_weights(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Weights uint8 [h, w] over a scene of `size` (height, width): white counts fully, black not at all.
+
+    A picture of another size is stretched over the scene, and a warning says so. Raises BadPicture for one that is all
+    black, and for what is no picture.
+    """
+    name, grey = Path(path).name, Image.fromarray(load_scene(path).image).convert("L")
+    if not np.asarray(grey).any():
+        raise BadPicture(
+            f"The weights {name} are all black, so nothing of the scene would be shown.", "Paint what counts white."
+        )
+    if (grey.height, grey.width) != size:
+        _LOG.warning(
+            "The weights %s are %d×%d pixels and the scene %d×%d: they are stretched over it.",
+            name, grey.width, grey.height, size[1], size[0],
+        )  # fmt: skip
+        grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(grey)
 
 
 def fit_to_canvas(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -128,3 +157,9 @@ def fit_mask(mask: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArra
     """The same crop for a mask, so that it stays on its landmark."""
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
     return np.asarray(ImageOps.fit(grey, (width, height), Image.Resampling.BILINEAR)) >= 128
+
+
+def fit_weights(grey: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
+    """The same crop for weights uint8 [h, w]: float32 [height, width] in [0, 1]."""
+    fitted = ImageOps.fit(Image.fromarray(grey), (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(fitted, np.float32) / np.float32(255)

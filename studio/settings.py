@@ -18,7 +18,8 @@ class Settings(BaseSettings):
 
     `backbone` is anything that `pipelines.sources` finds, `base` the diffusers folder for a single file's other parts,
     `models` the folder that fetched models lie in, `precision` one of `pipelines.precision.PRECISIONS`.
-    `fill_folder` and `kontext_folder` are those of FLUX.1-Fill-dev and FLUX.1-Kontext-dev; None: beside the backbone.
+    `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
+    IP-Adapter; None: beside the backbone.
     `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of the
     miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
     """
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     models: Path = Path("models")
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
+    ip_adapter_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
     person_package: Path | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from pipelines import torchvision_mend  # noqa: F401
@@ -24,9 +25,12 @@ from diffusers import (
 )
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from transformers import (
+    CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
     SiglipImageProcessor,
     SiglipVisionConfig,
     SiglipVisionModel,
@@ -148,4 +152,48 @@ def write_redux(folder: Path) -> Path:
     FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder).save_pretrained(
         folder
     )
+    return folder
+
+
+def ip_adapter_tensors(
+    layout: str = "xlabs", *, blocks: int = 2, width: int = 32, tokens: int = 4, seed: int = 12
+) -> dict[str, torch.Tensor]:
+    """An IP-Adapter's file for the tiny transformer, in XLabs' or in diffusers' keys; embeddings of width 12."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * 0.5
+
+    proj, norm = f"{_LAYOUTS[layout][0]}.proj", f"{_LAYOUTS[layout][0]}.norm"
+    tensors = {
+        f"{proj}.weight": some(tokens * TEXT_WIDTH, 12),
+        f"{proj}.bias": some(tokens * TEXT_WIDTH),
+        f"{norm}.weight": 1 + some(TEXT_WIDTH),
+        f"{norm}.bias": some(TEXT_WIDTH),
+    }
+    for block in range(blocks):
+        for part in "kv":
+            name = _LAYOUTS[layout][1].format(block=block, part=part)
+            tensors |= {f"{name}.weight": some(width, TEXT_WIDTH), f"{name}.bias": some(width)}
+    return tensors
+
+
+_LAYOUTS = {
+    "xlabs": ("ip_adapter_proj_model", "double_blocks.{block}.processor.ip_adapter_double_stream_{part}_proj"),
+    "diffusers": ("image_proj", "ip_adapter.{block}.to_{part}_ip"),
+}
+
+
+def write_ip_adapter(folder: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    """The file, a CLIP vision encoder of 32 px and 8-px patches, and a model card."""
+    encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
+        projection_dim=12,
+    ))  # fmt: skip
+    _scramble(encoder, 13)
+    encoder.save_pretrained(folder / "image_encoder")
+    size = {"height": 32, "width": 32}
+    CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder / "image_encoder")
+    save_file(tensors, folder / "ip_adapter.safetensors")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
     return folder

@@ -61,8 +61,7 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
         raise BadInput("All panels are given, so there is none to draw.", "Give fewer.")
     first, (rows, columns) = requests[0], GRIDS[count]
     alike = plan_batches([replace(r, landmark=None, strength=1.0, keep="inpaint") for r in requests], count)
-    first_of_all = (first.reference, first.context, first.strength, first.keep)
-    if len(alike) > 1 or any((r.reference, r.context, r.strength, r.keep) != first_of_all for r in requests):
+    if len(alike) > 1 or any(_shared(r) != _shared(first) for r in requests):
         raise BadInput("Panels of one picture must agree in size, steps, guidance and scene.", "Draw them alone.")
     names = [row + column for row in _ROWS[rows] for column in _COLUMNS[columns]]
     panels = " ".join(f"[{name}] {request.prompt}" for name, request in zip(names, requests, strict=True))
@@ -93,6 +92,10 @@ def split_panels(picture: Rgb, requests: Sequence[DrawRequest], given: Sequence[
         for panel, request in zip(cut[len(given) :], requests[len(given) :], strict=True)
     ]
     return [*given, *drawn]
+
+
+def _shared(request: DrawRequest) -> tuple[object, ...]:
+    return request.reference, request.context, request.ip_adapter, request.strength, request.keep
 
 
 def _join_landmarks(marks: Sequence[Landmark | None], grid: tuple[int, int], size: tuple[int, int]) -> Landmark | None:

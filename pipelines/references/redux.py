@@ -7,6 +7,7 @@ scene does not mean a weaker prompt.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -20,7 +21,16 @@ from scipy import ndimage
 from pipelines.backbones import Backbone, PromptEmbeds
 from pipelines.errors import BadInput
 
-__all__ = ["ReduxReference", "append_tokens", "encode_reference", "fill_foreground"]
+__all__ = [
+    "ReduxReference",
+    "ReduxReferences",
+    "append_tokens",
+    "check_picture",
+    "encode_reference",
+    "fill_foreground",
+    "merge_tokens",
+    "token_count_key",
+]
 
 _MIN_BACKGROUND = 0.25  # a token is dropped if less of its patch than this is background
 
@@ -31,8 +41,10 @@ class ReduxReference:
 
     `mask` bool [h, w]: True is a person or other foreground, to be left out. `scale` in [0, 1]: 0 is exactly
     no reference, 1 all of it. `pool`: side of the square of tokens that are averaged into one (FLUX: 3 makes
-    81 of 729). `guided`: whether classifier-free guidance pushes towards the reference too (its negative side
-    then sees the tokens at scale 0), or only towards the text (both sides see them).
+    81 of 729). `weights` [a, b] in [0, 1], of any size, lies over the whole picture: each token is multiplied by
+    what it has of it, and left out where that is 0. `guided`: whether classifier-free guidance pushes towards
+    the reference too (its negative side then sees the tokens at scale 0), or only towards the text (both sides see
+    them).
     """
 
     image: npt.NDArray[np.uint8]
@@ -40,10 +52,10 @@ class ReduxReference:
     scale: float = 1.0
     pool: int = 1
     guided: bool = False
+    weights: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8 or 0 in self.image.shape:
-            raise BadInput(f"The scene picture has shape {self.image.shape}.", "Give an RGB picture, uint8 [h, w, 3].")
+        check_picture(self.image)
         if not (math.isfinite(self.scale) and 0 <= self.scale <= 1):
             raise BadInput(f"The scene's scale is {self.scale}.", "Choose a number from 0 (off) to 1.")
         if self.pool < 1:
@@ -55,6 +67,64 @@ class ReduxReference:
             )
         if self.mask is not None and self.mask.all():
             raise BadInput("The foreground mask leaves nothing of the scene.", "Mark only the person.")
+        weights = self.weights
+        # written so that NaN is refused
+        if weights is not None and not (weights.ndim == 2 and weights.size and ((weights >= 0) & (weights <= 1)).all()):
+            raise BadInput(
+                f"The scene's weights have shape {weights.shape} or values outside of 0 to 1.",
+                "Give a grey picture: white where the scene counts, black where it does not.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ReduxReferences:
+    """Several references at once: their tokens in a row, each at its own scale.
+
+    `merge` in (0, 1]: tokens whose cosine is at least this become one, their mean; 1 leaves all as they are.
+    """
+
+    references: tuple[ReduxReference, ...]
+    merge: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.references:
+            raise BadInput("There is no reference among the references.", "Name one, or leave them out.")
+        if not 0 < self.merge <= 1:  # false for NaN too
+            raise BadInput(f"Tokens cannot be merged at a cosine of {self.merge}.", "Choose 0.5 to 1 (never).")
+        if len({r.guided for r in self.references}) > 1:
+            raise BadInput("Some of the references are guided and some are not.", "Guide all of them or none.")
+
+    @property
+    def guided(self) -> bool:
+        return self.references[0].guided
+
+    @property
+    def scale(self) -> float:
+        """0 where all of them are off, else 1: the tokens hold each reference's own scale already."""
+        return float(any(r.scale > 0 for r in self.references))
+
+
+def check_picture(image: npt.NDArray[np.uint8]) -> None:
+    """Raises BadInput for what is no RGB picture, uint8 [h, w, 3]."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise BadInput(f"The scene picture has shape {image.shape}.", "Give an RGB picture, uint8 [h, w, 3].")
+
+
+def token_count_key(reference: ReduxReference | ReduxReferences | None) -> tuple[object, ...]:
+    """References with the same key give the same number of tokens; () gives none."""
+    if isinstance(reference, ReduxReferences):
+        keys = tuple(key for r in reference.references if (key := token_count_key(r)))
+        if not keys or reference.merge == 1:
+            return keys
+        # which tokens are alike depends on what the pictures show
+        pictures = tuple(hashlib.sha256(r.image.tobytes()).hexdigest() for r in reference.references if r.scale > 0)
+        return (*keys, *pictures, reference.merge)
+    if reference is None or reference.scale == 0:
+        return ()
+    mask = b"" if reference.mask is None else np.packbits(reference.mask).tobytes()
+    weights = reference.weights
+    zeros = b"" if weights is None else repr(weights.shape).encode() + np.packbits(weights > 0).tobytes()
+    return (reference.pool, hashlib.sha256(mask).hexdigest(), hashlib.sha256(zeros).hexdigest())
 
 
 def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -71,8 +141,40 @@ def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -
 
 
 @torch.no_grad()
-def encode_reference(backbone: Backbone, reference: ReduxReference) -> torch.Tensor:
-    """The reference's unscaled tokens [1, n, d], n ≤ ceil(g / pool)² for a g×g patch encoder.
+def encode_reference(backbone: Backbone, reference: ReduxReference | ReduxReferences) -> torch.Tensor:
+    """The reference's tokens [1, n, d], weighted but not yet scaled by `reference.scale`; n may be 0.
+
+    One reference gives n ≤ ceil(g / pool)² for a g×g patch encoder, several (of which one at least has a scale above 0)
+    their sum or, merged, less. Raises BadInput where masks and weights together leave nothing.
+    """
+    if isinstance(reference, ReduxReference):
+        return _weighted_tokens(backbone, reference).to(backbone.dtype)
+    tokens = torch.cat([_weighted_tokens(backbone, r) * r.scale for r in reference.references if r.scale > 0], dim=1)
+    if reference.merge < 1 and tokens.shape[1]:
+        tokens = merge_tokens(tokens[0], reference.merge)[None]
+    return tokens.to(backbone.dtype)
+
+
+def merge_tokens(tokens: torch.Tensor, merge: float) -> torch.Tensor:
+    """Tokens [n, d], those of one direction (cosine ≥ `merge`) replaced by their mean: [m, d], m ≤ n.
+
+    In order: each token joins the first one before it that it is near to, so the result does not depend on chance.
+    """
+    unit = F.normalize(tokens.float(), dim=1)
+    near = unit @ unit.T >= merge  # [n, n]
+    left = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+    merged = []
+    for first in range(len(tokens)):
+        if left[first]:
+            group = near[first] & left
+            group[first] = True
+            left &= ~group
+            merged.append(tokens[group].mean(dim=0))
+    return torch.stack(merged)
+
+
+def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Tensor:
+    """Float32 [1, n, d] before the scale.
 
     Masked pixels are filled before encoding, because every token sees the whole picture; tokens that lie
     mostly on them are dropped, and the others are averaged in proportion to the background they hold.
@@ -87,13 +189,23 @@ def encode_reference(backbone: Backbone, reference: ReduxReference) -> torch.Ten
     # the encoder squeezes the whole picture to its square, so a patch is an equal share of each side
     background = torch.from_numpy(~mask).to(backbone.device, torch.float32)[None, None]
     share = F.adaptive_avg_pool2d(background, side)  # [1, 1, g, g], in [0, 1]
+    given = np.ones((1, 1), np.float32) if reference.weights is None else reference.weights.astype(np.float32)
+    weight = F.adaptive_avg_pool2d(torch.from_numpy(given).to(backbone.device)[None, None], side)
     if reference.pool > 1:
-        pooled_share = F.avg_pool2d(share, reference.pool, ceil_mode=True, count_include_pad=False)
-        summed = F.avg_pool2d(grid * share, reference.pool, ceil_mode=True, count_include_pad=False)
-        grid, share = summed / pooled_share.clamp_min(1e-6), pooled_share
-    kept = share.flatten() >= min(_MIN_BACKGROUND, float(share.max()))
-    chosen: torch.Tensor = grid.flatten(2).transpose(1, 2)[:, kept]
-    return chosen.to(backbone.dtype)
+        pooled_share = _pool(share, reference.pool)
+        grid, share = _pool(grid * share, reference.pool) / pooled_share.clamp_min(1e-6), pooled_share
+        weight = _pool(weight, reference.pool)
+    wanted = weight.flatten() > 0
+    kept = wanted & (share.flatten() >= min(_MIN_BACKGROUND, float(share.max())))
+    if wanted.any() and not kept.any():
+        raise BadInput(
+            "The scene's weights count only where the foreground is masked out.", "Give the background some weight."
+        )
+    return (grid * weight).flatten(2).transpose(1, 2)[:, kept]
+
+
+def _pool(grid: torch.Tensor, side: int) -> torch.Tensor:
+    return F.avg_pool2d(grid, side, ceil_mode=True, count_include_pad=False)
 
 
 def append_tokens(embeds: PromptEmbeds, tokens: torch.Tensor, scale: float) -> PromptEmbeds:

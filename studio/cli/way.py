@@ -117,13 +117,20 @@ def posts(
     mask: Path | None = None,
     persona: str = "",
     count: Annotated[int, typer.Option(min=1, max=35)] = 9,
-    redux_scale: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    inject: Annotated[
+        str, typer.Option(help="How the place is shown to the model: redux, ip-adapter or kontext.")
+    ] = "redux",
+    scale: Annotated[float, typer.Option(min=0, max=2, help="How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
+    blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",
+    also: Annotated[list[Path] | None, typer.Option(help="A photo of one more place to show; may be repeated.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A picture over the photo: white counts, black not.")] = None,
+    pool: Annotated[int, typer.Option(min=1, help="So many Redux tokens a side are averaged into one.")] = 1,
+    merge: Annotated[float, typer.Option(help="Redux tokens at least this alike (cosine) become one; 1: none.")] = 1.0,
     detail: Annotated[float, typer.Option(min=0, max=2, help="More fine detail (0.1 to 1 is usual).")] = 0.0,
     renoise: Annotated[float, typer.Option(min=0, max=1, help="Fresh noise halfway: less smooth.")] = 0.0,
     goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
     goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
     panels: Annotated[int, typer.Option(help="So many shots in one drawing (2, 3, 4, 6 or 9); 1: each alone.")] = 1,
-    inject: Annotated[str, typer.Option(help="How the place is shown to the model: redux or kontext.")] = "redux",
     keep: Annotated[str, typer.Option(help="How the landmark is kept: inpaint or fill.")] = "inpaint",
     goods_as: Annotated[str, typer.Option(help="pixels: exact; reference: drawn anew from the photo.")] = "pixels",
     goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
@@ -135,6 +142,7 @@ def posts(
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     from studio.places import add_scene
     from studio.requests import PostRequest, plan_shots
+    from studio.workflows.implicit import add_redux
     from studio.workflows.references import add_goods
 
     box = _read_box(goods_box)
@@ -145,8 +153,10 @@ def posts(
         who_is_it = engine.recall("consolidate", persona)
         product = None if goods is None else add_goods(engine.studio, goods, goods_name)
         more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
-        more |= {"inject": inject, "keep": keep, "goods_as": goods_as, "goods_box": box}
-        request = PostRequest(who_is_it, place, shots, seed, who, redux_scale, **more)
+        dials = add_redux(engine.studio, place, weights, also or (), pool, merge)
+        more |= {"inject": inject, "redux": dials, "blocks": blocks}
+        more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
+        request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(

@@ -121,7 +121,7 @@ def build(ui: Ui) -> None:
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
         shots = [asdict(s) for s in read_shots(ui, table)]
-        wish = PostRequest(person, place, shots, 1, owner, redux_scale=float(how), keep_landmark=bool(keep))
+        wish = PostRequest(person, place, shots, 1, owner, scale=float(how), keep_landmark=bool(keep))
         ui.queue.put("posts", asdict(wish))
         return _progress(ui, owner)
 
@@ -156,7 +156,7 @@ def _act(ui: Ui, owner: str, data: dict[str, Any], platform: str) -> None:
         shot = post_set["posts"][int(str(data["number"]))]
         wish = PostRequest(
             post_set["persona"], post_set["scene"], [shot["shot"]], (shot["seed"] + 1) % 2**31, owner,
-            redux_scale=post_set["redux_scale"], keep_landmark=post_set["keep_landmark"],
+            scale=post_set["scale"], keep_landmark=post_set["keep_landmark"],
         )  # fmt: skip
         ui.queue.put("posts", asdict(wish))
 

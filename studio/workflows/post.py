@@ -26,6 +26,7 @@ from studio.bundle import (
     DonorFacts,
     DrawFacts,
     Manifest,
+    ReduxFacts,
     SceneFacts,
     pixels_sha256,
     read_manifest,
@@ -72,7 +73,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
             owner=request.owner,
             persona=persona["id"],
             scene=request.scene["id"],
-            facts={"seed": request.seed, "redux_scale": request.redux_scale},
+            facts={"seed": request.seed, "scale": request.scale},
         ),
         *(
             PostRecord(
@@ -92,13 +93,16 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         "scene": request.scene,
         "posts": posts,
         "owner": request.owner,
-        "redux_scale": request.redux_scale,
+        "scale": request.scale,
         "keep_landmark": request.keep_landmark,
         "detail": request.detail,
         "renoise": request.renoise,
         "panels": request.panels,
         "goods": request.goods,
         "inject": request.inject,
+        "redux": request.redux,
+        "blocks": request.blocks,
+        "ip_adapter": _adapter_facts(studio, injections),
         "keep": request.keep,
         "goods_as": request.goods_as,
         "goods_box": request.goods_box,
@@ -125,16 +129,16 @@ def _draw(
 
 def _requests(studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections) -> list[DrawRequest]:
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
-    referred = injections.reference is not None or injections.context is not None
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
         request_from(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not referred)),
+            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),
             int(seed),
             reference=injections.reference,
             context=injections.context,
+            ip_adapter=injections.ip_adapter,
             keep=request.keep,
             landmark=injections.landmark(shot),
             realism=Realism(request.detail, request.renoise),
@@ -201,7 +205,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             sha256=scene["sha256"],
             photo=scene["photo"],
             landmark=landmark or "",
-            redux_scale=post_set["redux_scale"],
+            scale=post_set["scale"],
+            redux=None if post_set["redux"] is None else ReduxFacts.model_validate(post_set["redux"]),
             goods=goods,
             goods_as=post_set["goods_as"],
             goods_box=post_set["goods_box"],
@@ -223,6 +228,8 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             panels=post_set.get("panels", 1),
             keep=post_set["keep"],
             inject=post_set["inject"],
+            blocks=post_set["blocks"],
+            **post_set["ip_adapter"],
             companions=_companion_facts(studio, post_set["companion"]),
         ),
         platform=platform,
@@ -265,6 +272,14 @@ def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Pro
     } | written
 
 
+def _adapter_facts(studio: Studio, injections: Injections) -> dict[str, str]:
+    """The IP-Adapter's fields of DrawFacts; none where it is off."""
+    if injections.ip_adapter is None:
+        return {}
+    file = studio.backbone.ip_adapter.file
+    return {"ip_adapter_sha256": file.sha256, "ip_adapter_licence": file.licence}
+
+
 def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
     if not role:
         return ()
@@ -299,6 +314,11 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             raise BadInput(
                 f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
             )
+    adapter = manifest.draw.ip_adapter_sha256
+    if adapter and backbone.ip_adapter.file.sha256 != adapter:
+        raise BadInput(
+            "The bundle was drawn with another IP-Adapter.", "Name the folder of that one as ip_adapter_folder."
+        )
     place = manifest.scene
     scene = {
         "id": "",
@@ -312,12 +332,14 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         scene,
         [p.shot for p in manifest.posts],
         0,
-        redux_scale=place.redux_scale,
+        scale=place.scale,
         detail=manifest.draw.detail,
         renoise=manifest.draw.renoise,
         panels=manifest.draw.panels,
         goods=place.goods,
         inject=manifest.draw.inject,
+        redux=None if place.redux is None else place.redux.model_dump(),
+        blocks=manifest.draw.blocks,
         keep=manifest.draw.keep,
         goods_as=place.goods_as,
         goods_box=place.goods_box,

@@ -14,19 +14,21 @@ from personas.measures.goods import goods_similarity
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.references.goods import Cutout, Place, cut_out, fit_box, place_goods
+from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.redux import ReduxReference, fill_foreground
+from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
 from studio.places import get_mask, put_mask
 from studio.scenes import fit_mask, fit_to_canvas, load_goods
+from studio.workflows.implicit import check_dials, clear_person, through_adapter, through_redux
 
 if TYPE_CHECKING:
     from studio.requests import PostRequest
 
 __all__ = ["GOODS_WAYS", "INJECT_WAYS", "KEEP_WAYS", "Injections", "add_goods"]
 
-INJECT_WAYS = ("redux", "kontext")
+INJECT_WAYS = ("redux", "ip-adapter", "kontext")
 KEEP_WAYS = ("inpaint", "fill")
 GOODS_WAYS = ("pixels", "reference")
 _LANDMARK_MARGIN_PX = 5
@@ -78,10 +80,16 @@ class Injections:
             if request.goods_box is not None:
                 left, top, right, bottom = request.goods_box
                 self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
-        self.reference: ReduxReference | None = None
+        self.reference: ReduxReference | ReduxReferences | None = None
         self.context: ContextReference | None = None
-        if request.redux_scale > 0:
-            self._refer()
+        self.ip_adapter: IpAdapterReference | None = None
+        if request.scale > 0:
+            self._refer(studio)
+
+    @property
+    def referred(self) -> bool:
+        """Whether the model is shown the place; else the words must say it."""
+        return any(r is not None for r in (self.reference, self.context, self.ip_adapter))
 
     @property
     def companion(self) -> str:
@@ -108,19 +116,19 @@ class Injections:
     def _as_pixels(self) -> bool:
         return self._request.goods_as == "pixels"
 
-    def _refer(self) -> None:
-        """The scene, and goods that are a reference standing in it, as one picture for Redux or Kontext."""
-        shown, hidden = self.canvas, self.person
-        if hidden.mean() <= 0.02:
-            hidden = np.zeros_like(hidden)
+    def _refer(self, studio: Studio) -> None:
+        """The scene, and goods that are a reference standing in it, as one picture for the way that was chosen."""
+        shown, hidden = self.canvas, clear_person(self.canvas, self.person)
         if self._goods is not None and not self._as_pixels:
             # a stranger goes first: filled in later, they would be filled with the goods' colours
             placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
             shown, hidden = placed.image, hidden & ~placed.mask
         if self._request.inject == "kontext":
             self.context = ContextReference(fill_foreground(shown, hidden))
+        elif self._request.inject == "ip-adapter":
+            self.ip_adapter = through_adapter(studio, self._request, shown, hidden)
         else:
-            self.reference = ReduxReference(shown, hidden if hidden.any() else None, scale=self._request.redux_scale)
+            self.reference = through_redux(studio, self._request, shown, hidden)
 
     def _stand(self, shot: Shot) -> Place:
         return self._place or _PLACES[shot.framing]
@@ -134,9 +142,12 @@ def _check_ways(request: PostRequest) -> None:
     ):
         if value not in ways:
             raise BadInput(f"Nothing is {name} by {value!r}.", f"Choose {' or '.join(ways)}.")
+    if not request.scale >= 0:  # true for NaN too
+        raise BadInput(f"The scene's scale is {request.scale}.", "Choose a number from 0 (off) to 1.")
+    check_dials(request)
     if request.goods_box is not None and request.goods is None:
         raise BadInput("There is a box for goods and no goods.", "Name the product's photo, or leave the box out.")
-    if request.goods_as == "reference" and request.goods is not None and request.redux_scale == 0:
+    if request.goods_as == "reference" and request.goods is not None and request.scale == 0:
         raise BadInput(
             "With a scale of 0 no reference is shown, so the goods would not be seen.",
             "Choose a larger scale, or show the goods as pixels.",
@@ -147,7 +158,12 @@ def _check_ways(request: PostRequest) -> None:
             "Fill needs something to keep, and neither a landmark nor the goods' pixels are kept.",
             "Give the landmark's mask, or keep by inpainting (inpaint).",
         )
-    if request.keep == "fill" and request.inject == "kontext" and request.redux_scale > 0:
+    if request.keep == "fill" and request.inject == "ip-adapter" and request.scale > 0:
+        raise BadInput(
+            "No IP-Adapter was made for Fill.",
+            "Keep the landmark by inpainting (inpaint), or show the reference through Redux (redux).",
+        )
+    if request.keep == "fill" and request.inject == "kontext" and request.scale > 0:
         raise BadInput(
             "Fill and Kontext are two models, and one picture is drawn by one of them.",
             "Keep the landmark by inpainting (inpaint), or show the reference through Redux (redux).",

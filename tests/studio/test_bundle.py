@@ -44,7 +44,7 @@ def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu") -
     return write_bundle(
         path, posts, persona={"id": "p"}, recipe={"seed": 1},
         donors=[DonorFacts(id="d", name="mei", mix_weight=1.0, licence="Apache-2.0", consent="invented")],
-        scene=SceneFacts(name="cafe", sha256="0", photo="1", landmark="", redux_scale=1.0),
+        scene=SceneFacts(name="cafe", sha256="0", photo="1", landmark="", scale=1.0),
         draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),),
                        dtype="bfloat16", precision="bf16", offload="none", device="cpu", threads=2, height=256,
                        width=192),

@@ -57,7 +57,7 @@ def asked(studio: Studio, tmp_path: Path) -> PostRequest:
     scene = add_scene(studio, tmp_path / "scene.png", tmp_path / "mask.png", "square")
     shots = [vars(shot) for shot in plan_shots(2, 1)]
     goods = add_goods(studio, tmp_path / "tin.png", "a red tin")
-    return PostRequest(persona(studio, tmp_path), scene, shots, 1, redux_scale=0.5, goods=goods)
+    return PostRequest(persona(studio, tmp_path), scene, shots, 1, scale=0.5, goods=goods)
 
 
 def draw(studio: Studio, request: PostRequest) -> tuple[dict[str, Any], list[Any]]:
@@ -75,7 +75,7 @@ def bundle(studio: Studio, post_set: dict[str, Any], path: Path) -> Manifest:
     "ways",
     [
         {"keep": "fill"},
-        {"keep": "fill", "redux_scale": 0.0},
+        {"keep": "fill", "scale": 0.0},
         {"inject": "kontext"},
         {"inject": "kontext", "goods_as": "reference"},
         {"goods_as": "reference"},
@@ -114,7 +114,7 @@ def test_what_is_referred_to_reaches_the_picture(studio: Studio, asked: PostRequ
     other = dict(asked.scene) | {"photo": studio.store.put_picture(np.full((96, 64, 3), 90, np.uint8))}
     assert not np.array_equal(first, draw(studio, replace(base, scene=other))[1][0])
     # a scale of 0 leaves the reference out, and with it the companion
-    assert draw(studio, replace(base, goods=None, redux_scale=0.0))[0]["companion"] == ""
+    assert draw(studio, replace(base, goods=None, scale=0.0))[0]["companion"] == ""
 
 
 def test_a_bundle_of_another_companion_is_not_drawn_again(
@@ -151,7 +151,7 @@ def test_ways_that_cannot_be_gone_are_said(studio: Studio, asked: PostRequest) -
         ({"keep": "fill", "inject": "kontext"}, "two models"),
         ({"keep": "fill", "goods": None, "scene": bare}, "something to keep"),
         ({"keep": "fill", "goods_as": "reference", "keep_landmark": False}, "something to keep"),
-        ({"goods_as": "reference", "redux_scale": 0.0}, "would not be seen"),
+        ({"goods_as": "reference", "scale": 0.0}, "would not be seen"),
         ({"goods": None, "goods_box": (0.0, 0.0, 1.0, 1.0)}, "no goods"),
         ({"goods_box": (0.5, 0.0, 0.4, 1.0)}, "no box"),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,8 +16,16 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPriorReduxPipeline
 
 from pipelines.backbones import Backbone, encode_prompt
+from pipelines.draw import draw_batch, plan_batches, request_from
 from pipelines.errors import BadInput
-from pipelines.references.redux import ReduxReference, append_tokens, encode_reference, fill_foreground
+from pipelines.references.redux import (
+    ReduxReference,
+    ReduxReferences,
+    append_tokens,
+    encode_reference,
+    fill_foreground,
+    merge_tokens,
+)
 
 
 def scene(seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -102,3 +112,95 @@ def test_wrong_references() -> None:
         ReduxReference(scene(), np.ones((64, 96), np.bool_))
     with pytest.raises(BadInput, match="RGB"):
         ReduxReference(scene()[..., 0])
+
+
+def test_weights_are_each_tokens_own(tiny_backbone_float32: Backbone) -> None:
+    weights = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)  # the encoder's own grid
+    whole = encode_reference(tiny_backbone_float32, ReduxReference(scene()))
+    weighted = encode_reference(tiny_backbone_float32, ReduxReference(scene(), weights=weights))
+    assert weighted.shape[1] == 15  # the one of weight 0 is left out
+    assert torch.allclose(weighted[0], whole[0, 1:] * torch.from_numpy(weights.ravel()[1:, None]), atol=1e-6)
+    large = np.kron(weights, np.ones((24, 16), np.float32))  # the same as a picture of the scene's size
+    again = encode_reference(tiny_backbone_float32, ReduxReference(scene(), weights=large))
+    assert torch.allclose(again, weighted, atol=1e-6)
+    pooled = encode_reference(tiny_backbone_float32, ReduxReference(scene(), weights=weights, pool=2))
+    mean = encode_reference(tiny_backbone_float32, ReduxReference(scene(), pool=2))
+    squares = torch.from_numpy(weights.reshape(2, 2, 2, 2).mean(axis=(1, 3)).reshape(4, 1))
+    assert torch.allclose(pooled[0], mean[0] * squares, atol=1e-6)
+
+
+def test_weight_0_everywhere_is_no_reference_bit_for_bit(tiny_backbone: Backbone) -> None:
+    nothing = np.zeros((5, 7), np.float32)
+    black = ReduxReference(scene(), weights=nothing)
+    offs = (
+        black,
+        ReduxReference(scene(), scale=0),
+        ReduxReferences((black, black), merge=0.8),
+        ReduxReferences((ReduxReference(scene(), scale=0), black)),
+        ReduxReferences((ReduxReference(scene(), scale=0),), merge=0.8),
+    )
+    plain = request_from(tiny_backbone.spec, "a cafe", 3)
+    (without,) = draw_batch(tiny_backbone, [plain])
+    for off in offs:
+        (picture,) = draw_batch(tiny_backbone, [replace(plain, reference=off)])
+        assert np.array_equal(picture, without)
+    (injected,) = draw_batch(tiny_backbone, [replace(plain, reference=ReduxReference(scene()))])
+    assert not np.array_equal(injected, without)
+
+
+def test_several_references_stand_side_by_side(tiny_backbone_float32: Backbone) -> None:
+    parts = ReduxReference(scene(0), person(), scale=0.5), ReduxReference(scene(1), pool=2)
+    off = ReduxReference(scene(2), scale=0)
+    tokens = encode_reference(tiny_backbone_float32, ReduxReferences((*parts, off)))
+    one, two = (encode_reference(tiny_backbone_float32, p) for p in parts)
+    assert torch.allclose(tokens, torch.cat([one * 0.5, two], dim=1))
+
+
+def test_near_tokens_become_their_mean(tiny_backbone_float32: Backbone) -> None:
+    tokens = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.3], [0.0, -1.0]])
+    assert torch.allclose(merge_tokens(tokens, 0.9), torch.tensor([[2.0, 0.15], [0.0, 2.0], [0.0, -1.0]]))
+    assert torch.equal(merge_tokens(tokens, 0.9999), tokens)
+    same = ReduxReference(scene())
+    once = encode_reference(tiny_backbone_float32, ReduxReferences((same,), merge=0.99999))
+    twice = encode_reference(tiny_backbone_float32, ReduxReferences((same, same), merge=0.99999))
+    assert torch.allclose(once, twice, atol=1e-5)  # a picture given twice adds nothing
+    assert encode_reference(tiny_backbone_float32, ReduxReferences((same, same))).shape[1] == 32
+
+
+def test_only_equally_many_tokens_share_a_batch(tiny_backbone: Backbone) -> None:
+    half = np.repeat(np.array([[0, 1]], np.float32), 4, axis=0)
+    references = (
+        ReduxReference(scene(0), weights=half),
+        ReduxReference(scene(1), weights=half * np.float32(0.3)),
+        ReduxReference(scene(0)),
+        ReduxReferences((ReduxReference(scene(0)),), merge=0.5),
+        ReduxReferences((ReduxReference(scene(1)),), merge=0.5),
+        ReduxReferences((ReduxReference(scene(0)),)),
+        ReduxReference(scene(0), scale=0),
+        None,
+    )
+    requests = [request_from(tiny_backbone.spec, "a cafe", 3, reference=r) for r in references]
+    batches = plan_batches(requests)
+    assert (0, 1) in batches
+    assert (6, 7) in batches
+    assert (3,) in batches
+    assert (4,) in batches
+    for batch in batches:
+        assert len(draw_batch(tiny_backbone, [requests[i] for i in batch])) == len(batch)
+
+
+def test_wrong_weights_and_merges(tiny_backbone: Backbone) -> None:
+    for wrong in (np.full((2, 2), np.nan), np.full((2, 2), 1.5), np.full((2, 2), -0.1), np.ones(4), np.ones((0, 2))):
+        with pytest.raises(BadInput, match="weights"):
+            ReduxReference(scene(), weights=wrong.astype(np.float32))
+    for merge in (0.0, 1.1, float("nan")):
+        with pytest.raises(BadInput, match="merged"):
+            ReduxReferences((ReduxReference(scene()),), merge=merge)
+    with pytest.raises(BadInput, match="no reference"):
+        ReduxReferences(())
+    with pytest.raises(BadInput, match="guided"):
+        ReduxReferences((ReduxReference(scene()), ReduxReference(scene(), guided=True)))
+    with pytest.raises(BadInput, match="nothing"):
+        fill_foreground(scene(), np.ones((96, 64), np.bool_))
+    with pytest.raises(BadInput, match="masked out"):
+        encode_reference(tiny_backbone, ReduxReference(scene(), person(), weights=person().astype(np.float32)))
