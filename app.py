@@ -12,9 +12,7 @@ from pipelines.errors import StudioError
 from studio.records import Records
 from studio.settings import Settings
 from studio.supervisor import Supervisor
-from studio.ui.login import check_open
-from studio.ui.server import make_app
-from studio.users import Users
+from studio.users import Users, check_open
 
 
 def main() -> int:
@@ -32,6 +30,8 @@ def main() -> int:
     except StudioError as error:
         print(f"{error.message}\n  → {error.advice}", file=sys.stderr)
         return 1
+    from studio.ui.server import make_app  # takes seconds: a refusal does not
+
     with Supervisor(settings):
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
         site = make_app(settings, given.name, local)

@@ -7,7 +7,7 @@ import secrets
 import time
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from threading import Lock
 
@@ -18,9 +18,10 @@ from sqlalchemy import delete, select
 from pipelines.errors import BadInput, StudioError
 from studio.records import Records, SessionRecord, UserRecord
 
-__all__ = ["SESSION_S", "TooManyAttempts", "Users"]
+__all__ = ["SESSION_S", "TooManyAttempts", "Users", "check_open"]
 
 SESSION_S = 14 * 24 * 3600
+_LOCAL = ("127.0.0.1", "localhost", "::1")
 _MAX_NAME = 40
 _PASSWORD = (10, 200)  # signs; the upper one keeps a login's work small
 _WINDOW_S = 15 * 60
@@ -40,7 +41,7 @@ class Users:
     def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
         self._records, self._clock = records, clock
         self._hasher = PasswordHasher()  # argon2id, 64 MiB
-        self._failures: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, ...], list[float]] = OrderedDict()
         self._turn = Lock()
 
     @cached_property
@@ -87,7 +88,8 @@ class Users:
         Raises TooManyAttempts. `address` is the network address that asks.
         """
         known = _fold(name)[: _MAX_NAME + 1]
-        keys = (((known, address), _PER_PAIR), (("", address), _PER_ADDRESS), ((known, ""), _PER_NAME))
+        pair = ("pair", known, address)
+        keys = ((pair, _PER_PAIR), (("address", address), _PER_ADDRESS), (("name", known), _PER_NAME))
         with self._turn:  # one at a time: 64 MiB each, and parallel guesses are counted like others
             now = self._clock()
             if any(len(self._recent(key, now)) >= most for key, most in keys):
@@ -99,7 +101,7 @@ class Users:
                 while len(self._failures) > _REMEMBERED:
                     self._failures.popitem(last=False)
                 return None
-            self._failures.pop(keys[0][0], None)
+            self._failures.pop(pair, None)
         token = secrets.token_urlsafe(32)
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.expires <= now))
@@ -139,8 +141,19 @@ class Users:
         except (VerificationError, InvalidHashError):
             return False
 
-    def _recent(self, key: tuple[str, str], now: float) -> list[float]:
+    def _recent(self, key: tuple[str, ...], now: float) -> list[float]:
         return [moment for moment in self._failures.get(key, ()) if moment > now - _WINDOW_S]
+
+
+def check_open(users: Users, host: str, names: Sequence[str]) -> bool:
+    """Whether only this machine can reach the pages. Raises BadInput where others can, and nobody would be asked."""
+    local = host in _LOCAL and not names
+    if not local and not users.exist():
+        raise BadInput(
+            "Others could reach the studio, and there are no users yet, so nobody would be asked for a password.",
+            "Run `persona-studio users add NAME` first, or leave --host and --name out.",
+        )
+    return local
 
 
 def _fold(name: str) -> str:

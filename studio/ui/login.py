@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from urllib.parse import parse_qs
@@ -13,17 +13,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
-from pipelines.errors import BadInput, StudioError
+from pipelines.errors import StudioError
 from studio.ui.parts import PAGES
 from studio.ui.texts import LANGUAGES, Texts
 from studio.ui.theme import CSS
 from studio.users import SESSION_S, Users
 
-__all__ = ["OWNER", "Logins", "add_login", "check_open", "owner_of_request"]
+__all__ = ["OWNER", "Logins", "add_login", "owner_of_request"]
 
 OWNER = "studio_owner"  # in a request's scope: who asks, set by the wall and by nothing that a browser sends
 _COOKIE = "studio_session"
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _NEXT = re.compile(rf"/({'|'.join(LANGUAGES)})/({'|'.join(PAGES)})")
 _MAX_FORM = 4096  # bytes
 
@@ -35,21 +34,9 @@ class Logins:
         self.users, self._alone, self._local = users, alone, local
 
     def owner_of(self, scope: Scope) -> str | None:
-        if token := _token(scope):
-            if owner := self.users.owner_of(token):
-                return owner
+        if (token := _token(scope)) and (owner := self.users.owner_of(token)):
+            return owner
         return None if not self._local or self.users.exist() else self._alone
-
-
-def check_open(users: Users, host: str, names: Sequence[str]) -> bool:
-    """Whether only this machine can reach the pages. Raises BadInput where others can, and nobody would be asked."""
-    local = host in _LOCAL and not names
-    if not local and not users.exist():
-        raise BadInput(
-            "Others could reach the studio, and there are no users yet, so nobody would be asked for a password.",
-            "Run `persona-studio users add NAME` first, or leave --host and --name out.",
-        )
-    return local
 
 
 def owner_of_request(request: Request) -> str | None:

@@ -109,9 +109,8 @@ def _pages(ui: Ui) -> gr.Blocks:
 
 def _language(request: Request) -> Language:
     chosen = request.cookies.get(_LANGUAGE, "")
-    if chosen in ("en", "zh"):
-        return chosen
-    return choose_language(request.headers.get("accept-language", ""))
+    known: Language | None = next((language for language in LANGUAGES if language == chosen), None)
+    return known or choose_language(request.headers.get("accept-language", ""))
 
 
 def _add_files(app: FastAPI, studio: Studio) -> None:

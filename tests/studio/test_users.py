@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -21,9 +26,8 @@ from studio.queue import job_id
 from studio.records import FileRecord
 from studio.requests import DesignRequest
 from studio.settings import Settings
-from studio.ui.login import check_open
-from studio.ui.server import make_app, make_site
-from studio.users import SESSION_S, TooManyAttempts, Users
+from studio.ui.server import make_site
+from studio.users import SESSION_S, TooManyAttempts, Users, check_open
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "correct horse battery"
@@ -46,6 +50,53 @@ def come_in(site: Any, name: str, url: str = "http://testserver") -> TestClient:
     answer = client.post("/login", data={"name": name, "password": f"{SECRET} {name}"})
     assert answer.status_code == 303, answer.text
     return client
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Studio]]:
+    """The whole site in a process of its own, without a worker; its address and its data."""
+    folder = tmp_path_factory.mktemp("pages")
+    studio = Studio(Settings(data=folder))
+    for name in ("mei", "wang"):
+        Users(studio.records).add(name, f"{SECRET} {name}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = (
+        "import uvicorn; from studio.settings import Settings; from studio.ui.server import make_app\n"
+        f"uvicorn.run(make_app(Settings(data={str(folder)!r})), port={port}, log_level='warning')"
+    )
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads")}
+    server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while server.poll() is None and time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+            except OSError:
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}", studio
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture
+def mei(pages: tuple[str, Studio]) -> Iterator[httpx.Client]:
+    yield from _browser(pages[0], "mei")
+
+
+@pytest.fixture
+def wang(pages: tuple[str, Studio]) -> Iterator[httpx.Client]:
+    yield from _browser(pages[0], "wang")
+
+
+def _browser(url: str, name: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=60, verify=False) as client:
+        answer = client.post("/login", data={"name": name, "password": f"{SECRET} {name}"})
+        assert answer.status_code == 303
+        yield client
 
 
 def test_a_password_is_kept_as_argon2_and_a_session_as_a_hash(studio: Studio, tmp_path: Path) -> None:
@@ -80,12 +131,12 @@ def test_a_login_leads_nowhere_else(studio: Studio, where: str) -> None:
     assert answer.headers["location"] == "/"
 
 
-def test_nobody_comes_in_without_a_login(studio: Studio) -> None:
-    site = make_app(studio.settings)
+def test_nobody_comes_in_without_a_login(pages: tuple[str, Studio], mei: httpx.Client) -> None:
+    url, studio = pages
     key = studio.store.put(b"hers")
     studio.records.keep(FileRecord(id=key, owner="mei"), FileRecord(id=key, owner="me"))
     donor = studio.donors()[0].id
-    with TestClient(site, follow_redirects=False) as client:
+    with httpx.Client(base_url=url, timeout=60, verify=False) as client:
         for page in ("/", "/en/design", "/zh/library", "/en/", "/en"):
             answer = client.get(page, headers=HTML)
             assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/login"), page
@@ -105,10 +156,9 @@ def test_nobody_comes_in_without_a_login(studio: Studio) -> None:
             assert word in form.text
             assert "frame-ancestors 'none'" in form.headers["content-security-policy"]
         assert client.get("/language/zh?page=login").headers["location"] == "/login"
-    client = come_in(site, "mei")
-    assert client.get("/", headers=HTML).headers["location"].endswith("/design")
-    assert client.get("/places/cafe").status_code == 200
-    assert client.get("/en/design", headers=HTML).status_code == 200
+    assert mei.get("/", headers=HTML).headers["location"].endswith("/design")
+    assert mei.get("/places/cafe").status_code == 200
+    assert mei.get("/en/design", headers=HTML).status_code == 200
 
 
 def test_wrong_passwords_and_unknown_names_sound_alike_and_are_limited(studio: Studio) -> None:
@@ -201,13 +251,13 @@ def test_other_sites_cannot_use_a_login(studio: Studio) -> None:
     assert client.get("/places/cafe").status_code == 200
 
 
-def _upload(client: TestClient, name: str, data: bytes) -> str:
+def _upload(client: httpx.Client, name: str, data: bytes) -> str:
     answer = client.post("/en/gradio_api/upload", files={"files": (name, data, "image/png")})
     assert answer.status_code == 200, answer.text
     return str(answer.json()[0])
 
 
-def _open(client: TestClient, config: dict[str, Any], path: str, session: str) -> Any:
+def _open(client: httpx.Client, config: dict[str, Any], path: str, session: str) -> Any:
     """What the page does after an upload: the file as the input of the handler that opens it."""
     upload = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "upload")
     wanted = [d for d in config["dependencies"] if [upload, "upload"] in [list(t) for t in d["targets"]]]
@@ -218,42 +268,38 @@ def _open(client: TestClient, config: dict[str, Any], path: str, session: str) -
 
 
 def test_of_gradios_own_routes_each_reaches_only_theirs(
-    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pages: tuple[str, Studio], mei: httpx.Client, wang: httpx.Client
 ) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    site = make_app(studio.settings)
+    folder = pages[1].settings.data
     picture = io.BytesIO()
     Image.new("RGB", (80, 80), "blue").save(picture, "PNG")
-    with TestClient(site):
-        mei, wang = come_in(site, "mei"), come_in(site, "wang")
-        page = mei.get("/en/scenes", headers=HTML).text
-        config = json.loads(page.split("window.gradio_config = ")[1].split(";</script>")[0])
-        path = _upload(mei, "a.png", picture.getvalue())
-        assert mei.get(f"/en/gradio_api/file={path}").content == picture.getvalue()
-        for spelled in (path, path.replace("/uploads/", "/./uploads/"), f"{tmp_path}/x/../uploads/{path[-20:]}"):
-            assert wang.get(f"/en/gradio_api/file={spelled}").status_code == 404
-            assert wang.get(f"/en/gradio_api/file/{spelled}").status_code == 404
-        for other in (tmp_path / "studio.sqlite", "/etc/hostname", "http://127.0.0.1/x", "https://example.com/a.png"):
-            assert mei.get(f"/en/gradio_api/file={other}").status_code == 404
-        assert _open(wang, config, path, "wangs").status_code == 404
-        assert _open(mei, config, path, "meis").status_code == 200
-        assert _open(wang, config, _upload(wang, "b.png", picture.getvalue()), "meis").status_code == 404
-        assert wang.get("/en/gradio_api/queue/data", params={"session_hash": "meis"}).status_code == 404
-        assert wang.get("/en/gradio_api/queue/data?session_hash=wangs&session_hash=meis").status_code == 404
-        assert wang.get("/en/gradio_api/heartbeat/meis").status_code == 404
-        assert wang.post("/en/gradio_api/cancel", json={"session_hash": "meis", "fn_index": 0}).status_code == 404
-        heard = mei.get("/en/gradio_api/queue/data", params={"session_hash": "meis"}).text
-        completed = next(json.loads(x[6:]) for x in heard.splitlines() if "process_completed" in x)
-        shown = completed["output"]["data"][0]["background"]["path"]  # made by the server for mei
-        assert mei.get(f"/en/gradio_api/file={shown}").status_code == 200
-        assert wang.get(f"/en/gradio_api/file={shown}").status_code == 404
-        # the same picture of two people is each one's own
-        again = _upload(wang, "a.png", picture.getvalue())
-        assert wang.get(f"/en/gradio_api/file={again}").status_code == 200
+    page = mei.get("/en/scenes", headers=HTML).text
+    config = json.loads(page.split("window.gradio_config = ")[1].split(";</script>")[0])
+    path = _upload(mei, "a.png", picture.getvalue())
+    assert mei.get(f"/en/gradio_api/file={path}").content == picture.getvalue()
+    for spelled in (path, path.replace("/uploads/", "/./uploads/"), f"{folder}/x/../uploads/{path[-20:]}"):
+        assert wang.get(f"/en/gradio_api/file={spelled}").status_code == 404
+        assert wang.get(f"/en/gradio_api/file/{spelled}").status_code == 404
+    for other in (folder / "studio.sqlite", "/etc/hostname", "http://127.0.0.1/x", "https://example.com/a.png"):
+        assert mei.get(f"/en/gradio_api/file={other}").status_code == 404
+    assert _open(wang, config, path, "wangs").status_code == 404
+    assert _open(mei, config, path, "meis").status_code == 200
+    assert _open(wang, config, _upload(wang, "b.png", picture.getvalue()), "meis").status_code == 404
+    assert wang.get("/en/gradio_api/queue/data", params={"session_hash": "meis"}).status_code == 404
+    assert wang.get("/en/gradio_api/queue/data?session_hash=wangs&session_hash=meis").status_code == 404
+    assert wang.get("/en/gradio_api/heartbeat/meis").status_code == 404
+    assert wang.post("/en/gradio_api/cancel", json={"session_hash": "meis", "fn_index": 0}).status_code == 404
+    heard = mei.get("/en/gradio_api/queue/data", params={"session_hash": "meis"}).text
+    completed = next(json.loads(x[6:]) for x in heard.splitlines() if "process_completed" in x)
+    shown = completed["output"]["data"][0]["background"]["path"]  # made by the server for mei
+    assert mei.get(f"/en/gradio_api/file={shown}").status_code == 200
+    assert wang.get(f"/en/gradio_api/file={shown}").status_code == 404
+    # the same picture of two people is each one's own
+    again = _upload(wang, "a.png", picture.getvalue())
+    assert wang.get(f"/en/gradio_api/file={again}").status_code == 200
 
 
-def test_routes_of_gradio_that_no_page_uses_are_closed(studio: Studio) -> None:
-    client = come_in(make_app(studio.settings), "mei")
+def test_routes_of_gradio_that_no_page_uses_are_closed(mei: httpx.Client) -> None:
     for path in (
         "proxy=https://x.hf.space/a",
         "token",
@@ -263,13 +309,13 @@ def test_routes_of_gradio_that_no_page_uses_are_closed(studio: Studio) -> None:
         "runs",
         "vibe-code",
     ):
-        assert client.get(f"/en/gradio_api/{path}").status_code == 404, path
+        assert mei.get(f"/en/gradio_api/{path}").status_code == 404, path
     for path in ("login", "logout", "monitoring", "monitoring/summary", "/gradio_api/token", "gradio_api"):
-        assert client.get(f"/zh/{path}").status_code == 404, path
+        assert mei.get(f"/zh/{path}").status_code == 404, path
     for path in ("vibe-edit", "process_recording", "stream/x"):
-        assert client.post(f"/en/gradio_api/{path}", json={}).status_code == 404, path
-    assert client.post("/en/gradio_api/queue/join", content=b"{not json").status_code == 404
-    assert client.post("/en/gradio_api/queue/join", files={"files": b"x"}).status_code == 404
+        assert mei.post(f"/en/gradio_api/{path}", json={}).status_code == 404, path
+    assert mei.post("/en/gradio_api/queue/join", content=b"{not json").status_code == 404
+    assert mei.post("/en/gradio_api/queue/join", files={"files": b"x"}).status_code == 404
 
 
 def test_alone_on_this_machine_nobody_is_asked(tmp_path: Path) -> None:
@@ -289,13 +335,15 @@ def test_alone_on_this_machine_nobody_is_asked(tmp_path: Path) -> None:
     assert check_open(Users(studio.records), "0.0.0.0", ()) is False
 
 
-@pytest.mark.parametrize("words", [("--host", "0.0.0.0"), ("--host", "::"), ("--name", "shop.example")])
-def test_a_host_that_others_reach_is_refused_without_users(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert check_open(Users(Studio(Settings(data=tmp_path)).records), "127.0.0.1", ()) is True
-    command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0", *words]
+def test_a_host_that_others_reach_is_refused_without_users(tmp_path: Path) -> None:
+    users = Users(Studio(Settings(data=tmp_path)).records)
+    assert check_open(users, "127.0.0.1", ()) is True
+    for host, names in (("::", ()), ("192.168.1.2", ()), ("127.0.0.1", ("shop.example",))):
+        with pytest.raises(BadInput, match="no users yet"):
+            check_open(users, host, names)
+    command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert "there are no users yet" in done.stderr
     assert "persona-studio users add NAME" in done.stderr
 
 
@@ -318,7 +366,8 @@ def test_the_command_line_keeps_the_users(
     assert _run(monkeypatch, tmp_path, "", "list") == 0
     assert capsys.readouterr().out == "mei\n李雷\n"
     for name, password, why in (
-        ("mei", SECRET, "already"), ("a/b", SECRET, "cannot be"), ("", SECRET, "cannot be"), ("x" * 41, SECRET, "1 to 40"),
+        ("mei", SECRET, "already"), ("a/b", SECRET, "cannot be"), ("", SECRET, "cannot be"),
+        ("x" * 41, SECRET, "1 to 40"),
         ("li", "short", "10 to 200 signs"), ("li", "x" * 201, "10 to 200 signs"),
     ):  # fmt: skip
         assert _run(monkeypatch, tmp_path, password, "add", name, "--password-stdin") == 1
