@@ -182,7 +182,12 @@ def test_an_unknown_name_costs_a_hash_and_a_window_ends(studio: Studio, monkeypa
     users = Users(studio.records, lambda: now)
     checked: list[str] = []
     fits = Users._fits
-    monkeypatch.setattr(Users, "_fits", lambda self, kept, word: checked.append(kept) or fits(self, kept, word))
+
+    def watch(self: Users, kept: str, word: str) -> bool:
+        checked.append(kept)
+        return fits(self, kept, word)
+
+    monkeypatch.setattr(Users, "_fits", watch)
     for name in ("mei", "nobody"):
         assert users.log_in(name, "not this one", "1.2.3.4") is None
     assert [kept.split("$")[1:4] for kept in checked] == [checked[0].split("$")[1:4]] * 2
