@@ -18,6 +18,7 @@ __all__ = [
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
+    "ExportedRecord",
     "FileRecord",
     "JobRecord",
     "MarkRecord",
@@ -113,6 +114,14 @@ class BundleRecord(Base):
     platform: Mapped[str]
     path: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class ExportedRecord(Base):
+    """A picture that left in a bundle; its id is the ProduceID in its label, `manifest` a key of the store."""
+
+    __tablename__ = "exported"
+    manifest: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int]
 
 
 class JobRecord(Base):
