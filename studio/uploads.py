@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,8 +21,13 @@ _FOR_S = 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
-async def keep_upload(settings: Settings, owner: str, blocks: AsyncIterator[bytes], announced: int = 0) -> str:
-    """Write the blocks to a file; its token, the SHA-256 in hex. Raises BadInput (too large), OutOfDisk."""
+async def keep_upload(
+    settings: Settings, owner: str, name: str, blocks: AsyncIterator[bytes], announced: int = 0
+) -> str:
+    """Write the blocks to a file; its token, the SHA-256 in hex. Raises BadInput (too large), OutOfDisk.
+
+    `name` is what the file is called where it comes from; `announced` how many bytes are said to come, 0 unknown.
+    """
     folder = _folder(settings, owner)
     part = folder / f".{os.urandom(8).hex()}.part"
     digest, size = hashlib.sha256(), 0
@@ -35,7 +41,11 @@ async def keep_upload(settings: Settings, owner: str, blocks: AsyncIterator[byte
                 _check(size)
                 digest.update(block)
                 file.write(block)
-        part.replace(folder / digest.hexdigest())
+        place = folder / digest.hexdigest()
+        place.mkdir(exist_ok=True)
+        for other in place.iterdir():
+            other.unlink()
+        part.replace(place / _plain(name))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfDisk("There is no room left for this file.", "Free some space; nothing was lost.") from error
@@ -47,10 +57,17 @@ async def keep_upload(settings: Settings, owner: str, blocks: AsyncIterator[byte
 
 def find_upload(settings: Settings, owner: str, token: str) -> Path:
     """Where an owner's upload lies. Raises BadInput for another's and for none."""
-    path = _folder(settings, owner) / token
-    if not _TOKEN.fullmatch(token) or not path.is_file():
+    place = _folder(settings, owner) / token
+    found = sorted(place.iterdir()) if _TOKEN.fullmatch(token) and place.is_dir() else []
+    if not found:
         raise BadInput("The uploaded file is not there any more.", "Drop it again.", "no_upload")
-    return path
+    return found[0]
+
+
+def _plain(name: str) -> str:
+    """A name that is one on every disk; the end, which says what the file is, stays."""
+    kept = "".join(c for c in name if c.isalnum() or c in " ._-()").strip(" .")[-60:].strip(" .")
+    return kept or "file"
 
 
 def _folder(settings: Settings, owner: str) -> Path:
@@ -67,4 +84,4 @@ def _check(size: int) -> None:
 def _forget_old(folder: Path) -> None:
     for path in folder.iterdir():
         if time.time() - path.stat().st_mtime > _FOR_S:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import gradio as gr
 from studio.places import scenes_of
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, picture, table
+from studio.ui.reuse import build_reuse
 
 __all__ = ["build"]
 
@@ -29,6 +30,8 @@ def build(ui: Ui) -> None:
         search = gr.Textbox("", label=t("library.search"), elem_id="search", max_length=200)
         number = gr.Number(1, precision=0, minimum=1, label=t("library.page"), elem_id="page-number")
     shelf = actions("", "shelf")
+    gr.HTML(f"<h2>{escape(t('library.more'))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
+    build_reuse(ui)
     jobs = actions("", "jobs")
     shown = gr.State("")
     timer = gr.Timer(2.0)

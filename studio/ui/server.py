@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
@@ -15,9 +16,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
+from pipelines.errors import OutOfDisk, StudioError
 from studio.application import Studio
 from studio.queue import Queue
 from studio.records import FileRecord
@@ -28,6 +30,7 @@ from studio.ui.guard import Guard
 from studio.ui.parts import PAGES
 from studio.ui.texts import LANGUAGES, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
+from studio.uploads import keep_upload
 
 __all__ = ["make_app", "make_site"]
 
@@ -40,6 +43,11 @@ _MAX_UPLOAD = "64mb"
 _LANGUAGE = "studio_language"
 
 
+def owner_of_request(settings: Settings, request: Request) -> str:
+    """Whose session it is: the one place that says so, for pages, files and the API alike."""
+    return settings.owner
+
+
 def make_app(settings: Settings) -> FastAPI:
     """The whole site. The worker is started by whoever serves it."""
     studio = Studio(settings)
@@ -48,7 +56,7 @@ def make_app(settings: Settings) -> FastAPI:
     for language in LANGUAGES:
         ui = Ui(studio, queue, Texts(language))
         gr.mount_gradio_app(
-            app, _pages(ui), f"/{language}", auth_dependency=lambda request: settings.owner, footer_links=[],
+            app, _pages(ui), f"/{language}", auth_dependency=partial(owner_of_request, settings), footer_links=[],
             run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
             css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
         )  # fmt: skip
@@ -100,16 +108,17 @@ def _language(request: Request) -> str:
 
 
 def _add_files(app: FastAPI, studio: Studio) -> None:
-    def check(key: str) -> str:
+    def check(key: str, request: Request) -> str:
         """The key, if it is one and this owner's; the same answer for another's and for none."""
-        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, studio.settings.owner) is None:
+        owner = owner_of_request(studio.settings, request)
+        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, owner) is None:
             raise HTTPException(404)
         return key
 
     @app.get("/files/{key}")
-    def file(key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
+    def file(request: Request, key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
-        path = studio.store.path(check(key))
+        path = studio.store.path(check(key, request))
         with path.open("rb") as stream:
             kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
         if name:
@@ -117,8 +126,8 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
         return FileResponse(path, media_type=kind, headers=headers)
 
     @app.get("/thumbs/{key}")
-    def thumb(key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
-        path = studio.settings.data / "thumbs" / f"{check(key)}-{width}.webp"
+    def thumb(request: Request, key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
+        path = studio.settings.data / "thumbs" / f"{check(key, request)}-{width}.webp"
         if not path.exists():
             image = Image.fromarray(studio.store.get_picture(key))
             image.thumbnail((width, 4 * width))
@@ -140,6 +149,18 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
         if place not in scenes.bundled_scenes():
             raise HTTPException(404)
         return FileResponse(ASSETS / "scenes" / f"{place}.png", headers={"Cache-Control": "max-age=3600"})
+
+    @app.post("/uploads")
+    async def upload(request: Request, name: Annotated[str, Query(max_length=1000)] = "file") -> JSONResponse:
+        said = request.headers.get("content-length", "0")
+        owner = owner_of_request(studio.settings, request)
+        try:
+            announced = int(said) if said.isdecimal() else 0
+            token = await keep_upload(studio.settings, owner, name, request.stream(), announced)
+        except StudioError as error:
+            status = 507 if isinstance(error, OutOfDisk) else 413
+            return JSONResponse({"code": error.code, "message": str(error)}, status)
+        return JSONResponse({"upload": token})
 
     donors: dict[str, str] = {}
 

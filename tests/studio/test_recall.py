@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
-from studio.bundle import BundlePost, DonorFacts, DrawFacts, Manifest, SceneFacts, write_bundle
-from studio.places import add_scene
-from studio.recall import draft_of, parse_parameters, recall, remember_export
-from studio.records import PersonaRecord, PostRecord, PostSetRecord
-from studio.settings import ASSETS, Settings
+from studio.recall import draft_of, parse_parameters, recall
+from studio.records import PostRecord, PostSetRecord
+from studio.settings import Settings
+from studio.ui.server import make_site
+from studio.uploads import find_upload
+from tests.library import SHOT, export
 
-SHOT = {"framing": "close-up", "view": "left", "outfit": "dress", "outfit_colour": "red"}
 PARAMETERS = (
     "a girl, <lora:mei:0.8>\nsecond line\nNegative prompt: blurry, bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, "
     'Seed: 1234567890, Size: 512x768, Lora hashes: "mei: {mei}, other: 0123456789ab", Version: v1.9.0'
@@ -32,31 +33,6 @@ def studio(tmp_path: Path) -> Studio:
     return Studio(Settings(data=tmp_path / "data"))
 
 
-def _export(studio: Studio, path: Path, platform: str, owner: str = "me") -> Manifest:
-    """Three posts of a persona in the café, as the export does it."""
-    scene = add_scene(studio, ASSETS / "scenes" / "cafe.png", ASSETS / "scenes" / "cafe_landmark.png", "cafe", owner)
-    studio.records.keep(
-        PersonaRecord(id="p1", owner=owner, name="Lin", version=2, design="d", lora="a" * 64, facts={}),
-    )
-    rng = np.random.default_rng(0)
-    posts = [
-        BundlePost(rng.integers(0, 255, (256, 192, 3)).astype(np.uint8), f"prompt {i}", "hi", 100 + i, 16, 0.0, 2.0,
-                   SHOT, {"identity": 0.9}, True)
-        for i in range(3)
-    ]  # fmt: skip
-    manifest = write_bundle(
-        path, posts, recipe={"seed": 1}, platform=platform, software={},
-        persona={"id": "p1", "name": "Lin", "version": 2, "lora": "a" * 64, "enrolment": [0.123456789] * 8},
-        donors=[DonorFacts(id="d", name="mei", mix_weight=1.0, licence="Apache-2.0", consent="invented")],
-        scene=SceneFacts(name="cafe", sha256=scene["sha256"], photo=scene["photo"], landmark=scene["landmark"],
-                         scale=0.8),
-        draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),), dtype="bfloat16",
-                       precision="bf16", offload="none", device="cpu", threads=2, height=256, width=192),
-    )  # fmt: skip
-    remember_export(studio, manifest, owner)
-    return manifest
-
-
 def _picture(bundle: Path, folder: Path, number: int = 1) -> Path:
     with zipfile.ZipFile(bundle) as files:
         name = files.namelist()[number]
@@ -66,7 +42,7 @@ def _picture(bundle: Path, folder: Path, number: int = 1) -> Path:
 
 @pytest.mark.parametrize(("platform", "source"), [("xiaohongshu", "published"), ("archive", "archive")])
 def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Path, platform: str, source: str) -> None:
-    _export(studio, tmp_path / "a.zip", platform)
+    export(studio, tmp_path / "a.zip", platform)
     found = recall(studio, _picture(tmp_path / "a.zip", tmp_path), "me")
     assert (found.source, found.persona, found.persona_id, found.scene) == (source, "Lin · 2", "p1", "cafe")
     (shot,) = found.shots
@@ -80,14 +56,14 @@ def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Pat
 
 
 def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:
-    _export(studio, tmp_path / "a.zip", "xiaohongshu")
+    export(studio, tmp_path / "a.zip", "xiaohongshu")
     found = recall(studio, tmp_path / "a.zip", "me")
     assert [s.seed for s in found.shots] == [100, 101, 102]
     assert found.platform == "xiaohongshu"
 
 
 def test_an_archive_carries_its_recipe_to_another_studio_but_no_enrolment(studio: Studio, tmp_path: Path) -> None:
-    _export(studio, tmp_path / "a.zip", "archive")
+    export(studio, tmp_path / "a.zip", "archive")
     picture = _picture(tmp_path / "a.zip", tmp_path)
     found = recall(Studio(Settings(data=tmp_path / "other")), picture, "me")
     assert (found.persona, found.persona_id, found.scene_id) == ("Lin · 2", "", "")
@@ -98,7 +74,7 @@ def test_an_archive_carries_its_recipe_to_another_studio_but_no_enrolment(studio
 
 
 def test_another_persons_export_is_not_found(studio: Studio, tmp_path: Path) -> None:
-    _export(studio, tmp_path / "a.zip", "xiaohongshu", "wang")
+    export(studio, tmp_path / "a.zip", "xiaohongshu", "wang")
     with pytest.raises(BadInput, match="does not say what it was made from"):
         recall(studio, _picture(tmp_path / "a.zip", tmp_path), "me")
     assert recall(studio, tmp_path / "a.zip", "me").persona_id == ""  # a bundle's own words give no rights
@@ -180,3 +156,16 @@ def test_bombs_and_what_is_no_picture(studio: Studio, tmp_path: Path) -> None:
         huge.truncate(2_000_000_000)
     with pytest.raises(BadInput, match="larger than 64 MB"):
         recall(studio, path, "me")
+
+
+def test_an_upload_is_its_owners_and_keeps_its_name(studio: Studio) -> None:
+    site = TestClient(make_site(studio))
+    token = site.post("/uploads", params={"name": "../a b/../米 🌸.png"}, content=b"abc").json()["upload"]
+    path = find_upload(studio.settings, "me", token)
+    assert (path.name, path.read_bytes()) == ("a b..米 .png", b"abc")
+    for owner, key in (("wang", token), ("me", "../../studio.sqlite"), ("me", "")):
+        with pytest.raises(BadInput, match="not there any more"):
+            find_upload(studio.settings, owner, key)
+    assert site.post("/uploads", content=b"x", headers={"content-length": "2000000000"}).status_code == 413
+    assert site.post("/uploads", content=b"x", headers={"origin": "https://evil.example"}).status_code == 403
+    assert not list(path.parent.parent.glob(".*.part"))
