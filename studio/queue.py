@@ -11,15 +11,28 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
-from studio.records import JobRecord, ReportRecord, StopRecord, content_id
+from studio.records import JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
 
-__all__ = ["APPLICATION_VERSION", "KINDS", "QUEUE", "Queue", "engine_url", "first_step_to_run", "job_id"]
+__all__ = [
+    "APPLICATION_VERSION",
+    "HELD",
+    "KINDS",
+    "NEXT",
+    "QUEUE",
+    "Queue",
+    "engine_url",
+    "first_step_to_run",
+    "job_id",
+]
 
 APPLICATION_VERSION = "3"  # raise it when a workflow's steps change; old jobs then need to be started anew
 QUEUE = "work"
+NEXT = "next"  # what somebody asked to run next; the worker takes from it first
+HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
 KINDS = ("design", "consolidate", "posts", "swap", "preview", "export")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
+_PAUSE = "queue:paused"
 
 
 def engine_url(data: Path) -> str:
@@ -80,7 +93,7 @@ class Queue:
                 "workflow_name": "job",
                 "class_name": "_Jobs",
                 "instance_name": "studio",
-                "queue_name": QUEUE,
+                "queue_name": self._queue_of(owner),
                 "workflow_id": job,
                 "app_version": APPLICATION_VERSION,
             },
@@ -113,10 +126,43 @@ class Queue:
         if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
             return
         if status is not None and status.status == "CANCELLED":
-            client.resume_workflow(job, queue_name=QUEUE)
+            client.resume_workflow(job, queue_name=self._queue_of(owner))
             return
         step = first_step_to_run(client.list_workflow_steps(job))
-        client.rewind_workflow(job, start_step=step, queue_name=QUEUE, application_version=APPLICATION_VERSION)
+        client.rewind_workflow(
+            job, start_step=step, queue_name=self._queue_of(owner), application_version=APPLICATION_VERSION
+        )
+
+    def run_next(self, job: str, owner: str) -> None:
+        """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
+
+        Priorities of the engine cannot be changed once a job waits, but the queue that it waits in can.
+        """
+        if self._mine(job, owner).state == "queued":
+            self._move([job], NEXT)
+
+    def pause(self, owner: str, paused: bool) -> None:
+        """Start no more of this owner's jobs, or go on; what runs goes on. New jobs wait, too."""
+        row = self.studio.records.get(MarkRecord, _PAUSE, owner) or MarkRecord(id=_PAUSE, owner=owner)
+        row.facts = {"paused": paused}
+        self.studio.records.keep(row)
+        waiting = [job.id for job in self.jobs(owner) if job.state == "queued"]
+        self._move(waiting[::-1], self._queue_of(owner))
+
+    def paused(self, owner: str) -> bool:
+        row = self.studio.records.get(MarkRecord, _PAUSE, owner)
+        return row is not None and bool(row.facts.get("paused"))
+
+    def _queue_of(self, owner: str) -> str:
+        return HELD if self.paused(owner) else QUEUE
+
+    def _move(self, jobs: list[str], queue: str) -> None:
+        """Only what really waits: a job that was just taken would be started twice."""
+        if not jobs:
+            return
+        rows = self._client.list_workflows(workflow_ids=jobs, status="ENQUEUED", load_input=False, load_output=False)
+        if waiting := {row.workflow_id for row in rows}:
+            self._client.resume_workflows([job for job in jobs if job in waiting], queue_name=queue)
 
     def find(self, job: str, owner: str) -> JobRecord | None:
         return self.studio.records.get(JobRecord, job, owner)

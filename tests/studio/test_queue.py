@@ -117,3 +117,47 @@ def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatc
             _wait(queue, job, "li", "done")
     assert calls[: len(before)] == before
     assert len(calls) == 8
+
+
+def _ordered(order: list[tuple[str, int]], hold: Path) -> Callable[..., dict[str, Any]]:
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        order.append((request["owner"], request["seed"]))
+        while request["seed"] == 0 and hold.exists():
+            time.sleep(0.02)
+        return {"id": f"{request['seed']}"}
+
+    return job
+
+
+def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order: list[tuple[str, int]] = []
+    hold = tmp_path / "hold"
+    hold.touch()
+    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _ordered(order, hold))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        jobs = {
+            (who, seed): queue.put("design", {"owner": who, "seed": seed})
+            for who, seed in (("li", 0), ("li", 1), ("wang", 2), ("li", 3), ("li", 4))
+        }
+        _wait(queue, jobs["li", 0], "li", "running")
+        for seed in (4, 3):
+            queue.run_next(jobs["li", seed], "li")
+        queue.run_next(jobs["li", 0], "li")  # runs already
+        with pytest.raises(BadInput, match="no such job"):
+            queue.run_next(jobs["wang", 2], "li")
+        hold.unlink()
+        for (who, _), job in jobs.items():
+            _wait(queue, job, who, "done")
+        assert order == [("li", 0), ("li", 3), ("li", 4), ("li", 1), ("wang", 2)]
+
+        order.clear()
+        queue.pause("li", True)
+        held = queue.put("design", {"owner": "li", "seed": 5})
+        _wait(queue, queue.put("design", {"owner": "wang", "seed": 6}), "wang", "done")
+        time.sleep(0.6)
+        assert order == [("wang", 6)]
+        queue.pause("li", False)
+        _wait(queue, held, "li", "done")
