@@ -90,6 +90,13 @@ def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progres
     return export_posts(studio, ExportRequest(**request), run, progress)
 
 
+def _donor(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import DonorRequest
+    from studio.workflows.donors import add_uploaded_donor
+
+    return add_uploaded_donor(studio, DonorRequest(**request), run, progress)
+
+
 _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str, Any]]] = {
     "design": _design,
     "consolidate": _consolidate,
@@ -97,6 +104,7 @@ _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str
     "swap": _swap,
     "preview": _preview,
     "export": _export,
+    "donor": _donor,
 }
 
 

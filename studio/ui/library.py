@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.places import scenes_of
+from studio.ui.adding import build_adding
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, picture, table
 from studio.ui.reuse import build_reuse
@@ -30,8 +31,9 @@ def build(ui: Ui) -> None:
         search = gr.Textbox("", label=t("library.search"), elem_id="search", max_length=200)
         number = gr.Number(1, precision=0, minimum=1, label=t("library.page"), elem_id="page-number")
     shelf = actions("", "shelf")
-    gr.HTML(f"<h2>{escape(t('library.more'))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
-    build_reuse(ui)
+    for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
+        gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
+        build_part(ui)
     jobs = actions("", "jobs")
     shown = gr.State("")
     timer = gr.Timer(2.0)
