@@ -26,6 +26,7 @@ from studio.application import Studio
 from studio.queue import APPLICATION_VERSION, NEXT, QUEUE, engine_url, first_step_to_run, job_id
 from studio.records import JobRecord, StopRecord
 from studio.reporting import Reporter
+from studio.shelf import shelve
 
 __all__ = ["Engine"]
 
@@ -191,6 +192,7 @@ class Engine:
                 self._note(job, kind, owner, "failed", f"{type(error).__name__}: {error}", code="unexpected")
                 raise
         self.studio.records.share(owner, result)
+        shelve(self.studio.records, owner, kind, result)
         self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
         return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
 KINDS = ("design", "consolidate", "posts", "swap", "preview", "export", "donor")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
+_MOST_JOBS = 1_000_000
+_MOST_RESULTS = 100
 _PAUSE = "queue:paused"
 
 
@@ -56,6 +58,7 @@ class Queue:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(studio.store.get_json)  # what is stored never changes
 
     @cached_property
     def _client(self) -> DBOSClient:
@@ -146,7 +149,7 @@ class Queue:
         row = self.studio.records.get(MarkRecord, _PAUSE, owner) or MarkRecord(id=_PAUSE, owner=owner)
         row.facts = {"paused": paused}
         self.studio.records.keep(row)
-        waiting = [job.id for job in self.jobs(owner) if job.state == "queued"]
+        waiting = [job.id for job in self.jobs(owner, state="queued")]
         self._move(waiting[::-1], self._queue_of(owner))
 
     def paused(self, owner: str) -> bool:
@@ -167,13 +170,23 @@ class Queue:
     def find(self, job: str, owner: str) -> JobRecord | None:
         return self.studio.records.get(JobRecord, job, owner)
 
-    def jobs(self, owner: str) -> list[JobRecord]:
-        """Newest first."""
-        return self.studio.records.find(JobRecord, owner)[::-1]
+    def jobs(self, owner: str, limit: int = _MOST_JOBS, **equal: str) -> list[JobRecord]:
+        """Newest first; `equal` are columns, such as kind="posts"."""
+        return self.studio.records.newest(JobRecord, owner, limit, **equal)
 
     def active(self, owner: str, kind: str) -> JobRecord | None:
         """The owner's newest job of a kind that is not finished."""
-        return next((row for row in self.jobs(owner) if row.kind == kind and row.state in _UNFINISHED), None)
+        return next((row for row in self.jobs(owner, 50, kind=kind) if row.state in _UNFINISHED), None)
+
+    def forget(self, jobs: list[str], owner: str) -> None:
+        """As if these jobs had never been; the same request is then a new job. Raises BadInput for another's."""
+        for job in jobs:
+            self._mine(job, owner)
+        if jobs:
+            self._client.delete_workflows(jobs)
+        for job in jobs:
+            for table in (ReportRecord, StopRecord, JobRecord):
+                self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> dict[str, Any]:
         """What the worker last said of it; empty before it began."""
@@ -182,11 +195,11 @@ class Queue:
 
     def result(self, row: JobRecord) -> dict[str, Any]:
         """Of a finished job."""
-        return dict(self.studio.store.get_json(row.facts["result"]))
+        return dict(self._read(row.facts["result"]))
 
-    def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
-        """Of all finished jobs of a kind, newest first."""
-        return [self.result(row) for row in self.jobs(owner) if row.kind == kind and row.state == "done"]
+    def results(self, owner: str, kind: str, limit: int = _MOST_RESULTS) -> list[dict[str, Any]]:
+        """Of the last finished jobs of a kind, newest first; the library (`studio.shelf`) finds the older ones."""
+        return [self.result(row) for row in self.jobs(owner, limit, kind=kind, state="done")]
 
     def _mine(self, job: str, owner: str) -> JobRecord:
         row = self.find(job, owner)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Engine, String, create_engine, event, select
+from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ReportRecord",
     "Records",
     "SceneRecord",
+    "ShelfRecord",
     "StopRecord",
     "content_id",
 ]
@@ -141,6 +142,16 @@ class ReportRecord(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class ShelfRecord(Base):
+    """A thing of the library; its id is "kind:id" as a mark's. `words` is what a search looks through, lower case."""
+
+    __tablename__ = "shelf"
+    __table_args__ = (Index("shelf_order", "owner", "kind", "created"),)
+    kind: Mapped[str]
+    words: Mapped[str]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class StopRecord(Base):
     """Somebody asked this job to stop."""
 
@@ -207,6 +218,13 @@ class Records:
         """The rows of this id, whoever's they are: for the worker, never for a page."""
         with self.transaction() as session:
             return list(session.scalars(select(table).where(table.id == key)))
+
+    def newest(self, table: type[Record], owner: str, limit: int, **equal: Any) -> list[Record]:
+        """This owner's last rows, newest first."""
+        with self.transaction() as session:
+            order = (table.created.desc(), table.id.desc())
+            query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
+            return list(session.scalars(query))
 
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""

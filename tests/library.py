@@ -12,6 +12,7 @@ from studio.places import add_scene
 from studio.recall import remember_export
 from studio.records import JobRecord, PersonaRecord
 from studio.settings import ASSETS
+from studio.shelf import shelve
 
 SHOT = {
     "framing": "close-up", "view": "left", "expression": "smiling", "light": "day", "outfit": "dress",
@@ -29,6 +30,7 @@ def keep_result(studio: Studio, owner: str, kind: str, result: dict[str, Any]) -
     facts = {"id": result["id"], "result": studio.store.put_json(result)}
     row = JobRecord(id=f"{kind}-{result['id']}", owner=owner, kind=kind, state="done", error=None, facts=facts)
     studio.records.keep(row)
+    shelve(studio.records, owner, kind, result)
     return row
 
 

@@ -54,7 +54,8 @@ class Ui:
         return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
 
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
-        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.marks(owner).get(thing, {}) | facts))
+        known = self.studio.records.get(MarkRecord, thing, owner)
+        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=(known.facts if known else {}) | facts))
 
     def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
         """Finished and not in the trash, newest first."""
@@ -62,7 +63,7 @@ class Ui:
         return [r for r in self.queue.results(owner, kind) if not marks.get(f"{kind}:{r['id']}", {}).get("trashed")]
 
     def newest(self, owner: str, kind: str) -> JobRecord | None:
-        return next((row for row in self.queue.jobs(owner) if row.kind == kind), None)
+        return next(iter(self.queue.jobs(owner, 1, kind=kind)), None)
 
     def job_panel(self, owner: str, job: JobRecord | None, then: str = "") -> str:
         """How far a job is, with its buttons; `then` is HTML that a finished one shows."""
