@@ -25,6 +25,7 @@ from studio.queue import Queue
 from studio.records import FileRecord
 from studio.settings import ASSETS, Settings
 from studio.ui import consolidate, design, library, posts, scenes, select
+from studio.ui.api import add_api
 from studio.ui.context import Ui
 from studio.ui.guard import Guard
 from studio.ui.parts import PAGES
@@ -68,6 +69,7 @@ def make_site(studio: Studio) -> FastAPI:
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     app.add_middleware(Guard)
     _add_files(app, studio)
+    add_api(app, Queue(studio), partial(owner_of_request, studio.settings))
 
     @app.get("/")
     def start(request: Request) -> RedirectResponse:
