@@ -11,7 +11,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
-from studio.records import JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
+from studio.records import PAUSED, JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
 
 __all__ = [
     "APPLICATION_VERSION",
@@ -34,7 +34,6 @@ _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000
 _MOST_RESULTS = 100
-_PAUSE = "queue:paused"
 
 
 def engine_url(data: Path) -> str:
@@ -146,14 +145,14 @@ class Queue:
 
     def pause(self, owner: str, paused: bool) -> None:
         """Start no more of this owner's jobs, or go on; what runs goes on. New jobs wait, too."""
-        row = self.studio.records.get(MarkRecord, _PAUSE, owner) or MarkRecord(id=_PAUSE, owner=owner)
+        row = self.studio.records.get(MarkRecord, PAUSED, owner) or MarkRecord(id=PAUSED, owner=owner)
         row.facts = {"paused": paused}
         self.studio.records.keep(row)
         waiting = [job.id for job in self.jobs(owner, state="queued")]
         self._move(waiting[::-1], self._queue_of(owner))
 
     def paused(self, owner: str) -> bool:
-        row = self.studio.records.get(MarkRecord, _PAUSE, owner)
+        row = self.studio.records.get(MarkRecord, PAUSED, owner)
         return row is not None and bool(row.facts.get("paused"))
 
     def _queue_of(self, owner: str) -> str:

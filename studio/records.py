@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ __all__ = [
     "FileRecord",
     "JobRecord",
     "MarkRecord",
+    "PAUSED",
     "PersonaRecord",
     "PostRecord",
     "PostSetRecord",
@@ -164,6 +165,10 @@ class FileRecord(Base):
     __tablename__ = "files"
 
 
+PAUSED = "queue:paused"
+"""The mark of an owner whose waiting jobs shall not start."""
+
+
 class MarkRecord(Base):
     """What a person says of a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
 
@@ -225,6 +230,11 @@ class Records:
             order = (table.created.desc(), table.id.desc())
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
             return list(session.scalars(query))
+
+    def everyones(self, table: type[Record], column: str, values: Sequence[str]) -> list[Record]:
+        """The rows whose column has one of these values, whoever's they are: for who keeps the worker, never a page."""
+        with self.transaction() as session:
+            return list(session.scalars(select(table).where(getattr(table, column).in_(values))))
 
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""

@@ -18,6 +18,7 @@ from studio.queue import Queue
 from studio.records import JobRecord, MarkRecord
 from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture
 from studio.ui.texts import Texts
+from studio.ui.tour import TOUR_PAGES, close_tour, tour_html
 
 __all__ = ["HIDDEN", "Ui", "actions", "guarded", "open_page", "owner_of"]
 
@@ -53,9 +54,13 @@ class Ui:
         """What a person said of things, by "kind:id"."""
         return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
 
-    def mark(self, owner: str, thing: str, **facts: Any) -> None:
+    def said(self, owner: str, thing: str) -> dict[str, Any]:
+        """What a person said of one thing."""
         known = self.studio.records.get(MarkRecord, thing, owner)
-        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=(known.facts if known else {}) | facts))
+        return {} if known is None else dict(known.facts)
+
+    def mark(self, owner: str, thing: str, **facts: Any) -> None:
+        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.said(owner, thing) | facts))
 
     def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
         """Finished and not in the trash, newest first."""
@@ -140,3 +145,16 @@ def actions(value: str = "", name: str = "") -> gr.HTML:
 def open_page(ui: Ui, page: str) -> None:
     """What all pages begin with."""
     gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+    if page in TOUR_PAGES:
+        tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
+
+        def follow(before: str, request: gr.Request) -> Any:
+            html = tour_html(ui, owner_of(request))
+            return (gr.skip(), before) if html == before else (html, html)
+
+        def close(request: gr.Request) -> Any:
+            return close_tour(ui, owner_of(request)), ""
+
+        gr.on([timer.tick], guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        gr.on(None, guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        tour.click(guarded(ui, close), None, [tour, shown], **HIDDEN)

@@ -21,6 +21,7 @@ from studio.store import Store
 from studio.ui.context import Ui
 from studio.ui.library import shelf_html
 from studio.ui.texts import Texts
+from studio.ui.tour import close_tour, tour_html
 from tests.library import keep_cafe, keep_persona, keep_posts
 
 
@@ -160,3 +161,17 @@ def _wait(queue: Queue, job: str, owner: str) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the job is not done")
+
+
+def test_the_tour_follows_what_exists_until_it_is_closed(studio: Studio) -> None:
+    ui = Ui(studio, Queue(studio), Texts("en"))
+    first = tour_html(ui, "me")
+    assert first.index('aria-current="step"') < first.index("Train")
+    for kind, facts in (("design", "/en/select"), ("consolidate", "/en/posts")):
+        studio.records.keep(JobRecord(id=kind, owner="me", kind=kind, state="done", error=None, facts={}))
+        assert f'aria-current="step"><a href="{facts}"' in tour_html(ui, "me")
+    studio.records.keep(JobRecord(id="export", owner="me", kind="export", state="done", error=None, facts={}))
+    assert "aria-current" not in tour_html(ui, "me")
+    close_tour(ui, "me")
+    assert tour_html(ui, "me") == ""
+    assert tour_html(ui, "wang") == first
