@@ -36,7 +36,9 @@ def build(ui: Ui) -> None:
         search = gr.Textbox(
             "", label=t("library.search"), placeholder=t("library.search_hint"), elem_id="search", max_length=200
         )
-        tag = gr.Dropdown([], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False)
+        tag = gr.Dropdown(
+            [(t("library.any_tag"), "")], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False
+        )
         number = gr.Number(1, precision=0, minimum=1, label=t("library.page"), elem_id="page-number")
     shelf = actions("", "shelf")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
