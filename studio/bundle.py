@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.errors import BadInput, OutOfDisk
 from studio.platforms import find_platform
@@ -37,6 +38,7 @@ __all__ = [
     "Upscaling",
     "fit_for_platform",
     "pixels_sha256",
+    "produce_id",
     "read_manifest",
     "verify_bundle",
     "write_bundle",
@@ -44,6 +46,7 @@ __all__ = [
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
 _SHEET_COLUMNS = 3
+_MOST_MANIFEST_BYTES = 16_000_000
 
 
 class _Strict(BaseModel):
@@ -139,7 +142,10 @@ class Upscaling(_Strict):
 
 
 class ManifestPost(_Strict):
-    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip."""
+    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
+
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash.
+    """
 
     file: str
     sha256: str
@@ -191,6 +197,11 @@ def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
     return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
+def produce_id(drawn_sha256: str) -> str:
+    """What a picture's label calls it: all that a published picture says of where it came from."""
+    return drawn_sha256[:32]
+
+
 def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
     """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
     if upscaling.method != "lanczos":
@@ -229,40 +240,36 @@ def write_bundle(
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}
     listed: list[ManifestPost] = []
+    common: dict[str, Any] = {
+        "persona": persona, "recipe": recipe, "donors": tuple(donors), "scene": scene, "platform": platform,
+        "draw": draw, "upscaling": upscaling, "software": software,
+    }  # fmt: skip
     for number, post in enumerate(posts, 1):
         name = f"pictures/{number:02d}.{suffix}"
         drawn = pixels_sha256(post.image)
-        label = Label(producer, drawn[:32], post.composite)
-        files[name] = _encode(fit_for_platform(post.image, upscaling), target.format, label, target.max_bytes)
-        listed.append(
-            ManifestPost(
-                file=name,
-                sha256=hashlib.sha256(files[name]).hexdigest(),
-                drawn_sha256=drawn,
-                prompt=post.prompt,
-                caption=post.caption,
-                seed=post.seed,
-                num_inference_steps=post.num_inference_steps,
-                guidance_scale=post.guidance_scale,
-                true_cfg_scale=post.true_cfg_scale,
-                shot=post.shot,
-                scores=post.scores,
-            )
+        row = ManifestPost(
+            file=name,
+            sha256="",
+            drawn_sha256=drawn,
+            prompt=post.prompt,
+            caption=post.caption,
+            seed=post.seed,
+            num_inference_steps=post.num_inference_steps,
+            guidance_scale=post.guidance_scale,
+            true_cfg_scale=post.true_cfg_scale,
+            shot=post.shot,
+            scores=post.scores,
         )
+        label = Label(producer, produce_id(drawn), post.composite)
+        # an archive tells all, a published picture only that it was made by a model
+        recipe_text = _recipe_of(common, row) if target.format == "PNG" else ""
+        fitted = fit_for_platform(post.image, upscaling)
+        files[name] = _encode(fitted, target.format, label, target.max_bytes, recipe_text)
+        listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
     files["captions.txt"] = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed).encode()
     files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts])
-    manifest = Manifest(
-        persona=persona,
-        recipe=recipe,
-        donors=tuple(donors),
-        scene=scene,
-        platform=platform,
-        draw=draw,
-        upscaling=upscaling,
-        posts=tuple(listed),
-        software=software,
-        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    )
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = Manifest(**common, posts=tuple(listed), files=hashes)
     files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
     _write_zip(path, files)
     return manifest
@@ -271,9 +278,12 @@ def write_bundle(
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a bundle; BadInput where it is none."""
     try:
-        with zipfile.ZipFile(path) as bundle:
-            return Manifest.model_validate_json(bundle.read("manifest.json"))
-    except (OSError, zipfile.BadZipFile, KeyError, ValidationError) as error:
+        with zipfile.ZipFile(path) as bundle, bundle.open("manifest.json") as stream:
+            text = stream.read(_MOST_MANIFEST_BYTES + 1)  # what the zip says of its size may be a lie
+        if len(text) > _MOST_MANIFEST_BYTES:
+            raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
+        return Manifest.model_validate_json(text)
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote."
         ) from error
@@ -297,10 +307,16 @@ def verify_bundle(path: Path) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int) -> bytes:
+def _recipe_of(common: dict[str, Any], post: ManifestPost) -> str:
+    """A manifest of this one picture, as JSON; without the enrolment, which only a whole bundle needs."""
+    persona = {key: value for key, value in common["persona"].items() if key != "enrolment"}
+    return Manifest(**common | {"persona": persona}, posts=(post,), files={}).model_dump_json()
+
+
+def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int, recipe: str) -> bytes:
     stamped = stamp(image)
     for quality in (95, 90, 85, 75, 60):
-        data = encode_labelled(stamped, kind, label, quality)
+        data = encode_labelled(stamped, kind, label, quality, recipe)
         if len(data) <= max_bytes:
             return data
     raise BadInput(f"A picture is larger than the platform's {max_bytes} bytes.", "Choose another platform.")

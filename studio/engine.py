@@ -18,15 +18,16 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
-from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSerializer, SetWorkflowID
 
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.pulse import Pulse
-from studio.queue import APPLICATION_VERSION, QUEUE, engine_url, first_step_to_run, job_id
+from studio.queue import APPLICATION_VERSION, NEXT, QUEUE, engine_url, first_step_to_run, job_id
 from studio.records import JobRecord, StopRecord
 from studio.reporting import Reporter
+from studio.shelf import shelve
 
 __all__ = ["Engine"]
 
@@ -91,6 +92,13 @@ def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progres
     return export_posts(studio, ExportRequest(**request), run, progress)
 
 
+def _donor(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import DonorRequest
+    from studio.workflows.donors import add_uploaded_donor
+
+    return add_uploaded_donor(studio, DonorRequest(**request), run, progress)
+
+
 _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str, Any]]] = {
     "design": _design,
     "consolidate": _consolidate,
@@ -98,6 +106,7 @@ _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str
     "swap": _swap,
     "preview": _preview,
     "export": _export,
+    "donor": _donor,
 }
 
 
@@ -131,7 +140,13 @@ class Engine:
         DBOS(config=config)
         self._jobs = _Jobs(self)
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
+        self._client = DBOSClient(
+            system_database_url=engine_url(data),
+            serializer=DBOSPortableJSONSerializer(),
+            application_name="persona-studio",
+        )
+        for queue in (QUEUE, NEXT):
+            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
         self._give_up()
         self._ready, self._idle_since = True, time.monotonic()
         (data / "engine.ready").touch()
@@ -139,6 +154,7 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         DBOS.destroy(destroy_registry=False)
+        self._client.destroy()
         registry_forget(self._jobs)
         if self._lock is not None:
             self._lock.close()
@@ -167,7 +183,7 @@ class Engine:
         owner = self._owner(request)
         reporter = Reporter(self.studio.records, job, owner)
         progress = reporter if self._progress is None else self._progress
-        with self._turn, self._busy(job, reporter):
+        with self._turn_of(job), self._busy(job, reporter):
             self._note(job, kind, owner, "running", None)
             try:
                 progress.check_cancelled()
@@ -181,8 +197,26 @@ class Engine:
                 self._note(job, kind, owner, "failed", f"{type(error).__name__}: {error}", code="unexpected")
                 raise
         self.studio.records.share(owner, result)
+        shelve(self.studio.records, owner, kind, result)
         self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
         return result
+
+    @contextmanager
+    def _turn_of(self, job: str) -> Iterator[None]:
+        """One job at a time; one that was merely taken first lets those go ahead that shall run next."""
+        while True:
+            with self._turn:
+                if not self._goes_behind(job):
+                    yield
+                    return
+            time.sleep(0.1)
+
+    def _goes_behind(self, job: str) -> bool:
+        # asked through a client: what a workflow asks the engine itself becomes one of its steps
+        ask: dict[str, Any] = {"load_input": False, "load_output": False}
+        if not any(row.queue_name == QUEUE for row in self._client.list_workflows(workflow_ids=[job], **ask)):
+            return False
+        return bool(self._client.list_workflows(queue_name=NEXT, status=["ENQUEUED", "PENDING"], **ask))
 
     def pulse(self) -> Pulse:
         """What is done now, for whoever watches this process."""

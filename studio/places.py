@@ -11,6 +11,7 @@ import numpy.typing as npt
 from studio.application import Studio
 from studio.records import SceneRecord, content_id
 from studio.scenes import load_mask, load_scene
+from studio.shelf import shelve
 
 __all__ = ["add_scene", "get_mask", "put_mask", "scenes_of"]
 
@@ -28,6 +29,7 @@ def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: 
         SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark, sha256=scene.sha256)
     )
     studio.records.share(owner, [picture, landmark])
+    shelve(studio.records, owner, "scene", {"id": key, **value})
     return {"id": key, **value}
 
 

@@ -17,9 +17,10 @@ from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-__all__ = ["Label", "aigc_record", "encode_labelled", "read_label", "stamp"]
+__all__ = ["RECIPE_CHUNK", "Label", "aigc_record", "encode_labelled", "read_label", "stamp"]
 
 VISIBLE_SHARE = 0.05
+RECIPE_CHUNK = "PersonaStudio"
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _CJK_FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
@@ -85,8 +86,13 @@ def _label_font(letter_px: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont
         size += 1
 
 
-def encode_labelled(image: Image.Image, kind: Literal["JPEG", "PNG"], label: Label, quality: int = 95) -> bytes:
-    """The file with its labels: XMP in both kinds, and a text chunk `AIGC` in PNG. Same input, same bytes."""
+def encode_labelled(
+    image: Image.Image, kind: Literal["JPEG", "PNG"], label: Label, quality: int = 95, recipe: str = ""
+) -> bytes:
+    """The file with its labels: XMP in both kinds, and a text chunk `AIGC` in PNG. Same input, same bytes.
+
+    A `recipe` is kept in a PNG's chunk of its own, RECIPE_CHUNK, compressed.
+    """
     source = "compositeWithTrainedAlgorithmicMedia" if label.composite else "trainedAlgorithmicMedia"
     xmp = (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -103,6 +109,8 @@ def encode_labelled(image: Image.Image, kind: Literal["JPEG", "PNG"], label: Lab
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("AIGC", aigc_record(label))
         chunks.add_itxt("XML:com.adobe.xmp", xmp)
+        if recipe:
+            chunks.add_itxt(RECIPE_CHUNK, recipe, zip=True)
         image.save(out, "PNG", pnginfo=chunks)
     return out.getvalue()
 

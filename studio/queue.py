@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,29 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
-from studio.records import JobRecord, ReportRecord, StopRecord, content_id
+from studio.records import PAUSED, JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
 
-__all__ = ["APPLICATION_VERSION", "KINDS", "QUEUE", "Queue", "engine_url", "first_step_to_run", "job_id"]
+__all__ = [
+    "APPLICATION_VERSION",
+    "HELD",
+    "KINDS",
+    "NEXT",
+    "QUEUE",
+    "Queue",
+    "engine_url",
+    "first_step_to_run",
+    "job_id",
+]
 
 APPLICATION_VERSION = "3"  # raise it when a workflow's steps change; old jobs then need to be started anew
 QUEUE = "work"
-KINDS = ("design", "consolidate", "posts", "swap", "preview", "export")
+NEXT = "next"  # what somebody asked to run next; the worker takes from it first
+HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
+KINDS = ("design", "consolidate", "posts", "swap", "preview", "export", "donor")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
+_MOST_JOBS = 1_000_000
+_MOST_RESULTS = 100
 
 
 def engine_url(data: Path) -> str:
@@ -43,6 +57,7 @@ class Queue:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(studio.store.get_json)  # what is stored never changes
 
     @cached_property
     def _client(self) -> DBOSClient:
@@ -80,7 +95,7 @@ class Queue:
                 "workflow_name": "job",
                 "class_name": "_Jobs",
                 "instance_name": "studio",
-                "queue_name": QUEUE,
+                "queue_name": self._queue_of(owner),
                 "workflow_id": job,
                 "app_version": APPLICATION_VERSION,
             },
@@ -113,21 +128,64 @@ class Queue:
         if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
             return
         if status is not None and status.status == "CANCELLED":
-            client.resume_workflow(job, queue_name=QUEUE)
+            client.resume_workflow(job, queue_name=self._queue_of(owner))
             return
         step = first_step_to_run(client.list_workflow_steps(job))
-        client.rewind_workflow(job, start_step=step, queue_name=QUEUE, application_version=APPLICATION_VERSION)
+        client.rewind_workflow(
+            job, start_step=step, queue_name=self._queue_of(owner), application_version=APPLICATION_VERSION
+        )
+
+    def run_next(self, job: str, owner: str) -> None:
+        """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
+
+        Priorities of the engine cannot be changed once a job waits, but the queue that it waits in can.
+        """
+        if self._mine(job, owner).state == "queued":
+            self._move([job], NEXT)
+
+    def pause(self, owner: str, paused: bool) -> None:
+        """Start no more of this owner's jobs, or go on; what runs goes on. New jobs wait, too."""
+        row = self.studio.records.get(MarkRecord, PAUSED, owner) or MarkRecord(id=PAUSED, owner=owner)
+        row.facts = {"paused": paused}
+        self.studio.records.keep(row)
+        waiting = [job.id for job in self.jobs(owner, state="queued")]
+        self._move(waiting[::-1], self._queue_of(owner))
+
+    def paused(self, owner: str) -> bool:
+        row = self.studio.records.get(MarkRecord, PAUSED, owner)
+        return row is not None and bool(row.facts.get("paused"))
+
+    def _queue_of(self, owner: str) -> str:
+        return HELD if self.paused(owner) else QUEUE
+
+    def _move(self, jobs: list[str], queue: str) -> None:
+        """Only what really waits: a job that was just taken would be started twice."""
+        if not jobs:
+            return
+        rows = self._client.list_workflows(workflow_ids=jobs, status="ENQUEUED", load_input=False, load_output=False)
+        if waiting := {row.workflow_id for row in rows}:
+            self._client.resume_workflows([job for job in jobs if job in waiting], queue_name=queue)
 
     def find(self, job: str, owner: str) -> JobRecord | None:
         return self.studio.records.get(JobRecord, job, owner)
 
-    def jobs(self, owner: str) -> list[JobRecord]:
-        """Newest first."""
-        return self.studio.records.find(JobRecord, owner)[::-1]
+    def jobs(self, owner: str, limit: int = _MOST_JOBS, **equal: str) -> list[JobRecord]:
+        """Newest first; `equal` are columns, such as kind="posts"."""
+        return self.studio.records.newest(JobRecord, owner, limit, **equal)
 
     def active(self, owner: str, kind: str) -> JobRecord | None:
         """The owner's newest job of a kind that is not finished."""
-        return next((row for row in self.jobs(owner) if row.kind == kind and row.state in _UNFINISHED), None)
+        return next((row for row in self.jobs(owner, 50, kind=kind) if row.state in _UNFINISHED), None)
+
+    def forget(self, jobs: list[str], owner: str) -> None:
+        """As if these jobs had never been; the same request is then a new job. Raises BadInput for another's."""
+        for job in jobs:
+            self._mine(job, owner)
+        if jobs:
+            self._client.delete_workflows(jobs)
+        for job in jobs:
+            for table in (ReportRecord, StopRecord, JobRecord):
+                self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> dict[str, Any]:
         """What the worker last said of it; empty before it began."""
@@ -136,11 +194,11 @@ class Queue:
 
     def result(self, row: JobRecord) -> dict[str, Any]:
         """Of a finished job."""
-        return dict(self.studio.store.get_json(row.facts["result"]))
+        return dict(self._read(row.facts["result"]))
 
-    def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
-        """Of all finished jobs of a kind, newest first."""
-        return [self.result(row) for row in self.jobs(owner) if row.kind == kind and row.state == "done"]
+    def results(self, owner: str, kind: str, limit: int = _MOST_RESULTS) -> list[dict[str, Any]]:
+        """Of the last finished jobs of a kind, newest first; the library (`studio.shelf`) finds the older ones."""
+        return [self.result(row) for row in self.jobs(owner, limit, kind=kind, state="done")]
 
     def _mine(self, job: str, owner: str) -> JobRecord:
         row = self.find(job, owner)

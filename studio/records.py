@@ -11,16 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Engine, String, create_engine, event, select
+from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 __all__ = [
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
+    "ExportedRecord",
     "FileRecord",
     "JobRecord",
     "MarkRecord",
+    "PAUSED",
     "PersonaRecord",
     "PostRecord",
     "PostSetRecord",
@@ -29,6 +31,7 @@ __all__ = [
     "Records",
     "SceneRecord",
     "SessionRecord",
+    "ShelfRecord",
     "StopRecord",
     "UserRecord",
     "content_id",
@@ -117,6 +120,14 @@ class BundleRecord(Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class ExportedRecord(Base):
+    """A picture that left in a bundle; its id is the ProduceID in its label, `manifest` a key of the store."""
+
+    __tablename__ = "exported"
+    manifest: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int]
+
+
 class JobRecord(Base):
     """A workflow's run as a person sees it; its id is the workflow's."""
 
@@ -134,6 +145,16 @@ class ReportRecord(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class ShelfRecord(Base):
+    """A thing of the library; its id is "kind:id" as a mark's. `words` is what a search looks through, lower case."""
+
+    __tablename__ = "shelf"
+    __table_args__ = (Index("shelf_order", "owner", "kind", "created"),)
+    kind: Mapped[str]
+    words: Mapped[str]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class StopRecord(Base):
     """Somebody asked this job to stop."""
 
@@ -144,6 +165,10 @@ class FileRecord(Base):
     """This owner may see the stored file of this key."""
 
     __tablename__ = "files"
+
+
+PAUSED = "queue:paused"
+"""The mark of an owner whose waiting jobs shall not start."""
 
 
 class MarkRecord(Base):
@@ -214,6 +239,13 @@ class Records:
         """The rows of this id, whoever's they are: for the worker, never for a page."""
         with self.transaction() as session:
             return list(session.scalars(select(table).where(table.id == key)))
+
+    def newest(self, table: type[Record], owner: str, limit: int, **equal: Any) -> list[Record]:
+        """This owner's last rows, newest first."""
+        with self.transaction() as session:
+            order = (table.created.desc(), table.id.desc())
+            query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
+            return list(session.scalars(query))
 
     def everyones(self, table: type[Record], column: str, values: Sequence[str]) -> list[Record]:
         """The rows whose column has one of these values, whoever's they are: for who keeps the worker, never a page."""

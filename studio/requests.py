@@ -7,7 +7,15 @@ from typing import Any
 
 from personas.shots import Shot, vary_shots
 
-__all__ = ["ConsolidateRequest", "DesignRequest", "ExportRequest", "PostRequest", "PreviewRequest", "plan_shots"]
+__all__ = [
+    "ConsolidateRequest",
+    "DesignRequest",
+    "DonorRequest",
+    "ExportRequest",
+    "PostRequest",
+    "PreviewRequest",
+    "plan_shots",
+]
 
 
 @dataclass(frozen=True)
@@ -100,3 +108,18 @@ class ExportRequest:
     post_set: dict[str, Any]
     platform: str
     owner: str = "me"
+
+
+@dataclass(frozen=True)
+class DonorRequest:
+    """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end)."""
+
+    upload: str
+    category: str
+    name: str
+    who: str
+    scope: str
+    owner: str = "me"
+    expires: str = ""
+    trigger: str = ""
+    licence: str = "unknown"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from studio.application import Studio
 from studio.pulse import PULSE_VARIABLE, Patience, Pulse, read_pulses, why_restart
-from studio.records import JobRecord
+from studio.records import PAUSED, JobRecord, MarkRecord
 from studio.settings import Settings
 
 __all__ = ["Supervisor"]
@@ -105,4 +105,6 @@ class Supervisor:
 
     def _waiting(self) -> set[str]:
         rows = self._records.everyones(JobRecord, "state", ("queued", "running"))
-        return {row.id for row in rows} - self._forgotten
+        marks = self._records.everyones(MarkRecord, "id", (PAUSED,))
+        paused = {mark.owner for mark in marks if mark.facts.get("paused")}
+        return {row.id for row in rows if row.state == "running" or row.owner not in paused} - self._forgotten

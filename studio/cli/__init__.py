@@ -10,6 +10,7 @@ from pipelines.errors import StudioError
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
+from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way
 
@@ -17,6 +18,7 @@ __all__ = ["main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(way)
+app.add_typer(recalling)
 app.add_typer(models)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")

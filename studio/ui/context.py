@@ -18,6 +18,7 @@ from studio.queue import Queue
 from studio.records import JobRecord, MarkRecord
 from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture
 from studio.ui.texts import Texts
+from studio.ui.tour import TOUR_PAGES, close_tour, tour_html
 from studio.users import Users
 
 __all__ = ["HIDDEN", "Ui", "actions", "guarded", "open_page", "owner_of"]
@@ -58,8 +59,13 @@ class Ui:
         """What a person said of things, by "kind:id"."""
         return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
 
+    def said(self, owner: str, thing: str) -> dict[str, Any]:
+        """What a person said of one thing."""
+        known = self.studio.records.get(MarkRecord, thing, owner)
+        return {} if known is None else dict(known.facts)
+
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
-        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.marks(owner).get(thing, {}) | facts))
+        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.said(owner, thing) | facts))
 
     def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
         """Finished and not in the trash, newest first."""
@@ -67,7 +73,7 @@ class Ui:
         return [r for r in self.queue.results(owner, kind) if not marks.get(f"{kind}:{r['id']}", {}).get("trashed")]
 
     def newest(self, owner: str, kind: str) -> JobRecord | None:
-        return next((row for row in self.queue.jobs(owner) if row.kind == kind), None)
+        return next(iter(self.queue.jobs(owner, 1, kind=kind)), None)
 
     def job_panel(self, owner: str, job: JobRecord | None, then: str = "") -> str:
         """How far a job is, with its buttons; `then` is HTML that a finished one shows."""
@@ -151,3 +157,16 @@ def open_page(ui: Ui, page: str) -> None:
         return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
 
     gr.on(None, greet, None, [top], **HIDDEN)
+    if page in TOUR_PAGES:
+        tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
+
+        def follow(before: str, request: gr.Request) -> Any:
+            html = tour_html(ui, owner_of(request))
+            return (gr.skip(), before) if html == before else (html, html)
+
+        def close(request: gr.Request) -> Any:
+            return close_tour(ui, owner_of(request)), ""
+
+        gr.on([timer.tick], guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        gr.on(None, guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        tour.click(guarded(ui, close), None, [tour, shown], **HIDDEN)

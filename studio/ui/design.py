@@ -14,7 +14,7 @@ from personas.looks import LOOK_CATEGORIES, find_category
 from studio.mixing import Mix, move_weight, mute, recipe_of_mix, roll
 from studio.requests import DesignRequest, PreviewRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
-from studio.ui.parts import button, card, gauge, grid, link, panel, picture
+from studio.ui.parts import button, card, gauge, grid, link, picture
 
 __all__ = ["build"]
 
@@ -46,7 +46,6 @@ def build(ui: Ui) -> None:
         [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
         value="sweet", label=t("design.category"), elem_id="category",
     )  # fmt: skip
-    tour = actions(_tour(ui), "tour")
     table = actions(_desk(ui, first), "desk")
     with gr.Row():
         effort = gr.Radio(
@@ -84,7 +83,6 @@ def build(ui: Ui) -> None:
     for part in (table, progress):
         part.click(guarded(ui, act), [desk], [desk, table, progress], **HIDDEN)
     go.click(guarded(ui, start), [desk, effort], [progress], **HIDDEN)
-    tour.click(lambda: "", None, [tour], **HIDDEN)
 
 
 def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
@@ -139,12 +137,6 @@ def _number(value: object) -> float:
     except ValueError:
         return 0.0
     return number if math.isfinite(number) else 0.0
-
-
-def _tour(ui: Ui) -> str:
-    steps = "".join(f"<li>{escape(ui.t(f'tour.{n}'))}</li>" for n in (1, 2, 3))
-    close = button(ui.t("tour.close"), "close")
-    return panel(f'<strong>{escape(ui.t("tour.title"))}</strong><ol class="st-steps">{steps}</ol>{close}')
 
 
 def _desk(ui: Ui, now: Desk) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from studio.ui.texts import Texts
 
 __all__ = [
-    "ACTIONS", "PAGES", "button", "card", "curve", "empty", "file_url", "gauge", "grid", "head", "nav", "panel",
+    "ACTIONS", "PAGES", "button", "card", "curve", "drop", "empty", "file_url", "gauge", "grid", "head", "nav", "panel",
     "picture", "scatter", "table", "thumb_url",
 ]  # fmt: skip
 
@@ -46,6 +46,14 @@ def button(label: str, do: str, *, pressed: bool | None = None, big: bool = Fals
 def link(label: str, url: str, *, big: bool = True, name: str = "", download: bool = False) -> str:
     extra = (f' id="{name}"' if name else "") + (" download" if download else "")
     return f'<a class="st-btn{" big" if big else ""}" href="{escape(url)}"{extra}>{escape(label)}</a>'
+
+
+def drop(label: str, upload: str, accept: str, most_bytes: int) -> str:
+    """Where a file can be dropped or chosen; the page's handler is told `upload` and the upload's token."""
+    return (
+        f'<label class="st-drop"><input type="file" data-upload="{upload}" data-most="{most_bytes}" accept="{accept}">'
+        f'<span>{escape(label)}</span><progress max="1" value="0" hidden></progress></label>'
+    )
 
 
 def nav(t: Texts, current: str, who: str = "") -> str:

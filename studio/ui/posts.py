@@ -16,6 +16,7 @@ from studio.platforms import find_platform, load_platforms
 from studio.requests import ExportRequest, PostRequest, plan_shots
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, file_url, grid, link, picture
+from studio.ui.reuse import recalled_draft
 from studio.ui.scenes import default_scene
 
 __all__ = ["COLUMNS", "build", "read_shots", "write_shots"]
@@ -77,7 +78,7 @@ def build(ui: Ui) -> None:
             [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
             value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
         )  # fmt: skip
-    with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box"):
+    with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box") as box:
         with gr.Row():
             template = gr.Dropdown(
                 [(t(f"template.{name}"), name) for name in _TEMPLATES], value="mixed", label=t("posts.template"),
@@ -101,9 +102,12 @@ def build(ui: Ui) -> None:
         owner = owner_of(request)
         default_scene(ui, owner)
         people, places = _people(ui, owner), _places(ui, owner)
+        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
+        shots = [Shot(**shot) for shot in draft["shots"][:_MOST]]
         return (
-            gr.Dropdown(people, value=people[0][1] if people else None),
-            gr.Dropdown(places, value=places[0][1] if places else None),
+            gr.Dropdown(people, value=_first(people, draft["persona"])),
+            gr.Dropdown(places, value=_first(places, draft["scene"])),
+            write_shots(ui, shots) if shots else gr.skip(), gr.Accordion(open=bool(shots)),
             _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
@@ -131,7 +135,7 @@ def build(ui: Ui) -> None:
             _act(ui, owner, data, where)
         return _progress(ui, owner), _posts(ui, owner)
 
-    gr.on(None, guarded(ui, load), None, [persona, scene, progress, posts], **HIDDEN)
+    gr.on(None, guarded(ui, load), None, [persona, scene, rows, box, progress, posts], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
     gr.on([template.input, count.release], guarded(ui, fill), [template, count], [rows], **HIDDEN)
     go.click(guarded(ui, start), [persona, scene, strength, exact, rows], [progress], **HIDDEN)
@@ -167,6 +171,12 @@ def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:
     people = ui.results(owner, "consolidate")
     people.sort(key=lambda p: not marks.get(f"consolidate:{p['id']}", {}).get("chosen", False))
     return [(f"{p['name']} · {ui.t('version')} {p['version']}", str(p["id"])) for p in people]
+
+
+def _first(choices: list[tuple[str, str]], wanted: str) -> str | None:
+    """The wanted one's id where it can be chosen, else the first's."""
+    ids = [key for _, key in choices]
+    return wanted if wanted in ids else next(iter(ids), None)
 
 
 def _places(ui: Ui, owner: str) -> list[tuple[str, str]]:

@@ -15,14 +15,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
+from pipelines.errors import OutOfDisk, StudioError
 from studio.application import Studio
 from studio.queue import Queue
 from studio.records import FileRecord
 from studio.settings import ASSETS, Settings
 from studio.ui import consolidate, design, library, posts, scenes, select
+from studio.ui.api import add_api
 from studio.ui.context import Ui
 from studio.ui.fence import Fence
 from studio.ui.guard import Guard
@@ -31,6 +33,7 @@ from studio.ui.parts import PAGES
 from studio.ui.texts import LANGUAGES, Language, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
 from studio.ui.wall import Wall
+from studio.uploads import keep_upload
 from studio.users import Users
 
 __all__ = ["make_app", "make_site"]
@@ -44,6 +47,14 @@ _MAX_UPLOAD = "64mb"
 # a key's content never changes; another person at the same browser has another cookie, and asks anew
 _CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
 _LANGUAGE = "studio_language"
+
+
+def asker(request: Request) -> str:
+    """Whose request it is, for routes that the wall lets nobody else reach."""
+    owner = owner_of_request(request)
+    if owner is None:
+        raise HTTPException(401)
+    return owner
 
 
 def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) -> FastAPI:
@@ -73,6 +84,7 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
     app.add_middleware(Guard, names=names, local=local)
     add_login(app, logins, lambda request: Texts(_language(request)))
     _add_files(app, studio)
+    add_api(app, Queue(studio), asker)
 
     @app.get("/")
     def start(request: Request) -> RedirectResponse:
@@ -116,8 +128,7 @@ def _language(request: Request) -> Language:
 def _add_files(app: FastAPI, studio: Studio) -> None:
     def check(key: str, request: Request) -> str:
         """The key, if it is one and the asker's own; the same answer for another's and for none."""
-        owner = owner_of_request(request)
-        if owner is None or not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, owner) is None:
+        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, asker(request)) is None:
             raise HTTPException(404)
         return key
 
@@ -155,6 +166,18 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
         if place not in scenes.bundled_scenes():
             raise HTTPException(404)
         return FileResponse(ASSETS / "scenes" / f"{place}.png", headers={"Cache-Control": "max-age=3600"})
+
+    @app.post("/uploads")
+    async def upload(request: Request, name: Annotated[str, Query(max_length=1000)] = "file") -> JSONResponse:
+        said = request.headers.get("content-length", "0")
+        owner = asker(request)
+        try:
+            announced = int(said) if said.isdecimal() else 0
+            token = await keep_upload(studio.settings, owner, name, request.stream(), announced)
+        except StudioError as error:
+            status = 507 if isinstance(error, OutOfDisk) else 413
+            return JSONResponse({"code": error.code, "message": str(error)}, status)
+        return JSONResponse({"upload": token})
 
     donors: dict[str, str] = {}
 

@@ -38,6 +38,10 @@ class Texts:
         """A word of a shot, a stage or a verdict in this language; the word itself where none is known."""
         return str(_load("texts.json").get(f"word.{word}", {}).get(self.language, word))
 
+    def setting(self, name: str) -> str:
+        """A setting's name in this language; the name itself where it is of another program."""
+        return str(_load("texts.json").get(f"setting.{name}", {}).get(self.language, name))
+
     def word_back(self, said: str) -> str:
         """The studio's own word for what `word` said."""
         for key, row in _load("texts.json").items():

@@ -8,6 +8,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,12 @@ from pipelines.lora import LoraMetadata, check_fits, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
+from studio.requests import DonorRequest
 from studio.scenes import load_scene
+from studio.uploads import find_upload
+from studio.workflows import Run
 
-__all__ = ["add_lora_donor", "train_folder_donor"]
+__all__ = ["add_lora_donor", "add_uploaded_donor", "train_folder_donor"]
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _TRIGGER = "ohwx"
@@ -53,9 +57,33 @@ def add_lora_donor(
     licence: str = "unknown",
 ) -> Donor:
     """Check the file against the backbone, draw its thumbnail, keep it. Raises BadLora, BadInput."""
+    return _add(studio, lora, category, _read_consent(consent), name, trigger, licence)
+
+
+def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """The same with a file that a page brought; the donor as JSON."""
+    progress.step("inspect", 0, 1)
+
+    def add() -> dict[str, Any]:
+        path = find_upload(studio.settings, request.owner, request.upload)
+        expires = datetime.date.fromisoformat(request.expires) if request.expires else None
+        form = _ConsentForm(who=request.who, scope=request.scope, expires=expires)
+        donor = _add(studio, path, request.category, form, request.name, request.trigger, request.licence)
+        return {"id": donor.id, "name": donor.name, "category": donor.category}
+
+    added = dict(run("add", add))
+    progress.step("inspect", 1, 1)
+    return added
+
+
+def _add(studio: Studio, lora: Path, category: str, form: _ConsentForm, name: str, trigger: str, licence: str) -> Donor:
     look = find_category(category)
-    form = _read_consent(consent)
     file = read_lora(lora)
+    for known in studio.donors():
+        if known.id == file.sha256[:16]:
+            if (known.name, known.category) == (name or lora.stem, look.id):
+                return known  # a step may run twice
+            raise BadInput(f"This LoRA is the donor {known.name} already.", "Choose another file.", "known_donor")
     check_fits(file.layers, studio.backbone.transformer, lora.name, studio.backbone.text_encoders)
     word = trigger or file.metadata.get("modelspec.trigger_phrase", "")
     with tempfile.TemporaryDirectory() as scratch:

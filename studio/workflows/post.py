@@ -32,6 +32,7 @@ from studio.bundle import (
     read_manifest,
     write_bundle,
 )
+from studio.recall import remember_export
 from studio.records import BundleRecord, PostRecord, PostSetRecord, content_id
 from studio.requests import ExportRequest, PostRequest
 from studio.workflows import Run
@@ -244,8 +245,9 @@ def export_bundle(studio: Studio, post_set: dict[str, Any], platform: str, path:
             platform=platform,
             path=str(path.resolve()),
             sha256=sha256,
-        )
+        ),
     )
+    remember_export(studio, manifest, post_set["owner"])
     return manifest
 
 

@@ -48,20 +48,20 @@ def _counting(calls: list[str], fail_at: set[int]) -> Job:
 
 def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _counting(calls, set()))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
     for _ in range(2):  # two processes one after the other, as the engine sees it
         with Engine(_studio(tmp_path)) as engine:
-            result = engine.run("design", {"seed": 1})
-            assert engine.recall("design") == result
+            result = engine.run("swap", {"seed": 1})
+            assert engine.recall("swap") == result
     assert calls == [f"step {i}" for i in range(5)]
     assert [engine.studio.store.get(k) for k in result["keys"]] == [f"1 {i}".encode() for i in range(5)]
 
 
 def test_another_request_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _counting(calls, set()))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
     with Engine(_studio(tmp_path)) as engine:
-        assert engine.run("design", {"seed": 1})["keys"] != engine.run("design", {"seed": 2})["keys"]
+        assert engine.run("swap", {"seed": 1})["keys"] != engine.run("swap", {"seed": 2})["keys"]
     assert len(calls) == 10
 
 
@@ -69,15 +69,15 @@ def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _counting(calls, {3}))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, {3}))
     with Engine(_studio(tmp_path)) as engine:
         with pytest.raises(NotEnough, match="too little of 3") as caught:
-            engine.run("design", {"seed": 1})
+            engine.run("swap", {"seed": 1})
         assert caught.value.advice == "Bring more."
         rows = engine.studio.records.find(JobRecord, "me")
         assert [(r.state, "too little of 3" in (r.error or "")) for r in rows] == [("failed", True)]
     with Engine(_studio(tmp_path)) as engine:
-        assert len(engine.run("design", {"seed": 1})["keys"]) == 5
+        assert len(engine.run("swap", {"seed": 1})["keys"]) == 5
         assert [r.state for r in engine.studio.records.find(JobRecord, "me")] == ["done"]
     assert calls == ["step 0", "step 1", "step 2", "step 3", "step 3", "step 4"]
 
@@ -86,8 +86,8 @@ def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
     with Engine(_studio(tmp_path)) as engine:
         with pytest.raises(BadInput, match="no job"):
             engine.run("paint", {})
-        with pytest.raises(BadInput, match="no finished design"):
-            engine.recall("design")
+        with pytest.raises(BadInput, match="no finished swap"):
+            engine.recall("swap")
 
 
 def test_one_worker_per_data_folder(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_one_worker_per_data_folder(tmp_path: Path) -> None:
 
 
 def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _counting([], set()))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting([], set()))
     with Engine(_studio(tmp_path)) as engine:
-        engine.run("design", {"seed": 1})
+        engine.run("swap", {"seed": 1})
     import sqlite3
 
     with sqlite3.connect(tmp_path / "engine.sqlite") as database:
@@ -134,9 +134,9 @@ def job(studio, request, run, progress):
         keys.append(run(f"step-{number}", step))
     return {"id": "job", "keys": keys}
 
-engine_module._FUNCTIONS["design"] = job
+engine_module._FUNCTIONS["swap"] = job
 with Engine(Studio(Settings(data=data))) as engine:
-    print(len(engine.run("design", {"seed": 1})["keys"]))
+    print(len(engine.run("swap", {"seed": 1})["keys"]))
 """
 
 

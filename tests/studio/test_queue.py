@@ -60,17 +60,17 @@ def test_a_double_click_is_one_job_and_its_files_are_its_owners(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, set()))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set()))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        ids = {queue.put("design", {"owner": "li"}) for _ in range(2)}
+        ids = {queue.put("swap", {"owner": "li"}) for _ in range(2)}
         (job,) = ids
         assert _wait(queue, job, "li", "done") == "done"
-        assert queue.put("design", {"owner": "li"}) == job
-        other = queue.put("design", {"owner": "wang"})
+        assert queue.put("swap", {"owner": "li"}) == job
+        other = queue.put("swap", {"owner": "wang"})
         _wait(queue, other, "wang", "done")
     assert calls == [0, 1, 2, 3] * 2
-    keys = queue.results("li", "design")[0]["keys"]
+    keys = queue.results("li", "swap")[0]["keys"]
     assert all(studio.records.get(FileRecord, key, "li") is not None for key in keys)
     assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
     assert queue.find(job, "wang") is None
@@ -83,10 +83,10 @@ def test_a_double_click_is_one_job_and_its_files_are_its_owners(
 
 def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, {2}))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, {2}))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        job = queue.put("design", {"owner": "li"})
+        job = queue.put("swap", {"owner": "li"})
         _wait(queue, job, "li", "failed")
         row = queue.find(job, "li")
         assert row is not None
@@ -99,11 +99,11 @@ def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypa
 
 def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "design", _job(calls, set(), 0.5))
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set(), 0.5))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        first = queue.put("design", {"owner": "li"})
-        second = queue.put("design", {"owner": "li", "seed": 2})
+        first = queue.put("swap", {"owner": "li"})
+        second = queue.put("swap", {"owner": "li", "seed": 2})
         _wait(queue, first, "li", "running")
         queue.stop(second, "li")
         assert _wait(queue, second, "li", "cancelled") == "cancelled"
@@ -117,3 +117,47 @@ def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatc
             _wait(queue, job, "li", "done")
     assert calls[: len(before)] == before
     assert len(calls) == 8
+
+
+def _ordered(order: list[tuple[str, int]], hold: Path) -> Callable[..., dict[str, Any]]:
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        order.append((request["owner"], request["seed"]))
+        while request["seed"] == 0 and hold.exists():
+            time.sleep(0.02)
+        return {"id": f"{request['seed']}"}
+
+    return job
+
+
+def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order: list[tuple[str, int]] = []
+    hold = tmp_path / "hold"
+    hold.touch()
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _ordered(order, hold))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        jobs = {
+            (who, seed): queue.put("swap", {"owner": who, "seed": seed})
+            for who, seed in (("li", 0), ("li", 1), ("wang", 2), ("li", 3), ("li", 4))
+        }
+        _wait(queue, jobs["li", 0], "li", "running")
+        for seed in (4, 3):
+            queue.run_next(jobs["li", seed], "li")
+        queue.run_next(jobs["li", 0], "li")  # runs already
+        with pytest.raises(BadInput, match="no such job"):
+            queue.run_next(jobs["wang", 2], "li")
+        hold.unlink()
+        for (who, _), job in jobs.items():
+            _wait(queue, job, who, "done")
+        assert order == [("li", 0), ("li", 3), ("li", 4), ("li", 1), ("wang", 2)]
+
+        order.clear()
+        queue.pause("li", True)
+        held = queue.put("swap", {"owner": "li", "seed": 5})
+        _wait(queue, queue.put("swap", {"owner": "wang", "seed": 6}), "wang", "done")
+        time.sleep(0.6)
+        assert order == [("wang", 6)]
+        queue.pause("li", False)
+        _wait(queue, held, "li", "done")
