@@ -44,6 +44,8 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
 def _come_in(chromium: Any, shop: Site, name: str) -> Any:
     page = chromium.new_context(locale="en-US", base_url=shop.url).new_page()
+    page.set_default_timeout(90_000)
+    page.set_default_navigation_timeout(90_000)
     page.goto("/en/scenes")
     page.wait_for_url("**/login?next=/en/scenes")
     page.fill("input[name=name]", name)
