@@ -15,9 +15,9 @@ from studio.records import JobRecord, ReportRecord, StopRecord, content_id
 
 __all__ = ["APPLICATION_VERSION", "KINDS", "QUEUE", "Queue", "engine_url", "first_step_to_run", "job_id"]
 
-APPLICATION_VERSION = "3"  # raise it when a workflow's steps change; old jobs then need to be started anew
+APPLICATION_VERSION = "4"  # raise it when a workflow's steps change; old jobs then need to be started anew
 QUEUE = "work"
-KINDS = ("design", "consolidate", "posts", "swap", "preview", "export")
+KINDS = ("design", "consolidate", "posts", "vary", "fix", "swap", "preview", "export")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 

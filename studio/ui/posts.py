@@ -8,63 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from personas import shots as words
-from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms
-from studio.requests import ExportRequest, PostRequest, plan_shots
+from studio.requests import ExportRequest, PostRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, file_url, grid, link, picture
 from studio.ui.scenes import default_scene
+from studio.ui.set_form import build_form, read_form
+from studio.ui.shots import CHOICES, COLUMNS, TEMPLATES, make_shots, read_shots, write_shots
+from studio.ways import check_ways
 
-__all__ = ["COLUMNS", "build", "read_shots", "write_shots"]
-
-COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose")
-_CHOICES = {
-    "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
-    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES,
-}  # fmt: skip
-_TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
-_MOST = 35
-
-
-def write_shots(ui: Ui, shots: list[Shot]) -> list[list[str]]:
-    """Rows of the table in the page's language."""
-    return [[ui.t.word(getattr(shot, column)) for column in COLUMNS] for shot in shots]
-
-
-def read_shots(ui: Ui, rows: list[list[Any]]) -> list[Shot]:
-    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
-    shots = []
-    for number, row in enumerate(rows, 1):
-        said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
-        cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
-        if not cells:
-            continue
-        for column, word in cells.items():
-            if word not in _CHOICES[column]:
-                raise BadInput(
-                    f"Row {number} says {word[:40]!r}, which is no {column.replace('_', ' ')}.",
-                    f"Use one of: {', '.join(_CHOICES[column])}.", code="bad_shot",
-                )  # fmt: skip
-        shots.append(Shot(**cells))
-    if not 1 <= len(shots) <= _MOST:
-        raise BadInput(
-            f"A set has 1 to {_MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
-        )
-    return shots
-
-
-def _template(name: str, count: int) -> list[Shot]:
-    if name == "outfits":
-        return list(vary_shots(count, 3, framings=("full-body",), lights=("day",)))
-    if name == "portraits":
-        return list(vary_shots(count, 4, framings=("close-up", "half-body"), lights=("day",)))
-    shots = plan_shots(count, 1)
-    if name == "one_outfit":
-        return [Shot(**(asdict(s) | {"outfit": "dress", "outfit_colour": "red"})) for s in shots]
-    return list(shots)
+__all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
@@ -80,17 +35,16 @@ def build(ui: Ui) -> None:
     with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box"):
         with gr.Row():
             template = gr.Dropdown(
-                [(t(f"template.{name}"), name) for name in _TEMPLATES], value="mixed", label=t("posts.template"),
+                [(t(f"template.{name}"), name) for name in TEMPLATES], value="mixed", label=t("posts.template"),
                 elem_id="template",
             )  # fmt: skip
             count = gr.Slider(1, 18, value=9, step=1, label=t("posts.count"), elem_id="count")
-            strength = gr.Slider(0, 1, value=1, step=0.05, label=t("posts.strength"), elem_id="strength")
-            exact = gr.Checkbox(True, label=t("posts.exact"), elem_id="exact")
         gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
         rows = gr.Dataframe(
-            write_shots(ui, _template("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
+            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
             interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
+    form = build_form(ui, scene)
     go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
     progress = actions("", "progress")
     posts = actions("", "posts")
@@ -112,16 +66,17 @@ def build(ui: Ui) -> None:
         return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
 
     def fill(name: str, number: float) -> Any:
-        return write_shots(ui, _template(name, int(number)))
+        return write_shots(ui, make_shots(name, int(number)))
 
-    def start(who: str | None, where: str | None, how: float, keep: bool, table: Any, request: gr.Request) -> str:
+    def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
-        person = next((p for p in ui.results(owner, "consolidate") if p["id"] == who), None)
-        place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == where), None)
+        person = next((p for p in ui.results(owner, "consolidate") if p["id"] == values[persona]), None)
+        place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
-        shots = [asdict(s) for s in read_shots(ui, table)]
-        wish = PostRequest(person, place, shots, 1, owner, scale=float(how), keep_landmark=bool(keep))
+        shots = [asdict(s) for s in read_shots(ui, values[rows])]
+        wish = PostRequest(person, place, shots, 1, owner, **read_form(form, values))
+        check_ways(wish)
         ui.queue.put("posts", asdict(wish))
         return _progress(ui, owner)
 
@@ -134,7 +89,7 @@ def build(ui: Ui) -> None:
     gr.on(None, guarded(ui, load), None, [persona, scene, progress, posts], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
     gr.on([template.input, count.release], guarded(ui, fill), [template, count], [rows], **HIDDEN)
-    go.click(guarded(ui, start), [persona, scene, strength, exact, rows], [progress], **HIDDEN)
+    go.click(guarded(ui, start), {persona, scene, rows} | form.inputs, [progress], **HIDDEN)
     for part in (progress, posts):
         part.click(guarded(ui, act), [platform], [progress, posts], **HIDDEN)
 
@@ -177,7 +132,7 @@ def _places(ui: Ui, owner: str) -> list[tuple[str, str]]:
 
 def _known(ui: Ui) -> str:
     return " · ".join(
-        f"{ui.t(f'column.{c}')}: {', '.join(ui.t.word(w) for w in choices)}" for c, choices in _CHOICES.items()
+        f"{ui.t(f'column.{c}')}: {', '.join(ui.t.word(w) for w in choices)}" for c, choices in CHOICES.items()
     )
 
 
