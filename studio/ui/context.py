@@ -64,8 +64,8 @@ class Ui:
     def newest(self, owner: str, kind: str) -> JobRecord | None:
         return next((row for row in self.queue.jobs(owner) if row.kind == kind), None)
 
-    def job_panel(self, owner: str, job: JobRecord | None, then: str = "") -> str:
-        """How far a job is, with its buttons; `then` is HTML that a finished one shows."""
+    def job_panel(self, owner: str, job: JobRecord | None, then: str = "", *, strip: bool = True) -> str:
+        """How far a job is, with its buttons; `then` is HTML that a finished one shows, `strip` its latest pictures."""
         if job is None:
             return ""
         t, name = self.t, escape(self.t(f"kind.{job.kind}"))
@@ -76,9 +76,9 @@ class Ui:
             again = button(t("job.resume" if job.state == "cancelled" else "job.retry"), "retry", job=job.id)
             state = escape(t(f"job.{job.state}"))
             return panel(f"<strong>{name}: {state}</strong> <p>{why}</p>{again}", job.state)
-        return panel(self._running(owner, job, name))
+        return panel(self._running(owner, job, name, strip))
 
-    def _running(self, owner: str, job: JobRecord, name: str) -> str:
+    def _running(self, owner: str, job: JobRecord, name: str, with_strip: bool) -> str:
         t, report = self.t, self.queue.report(job.id, owner)
         stop = button(t("job.stop"), "stop", job=job.id)
         stage = report.get("stages", {}).get(report.get("stage", ""), None)
@@ -88,7 +88,9 @@ class Ui:
         done, total = stage["done"], max(stage["total"], 1)
         spent, moved = stage["at"] - stage["since"], done - stage["from"]
         eta = "" if moved <= 0 or done >= total else t("job.eta", seconds=round(spent / moved * (total - done)))
-        strip = "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:])
+        strip = (
+            "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:]) if with_strip else ""
+        )
         return (
             f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
             f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'

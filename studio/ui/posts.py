@@ -1,7 +1,8 @@
-"""Post sets: persona × scene × platform × shots, drawn one by one with scores, and exported."""
+"""Post sets: persona × scene × platform × shots, drawn one by one with scores, arranged by hand, and exported."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -9,17 +10,33 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.arranging import add_take, arrange, compose, drop_job, move, request_of, step_back
 from studio.places import scenes_of
-from studio.platforms import find_platform, load_platforms
-from studio.requests import ExportRequest, PostRequest
+from studio.platforms import find_platform, load_platforms, overlong
+from studio.requests import ExportRequest, PostRequest, VaryRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
-from studio.ui.parts import button, card, empty, file_url, grid, link, picture
+from studio.ui.fixing import Fixing, build_fixing
+from studio.ui.parts import empty, file_url, link, panel
+from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
 from studio.ui.scenes import default_scene
 from studio.ui.set_form import build_form, read_form
-from studio.ui.shots import CHOICES, COLUMNS, TEMPLATES, make_shots, read_shots, write_shots
+from studio.ui.shots import (
+    CHOICES,
+    COLUMNS,
+    MOST,
+    TEMPLATES,
+    fit_rows,
+    make_shots,
+    paste_shots,
+    read_shots,
+    write_shots,
+)
 from studio.ways import check_ways
 
-__all__ = ["build"]
+__all__ = ["build", "redraw_request"]
+
+_DRAFT = "text:draft"
+_VARIANTS = 3
 
 
 def build(ui: Ui) -> None:
@@ -40,13 +57,24 @@ def build(ui: Ui) -> None:
             )  # fmt: skip
             count = gr.Slider(1, 18, value=9, step=1, label=t("posts.count"), elem_id="count")
         gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
+        with gr.Row():
+            lines = gr.Textbox(
+                "", lines=3, label=t("posts.paste"), placeholder=t("posts.paste_hint"), max_length=5000,
+                elem_id="paste",
+            )  # fmt: skip
+            put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
         rows = gr.Dataframe(
             write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
             interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
     form = build_form(ui, scene)
+    with gr.Accordion(t("text.box"), open=False, elem_id="text-box"):
+        title = gr.Textbox("", label=t("text.title"), max_length=300, elem_id="title")
+        body = gr.Textbox("", label=t("text.body"), lines=4, max_length=10_000, elem_id="body")
+        length = gr.HTML("", js_on_load=None, elem_id="length", padding=False)
     go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
     progress = actions("", "progress")
+    fixing = build_fixing(ui)
     posts = actions("", "posts")
     shown = gr.State("")
     timer = gr.Timer(1.0)
@@ -55,10 +83,11 @@ def build(ui: Ui) -> None:
         owner = owner_of(request)
         default_scene(ui, owner)
         people, places = _people(ui, owner), _places(ui, owner)
+        text = _text(ui, owner)
         return (
             gr.Dropdown(people, value=people[0][1] if people else None),
             gr.Dropdown(places, value=places[0][1] if places else None),
-            _progress(ui, owner), _posts(ui, owner),
+            text[0], text[1], _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
     def tick(before: str, request: gr.Request) -> Any:
@@ -67,6 +96,26 @@ def build(ui: Ui) -> None:
 
     def fill(name: str, number: float) -> Any:
         return write_shots(ui, make_shots(name, int(number)))
+
+    def resize(name: str, number: float, table: Any) -> Any:
+        return fit_rows(ui, [list(row) for row in table], name, int(number))
+
+    def change_platform(where: str, name: str, table: Any, head: str, words: str) -> Any:
+        target = find_platform(where)
+        fitted = fit_rows(ui, [list(row) for row in table], name, target.usual_pictures)
+        size = gr.Slider(maximum=min(target.max_pictures, MOST), value=target.usual_pictures)
+        return size, fitted, _length(ui, where, head, words)
+
+    def paste(text: str) -> Any:
+        found = paste_shots(text or "")
+        return write_shots(ui, found), len(found)
+
+    def write(where: str, head: str, words: str, request: gr.Request) -> str:
+        owner = owner_of(request)
+        newest = _newest(ui, owner)
+        for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest['id']}"]):
+            ui.mark(owner, thing, title=head or "", body=words or "")
+        return _length(ui, where, head or "", words or "")
 
     def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
@@ -80,40 +129,80 @@ def build(ui: Ui) -> None:
         ui.queue.put("posts", asdict(wish))
         return _progress(ui, owner)
 
-    def act(where: str, event: gr.EventData, request: gr.Request) -> Any:
+    def act(where: str, head: str, words: str, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), dict(event._data or {})
+        opened: Any = fixing.nothing()
         if not ui.act(owner, data):
-            _act(ui, owner, data, where)
-        return _progress(ui, owner), _posts(ui, owner)
+            opened = _act(ui, owner, data, fixing, (where, head or "", words or ""))
+        return _progress(ui, owner), _posts(ui, owner), *opened
 
-    gr.on(None, guarded(ui, load), None, [persona, scene, progress, posts], **HIDDEN)
+    def fixed(request: gr.Request) -> Any:
+        return _progress(ui, owner_of(request)), _posts(ui, owner_of(request))
+
+    gr.on(None, guarded(ui, load), None, [persona, scene, title, body, progress, posts], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
-    gr.on([template.input, count.release], guarded(ui, fill), [template, count], [rows], **HIDDEN)
+    template.input(guarded(ui, fill), [template, count], [rows], **HIDDEN)
+    count.release(guarded(ui, resize), [template, count, rows], [rows], **HIDDEN)
+    platform.input(
+        guarded(ui, change_platform), [platform, template, rows, title, body], [count, rows, length], **HIDDEN
+    )
+    put.click(guarded(ui, paste), [lines], [rows, count], **HIDDEN)
+    gr.on([title.input, body.input], guarded(ui, write), [platform, title, body], [length], **HIDDEN)
     go.click(guarded(ui, start), {persona, scene, rows} | form.inputs, [progress], **HIDDEN)
     for part in (progress, posts):
-        part.click(guarded(ui, act), [platform], [progress, posts], **HIDDEN)
+        part.click(guarded(ui, act), [platform, title, body], [progress, posts, *fixing.outputs], **HIDDEN)
+    fixing.done.change(guarded(ui, fixed), None, [progress, posts], **HIDDEN)
 
 
-def _act(ui: Ui, owner: str, data: dict[str, Any], platform: str) -> None:
-    sets = ui.results(owner, "posts")
-    post_set = next((s for s in sets if s["id"] == data.get("set")), None)
+def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], seed: int, count: int) -> VaryRequest:
+    """New takes of one post with all that its set was asked for; only the seed differs."""
+    asked = asdict(request_of(post_set)) | {"shots": [shot] * count, "seed": seed}
+    given = post_set["posts"][0] if post_set["panels"] > 1 else None
+    return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
+
+
+def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple[str, str, str]) -> Any:
+    """What a card's button does; what the region editor shows then."""
+    post_set = next((s for s in ui.results(owner, "posts") if s["id"] == data.get("set")), None)
     if post_set is None:
-        return
-    facts = ui.marks(owner).get(f"posts:{post_set['id']}", {})
-    left_out = set(facts.get("left_out", ()))
-    if data["do"] == "leave":
-        ui.mark(owner, f"posts:{post_set['id']}", left_out=sorted(left_out ^ {int(str(data["number"]))}))
-    elif data["do"] == "export":
-        find_platform(platform)
-        posts = [p for i, p in enumerate(post_set["posts"]) if i not in left_out]
-        ui.queue.put("export", asdict(ExportRequest(post_set | {"posts": posts}, platform, owner)))
-    elif data["do"] == "redraw":
-        shot = post_set["posts"][int(str(data["number"]))]
-        wish = PostRequest(
-            post_set["persona"], post_set["scene"], [shot["shot"]], (shot["seed"] + 1) % 2**31, owner,
-            scale=post_set["scale"], keep_landmark=post_set["keep_landmark"],
-        )  # fmt: skip
-        ui.queue.put("posts", asdict(wish))
+        return fixing.nothing()
+    facts, jobs, do = facts_of(ui, owner, post_set), take_jobs(ui, owner), data["do"]
+    thing = f"posts:{post_set['id']}"
+    if do == "export":
+        where, title, body = export
+        find_platform(where)
+        arranged = compose(post_set, facts, jobs)
+        ui.queue.put("export", asdict(ExportRequest(arranged, where, owner, title, body)))
+        return fixing.nothing()
+    number = int(str(data["number"]))
+    slot = next(s for s in arrange(post_set, facts, jobs).slots if s.number == number)
+    if do == "fix":
+        return fixing.open(owner, post_set, slot)
+    if do == "leave":
+        facts = facts | {"left_out": sorted(set(facts.get("left_out", ())) ^ {number})}
+    elif do == "caption":
+        text = " ".join(str(data.get("value", "")).split())[:300]
+        facts = facts | {"captions": dict(facts.get("captions", {})) | {str(number): text}}
+    elif do == "move":
+        facts = move(post_set, facts, number, int(str(data["to"])))
+    elif do in ("undo", "redo"):
+        facts = step_back(facts, number, jobs, forward=do == "redo")
+    elif do == "choose":
+        facts = add_take(facts, number, str(data["take"]))
+    elif do == "close":
+        facts = drop_job(facts, number)
+    elif do in ("redraw", "vary"):
+        turn = int(facts.get("turns", 0)) + 1
+        seed = zlib.crc32(f"{post_set['id']} {number} {turn}".encode()) % 2**31
+        wish = redraw_request(post_set, number, slot.post["shot"], seed, 1 if do == "redraw" else _VARIANTS)
+        job = ui.queue.put("vary", asdict(wish))
+        facts = facts | {"turns": turn}
+        if do == "redraw":
+            facts = add_take(facts, number, f"{job}:0")
+        else:
+            facts = facts | {"choices": dict(facts.get("choices", {})) | {str(number): job}}
+    ui.mark(owner, thing, **facts)
+    return fixing.nothing()
 
 
 def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:
@@ -136,6 +225,29 @@ def _known(ui: Ui) -> str:
     )
 
 
+def _newest(ui: Ui, owner: str) -> dict[str, Any] | None:
+    return next(iter(ui.results(owner, "posts")), None)
+
+
+def _text(ui: Ui, owner: str) -> tuple[str, str]:
+    """The title and body of the newest set; those written last where it has none."""
+    newest, marks = _newest(ui, owner), ui.marks(owner)
+    own = {} if newest is None else marks.get(f"posts:{newest['id']}", {})
+    facts = own if "title" in own else marks.get(_DRAFT, {})
+    return str(facts.get("title", "")), str(facts.get("body", ""))
+
+
+def _length(ui: Ui, where: str, title: str, body: str) -> str:
+    """What is too long for the platform, said beside the fields."""
+    target, t = find_platform(where), ui.t
+    name = target.name_zh if t.language == "zh" else target.name_en
+    wrong = [
+        t("text.long", what=t(f"text.{what}"), length=length, most=most, platform=name)
+        for what, length, most in overlong(target, title, body)
+    ]
+    return panel("<br>".join(map(escape, wrong)), "failed") if wrong else ""
+
+
 def _progress(ui: Ui, owner: str) -> str:
     t = ui.t
     drawing, export = ui.newest(owner, "posts"), ui.newest(owner, "export")
@@ -143,7 +255,11 @@ def _progress(ui: Ui, owner: str) -> str:
         if ui.results(owner, "consolidate"):
             return ""
         return empty(t("posts.empty"), link(t("consolidate.title"), ui.url("consolidate")))
-    parts = [ui.job_panel(owner, drawing)]
+    parts = [ui.job_panel(owner, drawing, strip=False)]
+    for kind in ("vary", "fix"):
+        take = ui.newest(owner, kind)
+        if take is not None and take.state != "done":
+            parts.append(ui.job_panel(owner, take, strip=False))
     if export is not None:
         then = ""
         if export.state == "done":
@@ -155,26 +271,6 @@ def _progress(ui: Ui, owner: str) -> str:
 
 
 def _posts(ui: Ui, owner: str) -> str:
-    t, sets = ui.t, ui.results(owner, "posts")
-    if not sets:
-        return ""
-    newest = sets[0]
-    left_out = set(ui.marks(owner).get(f"posts:{newest['id']}", {}).get("left_out", ()))
-    cards = []
-    for i, post in enumerate(newest["posts"]):
-        numbers = " · ".join(
-            f"{t(f'score.{name}')} {value:.2f}" for name, value in post["scores"].items() if value is not None
-        )
-        shot = ", ".join(t.word(post["shot"][column]) for column in COLUMNS)
-        row = button(t("posts.redraw"), "redraw", set=newest["id"], number=i) + button(
-            t("posts.leave"), "leave", pressed=i in left_out, set=newest["id"], number=i
-        )
-        body = [
-            f"<strong>{i + 1}</strong><span class='st-soft'>{escape(shot)}</span><span>{escape(numbers)}</span>",
-            f'<div class="st-row">{row}</div>',
-        ]
-        cards.append(card(picture(post["picture"], shot), body, "dropped" if i in left_out else ""))
-    title = t("posts.set", name=newest["persona"]["name"], count=len(newest["posts"]) - len(left_out))
-    return (
-        f"<h2>{escape(title)}</h2><p>{button(t('posts.export'), 'export', big=True, set=newest['id'])}</p>{grid(cards)}"
-    )
+    newest = _newest(ui, owner)
+    arriving = show_arriving(ui, owner, ui.newest(owner, "posts"))
+    return arriving + ("" if newest is None else show_set(ui, owner, newest))

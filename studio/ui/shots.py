@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from personas import shots as words
@@ -10,8 +11,19 @@ from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.requests import plan_shots
 from studio.ui.context import Ui
+from studio.ui.texts import LANGUAGES, Texts
 
-__all__ = ["CHOICES", "COLUMNS", "MOST", "TEMPLATES", "make_shots", "read_shots", "write_shots"]
+__all__ = [
+    "CHOICES",
+    "COLUMNS",
+    "MOST",
+    "TEMPLATES",
+    "fit_rows",
+    "make_shots",
+    "paste_shots",
+    "read_shots",
+    "write_shots",
+]
 
 COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose")
 CHOICES = {
@@ -20,6 +32,8 @@ CHOICES = {
 }  # fmt: skip
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
 MOST = 35
+_BETWEEN = " \t,.;:|/+-，。、；：的和"
+_FILLERS = ("a", "an", "and", "in", "with", "wearing", "the", "穿", "穿着")
 
 
 def make_shots(name: str, count: int) -> list[Shot]:
@@ -59,3 +73,60 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> list[Shot]:
             f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
         )
     return shots
+
+
+def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:
+    """`count` rows: what a person wrote stays, more come from the template, too many go from the end."""
+    return (rows + write_shots(ui, make_shots(template, count))[len(rows) :])[:count]
+
+
+def paste_shots(text: str) -> list[Shot]:
+    """A shot a line, in English or Chinese words, in any order; what a line leaves out is as usual.
+
+    Raises BadInput, naming the line and what was not understood.
+    """
+    shots = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            shots.append(Shot(**_read_line(line.casefold(), number)))
+    if not 1 <= len(shots) <= MOST:
+        raise BadInput(
+            f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
+        )
+    return shots
+
+
+def _read_line(line: str, number: int) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    known, at = _vocabulary(), 0
+    while at < len(line):
+        said = next((word for word in known if line.startswith(word, at) and _ends(line, at + len(word), word)), None)
+        if said is not None:
+            if known[said]:
+                column, word = known[said]
+                cells[column] = word
+            at += len(said)
+        elif line[at] in _BETWEEN:
+            at += 1
+        else:
+            raise BadInput(
+                f"Line {number} says {line[at : at + 20]!r}, which is no word for a shot.",
+                "Use the words that are listed above the table.", code="bad_shot",
+            )  # fmt: skip
+    return cells
+
+
+def _ends(line: str, at: int, word: str) -> bool:
+    """English words end where the next letter is none."""
+    return at >= len(line) or not (word[-1].isascii() and line[at].isascii() and line[at].isalnum())
+
+
+@cache
+def _vocabulary() -> dict[str, tuple[str, str] | None]:
+    """What may be said in both languages, longest first, as (column, word); None for words that say nothing."""
+    found: dict[str, tuple[str, str] | None] = dict.fromkeys(_FILLERS)
+    for column, choices in CHOICES.items():
+        for word in choices:
+            for name in (word, *(Texts(language).word(word).casefold() for language in LANGUAGES)):
+                found[name] = (column, word)
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
