@@ -102,9 +102,8 @@ def _read_line(line: str, number: int) -> dict[str, str]:
     while at < len(line):
         said = next((word for word in known if line.startswith(word, at) and _ends(line, at + len(word), word)), None)
         if said is not None:
-            if known[said]:
-                column, word = known[said]
-                cells[column] = word
+            if (cell := known[said]) is not None:
+                cells[cell[0]] = cell[1]
             at += len(said)
         elif line[at] in _BETWEEN:
             at += 1
