@@ -32,7 +32,7 @@ CHOICES = {
 }  # fmt: skip
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
 MOST = 35
-_BETWEEN = " \t,.;:|/+-，。、；：的和"
+_BETWEEN = " \t,.;:|/+-，。、；：的和色"
 _FILLERS = ("a", "an", "and", "in", "with", "wearing", "the", "穿", "穿着")
 
 
