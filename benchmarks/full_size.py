@@ -26,12 +26,24 @@ import numpy as np
 import psutil
 import torch
 
-from benchmarks.full_size_models import DEV, SLICE, Dimensions, add_redux, build_backbone, random_lora
+from benchmarks.full_size_models import (
+    DEV,
+    SLICE,
+    Dimensions,
+    add_companion,
+    add_ip_adapter,
+    add_redux,
+    build_backbone,
+    companion_bytes,
+    random_lora,
+)
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
 from pipelines.draw import DrawRequest, draw, request_from
 from pipelines.lora import LoraLayer, LoraStack, concatenate
 from pipelines.memory import read_hardware
+from pipelines.references.ip_adapter import IpAdapterReference
+from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
@@ -119,21 +131,44 @@ class Scene:
 class Reference:
     """A way to inject a place: `build` gives the backbone what it needs, `changes` are fields of a post's request."""
 
-    changes: Callable[[Scene], dict[str, Any]]
+    changes: Callable[[Scene, Dimensions], dict[str, Any]]
     build: Callable[[Backbone, Dimensions], None] = lambda backbone, size: None
+    companion: str = ""
+
+
+def _landmark(scene: Scene) -> dict[str, Any]:
+    return {"landmark": Landmark(scene.image, scene.landmark)}
+
+
+def _adapter(scene: Scene, size: Dimensions) -> dict[str, Any]:
+    return {"ip_adapter": IpAdapterReference((scene.image,), (0.7,) * size.double_blocks)}
+
+
+def _redux(scene: Scene, pool: int) -> dict[str, Any]:
+    return {"reference": ReduxReference(scene.image, pool=pool)}
 
 
 # One entry a way to inject a place; a new way is one more entry.
 REFERENCES: dict[str, Reference] = {
-    "no reference": Reference(lambda scene: {}),
-    "Redux, 729 tokens": Reference(lambda scene: {"reference": ReduxReference(scene.image)}, add_redux),
-    "Redux, 81 tokens": Reference(lambda scene: {"reference": ReduxReference(scene.image, pool=3)}),
-    "landmark": Reference(lambda scene: {"landmark": Landmark(scene.image, scene.landmark)}),
-    "landmark and Redux, 81 tokens": Reference(
-        lambda scene: {
-            "landmark": Landmark(scene.image, scene.landmark),
-            "reference": ReduxReference(scene.image, pool=3),
-        }
+    "no reference": Reference(lambda scene, size: {}),
+    "Redux, 729 tokens": Reference(lambda scene, size: _redux(scene, 1), add_redux),
+    "Redux, 81 tokens": Reference(lambda scene, size: _redux(scene, 3)),
+    "IP-Adapter in all blocks": Reference(_adapter, add_ip_adapter),
+    "landmark": Reference(lambda scene, size: _landmark(scene)),
+    "landmark and Redux, 81 tokens": Reference(lambda scene, size: _landmark(scene) | _redux(scene, 3)),
+    "landmark and IP-Adapter": Reference(lambda scene, size: _landmark(scene) | _adapter(scene, size)),
+    "landmark by Fill": Reference(
+        lambda scene, size: _landmark(scene) | {"keep": "fill"},
+        lambda backbone, size: add_companion(backbone, size, "fill"),
+        "fill",
+    ),
+    "landmark by Fill and Redux, 81 tokens": Reference(
+        lambda scene, size: _landmark(scene) | _redux(scene, 3) | {"keep": "fill"}, companion="fill"
+    ),
+    "Kontext": Reference(
+        lambda scene, size: {"context": ContextReference(scene.image)},
+        lambda backbone, size: add_companion(backbone, size, "kontext"),
+        "kontext",
     ),
 }
 
@@ -174,13 +209,25 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
             told["each"] = _train(backbone, pictures[0], prompts[0], px, work)
     scene = make_scene(work.canvas_px)
     for name, reference in REFERENCES.items():
+        if reference.companion not in ("", *backbone.companions) and not _has_room(backbone):
+            print(f"| {name}: left out, a second transformer has no room here | | | |", flush=True)
+            continue
         reference.build(backbone, size)
-        posts = [replace(request, **reference.changes(scene)) for request in requests[: work.posts]]
+        posts = [replace(request, **reference.changes(scene, size)) for request in requests[: work.posts]]
         with meter.phase(f"{work.posts} posts, {name}", work.posts):
             drawn = _draw(backbone, posts, work)
         if posts[0].landmark is not None:
             assert all(np.array_equal(p[scene.landmark], scene.image[scene.landmark]) for p in drawn)
     return meter.rows
+
+
+def _has_room(backbone: Backbone) -> bool:
+    """For a companion's transformer, where the one before is let go first."""
+    backbone.companions.clear()
+    if backbone.device.type == "cuda":
+        torch.cuda.empty_cache()
+    free = read_hardware(backbone.device).device_free
+    return free > 1.2 * companion_bytes(backbone)
 
 
 def make_scene(px: int) -> Scene:

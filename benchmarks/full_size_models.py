@@ -1,8 +1,9 @@
 """FLUX.1-dev and its companions at their published dimensions, with Gaussian weights.
 
-The dimensions are those of the models' own config files (black-forest-labs/FLUX.1-dev, FLUX.1-Redux-dev; diffusers'
-defaults where they agree). Only depth can be cut; every matrix keeps its width, so that memory and time of a block, and
-all that could go wrong with shapes and number types, are the real model's.
+The dimensions are those of the models' own config files (black-forest-labs/FLUX.1-dev, -Redux-dev, -Fill-dev,
+-Kontext-dev, XLabs-AI/flux-ip-adapter with openai/clip-vit-large-patch14; diffusers' defaults where they agree). Only
+depth can be cut; every matrix keeps its width, so that memory and time of a block, and all that could go wrong with
+shapes and number types, are the real model's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +28,16 @@ from diffusers import (
     FluxPriorReduxPipeline,
     FluxTransformer2DModel,
 )
+from diffusers.models.embeddings import ImageProjection
+from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProcessor
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from transformers import (
     AutoTokenizer,
+    CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
     SiglipImageProcessor,
     SiglipVisionConfig,
     SiglipVisionModel,
@@ -39,14 +45,19 @@ from transformers import (
     T5EncoderModel,
 )
 
+from pipelines.adapters import AdapterFile, IpAdapter
 from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.lora import LoraLayer, named_linears
 from pipelines.memory import Hardware
 from pipelines.precision import plan_places
+from pipelines.registry import MODELS
 from pipelines.sources import Source
 from pipelines.training.lora import ALL_LINEAR
 
-__all__ = ["DEV", "SLICE", "Dimensions", "add_redux", "build_backbone", "random_lora"]
+__all__ = [
+    "DEV", "SLICE", "Dimensions", "add_companion", "add_ip_adapter", "add_redux", "build_backbone", "companion_bytes",
+    "random_lora",
+]  # fmt: skip
 
 Module = TypeVar("Module", bound=nn.Module)
 _STD = 0.02
@@ -55,7 +66,7 @@ _TOKENIZERS = Path(__file__).resolve().parent.parent / "assets" / "miniature" / 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Depths and widths; the defaults are FLUX.1-dev's (11.9e9 parameters in the transformer) and Redux's."""
+    """Depths and widths; the defaults are FLUX.1-dev's (11.9e9 parameters in the transformer) and its companions'."""
 
     double_blocks: int = 19
     single_blocks: int = 38
@@ -75,22 +86,22 @@ class Dimensions:
     siglip_hidden: int = 4304
     siglip_heads: int = 16
     siglip_px: int = 384  # patches of 14: 27 × 27 tokens
+    vision_layers: int = 24
+    vision_width: int = 1024
+    vision_px: int = 224
+    adapter_tokens: int = 4
 
 
 DEV = Dimensions()
 # What a machine without a large GPU can hold: two double and two single blocks at full width.
-SLICE = Dimensions(double_blocks=2, single_blocks=2, clip_layers=2, t5_layers=2, siglip_layers=2)
+SLICE = Dimensions(double_blocks=2, single_blocks=2, clip_layers=2, t5_layers=2, siglip_layers=2, vision_layers=2)
 
 
 def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, seed: int = 0) -> Backbone:
     """A Backbone like a loaded one. The tokenizers are the miniature's: their ids lie within the real vocabularies."""
     tokenizer, tokenizer_2 = (AutoTokenizer.from_pretrained(_TOKENIZERS / n) for n in ("tokenizer", "tokenizer_2"))
     with _born(device, dtype):
-        transformer = _gaussian(lambda: FluxTransformer2DModel(
-            in_channels=64, num_layers=size.double_blocks, num_single_layers=size.single_blocks,
-            attention_head_dim=size.head_width, num_attention_heads=size.heads, joint_attention_dim=size.t5_width,
-            pooled_projection_dim=size.clip_width, guidance_embeds=True, axes_dims_rope=size.rope,
-        ), seed)  # fmt: skip
+        transformer = _gaussian(lambda: _transformer(size, 64), seed)
         clip = _gaussian(lambda: CLIPTextModel(CLIPTextConfig(
             vocab_size=49408, hidden_size=size.clip_width, intermediate_size=4 * size.clip_width,
             num_hidden_layers=size.clip_layers, num_attention_heads=max(1, size.clip_width // 64),
@@ -135,6 +146,54 @@ def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
     processor = SiglipImageProcessor(size={"height": size.siglip_px, "width": size.siglip_px})
     redux = FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder)
     backbone.__dict__["redux"] = redux  # in place of the folder that the cached property would load
+
+
+def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None:
+    """Give the backbone XLabs' IP-Adapter: CLIP ViT-L/14, its projection to tokens, keys and values of every block."""
+    width = size.heads * size.head_width
+    with _born(backbone.device, backbone.dtype):
+        encoder = _gaussian(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(
+            hidden_size=size.vision_width, intermediate_size=4 * size.vision_width, image_size=size.vision_px,
+            num_hidden_layers=size.vision_layers, num_attention_heads=max(1, size.vision_width // 64), patch_size=14,
+            projection_dim=size.clip_width,
+        )), seed)  # fmt: skip
+        projection = _gaussian(lambda: ImageProjection(size.clip_width, size.t5_width, size.adapter_tokens), seed + 1)
+        processors = tuple(
+            _gaussian(lambda: FluxIPAdapterAttnProcessor(width, size.t5_width, (size.adapter_tokens,)), seed + 2 + i)
+            for i in range(size.double_blocks)
+        )
+    side = {"height": size.vision_px, "width": size.vision_px}
+    file = AdapterFile(Path("random"), "", "none", "Gaussian weights.", "xlabs", {}, ())
+    adapter = IpAdapter(file, encoder, CLIPImageProcessor(size=side, crop_size=side), projection, processors)
+    backbone.__dict__["ip_adapter"] = adapter  # in place of the folder that the cached property would load
+
+
+def add_companion(backbone: Backbone, size: Dimensions, role: str, seed: int = 50) -> None:
+    """Give the backbone FLUX.1-Fill-dev ("fill") or FLUX.1-Kontext-dev ("kontext"), instead of any before."""
+    backbone.companions.clear()
+    # Fill: noise, the masked picture, and the mask's 16 × 16 pixels of every token
+    channels = {"fill": 64 + 64 + 256, "kontext": 64}[role]
+    with _born(backbone.device, backbone.dtype):
+        transformer = _gaussian(lambda: _transformer(size, channels), seed)
+    pipeline = FluxPipeline(**(backbone.pipeline.components | {"transformer": transformer}))
+    pipeline.tokenizer_max_length = backbone.pipeline.tokenizer_max_length
+    pipeline.set_progress_bar_config(disable=True)
+    known = MODELS[{"fill": "FLUX.1-Fill-dev", "kontext": "FLUX.1-Kontext-dev"}[role]]
+    spec = replace(backbone.spec, id=f"{known.id}, random", guidance_scale=known.guidance_scale)
+    backbone.companions[role] = replace(backbone, spec=spec, pipeline=pipeline, companions={})
+
+
+def companion_bytes(backbone: Backbone) -> int:
+    """What one more transformer takes."""
+    return sum(p.nbytes for p in backbone.transformer.parameters())
+
+
+def _transformer(size: Dimensions, in_channels: int) -> FluxTransformer2DModel:
+    return FluxTransformer2DModel(
+        in_channels=in_channels, out_channels=64, num_layers=size.double_blocks, num_single_layers=size.single_blocks,
+        attention_head_dim=size.head_width, num_attention_heads=size.heads, joint_attention_dim=size.t5_width,
+        pooled_projection_dim=size.clip_width, guidance_embeds=True, axes_dims_rope=size.rope,
+    )  # fmt: skip
 
 
 def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer, ...]:

@@ -52,7 +52,8 @@ class Likeness:
         self, renders: Renders, work: Path, recogniser: nn.Module, vae: AutoencoderKL, spread: Tensor,
         device: torch.device,
     ) -> None:  # fmt: skip
-        net = _Decoded(vae, recogniser).eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        net = _Decoded(vae, recogniser).eval().requires_grad_(False).to(device)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch knows it, its stubs do not
         self.spread, self.device = spread, device
         self.people = _mean_embeddings(
             aligned_crops(renders, work / "crops.npy")[: renders.count], net.recogniser, device

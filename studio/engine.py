@@ -11,7 +11,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -21,6 +23,7 @@ from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSeria
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
+from studio.pulse import Pulse
 from studio.queue import APPLICATION_VERSION, QUEUE, engine_url, first_step_to_run, job_id
 from studio.records import JobRecord, StopRecord
 from studio.reporting import Reporter
@@ -123,6 +126,8 @@ class Engine:
     def __init__(self, studio: Studio, progress: Progress | None = SILENT) -> None:
         self.studio, self._progress = studio, progress
         self._lock: IO[str] | None = None
+        self._running: tuple[str, Reporter] | None = None
+        self._ready, self._idle_since = False, time.monotonic()
         self._turn = Lock()  # jobs share one set of models; recovered ones do not come through the queue
 
     def __enter__(self) -> Engine:
@@ -144,6 +149,7 @@ class Engine:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
         self._give_up()
+        self._ready, self._idle_since = True, time.monotonic()
         (data / "engine.ready").touch()
         return self
 
@@ -175,8 +181,9 @@ class Engine:
     def perform(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
         owner = self._owner(request)
-        progress = Reporter(self.studio.records, job, owner) if self._progress is None else self._progress
-        with self._turn:
+        reporter = Reporter(self.studio.records, job, owner)
+        progress = reporter if self._progress is None else self._progress
+        with self._turn, self._busy(job, reporter):
             self._note(job, kind, owner, "running", None)
             try:
                 progress.check_cancelled()
@@ -192,6 +199,23 @@ class Engine:
         self.studio.records.share(owner, result)
         self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
         return result
+
+    def pulse(self) -> Pulse:
+        """What is done now, for whoever watches this process."""
+        now, running = time.monotonic(), self._running
+        if running is not None:
+            return Pulse(running[0], now - running[1].moved)
+        return Pulse("" if self._ready else "its start", now - self._idle_since)
+
+    @contextmanager
+    def _busy(self, job: str, reporter: Reporter) -> Iterator[None]:
+        reporter.moved = time.monotonic()
+        self._running = (job, reporter)
+        try:
+            yield
+        finally:
+            self._idle_since = time.monotonic()
+            self._running = None
 
     def recall(self, kind: str, key: str = "") -> dict[str, Any]:
         """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -198,6 +198,11 @@ class Records:
         """The rows of this id, whoever's they are: for the worker, never for a page."""
         with self.transaction() as session:
             return list(session.scalars(select(table).where(table.id == key)))
+
+    def everyones(self, table: type[Record], column: str, values: Sequence[str]) -> list[Record]:
+        """The rows whose column has one of these values, whoever's they are: for who keeps the worker, never a page."""
+        with self.transaction() as session:
+            return list(session.scalars(select(table).where(getattr(table, column).in_(values))))
 
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""

@@ -16,15 +16,20 @@ _CURVE_POINTS = 400
 
 
 class Reporter:
-    """A Progress that writes into the records, at most every 0.4 s, and stops when a StopRecord is there."""
+    """A Progress that writes into the records, at most every 0.4 s, and stops when a StopRecord is there.
+
+    `moved` is when (time.monotonic) the job last said or asked anything.
+    """
 
     def __init__(self, records: Records, job: str, owner: str) -> None:
         self._records, self._job, self._owner = records, job, owner
         self._facts: dict[str, Any] = {"started": time.time(), "stages": {}}
         self._written = self._asked = 0.0
+        self.moved = time.monotonic()
         self._losses: list[tuple[int, float]] = []
 
     def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
+        self.moved = time.monotonic()
         now = time.time()
         stages = self._facts["stages"]
         if stage not in stages:
@@ -53,7 +58,7 @@ class Reporter:
         self._records.keep(ReportRecord(id=self._job, owner=self._owner, facts=self._facts))
 
     def check_cancelled(self) -> None:
-        now = time.monotonic()
+        self.moved = now = time.monotonic()
         if now - self._asked < _EVERY_S:
             return
         self._asked = now

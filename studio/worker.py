@@ -12,6 +12,7 @@ import threading
 from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.engine import Engine
+from studio.pulse import PULSE_VARIABLE, send_pulses
 from studio.settings import Settings
 
 __all__ = ["main"]
@@ -22,7 +23,10 @@ _NICE = 5  # pages answer first
 def main() -> int:
     os.nice(_NICE)
     try:
-        with Engine(Studio(Settings()), None):
+        engine = Engine(Studio(Settings()), None)
+        if descriptor := os.environ.pop(PULSE_VARIABLE, ""):
+            send_pulses(int(descriptor), engine.pulse)
+        with engine:
             threading.Thread(target=_load_ahead, daemon=True).start()
             while sys.stdin.buffer.read(4096):
                 pass

@@ -16,7 +16,7 @@ from pipelines.registry import MODELS
 TINY = Dimensions(
     double_blocks=1, single_blocks=1, heads=2, head_width=16, rope=(4, 6, 6), clip_layers=1, clip_width=64,
     t5_layers=1, t5_width=32, t5_hidden=32, t5_heads=2, text_length=16, vae_channels=(32, 32, 32, 32), siglip_layers=1,
-    siglip_width=32, siglip_hidden=32, siglip_heads=2, siglip_px=126,
+    siglip_width=32, siglip_hidden=32, siglip_heads=2, siglip_px=126, vision_layers=1, vision_width=64, vision_px=28,
 )  # fmt: skip
 CPU = torch.device("cpu")
 WORK = replace(SMALL, canvas_px=64, training_px=(64, 96), training_steps=3)

@@ -50,6 +50,6 @@ def test_it_aligns_as_insightface_and_pulls_a_face_towards_its_person(renders: P
     optimizer = torch.optim.Adam([latents], 0.05)
     for _ in range(5):
         optimizer.zero_grad()
-        like(latents, rows).sum().backward()
+        like(latents, rows).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert like(latents, rows).sum() < 0.7 * apart.sum()
