@@ -120,7 +120,8 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     before = order()
     page.locator("#posts [data-key^=later]").first.click()
     page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[1]}'")
-    page.locator("#posts [data-drag]").nth(1).drag_to(page.locator("#posts [data-drag]").nth(0))
+    cards = page.locator("#posts [data-drag] > a")
+    cards.nth(1).drag_to(cards.nth(0))
     page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[0]}'")
     assert order() == before
     caption = page.locator("#posts input[type=text]").first
