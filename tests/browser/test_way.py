@@ -125,7 +125,7 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[0]}'")
     assert order() == before
     caption = page.locator("#posts input[type=text]").first
-    caption.fill("新品 \"tin\" 🌸")
+    caption.fill('新品 "tin" 🌸')
     caption.blur()
     page.wait_for_timeout(1500)
     picture = page.locator("#posts [data-drag] img").first.get_attribute("src")
@@ -151,7 +151,7 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     page.wait_for_selector("#posts [data-do=undo]", timeout=300_000)
     _open(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
-    assert page.locator("#posts input[type=text]").first.input_value() == "新品 \"tin\" 🌸"
+    assert page.locator("#posts input[type=text]").first.input_value() == '新品 "tin" 🌸'
     assert page.locator("#posts [data-drag] img").first.get_attribute("src") != picture
     states = {row.kind: row.state for row in _records(site).find(JobRecord, "me")}
     assert (states["vary"], states["fix"]) == ("done", "done")

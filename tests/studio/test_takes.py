@@ -13,12 +13,13 @@ import pytest
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.arranging import Arranged, add_take, arrange, compose, drop_job, move, request_of, step_back
+from studio.bundle import read_manifest
 from studio.places import put_mask
 from studio.requests import PostRequest
 from studio.ui.fixing import fix_request
 from studio.ui.posts import redraw_request
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, read_manifest, redraw_bundle
+from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
 from studio.workflows.takes import fix_post, vary_post
 from tests.studio.test_ways import asked, studio  # noqa: F401
