@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from html import escape
+from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -32,6 +33,7 @@ class Ui:
     studio: Studio
     queue: Queue
     t: Texts
+    turn: Lock = field(default_factory=Lock)  # who reads marks and writes them back takes it: clicks overlap
     _donors: dict[str, tuple[float, tuple[Donor, ...]]] = field(default_factory=dict)
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:

@@ -81,11 +81,13 @@ def build_fixing(ui: Ui) -> Fixing:
         mask = painted_mask(painted)
         if post_set is None or mask is None:
             raise BadInput("Nothing was painted.", "Paint over what should be drawn anew.", code="not_painted")
-        facts, jobs = facts_of(ui, owner, post_set), take_jobs(ui, owner)
-        slot = next(s for s in arrange(post_set, facts, jobs).slots if s.number == what[1])
+        facts = facts_of(ui, owner, post_set)
+        slot = next(s for s in arrange(post_set, facts, take_jobs(ui, owner)).slots if s.number == what[1])
         wish = fix_request(post_set, slot, put_mask(ui.studio, mask[..., 0] >= 128), float(how))
         job = ui.queue.put("fix", asdict(wish))
-        ui.mark(owner, f"posts:{post_set['id']}", **add_take(facts, slot.number, f"{job}:0"))
+        with ui.turn:
+            facts = facts_of(ui, owner, post_set)
+            ui.mark(owner, f"posts:{post_set['id']}", **add_take(facts, slot.number, f"{job}:0"))
         return gr.Column(visible=False), times + 1
 
     go.click(guarded(ui, start), [which, editor, strength, done], [box, done], **HIDDEN)

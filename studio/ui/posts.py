@@ -113,8 +113,9 @@ def build(ui: Ui) -> None:
     def write(where: str, head: str, words: str, request: gr.Request) -> str:
         owner = owner_of(request)
         newest = _newest(ui, owner)
-        for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest['id']}"]):
-            ui.mark(owner, thing, title=head or "", body=words or "")
+        with ui.turn:
+            for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest['id']}"]):
+                ui.mark(owner, thing, title=head or "", body=words or "")
         return _length(ui, where, head or "", words or "")
 
     def start(values: dict[Any, Any], request: gr.Request) -> str:
@@ -133,7 +134,8 @@ def build(ui: Ui) -> None:
         owner, data = owner_of(request), dict(event._data or {})
         opened: Any = fixing.nothing()
         if not ui.act(owner, data):
-            opened = _act(ui, owner, data, fixing, (where, head or "", words or ""))
+            with ui.turn:
+                opened = _act(ui, owner, data, fixing, (where, head or "", words or ""))
         return _progress(ui, owner), _posts(ui, owner), *opened
 
     def fixed(request: gr.Request) -> Any:
