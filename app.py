@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import uvicorn
 
+from pipelines.errors import StudioError
+from studio.records import Records
 from studio.settings import Settings
 from studio.supervisor import Supervisor
-from studio.ui.server import make_app
-
-HOST = "127.0.0.1"  # there are no logins yet, so nobody else may come in
+from studio.users import Users, check_open
 
 
-def main() -> None:
-    """Serve until Ctrl-C, to this machine only."""
+def main() -> int:
+    """Serve until Ctrl-C; to this machine only unless told otherwise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="where the studio keeps its files (default: data)")
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0: all (needs users)")
+    parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
     given = parser.parse_args()
     settings = Settings() if given.data is None else Settings(data=given.data)
     settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
+    except StudioError as error:
+        print(f"{error.message}\n  → {error.advice}", file=sys.stderr)
+        return 1
+    from studio.ui.server import make_app  # takes seconds: a refusal does not
+
     with Supervisor(settings):
-        print(f"Persona Studio: http://{HOST}:{given.port}", flush=True)
-        uvicorn.run(make_app(settings), host=HOST, port=given.port, log_level="warning")
+        print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
+        site = make_app(settings, given.name, local)
+        uvicorn.run(site, host=given.host, port=given.port, log_level="warning")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

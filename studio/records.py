@@ -28,7 +28,9 @@ __all__ = [
     "ReportRecord",
     "Records",
     "SceneRecord",
+    "SessionRecord",
     "StopRecord",
+    "UserRecord",
     "content_id",
 ]
 
@@ -149,6 +151,20 @@ class MarkRecord(Base):
 
     __tablename__ = "marks"
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class UserRecord(Base):
+    """Who may log in; the id is the name, which is the owner of all that they make."""
+
+    __tablename__ = "users"
+    password: Mapped[str]  # argon2's own string
+
+
+class SessionRecord(Base):
+    """A login; its id is the SHA-256 of the token that the browser holds."""
+
+    __tablename__ = "sessions"
+    expires: Mapped[float]  # seconds since 1970
 
 
 Record = TypeVar("Record", bound=Base)

@@ -10,6 +10,7 @@ from pipelines.errors import StudioError
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
+from studio.cli.users import users
 from studio.cli.way import way
 
 __all__ = ["main"]
@@ -20,6 +21,7 @@ app.add_typer(models)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
 app.add_typer(lora, name="lora")
+app.add_typer(users, name="users")
 
 
 def main() -> None:

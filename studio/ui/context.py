@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from html import escape
 from threading import Lock
 from typing import Any
@@ -19,6 +19,7 @@ from studio.queue import Queue
 from studio.records import JobRecord, MarkRecord
 from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture
 from studio.ui.texts import Texts
+from studio.users import Users
 
 __all__ = ["HIDDEN", "Ui", "actions", "guarded", "open_page", "owner_of"]
 
@@ -43,6 +44,10 @@ class Ui:
             found = self.studio.donors()
             self._donors[""] = (time.monotonic(), found)
         return tuple(d for d in found if category in ("", d.category))
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.studio.records)
 
     @property
     def ceiling(self) -> float:
@@ -141,5 +146,12 @@ def actions(value: str = "", name: str = "") -> gr.HTML:
 
 
 def open_page(ui: Ui, page: str) -> None:
-    """What all pages begin with."""
-    gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+    """What all pages begin with; who is logged in is said when it loads."""
+    top = gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+
+    def greet(request: gr.Request) -> Any:
+        if not ui.users.exist():
+            return gr.skip()
+        return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
+
+    gr.on(None, greet, None, [top], **HIDDEN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,25 +17,35 @@ _HARMLESS = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """ASGI middleware: 403 for another Host, and for anything that changes something and comes from another site."""
+    """ASGI middleware: 403 for another Host, and for what another site asks for.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    `names` are more names of this machine. Where it is not only `local`, its addresses count as names, too: a rebound
+    name is never an address.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str] = (), local: bool = True) -> None:
+        self._app, self._names, self._local = app, (*_HERE, *(name.casefold() for name in names)), local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _allowed(Headers(scope=scope), scope["method"]):
+        if scope["type"] == "http" and not self._allowed(Headers(scope=scope), scope["method"]):
             await PlainTextResponse("Not from here.", 403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
+    def _allowed(self, headers: Headers, method: str) -> bool:
+        host = headers.get("host", "")
+        if not self._is_here(host.casefold()):
+            return False
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return False
+        return method in _HARMLESS or headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
-def _allowed(headers: Headers, method: str) -> bool:
-    host = headers.get("host", "")
-    if urlsplit(f"//{host}").netloc.rsplit(":", 1)[0] not in _HERE and host not in _HERE:
-        return False
-    origin = headers.get("origin")
-    if method in _HARMLESS:
-        return True
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
-    return origin is None or urlsplit(origin).netloc == host
+    def _is_here(self, host: str) -> bool:
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        if name in self._names or host in self._names:
+            return True
+        try:
+            return not self._local and ip_address(name.strip("[]")) is not None
+        except ValueError:
+            return False

@@ -48,8 +48,8 @@ def link(label: str, url: str, *, big: bool = True, name: str = "", download: bo
     return f'<a class="st-btn{" big" if big else ""}" href="{escape(url)}"{extra}>{escape(label)}</a>'
 
 
-def nav(t: Texts, current: str) -> str:
-    """The way through the pages, and the other language."""
+def nav(t: Texts, current: str, who: str = "") -> str:
+    """The way through the pages, the other language, and the way out for `who` is logged in."""
     here = {current: ' aria-current="page"'}
     links = "".join(
         f'<a href="/{t.language}/{page}"{here.get(page, "")}>{escape(t(f"{page}.nav"))}</a>' for page in PAGES
@@ -57,6 +57,12 @@ def nav(t: Texts, current: str) -> str:
     other = "zh" if t.language == "en" else "en"
     name = "中文" if other == "zh" else "English"
     switch = f'<a class="st-lang" href="/language/{other}?page={current}" lang="{other}">{name}</a>'
+    if who:
+        out = escape(t("login.out"))
+        switch += (
+            f'<form class="st-who" method="post" action="/logout"><span>{escape(who)}</span>'
+            f'<button class="st-btn">{out}</button></form>'
+        )
     return f'<nav class="st-nav" aria-label="{escape(t("nav"))}"><strong>Persona Studio</strong>{links}{switch}</nav>'
 
 

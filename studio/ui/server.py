@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 from urllib.parse import quote
 
@@ -24,10 +24,14 @@ from studio.records import FileRecord
 from studio.settings import ASSETS, Settings
 from studio.ui import consolidate, design, library, posts, scenes, select
 from studio.ui.context import Ui
+from studio.ui.fence import Fence
 from studio.ui.guard import Guard
+from studio.ui.login import Logins, add_login, owner_of_request
 from studio.ui.parts import PAGES
-from studio.ui.texts import LANGUAGES, Texts, choose_language
+from studio.ui.texts import LANGUAGES, Language, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
+from studio.ui.wall import Wall
+from studio.users import Users
 
 __all__ = ["make_app", "make_site"]
 
@@ -37,28 +41,37 @@ _BUILD: dict[str, Callable[[Ui], None]] = {
 }  # fmt: skip
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAX_UPLOAD = "64mb"
+# a key's content never changes; another person at the same browser has another cookie, and asks anew
+_CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
 _LANGUAGE = "studio_language"
 
 
-def make_app(settings: Settings) -> FastAPI:
-    """The whole site. The worker is started by whoever serves it."""
+def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) -> FastAPI:
+    """The whole site. The worker is started by whoever serves it.
+
+    `names` are those of the machine that pages may be asked by; `local`: nobody but this machine can reach it.
+    """
     studio = Studio(settings)
     queue = Queue(studio)
-    app = make_site(studio)
+    app = make_site(studio, names, local)
     for language in LANGUAGES:
         ui = Ui(studio, queue, Texts(language))
         gr.mount_gradio_app(
-            app, _pages(ui), f"/{language}", auth_dependency=lambda request: settings.owner, footer_links=[],
+            app, _pages(ui), f"/{language}", auth_dependency=owner_of_request, footer_links=[],
             run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
             css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
         )  # fmt: skip
     return app
 
 
-def make_site(studio: Studio) -> FastAPI:
-    """Everything but the pages: the guard, the language, files and pictures."""
+def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
+    """Everything but the pages: guard, wall and fence (in this order), the login, the language, files and pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard)
+    logins = Logins(Users(studio.records), studio.settings.owner, local)
+    app.add_middleware(Fence)
+    app.add_middleware(Wall, logins=logins)
+    app.add_middleware(Guard, names=names, local=local)
+    add_login(app, logins, lambda request: Texts(_language(request)))
     _add_files(app, studio)
 
     @app.get("/")
@@ -67,9 +80,9 @@ def make_site(studio: Studio) -> FastAPI:
 
     @app.get("/language/{language}")
     def switch(language: str, page: str = "design") -> RedirectResponse:
-        if language not in LANGUAGES or page not in PAGES:
+        if language not in LANGUAGES or page not in (*PAGES, "login"):
             raise HTTPException(404)
-        answer = RedirectResponse(f"/{language}/{page}")
+        answer = RedirectResponse("/login" if page == "login" else f"/{language}/{page}")
         answer.set_cookie(_LANGUAGE, language, max_age=365 * 24 * 3600, httponly=True, samesite="lax")
         return answer
 
@@ -94,22 +107,24 @@ def _pages(ui: Ui) -> gr.Blocks:
     return blocks
 
 
-def _language(request: Request) -> str:
+def _language(request: Request) -> Language:
     chosen = request.cookies.get(_LANGUAGE, "")
-    return chosen if chosen in LANGUAGES else choose_language(request.headers.get("accept-language", ""))
+    known: Language | None = next((language for language in LANGUAGES if language == chosen), None)
+    return known or choose_language(request.headers.get("accept-language", ""))
 
 
 def _add_files(app: FastAPI, studio: Studio) -> None:
-    def check(key: str) -> str:
-        """The key, if it is one and this owner's; the same answer for another's and for none."""
-        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, studio.settings.owner) is None:
+    def check(key: str, request: Request) -> str:
+        """The key, if it is one and the asker's own; the same answer for another's and for none."""
+        owner = owner_of_request(request)
+        if owner is None or not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, owner) is None:
             raise HTTPException(404)
         return key
 
     @app.get("/files/{key}")
-    def file(key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
-        path = studio.store.path(check(key))
+    def file(request: Request, key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
+        headers = _CACHED | {"X-Content-Type-Options": "nosniff"}
+        path = studio.store.path(check(key, request))
         with path.open("rb") as stream:
             kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
         if name:
@@ -117,8 +132,8 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
         return FileResponse(path, media_type=kind, headers=headers)
 
     @app.get("/thumbs/{key}")
-    def thumb(key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
-        path = studio.settings.data / "thumbs" / f"{check(key)}-{width}.webp"
+    def thumb(request: Request, key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
+        path = studio.settings.data / "thumbs" / f"{check(key, request)}-{width}.webp"
         if not path.exists():
             image = Image.fromarray(studio.store.get_picture(key))
             image.thumbnail((width, 4 * width))
@@ -128,7 +143,7 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
             part = path.with_suffix(f".{os.getpid()}.{id(out)}")
             part.write_bytes(out.getvalue())
             part.replace(path)
-        return FileResponse(path, media_type="image/webp", headers={"Cache-Control": "private, max-age=31536000"})
+        return FileResponse(path, media_type="image/webp", headers=_CACHED)
 
     @app.get("/donors/{donor}")
     def donor_picture(donor: str) -> FileResponse:

@@ -11,6 +11,11 @@ __all__ = ["CSS", "HEAD", "make_theme"]
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = (Path(__file__).resolve().parent / "style.css").read_text(encoding="utf-8")
 HEAD = "<script>document.documentElement.lang='{lang}';document.documentElement.setAttribute('translate','no')</script>"
+# a session that ended in an open tab leads to the login, not to an error a second
+HEAD += (
+    "<script>(ask=>{{window.fetch=async(...all)=>{{const got=await ask(...all);"
+    "if(got.status===401)location.reload();return got}}}})(window.fetch.bind(window))</script>"
+)
 
 
 def make_theme() -> gr.themes.Base:

@@ -41,14 +41,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with (data / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
-            _wait(f"http://127.0.0.1:{port}/health", server, data / "log")
+            wait_for_site(f"http://127.0.0.1:{port}/health", server, data / "log")
             yield Site(f"http://127.0.0.1:{port}", data)
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
 
 
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_site(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         try:

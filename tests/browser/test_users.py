@@ -1,0 +1,80 @@
+"""Two users at once, in two browsers, who never see each other's pictures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from studio.records import FileRecord, Records
+from studio.users import Users
+from tests.browser.conftest import ROOT, Site, wait_for_site
+
+pytestmark = [pytest.mark.browser, pytest.mark.journey]
+SECRET = "correct horse battery"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    """A studio with two users."""
+    data = tmp_path / "studio"
+    for name in ("mei", "wang"):
+        Users(Records(data / "studio.sqlite")).add(name, SECRET)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--data", str(data), "--port", str(port)]
+    with (data / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=log, stderr=log)
+        try:
+            wait_for_site(f"http://127.0.0.1:{port}/health", server, data / "log")
+            yield Site(f"http://127.0.0.1:{port}", data)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+
+
+def _come_in(chromium: Any, shop: Site, name: str) -> Any:
+    page = chromium.new_context(locale="en-US", base_url=shop.url).new_page()
+    page.goto("/en/scenes")
+    page.wait_for_url("**/login?next=/en/scenes")
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", SECRET)
+    page.click("form button")
+    page.wait_for_url("**/en/scenes")
+    page.wait_for_selector(f".st-who:has-text('{name}')", timeout=60_000)
+    return page
+
+
+def test_two_users_at_once_never_see_each_others_pictures(chromium: Any, shop: Site, tmp_path: Path) -> None:
+    photo = tmp_path / "her secret place.png"
+    Image.effect_noise((300, 400), 90).convert("RGB").save(photo)
+    mei, wang = _come_in(chromium, shop, "mei"), _come_in(chromium, shop, "wang")
+    seen: list[str] = []
+    mei.on("request", lambda request: seen.append(request.url))
+    mei.locator("#upload input[type=file]").set_input_files(photo)
+    mei.wait_for_function("document.querySelector('#name input, #name textarea').value !== ''", timeout=60_000)
+    mei.locator("#save").click()
+    mei.wait_for_selector("#mine .st-card", timeout=60_000)
+    wang.reload()
+    wang.wait_for_selector("#mine .st-empty", timeout=60_000)
+    assert "secret" not in wang.content()
+    keys = [row.id for row in Records(shop.data / "studio.sqlite").find(FileRecord, "mei")]
+    uploads = [url.removeprefix(shop.url) for url in seen if "/gradio_api/file=" in url]
+    assert keys
+    for url in [*(f"/files/{key}" for key in keys), *(f"/thumbs/{key}" for key in keys), *uploads]:
+        assert mei.request.get(url).status == 200, url
+        assert wang.request.get(url).status == 404, url
+    wang.click(".st-who button")
+    wang.wait_for_url("**/login")
+    assert wang.request.get(f"/files/{keys[0]}").status == 401
+    mei.reload()
+    mei.wait_for_selector("#mine .st-card", timeout=60_000)
