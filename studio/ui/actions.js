@@ -1,8 +1,16 @@
 // Runs once for each piece of our HTML (Gradio gives element, trigger and watch).
 const tell = (event, node) => { element.dataset.last = node.dataset.key || ''; trigger('click', {...node.dataset, value: node.value || ''}); };
+// The region editor opens above the cards: show it as soon as it is there.
+const seekEditor = () => {
+  let tries = 0;
+  const seek = setInterval(() => {
+    const box = document.getElementById('fixing');
+    if ((box && box.offsetParent) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
+  }, 200);
+};
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
-  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); }
+  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.do === 'fix') { seekEditor(); } }
 });
 // What is being typed survives a redrawing: it is told when the field is left.
 const typed = {};
