@@ -19,6 +19,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPriorReduxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
+from pipelines.beside import find_beside, named_beside
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.headers import Header, read_header
 from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
@@ -232,11 +233,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "true_cfg_scale": 1.0,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
-        "redux_folder": _beside(folder, "model_index.json", "redux", "FLUX.1-Redux-dev"),
-        "fill_folder": _beside(folder, "transformer/config.json", "fill", "FLUX.1-Fill-dev"),
-        "kontext_folder": _beside(folder, "transformer/config.json", "kontext", "FLUX.1-Kontext-dev"),
-        "ip_adapter_folder": _beside(folder, "", "ip_adapter", "flux-ip-adapter", "flux-ip-adapter-v2"),
-    }
+    } | find_beside(folder)
     if (folder / "studio.json").is_file():
         overrides = _checked_overrides(folder)
         own = {"id", "licence", "licence_note"} if header is not None else set()
@@ -316,11 +313,6 @@ def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
             _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, limit, cut)
 
 
-def _beside(folder: Path, holds: str, *names: str) -> Path | None:
-    places = (parent / name for name in names for parent in (folder, folder.parent))
-    return next((place for place in places if (place / holds).exists()), None)
-
-
 def _checked_overrides(folder: Path) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
@@ -340,10 +332,7 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"{path} sets {name} to {value!r}, which does not fit.",
                 f"It should be of type {kinds[name]}.",
             )
-    for name in ("redux_folder", "fill_folder", "kontext_folder", "ip_adapter_folder"):
-        if isinstance(given.get(name), str):
-            given[name] = (folder / given[name]).resolve()
-    return given
+    return given | named_beside(folder, given)
 
 
 def read_card_licence(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Bundles: a zip of numbered pictures, ready for a platform, that can be verified and drawn again.
 
-pictures/01.jpg …, captions.txt, contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle).
+pictures/01.jpg …, captions.txt (title, body, a caption per picture),
+contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle).
 The zip's bytes depend on its content alone.
 """
 
@@ -23,7 +24,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.errors import BadInput, OutOfDisk
-from studio.platforms import find_platform
+from studio.platforms import find_platform, overlong
 from studio.provenance import Label, encode_labelled, stamp
 
 __all__ = [
@@ -31,6 +32,9 @@ __all__ = [
     "CompanionFacts",
     "DonorFacts",
     "DrawFacts",
+    "Drawing",
+    "DrawnShot",
+    "FixFacts",
     "Manifest",
     "ManifestPost",
     "ReduxFacts",
@@ -141,10 +145,20 @@ class Upscaling(_Strict):
     width: int = Field(gt=0)
 
 
+class FixFacts(_Strict):
+    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before."""
+
+    mask: str
+    seed: int = Field(ge=0, lt=2**32)
+    strength: float = Field(gt=0, le=1)
+    parent: str
+
+
 class ManifestPost(_Strict):
     """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
 
-    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash.
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
+    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
     """
 
     file: str
@@ -158,10 +172,32 @@ class ManifestPost(_Strict):
     true_cfg_scale: float
     shot: dict[str, str]
     scores: dict[str, float | None]
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
+
+
+class DrawnShot(_Strict):
+    """What one picture was drawn from."""
+
+    prompt: str
+    seed: int = Field(ge=0, lt=2**32)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float
+    true_cfg_scale: float
+    shot: dict[str, str]
+
+
+class Drawing(_Strict):
+    """Pictures that were drawn in one go, exported or not: how they are batched decides their last bits."""
+
+    shots: tuple[DrawnShot, ...] = Field(min_length=1)
 
 
 class Manifest(_Strict):
-    """All that is needed to say what is in the bundle, who allowed it, and to draw it again."""
+    """All that is needed to say what is in the bundle, who allowed it, and to draw it again.
+
+    `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
+    """
 
     version: int = 1
     persona: dict[str, Any]
@@ -169,9 +205,12 @@ class Manifest(_Strict):
     donors: tuple[DonorFacts, ...]
     scene: SceneFacts
     platform: str
+    title: str = ""
+    body: str = ""
     draw: DrawFacts
     upscaling: Upscaling
     posts: tuple[ManifestPost, ...] = Field(min_length=1)
+    drawings: tuple[Drawing, ...] = ()
     software: dict[str, str]
     files: dict[str, str]
 
@@ -190,6 +229,8 @@ class BundlePost:
     shot: dict[str, str]
     scores: dict[str, float | None]
     composite: bool
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
 
 
 def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
@@ -226,9 +267,12 @@ def write_bundle(
     draw: DrawFacts,
     platform: str,
     software: dict[str, str],
+    drawings: Sequence[Drawing] = (),
+    title: str = "",
+    body: str = "",
     producer: str = "Persona Studio",
 ) -> Manifest:
-    """Write the zip and return its manifest. Raises BadInput (platform, number of pictures), OutOfDisk."""
+    """Write the zip and return its manifest. Raises BadInput (platform, number of pictures, text), OutOfDisk."""
     target = find_platform(platform)
     if not target.min_pictures <= len(posts) <= target.max_pictures:
         raise BadInput(
@@ -236,13 +280,18 @@ def write_bundle(
             f"and the set has {len(posts)}.",
             "Choose another platform, or leave some posts out.",
         )
+    for name, length, most in overlong(target, title, body):
+        raise BadInput(
+            f"The {name} has {length} characters, and {target.name_en} takes {most}.", f"Make the {name} shorter."
+        )
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}
     listed: list[ManifestPost] = []
     common: dict[str, Any] = {
         "persona": persona, "recipe": recipe, "donors": tuple(donors), "scene": scene, "platform": platform,
-        "draw": draw, "upscaling": upscaling, "software": software,
+        "title": title, "body": body, "draw": draw, "upscaling": upscaling, "drawings": tuple(drawings),
+        "software": software,
     }  # fmt: skip
     for number, post in enumerate(posts, 1):
         name = f"pictures/{number:02d}.{suffix}"
@@ -259,6 +308,8 @@ def write_bundle(
             true_cfg_scale=post.true_cfg_scale,
             shot=post.shot,
             scores=post.scores,
+            origin=post.origin,
+            fixes=post.fixes,
         )
         label = Label(producer, produce_id(drawn), post.composite)
         # an archive tells all, a published picture only that it was made by a model
@@ -266,7 +317,9 @@ def write_bundle(
         fitted = fit_for_platform(post.image, upscaling)
         files[name] = _encode(fitted, target.format, label, target.max_bytes, recipe_text)
         listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
-    files["captions.txt"] = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed).encode()
+    lines = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed)
+    text = "\n".join(part for part in (_one_line(title), body.strip()) if part)
+    files["captions.txt"] = (f"{text}\n\n{lines}" if text else lines).encode()
     files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts])
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = Manifest(**common, posts=tuple(listed), files=hashes)

@@ -72,6 +72,20 @@ def _posts(studio: Studio, request: dict[str, Any], run: Any, progress: Progress
     return draw_posts(studio, PostRequest(**request), run, progress)
 
 
+def _vary(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import VaryRequest
+    from studio.workflows.takes import vary_post
+
+    return vary_post(studio, VaryRequest(**request), run, progress)
+
+
+def _fix(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import FixRequest
+    from studio.workflows.takes import fix_post
+
+    return fix_post(studio, FixRequest(**request), run, progress)
+
+
 def _swap(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
     from studio.workflows.swap import SwapRequest, swap_faces
 
@@ -87,7 +101,7 @@ def _preview(studio: Studio, request: dict[str, Any], run: Any, progress: Progre
 
 def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
     from studio.requests import ExportRequest
-    from studio.workflows.post import export_posts
+    from studio.workflows.bundling import export_posts
 
     return export_posts(studio, ExportRequest(**request), run, progress)
 
@@ -103,6 +117,8 @@ _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str
     "design": _design,
     "consolidate": _consolidate,
     "posts": _posts,
+    "vary": _vary,
+    "fix": _fix,
     "swap": _swap,
     "preview": _preview,
     "export": _export,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.references.cutout import Place, cut_out
 from studio.application import Studio
 from studio.records import SceneRecord, content_id
-from studio.scenes import load_mask, load_scene
+from studio.scenes import load_goods, load_mask, load_scene
 from studio.shelf import shelve
 
-__all__ = ["add_scene", "get_mask", "put_mask", "scenes_of"]
+__all__ = ["add_goods", "add_scene", "get_mask", "put_mask", "scenes_of"]
 
 
 def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
@@ -31,6 +34,22 @@ def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: 
     studio.records.share(owner, [picture, landmark])
     shelve(studio.records, owner, "scene", {"id": key, **value})
     return {"id": key, **value}
+
+
+def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None) -> dict[str, Any]:
+    """Check, cut out and store a product's photo; the goods as JSON. Raises BadPicture, BadInput.
+
+    Without a `place` they stand where the framing of each shot leaves room; `name` is what prompts call them.
+    """
+    image, alpha = load_goods(photo)
+    goods = cut_out(image, alpha)
+    return {
+        "name": name,
+        "sha256": hashlib.sha256(photo.read_bytes()).hexdigest(),
+        "picture": studio.store.put_picture(goods.image),
+        "mask": put_mask(studio, goods.mask),
+        "place": None if place is None else asdict(place),
+    }
 
 
 def scenes_of(studio: Studio, owner: str) -> list[dict[str, Any]]:

@@ -10,13 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipelines.errors import BadInput
 
-__all__ = ["Platform", "find_platform", "load_platforms"]
+__all__ = ["Platform", "find_platform", "load_platforms", "overlong"]
 
 _FILE = Path(__file__).resolve().parent.parent / "assets" / "platforms.json"
 
 
 class Platform(BaseModel):
-    """Sizes in pixels; 0 × 0 keeps the picture as it was drawn."""
+    """Sizes in pixels; 0 × 0 keeps the picture as it was drawn. `max_title` and `max_body` in characters, 0: not known.
+
+    `usual_pictures` is how many a page proposes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,8 +30,11 @@ class Platform(BaseModel):
     height: int = Field(ge=0)
     min_pictures: int = Field(ge=1)
     max_pictures: int = Field(ge=1)
+    usual_pictures: int = Field(ge=1)
     format: Literal["JPEG", "PNG"]
     max_bytes: int = Field(gt=0)
+    max_title: int = Field(ge=0)
+    max_body: int = Field(ge=0)
     source: str
     date: str
 
@@ -43,3 +49,9 @@ def find_platform(name: str) -> Platform:
         if platform.id == name:
             return platform
     raise BadInput(f"There is no platform {name!r}.", f"Choose one of: {', '.join(p.id for p in load_platforms())}.")
+
+
+def overlong(platform: Platform, title: str, body: str) -> tuple[tuple[str, int, int], ...]:
+    """Which of "title" and "body" are longer than the platform takes, with their length and the limit."""
+    lengths = (("title", len(title), platform.max_title), ("body", len(body), platform.max_body))
+    return tuple((name, length, most) for name, length, most in lengths if 0 < most < length)

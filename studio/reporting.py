@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -39,6 +40,9 @@ class Reporter:
             keys = str(facts["pictures"]).split()
             self._facts["pictures"] = keys
             self._records.share(self._owner, keys)
+        if "posts" in facts:
+            self._facts["posts"] = json.loads(str(facts["posts"]))
+            self._records.share(self._owner, self._facts["posts"])
         if "loss" in facts:
             if self._losses and done <= self._losses[-1][0]:
                 self._losses = []  # the next round's training

@@ -8,14 +8,9 @@ from typing import Any
 from personas.shots import Shot, vary_shots
 
 __all__ = [
-    "ConsolidateRequest",
-    "DesignRequest",
-    "DonorRequest",
-    "ExportRequest",
-    "PostRequest",
-    "PreviewRequest",
-    "plan_shots",
-]
+    "ConsolidateRequest", "DesignRequest", "DonorRequest", "ExportRequest", "FixRequest", "PostRequest",
+    "PreviewRequest", "VaryRequest", "plan_shots",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,12 +97,50 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True)
+class VaryRequest:
+    """`count` new takes of one shot. `asked` are the fields of the set's own request, its shots one for each take.
+
+    `set` is the set's id and `slot` the post's number in it; `given`, the set's first post, is what panels are drawn
+    around; None where shots are drawn alone.
+    """
+
+    asked: dict[str, Any]
+    set: str
+    slot: int
+    owner: str = "me"
+    given: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class FixRequest:
+    """A painted region of a post is drawn anew. `post` is its JSON, `asked` are the fields of its set's request.
+
+    `mask` is the store's key of a picture, white where it was painted, of any size; `strength` in (0, 1] is how much
+    may change there. `set` and `slot` as in VaryRequest.
+    """
+
+    asked: dict[str, Any]
+    post: dict[str, Any]
+    mask: str
+    seed: int
+    set: str
+    slot: int
+    owner: str = "me"
+    strength: float = 0.8
+
+
+@dataclass(frozen=True)
 class ExportRequest:
-    """`post_set` is the JSON of `draw_posts`; `platform` an id of the platforms' file."""
+    """`post_set` is the JSON of `draw_posts` or of `studio.arranging.compose`; `platform` an id of the platforms' file.
+
+    `title` and `body` go before the captions.
+    """
 
     post_set: dict[str, Any]
     platform: str
     owner: str = "me"
+    title: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,6 @@ def main() -> int:
 
 def _load_ahead() -> None:
     """The slow imports, while a person still looks around."""
-    import studio.workflows.design
-    import studio.workflows.post  # noqa: F401
 
 
 if __name__ == "__main__":

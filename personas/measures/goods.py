@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.references.goods import Cutout, Place, place_goods, resize_cutout
+from pipelines.references.cutout import Cutout, Place, resize_cutout
+from pipelines.references.goods import place_goods
 
 __all__ = ["goods_similarity"]
 

@@ -14,6 +14,8 @@ from pipelines.errors import Cancelled
 
 __all__ = ["Bars"]
 
+_FOR_PAGES = {"pictures", "posts"}
+
 
 class Bars:
     """One bar per stage, on standard error; nothing at all when `quiet`. Off a terminal, a line per finished stage."""
@@ -52,13 +54,13 @@ class Bars:
 
     def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
         words = "  ".join(
-            f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items() if k != "pictures"
+            f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items() if k not in _FOR_PAGES
         )
         if self._live:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=total, facts="")
             self._bars.update(self._tasks[stage], completed=done, total=total, facts=words)
-        elif not self._quiet and done == total and not facts.keys() - {"pictures"}:
+        elif not self._quiet and done == total and not facts.keys() - _FOR_PAGES:
             print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
 
     def check_cancelled(self) -> None:

@@ -140,10 +140,9 @@ def posts(
     as_json: Json = False,
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
-    from studio.places import add_scene
+    from studio.places import add_goods, add_scene
     from studio.requests import PostRequest, plan_shots
     from studio.workflows.implicit import add_redux
-    from studio.workflows.references import add_goods
 
     box = _read_box(goods_box)
     with open_engine(data, owner, as_json) as engine:
@@ -217,7 +216,7 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Export a post set (the newest if none is named) for a platform."""
-    from studio.workflows.post import export_bundle
+    from studio.workflows.bundling import export_bundle
 
     with open_engine(data, owner, as_json) as engine:
         manifest = export_bundle(engine.studio, engine.recall("posts", post_set), platform, out)
@@ -238,7 +237,7 @@ def verify(
     wrong = verify_bundle(path)
     if redraw:
         from studio.workflows import run_directly
-        from studio.workflows.post import redraw_bundle
+        from studio.workflows.bundling import redraw_bundle
 
         with Bars(as_json) as bars:
             wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)

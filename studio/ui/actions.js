@@ -1,8 +1,34 @@
 // Runs once for each piece of our HTML (Gradio gives element, trigger and watch).
 const tell = (event, node) => { element.dataset.last = node.dataset.key || ''; trigger('click', {...node.dataset, value: node.value || ''}); };
+// The region editor opens above the cards: show it as soon as it is there.
+const seekEditor = () => {
+  let tries = 0;
+  const seek = setInterval(() => {
+    const box = document.getElementById('fixing');
+    if ((box && box.offsetParent) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
+  }, 200);
+};
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
-  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); }
+  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.do === 'fix') { seekEditor(); } }
+});
+// What is being typed survives a redrawing: it is told when the field is left.
+const typed = {};
+element.addEventListener('change', e => { const node = e.target.closest('input[data-do]'); if (node) { delete typed[node.dataset.key]; tell(e, node); } });
+// A card with data-drag goes to the place of the card that it is dropped on.
+let dragged = null;
+element.addEventListener('dragstart', e => {
+  dragged = e.target.closest && e.target.closest('[data-drag]');
+  if (dragged) { e.dataTransfer.effectAllowed = 'move'; e.dataTransfer.setData('text/plain', dragged.dataset.drag); }
+});
+element.addEventListener('dragover', e => {
+  const over = e.target.closest('[data-drag]');
+  if (dragged && over) { e.preventDefault(); element.querySelectorAll('.over').forEach(n => n.classList.remove('over')); over.classList.add('over'); }
+});
+element.addEventListener('dragend', () => { dragged = null; element.querySelectorAll('.over').forEach(n => n.classList.remove('over')); });
+element.addEventListener('drop', e => {
+  const over = e.target.closest('[data-drag]');
+  if (dragged && over && over !== dragged) { e.preventDefault(); trigger('click', {do: 'move', set: dragged.dataset.set, number: dragged.dataset.drag, to: over.dataset.place}); }
 });
 // A dropped or chosen file goes to the server in one piece; Python is then told which one it is.
 const send = (input, file) => {
@@ -30,11 +56,12 @@ for (const name of ['dragover', 'dragleave', 'drop']) {
 element.addEventListener('change', e => {
   if (e.target.matches('input[data-upload]') && e.target.files[0]) { send(e.target, e.target.files[0]); }
 });
-element.addEventListener('change', e => { const node = e.target.closest('input[data-do]'); if (node) { tell(e, node); } });
 element.addEventListener('input', e => {
+  if (e.target.matches('input[type=text][data-do]')) { typed[e.target.dataset.key] = e.target.value; }
   if (e.target.matches('[data-compare]')) { e.target.parentElement.style.setProperty('--at', e.target.value + '%'); }
 });
 watch('value', () => {
+  for (const [key, text] of Object.entries(typed)) { const node = element.querySelector(`[data-key="${CSS.escape(key)}"]`); if (node) { node.value = text; } }
   const key = element.dataset.last;
   if (key && (document.activeElement === document.body || element.contains(document.activeElement))) {
     const node = element.querySelector(`[data-key="${CSS.escape(key)}"]`); if (node) { node.focus({preventScroll: true}); }

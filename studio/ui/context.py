@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from html import escape
+from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -34,6 +35,7 @@ class Ui:
     studio: Studio
     queue: Queue
     t: Texts
+    turn: Lock = field(default_factory=Lock)  # who reads marks and writes them back takes it: clicks overlap
     _donors: dict[str, tuple[float, tuple[Donor, ...]]] = field(default_factory=dict)
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:
@@ -75,8 +77,8 @@ class Ui:
     def newest(self, owner: str, kind: str) -> JobRecord | None:
         return next(iter(self.queue.jobs(owner, 1, kind=kind)), None)
 
-    def job_panel(self, owner: str, job: JobRecord | None, then: str = "") -> str:
-        """How far a job is, with its buttons; `then` is HTML that a finished one shows."""
+    def job_panel(self, owner: str, job: JobRecord | None, then: str = "", *, strip: bool = True) -> str:
+        """How far a job is, with its buttons; `then` is HTML that a finished one shows, `strip` its latest pictures."""
         if job is None:
             return ""
         t, name = self.t, escape(self.t(f"kind.{job.kind}"))
@@ -87,9 +89,9 @@ class Ui:
             again = button(t("job.resume" if job.state == "cancelled" else "job.retry"), "retry", job=job.id)
             state = escape(t(f"job.{job.state}"))
             return panel(f"<strong>{name}: {state}</strong> <p>{why}</p>{again}", job.state)
-        return panel(self._running(owner, job, name))
+        return panel(self._running(owner, job, name, strip))
 
-    def _running(self, owner: str, job: JobRecord, name: str) -> str:
+    def _running(self, owner: str, job: JobRecord, name: str, with_strip: bool) -> str:
         t, report = self.t, self.queue.report(job.id, owner)
         stop = button(t("job.stop"), "stop", job=job.id)
         stage = report.get("stages", {}).get(report.get("stage", ""), None)
@@ -99,7 +101,9 @@ class Ui:
         done, total = stage["done"], max(stage["total"], 1)
         spent, moved = stage["at"] - stage["since"], done - stage["from"]
         eta = "" if moved <= 0 or done >= total else t("job.eta", seconds=round(spent / moved * (total - done)))
-        strip = "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:])
+        strip = (
+            "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:]) if with_strip else ""
+        )
         return (
             f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
             f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'

@@ -1,71 +1,44 @@
-"""Post sets: persona × scene × platform × shots, drawn one by one with scores, and exported."""
+"""Post sets: persona × scene × platform × shots, drawn one by one with scores, arranged by hand, and exported."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from personas import shots as words
-from personas.shots import Shot, vary_shots
+from personas.shots import Shot
 from pipelines.errors import BadInput
+from studio.arranging import add_take, arrange, compose, drop_job, move, request_of, step_back
 from studio.places import scenes_of
-from studio.platforms import find_platform, load_platforms
-from studio.requests import ExportRequest, PostRequest, plan_shots
+from studio.platforms import find_platform, load_platforms, overlong
+from studio.requests import ExportRequest, PostRequest, VaryRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
-from studio.ui.parts import button, card, empty, file_url, grid, link, picture
+from studio.ui.fixing import Fixing, build_fixing
+from studio.ui.parts import empty, file_url, link, panel
+from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
 from studio.ui.reuse import recalled_draft
 from studio.ui.scenes import default_scene
+from studio.ui.set_form import build_form, read_form
+from studio.ui.shots import (
+    CHOICES,
+    COLUMNS,
+    MOST,
+    TEMPLATES,
+    fit_rows,
+    make_shots,
+    paste_shots,
+    read_shots,
+    write_shots,
+)
+from studio.ways import check_ways
 
-__all__ = ["COLUMNS", "build", "read_shots", "write_shots"]
+__all__ = ["build", "redraw_request"]
 
-COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose")
-_CHOICES = {
-    "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
-    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES,
-}  # fmt: skip
-_TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
-_MOST = 35
-
-
-def write_shots(ui: Ui, shots: list[Shot]) -> list[list[str]]:
-    """Rows of the table in the page's language."""
-    return [[ui.t.word(getattr(shot, column)) for column in COLUMNS] for shot in shots]
-
-
-def read_shots(ui: Ui, rows: list[list[Any]]) -> list[Shot]:
-    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
-    shots = []
-    for number, row in enumerate(rows, 1):
-        said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
-        cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
-        if not cells:
-            continue
-        for column, word in cells.items():
-            if word not in _CHOICES[column]:
-                raise BadInput(
-                    f"Row {number} says {word[:40]!r}, which is no {column.replace('_', ' ')}.",
-                    f"Use one of: {', '.join(_CHOICES[column])}.", code="bad_shot",
-                )  # fmt: skip
-        shots.append(Shot(**cells))
-    if not 1 <= len(shots) <= _MOST:
-        raise BadInput(
-            f"A set has 1 to {_MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
-        )
-    return shots
-
-
-def _template(name: str, count: int) -> list[Shot]:
-    if name == "outfits":
-        return list(vary_shots(count, 3, framings=("full-body",), lights=("day",)))
-    if name == "portraits":
-        return list(vary_shots(count, 4, framings=("close-up", "half-body"), lights=("day",)))
-    shots = plan_shots(count, 1)
-    if name == "one_outfit":
-        return [Shot(**(asdict(s) | {"outfit": "dress", "outfit_colour": "red"})) for s in shots]
-    return list(shots)
+_DRAFT = "text:draft"
+_VARIANTS = 3
 
 
 def build(ui: Ui) -> None:
@@ -81,19 +54,29 @@ def build(ui: Ui) -> None:
     with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box") as box:
         with gr.Row():
             template = gr.Dropdown(
-                [(t(f"template.{name}"), name) for name in _TEMPLATES], value="mixed", label=t("posts.template"),
+                [(t(f"template.{name}"), name) for name in TEMPLATES], value="mixed", label=t("posts.template"),
                 elem_id="template",
             )  # fmt: skip
             count = gr.Slider(1, 18, value=9, step=1, label=t("posts.count"), elem_id="count")
-            strength = gr.Slider(0, 1, value=1, step=0.05, label=t("posts.strength"), elem_id="strength")
-            exact = gr.Checkbox(True, label=t("posts.exact"), elem_id="exact")
         gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
+        with gr.Row():
+            lines = gr.Textbox(
+                "", lines=3, label=t("posts.paste"), placeholder=t("posts.paste_hint"), max_length=5000,
+                elem_id="paste",
+            )  # fmt: skip
+            put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
         rows = gr.Dataframe(
-            write_shots(ui, _template("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
+            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
             interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
+    form = build_form(ui, scene)
+    with gr.Accordion(t("text.box"), open=False, elem_id="text-box"):
+        title = gr.Textbox("", label=t("text.title"), max_length=300, elem_id="title")
+        body = gr.Textbox("", label=t("text.body"), lines=4, max_length=10_000, elem_id="body")
+        length = gr.HTML("", js_on_load=None, elem_id="length", padding=False)
     go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
     progress = actions("", "progress")
+    fixing = build_fixing(ui)
     posts = actions("", "posts")
     shown = gr.State("")
     timer = gr.Timer(1.0)
@@ -103,12 +86,13 @@ def build(ui: Ui) -> None:
         default_scene(ui, owner)
         people, places = _people(ui, owner), _places(ui, owner)
         draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
-        shots = [Shot(**shot) for shot in draft["shots"][:_MOST]]
+        recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]
+        text = _text(ui, owner)
         return (
             gr.Dropdown(people, value=_first(people, draft["persona"])),
             gr.Dropdown(places, value=_first(places, draft["scene"])),
-            write_shots(ui, shots) if shots else gr.skip(), gr.Accordion(open=bool(shots)),
-            _progress(ui, owner), _posts(ui, owner),
+            write_shots(ui, recalled) if recalled else gr.skip(), gr.Accordion(open=bool(recalled)),
+            text[0], text[1], _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
     def tick(before: str, request: gr.Request) -> Any:
@@ -116,53 +100,116 @@ def build(ui: Ui) -> None:
         return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
 
     def fill(name: str, number: float) -> Any:
-        return write_shots(ui, _template(name, int(number)))
+        return write_shots(ui, make_shots(name, int(number)))
 
-    def start(who: str | None, where: str | None, how: float, keep: bool, table: Any, request: gr.Request) -> str:
+    def resize(name: str, number: float, table: Any) -> Any:
+        return fit_rows(ui, [list(row) for row in table], name, int(number))
+
+    def change_platform(where: str, name: str, table: Any, head: str, words: str) -> Any:
+        target = find_platform(where)
+        fitted = fit_rows(ui, [list(row) for row in table], name, target.usual_pictures)
+        size = gr.Slider(maximum=min(target.max_pictures, MOST), value=target.usual_pictures)
+        return size, fitted, _length(ui, where, head, words)
+
+    def paste(text: str) -> Any:
+        found = paste_shots(text or "")
+        return write_shots(ui, found), len(found)
+
+    def write(where: str, head: str, words: str, request: gr.Request) -> str:
         owner = owner_of(request)
-        person = next((p for p in ui.results(owner, "consolidate") if p["id"] == who), None)
-        place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == where), None)
+        newest = _newest(ui, owner)
+        with ui.turn:
+            for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest['id']}"]):
+                ui.mark(owner, thing, title=head or "", body=words or "")
+        return _length(ui, where, head or "", words or "")
+
+    def start(values: dict[Any, Any], request: gr.Request) -> str:
+        owner = owner_of(request)
+        person = next((p for p in ui.results(owner, "consolidate") if p["id"] == values[persona]), None)
+        place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
-        shots = [asdict(s) for s in read_shots(ui, table)]
-        wish = PostRequest(person, place, shots, 1, owner, scale=float(how), keep_landmark=bool(keep))
+        shots = [asdict(s) for s in read_shots(ui, values[rows])]
+        wish = PostRequest(person, place, shots, 1, owner, **read_form(form, values))
+        check_ways(wish)
         ui.queue.put("posts", asdict(wish))
         return _progress(ui, owner)
 
-    def act(where: str, event: gr.EventData, request: gr.Request) -> Any:
+    def act(where: str, head: str, words: str, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), dict(event._data or {})
+        opened: Any = fixing.nothing()
         if not ui.act(owner, data):
-            _act(ui, owner, data, where)
-        return _progress(ui, owner), _posts(ui, owner)
+            with ui.turn:
+                opened = _act(ui, owner, data, fixing, (where, head or "", words or ""))
+        return _progress(ui, owner), _posts(ui, owner), *opened
 
-    gr.on(None, guarded(ui, load), None, [persona, scene, rows, box, progress, posts], **HIDDEN)
+    def fixed(request: gr.Request) -> Any:
+        return _progress(ui, owner_of(request)), _posts(ui, owner_of(request))
+
+    gr.on(None, guarded(ui, load), None, [persona, scene, rows, box, title, body, progress, posts], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
-    gr.on([template.input, count.release], guarded(ui, fill), [template, count], [rows], **HIDDEN)
-    go.click(guarded(ui, start), [persona, scene, strength, exact, rows], [progress], **HIDDEN)
+    template.input(guarded(ui, fill), [template, count], [rows], **HIDDEN)
+    count.release(guarded(ui, resize), [template, count, rows], [rows], **HIDDEN)
+    platform.input(
+        guarded(ui, change_platform), [platform, template, rows, title, body], [count, rows, length], **HIDDEN
+    )
+    put.click(guarded(ui, paste), [lines], [rows, count], **HIDDEN)
+    gr.on([title.input, body.input], guarded(ui, write), [platform, title, body], [length], **HIDDEN)
+    go.click(guarded(ui, start), {persona, scene, rows} | form.inputs, [progress], **HIDDEN)
     for part in (progress, posts):
-        part.click(guarded(ui, act), [platform], [progress, posts], **HIDDEN)
+        part.click(guarded(ui, act), [platform, title, body], [progress, posts, *fixing.outputs], **HIDDEN)
+    fixing.done.change(guarded(ui, fixed), None, [progress, posts], **HIDDEN)
 
 
-def _act(ui: Ui, owner: str, data: dict[str, Any], platform: str) -> None:
-    sets = ui.results(owner, "posts")
-    post_set = next((s for s in sets if s["id"] == data.get("set")), None)
+def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], seed: int, count: int) -> VaryRequest:
+    """New takes of one post with all that its set was asked for; only the seed differs."""
+    asked = asdict(request_of(post_set)) | {"shots": [shot] * count, "seed": seed}
+    given = post_set["posts"][0] if post_set["panels"] > 1 else None
+    return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
+
+
+def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple[str, str, str]) -> Any:
+    """What a card's button does; what the region editor shows then."""
+    post_set = next((s for s in ui.results(owner, "posts") if s["id"] == data.get("set")), None)
     if post_set is None:
-        return
-    facts = ui.marks(owner).get(f"posts:{post_set['id']}", {})
-    left_out = set(facts.get("left_out", ()))
-    if data["do"] == "leave":
-        ui.mark(owner, f"posts:{post_set['id']}", left_out=sorted(left_out ^ {int(str(data["number"]))}))
-    elif data["do"] == "export":
-        find_platform(platform)
-        posts = [p for i, p in enumerate(post_set["posts"]) if i not in left_out]
-        ui.queue.put("export", asdict(ExportRequest(post_set | {"posts": posts}, platform, owner)))
-    elif data["do"] == "redraw":
-        shot = post_set["posts"][int(str(data["number"]))]
-        wish = PostRequest(
-            post_set["persona"], post_set["scene"], [shot["shot"]], (shot["seed"] + 1) % 2**31, owner,
-            scale=post_set["scale"], keep_landmark=post_set["keep_landmark"],
-        )  # fmt: skip
-        ui.queue.put("posts", asdict(wish))
+        return fixing.nothing()
+    facts, jobs, do = facts_of(ui, owner, post_set), take_jobs(ui, owner), data["do"]
+    thing = f"posts:{post_set['id']}"
+    if do == "export":
+        where, title, body = export
+        find_platform(where)
+        arranged = compose(post_set, facts, jobs)
+        ui.queue.put("export", asdict(ExportRequest(arranged, where, owner, title, body)))
+        return fixing.nothing()
+    number = int(str(data["number"]))
+    slot = next(s for s in arrange(post_set, facts, jobs).slots if s.number == number)
+    if do == "fix":
+        return fixing.open(owner, post_set, slot)
+    if do == "leave":
+        facts = facts | {"left_out": sorted(set(facts.get("left_out", ())) ^ {number})}
+    elif do == "caption":
+        text = " ".join(str(data.get("value", "")).split())[:300]
+        facts = facts | {"captions": dict(facts.get("captions", {})) | {str(number): text}}
+    elif do == "move":
+        facts = move(post_set, facts, number, int(str(data["to"])))
+    elif do in ("undo", "redo"):
+        facts = step_back(facts, number, jobs, forward=do == "redo")
+    elif do == "choose":
+        facts = add_take(facts, number, str(data["take"]))
+    elif do == "close":
+        facts = drop_job(facts, number)
+    elif do in ("redraw", "vary"):
+        turn = int(facts.get("turns", 0)) + 1
+        seed = zlib.crc32(f"{post_set['id']} {number} {turn}".encode()) % 2**31
+        wish = redraw_request(post_set, number, slot.post["shot"], seed, 1 if do == "redraw" else _VARIANTS)
+        job = ui.queue.put("vary", asdict(wish))
+        facts = facts | {"turns": turn}
+        if do == "redraw":
+            facts = add_take(facts, number, f"{job}:0")
+        else:
+            facts = facts | {"choices": dict(facts.get("choices", {})) | {str(number): job}}
+    ui.mark(owner, thing, **facts)
+    return fixing.nothing()
 
 
 def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:
@@ -187,8 +234,31 @@ def _places(ui: Ui, owner: str) -> list[tuple[str, str]]:
 
 def _known(ui: Ui) -> str:
     return " · ".join(
-        f"{ui.t(f'column.{c}')}: {', '.join(ui.t.word(w) for w in choices)}" for c, choices in _CHOICES.items()
+        f"{ui.t(f'column.{c}')}: {', '.join(ui.t.word(w) for w in choices)}" for c, choices in CHOICES.items()
     )
+
+
+def _newest(ui: Ui, owner: str) -> dict[str, Any] | None:
+    return next(iter(ui.results(owner, "posts")), None)
+
+
+def _text(ui: Ui, owner: str) -> tuple[str, str]:
+    """The title and body of the newest set; those written last where it has none."""
+    newest, marks = _newest(ui, owner), ui.marks(owner)
+    own = {} if newest is None else marks.get(f"posts:{newest['id']}", {})
+    facts = own if "title" in own else marks.get(_DRAFT, {})
+    return str(facts.get("title", "")), str(facts.get("body", ""))
+
+
+def _length(ui: Ui, where: str, title: str, body: str) -> str:
+    """What is too long for the platform, said beside the fields."""
+    target, t = find_platform(where), ui.t
+    name = target.name_zh if t.language == "zh" else target.name_en
+    wrong = [
+        t("text.long", what=t(f"text.{what}"), length=length, most=most, platform=name)
+        for what, length, most in overlong(target, title, body)
+    ]
+    return panel("<br>".join(map(escape, wrong)), "failed") if wrong else ""
 
 
 def _progress(ui: Ui, owner: str) -> str:
@@ -198,7 +268,11 @@ def _progress(ui: Ui, owner: str) -> str:
         if ui.results(owner, "consolidate"):
             return ""
         return empty(t("posts.empty"), link(t("consolidate.title"), ui.url("consolidate")))
-    parts = [ui.job_panel(owner, drawing)]
+    parts = [ui.job_panel(owner, drawing, strip=False)]
+    for kind in ("vary", "fix"):
+        take = ui.newest(owner, kind)
+        if take is not None and take.state != "done":
+            parts.append(ui.job_panel(owner, take, strip=False))
     if export is not None:
         then = ""
         if export.state == "done":
@@ -210,26 +284,6 @@ def _progress(ui: Ui, owner: str) -> str:
 
 
 def _posts(ui: Ui, owner: str) -> str:
-    t, sets = ui.t, ui.results(owner, "posts")
-    if not sets:
-        return ""
-    newest = sets[0]
-    left_out = set(ui.marks(owner).get(f"posts:{newest['id']}", {}).get("left_out", ()))
-    cards = []
-    for i, post in enumerate(newest["posts"]):
-        numbers = " · ".join(
-            f"{t(f'score.{name}')} {value:.2f}" for name, value in post["scores"].items() if value is not None
-        )
-        shot = ", ".join(t.word(post["shot"][column]) for column in COLUMNS)
-        row = button(t("posts.redraw"), "redraw", set=newest["id"], number=i) + button(
-            t("posts.leave"), "leave", pressed=i in left_out, set=newest["id"], number=i
-        )
-        body = [
-            f"<strong>{i + 1}</strong><span class='st-soft'>{escape(shot)}</span><span>{escape(numbers)}</span>",
-            f'<div class="st-row">{row}</div>',
-        ]
-        cards.append(card(picture(post["picture"], shot), body, "dropped" if i in left_out else ""))
-    title = t("posts.set", name=newest["persona"]["name"], count=len(newest["posts"]) - len(left_out))
-    return (
-        f"<h2>{escape(title)}</h2><p>{button(t('posts.export'), 'export', big=True, set=newest['id'])}</p>{grid(cards)}"
-    )
+    newest = _newest(ui, owner)
+    arriving = show_arriving(ui, owner, ui.newest(owner, "posts"))
+    return arriving + ("" if newest is None else show_set(ui, owner, newest))

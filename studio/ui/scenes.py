@@ -19,7 +19,7 @@ from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, picture
 from studio.ui.select import check_name
 
-__all__ = ["bundled_scenes", "build", "default_scene"]
+__all__ = ["build", "bundled_scenes", "default_scene", "painted_mask"]
 
 _EDITOR_PX = 900
 _FIRST = "cafe"
@@ -83,7 +83,7 @@ def build(ui: Ui) -> None:
     def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
         if not path:
             raise BadPicture("There is no photo yet.", "Upload one first.", code="no_photo")
-        mask = _mask(painted)
+        mask = painted_mask(painted)
         with tempfile.TemporaryDirectory() as folder:
             file = None
             if mask is not None:
@@ -110,7 +110,7 @@ def build(ui: Ui) -> None:
     mine.click(guarded(ui, act), None, [mine], **HIDDEN)
 
 
-def _mask(painted: Any) -> Any:
+def painted_mask(painted: Any) -> Any:
     """White where something was painted, uint8 [h, w, 3]; None where nothing was. The editor rescales: so may this."""
     layers = [] if not painted else [np.asarray(layer.convert("RGBA"))[..., 3] for layer in painted["layers"] if layer]
     if not layers:

@@ -11,7 +11,7 @@ from studio.bundle import Manifest
 from studio.engine import Engine
 from studio.places import add_scene
 from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
-from studio.workflows.post import export_bundle
+from studio.workflows.bundling import export_bundle
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 

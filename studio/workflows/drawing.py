@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
 
-__all__ = ["Drawn", "as_measures", "draw_all", "draw_panels", "judged", "measure_pictures", "persona_layers"]
+__all__ = [
+    "Arrived", "Drawn", "as_measures", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
+    "persona_layers",
+]  # fmt: skip
+
+Arrived = Callable[[int, str], None]
 
 _THUMBNAIL = (24, 32)
 
@@ -46,8 +51,12 @@ def draw_all(
     layers: Sequence[LoraLayer],
     requests: Sequence[DrawRequest],
     progress: Progress,
+    arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
-    """Draw every batch as a step of its own: what was drawn before a crash is not drawn again."""
+    """Draw every batch as a step of its own: what was drawn before a crash is not drawn again.
+
+    `arrived` is told of every picture's number and key as soon as its batch is drawn.
+    """
     from pipelines.companions import drawing_backbone
     from pipelines.draw import draw_batch, plan_batches
 
@@ -67,6 +76,8 @@ def draw_all(
 
         keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
         progress.step(name, len(keys), len(requests), pictures=" ".join(keys[i] for i in sorted(keys)))
+        for i in batch:
+            arrived(i, keys[i])
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
 
 
@@ -85,10 +96,11 @@ def draw_panels(
     requests: Sequence[DrawRequest],
     panels: int,
     progress: Progress,
+    arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
     """Draw `panels` requests as one picture; the set's first picture is a given panel of all later ones.
 
-    Raises BadInput where the panels fit no grid.
+    `arrived` as in `draw_all`. Raises BadInput where the panels fit no grid.
     """
     from pipelines.companions import drawing_backbone
     from pipelines.draw import draw_batch
@@ -113,7 +125,41 @@ def draw_panels(
 
         keys += run(f"{name} panels-{number}", step)
         progress.step(name, len(keys), len(requests))
+        for i in group:
+            arrived(i, keys[i])
     return Drawn(tuple(keys), groups)
+
+
+def draw_beside(
+    studio: Studio,
+    run: Run,
+    name: str,
+    layers: Sequence[LoraLayer],
+    requests: Sequence[DrawRequest],
+    given: tuple[str, str],
+    progress: Progress,
+    arrived: Arrived = lambda number, key: None,
+) -> Drawn:
+    """Draw each request as the second of two panels whose first is `given`: the key of a picture and its prompt."""
+    from pipelines.companions import drawing_backbone
+    from pipelines.draw import draw_batch
+    from pipelines.references.panels import join_panels, split_panels
+
+    keys: list[str] = []
+    for number, request in enumerate(requests):
+
+        def step(request: DrawRequest = request) -> str:
+            shown = [studio.store.get_picture(given[0])]
+            members = [replace(request, prompt=given[1]), request]
+            joint = join_panels(members, shown)
+            with studio.applied(layers, drawing_backbone(studio.backbone, joint.companion)):
+                (drawn,) = draw_batch(studio.backbone, [joint], lambda done, total: progress.check_cancelled())
+            return studio.store.put_picture(split_panels(drawn, members, shown)[1])
+
+        keys.append(run(f"{name} beside-{number}", step))
+        progress.step(name, len(keys), len(requests))
+        arrived(number, keys[number])
+    return Drawn(tuple(keys), tuple((i,) for i in range(len(requests))))
 
 
 def measure_pictures(studio: Studio, keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,13 +14,13 @@ from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
 from studio.scenes import fit_to_canvas, fit_weights, load_scene, load_weights
+from studio.ways import NO_DIALS
 
 if TYPE_CHECKING:
     from studio.requests import PostRequest
 
-__all__ = ["NO_DIALS", "add_redux", "check_dials", "clear_person", "through_adapter", "through_redux"]
+__all__ = ["add_redux", "clear_person", "through_adapter", "through_redux"]
 
-NO_DIALS: dict[str, Any] = {"weights": None, "pool": 1, "merge": 1.0, "references": []}
 _LEAST_PERSON, _MOST_PERSON = 0.02, 0.98
 
 Picture = npt.NDArray[np.uint8]
@@ -64,17 +64,6 @@ def clear_person(picture: Picture, person: Mask) -> Mask:
             "Choose a photo that shows more of the place.",
         )
     return person if share > _LEAST_PERSON else np.zeros_like(person)
-
-
-def check_dials(request: PostRequest) -> None:
-    """Raises BadInput for dials that the chosen way does not have."""
-    dials, inject = request.redux or NO_DIALS, request.inject
-    if request.blocks and inject != "ip-adapter":
-        raise BadInput(f"Blocks are a dial of the IP-Adapter, and the way is {inject}.", "Inject by ip-adapter.")
-    if (dials["weights"], dials["pool"], dials["merge"]) != (None, 1, 1.0) and inject != "redux":
-        raise BadInput(f"Weights, pooling and merging are dials of Redux, and the way is {inject}.", "Inject by redux.")
-    if dials["references"] and inject not in ("redux", "ip-adapter"):
-        raise BadInput(f"By {inject} one reference is shown, not several.", "Inject by redux or ip-adapter.")
 
 
 def through_redux(

@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from personas.measures.goods import goods_similarity
 from personas.shots import Shot
-from pipelines.errors import BadInput
-from pipelines.references.goods import Cutout, Place, cut_out, fit_box, place_goods
+from pipelines.references.cutout import Cutout, Place, fit_box
+from pipelines.references.goods import place_goods
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
-from studio.places import get_mask, put_mask
-from studio.scenes import fit_mask, fit_to_canvas, load_goods
-from studio.workflows.implicit import check_dials, clear_person, through_adapter, through_redux
+from studio.places import get_mask
+from studio.scenes import fit_mask, fit_to_canvas
+from studio.ways import check_ways
+from studio.workflows.implicit import clear_person, through_adapter, through_redux
 
 if TYPE_CHECKING:
     from studio.requests import PostRequest
 
-__all__ = ["GOODS_WAYS", "INJECT_WAYS", "KEEP_WAYS", "Injections", "add_goods"]
+__all__ = ["Injections"]
 
-INJECT_WAYS = ("redux", "ip-adapter", "kontext")
-KEEP_WAYS = ("inpaint", "fill")
-GOODS_WAYS = ("pixels", "reference")
 _LANDMARK_MARGIN_PX = 5
 _PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
 _IN_REFERENCE = Place(0.5, 0.95, 0.45)  # large enough to be read, with the place still around it
 
 Picture = npt.NDArray[np.uint8]
-
-
-def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None) -> dict[str, Any]:
-    """Check, cut out and store a product's photo; the goods as JSON. Raises BadPicture, BadInput.
-
-    Without a `place` they stand where the framing of each shot leaves room; `name` is what prompts call them.
-    """
-    image, alpha = load_goods(photo)
-    goods = cut_out(image, alpha)
-    return {
-        "name": name,
-        "sha256": hashlib.sha256(photo.read_bytes()).hexdigest(),
-        "picture": studio.store.put_picture(goods.image),
-        "mask": put_mask(studio, goods.mask),
-        "place": None if place is None else asdict(place),
-    }
 
 
 class Injections:
@@ -62,7 +41,7 @@ class Injections:
 
     def __init__(self, studio: Studio, request: PostRequest) -> None:
         spec, scene, goods = studio.backbone.spec, request.scene, request.goods
-        _check_ways(request)
+        check_ways(request)
         self._request = request
         self.canvas = fit_to_canvas(studio.store.get_picture(scene["photo"]), spec.height, spec.width)
         self.person = studio.regions.read([self.canvas])[0].person
@@ -132,39 +111,3 @@ class Injections:
 
     def _stand(self, shot: Shot) -> Place:
         return self._place or _PLACES[shot.framing]
-
-
-def _check_ways(request: PostRequest) -> None:
-    for name, value, ways in (
-        ("injected", request.inject, INJECT_WAYS),
-        ("kept", request.keep, KEEP_WAYS),
-        ("shown", request.goods_as, GOODS_WAYS),
-    ):
-        if value not in ways:
-            raise BadInput(f"Nothing is {name} by {value!r}.", f"Choose {' or '.join(ways)}.")
-    if not request.scale >= 0:  # true for NaN too
-        raise BadInput(f"The scene's scale is {request.scale}.", "Choose a number from 0 (off) to 1.")
-    check_dials(request)
-    if request.goods_box is not None and request.goods is None:
-        raise BadInput("There is a box for goods and no goods.", "Name the product's photo, or leave the box out.")
-    if request.goods_as == "reference" and request.goods is not None and request.scale == 0:
-        raise BadInput(
-            "With a scale of 0 no reference is shown, so the goods would not be seen.",
-            "Choose a larger scale, or show the goods as pixels.",
-        )
-    landmark = request.keep_landmark and request.scene["landmark"] is not None
-    if request.keep == "fill" and not landmark and (request.goods is None or request.goods_as == "reference"):
-        raise BadInput(
-            "Fill needs something to keep, and neither a landmark nor the goods' pixels are kept.",
-            "Give the landmark's mask, or keep by inpainting (inpaint).",
-        )
-    if request.keep == "fill" and request.inject == "ip-adapter" and request.scale > 0:
-        raise BadInput(
-            "No IP-Adapter was made for Fill.",
-            "Keep the landmark by inpainting (inpaint), or show the reference through Redux (redux).",
-        )
-    if request.keep == "fill" and request.inject == "kontext" and request.scale > 0:
-        raise BadInput(
-            "Fill and Kontext are two models, and one picture is drawn by one of them.",
-            "Keep the landmark by inpainting (inpaint), or show the reference through Redux (redux).",
-        )

@@ -109,6 +109,54 @@ def test_from_nothing_to_a_bundle_in_at_most_twelve_clicks(page: Any, site: Site
     assert states == {"design": "done", "consolidate": "done", "posts": "done", "export": "done"}
 
 
+def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: Site) -> None:
+    """On the set of the first test: order, caption, a new take and back, a painted region."""
+    _open(page, "posts")
+    page.wait_for_selector("#posts [data-drag]")
+
+    def order() -> list[str]:
+        return [str(card.get_attribute("data-drag")) for card in page.locator("#posts [data-drag]").all()]
+
+    before = order()
+    page.locator("#posts [data-key^=later]").first.click()
+    page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[1]}'")
+    cards = page.locator("#posts [data-drag] > a")
+    cards.nth(1).drag_to(cards.nth(0))
+    page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[0]}'")
+    assert order() == before
+    caption = page.locator("#posts input[type=text]").first
+    caption.fill('新品 "tin" 🌸')
+    caption.blur()
+    page.wait_for_timeout(1500)
+    picture = page.locator("#posts [data-drag] img").first.get_attribute("src")
+    page.locator("#posts [data-do=redraw]").first.click()
+    page.wait_for_selector("#posts [data-do=undo]", timeout=300_000)
+    assert page.locator("#posts [data-drag] img").first.get_attribute("src") != picture
+    page.locator("#posts [data-do=undo]").first.click()
+    page.wait_for_selector("#posts [data-do=redo]")
+    assert page.locator("#posts [data-drag] img").first.get_attribute("src") == picture
+
+    page.locator("#posts [data-do=fix]").first.click()
+    page.wait_for_selector("#fix-editor canvas")
+    page.wait_for_timeout(2500)
+    page.locator("#fix-editor button[aria-label*='rush'], #fix-editor [aria-label*='Draw']").first.click()
+    box = page.locator("#fix-editor canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 40, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 30, steps=10)
+    page.mouse.up()
+    page.wait_for_timeout(800)
+    page.locator("#fix-go").click()
+    page.wait_for_selector("#posts [data-do=undo]", timeout=300_000)
+    _open(page, "posts")
+    page.wait_for_selector("#posts [data-drag]")
+    assert page.locator("#posts input[type=text]").first.input_value() == '新品 "tin" 🌸'
+    assert page.locator("#posts [data-drag] img").first.get_attribute("src") != picture
+    states = {row.kind: row.state for row in _records(site).find(JobRecord, "me")}
+    assert (states["vary"], states["fix"]) == ("done", "done")
+
+
 def _check_speed(site: Site) -> None:
     """p95 of a page's answers while the worker draws."""
     seconds = []

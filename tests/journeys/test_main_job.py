@@ -24,16 +24,16 @@ from pipelines.references.landmark import grow_mask
 from studio.application import Studio
 from studio.bundle import verify_bundle
 from studio.engine import Engine
+from studio.places import add_goods
 from studio.records import CandidateRecord, PersonaRecord, PostRecord
 from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
+from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.consolidate import consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import recipe_of
-from studio.workflows.post import export_bundle, redraw_bundle
-from studio.workflows.references import add_goods
 from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey

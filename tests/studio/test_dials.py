@@ -19,8 +19,8 @@ from studio.requests import PostRequest, plan_shots
 from studio.scenes import load_weights
 from studio.settings import Settings
 from studio.workflows import run_directly
+from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.implicit import add_redux, clear_person
-from studio.workflows.post import export_bundle, redraw_bundle
 from studio.workflows.references import Injections
 from tests.studio.test_ways import bundle, draw, persona
 from tests.tiny import ip_adapter_tensors, write_ip_adapter

@@ -25,7 +25,7 @@ MIX = Mix("sweet", ("a", "b", "c", "d"), (0.4, 0.3, 0.2, 0.1), 7)
 def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from studio.settings import Settings\n"
-        "from studio.ui.server import make_app; import app\n"
+        "from studio.ui.server import make_app; import app, studio.places, studio.ways\n"
         f"make_app(Settings(data=Path({str(tmp_path)!r})))\n"
         "print([m for m in ('torch', 'diffusers', 'transformers', 'peft') if m in sys.modules])"
     )

@@ -16,12 +16,12 @@ from pipelines.lora import LoraMetadata, write_lora
 from studio.application import Studio
 from studio.bundle import Manifest, read_manifest
 from studio.cli import main
-from studio.places import add_scene
+from studio.places import add_goods, add_scene
 from studio.requests import PostRequest, plan_shots
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.post import draw_posts, export_bundle, redraw_bundle
-from studio.workflows.references import add_goods
+from studio.workflows.bundling import export_bundle, redraw_bundle
+from studio.workflows.post import draw_posts
 from tests.loras import make_layers
 from tests.tiny import write_companion
 

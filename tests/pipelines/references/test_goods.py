@@ -13,7 +13,8 @@ from personas.measures.goods import goods_similarity
 from pipelines.backbones import Backbone
 from pipelines.draw import draw, request_from
 from pipelines.errors import BadInput
-from pipelines.references.goods import Place, cut_out, fit_box, place_goods
+from pipelines.references.cutout import Place, cut_out, fit_box
+from pipelines.references.goods import place_goods
 from pipelines.references.landmark import Landmark
 
 Rgb = npt.NDArray[np.uint8]

@@ -1,0 +1,113 @@
+"""Goods, cut out of their photo and sized; nothing here needs torch, so that a page can check an upload at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.errors import BadInput
+
+__all__ = ["Cutout", "Place", "cut_out", "fit_box", "resize_cutout"]
+
+_WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
+_BORDER = 0.02
+_MIN_SHARE, _MAX_SHARE = 0.01, 0.95
+
+Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """`image` uint8 [h, w, 3], `mask` bool [h, w] of the product, both cropped to it."""
+
+    image: Rgb
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a product stands: `x`, `y` its foot's middle and `height` its size, as shares of the canvas."""
+
+    x: float
+    y: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and 0.02 <= self.height <= 1):
+            raise BadInput(
+                f"The goods cannot stand at ({self.x}, {self.y}) with a height of {self.height}.",
+                "Give shares of the picture: x and y from 0 to 1, height from 0.02 to 1.",
+            )
+
+
+def cut_out(image: Rgb, alpha: Mask | None = None) -> Cutout:
+    """The product of a photo uint8 [h, w, 3]: where `alpha` bool [h, w] says so, else whatever is not the background.
+
+    The background is what the photo's border is made of (GrabCut, Rother et al. 2004). Raises BadInput where no
+    product is found, or nothing but product.
+    """
+    mask = _foreground(image) if alpha is None else alpha
+    share = float(mask.mean())
+    if not _MIN_SHARE <= share <= (1.0 if alpha is not None else _MAX_SHARE):
+        what = "no product can be told from the background" if share < _MIN_SHARE else "the product fills it"
+        raise BadInput(
+            f"In the goods' photo {what}.", "Use a photo on a plain background with some margin, or a PNG cut out."
+        )
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return Cutout(np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window]))
+
+
+def _foreground(image: Rgb) -> Mask:
+    height, width = image.shape[:2]
+    scale = min(1.0, _WORK_SIDE / max(height, width))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    h, w = small.shape[:2]
+    edge = max(2, round(_BORDER * max(h, w)))
+    labels = np.full((h, w), cv2.GC_BGD, np.uint8)
+    labels[edge : h - edge, edge : w - edge] = cv2.GC_PR_FGD
+    if small.reshape(-1, 3).std(axis=0).max() < 1:  # one colour: GrabCut's mixtures would not fit
+        return np.zeros((height, width), np.bool_)
+    # GrabCut starts its mixtures from OpenCV's global generator
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small[:, :, ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
+    if count > 1:  # specks of the background are no part of the product; a second shoe is
+        large = 1 + np.flatnonzero(sizes[1:, cv2.CC_STAT_AREA] >= 0.1 * sizes[1:, cv2.CC_STAT_AREA].max())
+        found = np.isin(parts, large).astype(np.uint8)
+    outline, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(found, outline, -1, 1, cv2.FILLED)  # labels and highlights inside are part of the product
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+
+
+def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple[int, int]) -> Place:
+    """Where the product stands to be as large as the box (left, top, right, bottom, in shares of the canvas) lets it.
+
+    It stands on the box's lower edge, in its middle. `canvas` is (height, width). Raises BadInput for what is no box.
+    """
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise BadInput(
+            f"({left:g}, {top:g}, {right:g}, {bottom:g}) is no box in the picture.",
+            "Give left, top, right, bottom as shares of it, such as 0.6,0.5,0.9,1.",
+        )
+    tall, wide = goods.mask.shape
+    height = min(bottom - top, (right - left) * canvas[1] * tall / wide / canvas[0])
+    return Place((left + right) / 2, bottom, height)
+
+
+def resize_cutout(goods: Cutout, size: tuple[int, int]) -> Cutout:
+    """The product at another size (width, height) in pixels; nothing of its background comes in at the outline."""
+    shrink = cv2.INTER_AREA if size[1] < goods.mask.shape[0] else cv2.INTER_LANCZOS4
+    weight = goods.mask.astype(np.float32)
+    alpha = np.clip(cv2.resize(weight, size, interpolation=shrink), 0, 1)
+    colour = (
+        cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
+    )
+    return Cutout(colour.round().clip(0, 255).astype(np.uint8), alpha >= 0.5)

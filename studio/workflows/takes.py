@@ -1,0 +1,124 @@
+"""New takes of one post of a set: the same shot drawn again, or a painted region of it drawn anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from personas.shots import Shot
+from pipelines.companions import drawing_backbone, drawing_spec
+from pipelines.draw import draw_batch, request_from
+from pipelines.errors import BadInput
+from pipelines.progress import SILENT, Progress
+from pipelines.realism import Realism
+from pipelines.references.landmark import Landmark
+from studio.application import Studio
+from studio.bundle import pixels_sha256
+from studio.places import get_mask
+from studio.records import content_id
+from studio.requests import FixRequest, PostRequest, VaryRequest
+from studio.scenes import fit_mask
+from studio.workflows import Run
+from studio.workflows.drawing import persona_layers
+from studio.workflows.post import draw_shots, score_post
+from studio.workflows.references import Injections
+
+__all__ = ["fix_post", "fix_region", "vary_post"]
+
+Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+def vary_post(studio: Studio, request: VaryRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """Draw and score new takes with all that the set was asked for; they as JSON, in the form of a set's posts."""
+    asked = PostRequest(**request.asked)
+    given = (request.given["picture"], request.given["prompt"]) if request.given else None
+    drawn = draw_shots(studio, asked, Injections(studio, asked), run, progress, given)
+    key = content_id({"pictures": drawn.pictures, "set": request.set, "slot": request.slot, "seed": asked.seed})
+    posts = [post | {"origin": [key, i]} for i, post in enumerate(drawn.posts)]
+    return {
+        "id": key, "kind": "vary", "set": request.set, "slot": request.slot, "posts": posts, "batches": drawn.batches
+    }  # fmt: skip
+
+
+def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
+    """Draw the painted region of a post anew; the new take as JSON. Raises what `fix_region` raises."""
+    asked, post = PostRequest(**request.asked), request.post
+    shot, injections = Shot(**post["shot"]), Injections(studio, asked)
+    progress.check_cancelled()
+    before = studio.store.get_picture(post["picture"])
+    fix = {
+        "mask": request.mask, "seed": request.seed, "strength": request.strength, "parent": pixels_sha256(before)
+    }  # fmt: skip
+
+    def draw() -> str:
+        def on_step(done: int, total: int) -> None:
+            progress.check_cancelled()
+            progress.step("posts", 0, 1, denoising=f"{done}/{total}")
+
+        return studio.store.put_picture(fix_region(studio, asked, injections, before, post, fix, on_step))
+
+    picture = run("fix", draw)
+    scores = run("score", lambda: score_post(studio, asked, shot, picture, injections))
+    progress.step("posts", 1, 1)
+    fixed = post | {"picture": picture, "scores": scores, "fixes": [*post["fixes"], fix]}
+    key = content_id({"picture": picture, "set": request.set, "slot": request.slot, "fix": fix})
+    return {"id": key, "kind": "fix", "set": request.set, "slot": request.slot, "posts": [fixed]}
+
+
+def fix_region(
+    studio: Studio,
+    asked: PostRequest,
+    injections: Injections,
+    before: Picture,
+    post: dict[str, Any],
+    fix: dict[str, Any],
+    on_step: Any = lambda done, total: None,
+) -> Picture:
+    """The picture uint8 [h, w, 3] with the region of `fix` drawn by the persona's LoRA and the post's own prompt.
+
+    Outside of the region, and on a landmark's or goods' exact pixels, it stays bit by bit as it was. Raises BadInput
+    where nothing is left to draw.
+    """
+    painted = _region(studio, injections, before, Shot(**post["shot"]), fix["mask"])
+    spec = drawing_spec(studio.backbone.spec, injections.companion)
+    request = request_from(
+        spec,
+        post["prompt"],
+        int(fix["seed"]),
+        num_inference_steps=post["num_inference_steps"],
+        guidance_scale=post["guidance_scale"],
+        true_cfg_scale=post["true_cfg_scale"],
+        reference=injections.reference,
+        context=injections.context,
+        ip_adapter=injections.ip_adapter,
+        keep=asked.keep,
+        landmark=Landmark(before, ~painted),
+        realism=Realism(asked.detail, asked.renoise),
+        strength=1.0 if asked.keep == "fill" else float(fix["strength"]),
+    )
+    with studio.applied(persona_layers(studio, asked.persona), drawing_backbone(studio.backbone, request.companion)):
+        (drawn,) = draw_batch(studio.backbone, [request], on_step)
+    return drawn
+
+
+def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot, key: str) -> Mask:
+    """What is drawn anew, bool [h, w]."""
+    height, width = before.shape[:2]
+    painted = fit_mask(get_mask(studio, key), height, width)
+    kept = injections.landmark(shot)
+    if kept is not None:
+        painted &= ~kept.mask
+    cell = studio.backbone.cell_px
+    whole = painted[: height // cell * cell, : width // cell * cell]
+    shares = whole.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
+    if not (shares > 0.5).any():
+        raise BadInput(
+            "Nothing that may change was painted: it is too small, or a landmark or goods that are kept exactly.",
+            "Paint a larger part of the picture.",
+        )
+    if painted.all():
+        raise BadInput("The whole picture was painted.", "Draw the post again instead.")
+    return painted

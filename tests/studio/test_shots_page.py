@@ -1,0 +1,65 @@
+"""Shots pasted as text, in both languages; product text against a platform's limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from personas.shots import Shot
+from pipelines.errors import BadInput
+from studio.application import Studio
+from studio.platforms import find_platform, load_platforms, overlong
+from studio.queue import Queue
+from studio.settings import Settings
+from studio.ui.context import Ui
+from studio.ui.shots import CHOICES, fit_rows, make_shots, paste_shots, write_shots
+from studio.ui.texts import LANGUAGES, Texts
+
+RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_colour="red")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "half-body, smiling, red dress",
+        "Smiling; a RED dress, half-body",
+        "半身 微笑 红色 连衣裙",
+        "半身，微笑、red dress",
+    ],
+)
+def test_a_line_is_a_shot_in_any_order_and_language(line: str) -> None:
+    assert paste_shots(f"\n{line}\n\n") == [RED]
+
+
+def test_every_word_of_the_table_can_be_pasted_in_both_languages() -> None:
+    for column, choices in CHOICES.items():
+        for word in choices:
+            for said in (word, *(Texts(language).word(word) for language in LANGUAGES)):
+                assert getattr(paste_shots(said)[0], column) == word, said
+
+
+def test_what_is_not_understood_is_named() -> None:
+    with pytest.raises(BadInput, match="Line 2 says 'flying'"):
+        paste_shots("smiling\nflying")
+    with pytest.raises(BadInput, match="Line 1"):
+        paste_shots("reddish dress")
+    for text in ("", "smiling\n" * 36):
+        with pytest.raises(BadInput, match="1 to 35"):
+            paste_shots(text)
+
+
+def test_a_change_of_count_keeps_what_was_written(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts("zh"))
+    mine = write_shots(ui, [RED])
+    assert fit_rows(ui, mine, "mixed", 3) == mine + write_shots(ui, make_shots("mixed", 3))[1:]
+    assert fit_rows(ui, mine * 5, "mixed", 2) == mine * 2
+
+
+def test_text_too_long_for_the_platform_is_named() -> None:
+    note = find_platform("xiaohongshu")
+    assert overlong(note, "好" * 20, "x" * 1000) == ()
+    assert overlong(note, "好" * 21, "x" * 1001) == (("title", 21, 20), ("body", 1001, 1000))
+    assert overlong(find_platform("archive"), "x" * 9999, "") == ()
+    assert all(p.min_pictures <= p.usual_pictures <= p.max_pictures for p in load_platforms())
