@@ -35,7 +35,8 @@ def main() -> int:
     with Supervisor(settings):
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
         site = make_app(settings, given.name, local)
-        uvicorn.run(site, host=given.host, port=given.port, log_level="warning")
+        # an open tab keeps a connection: Ctrl-C must not wait for it
+        uvicorn.run(site, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=3)
     return 0
 
 
