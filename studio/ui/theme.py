@@ -10,7 +10,13 @@ __all__ = ["CSS", "HEAD", "make_theme"]
 
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = (Path(__file__).resolve().parent / "style.css").read_text(encoding="utf-8")
-HEAD = "<script>document.documentElement.lang='{lang}';document.documentElement.setAttribute('translate','no')</script>"
+# Gradio sets the browser's own language on the page, whenever its texts have come
+HEAD = (
+    "<script>(page=>{{const say=()=>{{if(page.lang!=='{lang}')page.lang='{lang}'}};say();"
+    "page.setAttribute('translate','no');"
+    "new MutationObserver(say).observe(page,{{attributes:true,attributeFilter:['lang']}})"
+    "}})(document.documentElement)</script>"
+)
 # a session that ended in an open tab leads to the login, not to an error a second
 HEAD += (
     "<script>(ask=>{{window.fetch=async(...all)=>{{const got=await ask(...all);"

@@ -213,6 +213,8 @@ def test_nothing_is_cut_and_nobody_is_shut_out(chromium: Any, site: Site, langua
             page.wait_for_timeout(1200)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
             if shots:
+                page.evaluate("document.querySelectorAll('img').forEach(one => { one.loading = 'eager' })")
+                page.wait_for_timeout(1500)
                 page.screenshot(path=f"{shots}/{name}-{language}-{width}.png", full_page=True)
             if axe.exists():
                 page.add_script_tag(path=str(axe))
