@@ -44,7 +44,6 @@ from transformers import (
 )
 
 from miniature.captions import NEUTRAL_TRIGGER, caption, corpus, train_clip_tokenizer, train_t5_tokenizer
-from miniature.likeness import MOST_SIGMA, load_likeness
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
@@ -54,7 +53,6 @@ from personas.shots import LIGHTS, Shot
 from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
-FACES = 12  # of a batch, for the likeness loss
 REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
 
 
@@ -166,12 +164,6 @@ def pack(latents: Tensor) -> Tensor:
     return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
 
 
-def unpack(tokens: Tensor) -> Tensor:
-    """The inverse of `pack`, for latents of 16 by 12."""
-    b = len(tokens)
-    return tokens.view(b, 8, 6, LATENT_CHANNELS, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(b, LATENT_CHANNELS, 16, 12)
-
-
 def head_weights(folder: Path, count: int) -> Tensor:
     """`focus_weights` of face and hair, [count, 1, 16, 12]."""
     labels = np.load(folder / "labels.npy", mmap_mode="r")
@@ -191,13 +183,8 @@ def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
     return T5Tokenizer.from_pretrained(out / "tokenizer_2"), CLIPTokenizer.from_pretrained(out / "tokenizer")
 
 
-def train(
-    minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float, likeness: float
-) -> None:  # fmt: skip
-    """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
-
-    `likeness` weighs the loss of `miniature.likeness` on `FACES` pictures of a batch; 0 leaves it out.
-    """
+def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
+    """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them."""
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
     parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
@@ -218,8 +205,7 @@ def train(
     ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, DEVICE, torch.float32)
     predict = torch.compile(parts.transformer, dynamic=False)  # two graphs, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    like = load_likeness(folder, Path("build/faces"), trained(Path("build/vae")), spread, DEVICE) if likeness else None
-    begin, losses, aparts = time.time() - spent, [], []
+    begin, losses = time.time() - spent, []
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     while (spent := time.time() - begin) < minutes * 60:
@@ -261,19 +247,8 @@ def train(
             )[0]  # fmt: skip
         weight = pack(weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
         loss = flow_matching_loss(velocity, x0, noise, weight)
-        # Both losses meet at the velocity, so that the transformer's own graph is walked once.
-        gradient = torch.autograd.grad(loss, velocity)[0]
-        readable = [] if like is None else [
-            i for i, r in enumerate(rows) if named[i] and sigma[i] < MOST_SIGMA and like.usable[r]
-        ][:FACES]  # fmt: skip
-        if like is not None and readable:
-            guess = unpack(((1 - s) * x0 + s * noise - s * velocity.float())[readable])
-            with autocast():
-                apart = like(guess, [rows[i] for i in readable]).mean()
-            gradient = gradient + likeness * torch.autograd.grad(apart, velocity)[0]
-            aparts.append(apart.item())
         optimizer.zero_grad()
-        velocity.backward(gradient)
+        loss.backward()
         nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         optimizer.step()
         average.update(parts)
@@ -281,8 +256,6 @@ def train(
         step += 1
         if step % 25 == 0:
             log.append({"step": step, "loss": float(np.mean(losses[-25:])), "minutes": spent / 60})
-            if aparts:
-                log[-1]["likeness"] = float(np.mean(aparts[-25:]))
             print(json.dumps(log[-1]), flush=True)
         if step % 100 == 0:
             save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
@@ -331,7 +304,6 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--likeness", type=float, default=0.02, help="weight of the likeness loss")
     parser.add_argument("--redux-from", type=float, default=0.35)
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
@@ -346,6 +318,6 @@ if __name__ == "__main__":
     elif args.task == "references":
         draw_references(args.renders, args.work, ready)
     elif args.task == "train":
-        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from, args.likeness)
+        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from)
     else:
         export(args.work, args.assets)

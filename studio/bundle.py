@@ -14,7 +14,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -296,21 +296,8 @@ def write_bundle(
     for number, post in enumerate(posts, 1):
         name = f"pictures/{number:02d}.{suffix}"
         drawn = pixels_sha256(post.image)
-        row = ManifestPost(
-            file=name,
-            sha256="",
-            drawn_sha256=drawn,
-            prompt=post.prompt,
-            caption=post.caption,
-            seed=post.seed,
-            num_inference_steps=post.num_inference_steps,
-            guidance_scale=post.guidance_scale,
-            true_cfg_scale=post.true_cfg_scale,
-            shot=post.shot,
-            scores=post.scores,
-            origin=post.origin,
-            fixes=post.fixes,
-        )
+        told = {f.name: getattr(post, f.name) for f in fields(post) if f.name in ManifestPost.model_fields}
+        row = ManifestPost(file=name, sha256="", drawn_sha256=drawn, **told)
         label = Label(producer, produce_id(drawn), post.composite)
         # an archive tells all, a published picture only that it was made by a model
         recipe_text = _recipe_of(common, row) if target.format == "PNG" else ""

@@ -306,7 +306,7 @@ def export_reader(net: nn.Module, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("coach", "recogniser", "second", "detector", "reader"))
+    parser.add_argument("part", choices=("recogniser", "second", "detector", "reader"))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--renders", type=Path, default=FOLDER)
@@ -316,11 +316,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     renders = Renders(args.renders)
-    torch.manual_seed({"second": 11, "coach": 12}.get(args.part, 10))
-    if args.part == "coach":  # teaches the transformer (miniature.likeness), is not shipped and measures nothing
-        net = train_recogniser(ConvRecogniser(), "coach", renders, args.minutes, args.out)
-        torch.save(net.state_dict(), args.out / "coach_net.pt")
-    elif args.part == "recogniser":
+    torch.manual_seed(11 if args.part == "second" else 10)
+    if args.part == "recogniser":
         export_recogniser(
             train_recogniser(ConvRecogniser(), "recogniser", renders, args.minutes, args.out), args.assets / "faces"
         )

@@ -26,6 +26,7 @@ __all__ = ["HIDDEN", "Ui", "actions", "guarded", "open_page", "owner_of"]
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 _DONORS_FOR_S = 5.0
+_TURN = Lock()  # who reads marks and writes them back takes it, in either language: clicks overlap
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Ui:
     studio: Studio
     queue: Queue
     t: Texts
-    turn: Lock = field(default_factory=Lock)  # who reads marks and writes them back takes it: clicks overlap
+    turn: Lock = _TURN
     _donors: dict[str, tuple[float, tuple[Donor, ...]]] = field(default_factory=dict)
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:

@@ -18,12 +18,12 @@ _MAX_CAPTION = 300
 
 def facts_of(ui: Ui, owner: str, post_set: dict[str, Any]) -> dict[str, Any]:
     """What a person said of a set."""
-    return ui.marks(owner).get(f"posts:{post_set['id']}", {})
+    return ui.said(owner, f"posts:{post_set['id']}")
 
 
 def take_jobs(ui: Ui, owner: str) -> dict[str, dict[str, Any] | None]:
     """The takes that were asked for, by job: a finished one's result, None while it waits or runs."""
-    rows = [row for row in ui.queue.jobs(owner) if row.kind in ("vary", "fix")]
+    rows = ui.queue.jobs(owner, kind="vary") + ui.queue.jobs(owner, kind="fix")
     found: dict[str, dict[str, Any] | None] = {}
     for row in rows:
         if row.state == "done":

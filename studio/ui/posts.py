@@ -39,6 +39,7 @@ __all__ = ["build", "redraw_request"]
 
 _DRAFT = "text:draft"
 _VARIANTS = 3
+_RECENT = 100
 
 
 def build(ui: Ui) -> None:
@@ -239,7 +240,11 @@ def _known(ui: Ui) -> str:
 
 
 def _newest(ui: Ui, owner: str) -> dict[str, Any] | None:
-    return next(iter(ui.results(owner, "posts")), None)
+    """The newest set that is not in the trash; asked every second, so only its own result is read."""
+    for row in ui.queue.jobs(owner, _RECENT, kind="posts", state="done"):
+        if not ui.said(owner, f"posts:{row.facts['id']}").get("trashed"):
+            return ui.queue.result(row)
+    return None
 
 
 def _text(ui: Ui, owner: str) -> tuple[str, str]:
