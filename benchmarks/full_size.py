@@ -40,7 +40,7 @@ from benchmarks.full_size_models import (
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
 from pipelines.draw import DrawRequest, draw, request_from
-from pipelines.lora import LoraLayer, LoraStack, concatenate
+from pipelines.lora import LoraLayer, concatenate
 from pipelines.memory import read_hardware
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
@@ -191,7 +191,7 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
                      num_inference_steps=work.num_inference_steps)
         for seed, prompt in enumerate(prompts)
     ]  # fmt: skip
-    stack = LoraStack(backbone.transformer)
+    stack = backbone.lora_stack
     with meter.phase("put the fused LoRA on the weights"):
         stack.set([(fused, 1.0)])
     with meter.phase("change its strength"):

@@ -29,7 +29,7 @@ from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
 from pipelines.draw import draw, request_from
-from pipelines.lora import LoraLayer, LoraMetadata, LoraStack, write_lora
+from pipelines.lora import LoraLayer, LoraMetadata, write_lora
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
 NAMES = {
@@ -110,7 +110,7 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
     config = config.model_copy(update={"seed": seed})
     trained = train_lora(backbone, portraits(identity, look, PICTURES, seed), config, work / look / name)
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
-    stack = LoraStack(backbone.transformer)
+    stack = backbone.lora_stack
     stack.set([(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers), 1.0)])
     try:
         subject = find_category(look).subject

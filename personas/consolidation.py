@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.backbones import Backbone
-from pipelines.lora import LoraLayer
+from pipelines.lora import LoraLayer, concatenate
 from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
-__all__ = ["PersonaLora", "default_config", "train_persona"]
+__all__ = ["PersonaLora", "default_config", "default_pool", "train_persona"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,9 @@ class PersonaLora:
 
 def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
     """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones."""
-    small = backbone.transformer.inner_dim < 1024
     values = (
-        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60}
-        if small
+        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60, "focus": 1.5}
+        if _is_small(backbone)
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
     )
     return LoraTrainingConfig.model_validate(
@@ -38,8 +37,18 @@ def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
     )
 
 
+def default_pool(backbone: Backbone) -> int:
+    """How many times a design's candidates are drawn to choose from: what agrees best of many agrees more."""
+    return 10 if _is_small(backbone) else 3
+
+
+def _is_small(backbone: Backbone) -> bool:
+    return bool(backbone.transformer.inner_dim < 1024)
+
+
 def train_persona(
     backbone: Backbone,
+    mix: Sequence[LoraLayer],
     images: Sequence[npt.NDArray[np.uint8]],
     captions: Sequence[str],
     heads: Sequence[npt.NDArray[np.bool_]],
@@ -49,9 +58,12 @@ def train_persona(
 ) -> PersonaLora:
     """Train on the kept pictures (uint8 [h, w, 3]) and their captions; resumes from `folder`.
 
+    `mix`, the fused LoRA that drew them, must be on the backbone: what is learnt is added to it, and the persona is
+    their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
+    that starts from nothing must learn that from drawn ones and obeys its captions less.
     `heads` bool [h, w] say where face and hair are: the loss weighs them more. Captions say all that may vary
     (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors.
     """
     examples = [TrainingExample(*parts) for parts in zip(images, captions, heads, strict=True)]
     trained = train_lora(backbone, examples, config, folder, progress)
-    return PersonaLora(trained.layers, trained.losses)
+    return PersonaLora(concatenate([mix, trained.layers], [1.0, 1.0]), trained.losses)

@@ -24,6 +24,7 @@ from pipelines.errors import BadInput, ModelMissing
 from pipelines.headers import Header, read_header
 from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
 from pipelines.loading import check_transformer, load_pipeline
+from pipelines.lora.stack import LoraStack
 from pipelines.memory import Hardware, read_hardware
 from pipelines.precision import LoadPlan, plan_loading
 from pipelines.registry import MODELS, find_licence, find_model
@@ -59,9 +60,10 @@ class BackboneSpec:
     """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
-    `true_cfg_scale` classifier-free guidance (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder
-    or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None,
-    and `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
+    `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of a persona's pictures, whose
+    negative side is drawn without the persona's LoRA (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder or
+    None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None, and
+    `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
     """
 
     id: str
@@ -76,6 +78,7 @@ class BackboneSpec:
     max_sequence_length: int
     lora_rank: int
     redux_folder: Path | None
+    identity_guidance_scale: float = 1.0
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
     ip_adapter_folder: Path | None = None
@@ -112,6 +115,11 @@ class Backbone:
     @property
     def transformer(self) -> FluxTransformer:
         return self.pipeline.transformer
+
+    @cached_property
+    def lora_stack(self) -> LoraStack:
+        """The one writer of LoRAs onto its weights."""
+        return LoraStack(self.transformer, self.text_encoders)
 
     @property
     def text_encoders(self) -> dict[str, nn.Module]:

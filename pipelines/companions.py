@@ -67,6 +67,7 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
         num_inference_steps=known.num_inference_steps,
         guidance_scale=known.guidance_scale,
         true_cfg_scale=1.0,
+        identity_guidance_scale=1.0,
     )
 
 

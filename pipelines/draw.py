@@ -20,6 +20,7 @@ from pipelines.backbones import Backbone, BackboneSpec, PromptEmbeds, encode_pro
 from pipelines.companions import drawing_backbone
 from pipelines.errors import BadInput
 from pipelines.latents import pack
+from pipelines.lora.guidance import paused_lora
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Position, Realism, fresh_noise, renoise, shifted_model
 from pipelines.references.fill import encode_kept, filled_model
@@ -34,7 +35,7 @@ from pipelines.references.redux import (
     token_count_key,
 )
 
-__all__ = ["DrawRequest", "draw", "draw_batch", "plan_batches", "request_from"]
+__all__ = ["DrawRequest", "draw", "draw_batch", "persona_request", "plan_batches", "request_from"]
 
 _MAX_BATCH = 64
 
@@ -47,7 +48,8 @@ class DrawRequest:
     `guidance_scale` is the distilled guidance of FLUX.1-dev and is ignored by models without that input. `strength` in
     (0, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the noised picture.
     `keep` is how a landmark is kept: "inpaint" (by the backbone) or "fill" (by FLUX.1-Fill); `context` is a reference
-    picture for FLUX.1-Kontext, `ip_adapter` one for the backbone's IP-Adapter.
+    picture for FLUX.1-Kontext, `ip_adapter` one for the backbone's IP-Adapter. `identity_guidance`: the negative side
+    is drawn without the LoRA, so that guidance leads to whom it knows (`pipelines.lora.guidance`).
     """
 
     prompt: str
@@ -65,6 +67,7 @@ class DrawRequest:
     keep: str = "inpaint"
     context: ContextReference | None = None
     ip_adapter: IpAdapterReference | None = None
+    identity_guidance: bool = False
 
     @property
     def companion(self) -> str:
@@ -121,6 +124,14 @@ def request_from(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> 
         spec.true_cfg_scale,
     )
     return replace(request, **changes)
+
+
+def persona_request(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> DrawRequest:
+    """`request_from` for a picture of a persona: with identity guidance where the backbone has a scale for it."""
+    if spec.identity_guidance_scale <= 1:
+        return request_from(spec, prompt, seed, **changes)
+    guided = {"true_cfg_scale": spec.identity_guidance_scale, "identity_guidance": True}
+    return request_from(spec, prompt, seed, **guided | changes)
 
 
 def plan_batches(requests: Sequence[DrawRequest], batch_size: int = 8) -> tuple[tuple[int, ...], ...]:
@@ -182,6 +193,7 @@ def draw_batch(
 
     model = drawing_backbone(backbone, first.companion)
     embeds, negative = _embeds(backbone, requests)
+    unlike = negative.pooled if negative is not None and first.identity_guidance else None
     noise = _noise(backbone, requests)
     realism, guided = first.realism, max(first.true_cfg_scale, 1.0)
     position = Position(begin, steps)
@@ -240,6 +252,7 @@ def draw_batch(
         filled_model(model.transformer, channels),
         model_in_context(model.transformer, context),
         model_with_adapter(model.transformer, backbone, [r.ip_adapter for r in requests]) as tokens,
+        paused_lora(model.lora_stack, model.transformer, unlike),
     ):
         if tokens:
             call["joint_attention_kwargs"] = tokens
@@ -305,4 +318,5 @@ def _batch_key(request: DrawRequest) -> tuple[object, ...]:
         request.realism, request.strength, request.keep,
         None if request.context is None else request.context.image.shape,
         None if adapter is None or not adapter.on else (len(adapter.images), adapter.scales),
+        request.identity_guidance,
     )  # fmt: skip

@@ -125,10 +125,9 @@ class Studio:
         Raises BadLora where a layer of it does not fit.
         """
         from pipelines.errors import BadLora
-        from pipelines.lora import LoraStack
 
         model = self.backbone if model is None else model
-        stack = LoraStack(model.transformer, model.text_encoders)
+        stack = model.lora_stack
         try:
             stack.set([(tuple(layers), 1.0)])
         except BadLora as error:

@@ -170,6 +170,7 @@ class ManifestPost(_Strict):
     num_inference_steps: int = Field(ge=1)
     guidance_scale: float
     true_cfg_scale: float
+    identity_guidance: bool = False
     shot: dict[str, str]
     scores: dict[str, float | None]
     origin: tuple[int, int] | None = None
@@ -184,6 +185,7 @@ class DrawnShot(_Strict):
     num_inference_steps: int = Field(ge=1)
     guidance_scale: float
     true_cfg_scale: float
+    identity_guidance: bool = False
     shot: dict[str, str]
 
 
@@ -231,6 +233,7 @@ class BundlePost:
     composite: bool
     origin: tuple[int, int] | None = None
     fixes: tuple[FixFacts, ...] = ()
+    identity_guidance: bool = False
 
 
 def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:

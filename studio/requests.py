@@ -36,7 +36,8 @@ class DesignRequest:
 
 @dataclass(frozen=True)
 class ConsolidateRequest:
-    """`design` is the JSON that `design_persona` gave; `steps` 0 leaves the default; `rounds` is at most how many.
+    """`design` is the JSON that `design_persona` gave; `steps` and `pool` 0 leave the default; `rounds` is at most how
+    many.
 
     Each round chooses the best `keep` of `pool` times as many pictures as the design had candidates: a LoRA repeats
     what its pictures differ in, so they must agree, and only many can be agreed on strictly.
@@ -47,9 +48,9 @@ class ConsolidateRequest:
     seed: int
     owner: str = "me"
     steps: int = 0
-    rounds: int = 2
-    pool: int = 3
-    keep: int = 24
+    rounds: int = 1
+    pool: int = 0
+    keep: int = 16
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:

@@ -98,6 +98,8 @@ class LoraStack:
 
     Weights that are quantised (GGUF, int8, nf4, fp8 by layer-wise casting), or that travel to the device block by
     block, are left alone: there ΔW·x is added beside the layer, unrounded by the quantisation, at a small cost a step.
+
+    `pause()` makes the model compute without the LoRAs until `resume()`, without copying weights.
     """
 
     def __init__(self, transformer: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None) -> None:
@@ -107,8 +109,10 @@ class LoraStack:
         travelling = [m for m in (transformer, *self._text_encoders.values()) if _comes_in_groups(m)]
         self._travelling = {id(module) for model in travelling for module in model.modules()}
         self._pristine: dict[str, Tensor] = {}
-        self._beside: dict[str, RemovableHandle] = {}
-        self._changed: set[str] = set()
+        self._beside: dict[str, tuple[_Beside, RemovableHandle]] = {}
+        self._changed: dict[str, LoraLayer] = {}
+        self._set_aside: dict[str, Tensor] = {}
+        self._undone: list[RemovableHandle] = []
 
     @property
     def changed(self) -> frozenset[str]:
@@ -122,12 +126,13 @@ class LoraStack:
         Entries with scale 0 are left out. Nothing changes if one raises BadLora (does not fit) or BadInput
         (a scale that is no number).
         """
+        self.resume()
         live = [(layers, scale) for layers, scale in entries if scale != 0.0]
         for layers, _ in live:
             check_fits(layers, self._transformer, text_encoders=self._text_encoders)
         summed = concatenate([layers for layers, _ in live], [scale for _, scale in live])
         fused = {layer.module: layer for layer in summed if layer.module in self._modules}
-        for name in self._changed - fused.keys():
+        for name in self._changed.keys() - fused.keys():
             self._restore(name)
         for name, layer in fused.items():
             if self._is_writable(name):
@@ -138,22 +143,50 @@ class LoraStack:
                 weight.copy_(_add(base, layer, 1.0))  # rounds to the model's dtype once
             else:
                 if name in self._beside:
-                    self._beside.pop(name).remove()
-                self._beside[name] = self._modules[name].register_forward_hook(_Beside(layer))
-            self._changed.add(name)
+                    self._beside.pop(name)[1].remove()
+                hook = _Beside(layer)
+                self._beside[name] = (hook, self._modules[name].register_forward_hook(hook))
+            self._changed[name] = layer
 
     @torch.no_grad()
     def clear(self) -> None:
         """Give the backbone its own weights back, bit for bit."""
+        self.resume()
         for name in tuple(self._changed):
             self._restore(name)
 
+    @torch.no_grad()
+    def pause(self) -> None:
+        """Compute without the LoRAs until `resume()`: with the kept weights where they are on the same device, else by
+        taking ΔW·x off again beside the layer. Nothing else may be done with the stack meanwhile."""
+        self.resume()
+        for name, layer in self._changed.items():
+            if name in self._beside:
+                self._beside[name][0].on = False
+            elif (weight := self._weight(name)).device == self._pristine[name].device:
+                self._set_aside[name] = weight.data
+                weight.data = self._pristine[name]
+            else:
+                off = _Beside(replace(layer, alpha=-layer.alpha))
+                self._undone.append(self._modules[name].register_forward_hook(off))
+
+    def resume(self) -> None:
+        """Compute with the LoRAs again; nothing happens where they are not paused."""
+        for hook, _ in self._beside.values():
+            hook.on = True
+        for name, fused in self._set_aside.items():
+            self._weight(name).data = fused
+        for handle in self._undone:
+            handle.remove()
+        self._set_aside.clear()
+        self._undone.clear()
+
     def _restore(self, name: str) -> None:
         if name in self._beside:
-            self._beside.pop(name).remove()
+            self._beside.pop(name)[1].remove()
         else:
             self._weight(name).copy_(self._pristine[name])
-        self._changed.discard(name)
+        self._changed.pop(name, None)
 
     def _is_writable(self, name: str) -> bool:
         weight = self._weight(name)
@@ -170,9 +203,11 @@ class _Beside:
     """A forward hook that adds ΔW·x to a linear layer's output, in the number type that it computes in."""
 
     def __init__(self, layer: LoraLayer) -> None:
-        self._down, self._up = layer.down, layer.up * layer.scale
+        self._down, self._up, self.on = layer.down, layer.up * layer.scale, True
 
     def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not self.on:
+            return output
         x = args[0]
         self._down, self._up = self._down.to(output), self._up.to(output)  # moved once, at the first step
         return output + functional.linear(functional.linear(x.to(output.dtype), self._down), self._up)

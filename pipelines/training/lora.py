@@ -105,6 +105,8 @@ def train_lora(
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
+    A LoRA that is on it already (`LoraStack`) stays on meanwhile, and what is trained comes on top.
+
     `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
     or a folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
     """

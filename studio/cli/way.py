@@ -81,7 +81,7 @@ def consolidate(
     design_id: str = "",
     seed: Seed = 1,
     steps: int = 0,
-    rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it anew.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it.")] = 1,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,

@@ -49,7 +49,7 @@ class ConsolidateBody(_Body):
     name: str = Field(min_length=1, max_length=40)
     seed: _Seed = 1
     steps: int = Field(0, ge=0, le=20_000)
-    rounds: int = Field(2, ge=1, le=5)
+    rounds: int = Field(1, ge=1, le=5)
 
 
 class PostsBody(_Body):

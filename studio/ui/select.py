@@ -21,7 +21,7 @@ _GATES = {
     "min_face_height": 0.5, "min_obeyed": 1.0,
 }  # fmt: skip
 ROUNDS: dict[str, dict[str, int]] = {
-    "normal": {"rounds": 2, "pool": 3, "steps": 0},
+    "normal": {"rounds": 1, "pool": 0, "steps": 0},
     "quick": {"rounds": 1, "pool": 1, "steps": 60},
 }
 _MAX_NAME = 60

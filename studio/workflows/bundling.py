@@ -61,6 +61,7 @@ def export_bundle(
                 num_inference_steps=p["num_inference_steps"],
                 guidance_scale=p["guidance_scale"],
                 true_cfg_scale=p["true_cfg_scale"],
+                identity_guidance=p.get("identity_guidance", False),
                 shot=p["shot"],
                 scores=p["scores"],
                 composite=landmark is not None or (goods is not None and post_set["goods_as"] == "pixels"),
@@ -268,4 +269,5 @@ def _as_it_was(request: DrawRequest, shot: DrawnShot) -> DrawRequest:
         num_inference_steps=shot.num_inference_steps,
         guidance_scale=shot.guidance_scale,
         true_cfg_scale=shot.true_cfg_scale,
+        identity_guidance=shot.identity_guidance,
     )

@@ -1,7 +1,9 @@
 """Consolidate: one persona LoRA from a design's kept candidates; its enrolment; a version in the records.
 
-In rounds, as "The Chosen One" does (arXiv:2311.10093 §3.3): the first LoRA learns the fused LoRA's best pictures, every
-later one the best pictures of the LoRA before, in new shots; so the person agrees with themselves more each time.
+The fused LoRA draws many more pictures, with identity guidance; the LoRA learns, on top of the fused one, those that
+agree best. In further rounds, as "The Chosen One" does (arXiv:2311.10093 §3.3), it learns the best pictures of the LoRA
+before, in new shots, instead. (On the miniature one strict choice among many does better: rounds sharpen what the
+pictures have in common and lose what their captions say.)
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from personas.consolidation import default_config, train_persona
+from personas.consolidation import default_config, default_pool, train_persona
 from personas.fusion import fuse_donors
 from personas.novelty import default_gates
 from personas.shots import Shot, vary_shots
@@ -57,21 +59,23 @@ def consolidate_persona(
         tuple(design["prompts"][i] for i in design["kept"]),
         design["enrolment"],
     )
+    mix = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"])).layers
     rounds: list[dict[str, Any]] = []
     trained: dict[str, Any] = {}
     for number in range(request.rounds):
         try:
-            pool = _pool(studio, request, number, trained.get("lora"), run, progress)
+            layers = read_lora(studio.store.path(trained["lora"])).layers if trained else mix
+            pool = _pool(studio, request, number, layers, run, progress)
             kept, facts = _choose(studio, request, pool, kept.enrolment)
         except NotEnough as error:
             rounds.append({"why": error.message})
             break
         rounds.append(facts)
-        trained = _train(studio, request, persona, kept, number, run, progress)
+        trained = _train(studio, request, persona, mix, kept, number, run, progress)
         if 1 - facts["consistency"] < _ENOUGH * (1 - rounds[0]["consistency"]):
             break
     if not trained:
-        trained = _train(studio, request, persona, kept, 0, run, progress)
+        trained = _train(studio, request, persona, mix, kept, 0, run, progress)
     earlier = studio.records.find(PersonaRecord, request.owner, name=request.name)
     versions = {row.id: row.version for row in earlier}
     result = {
@@ -104,42 +108,33 @@ def consolidate_persona(
 
 
 def _pool(
-    studio: Studio, request: ConsolidateRequest, number: int, lora: str | None, run: Run, progress: Progress
-) -> Candidates:
-    """What a round chooses from: pictures by the last round's LoRA; in the first the design's own and more."""
-    design = request.design
-    count = request.pool * len(design["pictures"])
-    if lora is not None:
-        layers = read_lora(studio.store.path(lora)).layers
-        return _draw_pool(studio, request, f"round {number}", layers, count, run, progress)
-    own = Candidates(
-        tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
-        tuple(studio.store.get_json(design["measures"])), tuple(Shot(**shot) for shot in design["shots"]),
-    )  # fmt: skip
-    if dropped := set(design.get("dropped", ())):
-        own = own.take([i for i in range(len(own.pictures)) if i not in dropped])
-    more = count - len(design["pictures"])
-    if not more:
-        return own
-    fused = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"]))
-    return own + _draw_pool(studio, request, f"round {number}", fused.layers, more, run, progress)
-
-
-def _draw_pool(
     studio: Studio,
     request: ConsolidateRequest,
-    name: str,
+    number: int,
     layers: Sequence[LoraLayer],
-    count: int,
     run: Run,
     progress: Progress,
 ) -> Candidates:
+    """What a round chooses from: pictures by `layers`, guided to whom they know; in the first the design's own, too."""
     design = request.design
+    count = (request.pool or default_pool(studio.backbone)) * len(design["pictures"])
+    if number == 0:
+        own = Candidates(
+            tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
+            tuple(studio.store.get_json(design["measures"])), tuple(Shot(**shot) for shot in design["shots"]),
+        )  # fmt: skip
+        if dropped := set(design.get("dropped", ())):
+            own = own.take([i for i in range(len(own.pictures)) if i not in dropped])
+        count -= len(design["pictures"])
+        if not count:
+            return own
+    name = f"round {number}"
     rng = np.random.default_rng([request.seed, 2, zlib.crc32(name.encode())])
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
-    return draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress)
+    drawn = draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress, guided=True)
+    return own + drawn if number == 0 else drawn
 
 
 def _choose(
@@ -174,7 +169,14 @@ def _choose(
 
 
 def _train(
-    studio: Studio, request: ConsolidateRequest, persona: str, kept: _Kept, number: int, run: Run, progress: Progress
+    studio: Studio,
+    request: ConsolidateRequest,
+    persona: str,
+    mix: Sequence[LoraLayer],
+    kept: _Kept,
+    number: int,
+    run: Run,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Keys of the LoRA file and its loss curve."""
     design, backbone = request.design, studio.backbone
@@ -186,7 +188,8 @@ def _train(
         images = [studio.store.get_picture(key) for key in kept.pictures]
         heads = [regions.head for regions in studio.regions.read(images)]
         folder = studio.work / persona / f"round-{number}"
-        trained = train_persona(backbone, images, kept.captions, heads, config, folder, progress)
+        with studio.applied(mix):
+            trained = train_persona(backbone, mix, images, kept.captions, heads, config, folder, progress)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(
             title=request.name,

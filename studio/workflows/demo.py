@@ -33,7 +33,7 @@ class MainJobRequest:
     posts: int = 9
     candidates: int = 48
     steps: int = 0
-    rounds: int = 2
+    rounds: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot
 from pipelines.companions import drawing_spec
-from pipelines.draw import DrawRequest, request_from
+from pipelines.draw import DrawRequest, persona_request
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Realism
 from studio.application import Studio
@@ -109,6 +109,7 @@ def draw_shots(
             "num_inference_steps": r.num_inference_steps,
             "guidance_scale": r.guidance_scale,
             "true_cfg_scale": r.true_cfg_scale,
+            "identity_guidance": r.identity_guidance,
             "fixes": [],
         }
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
@@ -142,7 +143,7 @@ def plan_requests(
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
     seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
     return [
-        request_from(
+        persona_request(
             spec,
             # the place comes from the reference; without one the words must say it
             injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),

@@ -91,6 +91,7 @@ def fix_region(
         num_inference_steps=post["num_inference_steps"],
         guidance_scale=post["guidance_scale"],
         true_cfg_scale=post["true_cfg_scale"],
+        identity_guidance=post.get("identity_guidance", False),
         reference=injections.reference,
         context=injections.context,
         ip_adapter=injections.ip_adapter,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,6 +194,43 @@ def test_weights_one_and_zero_give_the_same_output_as_the_first_lora_alone() -> 
     stack.clear()
     with torch.no_grad():
         assert not torch.allclose(transformer(**inputs).sample, outputs[0])
+
+
+@pytest.mark.parametrize("kept", ["on the device", "elsewhere", "beside"])
+def test_a_paused_stack_computes_without_the_loras(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the LoRA is on: in the weights (a copy of the old ones on the device, or in RAM), or beside them."""
+    transformer = tiny_transformer().eval()
+    layers = make_layers(transformer, 1)
+    inputs = {
+        "hidden_states": torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(0)),
+        "encoder_hidden_states": torch.randn(1, 3, 24, generator=torch.Generator().manual_seed(1)),
+        "pooled_projections": torch.randn(1, 20, generator=torch.Generator().manual_seed(2)),
+        "timestep": torch.tensor([0.5]), "img_ids": torch.zeros(6, 3), "txt_ids": torch.zeros(3, 3),
+    }  # fmt: skip
+
+    @torch.no_grad()
+    def out() -> torch.Tensor:
+        found: torch.Tensor = transformer(**inputs).sample
+        return found
+
+    bare = out()
+    stack = LoraStack(transformer)
+    if kept == "beside":
+        monkeypatch.setattr(stack, "_is_writable", lambda name: False)
+    stack.set([(layers, 1.0)])
+    own = dict(stack._pristine)
+    if kept == "elsewhere":
+        stack._pristine = {name: SimpleNamespace(device="elsewhere") for name in own}  # type: ignore[misc]
+    fused = out()
+    stack.pause()
+    torch.testing.assert_close(out(), bare, rtol=0, atol=1e-5 if kept == "elsewhere" else 0)
+    stack.resume()
+    assert torch.equal(out(), fused)
+    assert not torch.allclose(fused, bare)
+    stack._pristine = own
+    stack.pause()
+    stack.clear()  # also while paused
+    assert torch.equal(out(), bare)
 
 
 def test_stack_is_untouched_if_one_entry_does_not_fit() -> None:
