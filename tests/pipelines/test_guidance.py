@@ -57,7 +57,7 @@ def test_only_the_negative_side_is_without_the_lora(tiny_backbone_float32: Backb
 def test_without_a_lora_nothing_changes(tiny_backbone: Backbone) -> None:
     request = request_from(tiny_backbone.spec, "a woman", 1)
     drawn = [draw_batch(tiny_backbone, [replace(request, identity_guidance=on)])[0] for on in (False, True)]
-    assert np.array_equal(*drawn)
+    assert np.array_equal(drawn[0], drawn[1])
 
 
 def test_a_draw_that_fails_leaves_the_lora_on(tiny_backbone: Backbone) -> None:
