@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def train_persona(
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
+    at_checkpoint: Callable[[int], None] = lambda steps: None,
 ) -> PersonaLora:
     """Train on the kept pictures (uint8 [h, w, 3]) and their captions; resumes from `folder`.
 
@@ -62,8 +63,9 @@ def train_persona(
     their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
     that starts from nothing must learn that from drawn ones and obeys its captions less.
     `heads` bool [h, w] say where face and hair are: the loss weighs them more. Captions say all that may vary
-    (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors.
+    (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors
+    and `at_checkpoint`.
     """
     examples = [TrainingExample(*parts) for parts in zip(images, captions, heads, strict=True)]
-    trained = train_lora(backbone, examples, config, folder, progress)
+    trained = train_lora(backbone, examples, config, folder, progress, at_checkpoint)
     return PersonaLora(concatenate([mix, trained.layers], [1.0, 1.0]), trained.losses)

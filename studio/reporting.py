@@ -40,9 +40,10 @@ class Reporter:
             keys = str(facts["pictures"]).split()
             self._facts["pictures"] = keys
             self._records.share(self._owner, keys)
-        if "posts" in facts:
-            self._facts["posts"] = json.loads(str(facts["posts"]))
-            self._records.share(self._owner, self._facts["posts"])
+        for name in ("posts", "samples"):
+            if name in facts:
+                self._facts[name] = json.loads(str(facts[name]))
+                self._records.share(self._owner, self._facts[name])
         if "loss" in facts:
             if self._losses and done <= self._losses[-1][0]:
                 self._losses = []  # the next round's training

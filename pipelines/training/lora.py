@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,13 @@ def train_lora(
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
+    at_checkpoint: Callable[[int], None] = lambda steps: None,
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
     A LoRA that is on it already (`LoraStack`) stays on meanwhile, and what is trained comes on top.
 
+    `at_checkpoint` is told the steps done after each checkpoint, with the transformer as trained so far: it may draw.
     `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
     or a folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
     """
@@ -129,7 +131,7 @@ def train_lora(
     training_set = prepare_examples(backbone, examples, height, width, progress, config.focus)
     try:
         parameters = _add_adapter(backbone, config)
-        final = _run(backbone, training_set, config, parameters, resumed, folder, fingerprint, progress)
+        final = _run(backbone, training_set, config, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
         backbone.transformer.disable_gradient_checkpointing()
@@ -146,6 +148,7 @@ def _run(
     folder: Path,
     fingerprint: str,
     progress: Progress,
+    at_checkpoint: Callable[[int], None],
 ) -> Checkpoint:
     """The loop; `parameters` are the adapter's, by name."""
     optimizer = torch.optim.AdamW(
@@ -173,6 +176,7 @@ def _run(
         losses.append(loss.item())
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
+            at_checkpoint(step + 1)
         progress.step("train", step + 1, config.steps, loss=float(np.mean(losses[-20:])))
     return _state(parameters, optimizer, losses)
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
-from studio.ui.parts import button, card, curve, empty, file_url, grid, link, picture
+from studio.ui.parts import button, card, curve, empty, file_url, grid, link, picture, samples
 
 __all__ = ["build"]
 
@@ -65,6 +65,7 @@ def _versions(ui: Ui, owner: str) -> str:
             f"<strong>{escape(name)}</strong>",
             f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
             curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
+            samples(t, persona.get("samples", [])),
             '<div class="st-row">'
             + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona["id"])
             + link(

@@ -17,7 +17,7 @@ from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.queue import Queue
 from studio.records import JobRecord, MarkRecord
-from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture
+from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture, samples
 from studio.ui.texts import Texts
 from studio.ui.tour import TOUR_PAGES, close_tour, tour_html
 from studio.users import Users
@@ -109,6 +109,7 @@ class Ui:
             f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
             f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'
             f"{curve(report.get('losses', []), t('loss'), t('step'), t('loss'))}"
+            f"{samples(t, report.get('samples', []))}"
             + (f'<div class="st-strip" tabindex="0">{strip}</div>' if strip else "")
             + stop
         )

@@ -12,7 +12,7 @@ from studio.ui.texts import Texts
 
 __all__ = [
     "ACTIONS", "PAGES", "button", "card", "curve", "drop", "empty", "file_url", "gauge", "grid", "head", "nav", "panel",
-    "picture", "scatter", "table", "thumb_url",
+    "picture", "samples", "scatter", "table", "thumb_url",
 ]  # fmt: skip
 
 PAGES = ("design", "select", "consolidate", "scenes", "posts", "library")
@@ -132,6 +132,20 @@ def curve(points: Sequence[Sequence[float]], title: str, x: str, y: str) -> str:
         f'<text x="420" y="16">{escape(y)} {ys[-1]:.3f}</text><path d="M44 20V180H548" fill="none" stroke="#94a3b8"/>'
         f'<polyline points="{line}" fill="none" stroke="#0f766e" stroke-width="2"/></svg>'
     )
+
+
+def samples(t: Texts, rows: Sequence[dict[str, Any]]) -> str:
+    """What was drawn at each checkpoint of a training, and how the likeness to the person went."""
+    if not rows:
+        return ""
+    drawn = ""
+    for row in rows:
+        images = "".join(picture(key, t("samples.alt", step=row["step"]), 120) for key in row["pictures"])
+        words = t("samples.at", step=row["step"], value=f"{row['identity']:.2f}")
+        drawn += f"<figure>{images}<figcaption>{escape(words)}</figcaption></figure>"
+    name = t("samples.identity")
+    likeness = curve([(row["step"], row["identity"]) for row in rows], name, t("step"), name)
+    return f'{likeness}<div class="st-strip st-samples" tabindex="0">{drawn}</div>'
 
 
 def scatter(

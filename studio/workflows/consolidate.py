@@ -28,6 +28,7 @@ from studio.requests import ConsolidateRequest
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.design import recipe_of
+from studio.workflows.sampling import Sampler
 
 __all__ = ["consolidate_persona"]
 
@@ -188,8 +189,9 @@ def _train(
         images = [studio.store.get_picture(key) for key in kept.pictures]
         heads = [regions.head for regions in studio.regions.read(images)]
         folder = studio.work / persona / f"round-{number}"
+        sampler = Sampler(studio, design, kept.enrolment, folder, progress)
         with studio.applied(mix):
-            trained = train_persona(backbone, mix, images, kept.captions, heads, config, folder, progress)
+            trained = train_persona(backbone, mix, images, kept.captions, heads, config, folder, progress, sampler)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(
             title=request.name,
@@ -216,6 +218,7 @@ def _train(
             "lora": studio.store.put(path.read_bytes()),
             "losses": studio.store.put_json(list(trained.losses)),
             "config": config.model_dump(mode="json"),
+            "samples": sampler.rows,
         }
 
     return dict(run(f"train-{number}", train))

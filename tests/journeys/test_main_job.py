@@ -71,6 +71,11 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
     (facts,) = job.persona["rounds"]
     assert facts["drawn"] == 10 * CANDIDATES
     assert 6 <= facts["kept"] <= 16
+    samples = job.persona["samples"]
+    assert [row["step"] for row in samples] == [60, 120, 180, 240]
+    assert len({key for row in samples for key in row["pictures"]}) == 8
+    assert all(studio.store.get_picture(key).shape == (256, 192, 3) for row in samples for key in row["pictures"])
+    assert samples[-1]["identity"] > 0.4
     assert facts["kept_consistency"] > facts["consistency"] + 0.1
     spec, design = studio.backbone.spec, job.design
     requests = [persona_request(spec, p, s) for p, s in zip(design["prompts"], design["seeds"], strict=True)]

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.errors import BadInput, BadPicture
 from studio.mixing import Mix, move_weight, mute
-from studio.records import Records, ReportRecord, StopRecord
+from studio.records import FileRecord, Records, ReportRecord, StopRecord
 from studio.reporting import Reporter
 from studio.ui.texts import LANGUAGES, Texts, choose_language
 
@@ -92,6 +92,12 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
     assert row.facts["stages"]["train"]["done"] == 2
     assert row.facts["losses"] == [[1, 0.5], [2, 0.25]]
     assert records.get(ReportRecord, "job", "another") is None
+    rows = [{"step": 60, "pictures": ["a" * 64], "identity": 0.5}]
+    reporter.step("samples", 1, 1, samples=json.dumps(rows))
+    row = records.get(ReportRecord, "job", "me")
+    assert row is not None
+    assert row.facts["samples"] == rows
+    assert records.get(FileRecord, "a" * 64, "me") is not None  # the page may show it before the job is done
     records.keep(StopRecord(id="job", owner="me"))
     with pytest.raises(Cancelled):
         reporter.check_cancelled()

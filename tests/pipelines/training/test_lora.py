@@ -74,6 +74,20 @@ def test_an_interrupted_training_ends_where_an_undisturbed_one_ends(
     assert same(train_lora(tiny_backbone, examples(), CONFIG, tmp_path), undisturbed)
 
 
+def test_pictures_drawn_at_a_checkpoint_are_the_trainees_and_change_nothing(
+    tiny_backbone: Backbone, undisturbed: TrainedLora, tmp_path: Path
+) -> None:
+    request = request_from(tiny_backbone.spec, "a young woman 0", 1, height=96, width=64)
+    drawn: dict[int, np.ndarray] = {0: draw_batch(tiny_backbone, [request])[0]}
+
+    def draws(steps: int) -> None:
+        drawn[steps] = draw_batch(tiny_backbone, [request])[0]
+
+    assert same(train_lora(tiny_backbone, examples(), CONFIG, tmp_path, at_checkpoint=draws), undisturbed)
+    assert list(drawn) == [0, 2, 4, 6, 8]
+    assert all(not np.array_equal(drawn[a], drawn[a + 2]) for a in (0, 2, 4, 6))
+
+
 def test_a_stopped_training_keeps_every_step(tiny_backbone: Backbone, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         train_lora(tiny_backbone, examples(), CONFIG, tmp_path, BreaksAt(5, Cancelled("stop")))
