@@ -99,6 +99,13 @@ def _preview(studio: Studio, request: dict[str, Any], run: Any, progress: Progre
     return preview_recipes(studio, PreviewRequest(**request), run, progress)
 
 
+def _strengths(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
+    from studio.requests import StrengthsRequest
+    from studio.workflows.preview import preview_strengths
+
+    return preview_strengths(studio, StrengthsRequest(**request), run, progress)
+
+
 def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
     from studio.requests import ExportRequest
     from studio.workflows.bundling import export_posts
@@ -121,6 +128,7 @@ _FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str
     "fix": _fix,
     "swap": _swap,
     "preview": _preview,
+    "strengths": _strengths,
     "export": _export,
     "donor": _donor,
 }

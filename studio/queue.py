@@ -25,11 +25,11 @@ __all__ = [
     "job_id",
 ]
 
-APPLICATION_VERSION = "4"  # raise it when a workflow's steps change; old jobs then need to be started anew
+APPLICATION_VERSION = "5"  # raise it when a workflow's steps change; old jobs then need to be started anew
 QUEUE = "work"
 NEXT = "next"  # what somebody asked to run next; the worker takes from it first
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
-KINDS = ("design", "consolidate", "posts", "vary", "fix", "swap", "preview", "export", "donor")
+KINDS = ("design", "consolidate", "posts", "vary", "fix", "swap", "preview", "strengths", "export", "donor")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000

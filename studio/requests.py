@@ -9,7 +9,7 @@ from personas.shots import Shot, vary_shots
 
 __all__ = [
     "ConsolidateRequest", "DesignRequest", "DonorRequest", "ExportRequest", "FixRequest", "PostRequest",
-    "PreviewRequest", "VaryRequest", "plan_shots",
+    "PreviewRequest", "StrengthsRequest", "VaryRequest", "plan_shots",
 ]  # fmt: skip
 
 
@@ -94,6 +94,15 @@ class PreviewRequest:
 
     recipes: list[dict[str, Any]]
     seeds: list[int]
+    owner: str = "me"
+
+
+@dataclass(frozen=True)
+class StrengthsRequest:
+    """A set's first shot at each strength. `asked` are fields of PostRequest, `scales` replace its `scale`."""
+
+    asked: dict[str, Any]
+    scales: list[float]
     owner: str = "me"
 
 

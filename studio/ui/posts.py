@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -33,6 +34,7 @@ from studio.ui.shots import (
     read_shots,
     write_shots,
 )
+from studio.ui.strengths import build_strengths
 from studio.ways import check_ways
 
 __all__ = ["build", "redraw_request"]
@@ -124,16 +126,19 @@ def build(ui: Ui) -> None:
                 ui.mark(owner, thing, title=head or "", body=words or "")
         return _length(ui, where, head or "", words or "")
 
-    def start(values: dict[Any, Any], request: gr.Request) -> str:
-        owner = owner_of(request)
+    def wish(values: Mapping[Any, Any], owner: str) -> PostRequest:
         person = next((p for p in ui.results(owner, "consolidate") if p["id"] == values[persona]), None)
         place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
         shots = [asdict(s) for s in read_shots(ui, values[rows])]
-        wish = PostRequest(person, place, shots, 1, owner, **read_form(form, values))
-        check_ways(wish)
-        ui.queue.put("posts", asdict(wish))
+        asked = PostRequest(person, place, shots, 1, owner, **read_form(form, values))
+        check_ways(asked)
+        return asked
+
+    def start(values: dict[Any, Any], request: gr.Request) -> str:
+        owner = owner_of(request)
+        ui.queue.put("posts", asdict(wish(values, owner)))
         return _progress(ui, owner)
 
     def act(where: str, head: str, words: str, event: gr.EventData, request: gr.Request) -> Any:
@@ -156,7 +161,9 @@ def build(ui: Ui) -> None:
     )
     put.click(guarded(ui, paste), [lines], [rows, count], **HIDDEN)
     gr.on([title.input, body.input], guarded(ui, write), [platform, title, body], [length], **HIDDEN)
-    go.click(guarded(ui, start), {persona, scene, rows} | form.inputs, [progress], **HIDDEN)
+    asks = {persona, scene, rows} | form.inputs
+    go.click(guarded(ui, start), asks, [progress], **HIDDEN)
+    build_strengths(ui, form, asks, wish)
     for part in (progress, posts):
         part.click(guarded(ui, act), [platform, title, body], [progress, posts, *fixing.outputs], **HIDDEN)
     fixing.done.change(guarded(ui, fixed), None, [progress, posts], **HIDDEN)

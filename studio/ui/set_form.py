@@ -42,6 +42,7 @@ class SetForm:
     detail: gr.Slider
     renoise: gr.Slider
     keep: gr.Dropdown
+    strengths: gr.Column
 
     @property
     def inputs(self) -> set[Any]:
@@ -94,6 +95,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
                 0, 1, value=1, step=0.05, label=t("posts.strength"), info=t("posts.strength_what"), elem_id="strength"
             )
             panels = gr.Dropdown(list(PANELS), value=4, label=t("ways.panels"), visible=False, elem_id="panels")
+        strengths = gr.Column()
     with gr.Accordion(t("goods.title"), open=False, elem_id="goods-box"), gr.Row():
         with gr.Column(scale=1):
             upload = gr.File(
@@ -155,7 +157,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
     gr.on([upload.upload, upload.clear], guarded(ui, load), [upload, *where], [goods, stage], **HIDDEN)
     gr.on([stands.input, scene.input, *(side.release for side in box)], guarded(ui, show), [goods, *where],
           [own, stage], **HIDDEN)  # fmt: skip
-    return SetForm(ways, goods, strength, panels, goods_name, goods_as, stands, box, detail, renoise, keep)
+    return SetForm(ways, goods, strength, panels, goods_name, goods_as, stands, box, detail, renoise, keep, strengths)
 
 
 def _stage(ui: Ui, owner: str, goods: Any, scene: str | None, stands: str, own: Collection[float]) -> str:

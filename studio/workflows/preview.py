@@ -1,8 +1,9 @@
-"""Preview: several recipes drawn once or twice each, and how near each comes to its donors, before anything is kept."""
+"""Previews, before anything is kept: recipes and how near each comes to its donors; a place at several strengths."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,13 @@ from pipelines.lora import read_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.records import content_id
-from studio.requests import PreviewRequest
+from studio.requests import PostRequest, PreviewRequest, StrengthsRequest
 from studio.workflows import Run, run_directly
 from studio.workflows.design import mean_face, recipe_of, trigger_of
+from studio.workflows.post import draw_shots
+from studio.workflows.references import Injections
 
-__all__ = ["preview_recipes"]
+__all__ = ["preview_recipes", "preview_strengths"]
 
 
 def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
@@ -42,6 +45,25 @@ def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress:
         recipe = recipe_of(row["recipe"])
         row["similarity"] = run(f"near-{number}", partial(_measure, studio, recipe, row["pictures"], progress))
     return {"id": content_id(asdict(request)), "ceiling": studio.calibration.novelty_ceiling, "recipes": rows}
+
+
+def preview_strengths(
+    studio: Studio, request: StrengthsRequest, run: Run, progress: Progress = SILENT
+) -> dict[str, Any]:
+    """The same shot and seed with the scene shown ever more strongly; its scores say what it costs the person."""
+    asked = PostRequest(**request.asked)
+    rows: list[dict[str, Any]] = []
+    for scale in request.scales:
+
+        def named(name: str, step: Callable[[], Any], scale: float = scale) -> Any:
+            return run(f"{scale:g} {name}", step)
+
+        one = replace(asked, scale=scale, shots=asked.shots[:1], panels=1)
+        (post,) = draw_shots(studio, one, Injections(studio, one), named, SILENT).posts
+        progress.check_cancelled()
+        rows.append({"scale": scale, "picture": post["picture"], "scores": post["scores"]})
+        progress.step("strengths", len(rows), len(request.scales), pictures=" ".join(r["picture"] for r in rows))
+    return {"id": content_id(asdict(request)), "rows": rows}
 
 
 def _draw(studio: Studio, recipe: Recipe, seeds: list[int], progress: Progress) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from studio.bundle import verify_bundle
 from studio.engine import Engine
 from studio.places import add_goods
 from studio.records import CandidateRecord, PersonaRecord, PostRecord
-from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
+from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, StrengthsRequest, plan_shots
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -143,6 +143,17 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
         assert set(post["scores"]) == {"identity", "scene", "prompt"}
     stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set["id"])
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
+
+
+def test_a_strip_shows_the_place_ever_more_strongly(way: tuple[Engine, MainJob, Path, Path]) -> None:
+    engine, job, _, _ = way
+    shots = [asdict(shot) for shot in plan_shots(2, 4)]
+    asked = PostRequest(job.persona, job.post_set["scene"], shots, 4)
+    rows = engine.run("strengths", asdict(StrengthsRequest(asdict(asked), [0.0, 0.5, 1.0])))["rows"]
+    assert [row["scale"] for row in rows] == [0.0, 0.5, 1.0]
+    assert rows[2]["scores"]["scene"] > rows[0]["scores"]["scene"]
+    whole = engine.run("posts", asdict(replace(asked, shots=shots[:1])))
+    assert rows[2]["picture"] == whole["posts"][0]["picture"]  # what the strip shows is what is drawn
 
 
 def test_the_persona_takes_the_place_of_another_face(way: tuple[Engine, MainJob, Path, Path]) -> None:
