@@ -157,6 +157,21 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     assert (states["vary"], states["fix"]) == ("done", "done")
 
 
+def test_the_places_strength_is_chosen_by_eye(page: Any) -> None:
+    """With the persona of the first test, whose training shows what it drew at its checkpoints."""
+    _open(page, "consolidate")
+    page.wait_for_selector("#versions .st-samples figure")
+    assert page.locator("#versions .st-samples figure").count() == 4
+    _open(page, "posts")
+    page.wait_for_selector("#posts [data-drag]")
+    page.locator("#ways-box > button").click()
+    page.locator("#strengths-go").click()
+    page.wait_for_selector("#strengths [data-do=strength]", timeout=300_000)
+    assert page.locator("#strengths figure img").count() == 5
+    page.locator("#strengths [data-do=strength]").nth(2).click()
+    page.wait_for_function("document.querySelector('#strength input[type=range]').value === '0.5'")
+
+
 def _check_speed(site: Site) -> None:
     """p95 of a page's answers while the worker draws."""
     seconds = []
