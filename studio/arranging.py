@@ -48,7 +48,8 @@ class Arranged:
 
 def request_of(post_set: Mapping[str, Any]) -> PostRequest:
     """What the set was asked for: every field, so that a new take differs in nothing but what is changed."""
-    return PostRequest(**{f.name: post_set[f.name] for f in fields(PostRequest)})
+    # a set of an older version has not yet every field
+    return PostRequest(**{f.name: post_set[f.name] for f in fields(PostRequest) if f.name in post_set})
 
 
 def arrange(post_set: Mapping[str, Any], facts: Facts, jobs: Mapping[str, Mapping[str, Any] | None]) -> Arranged:

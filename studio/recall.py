@@ -115,11 +115,16 @@ def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
 
 
 def draft_of(recalled: Recalled) -> dict[str, Any] | None:
-    """What the posts page can start from, as JSON: ids ("" where missing) and shots; None where there are no shots."""
-    shots = [s.shot for s in recalled.shots if s.shot]
-    if not shots:
+    """What the posts page can start from, as JSON: ids ("" where missing), shots, seeds; None where no shots are."""
+    known = [s for s in recalled.shots if s.shot]
+    if not known:
         return None
-    return {"persona": recalled.persona_id, "scene": recalled.scene_id, "shots": shots}
+    return {
+        "persona": recalled.persona_id,
+        "scene": recalled.scene_id,
+        "shots": [s.shot for s in known],
+        "seeds": [s.seed for s in known],
+    }
 
 
 def parse_parameters(text: str) -> RecalledShot:

@@ -66,7 +66,8 @@ class PostRequest:
     alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
     `inject` is how the scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`,
     and `blocks` of the IP-Adapter (see `block_scales`). `keep` is how pixels are kept ("inpaint", "fill"), `goods_as`
-    how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares.
+    how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares. `seeds` are one for
+    each shot; None, or none at all, leaves it to `seed`.
     """
 
     persona: dict[str, Any]
@@ -86,6 +87,7 @@ class PostRequest:
     keep: str = "inpaint"
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
+    seeds: list[int | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def build(ui: Ui) -> None:
             )  # fmt: skip
             put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
         rows = gr.Dataframe(
-            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in COLUMNS], type="array",
-            interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
+            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in (*COLUMNS, "seed")],
+            type="array", interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
     form = build_form(ui, scene)
     with gr.Accordion(t("text.box"), open=False, elem_id="text-box"):
@@ -88,13 +88,13 @@ def build(ui: Ui) -> None:
         owner = owner_of(request)
         default_scene(ui, owner)
         people, places = _people(ui, owner), _places(ui, owner)
-        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
+        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": [], "seeds": []}
         recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]
         text = _text(ui, owner)
         return (
             gr.Dropdown(people, value=_first(people, draft["persona"])),
             gr.Dropdown(places, value=_first(places, draft["scene"])),
-            write_shots(ui, recalled) if recalled else gr.skip(), gr.Accordion(open=bool(recalled)),
+            write_shots(ui, recalled, draft["seeds"]) if recalled else gr.skip(), gr.Accordion(open=bool(recalled)),
             text[0], text[1], _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
@@ -131,8 +131,8 @@ def build(ui: Ui) -> None:
         place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
-        shots = [asdict(s) for s in read_shots(ui, values[rows])]
-        asked = PostRequest(person, place, shots, 1, owner, **read_form(form, values))
+        shots, seeds = read_shots(ui, values[rows])
+        asked = PostRequest(person, place, [asdict(s) for s in shots], 1, owner, seeds=seeds, **read_form(form, values))
         check_ways(asked)
         return asked
 
@@ -171,7 +171,7 @@ def build(ui: Ui) -> None:
 
 def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], seed: int, count: int) -> VaryRequest:
     """New takes of one post with all that its set was asked for; only the seed differs."""
-    asked = asdict(request_of(post_set)) | {"shots": [shot] * count, "seed": seed}
+    asked = asdict(request_of(post_set)) | {"shots": [shot] * count, "seed": seed, "seeds": []}
     given = post_set["posts"][0] if post_set["panels"] > 1 else None
     return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -48,19 +49,30 @@ def make_shots(name: str, count: int) -> list[Shot]:
     return list(shots)
 
 
-def write_shots(ui: Ui, shots: list[Shot]) -> list[list[str]]:
-    """Rows of the table in the page's language."""
-    return [[ui.t.word(getattr(shot, column)) for column in COLUMNS] for shot in shots]
+def write_shots(ui: Ui, shots: Sequence[Shot], seeds: Sequence[int | None] = ()) -> list[list[str]]:
+    """Rows of the table in the page's language; the last cell is the seed, empty where it is left to the studio."""
+    own = ["" if seed is None else str(seed) for seed in seeds] + [""] * len(shots)
+    return [[ui.t.word(getattr(s, column)) for column in COLUMNS] + [own[i]] for i, s in enumerate(shots)]
 
 
-def read_shots(ui: Ui, rows: list[list[Any]]) -> list[Shot]:
-    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
-    shots = []
+def read_shots(ui: Ui, rows: list[list[Any]]) -> tuple[list[Shot], list[int | None]]:
+    """The table's rows and their seeds back; empty cells are as usual, empty rows are left out.
+
+    Raises BadInput, naming the cell.
+    """
+    shots: list[Shot] = []
+    seeds: list[int | None] = []
     for number, row in enumerate(rows, 1):
         said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
         cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
-        if not cells:
+        seed = str(row[len(COLUMNS)] or "").strip() if len(row) > len(COLUMNS) else ""
+        if not cells and not seed:
             continue
+        if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < 2**32):
+            raise BadInput(
+                f"Row {number} says {seed[:40]!r}, which is no seed.",
+                "Write a whole number from 0 to 4294967295, or nothing.", code="bad_seed",
+            )  # fmt: skip
         for column, word in cells.items():
             if word not in CHOICES[column]:
                 raise BadInput(
@@ -68,11 +80,12 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> list[Shot]:
                     f"Use one of: {', '.join(CHOICES[column])}.", code="bad_shot",
                 )  # fmt: skip
         shots.append(Shot(**cells))
+        seeds.append(int(seed) if seed else None)
     if not 1 <= len(shots) <= MOST:
         raise BadInput(
             f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
         )
-    return shots
+    return shots, seeds
 
 
 def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:

@@ -139,15 +139,17 @@ def draw_requests(
 def plan_requests(
     studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections
 ) -> list[DrawRequest]:
-    """One for each shot, with seeds from the request's. Pure."""
+    """One for each shot, with its own seed or one from the request's. Pure."""
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
-    seeds = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots))
+    seeds: list[int] = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots)).tolist()
+    for i, own in enumerate(request.seeds[: len(shots)]):
+        seeds[i] = seeds[i] if own is None else own
     return [
         persona_request(
             spec,
             # the place comes from the reference; without one the words must say it
             injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),
-            int(seed),
+            seed,
             reference=injections.reference,
             context=injections.context,
             ip_adapter=injections.ip_adapter,

@@ -13,8 +13,8 @@ from studio.platforms import find_platform, load_platforms, overlong
 from studio.queue import Queue
 from studio.settings import Settings
 from studio.ui.context import Ui
-from studio.ui.shots import CHOICES, fit_rows, make_shots, paste_shots, write_shots
-from studio.ui.texts import LANGUAGES, Texts
+from studio.ui.shots import CHOICES, fit_rows, make_shots, paste_shots, read_shots, write_shots
+from studio.ui.texts import LANGUAGES, Language, Texts
 
 RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_colour="red")
 
@@ -55,6 +55,20 @@ def test_a_change_of_count_keeps_what_was_written(tmp_path: Path) -> None:
     mine = write_shots(ui, [RED])
     assert fit_rows(ui, mine, "mixed", 3) == mine + write_shots(ui, make_shots("mixed", 3))[1:]
     assert fit_rows(ui, mine * 5, "mixed", 2) == mine * 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_table_comes_back_with_its_seeds(tmp_path: Path, language: Language) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts(language))
+    shots, seeds = [RED, Shot(), RED], [7, None, 0]
+    rows = write_shots(ui, shots, seeds)
+    empty = [""] * len(rows[0])
+    assert read_shots(ui, [*rows[:1], empty, *rows[1:]]) == (shots, seeds)
+    assert read_shots(ui, [row[:-1] for row in rows]) == (shots, [None] * 3)  # a page from before seeds could be said
+    for wrong in ("x", "-1", "4294967296", "1.5", "9" * 30):
+        with pytest.raises(BadInput, match="Row 2"):
+            read_shots(ui, [rows[0], [*rows[1][:-1], wrong]])
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:
