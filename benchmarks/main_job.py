@@ -171,10 +171,12 @@ def _embeddings(reader: FaceReader, pictures: Sequence[Picture]) -> list[NDArray
     return [None if (face := reader.read(p)) is None else face.embedding for p in pictures]
 
 
-def _obeyed(studio: Studio, pictures: Sequence[Picture], shots: Sequence[Shot]) -> float:
+def _obeyed(studio: Studio, pictures: Sequence[Picture], shots: Sequence[Shot]) -> float | None:
+    """None where the reader knows no attributes."""
     regions = studio.regions.read(pictures)
     told = [attributes_obeyed(s, r.attributes, SHOT_ATTRIBUTES) for s, r in zip(shots, regions, strict=True)]
-    return float(np.mean([share for share in told if share is not None]))
+    known = [share for share in told if share is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _cross(a: Sequence[NDArray[np.float32] | None], b: Sequence[NDArray[np.float32] | None]) -> float:
