@@ -60,7 +60,7 @@ def main() -> None:
     with Bars() as bars, Engine(Studio(settings), bars) as engine:
         job = run_main_job(engine, MainJobRequest(look, args.seed, photo, mask, args.out / f"bundle-{args.seed}.zip"))
         begin = time.perf_counter()
-        report = measure(engine.studio, job, look, args.seed, photo, mask)
+        report = engine.compute(measure, engine.studio, job, look, args.seed, photo, mask)
         report["seconds"] = job.seconds | {"measuring": time.perf_counter() - begin}
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     sheet = engine.studio.store.path(job.design["contact_sheet"])

@@ -13,10 +13,12 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSerializer, SetWorkflowID
 
@@ -32,6 +34,8 @@ from studio.shelf import shelve
 __all__ = ["Engine"]
 
 _MAX_RECOVERIES = 3
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @DBOS.dbos_class()
@@ -145,6 +149,9 @@ class Engine:
         self._lock: IO[str] | None = None
         self._running: tuple[str, Reporter] | None = None
         self._ready, self._idle_since = False, time.monotonic()
+        # One thread computes for all jobs: each that does has OpenMP threads of its own, and where those are more than
+        # the cores, they sleep between operations instead of waiting: small models are drawn half as quickly.
+        self._hands = ThreadPoolExecutor(1, "compute")
         self._turn = Lock()  # jobs share one set of models; recovered ones do not come through the queue
 
     def __enter__(self) -> Engine:
@@ -179,6 +186,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         DBOS.destroy(destroy_registry=False)
         self._client.destroy()
+        self._hands.shutdown(wait=False)
         registry_forget(self._jobs)
         if self._lock is not None:
             self._lock.close()
@@ -202,6 +210,11 @@ class Engine:
             handle = DBOS.start_workflow(self._jobs.job, kind, request)
         return dict(handle.get_result())
 
+    def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Call it in the thread in which all jobs compute, and wait."""
+        context = copy_context()  # the engine knows the running job by it
+        return self._hands.submit(lambda: context.run(function, *args, **named)).result()
+
     def perform(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
         owner = self._owner(request)
@@ -211,7 +224,7 @@ class Engine:
             self._note(job, kind, owner, "running", None)
             try:
                 progress.check_cancelled()
-                result = _FUNCTIONS[kind](self.studio, request, _run_step, progress)
+                result = self.compute(_FUNCTIONS[kind], self.studio, request, _run_step, progress)
             except StudioError as error:
                 state = "cancelled" if isinstance(error, Cancelled) else "failed"
                 self._note(job, kind, owner, state, str(error), code=error.code)

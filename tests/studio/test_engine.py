@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
             assert engine.recall("swap") == result
     assert calls == [f"step {i}" for i in range(5)]
     assert [engine.studio.store.get(k) for k in result["keys"]] == [f"1 {i}".encode() for i in range(5)]
+
+
+def test_all_jobs_compute_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread would have OpenMP threads of its own, more than there are cores: everything would be slower."""
+    threads: list[int] = []
+
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        threads.append(run("step", get_ident))
+        threads.append(get_ident())
+        return {"id": str(request["seed"])}
+
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+    with Engine(_studio(tmp_path)) as engine:
+        for seed in range(4):
+            engine.run("swap", {"seed": seed})
+        threads.append(engine.compute(get_ident))
+    assert len(set(threads)) == 1
+    assert len(threads) == 9
 
 
 def test_another_request_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
