@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,11 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     look: str = args.category
-    settings = fitting_donors(Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone), look, args.out)
-    photo, mask = save_scene(args.out / "scene", SETTINGS[args.seed % len(SETTINGS)], 7_000_000 + args.seed)
+    with ThreadPoolExecutor(1) as before:  # a thread that ends leaves the cores to the one that the jobs compute in
+        wish = Settings(data=args.out / f"data-{args.seed}", backbone=args.backbone)
+        settings = before.submit(fitting_donors, wish, look, args.out).result()
+        place = SETTINGS[args.seed % len(SETTINGS)]
+        photo, mask = before.submit(save_scene, args.out / "scene", place, 7_000_000 + args.seed).result()
     with Bars() as bars, Engine(Studio(settings), bars) as engine:
         job = run_main_job(engine, MainJobRequest(look, args.seed, photo, mask, args.out / f"bundle-{args.seed}.zip"))
         begin = time.perf_counter()

@@ -50,7 +50,7 @@ class ConsolidateRequest:
     steps: int = 0
     rounds: int = 1
     pool: int = 0
-    keep: int = 16
+    keep: int = 24
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from importlib import import_module
 
 from pipelines.errors import StudioError
 from studio.application import Studio
@@ -39,6 +40,8 @@ def main() -> int:
 
 def _load_ahead() -> None:
     """The slow imports, while a person still looks around."""
+    for name in ("design", "post"):
+        import_module(f"studio.workflows.{name}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,12 @@ def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_the_worker_imports_what_is_slow_ahead() -> None:
+    script = "import sys; from studio.worker import _load_ahead; _load_ahead(); print('diffusers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "True"
+
+
 def test_every_word_is_there_in_both_languages() -> None:
     texts = json.loads((UI / "texts.json").read_text(encoding="utf-8"))
     assert all(set(row) == set(LANGUAGES) and all(row.values()) for row in texts.values())
