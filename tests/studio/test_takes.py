@@ -78,15 +78,17 @@ def test_variants_are_offered_until_they_are_closed() -> None:
 def test_a_redraw_keeps_every_field_of_the_sets_request() -> None:
     wish = PostRequest(
         {"id": "p"}, {"id": "s"}, [{"framing": "close-up"}], 7, "li", 0.4, False, 0.5, 0.1, 3, {"name": "tin"},
-        "ip-adapter", {"pool": 2}, "0-4", "fill", "reference", (0.1, 0.2, 0.3, 0.4),
+        "ip-adapter", {"pool": 2}, "0-4", "fill", "reference", (0.1, 0.2, 0.3, 0.4), [5],
     )  # fmt: skip
     default = {f.name: getattr(PostRequest({}, {}, [], 1), f.name) for f in fields(PostRequest)}
     assert all(getattr(wish, name) != value for name, value in default.items())
     post_set = asdict(wish) | {"id": "set", "posts": [{"picture": "k", "prompt": "p"}]}
     again = redraw_request(post_set, 0, wish.shots[0], 99, 3)
-    assert PostRequest(**again.asked) == replace(wish, seed=99, shots=wish.shots * 3)
+    assert PostRequest(**again.asked) == replace(wish, seed=99, shots=wish.shots * 3, seeds=[])  # the takes differ
     assert again.given == {"picture": "k", "prompt": "p"}
     assert request_of(post_set) == wish
+    older = {name: value for name, value in post_set.items() if name != "seeds"}
+    assert request_of(older) == replace(wish, seeds=[])
 
 
 @pytest.mark.parametrize("ways", [{"goods_box": (0.5, 0.5, 0.95, 1.0)}, {"panels": 2, "goods": None, "detail": 0.3}])
