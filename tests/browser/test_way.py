@@ -161,7 +161,7 @@ def test_the_places_strength_is_chosen_by_eye(page: Any) -> None:
     """With the persona of the first test, whose training shows what it drew at its checkpoints."""
     _open(page, "consolidate")
     page.wait_for_selector("#versions .st-samples figure")
-    assert page.locator("#versions .st-samples figure").count() == 4
+    assert page.locator("#versions .st-samples img").count() == 2  # a quick training has one checkpoint
     _open(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
     page.locator("#ways-box > button").click()
