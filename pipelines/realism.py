@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.errors import BadInput
+from pipelines.hooks import hooked
 
 __all__ = ["Realism", "detail_factor", "renoise", "shifted_model"]
 
@@ -81,15 +82,8 @@ def shifted_model(transformer: nn.Module, detail: float, cfg: float, position: P
     def after(_: nn.Module, __: tuple[Any, ...], ___: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
         return (output[0] * detail_factor(position.progress, detail, cfg),)
 
-    handles = (
-        transformer.register_forward_pre_hook(before, with_kwargs=True),
-        transformer.register_forward_hook(after, with_kwargs=True),
-    )
-    try:
+    with hooked(transformer, before, after):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def renoise(earlier: Tensor, later: Tensor, sigma_earlier: float, sigma: float, amount: float, fresh: Tensor) -> Tensor:

@@ -154,29 +154,6 @@ class FixFacts(_Strict):
     parent: str
 
 
-class ManifestPost(_Strict):
-    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
-
-    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
-    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
-    """
-
-    file: str
-    sha256: str
-    drawn_sha256: str
-    prompt: str
-    caption: str
-    seed: int = Field(ge=0, lt=2**32)
-    num_inference_steps: int = Field(ge=1)
-    guidance_scale: float
-    true_cfg_scale: float
-    identity_guidance: bool = False
-    shot: dict[str, str]
-    scores: dict[str, float | None]
-    origin: tuple[int, int] | None = None
-    fixes: tuple[FixFacts, ...] = ()
-
-
 class DrawnShot(_Strict):
     """What one picture was drawn from."""
 
@@ -187,6 +164,22 @@ class DrawnShot(_Strict):
     true_cfg_scale: float
     identity_guidance: bool = False
     shot: dict[str, str]
+
+
+class ManifestPost(DrawnShot):
+    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
+
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
+    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
+    """
+
+    file: str
+    sha256: str
+    drawn_sha256: str
+    caption: str
+    scores: dict[str, float | None]
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
 
 
 class Drawing(_Strict):

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pipelines.hooks import hooked
 from pipelines.lora.stack import LoraStack
 
 __all__ = ["paused_lora"]
@@ -36,13 +37,8 @@ def paused_lora(stack: LoraStack, transformer: nn.Module, negative: Tensor | Non
     def after(*_: object) -> None:
         stack.resume()
 
-    handles = (
-        transformer.register_forward_pre_hook(before, with_kwargs=True),
-        transformer.register_forward_hook(after, always_call=True),
-    )
     try:
-        yield
+        with hooked(transformer, before, after):
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
-        stack.resume()
+        stack.resume()  # a pass that failed had no end

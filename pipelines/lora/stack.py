@@ -112,6 +112,7 @@ class LoraStack:
         self._beside: dict[str, tuple[_Beside, RemovableHandle]] = {}
         self._changed: dict[str, LoraLayer] = {}
         self._set_aside: dict[str, Tensor] = {}
+        self._undoing: dict[str, _Beside] = {}  # kept from pause to pause, so that ΔW travels to the device once
         self._undone: list[RemovableHandle] = []
 
     @property
@@ -147,6 +148,7 @@ class LoraStack:
                 hook = _Beside(layer)
                 self._beside[name] = (hook, self._modules[name].register_forward_hook(hook))
             self._changed[name] = layer
+            self._undoing.pop(name, None)
 
     @torch.no_grad()
     def clear(self) -> None:
@@ -167,8 +169,9 @@ class LoraStack:
                 self._set_aside[name] = weight.data
                 weight.data = self._pristine[name]
             else:
-                off = _Beside(replace(layer, alpha=-layer.alpha))
-                self._undone.append(self._modules[name].register_forward_hook(off))
+                if name not in self._undoing:
+                    self._undoing[name] = _Beside(replace(layer, alpha=-layer.alpha))
+                self._undone.append(self._modules[name].register_forward_hook(self._undoing[name]))
 
     def resume(self) -> None:
         """Compute with the LoRAs again; nothing happens where they are not paused."""
@@ -187,6 +190,7 @@ class LoraStack:
         else:
             self._weight(name).copy_(self._pristine[name])
         self._changed.pop(name, None)
+        self._undoing.pop(name, None)
 
     def _is_writable(self, name: str) -> bool:
         weight = self._weight(name)

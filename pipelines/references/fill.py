@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pipelines.backbones import Backbone
+from pipelines.hooks import hooked
 from pipelines.latents import encode_pictures, pack
 from pipelines.references.landmark import Landmark
 
@@ -45,8 +46,5 @@ def filled_model(transformer: nn.Module, kept: Tensor | None) -> Iterator[None]:
         kwargs["hidden_states"] = torch.cat([kwargs["hidden_states"], kept.to(kwargs["hidden_states"])], dim=2)
         return args, kwargs
 
-    handle = transformer.register_forward_pre_hook(before, with_kwargs=True)
-    try:
+    with hooked(transformer, before):
         yield
-    finally:
-        handle.remove()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
+from pipelines.hooks import hooked
 from pipelines.latents import encode_pictures, pack
 
 __all__ = ["Context", "ContextReference", "encode_context", "model_in_context"]
@@ -80,12 +81,5 @@ def model_in_context(transformer: nn.Module, context: Context | None) -> Iterato
     def after(_: nn.Module, __: tuple[Any, ...], ___: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
         return (output[0][:, :own],)
 
-    handles = (
-        transformer.register_forward_pre_hook(before, with_kwargs=True),
-        transformer.register_forward_hook(after, with_kwargs=True),
-    )
-    try:
+    with hooked(transformer, before, after):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

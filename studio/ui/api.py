@@ -53,12 +53,13 @@ class ConsolidateBody(_Body):
 
 
 class PostsBody(_Body):
-    """A set of one persona in one scene: these `shots`, or `count` varied ones."""
+    """A set of one persona in one scene: these `shots` (each with its own of `seeds`), or `count` varied ones."""
 
     kind: Literal["posts"]
     persona: _Id
     scene: _Id
     shots: list[Shot] = Field(default_factory=list, max_length=35)
+    seeds: list[_Seed | None] = Field(default_factory=list, max_length=35)
     count: int = Field(9, ge=1, le=35)
     seed: _Seed = 1
     scale: float = Field(1.0, ge=0, le=1)
@@ -146,7 +147,9 @@ def _wish(
         raise _missing("scene", body.scene)
     shots = [asdict(shot) for shot in body.shots or plan_shots(body.count, body.seed)]
     persona = _result(queue, owner, "consolidate", body.persona)
-    return PostRequest(persona, scene, shots, body.seed, owner, scale=body.scale, keep_landmark=body.keep_landmark)
+    return PostRequest(
+        persona, scene, shots, body.seed, owner, body.scale, keep_landmark=body.keep_landmark, seeds=body.seeds
+    )
 
 
 def _result(queue: Queue, owner: str, kind: str, key: str) -> dict[str, Any]:

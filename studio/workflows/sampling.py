@@ -35,7 +35,10 @@ class Sampler:
         self.rows: list[dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else []
 
     def __call__(self, steps: int) -> None:
-        """One row: `step`, the pictures' keys, and `identity`, their mean cosine to the enrolment (no face: 0)."""
+        """One row: `step`, the pictures' keys, and `identity`, their mean cosine to the enrolment (no face: 0).
+
+        Without identity guidance: what is being learnt cannot be paused, so a persona's own pictures are nearer.
+        """
         pictures = draw_batch(self._studio.backbone, self._requests, lambda *_: self._progress.check_cancelled())
         faces = self._studio.faces.read_many(pictures)
         alike = [0.0 if face is None else float(self._enrolment @ face.embedding) for face in faces]
