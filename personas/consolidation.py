@@ -13,8 +13,20 @@ from pipelines.backbones import Backbone
 from pipelines.lora import LoraLayer, concatenate
 from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.training.pictures import PictureLoss
 
-__all__ = ["PersonaLora", "default_config", "default_pool", "train_persona"]
+__all__ = ["PersonaLora", "Portraits", "default_config", "default_pool", "train_persona"]
+
+_OTHER_FACES = 0.5  # what a head of another picture weighs: it holds view and expression, but not this very face
+
+
+@dataclass(frozen=True, eq=False)
+class Portraits:
+    """Pictures uint8 [h, w, 3] on the backbone's canvas, their captions, and bool [h, w] where face and hair are."""
+
+    images: Sequence[npt.NDArray[np.uint8]]
+    captions: Sequence[str]
+    heads: Sequence[npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +40,14 @@ class PersonaLora:
 def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
     """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones."""
     values = (
-        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60, "focus": 1.5}
+        {
+            "learning_rate": 1.5e-3,
+            "steps": 240,
+            "batch_size": 8,
+            "checkpoint_every": 60,
+            "focus": 1.5,
+            "picture_weight": 1.0,
+        }
         if _is_small(backbone)
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
     )
@@ -49,15 +68,19 @@ def _is_small(backbone: Backbone) -> bool:
 def train_persona(
     backbone: Backbone,
     mix: Sequence[LoraLayer],
-    images: Sequence[npt.NDArray[np.uint8]],
-    captions: Sequence[str],
-    heads: Sequence[npt.NDArray[np.bool_]],
+    kept: Portraits,
+    others: Portraits,
+    identity: PictureLoss | None,
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
     at_checkpoint: Callable[[int], None] = lambda steps: None,
 ) -> PersonaLora:
-    """Train on the kept pictures (uint8 [h, w, 3]) and their captions; resumes from `folder`.
+    """Train on the `kept` pictures; resumes from `folder`.
+
+    `identity` (an `IdentityLoss`) judges them and `others`, rows of both one after the other: pictures by the mix that
+    obey their captions and are not quite the person. From them, too, the LoRA is led to the person's face, while all
+    around it stays as it was: so it learns the face in far more shots than were kept.
 
     `mix`, the fused LoRA that drew them, must be on the backbone: what is learnt is added to it, and the persona is
     their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
@@ -66,6 +89,19 @@ def train_persona(
     (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors
     and `at_checkpoint`.
     """
-    examples = [TrainingExample(*parts) for parts in zip(images, captions, heads, strict=True)]
-    trained = train_lora(backbone, examples, config, folder, progress, at_checkpoint)
+    trained = train_lora(
+        backbone,
+        _examples(kept, None),
+        config,
+        folder,
+        progress,
+        at_checkpoint,
+        regularisation=_examples(others, _OTHER_FACES),
+        judge=identity,
+    )
     return PersonaLora(concatenate([mix, trained.layers], [1.0, 1.0]), trained.losses)
+
+
+def _examples(portraits: Portraits, focus_weight: float | None) -> list[TrainingExample]:
+    rows = zip(portraits.images, portraits.captions, portraits.heads, strict=True)
+    return [TrainingExample(image, caption, head, focus_weight) for image, caption, head in rows]

@@ -137,8 +137,9 @@ def select_candidates(
 ) -> Selection:
     """Judge every candidate. `donors` maps a donor's id to their mean face.
 
-    Of more than `max_kept` the nearest to the centre stay, equally many of each of the `kinds` (their framings: small
-    faces agree more easily and would crowd large ones out). A given `centre` [d] is who the person is known to be;
+    Of more than `max_kept` the nearest to the centre stay, equally many of each of the `kinds` (framing and
+    view: small faces agree more easily and would crowd large ones out, and a LoRA that saw each framing from one side
+    would draw it from no other). A given `centre` [d] is who the person is known to be;
     without one it is found by clustering.
 
     Raises NotEnough if there is no face at all, if fewer than `min_kept` pass (naming the gate that dropped most and

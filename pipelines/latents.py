@@ -12,7 +12,7 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import AutoencoderKL, AutoencoderTiny
 
-__all__ = ["decode_latents", "encode_pictures", "pack"]
+__all__ = ["decode", "decode_latents", "encode_pictures", "pack", "unpack"]
 
 
 @torch.no_grad()
@@ -43,13 +43,23 @@ def encode_pictures(
 def decode_latents(vae: AutoencoderKL | AutoencoderTiny, latents: torch.Tensor) -> npt.NDArray[np.uint8]:
     """The inverse: latents [n, c, h', w'] to uint8 [n, h, w, 3]."""
     z = latents.to(vae.device, torch.float32)
-    if not isinstance(vae, AutoencoderTiny):
-        z = z / float(vae.config.scaling_factor) + (vae.config.shift_factor or 0.0)
-    x = torch.cat([vae.decode(one[None].to(vae.dtype)).sample for one in z]).float()
+    x = torch.cat([decode(vae, one[None]) for one in z]).float()
     pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.asarray(rearrange(pixels, "n c h w -> n h w c").cpu().numpy())
+
+
+def decode(vae: AutoencoderKL | AutoencoderTiny, z: torch.Tensor) -> torch.Tensor:
+    """Latents [n, c, h', w'] to pixels [n, 3, h, w], about [-1, 1], in the VAE's dtype; gradients flow."""
+    if not isinstance(vae, AutoencoderTiny):
+        z = z / float(vae.config.scaling_factor) + (vae.config.shift_factor or 0.0)
+    return torch.as_tensor(vae.decode(z.to(vae.dtype)).sample)
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
     """[b, c, h, w] to tokens of 2×2 latents [b, h/2·w/2, 4c], as `FluxPipeline._pack_latents`."""
     return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
+
+
+def unpack(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The inverse, for a grid of height x width tokens."""
+    return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=height, w=width, p=2, q=2)

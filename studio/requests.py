@@ -37,7 +37,8 @@ class DesignRequest:
 @dataclass(frozen=True)
 class ConsolidateRequest:
     """`design` is the JSON that `design_persona` gave; `steps` and `pool` 0 leave the default; `rounds` is at most how
-    many.
+    many. `identity_loss` weighs what the face recogniser says of the pictures in training, 0 leaves it out, None is the
+    backbone's default.
 
     Each round chooses the best `keep` of `pool` times as many pictures as the design had candidates: a LoRA repeats
     what its pictures differ in, so they must agree, and only many can be agreed on strictly.
@@ -51,6 +52,7 @@ class ConsolidateRequest:
     rounds: int = 1
     pool: int = 0
     keep: int = 24
+    identity_loss: float | None = None
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:

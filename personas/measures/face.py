@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -140,6 +141,11 @@ class FaceReader:
                 f"The detector of the face pack {self.folder.name} gives no landmarks.", "Choose another pack."
             )
         self._app.prepare(ctx_id=-1, det_thresh=DETECTION_THRESHOLD, det_size=(256, 256))
+
+    @property
+    def recogniser(self) -> Any:
+        """insightface's own: `model_file`, `input_size`, `input_mean`, `input_std`."""
+        return self._recogniser
 
     @cached_property
     def sha256(self) -> str:

@@ -32,6 +32,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas, shift_sigmas
+from pipelines.training.pictures import PictureLoss, picture_loss
 
 __all__ = ["ALL_LINEAR", "ATTENTION", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
 
@@ -55,6 +56,9 @@ class LoraTrainingConfig(BaseModel):
     of samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up
     linearly, then falls by a cosine to `final_learning_rate_share` of itself. `focus` is how much the examples' focus
     weighs on top of the whole picture's 1 (`focus_weights`).
+
+    `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
+    with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -75,6 +79,9 @@ class LoraTrainingConfig(BaseModel):
     sigma_density: SigmaDensity = "logit_normal"
     guidance_scale: float = Field(default=1.0, ge=0)
     focus: float = Field(default=0.3, ge=0)
+    picture_weight: float = Field(default=0.0, ge=0)
+    picture_samples: int = Field(default=4, ge=1)
+    picture_sigma: float = Field(default=0.85, gt=0, le=1)
     gradient_checkpointing: bool = False
     height: int = Field(default=0, ge=0)
     width: int = Field(default=0, ge=0)
@@ -85,6 +92,18 @@ class LoraTrainingConfig(BaseModel):
         if isinstance(values, dict) and not values.get("alpha"):
             return values | {"alpha": values.get("rank", 8)}
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is learnt from: the first `own` rows of the set are the examples, those behind are there to regularise."""
+
+    backbone: Backbone
+    config: LoraTrainingConfig
+    training_set: TrainingSet
+    own: int
+    judge: PictureLoss | None
+    ids: tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +122,15 @@ def train_lora(
     folder: Path,
     progress: Progress = SILENT,
     at_checkpoint: Callable[[int], None] = lambda steps: None,
+    regularisation: Sequence[TrainingExample] = (),
+    judge: PictureLoss | None = None,
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
     A LoRA that is on it already (`LoraStack`) stays on meanwhile, and what is trained comes on top.
+
+    Half of every batch is of `regularisation` where there is some: pictures that keep the model able to do all else
+    (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`.
 
     `at_checkpoint` is told the steps done after each checkpoint, with the transformer as trained so far: it may draw.
     `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
@@ -121,17 +145,19 @@ def train_lora(
             "holds it.",
         )
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
-    fingerprint = _fingerprint(backbone, examples, config)
+    everything = [*examples, *regularisation]
+    fingerprint = _fingerprint(backbone, everything, config, judge)
     resumed = read_checkpoint(folder, fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
 
-    training_set = prepare_examples(backbone, examples, height, width, progress, config.focus)
+    training_set = prepare_examples(backbone, everything, height, width, progress, config.focus)
+    task = _Task(backbone, config, training_set, len(examples), judge, _position_ids(backbone, training_set))
     try:
         parameters = _add_adapter(backbone, config)
-        final = _run(backbone, training_set, config, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
+        final = _run(task, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
         backbone.transformer.disable_gradient_checkpointing()
@@ -140,9 +166,7 @@ def train_lora(
 
 
 def _run(
-    backbone: Backbone,
-    training_set: TrainingSet,
-    config: LoraTrainingConfig,
+    task: _Task,
     parameters: dict[str, torch.nn.Parameter],
     resumed: Checkpoint | None,
     folder: Path,
@@ -151,6 +175,7 @@ def _run(
     at_checkpoint: Callable[[int], None],
 ) -> Checkpoint:
     """The loop; `parameters` are the adapter's, by name."""
+    config = task.config
     optimizer = torch.optim.AdamW(
         parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
@@ -158,7 +183,6 @@ def _run(
     if resumed is not None:
         _restore(parameters, optimizer, resumed)
         losses = list(resumed.losses)
-    ids = _position_ids(backbone, training_set)
     while (step := len(losses)) < config.steps:
         try:
             progress.check_cancelled()
@@ -168,7 +192,7 @@ def _run(
             raise
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(config, step)
-        loss = _loss(backbone, training_set, config, ids, step)
+        loss = _loss(task, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
@@ -181,17 +205,12 @@ def _run(
     return _state(parameters, optimizer, losses)
 
 
-def _loss(
-    backbone: Backbone,
-    training_set: TrainingSet,
-    config: LoraTrainingConfig,
-    ids: tuple[torch.Tensor, torch.Tensor],
-    step: int,
-) -> torch.Tensor:
-    """The flow-matching loss of one step's batch: [b, t, c] latents at b sigmas."""
+def _loss(task: _Task, step: int) -> torch.Tensor:
+    """The loss of one step's batch: [b, t, c] latents at b sigmas."""
+    backbone, training_set, config = task.backbone, task.training_set, task.config
     device = backbone.device
     count = config.batch_size
-    rows = torch.from_numpy(_rows(len(training_set.latents), count, config.seed, step)).to(device)
+    rows = torch.from_numpy(_batch(task, step)).to(device)
     # drawn on the CPU in float32 and then moved, so that every device and dtype trains on the same samples
     generator = torch.Generator().manual_seed(_seed(config.seed, 1, step))
     x = training_set.latents[rows]
@@ -209,11 +228,23 @@ def _loss(
             guidance=torch.full((count,), config.guidance_scale, device=device) if guided else None,
             pooled_projections=training_set.pooled[captions],
             encoder_hidden_states=training_set.prompt_embeds[captions],
-            txt_ids=ids[0],
-            img_ids=ids[1],
+            txt_ids=task.ids[0],
+            img_ids=task.ids[1],
             return_dict=False,
         )[0]
-    return flow_matching_loss(velocity, x, noise, training_set.weights[rows])
+    loss = flow_matching_loss(velocity, x, noise, training_set.weights[rows])
+    if task.judge is None or not config.picture_weight:
+        return loss
+    numbers = rows.tolist()
+    seen = ((sigmas < config.picture_sigma) & ~dropped).tolist()
+    usable = [i for i, row in enumerate(numbers) if seen[i] and task.judge.box(row) is not None]
+    chosen = [usable[i] for i in torch.randperm(len(usable), generator=generator)[: config.picture_samples]]
+    if not chosen:
+        return loss
+    clean = (noisy - sigmas[:, None, None] * velocity.float())[chosen]
+    judged = [numbers[i] for i in chosen]
+    judgement = picture_loss(backbone, task.judge, clean, sigmas[chosen], judged, training_set.grid, generator)
+    return loss + config.picture_weight * judgement
 
 
 def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:
@@ -253,6 +284,16 @@ def _position_ids(backbone: Backbone, training_set: TrainingSet) -> tuple[torch.
     height, width = training_set.grid
     image_ids = FluxPipeline._prepare_latent_image_ids(1, height, width, backbone.device, torch.float32)
     return torch.zeros(training_set.prompt_embeds.shape[1], 3, device=backbone.device), image_ids
+
+
+def _batch(task: _Task, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The rows of one batch; its second half regularises where there is something to do so with."""
+    count, others = task.config.batch_size, len(task.training_set.latents) - task.own
+    if not others:
+        return _rows(task.own, count, task.config.seed, step)
+    half = max(1, count // 2)
+    own = _rows(task.own, half, task.config.seed, step)
+    return np.concatenate([own, task.own + _rows(others, count - half, task.config.seed, step)])
 
 
 def _rows(examples: int, count: int, seed: int, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -311,7 +352,13 @@ def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
     return TrainedLora(layers=layers, losses=tuple(checkpoint.losses), steps=len(checkpoint.losses))
 
 
-def _fingerprint(backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig) -> str:
+def _fingerprint(
+    backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig, judge: PictureLoss | None
+) -> str:
     """What a checkpoint must have been made from to be gone on with."""
-    facts = (backbone.spec.id, hash_examples(examples), config.model_dump_json(exclude={"checkpoint_every"}))
+    facts: tuple[str, ...] = (
+        backbone.spec.id, hash_examples(examples), config.model_dump_json(exclude={"checkpoint_every"})
+    )  # fmt: skip
+    if judge is not None:
+        facts += (judge.fingerprint,)
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -82,6 +82,9 @@ def consolidate(
     seed: Seed = 1,
     steps: int = 0,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it.")] = 1,
+    identity_loss: Annotated[
+        float | None, typer.Option(min=0, max=10, help="How much the face recogniser's judgement weighs; 0 is off.")
+    ] = None,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -91,8 +94,9 @@ def consolidate(
 
     with open_engine(data, owner, as_json) as engine:
         request = ConsolidateRequest(
-            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps, rounds
-        )
+            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps, rounds,
+            identity_loss=identity_loss,
+        )  # fmt: skip
         result = engine.run("consolidate", asdict(request))
         lora = engine.studio.store.path(result["lora"])
     text = f"{name} version {result['version']} ({result['id']}).\nLoRA: {lora}"

@@ -42,7 +42,7 @@ class DesignBody(_Body):
 
 
 class ConsolidateBody(_Body):
-    """A persona LoRA of a finished design; `steps` 0 is the studio's default."""
+    """A persona LoRA of a finished design; `steps` 0 and no `identity_loss` leave the default."""
 
     kind: Literal["consolidate"]
     design: _Id
@@ -50,6 +50,7 @@ class ConsolidateBody(_Body):
     seed: _Seed = 1
     steps: int = Field(0, ge=0, le=20_000)
     rounds: int = Field(1, ge=1, le=5)
+    identity_loss: float | None = Field(None, ge=0, le=10)
 
 
 class PostsBody(_Body):
@@ -138,7 +139,9 @@ def _wish(
         return DesignRequest(look, body.seed, owner, donors=body.donors, candidates=body.candidates)
     if isinstance(body, ConsolidateBody):
         design = _result(queue, owner, "design", body.design)
-        return ConsolidateRequest(design, body.name.strip(), body.seed, owner, body.steps, body.rounds)
+        return ConsolidateRequest(
+            design, body.name.strip(), body.seed, owner, body.steps, body.rounds, identity_loss=body.identity_loss
+        )
     if isinstance(body, ExportBody):
         find_platform(body.platform)
         return ExportRequest(_result(queue, owner, "posts", body.post_set), body.platform, owner)

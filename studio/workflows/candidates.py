@@ -52,7 +52,7 @@ class Candidates:
 
     def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int, **more: Any) -> Selection:
         """See `select_candidates`, also for `more`; `donors` maps a donor's id to their mean face."""
-        kinds = [shot.framing for shot in self.shots]
+        kinds = [f"{shot.framing} {shot.view}" for shot in self.shots]
         faces = {donor: np.asarray(face, np.float32) for donor, face in donors.items()}
         rows = [judged(m, shot) for m, shot in zip(self.measures, self.shots, strict=True)]
         return select_candidates(rows, gates, faces, seed=seed, kinds=kinds, **more)

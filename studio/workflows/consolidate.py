@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from personas.consolidation import default_config, default_pool, train_persona
+from personas.consolidation import Portraits, default_config, default_pool, train_persona
 from personas.fusion import fuse_donors
+from personas.identity_loss import IdentityLoss
 from personas.novelty import default_gates
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
@@ -28,20 +29,24 @@ from studio.requests import ConsolidateRequest
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.design import recipe_of
+from studio.workflows.drawing import judged
 from studio.workflows.sampling import Sampler
 
 __all__ = ["consolidate_persona"]
 
 _ENOUGH = 0.8  # of the first mean pairwise distance, where the paper stops
+_OTHERS = 6  # so many pictures beside each kept one teach the face in other shots
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a round learns: store keys, captions, and the mean face of these pictures."""
+    """What a round learns: store keys, captions, and the mean face of these pictures; and others that obey, too."""
 
     pictures: tuple[str, ...]
     captions: tuple[str, ...]
     enrolment: list[float]
+    others: tuple[str, ...] = ()
+    other_captions: tuple[str, ...] = ()
 
 
 def consolidate_persona(
@@ -141,9 +146,9 @@ def _pool(
 def _choose(
     studio: Studio, request: ConsolidateRequest, pool: Candidates, enrolment: list[float]
 ) -> tuple[_Kept, dict[str, Any]]:
-    """The pool's pictures that are most the person, equally many of each framing, and those `held` by hand.
+    """The pool's pictures that are most the person, equally many of each framing and view, and those `held` by hand.
 
-    Raises NotEnough.
+    Beside them others that show one face and what was asked. Raises NotEnough.
     """
     design = request.design
     # a LoRA that learns pictures which show something else than their captions learns not to listen
@@ -153,10 +158,18 @@ def _choose(
     chosen = [*selection.kept]
     if by_hand := {design["pictures"][i] for i in design.get("held", ())}:
         chosen += [i for i, key in enumerate(pool.pictures) if key in by_hand and i not in selection.kept]
+    usable = [
+        i for i, (m, shot) in enumerate(zip(pool.measures, pool.shots, strict=True))
+        if i not in chosen and m["face"] is not None and judged(m, shot).obeyed in (1.0, None)
+    ]  # fmt: skip
+    rng = np.random.default_rng([request.seed, 3])
+    others = pool.take([usable[i] for i in rng.permutation(len(usable))[: _OTHERS * request.keep]])
     kept = _Kept(
         tuple(pool.pictures[i] for i in chosen),
         tuple(pool.prompts[i] for i in chosen),
         selection.centre.tolist(),
+        others.pictures,
+        others.prompts,
     )
     sheet = pool.contact_sheet(studio, selection)
     facts = {
@@ -186,12 +199,18 @@ def _train(
         config = default_config(backbone, request.seed)
         if request.steps:
             config = config.model_copy(update={"steps": request.steps})
-        images = [studio.store.get_picture(key) for key in kept.pictures]
-        heads = [regions.head for regions in studio.regions.read(images)]
+        if request.identity_loss is not None:
+            config = config.model_copy(update={"picture_weight": request.identity_loss})
+        own = _portraits(studio, kept.pictures, kept.captions)
+        others, identity = Portraits((), (), ()), None
+        if config.picture_weight:
+            others = _portraits(studio, kept.others, kept.other_captions)
+            centre = np.asarray(kept.enrolment, np.float32)
+            identity = IdentityLoss(studio.faces, [*own.images, *others.images], centre, backbone.device)
         folder = studio.work / persona / f"round-{number}"
         sampler = Sampler(studio, design, kept.enrolment, folder, progress)
         with studio.applied(mix):
-            trained = train_persona(backbone, mix, images, kept.captions, heads, config, folder, progress, sampler)
+            trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(
             title=request.name,
@@ -208,7 +227,8 @@ def _train(
             training={
                 "learning_rate": str(config.learning_rate),
                 "steps": str(config.steps),
-                "num_train_images": str(len(images)),
+                "num_train_images": str(len(own.images)),
+                "identity_loss": str(config.picture_weight),
                 "persona_recipe": design["recipe"]["id"],
                 "persona_round": str(number),
             },
@@ -222,3 +242,8 @@ def _train(
         }
 
     return dict(run(f"train-{number}", train))
+
+
+def _portraits(studio: Studio, pictures: Sequence[str], captions: Sequence[str]) -> Portraits:
+    images = [studio.store.get_picture(key) for key in pictures]
+    return Portraits(images, captions, [regions.head for regions in studio.regions.read(images)] if images else [])

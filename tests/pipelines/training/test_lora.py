@@ -207,10 +207,10 @@ def _loss_with(backbone: Backbone, result: TrainedLora | None) -> float:
     stack.set([(result.layers, 1.0)] if result else [])
     try:
         training_set = prepare_examples(backbone, examples()[:1], 96, 64, SILENT)
-        ids = lora._position_ids(backbone, training_set)
         config = CONFIG.model_copy(update={"caption_dropout": 0.0, "batch_size": 8})
+        task = lora._Task(backbone, config, training_set, 1, None, lora._position_ids(backbone, training_set))
         with torch.no_grad():
-            return float(np.mean([lora._loss(backbone, training_set, config, ids, 1000 + i).item() for i in range(8)]))
+            return float(np.mean([lora._loss(task, 1000 + i).item() for i in range(8)]))
     finally:
         stack.clear()
 

@@ -1,0 +1,84 @@
+"""A loss of pictures beside flow matching: what the model would arrive at is decoded and judged as a picture.
+
+Flow matching sees latents, in which the few numbers that make a face somebody's weigh next to nothing. A judge of
+pictures, such as a face recogniser, sees just these (the identity losses of PuLID, arXiv:2404.16022 §3.3, and
+ID-Aligner, arXiv:2404.15449 §3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from pipelines.backbones import Backbone
+from pipelines.latents import decode, unpack
+
+__all__ = ["Box", "PictureLoss", "decode_box", "picture_loss"]
+
+Box = tuple[int, int, int, int]
+
+_WINDOW = 32  # cells of latents a side: a decoder normalises over what it sees, so a smaller part would look different
+
+
+class PictureLoss(Protocol):
+    """Judges pictures of the training's examples, which it knows by their row.
+
+    `fingerprint` says what it judges by: a training resumes only with the same.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def box(self, row: int) -> Box | None:
+        """What it looks at, as x0, y0, x1, y1 in pixels of the canvas; None leaves the example alone."""
+
+    def __call__(
+        self, pixels: torch.Tensor, row: int, corner: tuple[int, int], generator: torch.Generator
+    ) -> torch.Tensor:
+        """A loss ≥ 0 of `pixels` [3, h, w] in [-1, 1], a part of the picture whose upper left is at `corner` (x, y)."""
+
+
+def picture_loss(
+    backbone: Backbone,
+    loss: PictureLoss,
+    clean: torch.Tensor,
+    sigmas: torch.Tensor,
+    rows: Sequence[int],
+    grid: tuple[int, int],
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """The mean loss of predicted clean latents [b, t, c], each weighed by 1 − its sigma [b].
+
+    From much noise the prediction is the blur of all that may come: its judgement counts less.
+    """
+    total = clean.new_zeros(())
+    for tokens, sigma, row in zip(clean, sigmas, rows, strict=True):
+        box = loss.box(row)
+        assert box is not None, "rows without a box must be left out"
+        pixels, corner = decode_box(backbone, unpack(tokens[None], *grid), box)
+        total = total + (1 - sigma) * loss(pixels, row, corner, generator)
+    return total / len(rows)
+
+
+def decode_box(backbone: Backbone, z: torch.Tensor, box: Box) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Decode latents [1, c, h, w] around `box` only, with gradients: pixels [3, h', w'] in [-1, 1], their corner.
+
+    The window is 32 cells a side, or as large as the box: what is smaller is decoded whole, and of a large picture
+    only a part must be kept for the way back.
+    """
+    scale = 2 ** (len(backbone.vae.config.block_out_channels) - 1)
+    left, right = _window(box[0], box[2], scale, z.shape[3])
+    top, bottom = _window(box[1], box[3], scale, z.shape[2])
+    with torch.autocast(backbone.device.type, dtype=backbone.dtype, enabled=backbone.dtype != torch.float32):
+        pixels = decode(backbone.vae, z[:, :, top:bottom, left:right])
+    return pixels[0].float().clamp(-1, 1), (left * scale, top * scale)
+
+
+def _window(low: int, high: int, scale: int, cells: int) -> tuple[int, int]:
+    """Cells from and to, for pixels from `low` to `high`."""
+    size = min(cells, max(_WINDOW, -(-(high - low) // scale)))
+    start = round((low + high) / 2 / scale - size / 2)
+    start = min(max(start, 0), cells - size)
+    return start, start + size
