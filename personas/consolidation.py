@@ -15,9 +15,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.pictures import PictureLoss
 
-__all__ = ["PersonaLora", "Portraits", "default_config", "default_pool", "train_persona"]
-
-_OTHER_FACES = 0.5  # what a head of another picture weighs: it holds view and expression, but not this very face
+__all__ = ["PersonaLora", "Portraits", "default_config", "default_pool", "persona_config", "train_persona"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +35,26 @@ class PersonaLora:
     losses: tuple[float, ...]
 
 
+def persona_config(
+    backbone: Backbone, seed: int, steps: int = 0, identity_loss: float | None = None
+) -> LoraTrainingConfig:
+    """How a persona is trained; `steps` 0 and an `identity_loss` of None leave the default.
+
+    The identity loss is on by default where it was measured, on small models. What was learnt with it counts by half:
+    that keeps most of the likeness, and eyes and views that the whole of it wears away
+    (docs/decisions/2026-11-22-identity-loss.md).
+    """
+    config = default_config(backbone, seed)
+    weight = (1.0 if _is_small(backbone) else 0.0) if identity_loss is None else identity_loss
+    changes = {"steps": steps or config.steps, "picture_weight": weight, "strength": 0.5 if weight else 1.0}
+    return config.model_copy(update=changes)
+
+
 def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
-    """A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones."""
+    """For a LoRA of one person, whoever it is.
+
+    A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones.
+    """
     values = (
         {
             "learning_rate": 1.5e-3,
@@ -46,7 +62,6 @@ def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
             "batch_size": 8,
             "checkpoint_every": 60,
             "focus": 1.5,
-            "picture_weight": 1.0,
         }
         if _is_small(backbone)
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
@@ -91,17 +106,16 @@ def train_persona(
     """
     trained = train_lora(
         backbone,
-        _examples(kept, None),
+        _examples(kept),
         config,
         folder,
         progress,
         at_checkpoint,
-        regularisation=_examples(others, _OTHER_FACES),
+        regularisation=_examples(others),
         judge=identity,
     )
     return PersonaLora(concatenate([mix, trained.layers], [1.0, 1.0]), trained.losses)
 
 
-def _examples(portraits: Portraits, focus_weight: float | None) -> list[TrainingExample]:
-    rows = zip(portraits.images, portraits.captions, portraits.heads, strict=True)
-    return [TrainingExample(image, caption, head, focus_weight) for image, caption, head in rows]
+def _examples(portraits: Portraits) -> list[TrainingExample]:
+    return [TrainingExample(*row) for row in zip(portraits.images, portraits.captions, portraits.heads, strict=True)]

@@ -25,13 +25,11 @@ class TrainingExample:
     """`image` uint8 [h, w, 3] RGB of any size, fitted to the canvas; `caption` as one would prompt it.
 
     `focus` bool [h, w] is what the loss weighs more (`focus_weights`), such as face and hair; None weighs all alike.
-    A `focus_weight` in [0, 1] turns that round: the focus weighs so little, and all else 1.
     """
 
     image: npt.NDArray[np.uint8]
     caption: str
     focus: npt.NDArray[np.bool_] | None = None
-    focus_weight: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +70,6 @@ def hash_examples(examples: Sequence[TrainingExample]) -> str:
         digest.update(np.ascontiguousarray(example.image).tobytes())
         if example.focus is not None:
             digest.update(np.packbits(example.focus).tobytes())
-        if example.focus_weight is not None:
-            digest.update(repr(example.focus_weight).encode())
     return digest.hexdigest()
 
 
@@ -119,7 +115,4 @@ def _cell_weights(example: TrainingExample, height: int, width: int, cells: torc
         )
     grey = np.repeat(example.focus[..., None] * np.uint8(255), 3, axis=2)
     share = torch.from_numpy(fit_image(grey, height, width)[..., 0] / np.float32(255))[None, None]
-    share = torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))
-    if example.focus_weight is not None:
-        return 1 - share * (1 - example.focus_weight)
-    return focus_weights(share[0], part)[None]
+    return focus_weights(torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))[0], part)[None]

@@ -58,7 +58,8 @@ class LoraTrainingConfig(BaseModel):
     weighs on top of the whole picture's 1 (`focus_weights`).
 
     `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
-    with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
+    with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet. What was learnt is scaled by
+    `strength` in the end, and in samples: less keeps more of what the model did before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -81,7 +82,8 @@ class LoraTrainingConfig(BaseModel):
     focus: float = Field(default=0.3, ge=0)
     picture_weight: float = Field(default=0.0, ge=0)
     picture_samples: int = Field(default=4, ge=1)
-    picture_sigma: float = Field(default=0.85, gt=0, le=1)
+    picture_sigma: float = Field(default=0.6, gt=0, le=1)
+    strength: float = Field(default=1.0, gt=0, le=2)
     gradient_checkpointing: bool = False
     height: int = Field(default=0, ge=0)
     width: int = Field(default=0, ge=0)
@@ -200,7 +202,9 @@ def _run(
         losses.append(loss.item())
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
+            task.backbone.transformer.set_adapters([_ADAPTER], [config.strength])
             at_checkpoint(step + 1)
+            task.backbone.transformer.set_adapters([_ADAPTER], [1.0])
         progress.step("train", step + 1, config.steps, loss=float(np.mean(losses[-20:])))
     return _state(parameters, optimizer, losses)
 
@@ -345,7 +349,7 @@ def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
             module=module,
             down=weights[f"{module}.lora_A.weight"],
             up=weights[f"{module}.lora_B.weight"],
-            alpha=config.alpha,
+            alpha=config.alpha * config.strength,
         )
         for module in modules
     )

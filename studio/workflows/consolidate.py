@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from personas.consolidation import Portraits, default_config, default_pool, train_persona
+from personas.consolidation import Portraits, default_pool, persona_config, train_persona
 from personas.fusion import fuse_donors
 from personas.identity_loss import IdentityLoss
+from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
@@ -40,11 +41,16 @@ _OTHERS = 6  # so many pictures beside each kept one teach the face in other sho
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a round learns: store keys, captions, and the mean face of these pictures; and others that obey, too."""
+    """What a round learns: store keys, captions, and the mean face of these pictures; and others that obey, too.
+
+    `likeness` is the mean of their largest faces, which is whom the identity loss leads to: small ones say less of who
+    it is, and a large face led to them loses what they do not show.
+    """
 
     pictures: tuple[str, ...]
     captions: tuple[str, ...]
     enrolment: list[float]
+    likeness: list[float] = field(default_factory=list)
     others: tuple[str, ...] = ()
     other_captions: tuple[str, ...] = ()
 
@@ -168,6 +174,7 @@ def _choose(
         tuple(pool.pictures[i] for i in chosen),
         tuple(pool.prompts[i] for i in chosen),
         selection.centre.tolist(),
+        _likeness(pool, chosen),
         others.pictures,
         others.prompts,
     )
@@ -196,17 +203,13 @@ def _train(
     design, backbone = request.design, studio.backbone
 
     def train() -> dict[str, Any]:
-        config = default_config(backbone, request.seed)
-        if request.steps:
-            config = config.model_copy(update={"steps": request.steps})
-        if request.identity_loss is not None:
-            config = config.model_copy(update={"picture_weight": request.identity_loss})
+        config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
         own = _portraits(studio, kept.pictures, kept.captions)
         others, identity = Portraits((), (), ()), None
         if config.picture_weight:
             others = _portraits(studio, kept.others, kept.other_captions)
-            centre = np.asarray(kept.enrolment, np.float32)
-            identity = IdentityLoss(studio.faces, [*own.images, *others.images], centre, backbone.device)
+            likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
+            identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
         folder = studio.work / persona / f"round-{number}"
         sampler = Sampler(studio, design, kept.enrolment, folder, progress)
         with studio.applied(mix):
@@ -242,6 +245,14 @@ def _train(
         }
 
     return dict(run(f"train-{number}", train))
+
+
+def _likeness(pool: Candidates, rows: Sequence[int]) -> list[float]:
+    """The mean face of the largest third; those chosen by hand may have none."""
+    seen = [pool.measures[i] for i in rows if pool.measures[i]["face"] is not None]
+    largest = sorted(seen, key=lambda m: -float(m["face_height"]))[: max(1, len(seen) // 3)]
+    mean = mean_embedding(np.asarray([m["face"] for m in largest], np.float32))
+    return [float(v) for v in mean]
 
 
 def _portraits(studio: Studio, pictures: Sequence[str], captions: Sequence[str]) -> Portraits:
