@@ -40,14 +40,12 @@ def persona_config(
 ) -> LoraTrainingConfig:
     """How a persona is trained; `steps` 0 and an `identity_loss` of None leave the default.
 
-    The identity loss is on by default where it was measured, on small models. What was learnt with it counts by half:
-    that keeps most of the likeness, and eyes and views that the whole of it wears away
+    The identity loss is on by default where it was measured, on small models
     (docs/decisions/2026-11-22-identity-loss.md).
     """
     config = default_config(backbone, seed)
-    weight = (1.0 if _is_small(backbone) else 0.0) if identity_loss is None else identity_loss
-    changes = {"steps": steps or config.steps, "picture_weight": weight, "strength": 0.5 if weight else 1.0}
-    return config.model_copy(update=changes)
+    weight = (2.0 if _is_small(backbone) else 0.0) if identity_loss is None else identity_loss
+    return config.model_copy(update={"steps": steps or config.steps, "picture_weight": weight})
 
 
 def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
@@ -93,14 +91,14 @@ def train_persona(
 ) -> PersonaLora:
     """Train on the `kept` pictures; resumes from `folder`.
 
-    `identity` (an `IdentityLoss`) judges them and `others`, rows of both one after the other: pictures by the mix that
-    obey their captions and are not quite the person. From them, too, the LoRA is led to the person's face, while all
-    around it stays as it was: so it learns the face in far more shots than were kept.
+    `identity` (an `IdentityLoss`) judges them and `others`, rows of both one after the other: good pictures that are
+    not quite the person. From them, too, the LoRA is led to the person's face, so it learns the face in far more shots
+    than were kept, while all else stays as it was.
 
     `mix`, the fused LoRA that drew them, must be on the backbone: what is learnt is added to it, and the persona is
     their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
     that starts from nothing must learn that from drawn ones and obeys its captions less.
-    `heads` bool [h, w] say where face and hair are: the loss weighs them more. Captions say all that may vary
+    Heads weigh more in the loss. Captions say all that may vary
     (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors
     and `at_checkpoint`.
     """

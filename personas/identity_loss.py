@@ -84,20 +84,23 @@ class IdentityLoss:
             theta = theta @ np.array([[zoom, 0, _SHIFT * x], [0, zoom, _SHIFT * y], [0, 0, 1]])
         grid = torch.from_numpy(theta[:2]).float()[None]
         where = functional.affine_grid(grid, [1, 3, self._side, self._side], align_corners=False).to(pixels.device)
-        crop = functional.grid_sample(pixels.float()[None], where, align_corners=False)
-        value = (crop * 127.5 + 127.5 - self._recogniser.input_mean) / self._recogniser.input_std
-        return functional.normalize(self._module(value.to(self._device)).float()[0], dim=0)
+        # outside the picture there is black, as in insightface's crops
+        crop = functional.grid_sample((pixels.float()[None] + 1) * 127.5, where, align_corners=False)
+        value = (crop - self._recogniser.input_mean) / self._recogniser.input_std
+        return functional.normalize(self._module(value).float()[0], dim=0)
 
 
 def _as_module(file: str, pack: str) -> torch.nn.Module:
+    import onnx
     from onnx2torch import convert
 
     try:
-        return convert(file).eval().requires_grad_(False)
+        # given the file's name, onnx2torch would write into its folder
+        return convert(onnx.load(file)).eval().requires_grad_(False)
     except NotImplementedError as error:
         raise ModelMissing(
             f"The recogniser of the face pack {pack} cannot be learnt from: {error}",
-            "Choose another pack, or consolidate with --identity-loss 0.",
+            "Choose another pack, or consolidate without the identity loss (--identity-loss 0).",
         ) from error
 
 

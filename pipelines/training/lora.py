@@ -32,7 +32,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas, shift_sigmas
-from pipelines.training.pictures import PictureLoss, picture_loss
+from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
 
 __all__ = ["ALL_LINEAR", "ATTENTION", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
 
@@ -58,8 +58,7 @@ class LoraTrainingConfig(BaseModel):
     weighs on top of the whole picture's 1 (`focus_weights`).
 
     `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
-    with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet. What was learnt is scaled by
-    `strength` in the end, and in samples: less keeps more of what the model did before.
+    with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -83,7 +82,6 @@ class LoraTrainingConfig(BaseModel):
     picture_weight: float = Field(default=0.0, ge=0)
     picture_samples: int = Field(default=4, ge=1)
     picture_sigma: float = Field(default=0.6, gt=0, le=1)
-    strength: float = Field(default=1.0, gt=0, le=2)
     gradient_checkpointing: bool = False
     height: int = Field(default=0, ge=0)
     width: int = Field(default=0, ge=0)
@@ -132,7 +130,8 @@ def train_lora(
     A LoRA that is on it already (`LoraStack`) stays on meanwhile, and what is trained comes on top.
 
     Half of every batch is of `regularisation` where there is some: pictures that keep the model able to do all else
-    (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`.
+    (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`, and
+    `check_differentiable` for what it raises.
 
     `at_checkpoint` is told the steps done after each checkpoint, with the transformer as trained so far: it may draw.
     `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
@@ -146,9 +145,11 @@ def train_lora(
             "To train, name an unquantised model and set PERSONA_STUDIO_PRECISION to bf16 or nf4, on a device that "
             "holds it.",
         )
+    if judge is not None and config.picture_weight:
+        check_differentiable(backbone)
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
     everything = [*examples, *regularisation]
-    fingerprint = _fingerprint(backbone, everything, config, judge)
+    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge)
     resumed = read_checkpoint(folder, fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
@@ -202,9 +203,7 @@ def _run(
         losses.append(loss.item())
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
-            task.backbone.transformer.set_adapters([_ADAPTER], [config.strength])
             at_checkpoint(step + 1)
-            task.backbone.transformer.set_adapters([_ADAPTER], [1.0])
         progress.step("train", step + 1, config.steps, loss=float(np.mean(losses[-20:])))
     return _state(parameters, optimizer, losses)
 
@@ -349,7 +348,7 @@ def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
             module=module,
             down=weights[f"{module}.lora_A.weight"],
             up=weights[f"{module}.lora_B.weight"],
-            alpha=config.alpha * config.strength,
+            alpha=config.alpha,
         )
         for module in modules
     )
@@ -357,12 +356,19 @@ def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
 
 
 def _fingerprint(
-    backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig, judge: PictureLoss | None
+    backbone: Backbone,
+    examples: Sequence[TrainingExample],
+    own: int,
+    config: LoraTrainingConfig,
+    judge: PictureLoss | None,
 ) -> str:
     """What a checkpoint must have been made from to be gone on with."""
-    facts: tuple[str, ...] = (
-        backbone.spec.id, hash_examples(examples), config.model_dump_json(exclude={"checkpoint_every"})
-    )  # fmt: skip
+    facts: tuple[object, ...] = (
+        backbone.spec.id,
+        hash_examples(examples),
+        own,
+        config.model_dump_json(exclude={"checkpoint_every"}),
+    )
     if judge is not None:
         facts += (judge.fingerprint,)
     return hashlib.sha256(repr(facts).encode()).hexdigest()

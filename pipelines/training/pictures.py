@@ -13,13 +13,15 @@ from typing import Protocol
 import torch
 
 from pipelines.backbones import Backbone
+from pipelines.errors import BadInput
 from pipelines.latents import decode, unpack
 
-__all__ = ["Box", "PictureLoss", "decode_box", "picture_loss"]
+__all__ = ["Box", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
 
 Box = tuple[int, int, int, int]
 
 _WINDOW = 32  # cells of latents a side: a decoder normalises over what it sees, so a smaller part would look different
+_MARGIN = 2  # cells around a larger box
 
 
 class PictureLoss(Protocol):
@@ -38,6 +40,16 @@ class PictureLoss(Protocol):
         self, pixels: torch.Tensor, row: int, corner: tuple[int, int], generator: torch.Generator
     ) -> torch.Tensor:
         """A loss ≥ 0 of `pixels` [3, h, w] in [-1, 1], a part of the picture whose upper left is at `corner` (x, y)."""
+
+
+def check_differentiable(backbone: Backbone) -> None:
+    """Raises BadInput where parts of the backbone wait in RAM: they would leave the device before the way back."""
+    if backbone.plan.offload != "none":
+        raise BadInput(
+            f"{backbone.spec.id} is not on the device as a whole ({backbone.plan.describe()}), so pictures cannot be "
+            "judged in training.",
+            "Consolidate without the identity loss (--identity-loss 0), or with a smaller precision (nf4).",
+        )
 
 
 def picture_loss(
@@ -65,20 +77,19 @@ def picture_loss(
 def decode_box(backbone: Backbone, z: torch.Tensor, box: Box) -> tuple[torch.Tensor, tuple[int, int]]:
     """Decode latents [1, c, h, w] around `box` only, with gradients: pixels [3, h', w'] in [-1, 1], their corner.
 
-    The window is 32 cells a side, or as large as the box: what is smaller is decoded whole, and of a large picture
-    only a part must be kept for the way back.
+    The window is 32 cells a side, or a little larger than the box: what is smaller is decoded whole, and of a large
+    picture only a part must be kept for the way back.
     """
-    scale = 2 ** (len(backbone.vae.config.block_out_channels) - 1)
+    scale = backbone.cell_px
     left, right = _window(box[0], box[2], scale, z.shape[3])
     top, bottom = _window(box[1], box[3], scale, z.shape[2])
-    with torch.autocast(backbone.device.type, dtype=backbone.dtype, enabled=backbone.dtype != torch.float32):
-        pixels = decode(backbone.vae, z[:, :, top:bottom, left:right])
+    pixels = decode(backbone.vae, z[:, :, top:bottom, left:right])
     return pixels[0].float().clamp(-1, 1), (left * scale, top * scale)
 
 
 def _window(low: int, high: int, scale: int, cells: int) -> tuple[int, int]:
     """Cells from and to, for pixels from `low` to `high`."""
-    size = min(cells, max(_WINDOW, -(-(high - low) // scale)))
+    size = min(cells, max(_WINDOW, -(-(high - low) // scale) + 2 * _MARGIN))
     start = round((low + high) / 2 / scale - size / 2)
     start = min(max(start, 0), cells - size)
     return start, start + size

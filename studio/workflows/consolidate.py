@@ -24,19 +24,21 @@ from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
+from pipelines.training.dataset import fit_image
+from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
 from studio.records import PersonaRecord, content_id
 from studio.requests import ConsolidateRequest
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.design import recipe_of
-from studio.workflows.drawing import judged
 from studio.workflows.sampling import Sampler
 
 __all__ = ["consolidate_persona"]
 
 _ENOUGH = 0.8  # of the first mean pairwise distance, where the paper stops
 _OTHERS = 6  # so many pictures beside each kept one teach the face in other shots
+_NOT_QUITE = {"face", "surplus"}  # why a good picture was not kept
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def consolidate_persona(
         tuple(design["prompts"][i] for i in design["kept"]),
         design["enrolment"],
     )
+    if persona_config(studio.backbone, request.seed, request.steps, request.identity_loss).picture_weight:
+        check_differentiable(studio.backbone)  # what cannot work is said before anything is drawn
+        IdentityLoss(studio.faces, (), np.asarray(design["enrolment"], np.float32))
     mix = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"])).layers
     rounds: list[dict[str, Any]] = []
     trained: dict[str, Any] = {}
@@ -154,7 +159,7 @@ def _choose(
 ) -> tuple[_Kept, dict[str, Any]]:
     """The pool's pictures that are most the person, equally many of each framing and view, and those `held` by hand.
 
-    Beside them others that show one face and what was asked. Raises NotEnough.
+    Beside them others that pass all gates but that of the face. Raises NotEnough.
     """
     design = request.design
     # a LoRA that learns pictures which show something else than their captions learns not to listen
@@ -164,10 +169,9 @@ def _choose(
     chosen = [*selection.kept]
     if by_hand := {design["pictures"][i] for i in design.get("held", ())}:
         chosen += [i for i, key in enumerate(pool.pictures) if key in by_hand and i not in selection.kept]
-    usable = [
-        i for i, (m, shot) in enumerate(zip(pool.measures, pool.shots, strict=True))
-        if i not in chosen and m["face"] is not None and judged(m, shot).obeyed in (1.0, None)
-    ]  # fmt: skip
+    usable = [v.index for v in selection.verdicts if v.reasons and {*v.reasons} <= _NOT_QUITE and v.index not in chosen]
+    if len(usable) < len(chosen):  # half of each batch is theirs: few would be learnt by heart
+        usable = []
     rng = np.random.default_rng([request.seed, 3])
     others = pool.take([usable[i] for i in rng.permutation(len(usable))[: _OTHERS * request.keep]])
     kept = _Kept(
@@ -204,10 +208,10 @@ def _train(
 
     def train() -> dict[str, Any]:
         config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
-        own = _portraits(studio, kept.pictures, kept.captions)
+        own = _portraits(studio, kept.pictures, kept.captions, progress)
         others, identity = Portraits((), (), ()), None
         if config.picture_weight:
-            others = _portraits(studio, kept.others, kept.other_captions)
+            others = _portraits(studio, kept.others, kept.other_captions, progress)
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
         folder = studio.work / persona / f"round-{number}"
@@ -255,6 +259,12 @@ def _likeness(pool: Candidates, rows: Sequence[int]) -> list[float]:
     return [float(v) for v in mean]
 
 
-def _portraits(studio: Studio, pictures: Sequence[str], captions: Sequence[str]) -> Portraits:
-    images = [studio.store.get_picture(key) for key in pictures]
-    return Portraits(images, captions, [regions.head for regions in studio.regions.read(images)] if images else [])
+def _portraits(studio: Studio, pictures: Sequence[str], captions: Sequence[str], progress: Progress) -> Portraits:
+    spec = studio.backbone.spec
+    images, heads = [], []
+    for key in pictures:
+        progress.check_cancelled()
+        # a template that a face was put into has a size of its own
+        images.append(fit_image(studio.store.get_picture(key), spec.height, spec.width))
+        heads.append(studio.regions.read(images[-1:])[0].head)
+    return Portraits(images, captions, heads)

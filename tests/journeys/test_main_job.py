@@ -1,6 +1,7 @@
 """The whole way on the miniature, once, small; then what it must hold, one test a promise."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from PIL import Image
 from benchmarks.main_job import fusion_error
 from miniature.samples import save_scene
 from miniature.world import World, look_identities, render, sample_scenes
+from personas import consolidation
+from personas.consolidation import persona_config
 from personas.fusion import fuse_donors
 from personas.measures.face import pairwise_mean
 from personas.recipes import make_recipe
@@ -20,6 +23,7 @@ from personas.shots import Shot
 from pipelines.draw import draw, persona_request, request_from
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraStack, read_lora
+from pipelines.progress import SILENT
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
 from studio.bundle import verify_bundle
@@ -31,10 +35,10 @@ from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
-from studio.workflows.consolidate import consolidate_persona
+from studio.workflows.consolidate import _choose, _pool, _portraits, consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import recipe_of
-from studio.workflows.drawing import persona_layers
+from studio.workflows.drawing import judged, persona_layers
 from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey
@@ -87,6 +91,48 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
         for name, some in sets.items()
     }
     assert agree["persona"] > agree["fused"] + 0.05
+
+
+def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
+    way: tuple[Engine, MainJob, Path, Path],
+) -> None:
+    engine, job, _, _ = way
+    studio, design = engine.studio, job.design
+    request = ConsolidateRequest(design, "few", 4, pool=1, keep=6)
+    pool = _pool(studio, request, 0, (), run_directly, SILENT)
+    kept, facts = _choose(studio, request, pool, design["enrolment"])
+    row = {key: i for i, key in enumerate(pool.pictures)}
+    chosen = [row[key] for key in kept.pictures]
+    assert len(chosen) == facts["kept"] == 6
+    kinds = Counter((pool.shots[i].framing, pool.shots[i].view) for i in chosen)
+    assert max(kinds.values()) <= 2
+    assert not set(kept.pictures) & set(kept.others)
+    assert len(kept.others) == len(kept.other_captions)
+    assert kept.others == () or 6 <= len(kept.others) <= CANDIDATES
+    for key in kept.others:
+        measures = pool.measures[row[key]]
+        assert measures["face"] is not None
+        assert judged(measures, pool.shots[row[key]]).obeyed == 1.0
+    largest = sorted(chosen, key=lambda i: -pool.measures[i]["face_height"])[:2]
+    mean = np.mean([pool.measures[i]["face"] for i in largest], axis=0)
+    assert np.allclose(kept.likeness, mean / np.linalg.norm(mean), atol=1e-5)
+    wide = np.zeros((300, 500, 3), np.uint8)
+    (image,) = _portraits(studio, [studio.store.put_picture(wide)], ["a template"], SILENT).images
+    assert image.shape == (256, 192, 3)
+
+
+def test_the_identity_loss_is_on_where_it_was_measured(
+    way: tuple[Engine, MainJob, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, job, _, _ = way
+    backbone = engine.studio.backbone
+    assert job.persona["config"]["picture_weight"] == persona_config(backbone, 4).picture_weight > 0
+    assert persona_config(backbone, 4, 77, 0.0).picture_weight == 0.0
+    given = persona_config(backbone, 4, 77, 2.5)
+    assert (given.steps, given.picture_weight) == (77, 2.5)
+    monkeypatch.setattr(consolidation, "_is_small", lambda _: False)
+    assert persona_config(backbone, 4).picture_weight == 0.0
+    assert persona_config(backbone, 4, identity_loss=1.0).picture_weight == 1.0
 
 
 def test_a_second_round_learns_the_pictures_of_the_first(way: tuple[Engine, MainJob, Path, Path]) -> None:

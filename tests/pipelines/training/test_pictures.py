@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,24 @@ def test_a_small_picture_is_decoded_whole_and_of_a_large_one_a_window(tiny_backb
         expected = decode(backbone.vae, large[:, :, top : top + 32, left : left + 32])[0].clamp(-1, 1)
         assert torch.equal(pixels, expected)
     tall, _ = decode_box(backbone, large, (0, 0, 4, 50 * scale))
-    assert tall.shape == (3, 50 * scale, 32 * scale)
+    assert tall.shape == (3, 54 * scale, 32 * scale), "a margin, so that the crop may tremble"
+
+
+def test_a_model_that_waits_in_memory_is_refused_before_anything_is_learnt(
+    tiny_backbone: Backbone, tmp_path: Path
+) -> None:
+    offloaded = replace(tiny_backbone, plan=replace(tiny_backbone.plan, offload="model"))
+    with pytest.raises(BadInput, match="without the identity loss") as error:
+        train_lora(offloaded, examples(), CONFIG, tmp_path, judge=Darker())
+    assert "judged in training" in error.value.message
+    train_lora(offloaded, examples(), CONFIG.model_copy(update={"picture_weight": 0.0}), tmp_path, judge=Darker())
+
+
+def test_what_regularises_is_part_of_what_a_training_is(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    everything = [*examples(), *others()]
+    train_lora(tiny_backbone, everything[:5], CONFIG, tmp_path, regularisation=everything[5:])
+    with pytest.raises(BadInput):
+        train_lora(tiny_backbone, everything[:6], CONFIG, tmp_path, regularisation=everything[6:])
 
 
 def test_what_comes_from_much_noise_counts_less(tiny_backbone_float32: Backbone) -> None:
