@@ -51,19 +51,21 @@ def test_it_sees_what_insightface_sees_also_in_a_part_of_the_picture(reader: Fac
 
 
 def test_beyond_the_edge_there_is_what_insightface_puts_there(reader: FaceReader) -> None:
+    beyond = 0
     for image in pictures():
         face = reader.read(image)
         assert face is not None
-        cut = image[int(face.box[1] * 0.8 + face.landmarks[0][1] * 0.2) :]
+        cut = image[int(face.box[1] * 0.5 + face.landmarks[0][1] * 0.5) :]
         again = reader.read(cut)
         if again is None:
             continue
         loss = IdentityLoss(reader, [cut], face.embedding)
         box = loss.box(0)
         assert box is not None
-        assert box[1] < -3, "the crop must leave the picture, or the test sees nothing"
+        beyond -= min(box[1], 0)
         with torch.no_grad():
             assert loss.embed(pixels_of(cut), 0).numpy() @ again.embedding > 0.999
+    assert beyond > 20, "the crops must leave the pictures, or the test sees nothing"
 
 
 def test_its_gradient_makes_a_face_the_other_person_to_the_pack_itself(reader: FaceReader) -> None:
