@@ -45,8 +45,8 @@ ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: tabl
 full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
 	$(BIN)/python -m benchmarks.full_size --out $(OUT)
 
-test: install ## all tests but those in a browser
-	$(BIN)/python -m pytest -m "not browser"
+test: install ## all tests but those in a browser, two files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: install build/axe/axe.min.js ## the pages in a real Chromium (apt-get install chromium fonts-noto-cjk)
 	$(BIN)/python -m pytest -m browser
