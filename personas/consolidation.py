@@ -54,13 +54,7 @@ def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
     A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones.
     """
     values = (
-        {
-            "learning_rate": 1.5e-3,
-            "steps": 240,
-            "batch_size": 8,
-            "checkpoint_every": 60,
-            "focus": 1.5,
-        }
+        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60, "focus": 1.5}
         if _is_small(backbone)
         else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
     )
