@@ -57,6 +57,8 @@ def empty_trash(queue: Queue, owner: str, young_s: float = _YOUNG_S) -> Freed:
     for job in queue.jobs(owner, kind="export", state="done"):
         if queue.result(job)["post_set"] in gone["posts"]:
             jobs.append(job.id)
+    for kind in ("vary", "fix"):
+        jobs += [j.id for j in queue.jobs(owner, kind=kind) if _set_of(queue, j) in gone["posts"]]
     queue.forget(jobs, owner)
     _forget_rows(studio, owner, gone)
     for thing in things:
@@ -108,6 +110,13 @@ def _check_quiet(studio: Studio) -> None:
         busy = session.scalar(select(JobRecord.id).where(JobRecord.state.in_(("queued", "running"))).limit(1))
     if busy is not None:
         raise BadInput("A job is waiting or running.", "Empty the trash when all jobs are done.", "busy")
+
+
+def _set_of(queue: Queue, job: JobRecord) -> str | None:
+    """The post set that a new take is for; None where a job of the command line's broke off."""
+    if job.state == "done":
+        return str(queue.result(job)["set"])
+    return job.facts.get("set")
 
 
 def _forget_rows(studio: Studio, owner: str, gone: dict[str, set[str]]) -> None:

@@ -88,6 +88,8 @@ class Queue:
             self.retry(job, owner)
             return job
         client = self._client
+        if "set" in request:  # a new take goes when its set goes
+            facts = facts | {"set": request["set"]}
         row = JobRecord(id=job, owner=owner, kind=kind, state="queued", error=None, facts=facts)
         self.studio.records.keep(row)
         client.enqueue(

@@ -79,9 +79,15 @@ def _echo(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> d
     return dict(request["result"])
 
 
+def _fails(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    raise BadInput("It cannot be mended.", "Leave it.")
+
+
 def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three owners' sets through the real engine; one picture is in two sets, the scene in all."""
     monkeypatch.setitem(engine_module._FUNCTIONS, "posts", _echo)
+    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _echo)
+    monkeypatch.setitem(engine_module._FUNCTIONS, "fix", _fails)
     store = studio.store
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
@@ -95,12 +101,21 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         _wait(queue, jobs["a"], "me")
         _wait(queue, jobs["b"], "me")
         _wait(queue, jobs["c"], "wang")
+        takes = {name: store.put(b"\x89PNG take of " + name.encode()) for name in "ab"}
+        for name, key in takes.items():
+            again = {"id": f"take-{name}", "set": name, "posts": [{"picture": key}]}
+            take = queue.put("vary", {"owner": "me", "set": name, "result": again})
+            _wait(queue, take, "me")
+        broken = queue.put("fix", {"owner": "me", "set": "a"})
+        _wait(queue, broken, "me", "failed")
         stored = {p: store.put(b"\x89PNG" + p.encode()) for p in "wxyz"}
         _mark(studio, "posts:a", trashed=True)
         assert find_things(studio.records, "me", trashed=True)[1] == 1
         freed = empty_trash(queue, "me", young_s=0)
         assert freed.things == 1
-        assert freed.files >= 1  # the result's own JSON
+        assert freed.files >= 3  # the results' own JSON, and the take
+        assert [store.path(takes[name]).exists() for name in "ab"] == [False, True]
+        assert queue.find(broken, "me") is None
         assert all(store.path(k).exists() for k in stored.values())  # x is wang's, y is in b
         assert studio.records.get(FileRecord, stored["x"], "me") is None
         assert studio.records.get(FileRecord, stored["y"], "me") is not None
@@ -151,14 +166,14 @@ def test_disk_use_says_what_takes_it(studio: Studio) -> None:
     assert used["loras"] == 0
 
 
-def _wait(queue: Queue, job: str, owner: str) -> None:
+def _wait(queue: Queue, job: str, owner: str, state: str = "done") -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         row = queue.find(job, owner)
         assert row is not None
-        assert row.state != "failed", row.error
-        if row.state == "done":
+        if row.state == state:
             return
+        assert row.state != "failed", row.error
         time.sleep(0.05)
     pytest.fail("the job is not done")
 
