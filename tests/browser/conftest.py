@@ -80,3 +80,17 @@ def page(chromium: Any, site: Site) -> Iterator[Any]:
     yield one
     context.close()
     assert not foreign
+
+
+def serious_violations(page: Any, exclude: str = "[]") -> dict[str, list[str]]:
+    """What axe-core (build/axe, fetched by `make test-browser`) finds serious or critical on the page."""
+    axe = ROOT / "build" / "axe" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip("NOT TESTED: build/axe/axe.min.js is absent (make test-browser fetches it)")
+    page.evaluate(axe.read_text(encoding="utf-8"))  # a page's content policy would refuse a script element
+    result = page.evaluate(f"axe.run({{exclude: {exclude}}})")
+    return {
+        v["id"]: [n["html"][:150] for n in v["nodes"][:3]]
+        for v in result["violations"]
+        if v["impact"] in ("serious", "critical")
+    }

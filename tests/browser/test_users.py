@@ -16,7 +16,7 @@ from PIL import Image
 
 from studio.records import FileRecord, Records
 from studio.users import Users
-from tests.browser.conftest import ROOT, Site, wait_for_site
+from tests.browser.conftest import ROOT, Site, serious_violations, wait_for_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 SECRET = "correct horse battery"
@@ -80,3 +80,27 @@ def test_two_users_at_once_never_see_each_others_pictures(chromium: Any, shop: S
     assert wang.request.get(f"/files/{keys[0]}").status == 401
     mei.reload()
     mei.wait_for_selector("#mine .st-card", timeout=60_000)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_login_shuts_nobody_out(chromium: Any, shop: Site, language: str) -> None:
+    """Its form is readable by machines, fits a phone, says what is wrong, and leads where one wanted to go."""
+    for width in (1280, 390):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 844}, locale="zh-CN" if language == "zh" else "en-US", base_url=shop.url
+        )
+        page = context.new_page()
+        page.goto(f"/{language}/library")
+        page.wait_for_url(f"**/login?next=/{language}/library")
+        page.fill("input[name=name]", "mei")
+        page.fill("input[name=password]", "wrong horse")
+        page.keyboard.press("Enter")
+        said = page.locator("[role=alert]").inner_text()
+        assert any("一" <= sign <= "龥" for sign in said) == (language == "zh")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not serious_violations(page)
+        page.fill("input[name=name]", "mei")
+        page.fill("input[name=password]", SECRET)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/{language}/library")
+        context.close()
