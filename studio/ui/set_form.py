@@ -15,7 +15,7 @@ from studio.abilities import abilities
 from studio.places import add_goods, scenes_of
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts import file_url, panel, thumb_url
-from studio.ui.ways import PANELS, Ways, choose_way, show_ways
+from studio.ui.ways import PANELS, Ways, choose_way, most_strength, show_ways
 
 __all__ = ["SetForm", "build_form", "read_form"]
 
@@ -130,10 +130,10 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
 
     def press(now: Ways, how: float, event: gr.EventData) -> Any:
         after = choose_way(now, str((event._data or {}).get("way")), able)
-        most = 2 if after.inject == "ip-adapter" else 1
-        return after, show_ways(t, after, able), gr.Slider(maximum=most, value=min(how, most)), gr.Dropdown(
-            visible=after.panels
-        )  # fmt: skip
+        most = most_strength(after)
+        dial = gr.Slider(maximum=most or 1, value=min(how, most) if most else 1, visible=most > 0)
+        panel_count, strip = gr.Dropdown(visible=after.panels), gr.Column(visible=most > 0)
+        return after, show_ways(t, after, able), dial, panel_count, strip
 
     def take(path: str | None, where: str | None, stand: str, *values: Any) -> Any:
         *sides, request = values
@@ -152,7 +152,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
              request: gr.Request) -> Any:  # fmt: skip
         return gr.Column(visible=stand == "own"), _stage(ui, owner_of(request), found, where, stand, [a, b, c, d])
 
-    cards.click(guarded(ui, press), [ways, strength], [ways, cards, strength, panels], **HIDDEN)
+    cards.click(guarded(ui, press), [ways, strength], [ways, cards, strength, panels, strengths], **HIDDEN)
     where = [scene, stands, *box]
     gr.on([upload.upload, upload.clear], guarded(ui, load), [upload, *where], [goods, stage], **HIDDEN)
     gr.on([stands.input, scene.input, *(side.release for side in box)], guarded(ui, show), [goods, *where],

@@ -13,6 +13,7 @@ from studio.requests import PostRequest, StrengthsRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts import button, picture
 from studio.ui.set_form import SetForm
+from studio.ui.ways import most_strength
 
 __all__ = ["build_strengths"]
 
@@ -33,7 +34,7 @@ def build_strengths(
     def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
         asked = wish(values, owner)
-        most = 2.0 if asked.inject == "ip-adapter" else 1.0
+        most = most_strength(values[form.ways])
         ui.queue.put("strengths", asdict(StrengthsRequest(asdict(asked), [most * s for s in _SHARES], owner)))
         return _strip(ui, owner)
 

@@ -9,7 +9,7 @@ from html import escape
 from studio.ui.parts import card
 from studio.ui.texts import Texts
 
-__all__ = ["PANELS", "Ways", "choose_way", "show_ways"]
+__all__ = ["PANELS", "Ways", "choose_way", "most_strength", "show_ways"]
 
 PANELS = (2, 3, 4, 6, 9)
 _ONE_OF = ("redux", "ip-adapter", "kontext")
@@ -32,6 +32,11 @@ def choose_way(ways: Ways, way: str, able: Collection[str]) -> Ways:
     if way == "exact":
         return replace(ways, exact=not ways.exact)
     return replace(ways, panels=not ways.panels) if way == "panels" else ways
+
+
+def most_strength(ways: Ways) -> float:
+    """The slider's end; 0 where there is none: Kontext is shown the place or not, there is no more or less."""
+    return {"ip-adapter": 2.0, "kontext": 0.0}.get(ways.inject, 1.0)
 
 
 def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:

@@ -20,7 +20,7 @@ from studio.settings import Settings
 from studio.ui.context import Ui
 from studio.ui.set_form import SetForm, build_form, read_form
 from studio.ui.texts import Texts
-from studio.ui.ways import Ways, choose_way, show_ways
+from studio.ui.ways import Ways, choose_way, most_strength, show_ways
 from studio.ways import check_ways
 
 
@@ -53,6 +53,10 @@ def test_a_way_that_is_lacking_says_why_and_cannot_be_chosen(language: Any) -> N
     assert choose_way(Ways(), "kontext", {"redux"}) == Ways()
     assert choose_way(Ways(), "kontext", {"redux", "kontext"}) == Ways("kontext")
     assert choose_way(choose_way(Ways(), "exact", ()), "panels", ()) == Ways("redux", exact=False, panels=True)
+
+
+def test_only_ways_with_a_strength_have_a_slider() -> None:
+    assert [most_strength(Ways(way)) for way in ("redux", "ip-adapter", "kontext")] == [1, 2, 0]
 
 
 def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
