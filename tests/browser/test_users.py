@@ -103,4 +103,7 @@ def test_the_login_shuts_nobody_out(chromium: Any, shop: Site, language: str) ->
         page.fill("input[name=password]", SECRET)
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/{language}/library")
+        page.wait_for_selector("#jobs .st-empty, #jobs table")
+        context.clear_cookies()  # the session is over while the page is open: it asks to log in by itself
+        page.wait_for_url(f"**/login?next=/{language}/library", timeout=20_000)
         context.close()

@@ -7,15 +7,22 @@ import math
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import BadInput, BadPicture
+from studio.application import Studio
 from studio.mixing import Mix, move_weight, mute
-from studio.records import FileRecord, Records, ReportRecord, StopRecord
+from studio.queue import Queue
+from studio.records import FileRecord, JobRecord, Records, ReportRecord, StopRecord
 from studio.reporting import Reporter
+from studio.settings import Settings
+from studio.ui.context import Ui
+from studio.ui.post_cards import show_arriving
 from studio.ui.texts import LANGUAGES, Texts, choose_language
+from tests.library import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 UI = ROOT / "studio" / "ui"
@@ -131,3 +138,27 @@ def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
         assert site.post("/en/gradio_api/queue/join", json={}, headers=headers).status_code == 403
     assert site.get("/", headers={"accept-language": "zh"}).headers["location"] == "/zh/design"
+
+
+def test_posts_arrive_one_by_one_first_the_picture_then_its_scores(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts("en"))
+    keys = [studio.store.put_picture(picture(i)) for i in range(3)]
+    row = JobRecord(id="posts-1", owner="me", kind="posts", state="running", error=None, facts={})
+    studio.records.keep(row)
+    assert show_arriving(ui, "me", row) == ""
+    reporter = Reporter(studio.records, row.id, "me")
+    reporter.step("posts", 3, 3, pictures=" ".join(keys))
+    drawn = show_arriving(ui, "me", row)
+    assert drawn.count("st-card") == 3
+    assert all(key in drawn for key in keys)
+    assert "0.81" not in drawn
+    posts = [{"number": 0, "picture": keys[0], "scores": {"identity": 0.81, "goods": None}}]
+    time.sleep(0.5)  # the reporter writes at most every 0.4 s
+    reporter.step("scores", 1, 3, posts=json.dumps(posts))
+    scored = show_arriving(ui, "me", row)
+    assert scored.count("st-card") == 3
+    assert scored.count("0.81") == 1
+    assert show_arriving(ui, "wang", row) == ""  # another's page knows nothing of it
+    row.state = "done"
+    assert show_arriving(ui, "me", row) == ""
