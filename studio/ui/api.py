@@ -25,6 +25,7 @@ __all__ = ["add_api"]
 
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Caption = Annotated[str, Field(max_length=300)]
 
 
 class _Body(BaseModel):
@@ -54,13 +55,15 @@ class ConsolidateBody(_Body):
 
 
 class PostsBody(_Body):
-    """A set of one persona in one scene: these `shots` (each with its own of `seeds`), or `count` varied ones."""
+    """A set of one persona in one scene: these `shots` (each with its own of `seeds` and `captions`), or `count` varied
+    ones."""
 
     kind: Literal["posts"]
     persona: _Id
     scene: _Id
     shots: list[Shot] = Field(default_factory=list, max_length=35)
     seeds: list[_Seed | None] = Field(default_factory=list, max_length=35)
+    captions: list[_Caption] = Field(default_factory=list, max_length=35)
     count: int = Field(9, ge=1, le=35)
     seed: _Seed = 1
     scale: float = Field(1.0, ge=0, le=1)
@@ -151,7 +154,15 @@ def _wish(
     shots = [asdict(shot) for shot in body.shots or plan_shots(body.count, body.seed)]
     persona = _result(queue, owner, "consolidate", body.persona)
     return PostRequest(
-        persona, scene, shots, body.seed, owner, body.scale, keep_landmark=body.keep_landmark, seeds=body.seeds
+        persona,
+        scene,
+        shots,
+        body.seed,
+        owner,
+        body.scale,
+        keep_landmark=body.keep_landmark,
+        seeds=body.seeds,
+        captions=body.captions,
     )
 
 

@@ -59,7 +59,7 @@ def _versions(ui: Ui, owner: str) -> str:
         agree = f"{rounds[-1]['kept_consistency']:.2f}" if rounds else "–"
         losses = ui.studio.store.get_json(persona["losses"])
         chosen = bool(marks.get(f"consolidate:{persona['id']}", {}).get("chosen"))
-        sheet = picture(rounds[-1]["contact_sheet"], t("consolidate.sheet"), 480) if rounds else ""
+        sheet = picture(rounds[-1]["contact_sheet"], t("consolidate.sheet"), 640) if rounds else ""
         name = f"{persona['name']} · {t('version')} {persona['version']}"
         body = [
             f"<strong>{escape(name)}</strong>",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -35,9 +35,10 @@ from studio.ui.shots import (
     write_shots,
 )
 from studio.ui.strengths import build_strengths
+from studio.ui.texts import Texts
 from studio.ways import check_ways
 
-__all__ = ["build", "redraw_request"]
+__all__ = ["build", "default_captions", "redraw_request"]
 
 _DRAFT = "text:draft"
 _VARIANTS = 3
@@ -132,7 +133,8 @@ def build(ui: Ui) -> None:
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
         shots, seeds = read_shots(ui, values[rows])
-        asked = PostRequest(person, place, [asdict(s) for s in shots], 1, owner, seeds=seeds, **read_form(form, values))
+        fields = read_form(form, values) | {"seeds": seeds, "captions": default_captions(t, person["name"], shots)}
+        asked = PostRequest(person, place, [asdict(s) for s in shots], 1, owner, **fields)
         check_ways(asked)
         return asked
 
@@ -171,9 +173,18 @@ def build(ui: Ui) -> None:
 
 def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], seed: int, count: int) -> VaryRequest:
     """New takes of one post with all that its set was asked for; only the seed differs."""
-    asked = asdict(request_of(post_set)) | {"shots": [shot] * count, "seed": seed, "seeds": []}
+    captions = [post_set["posts"][number]["caption"]] * count
+    changed = {"shots": [shot] * count, "seed": seed, "seeds": [], "captions": captions}
+    asked = asdict(request_of(post_set)) | changed
     given = post_set["posts"][0] if post_set["panels"] > 1 else None
     return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
+
+
+def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
+    """In the page's language; a person writes better ones over them."""
+    return [
+        t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit)) for s in shots
+    ]
 
 
 def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple[str, str, str]) -> Any:

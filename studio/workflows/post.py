@@ -105,7 +105,7 @@ def draw_shots(
             "seed": r.seed,
             "shot": asdict(shot),
             "scores": arrived[i]["scores"],
-            "caption": f"{request.persona['name']}: {shot.outfit_colour} {shot.outfit}",
+            "caption": (request.captions[i : i + 1] or [_caption(request, shot)])[0],
             "num_inference_steps": r.num_inference_steps,
             "guidance_scale": r.guidance_scale,
             "true_cfg_scale": r.true_cfg_scale,
@@ -115,6 +115,10 @@ def draw_shots(
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
     ]
     return DrawnShots(posts, [list(b) for b in drawn.batches])
+
+
+def _caption(request: PostRequest, shot: Shot) -> str:
+    return f"{request.persona['name']}: {shot.outfit_colour} {shot.outfit}"
 
 
 def draw_requests(

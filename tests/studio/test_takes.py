@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.arranging import Arranged, add_take, arrange, compose, drop_job, move, request_of, step_back
@@ -17,7 +18,8 @@ from studio.bundle import read_manifest
 from studio.places import put_mask
 from studio.requests import PostRequest
 from studio.ui.fixing import fix_request
-from studio.ui.posts import redraw_request
+from studio.ui.posts import default_captions, redraw_request
+from studio.ui.texts import Texts
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
@@ -79,16 +81,28 @@ def test_a_redraw_keeps_every_field_of_the_sets_request() -> None:
     wish = PostRequest(
         {"id": "p"}, {"id": "s"}, [{"framing": "close-up"}], 7, "li", 0.4, False, 0.5, 0.1, 3, {"name": "tin"},
         "ip-adapter", {"pool": 2}, "0-4", "fill", "reference", (0.1, 0.2, 0.3, 0.4), [5],
+        ["a tin"],
     )  # fmt: skip
     default = {f.name: getattr(PostRequest({}, {}, [], 1), f.name) for f in fields(PostRequest)}
     assert all(getattr(wish, name) != value for name, value in default.items())
-    post_set = asdict(wish) | {"id": "set", "posts": [{"picture": "k", "prompt": "p"}]}
+    post_set = asdict(wish) | {"id": "set", "posts": [{"picture": "k", "prompt": "p", "caption": "a tin"}]}
     again = redraw_request(post_set, 0, wish.shots[0], 99, 3)
-    assert PostRequest(**again.asked) == replace(wish, seed=99, shots=wish.shots * 3, seeds=[])  # the takes differ
-    assert again.given == {"picture": "k", "prompt": "p"}
+    new = replace(wish, seed=99, shots=wish.shots * 3, seeds=[], captions=["a tin"] * 3)
+    assert PostRequest(**again.asked) == new  # the takes differ
+    assert again.given == {"picture": "k", "prompt": "p", "caption": "a tin"}
     assert request_of(post_set) == wish
     older = {name: value for name, value in post_set.items() if name != "seeds"}
     assert request_of(older) == replace(wish, seeds=[])
+
+
+def test_captions_are_the_askers_and_in_the_pages_language(studio: Studio, asked: PostRequest) -> None:  # noqa: F811
+    shots = [Shot(outfit="dress", outfit_colour="red"), Shot()]
+    assert default_captions(Texts("zh"), "Mira", shots) == ["Mira：红色连衣裙", "Mira：白色T恤"]
+    assert default_captions(Texts("en"), "Mira", shots)[0] == "Mira: red dress"
+    post_set = draw_posts(studio, replace(asked, captions=["新品上架"]), run_directly)
+    first, second = (post["caption"] for post in post_set["posts"])
+    assert first == "新品上架"
+    assert second.startswith("Mira: ")
 
 
 @pytest.mark.parametrize("ways", [{"goods_box": (0.5, 0.5, 0.95, 1.0)}, {"panels": 2, "goods": None, "detail": 0.3}])
