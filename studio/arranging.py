@@ -12,7 +12,10 @@ from typing import Any
 
 from studio.requests import PostRequest
 
-__all__ = ["Arranged", "Slot", "add_take", "arrange", "compose", "drop_job", "move", "request_of", "step_back"]
+__all__ = [
+    "Arranged", "Slot", "add_take", "arrange", "compose", "drop_job", "move", "request_of", "step_back",
+    "weak_scores", "weak_slots",
+]  # fmt: skip
 
 Facts = Mapping[str, Any]
 
@@ -44,6 +47,18 @@ class Arranged:
     @property
     def shown(self) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if not slot.left_out)
+
+
+def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> frozenset[str]:
+    """Which scores of a post say that it should be drawn again: not all that was asked for is there, or the face may be
+    somebody else's."""
+    least = {"prompt": 1.0, "identity": least_identity}
+    return frozenset(name for name, limit in least.items() if (value := scores.get(name)) is not None and value < limit)
+
+
+def weak_slots(arranged: Arranged, least_identity: float) -> tuple[Slot, ...]:
+    """Those of the shown posts that have a weak score and that nobody is drawing again yet."""
+    return tuple(s for s in arranged.shown if weak_scores(s.post["scores"], least_identity) and not s.waiting)
 
 
 def request_of(post_set: Mapping[str, Any]) -> PostRequest:

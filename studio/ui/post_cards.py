@@ -5,13 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from studio.arranging import Arranged, Slot, arrange
+from pipelines.errors import StudioError
+from studio.arranging import Arranged, Slot, arrange, weak_scores, weak_slots
 from studio.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts import button, card, file_url, grid, picture
 from studio.ui.shots import COLUMNS
 
-__all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
+__all__ = ["facts_of", "least_identity", "show_arriving", "show_set", "take_jobs"]
 
 _MAX_CAPTION = 300
 
@@ -47,7 +48,7 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
     cards = [
         card(
             picture(post["picture"], ui.t("picture")),
-            [f"<strong>{i + 1}</strong>", f"<span>{escape(_numbers(ui, post['scores']))}</span>"],
+            [f"<strong>{i + 1}</strong>", f"<span>{_numbers(ui, post['scores'])}</span>"],
         )
         for i, post in enumerate(rows)
     ]
@@ -60,10 +61,21 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
     arranged = arrange(post_set, facts_of(ui, owner, post_set), take_jobs(ui, owner))
     title = t("posts.set", name=post_set["persona"]["name"], count=len(arranged.shown))
     cards = "".join(_card(ui, post_set["id"], arranged, place) for place in range(len(arranged.slots)))
+    buttons = button(t("posts.export"), "export", big=True, set=post_set["id"])
+    if weak := weak_slots(arranged, least_identity(ui)):
+        buttons += " " + button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
     return (
-        f"<h2>{escape(title)}</h2><p>{button(t('posts.export'), 'export', big=True, set=post_set['id'])}</p>"
+        f"<h2>{escape(title)}</h2><p>{buttons}</p>"
         f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid st-posts'>{cards}</div>"
     )
+
+
+def least_identity(ui: Ui) -> float:
+    """Under this a face may be somebody else's; -1 where nobody measured what the recogniser's cosines mean."""
+    try:
+        return ui.studio.calibration.different_people
+    except StudioError:
+        return -1.0
 
 
 def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
@@ -83,7 +95,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     )
     body = [
         f'<div class="st-row">{order}</div>',
-        f"<span class='st-soft'>{escape(shot)}</span><span>{escape(_numbers(ui, slot.post['scores']))}</span>",
+        f"<span class='st-soft'>{escape(shot)}</span><span>{_numbers(ui, slot.post['scores'])}</span>",
         caption,
         f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
     ]
@@ -127,7 +139,7 @@ def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
     t = ui.t
     parts = [
         f"<div>{picture(post['picture'], t('posts.variant', number=i + 1))}"
-        f"<span>{escape(_numbers(ui, post['scores']))}</span>"
+        f"<span>{_numbers(ui, post['scores'])}</span>"
         f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
         for i, (take, post) in enumerate(slot.choices)
     ]
@@ -136,4 +148,7 @@ def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
 
 
 def _numbers(ui: Ui, scores: dict[str, float | None]) -> str:
-    return " · ".join(f"{ui.t(f'score.{name}')} {value:.2f}" for name, value in scores.items() if value is not None)
+    """As HTML; what is too low is marked, and not by its colour alone."""
+    weak = weak_scores(scores, least_identity(ui))
+    said = {n: escape(f"{ui.t(f'score.{n}')} {value:.2f}") for n, value in scores.items() if value is not None}
+    return " · ".join(f'<span class="st-bad">⚠ {text}</span>' if n in weak else text for n, text in said.items())

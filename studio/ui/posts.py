@@ -12,14 +12,14 @@ import gradio as gr
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from studio.arranging import add_take, arrange, compose, drop_job, move, request_of, step_back
+from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, request_of, step_back, weak_slots
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.requests import ExportRequest, PostRequest, VaryRequest
 from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.fixing import Fixing, build_fixing
 from studio.ui.parts import empty, file_url, link, panel
-from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
+from studio.ui.post_cards import facts_of, least_identity, show_arriving, show_set, take_jobs
 from studio.ui.reuse import recalled_draft
 from studio.ui.scenes import default_scene
 from studio.ui.set_form import build_form, read_form
@@ -200,6 +200,11 @@ def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple
         arranged = compose(post_set, facts, jobs)
         ui.queue.put("export", asdict(ExportRequest(arranged, where, owner, title, body)))
         return fixing.nothing()
+    if do == "redraw-weak":
+        for weak in weak_slots(arrange(post_set, facts, jobs), least_identity(ui)):
+            facts = _redraw(ui, post_set, facts, weak)
+        ui.mark(owner, thing, **facts)
+        return fixing.nothing()
     number = int(str(data["number"]))
     slot = next(s for s in arrange(post_set, facts, jobs).slots if s.number == number)
     if do == "fix":
@@ -217,18 +222,29 @@ def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple
         facts = add_take(facts, number, str(data["take"]))
     elif do == "close":
         facts = drop_job(facts, number)
-    elif do in ("redraw", "vary"):
-        turn = int(facts.get("turns", 0)) + 1
-        seed = zlib.crc32(f"{post_set['id']} {number} {turn}".encode()) % 2**31
-        wish = redraw_request(post_set, number, slot.post["shot"], seed, 1 if do == "redraw" else _VARIANTS)
-        job = ui.queue.put("vary", asdict(wish))
-        facts = facts | {"turns": turn}
-        if do == "redraw":
-            facts = add_take(facts, number, f"{job}:0")
-        else:
-            facts = facts | {"choices": dict(facts.get("choices", {})) | {str(number): job}}
+    elif do == "redraw":
+        facts = _redraw(ui, post_set, facts, slot)
+    elif do == "vary":
+        facts, job = _draw_again(ui, post_set, facts, slot, _VARIANTS)
+        facts = facts | {"choices": dict(facts.get("choices", {})) | {str(number): job}}
     ui.mark(owner, thing, **facts)
     return fixing.nothing()
+
+
+def _redraw(ui: Ui, post_set: dict[str, Any], facts: dict[str, Any], slot: Slot) -> dict[str, Any]:
+    """The set's marks with a new take of one post, which is shown when it is there."""
+    facts, job = _draw_again(ui, post_set, facts, slot, 1)
+    return add_take(facts, slot.number, f"{job}:0")
+
+
+def _draw_again(
+    ui: Ui, post_set: dict[str, Any], facts: dict[str, Any], slot: Slot, count: int
+) -> tuple[dict[str, Any], str]:
+    """Queue `count` takes with seeds that were not drawn yet; the set's marks and the job."""
+    turn = int(facts.get("turns", 0)) + 1
+    seed = zlib.crc32(f"{post_set['id']} {slot.number} {turn}".encode()) % 2**31
+    job = ui.queue.put("vary", asdict(redraw_request(post_set, slot.number, slot.post["shot"], seed, count)))
+    return facts | {"turns": turn}, job
 
 
 def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:

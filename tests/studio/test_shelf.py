@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import studio.engine as engine_module
 from pipelines.errors import BadInput
 from studio.application import Studio
+from studio.arranging import arrange, weak_scores
 from studio.cleaning import disk_use, empty_trash, sweep
 from studio.engine import Engine
 from studio.queue import Queue
@@ -20,9 +22,11 @@ from studio.shelf import find_things, tags_of
 from studio.store import Store
 from studio.ui.context import Ui
 from studio.ui.library import shelf_html
+from studio.ui.post_cards import facts_of, show_set, take_jobs
+from studio.ui.posts import _act
 from studio.ui.texts import Texts
 from studio.ui.tour import close_tour, tour_html
-from tests.library import keep_cafe, keep_persona, keep_posts
+from tests.library import keep_cafe, keep_persona, keep_posts, keep_result, picture
 
 
 @pytest.fixture
@@ -103,8 +107,8 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         _wait(queue, jobs["c"], "wang")
         takes = {name: store.put(b"\x89PNG take of " + name.encode()) for name in "ab"}
         for name, key in takes.items():
-            again = {"id": f"take-{name}", "set": name, "posts": [{"picture": key}]}
-            take = queue.put("vary", {"owner": "me", "set": name, "result": again})
+            redone = {"id": f"take-{name}", "set": name, "posts": [{"picture": key}]}
+            take = queue.put("vary", {"owner": "me", "set": name, "result": redone})
             _wait(queue, take, "me")
         broken = queue.put("fix", {"owner": "me", "set": "a"})
         _wait(queue, broken, "me", "failed")
@@ -141,6 +145,51 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         queue.put("posts", {"owner": "me", "result": result})
         again = queue.jobs("me", 1)[0]
         _wait(queue, again.id, "me")  # the engine has forgotten it, too, and does it anew
+
+
+def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five: one good, one that shows something else, one that shows somebody else, one left out, one waiting."""
+    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _new_take)
+    post_set = keep_posts(studio, 1, keep_cafe(studio), pictures=5)
+    scores = [{"identity": 0.9, "prompt": p, "goods": None} for p in (1.0, 2 / 3, 1.0, 0.0, 1 / 3)]
+    scores[2]["identity"] = 0.1
+    changed = [post | {"scores": score} for post, score in zip(post_set["posts"], scores, strict=True)]
+    keep_result(studio, "me", "posts", post_set | {"posts": changed, "panels": 1, "shots": [], "seed": 1})
+    _mark(studio, "posts:set00001", left_out=[3])
+    assert weak_scores(scores[1], 0.5) == {"prompt"}
+    assert weak_scores(scores[2], 0.5) == {"identity"}
+    assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.0, "goods": None}, 0.5) == frozenset()
+    with Engine(studio, None):
+        ui = Ui(studio, Queue(Studio(studio.settings)), Texts("zh"))
+        fixing: Any = SimpleNamespace(nothing=lambda: None)
+
+        def press(**data: Any) -> None:
+            _act(ui, "me", {"set": "set00001", **data}, fixing, ("xiaohongshu", "", ""))
+
+        def page() -> str:
+            return show_set(ui, "me", ui.results("me", "posts")[0])
+
+        assert "重画不合格的（3 张" in page()
+        assert page().count("st-bad") == 4
+        press(do="redraw", number=4)
+        for job in ui.queue.jobs("me", kind="vary"):
+            _wait(ui.queue, job.id, "me")
+        assert "重画不合格的（2 张" in page()
+        press(do="redraw-weak")
+        takes = ui.queue.jobs("me", kind="vary")
+        assert len(takes) == 3
+        for take in takes:
+            _wait(ui.queue, take.id, "me")
+        assert "重画不合格的" not in page()
+        arranged = arrange(ui.results("me", "posts")[0], facts_of(ui, "me", post_set), take_jobs(ui, "me"))
+        assert [bool(slot.take) for slot in arranged.slots] == [False, True, True, False, True]
+
+
+def _new_take(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    """A good one, whatever was asked."""
+    post = {"picture": studio.store.put_picture(picture(request["slot"])), "prompt": "", "seed": 1, "caption": ""}
+    post |= {"shot": request["asked"]["shots"][0], "scores": {"identity": 0.9, "prompt": 1.0}}
+    return {"id": f"take{request['slot']}", "set": request["set"], "slot": request["slot"], "posts": [post]}
 
 
 def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) -> None:
