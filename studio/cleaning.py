@@ -113,10 +113,10 @@ def _check_quiet(studio: Studio) -> None:
 
 
 def _set_of(queue: Queue, job: JobRecord) -> str | None:
-    """The post set that a new take is for; None where a job of the command line's broke off."""
-    if job.state == "done":
-        return str(queue.result(job)["set"])
-    return job.facts.get("set")
+    """The post set that a new take is for; None for a failed one of an older version, which did not note it."""
+    if (noted := job.facts.get("set")) is not None or job.state != "done":
+        return noted
+    return str(queue.result(job)["set"])
 
 
 def _forget_rows(studio: Studio, owner: str, gone: dict[str, set[str]]) -> None:

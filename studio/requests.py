@@ -69,8 +69,8 @@ class PostRequest:
     `inject` is how the scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`,
     and `blocks` of the IP-Adapter (see `block_scales`). `keep` is how pixels are kept ("inpaint", "fill"), `goods_as`
     how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares. `seeds` are one for
-    each shot; None, or none at all, leaves it to `seed`. `captions` go with the posts, one for each shot; where there
-    is none the studio writes an English one.
+    each shot; None, or none at all, leaves it to `seed`. `captions` go with the posts, one for each shot; for None
+    or "" the studio writes an English one.
     """
 
     persona: dict[str, Any]
@@ -91,7 +91,7 @@ class PostRequest:
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
     seeds: list[int | None] = field(default_factory=list)
-    captions: list[str] = field(default_factory=list)
+    captions: list[str | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

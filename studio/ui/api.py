@@ -55,15 +55,15 @@ class ConsolidateBody(_Body):
 
 
 class PostsBody(_Body):
-    """A set of one persona in one scene: these `shots` (each with its own of `seeds` and `captions`), or `count` varied
-    ones."""
+    """A set of one persona in one scene: these `shots`, or `count` varied ones; each may have its own seed and caption
+    (null leaves it to the studio)."""
 
     kind: Literal["posts"]
     persona: _Id
     scene: _Id
     shots: list[Shot] = Field(default_factory=list, max_length=35)
     seeds: list[_Seed | None] = Field(default_factory=list, max_length=35)
-    captions: list[_Caption] = Field(default_factory=list, max_length=35)
+    captions: list[_Caption | None] = Field(default_factory=list, max_length=35)
     count: int = Field(9, ge=1, le=35)
     seed: _Seed = 1
     scale: float = Field(1.0, ge=0, le=1)

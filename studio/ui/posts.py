@@ -180,7 +180,7 @@ def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], 
     return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
 
 
-def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
+def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str | None]:
     """In the page's language; a person writes better ones over them."""
     return [
         t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit)) for s in shots

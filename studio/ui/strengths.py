@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 
@@ -33,7 +33,7 @@ def build_strengths(
 
     def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
-        asked = wish(values, owner)
+        asked = replace(wish(values, owner), captions=[])  # a strip is the same whatever the posts are called
         most = most_strength(values[form.ways])
         ui.queue.put("strengths", asdict(StrengthsRequest(asdict(asked), [most * s for s in _SHARES], owner)))
         return _strip(ui, owner)

@@ -43,7 +43,8 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
     persona = request.persona
     injections = Injections(studio, request)
     drawn = draw_shots(studio, request, injections, run, progress)
-    post_set = content_id({"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]})
+    said = {"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]}
+    post_set = content_id(said | ({"captions": request.captions} if request.captions else {}))
     posts = [post | {"origin": [post_set, i]} for i, post in enumerate(drawn.posts)]
     studio.records.keep(
         PostSetRecord(
@@ -105,7 +106,7 @@ def draw_shots(
             "seed": r.seed,
             "shot": asdict(shot),
             "scores": arrived[i]["scores"],
-            "caption": (request.captions[i : i + 1] or [_caption(request, shot)])[0],
+            "caption": _caption(request, i, shot),
             "num_inference_steps": r.num_inference_steps,
             "guidance_scale": r.guidance_scale,
             "true_cfg_scale": r.true_cfg_scale,
@@ -117,8 +118,9 @@ def draw_shots(
     return DrawnShots(posts, [list(b) for b in drawn.batches])
 
 
-def _caption(request: PostRequest, shot: Shot) -> str:
-    return f"{request.persona['name']}: {shot.outfit_colour} {shot.outfit}"
+def _caption(request: PostRequest, number: int, shot: Shot) -> str:
+    own = request.captions[number] if number < len(request.captions) else None
+    return " ".join((own or "").split()) or f"{request.persona['name']}: {shot.outfit_colour} {shot.outfit}"
 
 
 def draw_requests(

@@ -82,15 +82,23 @@ def page(chromium: Any, site: Site) -> Iterator[Any]:
     assert not foreign
 
 
+AXE = ROOT / "build" / "axe" / "axe.min.js"
+
+
 def serious_violations(page: Any, exclude: str = "[]") -> dict[str, list[str]]:
-    """What axe-core (build/axe, fetched by `make test-browser`) finds serious or critical on the page."""
-    axe = ROOT / "build" / "axe" / "axe.min.js"
-    if not axe.exists():
-        pytest.skip("NOT TESTED: build/axe/axe.min.js is absent (make test-browser fetches it)")
-    page.evaluate(axe.read_text(encoding="utf-8"))  # a page's content policy would refuse a script element
+    """What axe-core finds serious or critical on the page; nothing where there is no axe (see `need_axe`)."""
+    if not AXE.exists():
+        return {}
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # a page's content policy would refuse a script element
     result = page.evaluate(f"axe.run({{exclude: {exclude}}})")
     return {
         v["id"]: [n["html"][:150] for n in v["nodes"][:3]]
         for v in result["violations"]
         if v["impact"] in ("serious", "critical")
     }
+
+
+def need_axe() -> None:
+    """At a test's end: says that the rest was tested and this was not."""
+    if not AXE.exists():
+        pytest.skip(f"NOT TESTED: {AXE.relative_to(ROOT)} is absent (make test-browser fetches it)")

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 
 from studio.bundle import verify_bundle
 from studio.records import JobRecord, Records
-from tests.browser.conftest import Site, serious_violations
+from tests.browser.conftest import Site, need_axe, serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 PAGES = ("design", "select", "consolidate", "scenes", "posts", "library")
@@ -235,6 +235,7 @@ def test_nothing_is_cut_and_nobody_is_shut_out(chromium: Any, site: Site, langua
             found |= {f"{name} {width} {rule}": nodes for rule, nodes in seen.items()}
         context.close()
     assert not found
+    need_axe()
 
 
 def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> None:

@@ -29,7 +29,8 @@ def studio(tmp_path: Path) -> Studio:
         {"kind": "design", "category": "sweet", "seed": 2**32}, {"kind": "design", "category": "ceo", "owner": "li"},
         {"kind": "design", "category": "sweet", "candidates": 10**6},
         {"kind": "posts", "persona": "p1", "scene": "x", "shots": [{"framing": "<script>"}]},
-        {"kind": "posts", "persona": "p1", "scene": "x", "count": 36}, {"kind": "export", "post_set": "x" * 65},
+        {"kind": "posts", "persona": "p1", "scene": "x", "count": 36},
+        {"kind": "posts", "persona": "p1", "scene": "x", "captions": ["x" * 301]}, {"kind": "export", "post_set": "x" * 65},
     ],
 )  # fmt: skip
 def test_bad_bodies_are_refused(studio: Studio, body: dict[str, Any]) -> None:
@@ -39,7 +40,7 @@ def test_bad_bodies_are_refused(studio: Studio, body: dict[str, Any]) -> None:
 def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
         posts = [{"picture": "", "prompt": "p", "caption": "", "shot": shot} for shot in request["shots"]]
-        facts = {key: request[key] for key in ("persona", "scene", "seed", "owner")}
+        facts = {key: request[key] for key in ("persona", "scene", "seed", "owner", "captions")}
         return {"id": "drawn", "posts": posts} | facts
 
     monkeypatch.setitem(engine_module._FUNCTIONS, "posts", draw)
@@ -47,7 +48,14 @@ def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.
     scene = keep_cafe(studio)
     site = TestClient(make_site(studio))
     with Engine(studio, None):
-        body = {"kind": "posts", "persona": "p1", "scene": scene["id"], "count": 3, "seed": 5}
+        body = {
+            "kind": "posts",
+            "persona": "p1",
+            "scene": scene["id"],
+            "count": 3,
+            "seed": 5,
+            "captions": ["新品", None],
+        }
         job, twice = (site.post("/api/jobs", json=body).json()["id"] for _ in range(2))
         assert job == twice
         deadline = time.monotonic() + 30
@@ -56,6 +64,7 @@ def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.
             time.sleep(0.1)
         assert len(said["result"]["posts"]) == 3
         assert said["result"]["owner"] == "me"
+        assert said["result"]["captions"] == ["新品", None]
         assert site.post(f"/api/jobs/{job}/next").json()["state"] == "done"
         assert [row["id"] for row in site.get("/api/results/posts").json()] == ["drawn"]
     assert site.get("/api/results/scene").json()[0]["id"] == scene["id"]

@@ -99,10 +99,13 @@ def test_captions_are_the_askers_and_in_the_pages_language(studio: Studio, asked
     shots = [Shot(outfit="dress", outfit_colour="red"), Shot()]
     assert default_captions(Texts("zh"), "Mira", shots) == ["Mira：红色连衣裙", "Mira：白色T恤"]
     assert default_captions(Texts("en"), "Mira", shots)[0] == "Mira: red dress"
-    post_set = draw_posts(studio, replace(asked, captions=["新品上架"]), run_directly)
+    post_set = draw_posts(studio, replace(asked, captions=[None, " 新品\n上架 "]), run_directly)
     first, second = (post["caption"] for post in post_set["posts"])
-    assert first == "新品上架"
-    assert second.startswith("Mira: ")
+    assert first.startswith("Mira: ")
+    assert second == "新品 上架"
+    assert (
+        draw_posts(studio, asked, run_directly)["id"] != post_set["id"]
+    )  # what a person writes belongs to one of them
 
 
 @pytest.mark.parametrize("ways", [{"goods_box": (0.5, 0.5, 0.95, 1.0)}, {"panels": 2, "goods": None, "detail": 0.3}])
