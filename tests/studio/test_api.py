@@ -30,7 +30,8 @@ def studio(tmp_path: Path) -> Studio:
         {"kind": "design", "category": "sweet", "candidates": 10**6},
         {"kind": "posts", "persona": "p1", "scene": "x", "shots": [{"framing": "<script>"}]},
         {"kind": "posts", "persona": "p1", "scene": "x", "count": 36},
-        {"kind": "posts", "persona": "p1", "scene": "x", "captions": ["x" * 301]}, {"kind": "export", "post_set": "x" * 65},
+        {"kind": "posts", "persona": "p1", "scene": "x", "captions": ["x" * 301]},
+        {"kind": "export", "post_set": "x" * 65},
     ],
 )  # fmt: skip
 def test_bad_bodies_are_refused(studio: Studio, body: dict[str, Any]) -> None:
