@@ -90,7 +90,7 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
         name: pairwise_mean([None if (f := studio.faces.read(p)) is None else f.embedding for p in some])
         for name, some in sets.items()
     }
-    assert agree["persona"] > agree["fused"] + 0.05
+    assert agree["persona"] > agree["fused"] + 0.15
 
 
 def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
