@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from studio.cleaning import disk_use, empty_trash
 from studio.shelf import KINDS, Thing, find_things, tags_of
 from studio.ui.adding import build_adding
-from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, panel, picture, table
 from studio.ui.reuse import build_reuse
 
@@ -77,7 +77,8 @@ def build(ui: Ui) -> None:
         return show("consolidate", "", "", 1, request)
 
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
-    gr.on([kind.input, search.input, tag.input, number.input], guarded(ui, show), inputs, outputs, **HIDDEN)
+    # on `input` a pasted text is told one event late
+    gr.on([kind.input, search.change, tag.input, number.input], guarded(ui, show), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
     for part in (shelf, jobs):
         part.click(guarded(ui, act), inputs, outputs, **HIDDEN)

@@ -16,7 +16,7 @@ from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, r
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.requests import ExportRequest, PostRequest, VaryRequest
-from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.fixing import Fixing, build_fixing
 from studio.ui.parts import empty, file_url, link, panel
 from studio.ui.post_cards import facts_of, least_identity, show_arriving, show_set, take_jobs
@@ -156,13 +156,20 @@ def build(ui: Ui) -> None:
 
     gr.on(None, guarded(ui, load), None, [persona, scene, rows, box, title, body, progress, posts], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
-    template.input(guarded(ui, fill), [template, count], [rows], **HIDDEN)
-    count.release(guarded(ui, resize), [template, count, rows], [rows], **HIDDEN)
+    template.input(guarded(ui, fill), [template, count], [rows], **LATEST)
+    count.release(guarded(ui, resize), [template, count, rows], [rows], **LATEST)
     platform.input(
-        guarded(ui, change_platform), [platform, template, rows, title, body], [count, rows, length], **HIDDEN
+        guarded(ui, change_platform), [platform, template, rows, title, body], [count, rows, length], **LATEST
     )
     put.click(guarded(ui, paste), [lines], [rows, count], **HIDDEN)
-    gr.on([title.input, body.input], guarded(ui, write), [platform, title, body], [length], **HIDDEN)
+    # what is pasted is told one event late, so the field is read again when it is left
+    gr.on(
+        [title.input, body.input, title.blur, body.blur],
+        guarded(ui, write),
+        [platform, title, body],
+        [length],
+        **LATEST,
+    )
     asks = {persona, scene, rows} | form.inputs
     go.click(guarded(ui, start), asks, [progress], **HIDDEN)
     build_strengths(ui, form, asks, wish)

@@ -13,7 +13,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from studio.abilities import abilities
 from studio.places import add_goods, scenes_of
-from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, owner_of
 from studio.ui.parts import file_url, panel, thumb_url
 from studio.ui.ways import PANELS, Ways, choose_way, most_strength, show_ways
 
@@ -156,7 +156,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
     where = [scene, stands, *box]
     gr.on([upload.upload, upload.clear], guarded(ui, load), [upload, *where], [goods, stage], **HIDDEN)
     gr.on([stands.input, scene.input, *(side.release for side in box)], guarded(ui, show), [goods, *where],
-          [own, stage], **HIDDEN)  # fmt: skip
+          [own, stage], **LATEST)  # fmt: skip
     return SetForm(ways, goods, strength, panels, goods_name, goods_as, stands, box, detail, renoise, keep, strengths)
 
 
