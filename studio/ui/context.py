@@ -57,6 +57,17 @@ class Ui:
     def ceiling(self) -> float:
         return self.studio.calibration.novelty_ceiling
 
+    @cached_property
+    def least_identity(self) -> float:
+        """Under this a face may be somebody else's; -1 where nobody measured what the recogniser's cosines mean.
+
+        Kept, because finding out hashes the whole pack and every card asks, every second.
+        """
+        try:
+            return self.studio.calibration.different_people
+        except StudioError:
+            return -1.0
+
     def url(self, page: str) -> str:
         return f"/{self.t.language}/{page}"
 

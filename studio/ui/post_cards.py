@@ -5,14 +5,13 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from pipelines.errors import StudioError
 from studio.arranging import Arranged, Slot, arrange, weak_scores, weak_slots
 from studio.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts import button, card, file_url, grid, picture
 from studio.ui.shots import COLUMNS
 
-__all__ = ["facts_of", "least_identity", "show_arriving", "show_set", "take_jobs"]
+__all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
 
 _MAX_CAPTION = 300
 
@@ -62,20 +61,12 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
     title = t("posts.set", name=post_set["persona"]["name"], count=len(arranged.shown))
     cards = "".join(_card(ui, post_set["id"], arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set["id"])
-    if weak := weak_slots(arranged, least_identity(ui)):
+    if weak := weak_slots(arranged, ui.least_identity):
         buttons += " " + button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
     return (
         f"<h2>{escape(title)}</h2><p>{buttons}</p>"
         f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid st-posts'>{cards}</div>"
     )
-
-
-def least_identity(ui: Ui) -> float:
-    """Under this a face may be somebody else's; -1 where nobody measured what the recogniser's cosines mean."""
-    try:
-        return ui.studio.calibration.different_people
-    except StudioError:
-        return -1.0
 
 
 def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
@@ -149,6 +140,6 @@ def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
 
 def _numbers(ui: Ui, scores: dict[str, float | None]) -> str:
     """As HTML; what is too low is marked, and not by its colour alone."""
-    weak = weak_scores(scores, least_identity(ui))
+    weak = weak_scores(scores, ui.least_identity)
     said = {n: escape(f"{ui.t(f'score.{n}')} {value:.2f}") for n, value in scores.items() if value is not None}
     return " · ".join(f'<span class="st-bad">⚠ {text}</span>' if n in weak else text for n, text in said.items())

@@ -19,7 +19,7 @@ from studio.requests import ExportRequest, PostRequest, VaryRequest
 from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.fixing import Fixing, build_fixing
 from studio.ui.parts import empty, file_url, link, panel
-from studio.ui.post_cards import facts_of, least_identity, show_arriving, show_set, take_jobs
+from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
 from studio.ui.reuse import recalled_draft
 from studio.ui.scenes import default_scene
 from studio.ui.set_form import build_form, read_form
@@ -163,13 +163,8 @@ def build(ui: Ui) -> None:
     )
     put.click(guarded(ui, paste), [lines], [rows, count], **HIDDEN)
     # what is pasted is told one event late, so the field is read again when it is left
-    gr.on(
-        [title.input, body.input, title.blur, body.blur],
-        guarded(ui, write),
-        [platform, title, body],
-        [length],
-        **LATEST,
-    )
+    written = [title.input, body.input, title.blur, body.blur]
+    gr.on(written, guarded(ui, write), [platform, title, body], [length], **LATEST)
     asks = {persona, scene, rows} | form.inputs
     go.click(guarded(ui, start), asks, [progress], **HIDDEN)
     build_strengths(ui, form, asks, wish)
@@ -208,7 +203,7 @@ def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple
         ui.queue.put("export", asdict(ExportRequest(arranged, where, owner, title, body)))
         return fixing.nothing()
     if do == "redraw-weak":
-        for weak in weak_slots(arrange(post_set, facts, jobs), least_identity(ui)):
+        for weak in weak_slots(arrange(post_set, facts, jobs), ui.least_identity):
             facts = _redraw(ui, post_set, facts, weak)
         ui.mark(owner, thing, **facts)
         return fixing.nothing()

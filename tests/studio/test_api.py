@@ -49,14 +49,8 @@ def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.
     scene = keep_cafe(studio)
     site = TestClient(make_site(studio))
     with Engine(studio, None):
-        body = {
-            "kind": "posts",
-            "persona": "p1",
-            "scene": scene["id"],
-            "count": 3,
-            "seed": 5,
-            "captions": ["新品", None],
-        }
+        body = {"kind": "posts", "persona": "p1", "scene": scene["id"], "count": 3, "seed": 5}
+        body |= {"captions": ["新品", None]}
         job, twice = (site.post("/api/jobs", json=body).json()["id"] for _ in range(2))
         assert job == twice
         deadline = time.monotonic() + 30

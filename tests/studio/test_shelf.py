@@ -158,6 +158,8 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
     _mark(studio, "posts:set00001", left_out=[3])
     assert weak_scores(scores[1], 0.5) == {"prompt"}
     assert weak_scores(scores[2], 0.5) == {"identity"}
+    unmeasured = Studio(Settings(data=studio.settings.data, face_pack=studio.settings.data))
+    assert Ui(unmeasured, Queue(unmeasured), Texts("en")).least_identity == -1
     assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.0, "goods": None}, 0.5) == frozenset()
     with Engine(studio, None):
         ui = Ui(studio, Queue(Studio(studio.settings)), Texts("zh"))
@@ -169,12 +171,12 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
         def page() -> str:
             return show_set(ui, "me", ui.results("me", "posts")[0])
 
-        assert "重画不合格的（3 张" in page()
+        assert "重画不合格的(3 张" in page()
         assert page().count("st-bad") == 4
         press(do="redraw", number=4)
         for job in ui.queue.jobs("me", kind="vary"):
             _wait(ui.queue, job.id, "me")
-        assert "重画不合格的（2 张" in page()
+        assert "重画不合格的(2 张" in page()
         press(do="redraw-weak")
         takes = ui.queue.jobs("me", kind="vary")
         assert len(takes) == 3

@@ -103,9 +103,8 @@ def test_captions_are_the_askers_and_in_the_pages_language(studio: Studio, asked
     first, second = (post["caption"] for post in post_set["posts"])
     assert first.startswith("Mira: ")
     assert second == "新品 上架"
-    assert (
-        draw_posts(studio, asked, run_directly)["id"] != post_set["id"]
-    )  # what a person writes belongs to one of them
+    unnamed = draw_posts(studio, asked, run_directly)  # the same pictures: a set of its own, with its own marks
+    assert unnamed["id"] != post_set["id"]
 
 
 @pytest.mark.parametrize("ways", [{"goods_box": (0.5, 0.5, 0.95, 1.0)}, {"panels": 2, "goods": None, "detail": 0.3}])
