@@ -37,11 +37,12 @@ _HASH = re.compile(r"([^,:]{1,200}):\s*([0-9a-fA-F]{8,64})(?![0-9a-fA-F])")
 
 @dataclass(frozen=True)
 class RecalledShot:
-    """`seed` is None where the file tells none; `shot` is empty for a picture that this studio did not plan."""
+    """What the file does not tell is None or ""; `shot` is empty for a picture that this studio did not plan."""
 
     prompt: str
     negative: str = ""
     seed: int | None = None
+    caption: str = ""
     shot: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
 
 
 def draft_of(recalled: Recalled) -> dict[str, Any] | None:
-    """What the posts page can start from, as JSON: ids ("" where missing), shots, seeds; None where no shots are."""
+    """What the posts page can start from, as JSON: ids ("" where missing), shots, seeds, captions; None: no shots."""
     known = [s for s in recalled.shots if s.shot]
     if not known:
         return None
@@ -124,6 +125,7 @@ def draft_of(recalled: Recalled) -> dict[str, Any] | None:
         "scene": recalled.scene_id,
         "shots": [s.shot for s in known],
         "seeds": [s.seed for s in known],
+        "captions": [s.caption for s in known],
     }
 
 
@@ -141,7 +143,7 @@ def parse_parameters(text: str) -> RecalledShot:
         raise ValueError("no parameters")
     seed = pairs.pop("Seed", "")
     number = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 20 else None
-    return RecalledShot(prompt, negative, number, {}, pairs)
+    return RecalledShot(prompt, negative, number, settings=pairs)
 
 
 def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
@@ -204,7 +206,8 @@ def _shot(post: ManifestPost) -> RecalledShot:
         raise BadInput(
             f"{post.file[:60]} was made from a shot that this studio does not know.", "Use a newer studio."
         ) from error
-    return RecalledShot(_clean(post.prompt), "", post.seed, shot, _steps(post.model_dump()))
+    caption = " ".join(_clean(post.caption).split())
+    return RecalledShot(_clean(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
 
 
 def _from_record(studio: Studio, row: PostRecord, owner: str) -> Recalled:
@@ -220,7 +223,11 @@ def _from_record(studio: Studio, row: PostRecord, owner: str) -> Recalled:
         "" if scene is None else scene.name,
         "" if scene is None else scene.id,
         "",
-        (RecalledShot(facts["prompt"], "", facts["seed"], dict(facts["shot"]), _steps(facts)),),
+        (
+            RecalledShot(
+                facts["prompt"], "", facts["seed"], facts.get("caption", ""), dict(facts["shot"]), _steps(facts)
+            ),
+        ),
         {} if of is None else {"scale": f"{of.facts['scale']:g}", "seed": str(of.facts["seed"])},
         () if persona is None else (RecalledLora(persona.name, persona.lora, persona.name),),
     )

@@ -8,8 +8,11 @@ const seekEditor = () => {
     if ((box && box.offsetParent) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
   }, 200);
 };
+// Every press is told, also while an earlier one is being answered; but a double click on these asks for one drawing.
+const DRAWS = ['redraw', 'redraw-weak', 'vary'];
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
+  if (node && e.detail > 1 && DRAWS.includes(node.dataset.do)) { return; }
   if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.do === 'fix') { seekEditor(); } }
 });
 // What is being typed survives a redrawing: it is told when the field is left.

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, curve, empty, file_url, grid, link, picture, samples
 
 __all__ = ["build"]
@@ -30,15 +30,17 @@ def build(ui: Ui) -> None:
     def act(event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), dict(event._data or {})
         if not ui.act(owner, data) and data.get("do") == "choose":
-            for key in [k for k, facts in ui.marks(owner).items() if facts.get("chosen")]:
-                ui.mark(owner, key, chosen=False)
-            ui.mark(owner, f"consolidate:{data['persona']}", chosen=True)
+            with ui.turn:
+                for key in [k for k, facts in ui.marks(owner).items() if facts.get("chosen")]:
+                    ui.mark(owner, key, chosen=False)
+                ui.mark(owner, f"consolidate:{data['persona']}", chosen=True)
         return show(request)
 
     gr.on(None, guarded(ui, show), None, [progress, versions], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [progress, versions, shown], **HIDDEN)
+    acting = guarded(ui, act)
     for part in (progress, versions):
-        part.click(guarded(ui, act), None, [progress, versions], **HIDDEN)
+        part.click(acting, None, [progress, versions], **EACH)
 
 
 def _progress(ui: Ui, owner: str) -> str:

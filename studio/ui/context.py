@@ -22,11 +22,13 @@ from studio.ui.texts import Texts
 from studio.ui.tour import TOUR_PAGES, close_tour, tour_html
 from studio.users import Users
 
-__all__ = ["HIDDEN", "LATEST", "Ui", "actions", "guarded", "open_page", "owner_of"]
+__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "open_page", "owner_of"]
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
+# Buttons that are pressed faster than they are answered: each press counts, one after the other, in their order.
+EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple", "concurrency_limit": 1}
 _DONORS_FOR_S = 5.0
 _TURN = Lock()  # who reads marks and writes them back takes it, in either language: clicks overlap
 

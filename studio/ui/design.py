@@ -13,7 +13,7 @@ import gradio as gr
 from personas.looks import LOOK_CATEGORIES, find_category
 from studio.mixing import Mix, move_weight, mute, recipe_of_mix, roll
 from studio.requests import DesignRequest, PreviewRequest
-from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, gauge, grid, link, picture
 
 __all__ = ["build"]
@@ -80,8 +80,9 @@ def build(ui: Ui) -> None:
 
     timer.tick(guarded(ui, tick), [desk, shown], [progress, shown], **HIDDEN)
     category.input(guarded(ui, choose), [category, desk], [desk, table], **LATEST)
+    acting = guarded(ui, act)
     for part in (table, progress):
-        part.click(guarded(ui, act), [desk], [desk, table, progress], **HIDDEN)
+        part.click(acting, [desk], [desk, table, progress], **EACH)
     go.click(guarded(ui, start), [desk, effort], [progress], **HIDDEN)
 
 

@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from studio.cleaning import disk_use, empty_trash
 from studio.shelf import KINDS, Thing, find_things, tags_of
 from studio.ui.adding import build_adding
-from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, panel, picture, table
 from studio.ui.reuse import build_reuse
 
@@ -80,8 +80,9 @@ def build(ui: Ui) -> None:
     # on `input` a pasted text is told one event late
     gr.on([kind.input, search.change, tag.input, number.input], guarded(ui, show), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
+    acting = guarded(ui, act)
     for part in (shelf, jobs):
-        part.click(guarded(ui, act), inputs, outputs, **HIDDEN)
+        part.click(acting, inputs, outputs, **EACH)
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
 
 
@@ -89,6 +90,20 @@ def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
     do, thing = data.get("do"), str(data.get("thing", ""))
     if ui.act(owner, data):
         return
+    if do == "next":
+        ui.queue.run_next(str(data["job"]), owner)
+    elif do in ("pause", "go-on"):
+        ui.queue.pause(owner, do == "pause")
+    elif do == "empty-sure":
+        freed = empty_trash(ui.queue, owner)
+        gr.Info(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
+    else:
+        with ui.turn:
+            _mark(ui, owner, do, thing, data)
+
+
+def _mark(ui: Ui, owner: str, do: object, thing: str, data: dict[str, Any]) -> None:
+    """What a person says of a thing."""
     if do in ("trash", "restore"):
         ui.mark(owner, thing, trashed=do == "trash")
     elif do == "star":
@@ -98,13 +113,6 @@ def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
     elif do == "untag":
         tags = str(ui.marks(owner).get(thing, {}).get("tags", "")).split()
         ui.mark(owner, thing, tags=_joined(name for name in tags if name != data.get("tag")))
-    elif do == "next":
-        ui.queue.run_next(str(data["job"]), owner)
-    elif do in ("pause", "go-on"):
-        ui.queue.pause(owner, do == "pause")
-    elif do == "empty-sure":
-        freed = empty_trash(ui.queue, owner)
-        gr.Info(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
 
 
 def _add_tag(ui: Ui, owner: str, thing: str, said: str) -> None:

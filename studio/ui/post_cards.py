@@ -9,11 +9,9 @@ from studio.arranging import Arranged, Slot, arrange, weak_scores, weak_slots
 from studio.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts import button, card, file_url, grid, picture
-from studio.ui.shots import COLUMNS
+from studio.ui.shots import COLUMNS, MOST_CAPTION
 
 __all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
-
-_MAX_CAPTION = 300
 
 
 def facts_of(ui: Ui, owner: str, post_set: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +79,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     )
     label = escape(t("posts.caption", number=place + 1))
     caption = (
-        f'<input type="text" data-do="caption" data-set="{key}" data-number="{slot.number}" maxlength="{_MAX_CAPTION}" '
+        f'<input type="text" data-do="caption" data-set="{key}" data-number="{slot.number}" maxlength="{MOST_CAPTION}" '
         f'data-key="caption-{key}-{slot.number}" value="{escape(slot.caption)}" aria-label="{label}">'
     )
     body = [

@@ -16,7 +16,7 @@ from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, r
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.requests import ExportRequest, PostRequest, VaryRequest
-from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.fixing import Fixing, build_fixing
 from studio.ui.parts import empty, file_url, link, panel
 from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
@@ -25,7 +25,7 @@ from studio.ui.scenes import default_scene
 from studio.ui.set_form import build_form, read_form
 from studio.ui.shots import (
     CHOICES,
-    COLUMNS,
+    HEADERS,
     MOST,
     TEMPLATES,
     fit_rows,
@@ -70,8 +70,8 @@ def build(ui: Ui) -> None:
             )  # fmt: skip
             put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
         rows = gr.Dataframe(
-            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in (*COLUMNS, "seed")],
-            type="array", interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
+            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in HEADERS], type="array",
+            interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
     form = build_form(ui, scene)
     with gr.Accordion(t("text.box"), open=False, elem_id="text-box"):
@@ -89,14 +89,14 @@ def build(ui: Ui) -> None:
         owner = owner_of(request)
         default_scene(ui, owner)
         people, places = _people(ui, owner), _places(ui, owner)
-        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": [], "seeds": []}
+        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
         recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]
+        again = write_shots(ui, recalled, draft["seeds"], draft["captions"]) if recalled else gr.skip()
         text = _text(ui, owner)
         return (
             gr.Dropdown(people, value=_first(people, draft["persona"])),
             gr.Dropdown(places, value=_first(places, draft["scene"])),
-            write_shots(ui, recalled, draft["seeds"]) if recalled else gr.skip(), gr.Accordion(open=bool(recalled)),
-            text[0], text[1], _progress(ui, owner), _posts(ui, owner),
+            again, gr.Accordion(open=bool(recalled)), text[0], text[1], _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
     def tick(before: str, request: gr.Request) -> Any:
@@ -132,9 +132,11 @@ def build(ui: Ui) -> None:
         place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
-        shots, seeds = read_shots(ui, values[rows])
-        fields = read_form(form, values) | {"seeds": seeds, "captions": default_captions(t, person["name"], shots)}
-        asked = PostRequest(person, place, [asdict(s) for s in shots], 1, owner, **fields)
+        table = read_shots(ui, values[rows])
+        usual = default_captions(t, person["name"], table.shots)
+        captions = [own or other for own, other in zip(table.captions, usual, strict=True)]
+        fields = read_form(form, values) | {"seeds": list(table.seeds), "captions": captions}
+        asked = PostRequest(person, place, [asdict(s) for s in table.shots], 1, owner, **fields)
         check_ways(asked)
         return asked
 
@@ -168,8 +170,9 @@ def build(ui: Ui) -> None:
     asks = {persona, scene, rows} | form.inputs
     go.click(guarded(ui, start), asks, [progress], **HIDDEN)
     build_strengths(ui, form, asks, wish)
+    acting = guarded(ui, act)
     for part in (progress, posts):
-        part.click(guarded(ui, act), [platform, title, body], [progress, posts, *fixing.outputs], **HIDDEN)
+        part.click(acting, [platform, title, body], [progress, posts, *fixing.outputs], **EACH)
     fixing.done.change(guarded(ui, fixed), None, [progress, posts], **HIDDEN)
 
 
@@ -182,7 +185,7 @@ def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], 
     return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
 
 
-def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str | None]:
+def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
     """In the page's language; a person writes better ones over them."""
     return [
         t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit)) for s in shots

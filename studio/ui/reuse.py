@@ -42,7 +42,7 @@ def refused(status: object) -> StudioError:
 
 
 def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> dict[str, Any] | None:
-    """What a link of this part fills the posts page with: {persona, scene, shots}; None where it was opened by itself.
+    """What a link of this part fills the posts page with, as `draft_of`; None where the page was opened by itself.
 
     Raises what `recall` raises.
     """

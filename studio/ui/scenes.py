@@ -15,7 +15,7 @@ from pipelines.errors import BadInput, BadPicture, StudioError
 from studio.places import add_scene, scenes_of
 from studio.scenes import load_scene
 from studio.settings import ASSETS
-from studio.ui.context import HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, grid, picture
 from studio.ui.select import check_name
 
@@ -106,8 +106,8 @@ def build(ui: Ui) -> None:
     gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
     upload.upload(guarded(ui, open_photo), [upload], [editor, photo_path, name, said], **HIDDEN)
     save.click(guarded(ui, keep), [photo_path, editor, name], [mine, said], **HIDDEN)
-    offered.click(guarded(ui, take), None, [mine], **HIDDEN)
-    mine.click(guarded(ui, act), None, [mine], **HIDDEN)
+    offered.click(guarded(ui, take), None, [mine], **EACH)
+    mine.click(guarded(ui, act), None, [mine], **EACH)
 
 
 def painted_mask(painted: Any) -> Any:

@@ -11,7 +11,7 @@ import gradio as gr
 from pipelines.errors import BadInput, StudioError
 from studio.requests import ConsolidateRequest
 from studio.selecting import Judgement, amend, gates_of, judge
-from studio.ui.context import HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, empty, file_url, grid, link, picture, scatter
 
 __all__ = ["ROUNDS", "build", "check_name"]
@@ -111,7 +111,7 @@ def build(ui: Ui) -> None:
     design.input(guarded(ui, open_design), [design], [hand, board, *sliders], **LATEST)
     for slider in sliders:
         slider.release(guarded(ui, resort), ui_inputs, [board], **LATEST)
-    board.click(guarded(ui, act), ui_inputs, [hand, board], **HIDDEN)
+    board.click(guarded(ui, act), ui_inputs, [hand, board], **EACH)
     started = go.click(guarded(ui, start), [hand, name, effort, *sliders], None, **HIDDEN)
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
 

@@ -1,9 +1,9 @@
-"""The table of shots: words in the page's language, templates, and shots pasted as lines of text."""
+"""The table of shots: words in the page's language, seeds, captions, templates, and shots pasted as lines of text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -17,8 +17,11 @@ from studio.ui.texts import LANGUAGES, Texts
 __all__ = [
     "CHOICES",
     "COLUMNS",
+    "HEADERS",
     "MOST",
+    "MOST_CAPTION",
     "TEMPLATES",
+    "Table",
     "fit_rows",
     "make_shots",
     "paste_shots",
@@ -27,14 +30,24 @@ __all__ = [
 ]
 
 COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose")
+HEADERS = (*COLUMNS, "seed", "caption")
 CHOICES = {
     "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
     "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES,
 }  # fmt: skip
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
-MOST = 35
+MOST, MOST_CAPTION = 35, 300
 _BETWEEN = " \t,.;:|/+-，。、；：的和色"
 _FILLERS = ("a", "an", "and", "in", "with", "wearing", "the", "穿", "穿着")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the table says. Seeds and captions are one for each shot, None where they are left to the studio."""
+
+    shots: tuple[Shot, ...]
+    seeds: tuple[int | None, ...] = ()
+    captions: tuple[str | None, ...] = ()
 
 
 def make_shots(name: str, count: int) -> list[Shot]:
@@ -49,29 +62,37 @@ def make_shots(name: str, count: int) -> list[Shot]:
     return list(shots)
 
 
-def write_shots(ui: Ui, shots: Sequence[Shot], seeds: Sequence[int | None] = ()) -> list[list[str]]:
-    """Rows of the table in the page's language; the last cell is the seed, empty where it is left to the studio."""
-    own = ["" if seed is None else str(seed) for seed in seeds] + [""] * len(shots)
-    return [[ui.t.word(getattr(s, column)) for column in COLUMNS] + [own[i]] for i, s in enumerate(shots)]
+def write_shots(
+    ui: Ui, shots: Sequence[Shot], seeds: Sequence[int | None] = (), captions: Sequence[str | None] = ()
+) -> list[list[str]]:
+    """Rows of the table in the page's language, as `HEADERS`; empty cells are left to the studio."""
+    left = [None] * len(shots)
+    return [
+        [*(ui.t.word(getattr(shot, column)) for column in COLUMNS), "" if seed is None else str(seed), caption or ""]
+        for shot, seed, caption in zip(shots, [*seeds, *left], [*captions, *left], strict=False)
+    ]
 
 
-def read_shots(ui: Ui, rows: list[list[Any]]) -> tuple[list[Shot], list[int | None]]:
-    """The table's rows and their seeds back; empty cells are as usual, empty rows are left out.
-
-    Raises BadInput, naming the cell.
-    """
+def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
+    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
     shots: list[Shot] = []
     seeds: list[int | None] = []
+    captions: list[str | None] = []
     for number, row in enumerate(rows, 1):
         said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
         cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
-        seed = str(row[len(COLUMNS)] or "").strip() if len(row) > len(COLUMNS) else ""
-        if not cells and not seed:
+        seed, caption = (" ".join(str(cell or "").split()) for cell in [*row, "", ""][len(COLUMNS) : len(HEADERS)])
+        if not cells and not seed and not caption:
             continue
         if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < 2**32):
             raise BadInput(
                 f"Row {number} says {seed[:40]!r}, which is no seed.",
                 "Write a whole number from 0 to 4294967295, or nothing.", code="bad_seed",
+            )  # fmt: skip
+        if len(caption) > MOST_CAPTION:
+            raise BadInput(
+                f"The caption in row {number} has {len(caption)} signs.",
+                f"Use at most {MOST_CAPTION}; a longer text goes into the body.", code="long_caption",
             )  # fmt: skip
         for column, word in cells.items():
             if word not in CHOICES[column]:
@@ -81,11 +102,12 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> tuple[list[Shot], list[int | No
                 )  # fmt: skip
         shots.append(Shot(**cells))
         seeds.append(int(seed) if seed else None)
+        captions.append(caption or None)
     if not 1 <= len(shots) <= MOST:
         raise BadInput(
             f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
         )
-    return shots, seeds
+    return Table(tuple(shots), tuple(seeds), tuple(captions))
 
 
 def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from studio.application import Studio
+from studio.bundle import read_manifest
 from studio.queue import Queue
 from studio.records import JobRecord, Records
 from studio.settings import Settings
@@ -84,6 +85,8 @@ def test_an_exported_picture_brings_its_set_back(page: Any, site: Site, tmp_path
     page.wait_for_selector("#persona input")
     page.wait_for_timeout(1500)
     assert seeds in page.locator("#shots").inner_text() or seeds in page.content()
+    caption = next(post.caption for post in read_manifest(_bundle(site)).posts if post.file == name)
+    assert caption in page.locator("#shots").inner_text()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

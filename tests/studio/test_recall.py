@@ -54,6 +54,7 @@ def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Pat
     assert draft["scene"] == found.scene_id != ""
     assert SHOT.items() <= draft["shots"][0].items()
     assert draft["seeds"] == [shot.seed for shot in found.shots]
+    assert draft["captions"] == ["hi"]
 
 
 def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from studio.platforms import find_platform, load_platforms, overlong
 from studio.queue import Queue
 from studio.settings import Settings
 from studio.ui.context import Ui
-from studio.ui.shots import CHOICES, fit_rows, make_shots, paste_shots, read_shots, write_shots
+from studio.ui.shots import CHOICES, COLUMNS, HEADERS, Table, fit_rows, make_shots, paste_shots, read_shots, write_shots
 from studio.ui.texts import LANGUAGES, Language, Texts
 
 RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_colour="red")
@@ -58,17 +58,24 @@ def test_a_change_of_count_keeps_what_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_table_comes_back_with_its_seeds(tmp_path: Path, language: Language) -> None:
+def test_the_table_comes_back_with_its_seeds_and_captions(tmp_path: Path, language: Language) -> None:
     studio = Studio(Settings(data=tmp_path))
     ui = Ui(studio, Queue(studio), Texts(language))
     shots, seeds = [RED, Shot(), RED], [7, None, 0]
-    rows = write_shots(ui, shots, seeds)
+    captions = ["Red, and only today", None, "只在今天"]
+    rows = write_shots(ui, shots, seeds, captions)
     empty = [""] * len(rows[0])
-    assert read_shots(ui, [*rows[:1], empty, *rows[1:]]) == (shots, seeds)
-    assert read_shots(ui, [row[:-1] for row in rows]) == (shots, [None] * 3)  # a page from before seeds could be said
-    for wrong in ("x", "-1", "4294967296", "1.5", "9" * 30):
-        with pytest.raises(BadInput, match="Row 2"):
-            read_shots(ui, [rows[0], [*rows[1][:-1], wrong]])
+    table = Table(tuple(shots), tuple(seeds), tuple(captions))
+    assert read_shots(ui, [*rows[:1], empty, *rows[1:]]) == table
+    cut = [row[: len(COLUMNS)] for row in rows]  # a page from before seeds and captions could be said
+    assert read_shots(ui, cut) == Table(tuple(shots), (None,) * 3, (None,) * 3)
+    seed, caption = HEADERS.index("seed"), HEADERS.index("caption")
+    for at, wrong in [(seed, w) for w in ("x", "-1", "4294967296", "1.5", "9" * 30)] + [(caption, "好" * 301)]:
+        changed = [list(row) for row in rows]
+        changed[1][at] = wrong
+        with pytest.raises(BadInput, match=r"(?i)row 2") as error:
+            read_shots(ui, changed)
+        assert Texts("zh").error(error.value) != Texts("en").error(error.value)
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:
