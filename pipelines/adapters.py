@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ from PIL import Image
 from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
 from pipelines.backbones import read_card_licence
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.headers import read_header, shards_of
+from pipelines.memory import Hardware, read_hardware
 from pipelines.registry import find_licence, find_model
 
 __all__ = ["AdapterFile", "IpAdapter", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
@@ -128,11 +131,16 @@ def read_adapter(folder: Path) -> AdapterFile:
 
 
 def load_adapter(
-    folder: Path, transformer: FluxTransformer2DModel, device: torch.device, dtype: torch.dtype
+    folder: Path,
+    transformer: FluxTransformer2DModel,
+    device: torch.device,
+    dtype: torch.dtype,
+    hardware: Hardware | None = None,
 ) -> IpAdapter:
-    """The adapter of a folder with its image encoder, frozen. Never downloads.
+    """The adapter of a folder with its image encoder, frozen. Never downloads. `hardware`: what is free, else measured.
 
-    Raises what `read_adapter` raises, BadInput where it does not fit the transformer or the encoder.
+    Raises what `read_adapter` raises, BadInput where it does not fit the transformer or the encoder, NotEnoughMemory
+    where there is no room for it beside the backbone.
     """
     file = read_adapter(folder)
     config, width = transformer.config, int(file.blocks[0]["k.weight"].shape[0])
@@ -143,6 +151,7 @@ def load_adapter(
             "Choose an adapter that was trained for this backbone.",
         )
     where = find_encoder(folder)
+    _check_room(file, where, dtype, read_hardware(device) if hardware is None else hardware)
     try:
         encoder = CLIPVisionModelWithProjection.from_pretrained(where, dtype=dtype, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(where, local_files_only=True)
@@ -213,6 +222,20 @@ def _adapter_file(folder: Path) -> Path:
             "Use the .safetensors file of the same adapter.",
         )
     raise ModelMissing(f"There is no IP-Adapter in {folder}.", "Put its .safetensors file there.")
+
+
+def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, hardware: Hardware) -> None:
+    """The text half of a whole CLIP's file is not loaded."""
+    shapes = [shape for path in shards_of(encoder) for name, shape in read_header(path).shapes.items()
+              if not name.startswith("text_")]  # fmt: skip
+    count = sum(t.numel() for part in (file.projection, *file.blocks) for t in part.values())
+    needed = float((count + sum(map(prod, shapes))) * dtype.itemsize)
+    if needed > hardware.device_free:
+        raise NotEnoughMemory(
+            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB beside the backbone, "
+            f"and {hardware.device_free / 1e9:.1f} GB are free.",
+            "Load the backbone in a precision of fewer bits, or inject by redux, which is smaller.",
+        )
 
 
 def _check_shapes(name: str, projection: Mapping[str, Tensor], blocks: tuple[Mapping[str, Tensor], ...]) -> None:

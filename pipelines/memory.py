@@ -27,9 +27,11 @@ class Hardware:
 
 
 def read_hardware(device: torch.device) -> Hardware:
-    """What is free on this machine."""
-    ram = float(psutil.virtual_memory().available)
-    free = float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else ram
+    """What is free on this machine; what torch holds of a device and does not use counts as free."""
+    ram = free = float(psutil.virtual_memory().available)
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free = float(torch.cuda.mem_get_info(device)[0] + unused)
     return Hardware(device.type, free, ram)
 
 

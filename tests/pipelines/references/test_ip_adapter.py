@@ -20,7 +20,8 @@ from diffusers import FluxPipeline, FluxTransformer2DModel
 from pipelines.adapters import encode_pictures, load_adapter, read_adapter
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.draw import draw, draw_batch, plan_batches, request_from
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.memory import Hardware
 from pipelines.references.ip_adapter import IpAdapterReference, adapter_on, block_scales
 from pipelines.references.landmark import Landmark
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
@@ -213,6 +214,18 @@ def test_folders_without_a_usable_file(tmp_path: Path, tiny_backbone: Backbone) 
     save_file(ip_adapter_tensors(), tmp_path / "b.safetensors")
     with pytest.raises(BadInput, match="holds 2"):
         read_adapter(tmp_path)
+
+
+def test_an_adapter_without_room_is_refused_before_it_is_loaded(tmp_path: Path, tiny_backbone: Backbone) -> None:
+    written = write_ip_adapter(tmp_path, ip_adapter_tensors())
+    where = tiny_backbone.transformer, tiny_backbone.device, torch.float32
+    file = read_adapter(written)
+    weights = [*file.projection.values(), *(t for block in file.blocks for t in block.values())]
+    needed = 4 * sum(t.numel() for t in weights)
+    needed += 4 * sum(p.numel() for p in load_adapter(written, *where).encoder.parameters())
+    load_adapter(written, *where, Hardware("cuda", needed + 100, 1e9))
+    with pytest.raises(NotEnoughMemory, match="beside the backbone"):
+        load_adapter(written, *where, Hardware("cuda", needed - 100, 1e9))
 
 
 def test_a_real_shape_fits(tmp_path: Path) -> None:
