@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from personas.donors import Donor
 from personas.recipes import Recipe, make_recipe, plan_recipe
 from pipelines.errors import BadInput
 
-__all__ = ["Mix", "move_weight", "mute", "recipe_of_mix", "roll"]
+__all__ = ["Mix", "mix_as_json", "mix_from_json", "move_weight", "mute", "recipe_of_mix", "roll"]
 
 _MIN_DONORS = 3
 
@@ -25,6 +26,20 @@ class Mix:
     seed: int
     locked: frozenset[str] = frozenset()
     muted: frozenset[str] = frozenset()
+
+
+def mix_as_json(mix: Mix) -> dict[str, Any]:
+    return asdict(mix) | {"locked": sorted(mix.locked), "muted": sorted(mix.muted)}
+
+
+def mix_from_json(saved: dict[str, Any], donors: Collection[str]) -> Mix | None:
+    """A mix that was kept; None where one of its donors (ids) is not among these any more."""
+    if not saved or not set(saved["donors"]) <= set(donors):
+        return None
+    return Mix(
+        str(saved["category"]), tuple(saved["donors"]), tuple(saved["weights"]), int(saved["seed"]),
+        frozenset(saved["locked"]), frozenset(saved["muted"]),
+    )  # fmt: skip
 
 
 def move_weight(mix: Mix, donor: str, weight: float) -> Mix:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from personas.looks import LOOK_CATEGORIES, find_category
-from studio.mixing import Mix, move_weight, mute, recipe_of_mix, roll
+from studio.mixing import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
 from studio.requests import DesignRequest, PreviewRequest
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
 from studio.ui.parts import button, card, gauge, grid, link, picture
@@ -19,7 +19,8 @@ from studio.ui.parts import button, card, gauge, grid, link, picture
 __all__ = ["build"]
 
 _CANDIDATES = {"normal": 48, "quick": 18}
-_HISTORY = 50
+_HISTORY, _FAVOURITES, _PREVIEWS = 50, 8, 4
+_KEPT = "text:desk"
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,25 @@ def build(ui: Ui) -> None:
     shown = gr.State("")
     timer = gr.Timer(1.0)
 
+    def load(request: gr.Request) -> Any:
+        now = _kept_desk(ui, owner_of(request)) or first
+        return now, _desk(ui, now), now.mix.category
+
     def tick(now: Desk, before: str, request: gr.Request) -> Any:
         html = _progress(ui, owner_of(request), now)
         return (gr.skip(), before) if html == before else (html, html)
 
-    def choose(look: str, now: Desk) -> Any:
+    def choose(look: str, now: Desk, request: gr.Request) -> Any:
         fresh = replace(Desk(roll(ui.donors(look), look, 1, ui.ceiling)), favourites=now.favourites)
+        _keep_desk(ui, owner_of(request), fresh)
         return fresh, _desk(ui, fresh)
 
     def act(now: Desk, event: gr.EventData, request: gr.Request) -> Any:
-        fresh = _act(ui, now, dict(event._data or {}), owner_of(request))
-        return fresh, _desk(ui, fresh), _progress(ui, owner_of(request), fresh)
+        owner = owner_of(request)
+        fresh = _act(ui, now, dict(event._data or {}), owner)
+        if fresh != now:
+            _keep_desk(ui, owner, fresh)
+        return fresh, _desk(ui, fresh), _progress(ui, owner, fresh)
 
     def start(now: Desk, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -78,6 +87,7 @@ def build(ui: Ui) -> None:
         ui.queue.put("design", asdict(wish))
         return _progress(ui, owner, now)
 
+    gr.on(None, guarded(ui, load), None, [desk, table, category], **HIDDEN)
     timer.tick(guarded(ui, tick), [desk, shown], [progress, shown], **HIDDEN)
     category.input(guarded(ui, choose), [category, desk], [desk, table], **LATEST)
     acting = guarded(ui, act)
@@ -104,8 +114,9 @@ def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
         return now.with_mix(mute(ours, donor)) if donor not in mix.donors else now
     if do == "undo" and now.history:
         return replace(now, mix=now.history[-1], history=now.history[:-1])
-    if do == "favourite" and mix not in now.favourites:
-        return replace(now, favourites=(*now.favourites, mix)[-8:])
+    if do == "favourite":
+        others = tuple(m for m in now.favourites if m != mix)
+        return replace(now, favourites=others if mix in now.favourites else (*others, mix)[-_FAVOURITES:])
     if do == "recall" and 0 <= int(_number(data.get("number"))) < len(now.favourites):
         return now.with_mix(now.favourites[int(_number(data["number"]))])
     if do == "preview":
@@ -115,10 +126,27 @@ def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
     return now
 
 
+def _kept_desk(ui: Ui, owner: str) -> Desk | None:
+    """As it was left, in whichever tab; None where there is none, or its donors are gone."""
+    said, known = ui.said(owner, _KEPT), {d.id for d in ui.donors()}
+    mix = mix_from_json(said.get("mix", {}), known)
+    favourites = [mix_from_json(saved, known) for saved in said.get("favourites", ())]
+    if mix is None:
+        return None
+    return Desk(mix, favourites=tuple(m for m in favourites if m is not None), by_hand=bool(said["by_hand"]))
+
+
+def _keep_desk(ui: Ui, owner: str, now: Desk) -> None:
+    with ui.turn:
+        favourites = [mix_as_json(mix) for mix in now.favourites]
+        ui.mark(owner, _KEPT, mix=mix_as_json(now.mix), favourites=favourites, by_hand=now.by_hand)
+
+
 def _preview(ui: Ui, now: Desk, owner: str) -> None:
-    """This mix and three rolls beside it, all with one seed, so that only the person differs."""
+    """This mix, its look's favourites, and rolls where these are few: all with one seed, so only the person differs."""
     donors, look = ui.donors(now.mix.category), now.mix.category
-    mixes = [now.mix, *(roll(donors, look, now.mix.seed + n + 1, ui.ceiling) for n in range(3))]
+    mixes = [now.mix, *(m for m in now.favourites if m.category == look and m != now.mix)]
+    mixes += [roll(donors, look, now.mix.seed + n + 1, ui.ceiling) for n in range(_PREVIEWS - len(mixes))]
     recipes = [asdict(recipe_of_mix(mix, donors)) for mix in mixes]
     ui.queue.put("preview", asdict(PreviewRequest(recipes, [11], owner)))
 
@@ -163,10 +191,15 @@ def _desk(ui: Ui, now: Desk) -> str:
     for other in donors.values():
         if other.id not in mix.donors:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
-    stars = "".join(button(f"★ {n + 1}", "recall", number=n) for n in range(len(now.favourites)))
+    stars = "".join(
+        button(f"★ {n + 1}", "recall", pressed=other == mix, number=n)
+        for n, other in enumerate(now.favourites)
+        if other.category == mix.category
+    )
+    star = button("☆ " + t("design.favourite"), "favourite", pressed=mix in now.favourites)
     bar = (
         f'<div class="st-row">{button("⚄ " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
-        f"{button('☆ ' + t('design.favourite'), 'favourite')}{stars}{button(t('design.preview'), 'preview')}</div>"
+        f"{star}{stars}{button(t('design.preview'), 'preview')}</div>"
     )
     return f'{bar}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
 
@@ -180,6 +213,17 @@ def _donor(ui: Ui, donor: Any, more: list[str], classes: str) -> str:
         f'<strong>{escape(donor.name)}</strong><span class="st-soft">{escape(donor.licence)} · {escape(consent)}</span>'
     )
     return card(image, [facts, *more], classes)
+
+
+def _called(ui: Ui, now: Desk, recipe: dict[str, Any]) -> str:
+    """Which of the mixes on the table a preview is of."""
+    drawn = list(zip(recipe["donors"], recipe["mix_weights"], strict=True))
+
+    def same(mix: Mix) -> bool:
+        return [(d, w) for d, w in zip(mix.donors, mix.weights, strict=True) if w > 0] == drawn
+
+    stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if same(mix)]
+    return " ".join(([ui.t("design.this_mix")] if same(now.mix) else []) + stars) or ui.t("design.other_mix")
 
 
 def _progress(ui: Ui, owner: str, now: Desk) -> str:
@@ -197,8 +241,9 @@ def _progress(ui: Ui, owner: str, now: Desk) -> str:
                 + gauge(s or 0.0, result["ceiling"], names.get(d, d))
                 for d, s in row["similarity"].items()
             ]
+            name = f"<strong>{escape(_called(ui, now, row['recipe']))}</strong>"
             use = button(t("design.adopt"), "adopt", recipe=row["recipe"]["id"])
-            cards.append(card(picture(row["pictures"][0], t("design.previewed")), [*near, use]))
+            cards.append(card(picture(row["pictures"][0], t("design.previewed")), [name, *near, use]))
         parts.append(f"<h2>{escape(t('design.previews'))}</h2>{grid(cards)}")
     elif job is not None:
         parts.append(ui.job_panel(owner, job))

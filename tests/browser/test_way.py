@@ -347,6 +347,23 @@ def test_the_mix_always_sums_to_one(page: Any) -> None:
     assert abs(sum(weights()) - 100) <= 2
     page.locator("#desk [data-do=undo]").click()
     page.wait_for_timeout(600)
+    page.locator("#desk [data-do=favourite]").click()
+    page.wait_for_selector("#desk [data-do=favourite][aria-pressed=true]")
+    kept = weights()
+    page.locator("#desk [data-do=dice]").click()
+    page.wait_for_selector("#desk [data-do=favourite][aria-pressed=false]")
+    left = weights()
+    _open(page, "design")  # the mix and the favourites are as they were left
+    page.wait_for_selector("#desk [data-do=recall]")
+    assert weights() == left
+    page.locator("#desk [data-do=recall]").click()
+    page.wait_for_selector("#desk [data-do=favourite][aria-pressed=true]")
+    assert weights() == kept
+    page.locator("#desk [data-do=preview]").click()
+    page.wait_for_selector("#progress [data-do=adopt]", timeout=120_000)
+    assert "★ 1" in page.locator("#progress .st-grid").first.inner_text()
+    page.locator("#desk [data-do=favourite]").click()
+    page.wait_for_selector("#desk [data-do=recall]", state="detached")
 
 
 def test_gates_and_hand_sort_at_once(page: Any, site: Site) -> None:

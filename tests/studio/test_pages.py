@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
-from studio.mixing import Mix, move_weight, mute
+from studio.mixing import Mix, mix_as_json, mix_from_json, move_weight, mute
 from studio.queue import Queue
 from studio.records import FileRecord, JobRecord, Records, ReportRecord, StopRecord
 from studio.reporting import Reporter
@@ -91,6 +92,14 @@ def test_a_muted_donor_takes_no_part_until_it_comes_back() -> None:
     assert math.fsum(back.weights) == pytest.approx(1)
     with pytest.raises(BadInput, match="at least 3"):
         mute(quiet, "a")
+
+
+def test_a_kept_mix_comes_back_as_long_as_its_donors_are_there() -> None:
+    mix = move_weight(mute(replace(MIX, locked=frozenset("a")), "d"), "b", 0.17)
+    saved = json.loads(json.dumps(mix_as_json(mix)))
+    assert mix_from_json(saved, "abcde") == mix
+    assert mix_from_json(saved, "abc") is None
+    assert mix_from_json({}, "abcd") is None
 
 
 def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path) -> None:
