@@ -31,7 +31,7 @@ from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProc
 from PIL import Image
 from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
-from pipelines.backbones import read_card_licence
+from pipelines.cards import UNKNOWN, read_card_licence
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.headers import read_header, shards_of
 from pipelines.memory import Hardware, read_hardware
@@ -117,7 +117,7 @@ def read_adapter(folder: Path) -> AdapterFile:
         raise BadInput(f"{path.name} is not a whole FLUX IP-Adapter: it lacks {lacks}.", "Download or export it again.")
     _check_shapes(path.name, projection, blocks)
     licence, known = read_card_licence(folder), find_model(folder.name)
-    if licence == "unknown" and known is not None:
+    if licence == UNKNOWN and known is not None:
         licence = known.licence
     return AdapterFile(
         path,

@@ -20,8 +20,9 @@ from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPrio
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.beside import find_beside, named_beside
+from pipelines.cards import UNKNOWN, read_card_licence, read_file_licence
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.headers import Header, read_header
+from pipelines.headers import read_header
 from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
 from pipelines.loading import check_transformer, load_pipeline
 from pipelines.lora.stack import LoraStack
@@ -43,11 +44,9 @@ __all__ = [
     "fast_dtype",
     "load_backbone",
     "plan_backbone",
-    "read_card_licence",
     "resolve_backbone",
 ]
 
-_UNKNOWN = "unknown"
 _PROMPTS_KEPT = 512
 
 _LOG = logging.getLogger(__name__)
@@ -228,8 +227,8 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
     named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
     known = named or MODELS[like]
-    licence = read_card_licence(folder) if header is None else _file_licence(header)
-    if licence == _UNKNOWN and named is not None:
+    licence = read_card_licence(folder) if header is None else read_file_licence(header)
+    if licence == UNKNOWN and named is not None:
         licence = named.licence
     values: dict[str, Any] = {
         "id": source.name,
@@ -341,26 +340,3 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
                 f"It should be of type {kinds[name]}.",
             )
     return given | named_beside(folder, given)
-
-
-def read_card_licence(folder: Path) -> str:
-    """`license_name` or `license` of the front matter of the model card (README.md), or "unknown"."""
-    card = folder / "README.md"
-    if not card.is_file():
-        return _UNKNOWN
-    found: dict[str, str] = {}
-    lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-    if lines and lines[0].strip() == "---":
-        for line in lines[1:]:
-            if line.strip() == "---":
-                break
-            name, colon, value = line.partition(":")
-            if colon:
-                found[name.strip()] = value.strip().strip("\"'")
-    return found.get("license_name") or found.get("license") or _UNKNOWN
-
-
-def _file_licence(header: Header) -> str:
-    """Of modelspec's metadata or of a GGUF file's own, or "unknown"."""
-    found = header.metadata.get("modelspec.license") or header.metadata.get("general.license")
-    return found or _UNKNOWN

@@ -18,7 +18,8 @@ from diffusers import FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 from torch import nn
 
-from pipelines.backbones import Backbone, BackboneSpec, read_card_licence
+from pipelines.backbones import Backbone, BackboneSpec
+from pipelines.cards import read_card_licence
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.headers import read_header, shards_of
 from pipelines.layouts import read_json

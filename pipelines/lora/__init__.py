@@ -1,7 +1,8 @@
 """LoRA files (`files`, `names`, `metadata`) and exact weighted sums of them (`stack`)."""
 
-from pipelines.lora.files import FitReport, LoraFile, LoraLayer, check_fits, named_linears, read_lora, write_lora
+from pipelines.lora.files import FitReport, LoraFile, check_fits, named_linears, read_lora, write_lora
 from pipelines.lora.inspect import LoraReport, inspect_lora
+from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms, recompress
 

@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipelines.errors import BadLora, OutOfDisk
+from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata, describe_layers
 from pipelines.lora.names import TensorName, parse_name, targets_of
 
@@ -30,28 +31,6 @@ __all__ = ["FitReport", "LoraFile", "LoraLayer", "check_fits", "named_linears", 
 _ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
 _KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class LoraLayer:
-    """ΔW = alpha / r · up · down of one linear layer.
-
-    `module` is its path in a FluxTransformer2DModel ("transformer_blocks.0.attn.to_q") or, behind the encoder's name,
-    in a text encoder ("text_encoder.encoder.layers.0.mlp.fc1"); `down` [r, in] and `up` [out, r] are float32.
-    """
-
-    module: str
-    down: Tensor
-    up: Tensor
-    alpha: float
-
-    @property
-    def rank(self) -> int:
-        return self.down.shape[0]
-
-    @property
-    def scale(self) -> float:
-        return self.alpha / self.rank
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipelines.lora.files import LoraLayer
+    from pipelines.lora.layers import LoraLayer
 
 __all__ = ["LoraMetadata", "describe_layers"]
 

@@ -17,7 +17,8 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from pipelines.errors import BadInput, BadLora
-from pipelines.lora.files import LoraLayer, check_fits, named_linears
+from pipelines.lora.files import check_fits, named_linears
+from pipelines.lora.layers import LoraLayer
 
 __all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
 

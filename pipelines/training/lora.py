@@ -27,7 +27,7 @@ from peft import LoraConfig
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
-from pipelines.lora.files import LoraLayer
+from pipelines.lora.layers import LoraLayer
 from pipelines.progress import SILENT, Progress
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples

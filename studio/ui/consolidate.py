@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.opening import open_page
 from studio.ui.parts import button, card, curve, empty, file_url, grid, link, picture, samples
 
 __all__ = ["build"]

@@ -17,12 +17,11 @@ from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.queue import Queue
 from studio.records import JobRecord, MarkRecord
-from studio.ui.parts import ACTIONS, button, curve, head, nav, panel, picture, samples
+from studio.ui.parts import ACTIONS, button, curve, panel, picture, samples
 from studio.ui.texts import Texts
-from studio.ui.tour import TOUR_PAGES, close_tour, tour_html
 from studio.users import Users
 
-__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "open_page", "owner_of"]
+__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "owner_of"]
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
@@ -166,28 +165,3 @@ def guarded(ui: Ui, handler: Callable[..., Any]) -> Callable[..., Any]:
 def actions(value: str = "", name: str = "") -> gr.HTML:
     """HTML whose data-do parts tell its click handler what was pressed."""
     return gr.HTML(value, js_on_load=ACTIONS, elem_id=name or None, padding=False, apply_default_css=False)
-
-
-def open_page(ui: Ui, page: str) -> None:
-    """What all pages begin with; who is logged in is said when it loads."""
-    top = gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
-
-    def greet(request: gr.Request) -> Any:
-        if not ui.users.exist():
-            return gr.skip()
-        return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
-
-    gr.on(None, greet, None, [top], **HIDDEN)
-    if page in TOUR_PAGES:
-        tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
-
-        def follow(before: str, request: gr.Request) -> Any:
-            html = tour_html(ui, owner_of(request))
-            return (gr.skip(), before) if html == before else (html, html)
-
-        def close(request: gr.Request) -> Any:
-            return close_tour(ui, owner_of(request)), ""
-
-        gr.on([timer.tick], guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
-        gr.on(None, guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
-        tour.click(guarded(ui, close), None, [tour, shown], **HIDDEN)

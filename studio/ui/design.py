@@ -13,7 +13,8 @@ import gradio as gr
 from personas.looks import LOOK_CATEGORIES, find_category
 from studio.mixing import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
 from studio.requests import DesignRequest, PreviewRequest
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.opening import open_page
 from studio.ui.parts import button, card, gauge, grid, link, picture
 
 __all__ = ["build"]

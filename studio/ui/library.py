@@ -14,7 +14,8 @@ from pipelines.errors import BadInput
 from studio.cleaning import disk_use, empty_trash
 from studio.shelf import KINDS, Thing, find_things, tags_of
 from studio.ui.adding import build_adding
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.opening import open_page
 from studio.ui.parts import button, card, empty, grid, panel, picture, table
 from studio.ui.reuse import build_reuse
 

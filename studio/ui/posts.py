@@ -16,8 +16,9 @@ from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, r
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.requests import ExportRequest, PostRequest, VaryRequest
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
 from studio.ui.fixing import Fixing, build_fixing
+from studio.ui.opening import open_page
 from studio.ui.parts import empty, file_url, link, panel
 from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
 from studio.ui.reuse import recalled_draft

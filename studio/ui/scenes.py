@@ -15,7 +15,8 @@ from pipelines.errors import BadInput, BadPicture, StudioError
 from studio.places import add_scene, scenes_of
 from studio.scenes import load_scene
 from studio.settings import ASSETS
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.opening import open_page
 from studio.ui.parts import button, card, empty, grid, picture
 from studio.ui.select import check_name
 

@@ -11,7 +11,8 @@ import gradio as gr
 from pipelines.errors import BadInput, StudioError
 from studio.requests import ConsolidateRequest
 from studio.selecting import Judgement, amend, gates_of, judge
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, open_page, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.opening import open_page
 from studio.ui.parts import button, card, empty, file_url, grid, link, picture, scatter
 
 __all__ = ["ROUNDS", "build", "check_name"]

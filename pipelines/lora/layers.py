@@ -1,0 +1,31 @@
+"""One layer of a LoRA, as all files are read into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["LoraLayer"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoraLayer:
+    """ΔW = alpha / r · up · down of one linear layer.
+
+    `module` is its path in a FluxTransformer2DModel ("transformer_blocks.0.attn.to_q") or, behind the encoder's name,
+    in a text encoder ("text_encoder.encoder.layers.0.mlp.fc1"); `down` [r, in] and `up` [out, r] are float32.
+    """
+
+    module: str
+    down: Tensor
+    up: Tensor
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
