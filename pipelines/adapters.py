@@ -135,9 +135,12 @@ def load_adapter(
     transformer: FluxTransformer2DModel,
     device: torch.device,
     dtype: torch.dtype,
+    beside: float = 0.0,
     hardware: Hardware | None = None,
 ) -> IpAdapter:
-    """The adapter of a folder with its image encoder, frozen. Never downloads. `hardware`: what is free, else measured.
+    """The adapter of a folder with its image encoder (.safetensors), frozen. Never downloads.
+
+    `beside` are bytes of the device that must stay free for the drawing itself; `hardware` is what is free now.
 
     Raises what `read_adapter` raises, BadInput where it does not fit the transformer or the encoder, NotEnoughMemory
     where there is no room for it beside the backbone.
@@ -151,7 +154,7 @@ def load_adapter(
             "Choose an adapter that was trained for this backbone.",
         )
     where = find_encoder(folder)
-    _check_room(file, where, dtype, read_hardware(device) if hardware is None else hardware)
+    _check_room(file, where, dtype, beside, read_hardware(device) if hardware is None else hardware)
     try:
         encoder = CLIPVisionModelWithProjection.from_pretrained(where, dtype=dtype, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(where, local_files_only=True)
@@ -224,15 +227,15 @@ def _adapter_file(folder: Path) -> Path:
     raise ModelMissing(f"There is no IP-Adapter in {folder}.", "Put its .safetensors file there.")
 
 
-def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, hardware: Hardware) -> None:
+def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, beside: float, hardware: Hardware) -> None:
     """The text half of a whole CLIP's file is not loaded."""
     shapes = [shape for path in shards_of(encoder) for name, shape in read_header(path).shapes.items()
               if not name.startswith("text_")]  # fmt: skip
     count = sum(t.numel() for part in (file.projection, *file.blocks) for t in part.values())
-    needed = float((count + sum(map(prod, shapes))) * dtype.itemsize)
+    needed = beside + (count + sum(map(prod, shapes))) * dtype.itemsize
     if needed > hardware.device_free:
         raise NotEnoughMemory(
-            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB beside the backbone, "
+            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB with the drawing itself, "
             f"and {hardware.device_free / 1e9:.1f} GB are free.",
             "Load the backbone in a precision of fewer bits, or inject by redux, which is smaller.",
         )

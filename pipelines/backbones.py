@@ -26,7 +26,7 @@ from pipelines.headers import read_header
 from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
 from pipelines.loading import check_transformer, load_pipeline
 from pipelines.lora.stack import LoraStack
-from pipelines.memory import Hardware, read_hardware
+from pipelines.memory import Hardware, read_hardware, work_bytes
 from pipelines.precision import LoadPlan, plan_loading
 from pipelines.registry import MODELS, find_licence, find_model
 from pipelines.sources import MINIATURE, Source, find_source
@@ -177,7 +177,9 @@ class Backbone:
                 f"The backbone {self.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
                 "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
             )
-        return load_adapter(folder, self.transformer, self.device, self.dtype)
+        work = work_bytes(self.transformer.inner_dim, self.spec.height * self.spec.width)
+        waits = 0 if self.plan.offload == "none" else sum(p.nbytes for p in self.transformer.parameters())
+        return load_adapter(folder, self.transformer, self.device, self.dtype, beside=work + waits)
 
 
 def best_device() -> torch.device:

@@ -19,7 +19,7 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 from torch import nn
 
 from pipelines.backbones import Backbone, BackboneSpec
-from pipelines.cards import read_card_licence
+from pipelines.cards import UNKNOWN, read_card_licence
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.headers import read_header, shards_of
 from pipelines.layouts import read_json
@@ -58,7 +58,7 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
     config = read_json(folder / "transformer" / "config.json")
     _check_fits(spec, role, folder, config)
     licence = read_card_licence(folder)
-    licence = known.licence if licence == "unknown" else licence
+    licence = known.licence if licence == UNKNOWN else licence
     return replace(
         spec,
         id=known.id,

@@ -27,6 +27,11 @@ class Mix:
     locked: frozenset[str] = frozenset()
     muted: frozenset[str] = frozenset()
 
+    @property
+    def drawn(self) -> tuple[tuple[str, float], ...]:
+        """What of it a picture shows: donors and their weights, and no locks."""
+        return tuple((d, w) for d, w in zip(self.donors, self.weights, strict=True) if w > 0)
+
 
 def mix_as_json(mix: Mix) -> dict[str, Any]:
     return asdict(mix) | {"locked": sorted(mix.locked), "muted": sorted(mix.muted)}
@@ -96,7 +101,11 @@ def roll(donors: Sequence[Donor], category: str, seed: int, ceiling: float, lock
 def recipe_of_mix(mix: Mix, donors: Sequence[Donor]) -> Recipe:
     """As strong as one donor, like a drawn recipe. Muted donors take no part. Raises BadInput."""
     by_id = {donor.id: donor for donor in donors}
-    used = [(by_id[d], w) for d, w in zip(mix.donors, mix.weights, strict=True) if w > 0 and d in by_id]
+    if any(donor not in by_id for donor, _ in mix.drawn):
+        raise BadInput(
+            "A donor of this mix is not there any more.", "Roll the dice, or take another mix.", "donor_gone"
+        )
+    used = [(by_id[d], w) for d, w in mix.drawn]
     weights = [w for _, w in used]
     total = math.fsum(weights)
     weights = weights if abs(total - 1) < 1e-9 else [w / total for w in weights]

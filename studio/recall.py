@@ -116,11 +116,12 @@ def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
 
 
 def draft_of(recalled: Recalled) -> dict[str, Any] | None:
-    """What the posts page can start from, as JSON: ids ("" where missing), shots, seeds, captions; None: no shots."""
+    """What the posts page can start from, as JSON; ids are "" where missing. None where no shots are."""
     known = [s for s in recalled.shots if s.shot]
     if not known:
         return None
     return {
+        "name": recalled.persona.rpartition(" · ")[0] or recalled.persona,
         "persona": recalled.persona_id,
         "scene": recalled.scene_id,
         "shots": [s.shot for s in known],

@@ -9,7 +9,7 @@ from personas.shots import Shot, vary_shots
 
 __all__ = [
     "ConsolidateRequest", "DesignRequest", "DonorRequest", "ExportRequest", "FixRequest", "PostRequest",
-    "PreviewRequest", "StrengthsRequest", "VaryRequest", "plan_shots",
+    "PreviewRequest", "StrengthsRequest", "VaryRequest", "plain_caption", "plan_shots",
 ]  # fmt: skip
 
 
@@ -53,6 +53,11 @@ class ConsolidateRequest:
     pool: int = 0
     keep: int = 24
     identity_loss: float | None = None
+
+
+def plain_caption(name: str, shot: Shot) -> str:
+    """Of a post for which nobody wrote one."""
+    return f"{name}: {shot.outfit_colour} {shot.outfit}"
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:

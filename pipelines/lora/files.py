@@ -26,7 +26,7 @@ from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata, describe_layers
 from pipelines.lora.names import TensorName, parse_name, targets_of
 
-__all__ = ["FitReport", "LoraFile", "LoraLayer", "check_fits", "named_linears", "read_lora", "write_lora"]
+__all__ = ["FitReport", "LoraFile", "check_fits", "named_linears", "read_lora", "write_lora"]
 
 _ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
 _KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}

@@ -8,8 +8,9 @@ const seekEditor = () => {
     if ((box && box.offsetParent) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
   }, 200);
 };
-// Every press is told, also while an earlier one is being answered; but a double click on these asks for one drawing.
+// A double click on these asks for one drawing, and a key that is held down is one press.
 const DRAWS = ['redraw', 'redraw-weak', 'vary'];
+element.addEventListener('keydown', e => { if (e.repeat && e.target.closest('button[data-do]')) { e.preventDefault(); } });
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
   if (node && e.detail > 1 && DRAWS.includes(node.dataset.do)) { return; }

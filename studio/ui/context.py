@@ -21,13 +21,13 @@ from studio.ui.parts import ACTIONS, button, curve, panel, picture, samples
 from studio.ui.texts import Texts
 from studio.users import Users
 
-__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "owner_of"]
+__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of"]
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
-# Buttons that are pressed faster than they are answered: each press counts, one after the other, in their order.
-EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple", "concurrency_limit": 1}
+# Buttons that are pressed faster than they are answered: each press counts.
+EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple"}
 _DONORS_FOR_S = 5.0
 _TURN = Lock()  # who reads marks and writes them back takes it, in either language: clicks overlap
 
@@ -147,6 +147,14 @@ class Ui:
 def owner_of(request: gr.Request) -> str:
     """Whose session this is: what the server's own check found, never anything a page sent."""
     return str(request.username)
+
+
+def in_turn(state: str) -> dict[str, Any]:
+    """For all events that read or write one gr.State: one after the other, in their order, or presses would be lost.
+
+    Everybody's wait in one line, so their handlers must be quick.
+    """
+    return {"concurrency_id": state, "concurrency_limit": 1}
 
 
 def guarded(ui: Ui, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import random
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from html import escape
+from threading import Lock
 from typing import Any
 
 import gradio as gr
 
+from personas.donors import with_consent
 from personas.looks import LOOK_CATEGORIES, find_category
 from studio.mixing import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
 from studio.requests import DesignRequest, PreviewRequest
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.opening import open_page
 from studio.ui.parts import button, card, gauge, grid, link, picture
 
@@ -22,16 +26,18 @@ __all__ = ["build"]
 _CANDIDATES = {"normal": 48, "quick": 18}
 _HISTORY, _FAVOURITES, _PREVIEWS = 50, 8, 4
 _KEPT = "text:desk"
+_KEEPING = Lock()
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What lies on the table: the mix, earlier ones, favourites, and whether a hand touched it."""
+    """What lies on the table: the mix, earlier ones, favourites, whether a hand touched it, and the previews' job."""
 
     mix: Mix
     history: tuple[Mix, ...] = ()
     favourites: tuple[Mix, ...] = ()
     by_hand: bool = False
+    preview: str = ""
 
     def with_mix(self, mix: Mix, by_hand: bool = True) -> Desk:
         if mix == self.mix:
@@ -60,7 +66,7 @@ def build(ui: Ui) -> None:
     timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
-        now = _kept_desk(ui, owner_of(request)) or first
+        now = _kept_desk(ui, owner_of(request), first)
         return now, _desk(ui, now), now.mix.category
 
     def tick(now: Desk, before: str, request: gr.Request) -> Any:
@@ -69,15 +75,15 @@ def build(ui: Ui) -> None:
 
     def choose(look: str, now: Desk, request: gr.Request) -> Any:
         fresh = replace(Desk(roll(ui.donors(look), look, 1, ui.ceiling)), favourites=now.favourites)
-        _keep_desk(ui, owner_of(request), fresh)
+        _keep_mix(ui, owner_of(request), fresh.mix)
         return fresh, _desk(ui, fresh)
 
     def act(now: Desk, event: gr.EventData, request: gr.Request) -> Any:
         owner = owner_of(request)
         fresh = _act(ui, now, dict(event._data or {}), owner)
-        if fresh != now:
-            _keep_desk(ui, owner, fresh)
-        return fresh, _desk(ui, fresh), _progress(ui, owner, fresh)
+        if fresh.mix != now.mix:
+            _keep_mix(ui, owner, fresh.mix)
+        return fresh, _desk(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category
 
     def start(now: Desk, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -90,11 +96,11 @@ def build(ui: Ui) -> None:
 
     gr.on(None, guarded(ui, load), None, [desk, table, category], **HIDDEN)
     timer.tick(guarded(ui, tick), [desk, shown], [progress, shown], **HIDDEN)
-    category.input(guarded(ui, choose), [category, desk], [desk, table], **LATEST)
+    category.input(guarded(ui, choose), [category, desk], [desk, table], **(LATEST | in_turn("desk")))
     acting = guarded(ui, act)
     for part in (table, progress):
-        part.click(acting, [desk], [desk, table, progress], **EACH)
-    go.click(guarded(ui, start), [desk, effort], [progress], **HIDDEN)
+        part.click(acting, [desk], [desk, table, progress, category], **(EACH | in_turn("desk")))
+    go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
 
 
 def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
@@ -116,40 +122,58 @@ def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
     if do == "undo" and now.history:
         return replace(now, mix=now.history[-1], history=now.history[:-1])
     if do == "favourite":
-        others = tuple(m for m in now.favourites if m != mix)
-        return replace(now, favourites=others if mix in now.favourites else (*others, mix)[-_FAVOURITES:])
+        return replace(now, favourites=_toggle_favourite(ui, owner, mix))
     if do == "recall" and 0 <= int(_number(data.get("number"))) < len(now.favourites):
         return now.with_mix(now.favourites[int(_number(data["number"]))])
     if do == "preview":
-        _preview(ui, now, owner)
+        return replace(now, preview=_preview(ui, now, owner))
     if do == "adopt":
         return _adopt(ui, now, owner, str(data.get("recipe")))
     return now
 
 
-def _kept_desk(ui: Ui, owner: str) -> Desk | None:
-    """As it was left, in whichever tab; None where there is none, or its donors are gone."""
+def _kept_desk(ui: Ui, owner: str, first: Desk) -> Desk:
+    """As it was left, in whichever tab; `first` where nothing was, or where one of the mix's donors is gone."""
     said, known = ui.said(owner, _KEPT), {d.id for d in ui.donors()}
-    mix = mix_from_json(said.get("mix", {}), known)
-    favourites = [mix_from_json(saved, known) for saved in said.get("favourites", ())]
+    mix, favourites = mix_from_json(said.get("mix", {}), known), _favourites(said, known)
     if mix is None:
-        return None
-    return Desk(mix, favourites=tuple(m for m in favourites if m is not None), by_hand=bool(said["by_hand"]))
+        return replace(first, favourites=favourites)
+    return Desk(
+        mix, favourites=favourites, by_hand=True
+    )  # the same seed could be another mix, since donors come and go
 
 
-def _keep_desk(ui: Ui, owner: str, now: Desk) -> None:
-    with ui.turn:
-        favourites = [mix_as_json(mix) for mix in now.favourites]
-        ui.mark(owner, _KEPT, mix=mix_as_json(now.mix), favourites=favourites, by_hand=now.by_hand)
+def _favourites(said: dict[str, Any], known: Collection[str]) -> tuple[Mix, ...]:
+    found = [mix_from_json(saved, known) for saved in said.get("favourites", ())]
+    return tuple(mix for mix in found if mix is not None)
 
 
-def _preview(ui: Ui, now: Desk, owner: str) -> None:
+def _keep_mix(ui: Ui, owner: str, mix: Mix) -> None:
+    with _KEEPING:
+        ui.mark(owner, _KEPT, mix=mix_as_json(mix))
+
+
+def _toggle_favourite(ui: Ui, owner: str, mix: Mix) -> tuple[Mix, ...]:
+    """Those that are kept now, which another tab may have changed."""
+    with _KEEPING:
+        kept = _favourites(ui.said(owner, _KEPT), {d.id for d in ui.donors()})
+        others = tuple(m for m in kept if m.drawn != mix.drawn)
+        now = others if len(others) < len(kept) else (*kept, mix)[-_FAVOURITES:]
+        ui.mark(owner, _KEPT, favourites=[mix_as_json(m) for m in now])
+    return now
+
+
+def _preview(ui: Ui, now: Desk, owner: str) -> str:
     """This mix, its look's favourites, and rolls where these are few: all with one seed, so only the person differs."""
     donors, look = ui.donors(now.mix.category), now.mix.category
-    mixes = [now.mix, *(m for m in now.favourites if m.category == look and m != now.mix)]
+    agreed = {d.id for d in with_consent(donors, datetime.date.today())}
+    mixes = [now.mix]
+    for other in now.favourites:
+        if other.category == look and other.drawn != now.mix.drawn and agreed.issuperset(d for d, _ in other.drawn):
+            mixes.append(other)
     mixes += [roll(donors, look, now.mix.seed + n + 1, ui.ceiling) for n in range(_PREVIEWS - len(mixes))]
     recipes = [asdict(recipe_of_mix(mix, donors)) for mix in mixes]
-    ui.queue.put("preview", asdict(PreviewRequest(recipes, [11], owner)))
+    return ui.queue.put("preview", asdict(PreviewRequest(recipes, [11], owner)))
 
 
 def _adopt(ui: Ui, now: Desk, owner: str, recipe: str) -> Desk:
@@ -193,11 +217,12 @@ def _desk(ui: Ui, now: Desk) -> str:
         if other.id not in mix.donors:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
     stars = "".join(
-        button(f"★ {n + 1}", "recall", pressed=other == mix, number=n)
+        button(f"★ {n + 1}", "recall", pressed=other.drawn == mix.drawn, number=n)
         for n, other in enumerate(now.favourites)
         if other.category == mix.category
     )
-    star = button("☆ " + t("design.favourite"), "favourite", pressed=mix in now.favourites)
+    starred = any(other.drawn == mix.drawn for other in now.favourites)
+    star = button("☆ " + t("design.favourite"), "favourite", pressed=starred)
     bar = (
         f'<div class="st-row">{button("⚄ " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
         f"{star}{stars}{button(t('design.preview'), 'preview')}</div>"
@@ -218,19 +243,16 @@ def _donor(ui: Ui, donor: Any, more: list[str], classes: str) -> str:
 
 def _called(ui: Ui, now: Desk, recipe: dict[str, Any]) -> str:
     """Which of the mixes on the table a preview is of."""
-    drawn = list(zip(recipe["donors"], recipe["mix_weights"], strict=True))
-
-    def same(mix: Mix) -> bool:
-        return [(d, w) for d, w in zip(mix.donors, mix.weights, strict=True) if w > 0] == drawn
-
-    stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if same(mix)]
-    return " ".join(([ui.t("design.this_mix")] if same(now.mix) else []) + stars) or ui.t("design.other_mix")
+    drawn = tuple(zip(recipe["donors"], recipe["mix_weights"], strict=True))
+    stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if mix.drawn == drawn]
+    mine = [ui.t("design.this_mix")] if now.mix.drawn == drawn else []
+    return " ".join(mine + stars) or ui.t("design.other_mix")
 
 
 def _progress(ui: Ui, owner: str, now: Desk) -> str:
     t = ui.t
     parts = []
-    job = ui.newest(owner, "preview")
+    job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
     if job is not None and job.state == "done":
         result = ui.queue.result(job)
         look = find_category(result["recipes"][0]["recipe"]["category"])

@@ -15,8 +15,8 @@ from pipelines.errors import BadInput
 from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, request_of, step_back, weak_slots
 from studio.places import scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
-from studio.requests import ExportRequest, PostRequest, VaryRequest
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.requests import ExportRequest, PostRequest, VaryRequest, plain_caption
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.fixing import Fixing, build_fixing
 from studio.ui.opening import open_page
 from studio.ui.parts import empty, file_url, link, panel
@@ -28,6 +28,7 @@ from studio.ui.shots import (
     CHOICES,
     HEADERS,
     MOST,
+    MOST_CAPTION,
     TEMPLATES,
     fit_rows,
     make_shots,
@@ -36,7 +37,7 @@ from studio.ui.shots import (
     write_shots,
 )
 from studio.ui.strengths import build_strengths
-from studio.ui.texts import Texts
+from studio.ui.texts import LANGUAGES, Texts
 from studio.ways import check_ways
 
 __all__ = ["build", "default_captions", "redraw_request"]
@@ -92,7 +93,7 @@ def build(ui: Ui) -> None:
         people, places = _people(ui, owner), _places(ui, owner)
         draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
         recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]
-        again = write_shots(ui, recalled, draft["seeds"], draft["captions"]) if recalled else gr.skip()
+        again = write_shots(ui, recalled, draft["seeds"], _written(draft, recalled)) if recalled else gr.skip()
         text = _text(ui, owner)
         return (
             gr.Dropdown(people, value=_first(people, draft["persona"])),
@@ -169,7 +170,7 @@ def build(ui: Ui) -> None:
     written = [title.input, body.input, title.blur, body.blur]
     gr.on(written, guarded(ui, write), [platform, title, body], [length], **LATEST)
     asks = {persona, scene, rows} | form.inputs
-    go.click(guarded(ui, start), asks, [progress], **HIDDEN)
+    go.click(guarded(ui, start), asks, [progress], **(HIDDEN | in_turn("ways")))
     build_strengths(ui, form, asks, wish)
     acting = guarded(ui, act)
     for part in (progress, posts):
@@ -191,6 +192,13 @@ def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
     return [
         t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit)) for s in shots
     ]
+
+
+def _written(draft: dict[str, Any], shots: Sequence[Shot]) -> list[str]:
+    """A recalled set's captions without those that nobody wrote: they would name the old persona and outfit."""
+    usual = [default_captions(Texts(language), draft["name"], shots) for language in LANGUAGES]
+    usual.append([plain_caption(draft["name"], shot) for shot in shots])
+    return ["" if own in others else own for own, *others in zip(draft["captions"], *usual, strict=False)]
 
 
 def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple[str, str, str]) -> Any:
@@ -218,7 +226,7 @@ def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple
     if do == "leave":
         facts = facts | {"left_out": sorted(set(facts.get("left_out", ())) ^ {number})}
     elif do == "caption":
-        text = " ".join(str(data.get("value", "")).split())[:300]
+        text = " ".join(str(data.get("value", "")).split())[:MOST_CAPTION]
         facts = facts | {"captions": dict(facts.get("captions", {})) | {str(number): text}}
     elif do == "move":
         facts = move(post_set, facts, number, int(str(data["to"])))

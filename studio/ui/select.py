@@ -11,7 +11,7 @@ import gradio as gr
 from pipelines.errors import BadInput, StudioError
 from studio.requests import ConsolidateRequest
 from studio.selecting import Judgement, amend, gates_of, judge
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.opening import open_page
 from studio.ui.parts import button, card, empty, file_url, grid, link, picture, scatter
 
@@ -109,11 +109,11 @@ def build(ui: Ui) -> None:
 
     ui_inputs = [hand, *sliders]
     gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders], **HIDDEN)
-    design.input(guarded(ui, open_design), [design], [hand, board, *sliders], **LATEST)
+    design.input(guarded(ui, open_design), [design], [hand, board, *sliders], **(LATEST | in_turn("hand")))
     for slider in sliders:
-        slider.release(guarded(ui, resort), ui_inputs, [board], **LATEST)
-    board.click(guarded(ui, act), ui_inputs, [hand, board], **EACH)
-    started = go.click(guarded(ui, start), [hand, name, effort, *sliders], None, **HIDDEN)
+        slider.release(guarded(ui, resort), ui_inputs, [board], **(LATEST | in_turn("hand")))
+    board.click(guarded(ui, act), ui_inputs, [hand, board], **(EACH | in_turn("hand")))
+    started = go.click(guarded(ui, start), [hand, name, effort, *sliders], None, **(HIDDEN | in_turn("hand")))
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
 
 

@@ -13,7 +13,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from studio.abilities import abilities
 from studio.places import add_goods, scenes_of
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts import file_url, panel, thumb_url
 from studio.ui.ways import PANELS, Ways, choose_way, most_strength, show_ways
 
@@ -152,7 +152,9 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
              request: gr.Request) -> Any:  # fmt: skip
         return gr.Column(visible=stand == "own"), _stage(ui, owner_of(request), found, where, stand, [a, b, c, d])
 
-    cards.click(guarded(ui, press), [ways, strength], [ways, cards, strength, panels, strengths], **EACH)
+    cards.click(
+        guarded(ui, press), [ways, strength], [ways, cards, strength, panels, strengths], **(EACH | in_turn("ways"))
+    )
     where = [scene, stands, *box]
     gr.on([upload.upload, upload.clear], guarded(ui, load), [upload, *where], [goods, stage], **HIDDEN)
     gr.on([stands.input, scene.input, *(side.release for side in box)], guarded(ui, show), [goods, *where],

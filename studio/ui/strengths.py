@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.requests import PostRequest, StrengthsRequest
-from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts import button, picture
 from studio.ui.set_form import SetForm
 from studio.ui.ways import most_strength
@@ -48,9 +48,9 @@ def build_strengths(
             return gr.skip()
         return float(str(data["scale"]))
 
-    go.click(guarded(ui, start), inputs, [strip], **HIDDEN)
+    go.click(guarded(ui, start), inputs, [strip], **(HIDDEN | in_turn("ways")))
     timer.tick(guarded(ui, tick), [shown], [strip, shown], **HIDDEN)
-    strip.click(guarded(ui, act), None, [form.strength], **HIDDEN)
+    strip.click(guarded(ui, act), None, [form.strength], **EACH)
 
 
 def _strip(ui: Ui, owner: str) -> str:

@@ -18,7 +18,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.realism import Realism
 from studio.application import Studio
 from studio.records import PostRecord, PostSetRecord, content_id
-from studio.requests import PostRequest
+from studio.requests import PostRequest, plain_caption
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_layers
 from studio.workflows.references import Injections
@@ -120,7 +120,7 @@ def draw_shots(
 
 def _caption(request: PostRequest, number: int, shot: Shot) -> str:
     own = request.captions[number] if number < len(request.captions) else None
-    return " ".join((own or "").split()) or f"{request.persona['name']}: {shot.outfit_colour} {shot.outfit}"
+    return " ".join((own or "").split()) or plain_caption(request.persona["name"], shot)
 
 
 def draw_requests(

@@ -11,8 +11,10 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.queue import Queue
+from studio.requests import plain_caption
 from studio.settings import Settings
 from studio.ui.context import Ui
+from studio.ui.posts import _written, default_captions
 from studio.ui.shots import CHOICES, COLUMNS, HEADERS, Table, fit_rows, make_shots, paste_shots, read_shots, write_shots
 from studio.ui.texts import LANGUAGES, Language, Texts
 
@@ -76,6 +78,14 @@ def test_the_table_comes_back_with_its_seeds_and_captions(tmp_path: Path, langua
         with pytest.raises(BadInput, match=r"(?i)row 2") as error:
             read_shots(ui, changed)
         assert Texts("zh").error(error.value) != Texts("en").error(error.value)
+
+
+def test_captions_that_nobody_wrote_are_not_taken_over() -> None:
+    shots = [RED, Shot(), RED, RED]
+    made = [default_captions(Texts("zh"), "Mei", shots)[0], plain_caption("Mei", Shot()), "Mei's own", ""]
+    draft = {"name": "Mei", "captions": made}
+    assert _written(draft, shots) == ["", "", "Mei's own", ""]
+    assert _written(draft | {"name": "Lin"}, shots) == made
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:

@@ -16,6 +16,7 @@ from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
 from diffusers import FluxPipeline, FluxTransformer2DModel
+from transformers import CLIPVisionModelWithProjection
 
 from pipelines.adapters import encode_pictures, load_adapter, read_adapter
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
@@ -216,16 +217,20 @@ def test_folders_without_a_usable_file(tmp_path: Path, tiny_backbone: Backbone) 
         read_adapter(tmp_path)
 
 
-def test_an_adapter_without_room_is_refused_before_it_is_loaded(tmp_path: Path, tiny_backbone: Backbone) -> None:
+def test_an_adapter_without_room_is_refused_before_it_is_loaded(
+    tmp_path: Path, tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = write_ip_adapter(tmp_path, ip_adapter_tensors())
     where = tiny_backbone.transformer, tiny_backbone.device, torch.float32
     file = read_adapter(written)
     weights = [*file.projection.values(), *(t for block in file.blocks for t in block.values())]
     needed = 4 * sum(t.numel() for t in weights)
     needed += 4 * sum(p.numel() for p in load_adapter(written, *where).encoder.parameters())
-    load_adapter(written, *where, Hardware("cuda", needed + 100, 1e9))
-    with pytest.raises(NotEnoughMemory, match="beside the backbone"):
-        load_adapter(written, *where, Hardware("cuda", needed - 100, 1e9))
+    load_adapter(written, *where, 1e6, Hardware("cuda", needed + 1e6, 1e9))
+    monkeypatch.setattr(CLIPVisionModelWithProjection, "from_pretrained", None)
+    for beside, free in ((0.0, needed - 1), (1e6, needed + 1e6 - 1)):
+        with pytest.raises(NotEnoughMemory, match="with the drawing itself"):
+            load_adapter(written, *where, beside, Hardware("cuda", free, 1e9))
 
 
 def test_a_real_shape_fits(tmp_path: Path) -> None:
