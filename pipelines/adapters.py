@@ -235,7 +235,7 @@ def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, beside: fl
     needed = beside + (count + sum(map(prod, shapes))) * dtype.itemsize
     if needed > hardware.device_free:
         raise NotEnoughMemory(
-            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB with the drawing itself, "
+            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB with the drawing, "
             f"and {hardware.device_free / 1e9:.1f} GB are free.",
             "Load the backbone in a precision of fewer bits, or inject by redux, which is smaller.",
         )
