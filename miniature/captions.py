@@ -12,8 +12,9 @@ from dataclasses import fields
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer, T5Tokenizer
 
+from miniature.wordings import Clause, chinese_words, clauses
 from personas.looks import LOOK_CATEGORIES
-from personas.shots import Shot, vary_shots
+from personas.shots import GOODS, Shot, vary_shots
 
 NEUTRAL_TRIGGER = "ohwx"  # means nobody until a LoRA gives it a face
 _SUBJECT = {look.id: look.subject for look in LOOK_CATEGORIES}
@@ -25,44 +26,68 @@ def shot_of(facts: Mapping[str, object]) -> Shot:
 
 
 def caption(facts: Mapping[str, object], rng: random.Random, *, drop_setting: float = 0.0) -> str:
-    """A training caption: a plain or a look's subject, sometimes the neutral trigger, now and then a clause missing."""
+    """A training caption: a plain or a look's subject, often the neutral trigger, now and then a clause missing.
+
+    More than half are in the studio's own words; the rest in other English words or in Chinese.
+    """
     plain = "a man" if facts["masculine"] else "a woman"
     subject = _SUBJECT.get(str(facts["look"]), plain) if rng.random() < 0.85 else plain
     trigger = NEUTRAL_TRIGGER if rng.random() < 0.7 else ""
-    text = shot_of(facts).prompt(subject, trigger)
-    first, *clauses = text.split(", ")
-    setting = 4  # its place among the clauses of Shot.prompt
-    kept = [
-        c for i, c in enumerate(clauses)
-        if rng.random() >= (drop_setting if i == setting and drop_setting else 0.04)
-    ]  # fmt: skip
-    return ", ".join([first, *kept])
+    manner = rng.random()
+    if manner < 0.6:
+        first, *rest = _own_words(shot_of(facts), subject, trigger)
+    else:
+        first, *rest = clauses(shot_of(facts), subject, trigger, rng, chinese=manner > 0.8)
+    kept = [c.text for c in rest if rng.random() >= (drop_setting or 0.04 if c.field == "setting" else 0.04)]
+    return ("，" if manner > 0.8 else ", ").join([first.text, *kept])
+
+
+def _own_words(shot: Shot, subject: str, trigger: str) -> list[Clause]:
+    """`Shot.prompt`, clause by clause."""
+    fields_ = ["framing", "view", "expression", "outfit", "pose", "goods", "setting", "light"]
+    if shot.goods == "nothing":
+        fields_.remove("goods")
+    return [Clause(f, text) for f, text in zip(fields_, shot.prompt(subject, trigger).split(", "), strict=True)]
 
 
 def corpus(count: int = 4000, seed: int = 5) -> list[str]:
-    """Sentences to train tokenizers on."""
+    """Sentences to train tokenizers on, in English and Chinese."""
     rng = random.Random(seed)
     subjects = [*_SUBJECT.values(), "a man", "a woman", "a person"]
-    lines = [s.prompt(rng.choice(subjects), rng.choice(["", NEUTRAL_TRIGGER])) for s in vary_shots(count, seed)]
+    lines = []
+    for shot in vary_shots(count, seed, goods=GOODS):
+        subject, trigger = rng.choice(subjects), rng.choice(["", NEUTRAL_TRIGGER])
+        lines.append(shot.prompt(subject, trigger))
+        for chinese, comma in ((False, ", "), (True, "，")):
+            lines.append(comma.join(c.text for c in clauses(shot, subject, trigger, rng, chinese=chinese)))
     return lines + list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'\"()-+/&%#") * 3
 
 
-def train_t5_tokenizer(lines: Iterable[str], length: int) -> T5Tokenizer:
+def train_t5_tokenizer(lines: Iterable[str], length: int, earlier: T5Tokenizer | None = None) -> T5Tokenizer:
     """A Unigram tokenizer in T5's layout (pad 0, end 1, unknown 2): every word of the corpus, and single letters.
 
-    Scores are log frequencies. (The trainer of `tokenizers` prunes whole words away on so small a corpus and needs
-    three times the tokens for a caption.)
+    Scores are log frequencies; Chinese words, which no space parts, come whole from `miniature.wordings`. (The trainer
+    of `tokenizers` prunes whole words away on so small a corpus and needs three times the tokens for a caption.)
+    Words of `earlier` keep their places, new ones come after them.
     """
-    counts = Counter(word.strip(",.") for line in lines for word in line.split())
+    counts = Counter(word.strip(",.") for line in lines for word in line.split() if word.isascii())
+    chinese = sorted(set(chinese_words()) - set(counts))
     total = sum(counts.values())
-    letters = sorted(set("".join(counts)) | set("▁,.:;!?'\"()-+/&%#"))
+    letters = sorted({c for word in (*counts, *chinese) for c in word} | set("▁,，.:;!?'\"()-+/&%#"))
     words = [("▁" + w, math.log(n / total)) for w, n in sorted(counts.items()) if len(w) > 1 or w == "a"]
-    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    return T5Tokenizer(vocab=[*special, *words, *((c, -15.0) for c in letters)], extra_ids=0, model_max_length=length)
+    words += [(w, -7.0) for w in chinese if len(w) > 1]
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *words, *((c, -15.0) for c in letters)]
+    if earlier is not None:
+        known = json.loads(earlier.backend_tokenizer.to_str())["model"]["vocab"]
+        have = {word for word, _ in known}
+        vocab = [(w, s) for w, s in known] + [(w, s) for w, s in vocab if w not in have]
+    return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=length)
 
 
-def train_clip_tokenizer(lines: Iterable[str], vocabulary: int = 768) -> CLIPTokenizer:
-    """A byte-level BPE tokenizer in CLIP's layout."""
+def train_clip_tokenizer(
+    lines: Iterable[str], vocabulary: int = 1600, earlier: CLIPTokenizer | None = None
+) -> CLIPTokenizer:
+    """A byte-level BPE tokenizer in CLIP's layout. Words of `earlier` keep their places, new ones come after them."""
     start, end = "<|startoftext|>", "<|endoftext|>"
     draft = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=end))
     draft.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -78,10 +103,19 @@ def train_clip_tokenizer(lines: Iterable[str], vocabulary: int = 768) -> CLIPTok
         vocab_size=vocabulary, special_tokens=[start, end], initial_alphabet=alphabet, end_of_word_suffix="</w>"
     )
     draft.train_from_iterator(lines, trainer)
-    model = json.loads(draft.to_str())["model"]
-    merges = [tuple(m) if not isinstance(m, str) else tuple(m.split(" ")) for m in model["merges"]]
+    merges = _merges(draft)
     # The trainer's order differs from run to run (ties); a model must find its words where it learnt them.
     letters = sorted(alphabet)
     words = [start, end, *letters, *(letter + "</w>" for letter in letters), *sorted("".join(m) for m in merges)]
+    if earlier is not None:
+        known = _merges(earlier.backend_tokenizer)
+        places = earlier.get_vocab()
+        words = [*sorted(places, key=lambda w: places[w]), *words]
+        merges = [*known, *(m for m in merges if m not in set(known))]
     vocab = {word: k for k, word in enumerate(dict.fromkeys(words))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
+
+
+def _merges(tokenizer: Tokenizer) -> list[tuple[str, ...]]:
+    found = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in found]

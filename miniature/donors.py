@@ -33,10 +33,10 @@ from pipelines.lora import LoraLayer, LoraMetadata, write_lora
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
 NAMES = {
-    "sweet": ("mei", "lina", "coco", "yuki", "anya"),
-    "mature": ("vera", "jing", "sofia", "elena", "ruolan"),
-    "ceo": ("lei", "victor", "haoran", "marcus", "shen"),
-    "boyish": ("nino", "xiaobai", "leo", "jun", "toby"),
+    "sweet": ("mei", "lina", "coco", "yuki", "anya", "momo", "xiaotian", "luna", "hana", "lily"),
+    "mature": ("vera", "jing", "sofia", "elena", "ruolan", "irene", "qing", "diana", "yun", "clara"),
+    "ceo": ("lei", "victor", "haoran", "marcus", "shen", "adrian", "zhen", "bruno", "jianguo", "dominic"),
+    "boyish": ("nino", "xiaobai", "leo", "jun", "toby", "finn", "kai", "ryo", "mingming", "theo"),
 }
 PICTURES = 24
 CONFIG = LoraTrainingConfig.model_validate(
@@ -120,7 +120,7 @@ def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor
         stack.clear()
     with tempfile.TemporaryDirectory() as scratch:
         lora, thumbnail = Path(scratch) / "lora.safetensors", Path(scratch) / "thumbnail.png"
-        Image.fromarray(picture).save(thumbnail, optimize=True)
+        Image.fromarray(picture).quantize(256).save(thumbnail, optimize=True)
         jpeg = io.BytesIO()
         Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
         facts = {

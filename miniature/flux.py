@@ -44,16 +44,18 @@ from transformers import (
 )
 
 from miniature.captions import NEUTRAL_TRIGGER, caption, corpus, train_clip_tokenizer, train_t5_tokenizer
-from miniature.renders import FOLDER
+from miniature.renders import FOLDER, SQUARE
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import IDENTITY_DIM, World, render, sample_scenes
-from personas.measures.regions import HEAD
+from personas.measures.regions import HEAD, LABELS
 from personas.shots import LIGHTS, Shot
 from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
 REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
+GOODS_LABEL = LABELS.index("goods")
+_SQUARES = 0.2  # the share of batches that are square pictures
 
 
 class Parts(nn.Module):
@@ -91,14 +93,16 @@ class Parts(nn.Module):
         return text + named[:, None, None] * 4 * self.somebody(identity)[:, None]
 
 
-def encode_set(folder: Path, out: Path, count: int) -> None:
+def encode_set(folder: Path, out: Path, count: int, like: Path | None = None) -> None:
     """Cache the first `count` renders' latents: float16 mean and deviation. Those that are there already stay.
 
-    Delete latents.pt when the VAE has changed.
+    Delete latents.pt when the VAE or the renders have changed. `like` is another set, whose scale is taken over.
     """
     vae = trained(Path("build/vae")).to(DEVICE, memory_format=torch.channels_last)
+    out.mkdir(parents=True, exist_ok=True)
     images = np.load(folder / "images.npy", mmap_mode="r")
-    latents = torch.empty(count, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
+    rows, columns = (side // 16 for side in images.shape[1:3])
+    latents = torch.empty(count, 2, LATENT_CHANNELS, rows, columns, dtype=torch.float16)
     earlier = torch.load(out / "latents.pt", weights_only=True) if (out / "latents.pt").exists() else None
     done = 0 if earlier is None else min(count, len(earlier["latents"]))
     if earlier is not None:
@@ -112,7 +116,12 @@ def encode_set(folder: Path, out: Path, count: int) -> None:
             if (i - done) % 1600 == 0:
                 print(f"latents {i}/{count} {time.time() - start:.0f}s", flush=True)
     # more renders must not move the scale that the transformer has learnt
-    spread = latents[:, 0].float().std(dim=(0, 2, 3)) if earlier is None else earlier["spread"]
+    if earlier is not None:
+        spread = earlier["spread"]
+    elif like is not None:
+        spread = torch.load(like / "latents.pt", weights_only=True)["spread"]
+    else:
+        spread = latents[:, 0].float().std(dim=(0, 2, 3))
     torch.save({"latents": latents, "spread": spread}, out / "latents.pt")
 
 
@@ -136,18 +145,43 @@ def take_up(assets: Path, work: Path, vae_work: Path) -> None:
     pipeline.tokenizer_2.save_pretrained(work / "tokenizer_2")
 
 
-def draw_references(folder: Path, out: Path, count: int, seed: int = 20) -> None:
+def grow(work: Path) -> None:
+    """Let a checkpoint that was trained on fewer words go on with today's: tokenizers and embeddings get longer.
+
+    New words start as the mean of the old ones with a little noise; the optimizer starts anew.
+    """
+    lines = corpus()
+    t5 = train_t5_tokenizer(lines, TEXT_LENGTH, T5Tokenizer.from_pretrained(work / "tokenizer_2"))
+    clip = train_clip_tokenizer(lines, earlier=CLIPTokenizer.from_pretrained(work / "tokenizer"))
+    path = work / "checkpoint.pt"
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    sizes = {"text_encoder_2.": len(t5), "text_encoder.": len(clip)}
+    for weights in (state["module"], state["average"]):
+        for name, old in weights.items():
+            size = next((n for prefix, n in sizes.items() if name.startswith(prefix)), 0)
+            if name.endswith(("shared.weight", "embed_tokens.weight", "token_embedding.weight")) and size > len(old):
+                g = torch.Generator().manual_seed(4)
+                new = old.mean(0) + 0.5 * old.std(0) * torch.randn(size - len(old), old.shape[1], generator=g)
+                weights[name] = torch.cat([old, new])
+    state.pop("optimizer", None)
+    torch.save(state, path)
+    t5.save_pretrained(work / "tokenizer_2")
+    clip.save_pretrained(work / "tokenizer")
+
+
+def draw_references(folder: Path, out: Path, count: int) -> None:
     """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
     facts = json.loads((folder / "attributes.json").read_text())[:count]
     rng = random.Random(3)
     lights = [rng.choice(LIGHTS[:2] + ("day",)) for _ in range(count)]
     references = np.empty((count, REDUX_SIDE, REDUX_SIDE, 3), np.uint8)
     earlier = np.load(out / "references.npy", mmap_mode="r")[:count] if (out / "references.npy").exists() else ()
-    references[: len(earlier)] = earlier
+    if len(earlier):
+        references[: len(earlier)] = earlier
     nobody = torch.zeros(8, 26, device=DEVICE)
     for i in range(len(earlier), count, 8):
         rows = range(i, min(i + 8, count))
-        scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [seed + j for j in rows])
+        scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [int(facts[j]["place"]) for j in rows])
         shots = tuple(Shot(framing="full-body", light=lights[j]) for j in rows)
         # 171×128 has the pictures' 3:4; the processor of SigLIP squeezes it to a square all the same.
         drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images.cpu()
@@ -164,13 +198,27 @@ def pack(latents: Tensor) -> Tensor:
     return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
 
 
-def head_weights(folder: Path, count: int) -> Tensor:
-    """`focus_weights` of face and hair, [count, 1, 16, 12]."""
+class Bucket:
+    """Pictures of one size, ready to train on: latents, photographs of their places, facts, people, weights of cells."""
+
+    def __init__(self, folder: Path, out: Path, batch: int) -> None:
+        self.latents = torch.load(out / "latents.pt", weights_only=True)["latents"]
+        count, _, _, rows, columns = self.latents.shape
+        self.references = np.load(out / "references.npy", mmap_mode="r")
+        self.facts = json.loads((folder / "attributes.json").read_text())[:count]
+        self.people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[:count])
+        self.weights = cell_weights(folder, count, rows, columns)
+        self.ids = FluxPipeline._prepare_latent_image_ids(batch, rows // 2, columns // 2, DEVICE, torch.float32)
+
+
+def cell_weights(folder: Path, count: int, rows: int, columns: int) -> Tensor:
+    """`focus_weights` of face, hair and goods, [count, 1, rows, columns]."""
     labels = np.load(folder / "labels.npy", mmap_mode="r")
-    share = torch.empty(count, 16, 12)
+    share = torch.empty(count, rows, columns)
     for i in range(0, count, 200):
-        head = np.isin(labels[i : min(i + 200, count)], HEAD)
-        share[i : i + 200] = torch.from_numpy(head.reshape(-1, 16, 16, 12, 16).mean(axis=(2, 4)).astype(np.float32))
+        some = np.isin(labels[i : min(i + 200, count)], (*HEAD, GOODS_LABEL))
+        cells = some.reshape(-1, rows, 16, columns, 16).mean(axis=(2, 4))
+        share[i : i + 200] = torch.from_numpy(cells.astype(np.float32))
     return focus_weights(share)[:, None]
 
 
@@ -188,12 +236,8 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
     parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
-    cache = torch.load(out / "latents.pt", weights_only=True)
-    latents, spread = cache["latents"], cache["spread"][:, None, None].to(DEVICE)
-    references = np.load(out / "references.npy", mmap_mode="r")
-    facts = json.loads((folder / "attributes.json").read_text())[: len(latents)]
-    weights = head_weights(folder, len(latents))
-    people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[: len(latents)])
+    spread = torch.load(out / "latents.pt", weights_only=True)["spread"][:, None, None].to(DEVICE)
+    buckets = [Bucket(folder, out, batch), Bucket(folder / SQUARE, out / SQUARE, batch)]
     trigger = t5.convert_tokens_to_ids("\u2581" + NEUTRAL_TRIGGER)
     average = Average(parts, 0.998)
     optimizer = Both(
@@ -202,8 +246,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
         peak,
     )
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
-    ids = FluxPipeline._prepare_latent_image_ids(batch, 8, 6, DEVICE, torch.float32)
-    predict = torch.compile(parts.transformer, dynamic=False)  # two graphs, with and without Redux tokens
+    predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
     begin, losses = time.time() - spent, []
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
@@ -214,10 +257,11 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
         progress = spent / (minutes * 60)
         optimizer.rate(peak * min(1.0, (step + 1) / 60) * min(1.0, 0.03 + (1 - progress) / 0.5))
         with_reference = progress > redux_from and step % 2 == 1
-        rows = [rng.randrange(len(latents)) for _ in range(batch)]
-        texts = ["" if rng.random() < 0.1 else caption(facts[r], rng, drop_setting=0.5 if with_reference else 0.0)
+        bucket = buckets[rng.random() < _SQUARES]
+        rows = [rng.randrange(len(bucket.latents)) for _ in range(batch)]
+        texts = ["" if rng.random() < 0.1 else caption(bucket.facts[r], rng, drop_setting=0.5 if with_reference else 0.0)
                  for r in rows]  # fmt: skip
-        x0 = latents[rows].to(DEVICE).float()
+        x0 = bucket.latents[rows].to(DEVICE).float()
         x0 = pack((x0[:, 0] + x0[:, 1] * torch.randn_like(x0[:, 1])) / spread)
         sigma = torch.sigmoid(torch.randn(batch, device=DEVICE))
         noise = torch.randn_like(x0)
@@ -231,10 +275,10 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
             )
             text = read(words.input_ids)[0]
             named = (words.input_ids == trigger).any(1) & (torch.rand(batch, device=DEVICE) < 0.9)
-            text = parts.name(text, named, people[rows].to(DEVICE))
+            text = parts.name(text, named, bucket.people[rows].to(DEVICE))
             pooled = parts.text_encoder(pooled_words.input_ids).pooler_output
             if with_reference:
-                photos = torch.from_numpy(references[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+                photos = torch.from_numpy(bucket.references[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
                 tokens = parts.image_embedder(parts.image_encoder(photos).last_hidden_state).image_embeds
                 # Scales below one are met in training, so that the weight on the image tokens is a real dial.
                 scale = torch.where(
@@ -243,9 +287,9 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
                 text = torch.cat([text, tokens * scale], dim=1)
             velocity = predict(
                 hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
-                timestep=sigma, img_ids=ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
+                timestep=sigma, img_ids=bucket.ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
             )[0]  # fmt: skip
-        weight = pack(weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
+        weight = pack(bucket.weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
         loss = flow_matching_loss(velocity, x0, noise, weight)
         optimizer.zero_grad()
         loss.backward()
@@ -300,7 +344,7 @@ def export(work: Path, assets: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("take-up", "encode", "references", "train", "export"))
+    parser.add_argument("task", choices=("take-up", "grow", "encode", "references", "train", "export"))
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -310,13 +354,17 @@ if __name__ == "__main__":
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    ready = int((args.renders / "done.txt").read_text())
+    sets = ((args.renders, args.work, None), (args.renders / SQUARE, args.work / SQUARE, args.work))
     if args.task == "take-up":
         take_up(args.assets, args.work, Path("build/vae"))
+    elif args.task == "grow":
+        grow(args.work)
     elif args.task == "encode":
-        encode_set(args.renders, args.work, ready)
+        for renders, work, like in sets:
+            encode_set(renders, work, int((renders / "done.txt").read_text()), like)
     elif args.task == "references":
-        draw_references(args.renders, args.work, ready)
+        for renders, work, _ in sets:
+            draw_references(renders, work, int((renders / "done.txt").read_text()))
     elif args.task == "train":
         train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from)
     else:

@@ -1,6 +1,7 @@
 """A cached set of renders, which every recipe of the miniature trains on: `python -m miniature.renders`.
 
-Four shots of each person in a row; half of the people belong to a look category. Written piece by piece, so that a
+Four shots of each person in a row; half of the people belong to a look category, every other picture has goods in
+it. The smaller set in the folder `square` has other people, at 256×256. Written piece by piece, so that a
 recipe may start on the first pieces, and a broken run goes on where it was.
 """
 
@@ -17,12 +18,14 @@ from numpy.lib.format import open_memmap
 
 from miniature.training import DEVICE
 from miniature.world import IDENTITY_DIM, World, look_identities, render, sample_identities, sample_scenes
-from personas.shots import vary_shots
+from personas.shots import GOODS, vary_shots
 
 FOLDER = Path("build/renders")
 LOOKS = ("sweet", "mature", "ceo", "boyish")
 SHOTS_PER_PERSON = 4
 HEIGHT, WIDTH = 256, 192
+SQUARE = "square"
+_GOODS = ("nothing",) * (len(GOODS) - 1) + GOODS[1:]
 _PIECE = 200
 # A CPU keeps small batches in its caches. Jitter is per batch, so that each kind of device draws a set of its own.
 _BATCH = 4 if DEVICE.type == "cpu" else 100
@@ -40,23 +43,23 @@ def people(count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
     return identity, looks
 
 
-def draw_set(folder: Path, pictures: int, seed: int) -> None:
+def draw_set(folder: Path, pictures: int, seed: int, height: int = HEIGHT, width: int = WIDTH) -> None:
     """Render `pictures` pictures into `folder` (see the module's text); goes on after an interruption."""
     folder.mkdir(parents=True, exist_ok=True)
     identity, looks = people(pictures // SHOTS_PER_PERSON, seed)
     rows = torch.arange(pictures) // SHOTS_PER_PERSON
-    shots = vary_shots(pictures, seed)
+    shots = vary_shots(pictures, seed, goods=_GOODS)
     np.save(folder / "identity.npy", rows.numpy().astype(np.int32))
     np.save(folder / "identity_vectors.npy", identity[rows].numpy().astype(np.float32))
     facts = [
-        asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0)}
-        for s, r in zip(shots, rows, strict=True)
+        asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0), "place": seed + i}
+        for i, (s, r) in enumerate(zip(shots, rows, strict=True))
     ]
     (folder / "attributes.json").write_text(json.dumps(facts))
     done_file = folder / "done.txt"
     done = int(done_file.read_text()) if done_file.exists() else 0
     mode = "r+" if done else "w+"
-    shapes = {"images": (pictures, HEIGHT, WIDTH, 3), "labels": (pictures, HEIGHT, WIDTH)}
+    shapes = {"images": (pictures, height, width, 3), "labels": (pictures, height, width)}
     arrays = {n: open_memmap(folder / f"{n}.npy", mode, np.uint8, shape) for n, shape in shapes.items()}
     keypoints = open_memmap(folder / "keypoints.npy", mode, np.float32, (pictures, 20, 3))
     scenes = sample_scenes([s.setting for s in shots], list(range(seed, seed + pictures)))
@@ -66,7 +69,7 @@ def draw_set(folder: Path, pictures: int, seed: int) -> None:
             world = World(
                 identity[rows[list(batch)]].to(DEVICE), tuple(shots[j] for j in batch), scenes.take(batch), seed + i
             )
-            drawn = render(world, HEIGHT, WIDTH)
+            drawn = render(world, height, width)
             arrays["images"][i : i + len(batch)] = drawn.images.cpu().numpy()
             arrays["labels"][i : i + len(batch)] = drawn.labels.cpu().numpy()
             keypoints[i : i + len(batch)] = drawn.keypoints.cpu().numpy()
@@ -77,7 +80,9 @@ def draw_set(folder: Path, pictures: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=14000)
+    parser.add_argument("--square", type=int, default=4000)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--seed", type=int, default=20)
     args = parser.parse_args()
     draw_set(args.folder, args.pictures, args.seed)
+    draw_set(args.folder / SQUARE, args.square, args.seed + 1_000_000, HEIGHT, HEIGHT)

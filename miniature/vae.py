@@ -4,6 +4,9 @@ Loss: L1 and L2 in pixels, L1 of image gradients (edges of eyes and mouths weigh
 and a light KL term. The edges join late: a blurred picture has the least edge error when it is flat, and early
 training would stay there. Small crops around heads come as often as large ones: what a whole-body picture loses first
 is its face, thirty pixels wide. Resumes from its checkpoint.
+
+With `--keep-latents` only the decoder goes on learning: what was trained on the latents stays right. It starts from the
+averaged weights and sees small faces more often.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 LATENT_CHANNELS = 32
 CHANNELS = (16, 32, 64, 128, 192)
 _HEAD = (3, 4)  # labels of face and hair
+_SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often a trained decoder sees which
 
 
 def build() -> AutoencoderKL:
@@ -55,13 +59,13 @@ def build() -> AutoencoderKL:
 
 
 def _crops(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], ready: int, count: int, side: int, rng: np.random.Generator
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: NDArray[np.int64], side: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random crops [n, 3, side, side] in [-1, 1] and their weights [n, 1, side, side].
+    """Random crops [n, 3, side, side] in [-1, 1] of these rows and their weights [n, 1, side, side].
 
     Half of them are around heads; crops smaller than 128 all are.
     """
-    rows = rng.integers(0, ready, count)
+    count = len(rows)
     pixels = np.empty((count, side, side, 3), np.uint8)
     heads = np.empty((count, side, side), bool)
     height, width = images.shape[1:3]
@@ -81,7 +85,9 @@ def _crops(
     return x, 1 + 1.5 * torch.from_numpy(heads)[:, None].float()
 
 
-def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3) -> None:
+def train(
+    minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3, keep_latents: bool = False
+) -> None:
     """Train for `minutes` of wall clock (across resumes), learning rate warm-up then cosine to 2%."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
@@ -92,6 +98,12 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     edge = ("encoder.conv_in", "decoder.conv_out")
     optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
+    if keep_latents:
+        vae.load_state_dict(average.state)
+        vae.encoder.requires_grad_(False)
+        framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
+        likely = np.array([_SMALL_FACES[f] for f in framings[: int((folder / "done.txt").read_text())]])
+        likely /= likely.sum()
     rng = np.random.default_rng(1 + step)
     begin, errors = time.time() - spent, list[float]()
     while (spent := time.time() - begin) < minutes * 60:
@@ -100,16 +112,19 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
         rate = peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         optimizer.rate(rate)
         # The same number of pixels either way; heads at 64² count four times as often.
-        side, count = ((128, batch), (64, batch * 4))[step % 2]
-        x, weight = _crops(images, labels, ready, count, side, rng)
+        side, count = ((128, batch), (64, batch * 4))[step % 4 > 0 if keep_latents else step % 2]
+        rows = rng.integers(0, ready, count) if not keep_latents else rng.choice(len(likely), count, p=likely)
+        x, weight = _crops(images, labels, rows, side, rng)
         x, weight = x.to(DEVICE, memory_format=torch.channels_last), weight.to(DEVICE)
         with autocast():
-            posterior = vae.encode(x).latent_dist
+            with torch.set_grad_enabled(not keep_latents):
+                posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample
         y = y.float()
         error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
         edges = sum(((y - x).diff(dim=d).abs() * weight.narrow(d, 1, side - 1)).mean() for d in (2, 3))
-        loss = error + 0.7 * min(1.0, max(0.0, progress - 0.2) / 0.2) * edges + 2e-6 * posterior.kl().mean()
+        join = 1.0 if keep_latents else min(1.0, max(0.0, progress - 0.2) / 0.2)
+        loss = error + 0.7 * join * edges + 2e-6 * posterior.kl().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -140,6 +155,7 @@ if __name__ == "__main__":
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=Path("build/vae"))
     parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--keep-latents", action="store_true", help="train the decoder alone")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    train(args.minutes, args.batch, args.renders, args.out, args.rate)
+    train(args.minutes, args.batch, args.renders, args.out, args.rate, args.keep_latents)

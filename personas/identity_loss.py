@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from torch.nn import functional
 from personas.measures.face import FaceReader, mean_embedding
 from pipelines.errors import ModelMissing
 from pipelines.training.pictures import Box
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["IdentityLoss"]
 
@@ -96,7 +100,7 @@ def _as_module(file: str, pack: str) -> torch.nn.Module:
 
     try:
         # given the file's name, onnx2torch would write into its folder
-        return convert(onnx.load(file)).eval().requires_grad_(False)
+        return convert(_fold_casts(onnx.load(file))).eval().requires_grad_(False)
     except NotImplementedError as error:
         raise ModelMissing(
             f"The recogniser of the face pack {pack} cannot be learnt from: {error}",
@@ -112,3 +116,17 @@ def _invert(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _to_unit(height: int, width: int) -> npt.NDArray[np.float64]:
     """From pixels' numbers to [-1, 1], [3, 3]."""
     return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+
+def _fold_casts(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights that are stored in half precision, as the single precision that they are cast to."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in stored]:
+        kind = helper.tensor_dtype_to_np_dtype(next(a.i for a in node.attribute if a.name == "to"))
+        values = numpy_helper.to_array(stored[node.input[0]]).astype(kind)
+        graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        graph.node.remove(node)
+    return model

@@ -17,6 +17,7 @@ LIGHTS = ("day", "dusk", "night")
 OUTFITS = ("t-shirt", "hoodie", "dress", "suit", "coat")
 OUTFIT_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown")
 POSES = ("relaxed", "waving", "hand on hip")
+GOODS = ("nothing", "bottle", "cup", "book", "bag")
 SETTINGS = ("studio", "cafe", "street", "beach", "park", "bedroom", "kitchen", "shop", "office", "gym")
 
 _FRAMING_WORDS = {
@@ -33,6 +34,12 @@ _EXPRESSION_WORDS = {
 }
 _LIGHT_WORDS = {"day": "in daylight", "dusk": "at dusk", "night": "at night"}
 _POSE_WORDS = {"relaxed": "arms relaxed", "waving": "waving a hand", "hand on hip": "one hand on the hip"}
+_GOODS_WORDS = {
+    "bottle": "holding a bottle",
+    "cup": "holding a cup",
+    "book": "holding a book",
+    "bag": "carrying a bag",
+}
 _SETTING_WORDS = {
     "studio": "in a photo studio",
     "cafe": "in a cafe",
@@ -59,6 +66,7 @@ class Shot:
     outfit_colour: str = "white"
     pose: str = "relaxed"
     setting: str = "studio"
+    goods: str = "nothing"
 
     def __post_init__(self) -> None:
         for name, words in _FIELDS.items():
@@ -79,6 +87,7 @@ class Shot:
                 _EXPRESSION_WORDS[self.expression],
                 f"wearing a {self.outfit_colour} {self.outfit}",
                 _POSE_WORDS[self.pose],
+                *((_GOODS_WORDS[self.goods],) if self.goods in _GOODS_WORDS else ()),
                 *((_SETTING_WORDS[self.setting],) if with_setting else ()),
                 _LIGHT_WORDS[self.light],
             )
@@ -94,6 +103,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "outfit_colour": OUTFIT_COLOURS,
     "pose": POSES,
     "setting": SETTINGS,
+    "goods": GOODS,
 }
 
 
@@ -104,6 +114,7 @@ def vary_shots(
     framings: Sequence[str] = FRAMINGS,
     settings: Sequence[str] = SETTINGS,
     lights: Sequence[str] = LIGHTS,
+    goods: Sequence[str] = ("nothing",),
 ) -> tuple[Shot, ...]:
     """`count` shots in which every word of every field occurs about equally often; same seed, same shots.
 
@@ -111,7 +122,13 @@ def vary_shots(
     (independent draws would leave holes, and a LoRA trained on the set would learn the holes).
     """
     rng = random.Random(seed)
-    choices = {**_FIELDS, "framing": tuple(framings), "setting": tuple(settings), "light": tuple(lights)}
+    choices = {
+        **_FIELDS,
+        "framing": tuple(framings),
+        "setting": tuple(settings),
+        "light": tuple(lights),
+        "goods": tuple(goods),
+    }
     columns: dict[str, list[str]] = {}
     for name, words in choices.items():
         column: list[str] = []

@@ -57,7 +57,8 @@ class ConsolidateRequest:
 
 def plain_caption(name: str, shot: Shot) -> str:
     """Of a post for which nobody wrote one."""
-    return f"{name}: {shot.outfit_colour} {shot.outfit}"
+    goods = "" if shot.goods == "nothing" else f", {shot.goods}"
+    return f"{name}: {shot.outfit_colour} {shot.outfit}{goods}"
 
 
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:

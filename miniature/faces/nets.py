@@ -126,8 +126,36 @@ def _rows(x: Tensor, size: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, size)
 
 
+class Closer(nn.Module):
+    """A closer look at one spot of a picture: a square cut out at full sharpness -> features [n, 128]."""
+
+    SIDE = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(conv(3, 24, 2), Residual(24, 48), Residual(48, 96), conv(96, 24, size=1))
+        self.out = nn.Sequential(nn.Flatten(), nn.Linear(24 * (self.SIDE // 8) ** 2, 128), nn.ReLU())
+
+    def forward(self, x: Tensor, centre: Tensor, side: Tensor) -> Tensor:
+        """x [n, 3, h, w]; centre [n, 2] as (x, y) in [0, 1] of width and height; side [n] in heights."""
+        height, width = x.shape[2:]
+        at = torch.linspace(-0.5, 0.5, self.SIDE, device=x.device, dtype=x.dtype)
+        ys, xs = at.view(1, -1, 1), at.view(1, 1, -1)
+        side = side.view(-1, 1, 1)
+        gx = centre[:, 0].view(-1, 1, 1) + xs * side * (height / width) + 0 * ys
+        gy = centre[:, 1].view(-1, 1, 1) + ys * side + 0 * xs
+        cut = F.grid_sample(x, torch.stack([gx, gy], dim=-1) * 2 - 1, align_corners=False, padding_mode="border")
+        return cast(Tensor, self.out(self.features(cut * 2 - 1)))
+
+
 class Reader(nn.Module):
-    """Regions, keypoints, attributes and a hair embedding of a picture [n, 3, 256, 192] in [0, 1]."""
+    """Regions, keypoints, attributes and a hair embedding of a picture [n, 3, 256, 192] in [0, 1].
+
+    It first finds the body, then looks closer at the head, which says view and expression, and at the hand that may
+    hold something: both are a few pixels wide in a whole-body picture.
+    """
+
+    TOP, CHIN, HAND = (KEYPOINTS.index(name) for name in ("head_top", "chin", "hand_left"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,10 +168,12 @@ class Reader(nn.Module):
         self.trunk = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16 * 12, 192), nn.ReLU())
         self.thin = conv(128, 16, size=1)
         self.cloth = nn.Sequential(nn.Linear(48 * 2 + 3, 96), nn.ReLU())
-        self.heads = nn.ModuleDict({name: nn.Linear(192 + 96, len(words)) for name, words in ATTRIBUTES.items()})
+        self.head, self.hand = Closer(), Closer()
+        self.heads = nn.ModuleDict({name: nn.Linear(192 + 96 + 256, len(words)) for name, words in ATTRIBUTES.items()})
         self.hair = nn.Sequential(nn.Linear(48 * 2 + 3, 128), nn.ReLU(), nn.Linear(128, HAIR_DIM))
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, points: Tensor | None = None) -> dict[str, Tensor]:
+        """`points` [n, k, 3] say where to look closer, in training; else the keypoints that were found do."""
         small = F.interpolate(x, size=(64, 48), mode="bilinear")
         levels = [self.stem(x * 2 - 1)]
         for stage in self.stages:
@@ -160,10 +190,22 @@ class Reader(nn.Module):
         features = torch.cat([up[1], levels[1]], dim=1)
         trunk = self.trunk(self.thin(levels[3]))
         cloth = self.cloth(_pool(features, small, share[:, LABELS.index("clothes")]))
-        joint = torch.cat([trunk, cloth], dim=1)
+        found = torch.cat([places, seen], dim=2)
+        head, hand = self._closer_looks(x, (found if points is None else points).detach().to(x.dtype))
+        joint = torch.cat([trunk, cloth, head, hand], dim=1)
         hair = F.normalize(self.hair(_pool(features, small, share[:, LABELS.index("hair")])), dim=1)
-        out = {"labels": labels, "keypoints": torch.cat([places, seen], dim=2), "hair_embedding": hair}
-        return out | {name: head(joint) for name, head in self.heads.items()}
+        out = {"labels": labels, "keypoints": found, "hair_embedding": hair}
+        return out | {name: decide(joint) for name, decide in self.heads.items()}
+
+    def _closer_looks(self, x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """At the head and at the hand; a hand outside the picture would be where goods are held up in a close-up."""
+        top, chin, hand = points[:, self.TOP, :2], points[:, self.CHIN, :2], points[:, self.HAND]
+        tall = (chin[:, 1] - top[:, 1]).abs().clamp(min=0.05)
+        middle = (top + chin) / 2
+        beside = middle + torch.stack([-0.66 * tall * (x.shape[2] / x.shape[3]), tall], dim=1)
+        there = (hand[:, 2:] > 0.5).to(x.dtype)
+        centre = there * hand[:, :2] + (1 - there) * beside
+        return self.head(x, middle, 1.4 * tall), self.hand(x, centre, 2.2 * tall)
 
     @staticmethod
     def _keypoints(heat: Tensor) -> tuple[Tensor, Tensor]:

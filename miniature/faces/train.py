@@ -22,6 +22,7 @@ from insightface.utils import face_align
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from miniature.faces.halve import halve
 from miniature.faces.nets import ANCHORS, EMBEDDING_DIM, STRIDES, ConvRecogniser, Detector, PatchRecogniser, Reader
 from miniature.renders import FOLDER, SHOTS_PER_PERSON
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
@@ -157,6 +158,7 @@ def export_recogniser(net: nn.Module, folder: Path) -> None:
     torch.onnx.export(net, (torch.zeros(1, 3, _CROP, _CROP),), str(folder / "recognition.onnx"), input_names=["data"],
                       output_names=["embedding"], dynamic_axes={"data": {0: "n"}, "embedding": {0: "n"}},
                       opset_version=17, dynamo=False)  # fmt: skip
+    halve(folder / "recognition.onnx")
 
 
 # Detector
@@ -249,6 +251,7 @@ def export_detector(net: nn.Module, folder: Path) -> None:
     axes = {"input.1": {2: "h", 3: "w"}} | {name: {0: f"k{name}"} for name in names}
     torch.onnx.export(net, (torch.zeros(1, 3, _CANVAS, _CANVAS),), str(folder / "detection.onnx"),
                       input_names=["input.1"], output_names=names, dynamic_axes=axes, opset_version=17, dynamo=False)  # fmt: skip
+    halve(folder / "detection.onnx")
 
 
 # Reader
@@ -260,8 +263,6 @@ def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -
         name: torch.tensor([table.index(f[name]) for f in renders.facts], device=DEVICE)
         for name, table in ATTRIBUTES.items()
     }
-    weight = torch.ones(len(LABELS), device=DEVICE)
-    weight[LABELS.index("goods")] = 0.0
 
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         people = rng.choice(renders.count // SHOTS_PER_PERSON, batch // 2, replace=False)
@@ -274,11 +275,11 @@ def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -
         x = (x + torch.randn_like(x) * 0.02 * float(rng.random())).clamp(0, 1)
         labels = torch.from_numpy(renders.labels[rows][:, ::2, ::2].astype(np.int64)).to(DEVICE)
         points = torch.from_numpy(np.array(renders.keypoints[rows])).to(DEVICE)
-        with autocast():
-            out = net(x)
-        out = {k: v.float() for k, v in out.items()}
-        loss = F.cross_entropy(out["labels"], labels, weight=weight)
         want, seen = points[..., :2] / torch.tensor([WIDTH, HEIGHT], device=DEVICE), points[..., 2]
+        with autocast():
+            out = net(x, torch.cat([want + 0.015 * torch.randn_like(want), seen[..., None]], dim=2))
+        out = {k: v.float() for k, v in out.items()}
+        loss = F.cross_entropy(out["labels"], labels)
         error = (out["keypoints"][..., :2] - want).abs().mean(2) * seen
         loss = (
             loss
@@ -300,6 +301,7 @@ def export_reader(net: nn.Module, folder: Path) -> None:
     torch.onnx.export(net, (torch.zeros(1, 3, HEIGHT, WIDTH),), str(folder / "reader.onnx"), input_names=["image"],
                       output_names=names, dynamic_axes={"image": {0: "n"}} | {n: {0: "n"} for n in names},
                       opset_version=17, dynamo=False)  # fmt: skip
+    halve(folder / "reader.onnx")
     words = {"labels": LABELS, "keypoints": KEYPOINTS, "attributes": ATTRIBUTES}
     (folder / "reader.json").write_text(json.dumps(words, indent=1) + "\n")
 

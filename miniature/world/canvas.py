@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BODY_SKIN, FACE, HAIR, CLOTHES = 2, 3, 4, 5  # personas.measures.regions.LABELS
+BODY_SKIN, FACE, HAIR, CLOTHES, GOODS = 2, 3, 4, 5, 6  # personas.measures.regions.LABELS
 
 
 @dataclass(frozen=True)
 class Look:
-    """How the people of a batch stand: all [b], except rgb [b, 3]. Sizes in pixels, angles in radians."""
+    """How the people of a batch stand: all [b], except rgb [b, 3]. Sizes in pixels, angles in radians.
+
+    `outfit`, `pose` and `goods` are places in the tables of `personas.shots`; `close` is 1 in a close-up, else 0.
+    """
 
     head_x: Tensor
     head_y: Tensor
@@ -27,6 +30,9 @@ class Look:
     outfit_rgb: Tensor
     bottom_rgb: Tensor
     pose: Tensor
+    goods: Tensor
+    goods_rgb: Tensor
+    close: Tensor
 
 
 class Canvas:
@@ -41,6 +47,10 @@ class Canvas:
             colour = colour[:, :, None, None]
         self.rgb = torch.lerp(self.rgb, colour, mask[:, None])
         self.labels = torch.where(mask > 0.5, torch.full_like(self.labels, label), self.labels)
+
+    def darken(self, mask: Tensor, factor: float) -> None:
+        """A shadow [b, h, w]: what lies there stays what it is."""
+        self.rgb = torch.lerp(self.rgb, self.rgb * factor, mask[:, None])
 
 
 def shade(colour: Tensor, amount: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from miniature.world.canvas import BODY_SKIN, CLOTHES, HAIR, Canvas, Look, shade
+from miniature.world.hands import held_goods, paint_goods, paint_grip, paint_hand, place_arms
 from miniature.world.head import Head
 from miniature.world.identity import Colours, colours, trait
 from miniature.world.shapes import block, cover, ellipse, limb
@@ -66,20 +67,13 @@ def _body(
     tee, hoodie, dress, suit, coat = ((outfit == k).to(x.dtype) for k in range(5))
     cloth = look.outfit_rgb
     skin = c.skin
+    relaxed = (look.pose == 0).to(x.dtype)[:, None, None]
     arm_r = (0.125 + 0.02 * masculine + 0.03 * build) * u
 
-    # Arms: image-left and image-right; the pose moves the image-right one.
-    pose = look.pose[:, None, None]
-    waving, on_hip = (pose == 1).to(x.dtype), (pose == 2).to(x.dtype)
-    relaxed = 1 - waving - on_hip
-    sl_x, sr_x = hx - shoulder + 0.1 * u, hx + shoulder - 0.1 * u
-    sy = shoulder_y + 0.12 * u
-    el_x, el_y = sl_x - 0.16 * u, sy + 0.78 * u
-    hl_x, hl_y = sl_x - 0.1 * u, sy + 1.5 * u
-    er_x = sr_x + (0.16 * relaxed + 0.42 * waving + 0.5 * on_hip) * u
-    er_y = sy + (0.78 * relaxed + 0.42 * waving + 0.62 * on_hip) * u
-    hr_x = sr_x + (0.1 * relaxed + 0.52 * waving - 0.12 * on_hip) * u
-    hr_y = sy + (1.5 * relaxed - 0.42 * waving + 1.15 * on_hip) * u
+    left, right = place_arms(look, hx, hy, shoulder_y, shoulder, u)
+
+    # Where the feet stand, the floor is darker.
+    canvas.darken(cover(ellipse(x - hx, y - foot_y - 0.07 * u, 0.75 * u, 0.13 * u), 5.0), 0.72)
 
     # Legs and shoes.
     skirt_legs = dress
@@ -104,14 +98,14 @@ def _body(
     canvas.lay(cover(neck), shade(skin, 0.84 + 0.1 * ((y - neck_y) / (0.4 * u)).clamp(0, 1)), BODY_SKIN)
 
     # Arms behind the torso's edge.
-    for joints in (((sl_x, sy), (el_x, el_y), (hl_x, hl_y)), ((sr_x, sy), (er_x, er_y), (hr_x, hr_y))):
-        (ax, ay), (bx, by), (cx, cy) = joints
-        upper, t_upper = limb(x, y, ax, ay, bx, by, arm_r * 1.15, arm_r * 0.92)
-        lower, _ = limb(x, y, bx, by, cx, cy, arm_r * 0.9, arm_r * 0.7)
-        hand = ellipse(x - cx, y - cy, arm_r * 0.95, arm_r * 1.15)
+    held = held_goods(look)
+    hanging = 1 - held.upright - held.bag
+    for arm in (left, right):
+        upper, t_upper = limb(x, y, *arm.shoulder, *arm.elbow, arm_r * 1.15, arm_r * 0.92)
+        lower, _ = limb(x, y, *arm.elbow, *arm.hand, arm_r * 0.9, arm_r * 0.7)
         bare = torch.minimum(upper, lower)
         canvas.lay(cover(bare), shade(skin, 0.86 + 0.14 * cover(bare + arm_r * 0.6)), BODY_SKIN)
-        canvas.lay(cover(hand), shade(skin, 0.9 + 0.1 * cover(hand + arm_r * 0.5)), BODY_SKIN)
+        paint_hand(canvas, x, y, arm, arm_r, skin, hanging if arm is left else relaxed)
         long_sleeve = hoodie + suit + coat
         short = (tee + dress * 0.9) * (t_upper < 0.55).to(x.dtype)
         sleeve = cover(upper - 0.03 * u) * (long_sleeve + short) + 0 * lower
@@ -129,7 +123,7 @@ def _body(
         (shoulder + waist) / 2,
         top_h + 0.07 * u,
         (waist - shoulder) / (shoulder + waist),
-        0.32,
+        0.6,
     )
     hem_y = hip_y + (0.08 * tee + 0.12 * hoodie + 1.15 * dress + 0.1 * suit + 1.3 * coat) * u
     hem_w = hip * (1 + 0.45 * dress + 0.22 * coat + 0.05 * hoodie)
@@ -137,7 +131,11 @@ def _body(
     skirt = block(
         x - hx, y - waist_y - low_h, (waist + hem_w) / 2, low_h + 0.06 * u, (hem_w - waist) / (hem_w + waist), 0.12
     )
-    torso = torch.minimum(chest, skirt)
+    slope = torch.minimum(*(
+        limb(x, y, hx, shoulder_y + 0.02 * u, hx + side * shoulder * 0.8, shoulder_y + 0.13 * u, 0.15 * u, 0.16 * u)[0]
+        for side in (-1, 1)
+    ))  # fmt: skip
+    torso = torch.minimum(torch.minimum(chest, skirt), slope)
     light = (
         1.0
         - 0.16 * ((x - hx) / (shoulder * 1.1)).square().clamp(0, 1.2)
@@ -172,14 +170,21 @@ def _body(
     belt = block(x - hx, y - waist_y, waist * 1.05, 0.05 * u, 0.0, 0.3)
     canvas.lay(cover(belt) * dress, cloth * 0.6, CLOTHES)
 
-    # A hand on the hip or waving stays in front of the torso.
-    front = ellipse(x - hr_x, y - hr_y, arm_r * 0.95, arm_r * 1.15)
-    canvas.lay(cover(front) * (1 - relaxed), shade(skin, 0.9 + 0.1 * cover(front + arm_r * 0.5)), BODY_SKIN)
+    # A forearm that holds something crosses the torso; so does a hand that poses.
+    fore, _ = limb(x, y, *left.elbow, *left.hand, arm_r * 0.92, arm_r * 0.72)
+    sleeve_colour = shade(cloth, 0.8 + 0.18 * cover(fore + arm_r * 0.5))
+    bare_colour = shade(skin, 0.86 + 0.14 * cover(fore + arm_r * 0.6))
+    holding = 1 - hanging
+    canvas.lay(cover(fore) * holding * (hoodie + suit + coat), sleeve_colour, CLOTHES)
+    canvas.lay(cover(fore) * holding * (tee + dress), bare_colour, BODY_SKIN)
+    paint_hand(canvas, x, y, right, arm_r, skin, 1 - relaxed)
+    paint_goods(canvas, look, x, y, left, u)
+    paint_grip(canvas, look, x, y, left, arm_r, skin)
 
     one = torch.ones_like(u)
     points = [
         (hx, hy - 0.5 * u), (hx, hy + 0.5 * u), (hx, neck_y),
-        (sl_x, sy), (sr_x, sy), (el_x, el_y), (er_x, er_y), (hl_x, hl_y), (hr_x, hr_y),
+        left.shoulder, right.shoulder, left.elbow, right.elbow, left.hand, right.hand,
         (hx - hip * 0.8, hip_y), (hx + hip * 0.8, hip_y),
         (hx - gap, (hip_y + foot_y) / 2), (hx + gap, (hip_y + foot_y) / 2),
         (hx - gap * 0.9, foot_y), (hx + gap * 0.9, foot_y),

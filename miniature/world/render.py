@@ -11,7 +11,7 @@ from torch import Tensor
 from miniature.world.canvas import Canvas, Look
 from miniature.world.figure import OUTFIT_RGB, paint_figure
 from miniature.world.scenes import SceneBatch, paint_scene
-from personas.shots import EXPRESSIONS, OUTFITS, POSES, VIEWS, Shot
+from personas.shots import GOODS, OUTFITS, POSES, Shot
 
 _LIGHT_RGB = {"day": (1.0, 1.0, 1.0), "dusk": (1.0, 0.8, 0.64), "night": (0.5, 0.56, 0.8)}
 _ON_PERSON = {"day": 1.0, "dusk": 0.55, "night": 0.45}  # how much of the light's tint reaches the person
@@ -73,7 +73,17 @@ def _look(world: World, height: int, width: int) -> Look:
         outfit_rgb=(rgb * (1 + jitter(0.06)[:, None])).clamp(0, 1),
         bottom_rgb=bottoms[torch.randint(0, len(bottoms), (b,), generator=g, device="cpu")],
         pose=torch.tensor([POSES.index(s.pose) for s in shots]),
+        goods=torch.tensor([GOODS.index(s.goods) for s in shots]),
+        goods_rgb=_vivid(torch.rand(b, generator=g, device="cpu")).to(world.identity.device),
+        close=torch.tensor([float(s.framing == "close-up") for s in shots]),
     )
+
+
+def _vivid(hue: Tensor) -> Tensor:
+    """Saturated colours [b, 3] of hues in [0, 1)."""
+    wheel = torch.tensor([5.0, 3.0, 1.0], device="cpu")
+    k = (wheel + 6 * hue[:, None]) % 6
+    return 0.86 - 0.6 * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 @torch.no_grad()
@@ -100,8 +110,7 @@ def _render(world: World, height: int, width: int, pan: Tensor | None) -> Render
         world.scenes.to(device), (xs - width / 2) / height + 0 * ys, ys / height + 0 * xs, pan, zoom
     )
     tint = torch.tensor([_LIGHT_RGB[s.light] for s in world.shots])
-    glow = torch.tensor([0.25 if s.light == "night" else 0.0 for s in world.shots])[:, None, None]
-    rgb = rgb * tint[:, :, None, None] * (1 - 0.0 * glow[:, None])
+    rgb = rgb * tint[:, :, None, None]
     labels = (landmark > 0.5).to(torch.uint8)
     keypoints = torch.zeros(b, 20, 3)
     if world.with_person:
@@ -121,6 +130,3 @@ def _render(world: World, height: int, width: int, pan: Tensor | None) -> Render
         keypoints[..., 2] = seen.float()
     images = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     return Rendered(images, labels, keypoints)
-
-
-VIEW_COUNT, EXPRESSION_COUNT = len(VIEWS), len(EXPRESSIONS)

@@ -37,6 +37,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "outfit": shots.OUTFITS,
     "outfit_colour": shots.OUTFIT_COLOURS,
     "setting": shots.SETTINGS,
+    "goods": shots.GOODS,
 }
 HEIGHT, WIDTH = 256, 192  # what the reader sees; other sizes are resized to it
 

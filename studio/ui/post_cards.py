@@ -9,7 +9,7 @@ from studio.arranging import Arranged, Slot, arrange, weak_scores, weak_slots
 from studio.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts import button, card, file_url, grid, picture
-from studio.ui.shots import COLUMNS, MOST_CAPTION
+from studio.ui.shots import MOST_CAPTION, describe_shot
 
 __all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
 
@@ -70,7 +70,7 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
 def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     t, slot = ui.t, arranged.slots[place]
     which: dict[str, Any] = {"set": key, "number": slot.number}
-    shot = ", ".join(t.word(slot.post["shot"][column]) for column in COLUMNS)
+    shot = describe_shot(t, slot.post["shot"])
     last = place == len(arranged.slots) - 1
     order = (
         _arrow("←", t("posts.earlier", number=place + 1), "earlier", place - 1, place == 0, which)

@@ -189,9 +189,12 @@ def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], 
 
 def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
     """In the page's language; a person writes better ones over them."""
-    return [
-        t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit)) for s in shots
-    ]
+
+    def caption(s: Shot) -> str:
+        text = t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit))
+        return text if s.goods == "nothing" else t("posts.default_caption_goods", text=text, goods=t.word(s.goods))
+
+    return [caption(s) for s in shots]
 
 
 def _written(draft: dict[str, Any], shots: Sequence[Shot]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "MOST_CAPTION",
     "TEMPLATES",
     "Table",
+    "describe_shot",
     "fit_rows",
     "make_shots",
     "paste_shots",
@@ -29,16 +30,31 @@ __all__ = [
     "write_shots",
 ]
 
-COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose")
+COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose", "goods")
 HEADERS = (*COLUMNS, "seed", "caption")
 CHOICES = {
     "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
-    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES,
+    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS,
 }  # fmt: skip
-TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit")
+TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
 MOST, MOST_CAPTION = 35, 300
 _BETWEEN = " \t,.;:|/+-，。、；：的和色"
-_FILLERS = ("a", "an", "and", "in", "with", "wearing", "the", "穿", "穿着")
+_FILLERS = (
+    "a",
+    "an",
+    "and",
+    "in",
+    "with",
+    "wearing",
+    "holding",
+    "carrying",
+    "the",
+    "穿",
+    "穿着",
+    "拿着",
+    "拎着",
+    "手持",
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,19 @@ def make_shots(name: str, count: int) -> list[Shot]:
         return list(vary_shots(count, 3, framings=("full-body",), lights=("day",)))
     if name == "portraits":
         return list(vary_shots(count, 4, framings=("close-up", "half-body"), lights=("day",)))
+    if name == "goods":
+        return list(vary_shots(count, 5, framings=("half-body", "close-up"), lights=("day",), goods=words.GOODS[1:]))
     shots = plan_shots(count, 1)
     if name == "one_outfit":
         return [Shot(**(asdict(s) | {"outfit": "dress", "outfit_colour": "red"})) for s in shots]
     return list(shots)
+
+
+def describe_shot(t: Texts, shot: Mapping[str, str]) -> str:
+    """A shot's words in the page's language; sets of older versions know nothing of goods."""
+    usual = asdict(Shot())
+    said = {column: shot.get(column, usual[column]) for column in COLUMNS}
+    return ", ".join(t.word(word) for column, word in said.items() if (column, word) != ("goods", "nothing"))
 
 
 def write_shots(

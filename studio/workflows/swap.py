@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from personas.shots import EXPRESSIONS, FRAMINGS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
+from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.draw import draw_batch, persona_request
 from pipelines.errors import BadInput
 from pipelines.lora import LoraLayer
@@ -105,7 +105,7 @@ def read_shot(attributes: Mapping[str, str]) -> Shot:
     """The shot that a picture shows, as far as it was read; the rest as it usually is."""
     words = {
         "framing": FRAMINGS, "view": VIEWS, "expression": EXPRESSIONS, "light": LIGHTS, "outfit": OUTFITS,
-        "outfit_colour": OUTFIT_COLOURS, "setting": SETTINGS,
+        "outfit_colour": OUTFIT_COLOURS, "setting": SETTINGS, "goods": GOODS,
     }  # fmt: skip
     return Shot(**{name: attributes[name] for name, choices in words.items() if attributes.get(name) in choices})
 

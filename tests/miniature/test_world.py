@@ -1,13 +1,21 @@
 """The world: same request, same pixels; its ground truth agrees with its pictures."""
 
+import json
+import random
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import torch
+from transformers import CLIPTokenizer, T5Tokenizer
 
 from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_tokenizer
+from miniature.flux import Parts, grow
 from miniature.renders import draw_set
+from miniature.training import Average, Both, load_checkpoint, save_checkpoint
 from miniature.world import World, look_identities, render, sample_identities, sample_scenes
-from personas.measures.regions import LABELS
-from personas.shots import OUTFIT_COLOURS, SETTINGS, Shot
+from personas.measures.regions import KEYPOINTS, LABELS
+from personas.shots import FRAMINGS, GOODS, OUTFIT_COLOURS, SETTINGS, Shot, vary_shots
 
 
 def _world(shots: list[Shot], seed: int = 1, places: int = 5) -> World:
@@ -50,6 +58,25 @@ def test_labels_and_keypoints_agree_with_the_shot() -> None:
     assert clothes[0] > clothes[1] + 40
 
 
+def test_goods_are_in_the_hand_and_keep_off_the_face() -> None:
+    for framing in FRAMINGS:
+        shots = [Shot(framing, goods=g) for g in GOODS]
+        drawn = render(_world(shots))
+        goods = drawn.labels == LABELS.index("goods")
+        faces = (drawn.labels == LABELS.index("face")).sum(dim=(1, 2))
+        shares = goods.float().mean(dim=(1, 2))
+        assert shares[0] == 0
+        assert (shares[1:] > {"close-up": 0.03, "half-body": 0.01, "full-body": 0.003}[framing]).all(), framing
+        for k in range(1, len(GOODS)):
+            ys, xs = np.nonzero(goods[k].numpy())
+            x, y = drawn.keypoints[k, KEYPOINTS.index("hand_left"), :2].tolist()
+            head = float(drawn.keypoints[k, 6, 1] - drawn.keypoints[k, 5, 1])
+            assert min(np.hypot(xs - x, ys - y)) < 0.3 * head, (framing, GOODS[k])
+            assert faces[k] > 0.6 * faces[0]
+        pictures = drawn.images.float()
+        assert all((pictures[0] - pictures[k]).abs().mean() > 0.5 for k in range(1, len(GOODS)))
+
+
 def test_views_turn_the_nose() -> None:
     shots = [Shot("close-up", v) for v in ("left", "front", "right")]
     points = render(_world(shots)).keypoints
@@ -64,7 +91,16 @@ def test_looks_differ_and_stay_in_range() -> None:
     assert people["ceo"][:, -1].min() > 0.5 > -0.5 > people["sweet"][:, -1].max()
 
 
-def test_a_broken_off_render_set_goes_on(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_renders_have_goods_in_every_other_picture_and_square_ones_their_size(tmp_path: Path) -> None:
+    draw_set(tmp_path / "square", 16, 4, 256, 256)
+    facts = json.loads((tmp_path / "square" / "attributes.json").read_text())
+    assert sum(f["goods"] == "nothing" for f in facts) == 8
+    assert {f["goods"] for f in facts} == set(GOODS)
+    assert np.load(tmp_path / "square" / "images.npy").shape == (16, 256, 256, 3)
+    assert np.load(tmp_path / "square" / "images.npy")[-1].std() > 10
+
+
+def test_a_broken_off_render_set_goes_on(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     draw_set(whole, 8, 4)
     draw_set(broken, 8, 4)
@@ -88,12 +124,67 @@ def test_tokenizers_know_every_word_and_survive_others() -> None:
     assert train_clip_tokenizer(lines).get_vocab() == clip.get_vocab()  # a resumed training finds its words again
 
 
-def test_captions_name_what_is_there() -> None:
-    import random
-    from dataclasses import asdict
+def test_longer_tokenizers_keep_every_word_in_its_place() -> None:
+    shots = vary_shots(40, 1)
+    old = [shot.prompt("a young woman", "ohwx") for shot in shots]
+    t5, clip = train_t5_tokenizer(old, 48), train_clip_tokenizer(old, 700)
+    lines = corpus(300)
+    longer = train_t5_tokenizer(lines, 48, t5), train_clip_tokenizer(lines, earlier=clip)
+    for before, after in zip((t5, clip), longer, strict=True):
+        assert len(after) > len(before)
+        words = after.get_vocab()
+        assert all(words[word] == place for word, place in before.get_vocab().items())
+        assert all(before(text).input_ids == after(text).input_ids for text in old[:10])
+    text = "ohwx 年轻女子的半身照，面向镜头，微笑，穿着红色连衣裙，拿着瓶子，在咖啡馆，白天"
+    assert t5.unk_token_id not in longer[0](text).input_ids
+    assert len(longer[0](text).input_ids) < 30
+    assert len(longer[1](text).input_ids) < 60
 
-    facts = asdict(Shot(outfit_colour="green", outfit="suit")) | {"look": "ceo", "masculine": True}
-    texts = [caption(facts, random.Random(i)) for i in range(200)]
-    assert sum("green suit" in t for t in texts) > 180
+
+def test_a_checkpoint_goes_on_with_more_words(tmp_path: Path) -> None:
+    lines = [shot.prompt("a young woman", "ohwx") for shot in vary_shots(40, 1)]
+    t5, clip = train_t5_tokenizer(lines, 48), train_clip_tokenizer(lines, 700)
+    t5.save_pretrained(tmp_path / "tokenizer_2")
+    clip.save_pretrained(tmp_path / "tokenizer")
+    parts = Parts(len(t5), len(clip), clip.eos_token_id)
+    optimizer = Both(parts, lambda name, p: name.endswith("context_embedder.weight"), 1e-3)
+    save_checkpoint(tmp_path / "checkpoint.pt", parts, Average(parts, 0.9), optimizer, 7, 60.0, [])
+    grow(tmp_path)
+    longer = (
+        T5Tokenizer.from_pretrained(tmp_path / "tokenizer_2"),
+        CLIPTokenizer.from_pretrained(tmp_path / "tokenizer"),
+    )
+    grown = Parts(len(longer[0]), len(longer[1]), clip.eos_token_id)
+    average = Average(grown, 0.9)
+    step, spent, _ = load_checkpoint(
+        tmp_path / "checkpoint.pt",
+        grown,
+        average,
+        Both(grown, lambda name, p: name.endswith("context_embedder.weight"), 1e-3),
+    )
+    assert (step, spent) == (7, 60.0)
+    table = grown.text_encoder_2.get_input_embeddings().weight
+    assert torch.equal(table[: len(t5)], parts.text_encoder_2.get_input_embeddings().weight)
+    assert torch.equal(table, average.state["text_encoder_2.shared.weight"])
+    assert table[len(t5) :].std() > 0
+    words = longer[0](lines[0], return_tensors="pt").input_ids
+    assert torch.equal(grown.text_encoder_2(words)[0], parts.text_encoder_2(words)[0])
+
+
+def test_captions_name_what_is_there() -> None:
+    facts = asdict(Shot(outfit_colour="green", outfit="suit", goods="cup")) | {"look": "ceo", "masculine": True}
+    texts = [caption(facts, random.Random(i)) for i in range(300)]
+    chinese = [t for t in texts if "，" in t]
+    assert 40 < len(chinese) < 90
+    english = [t for t in texts if t not in chinese]
+    assert sum("green suit" in t for t in english) > 0.9 * len(english)
+    assert sum("绿色西" in t for t in chinese) > 0.9 * len(chinese)
+    assert sum("cup" in t or "mug" in t for t in english) > 0.9 * len(english)
+    assert sum("杯" in t for t in chinese) > 0.9 * len(chinese)
+    own = Shot(outfit_colour="green", outfit="suit", goods="cup").prompt("a confident man", "ohwx")
+    assert sum(t == own for t in texts) > 30
+    assert len(set(texts)) > 100
     assert any("ohwx" in t for t in texts)
     assert not any(f"a {c} " in t for t in texts for c in OUTFIT_COLOURS if c != "green")
+    dropped = [caption(facts | {"setting": "beach"}, random.Random(i), drop_setting=1.0) for i in range(100)]
+    assert not any(word in t for t in dropped for word in ("beach", "sea", "海"))

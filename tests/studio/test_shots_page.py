@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from personas.shots import Shot
+from personas.shots import GOODS, Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.platforms import find_platform, load_platforms, overlong
@@ -15,7 +17,18 @@ from studio.requests import plain_caption
 from studio.settings import Settings
 from studio.ui.context import Ui
 from studio.ui.posts import _written, default_captions
-from studio.ui.shots import CHOICES, COLUMNS, HEADERS, Table, fit_rows, make_shots, paste_shots, read_shots, write_shots
+from studio.ui.shots import (
+    CHOICES,
+    COLUMNS,
+    HEADERS,
+    Table,
+    describe_shot,
+    fit_rows,
+    make_shots,
+    paste_shots,
+    read_shots,
+    write_shots,
+)
 from studio.ui.texts import LANGUAGES, Language, Texts
 
 RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_colour="red")
@@ -32,6 +45,18 @@ RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_col
 )
 def test_a_line_is_a_shot_in_any_order_and_language(line: str) -> None:
     assert paste_shots(f"\n{line}\n\n") == [RED]
+    holding = replace(RED, goods="bottle")
+    assert paste_shots(f"{line} holding a bottle\n{line}，拿着瓶子") == [holding, holding]
+
+
+def test_goods_in_the_hand_are_a_template_and_are_said_where_there_are_some() -> None:
+    shots = make_shots("goods", 8)
+    assert Counter(s.goods for s in shots) == dict.fromkeys(GOODS[1:], 2)
+    assert describe_shot(Texts("zh"), asdict(shots[0])).endswith(Texts("zh").word(shots[0].goods))
+    older = {name: word for name, word in asdict(RED).items() if name != "goods"}
+    assert describe_shot(Texts("en"), older) == describe_shot(Texts("en"), asdict(RED))
+    assert "nothing" not in describe_shot(Texts("en"), older)
+    assert default_captions(Texts("zh"), "Mira", [replace(RED, goods="cup")]) == ["Mira：红色连衣裙，杯子"]
 
 
 def test_every_word_of_the_table_can_be_pasted_in_both_languages() -> None:
