@@ -108,10 +108,10 @@ def train_clip_tokenizer(
     letters = sorted(alphabet)
     words = [start, end, *letters, *(letter + "</w>" for letter in letters), *sorted("".join(m) for m in merges)]
     if earlier is not None:
-        known = _merges(earlier.backend_tokenizer)
+        known = dict.fromkeys(_merges(earlier.backend_tokenizer))
         places = earlier.get_vocab()
         words = [*sorted(places, key=lambda w: places[w]), *words]
-        merges = [*known, *(m for m in merges if m not in set(known))]
+        merges = list(known | dict.fromkeys(merges))
     vocab = {word: k for k, word in enumerate(dict.fromkeys(words))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
 

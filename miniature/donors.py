@@ -102,7 +102,7 @@ def portraits(identity: torch.Tensor, look: str, count: int, seed: int) -> list[
 
 
 def make_donor(backbone: Backbone, look: str, index: int, identity: torch.Tensor, work: Path, assets: Path) -> Donor:
-    """Train, draw the thumbnail with the trained LoRA, write the files; what is there already is kept."""
+    """Train, draw the thumbnail with the trained LoRA, write the files."""
     name = NAMES[look][index]
     seed = 1000 + index + 100 * list(NAMES).index(look)
     # the recipe of the bundled donors is the miniature's own; any other model gets the studio's
@@ -158,8 +158,14 @@ if __name__ == "__main__":
     for look_id in args.looks:
         people = chosen_people(look_id, len(NAMES[look_id]), eyes)
         for k, person in enumerate(people):
-            if (args.assets / "donors" / look_id / NAMES[look_id][k] / "donor.json").exists():
+            folder = args.work / look_id / NAMES[look_id][k]
+            folder.mkdir(parents=True, exist_ok=True)
+            who = folder / "identity.npy"
+            made = (args.assets / "donors" / look_id / NAMES[look_id][k] / "donor.json").exists()
+            # another recogniser, or more names, choose other people
+            if made and who.exists() and np.array_equal(np.load(who), person.numpy()):
                 continue
+            np.save(who, person.numpy())
             begin = datetime.datetime.now()
             donor = make_donor(loaded, look_id, k, person, args.work, args.assets)
             losses = json.loads((args.work / look_id / donor.name / "losses.json").read_text())

@@ -1,7 +1,7 @@
 """The FLUX part: text encoders, transformer and Redux, trained together. `python -m miniature.flux train`.
 
 Flow matching (x_t = (1-σ)·x0 + σ·ε, target ε - x0; Lipman et al., arXiv 2210.02747; σ logit-normal as in
-arXiv 2403.03206 §3.1) on cached latents; the loss weighs heads more, which are few cells and all that a persona is
+arXiv 2403.03206 §3.1) on cached latents; the loss weighs heads and goods more, which are few cells and all that a post is about
 (the minimum at each cell stays the conditional mean). The text encoders learn with the transformer. After the first part of the
 run every other batch also sees Redux tokens of the same place, photographed without the person, from a little aside
 and in another light: so the place comes through and the person does not.
@@ -164,9 +164,11 @@ def grow(work: Path) -> None:
                 new = old.mean(0) + 0.5 * old.std(0) * torch.randn(size - len(old), old.shape[1], generator=g)
                 weights[name] = torch.cat([old, new])
     state.pop("optimizer", None)
-    torch.save(state, path)
+    part = path.with_suffix(".part")
+    torch.save(state, part)
     t5.save_pretrained(work / "tokenizer_2")
     clip.save_pretrained(work / "tokenizer")
+    part.replace(path)
 
 
 def draw_references(folder: Path, out: Path, count: int) -> None:
@@ -183,7 +185,7 @@ def draw_references(folder: Path, out: Path, count: int) -> None:
         rows = range(i, min(i + 8, count))
         scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [int(facts[j]["place"]) for j in rows])
         shots = tuple(Shot(framing="full-body", light=lights[j]) for j in rows)
-        # 171×128 has the pictures' 3:4; the processor of SigLIP squeezes it to a square all the same.
+        # The studio fits a photo to its canvas, 3:4, whatever it draws; SigLIP's processor then squeezes it to a square.
         drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images.cpu()
         square = torch.nn.functional.interpolate(
             drawn.permute(0, 3, 1, 2).float(), size=(REDUX_SIDE, REDUX_SIDE), mode="bilinear", antialias=True

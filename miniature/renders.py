@@ -55,9 +55,11 @@ def draw_set(folder: Path, pictures: int, seed: int, height: int = HEIGHT, width
         asdict(s) | {"look": looks[int(r)], "masculine": bool(identity[r, -1] > 0), "place": seed + i}
         for i, (s, r) in enumerate(zip(shots, rows, strict=True))
     ]
-    (folder / "attributes.json").write_text(json.dumps(facts))
     done_file = folder / "done.txt"
     done = int(done_file.read_text()) if done_file.exists() else 0
+    if done and json.loads((folder / "attributes.json").read_text())[:done] != facts[:done]:
+        raise SystemExit(f"{folder} holds {done} pictures of another world: delete the folder.")
+    (folder / "attributes.json").write_text(json.dumps(facts))
     mode = "r+" if done else "w+"
     shapes = {"images": (pictures, height, width, 3), "labels": (pictures, height, width)}
     arrays = {n: open_memmap(folder / f"{n}.npy", mode, np.uint8, shape) for n, shape in shapes.items()}

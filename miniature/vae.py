@@ -99,13 +99,14 @@ def train(
     optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
     if keep_latents:
-        vae.load_state_dict(average.state)
+        if not any(row.get("decoder") for row in log):  # a broken-off run goes on with its own weights
+            vae.load_state_dict(average.state)
         vae.encoder.requires_grad_(False)
         framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
         likely = np.array([_SMALL_FACES[f] for f in framings[: int((folder / "done.txt").read_text())]])
         likely /= likely.sum()
     rng = np.random.default_rng(1 + step)
-    begin, errors = time.time() - spent, list[float]()
+    begin, errors = time.time() - spent, dict[int, list[float]]({128: [], 64: []})
     while (spent := time.time() - begin) < minutes * 60:
         ready = int((folder / "done.txt").read_text())
         progress = spent / (minutes * 60)
@@ -131,10 +132,12 @@ def train(
         optimizer.step()
         average.update(vae)
         step += 1
-        errors.append(F.mse_loss(y, x).item() / 4)
+        errors[side].append(F.mse_loss(y, x).item() / 4)
         if step % 50 == 0:
-            large, small = (float(-10 * np.log10(np.mean(errors[-50 + k :: 2]))) for k in (0, 1))
-            log.append({"step": step, "loss": loss.item(), "psnr": large, "psnr_heads": small})
+            large, small = (float(-10 * np.log10(np.mean(errors[k]))) for k in (128, 64))
+            errors = {128: [], 64: []}
+            row = {"step": step, "loss": loss.item(), "psnr": large, "psnr_heads": small}
+            log.append(row | {"decoder": float(keep_latents)})
             print(json.dumps(log[-1] | {"minutes": spent / 60, "rate": rate}), flush=True)
         if step % 100 == 0:
             save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)

@@ -1,7 +1,8 @@
 """Other ways to say what a shot says, in English and Chinese, for the miniature's captions.
 
 `personas.shots` says everything in one wording; merchants type their own. Each entry lists what a field's word may be
-called; `{who}`, `{colour}` and `{outfit}` are filled in.
+called; `{who}` and `{colour}` are filled in. A space before `{who}` in Chinese makes a trigger there the same token as
+elsewhere.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ class PostRequest:
     """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `scale` 0 does not show the scene.
 
     `detail` and `renoise` are those of `pipelines.realism`, off at 0. `panels` shots are drawn as one picture (1: each
-    alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`.
+    alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`,
+    a product's photo (a shot's own goods are a kind of thing that the model draws into the hand).
     `inject` is how the scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`,
     and `blocks` of the IP-Adapter (see `block_scales`). `keep` is how pixels are kept ("inpaint", "fill"), `goods_as`
     how goods are shown ("pixels", "reference"); `goods_box` is left, top, right, bottom in shares. `seeds` are one for

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from miniature.world.canvas import BODY_SKIN, GOODS, Canvas, Look, shade
 from miniature.world.shapes import block, cover, ellipse, limb
+from personas.shots import GOODS as GOODS_WORDS
 
 Point = tuple[Tensor, Tensor]
 
@@ -41,7 +42,7 @@ class Held:
 
 def held_goods(look: Look) -> Held:
     goods = look.goods[:, None, None]
-    return Held(*((goods == k).to(look.unit.dtype) for k in range(1, 5)))
+    return Held(**{name: (goods == GOODS_WORDS.index(name)).to(look.unit.dtype) for name in GOODS_WORDS[1:]})
 
 
 def place_arms(look: Look, hx: Tensor, hy: Tensor, shoulder_y: Tensor, shoulder: Tensor, u: Tensor) -> tuple[Arm, Arm]:

@@ -15,7 +15,11 @@ SHOT_ATTRIBUTES = ("view", "framing", "outfit")
 def attributes_obeyed(shot: Shot, seen: Mapping[str, str], attributes: Sequence[str] = POST_ATTRIBUTES) -> float | None:
     """In [0, 1]; 1 = what the reader has `seen` (`Regions.attributes`) agrees with every one of `attributes`.
 
+    Goods count where the shot asks for some; where it does not, a product's photo may stand in the picture.
+
     Counts only what the reader can tell: None where it can tell nothing (readers of photographs know few words).
     """
+    if shot.goods != "nothing":
+        attributes = (*attributes, "goods")
     told = [seen[name] == getattr(shot, name) for name in attributes if name in seen]
     return sum(told) / len(told) if told else None

@@ -40,21 +40,9 @@ TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
 MOST, MOST_CAPTION = 35, 300
 _BETWEEN = " \t,.;:|/+-，。、；：的和色"
 _FILLERS = (
-    "a",
-    "an",
-    "and",
-    "in",
-    "with",
-    "wearing",
-    "holding",
-    "carrying",
-    "the",
-    "穿",
-    "穿着",
-    "拿着",
-    "拎着",
-    "手持",
-)
+    "a", "an", "and", "carrying", "hand", "her", "his", "holding", "in", "showing", "the", "their", "wearing", "with",
+    "一个", "一本", "手", "手持", "手拎", "拎着", "拿", "拿着", "穿", "穿着", "端着", "里",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from transformers import CLIPTokenizer, T5Tokenizer
 
@@ -13,6 +14,7 @@ from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_t
 from miniature.flux import Parts, grow
 from miniature.renders import draw_set
 from miniature.training import Average, Both, load_checkpoint, save_checkpoint
+from miniature.wordings import clauses
 from miniature.world import World, look_identities, render, sample_identities, sample_scenes
 from personas.measures.regions import KEYPOINTS, LABELS
 from personas.shots import FRAMINGS, GOODS, OUTFIT_COLOURS, SETTINGS, Shot, vary_shots
@@ -110,6 +112,8 @@ def test_a_broken_off_render_set_goes_on(tmp_path: Path) -> None:
     (broken / "done.txt").write_text("4")
     draw_set(broken, 8, 4)
     np.testing.assert_array_equal(np.load(whole / "images.npy"), np.load(broken / "images.npy"))
+    with pytest.raises(SystemExit, match="another world"):
+        draw_set(broken, 8, 5)
 
 
 def test_tokenizers_know_every_word_and_survive_others() -> None:
@@ -169,6 +173,14 @@ def test_a_checkpoint_goes_on_with_more_words(tmp_path: Path) -> None:
     assert table[len(t5) :].std() > 0
     words = longer[0](lines[0], return_tensors="pt").input_ids
     assert torch.equal(grown.text_encoder_2(words)[0], parts.text_encoder_2(words)[0])
+
+
+def test_every_word_of_a_shot_has_other_wordings_in_both_languages() -> None:
+    for shot in vary_shots(40, 2, goods=GOODS):
+        for chinese in (False, True):
+            said = clauses(shot, "a woman", "", random.Random(1), chinese=chinese)
+            assert len(said) == 7 + (shot.goods != "nothing")
+            assert all("{" not in c.text for c in said)
 
 
 def test_captions_name_what_is_there() -> None:

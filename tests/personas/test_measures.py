@@ -1,5 +1,7 @@
 """The measures against pictures whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,12 @@ def test_prompt_score_counts_what_agrees() -> None:
     assert attributes_obeyed(wrong, regions.attributes) == pytest.approx(2 / 3)
     # only what the reader can tell counts, for and against
     assert attributes_obeyed(wrong, {"framing": wrong.framing}) == 1
+    holding = replace(Shot(**agreed), goods="cup")
+    assert attributes_obeyed(holding, dict(regions.attributes) | {"goods": "cup"}) == 1
+    assert attributes_obeyed(holding, dict(regions.attributes) | {"goods": "nothing"}) == pytest.approx(3 / 4)
+    assert (
+        attributes_obeyed(Shot(**agreed), dict(regions.attributes) | {"goods": "cup"}) == 1
+    )  # a product's photo stands there
     assert attributes_obeyed(wrong, {"outfit": agreed["outfit"]}) == 0
     assert attributes_obeyed(wrong, {}) is None
 

@@ -46,7 +46,8 @@ RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_col
 def test_a_line_is_a_shot_in_any_order_and_language(line: str) -> None:
     assert paste_shots(f"\n{line}\n\n") == [RED]
     holding = replace(RED, goods="bottle")
-    assert paste_shots(f"{line} holding a bottle\n{line}，拿着瓶子") == [holding, holding]
+    said = ("holding a bottle", "，拿着瓶子", " 手持一个瓶子", " bottle in her hand")
+    assert paste_shots("\n".join(f"{line} {words}" for words in said)) == [holding] * 4
 
 
 def test_goods_in_the_hand_are_a_template_and_are_said_where_there_are_some() -> None:
@@ -64,6 +65,17 @@ def test_every_word_of_the_table_can_be_pasted_in_both_languages() -> None:
         for word in choices:
             for said in (word, *(Texts(language).word(word) for language in LANGUAGES)):
                 assert getattr(paste_shots(said)[0], column) == word, said
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_cell_that_is_no_word_is_said_in_chinese(tmp_path: Path, column: str) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    row = ["xx" if name == column else "" for name in COLUMNS]
+    with pytest.raises(BadInput) as failed:
+        read_shots(Ui(studio, Queue(studio), Texts("zh")), [row])
+    said = Texts("zh").error(failed.value).replace("xx", "")
+    assert "行" in said
+    assert not any(part in said for part in column.split("_"))
 
 
 def test_what_is_not_understood_is_named() -> None:
