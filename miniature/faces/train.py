@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -26,7 +26,11 @@ from miniature.faces.halve import halve
 from miniature.faces.nets import ANCHORS, EMBEDDING_DIM, STRIDES, ConvRecogniser, Detector, PatchRecogniser, Reader
 from miniature.renders import FOLDER, SHOTS_PER_PERSON
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
+from miniature.vae import trained
 from personas.measures.regions import ATTRIBUTES, HEIGHT, KEYPOINTS, LABELS, WIDTH
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 FACE = LABELS.index("face")
 _CANVAS = 256
@@ -257,8 +261,13 @@ def export_detector(net: nn.Module, folder: Path) -> None:
 # Reader
 
 
-def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -> nn.Module:
-    """Labels and attributes by cross-entropy, keypoints by L1 where seen, hair by InfoNCE over pairs of one person."""
+def train_reader(
+    renders: Renders, minutes: float, out: Path, batch: int = 12, vae: AutoencoderKL | None = None
+) -> nn.Module:
+    """Labels and attributes by cross-entropy, keypoints by L1 where seen, hair by InfoNCE over pairs of one person.
+
+    Every other batch is what the `vae` makes of the renders: that is how small faces look in all that is drawn.
+    """
     words = {
         name: torch.tensor([table.index(f[name]) for f in renders.facts], device=DEVICE)
         for name, table in ATTRIBUTES.items()
@@ -268,7 +277,10 @@ def train_reader(renders: Renders, minutes: float, out: Path, batch: int = 12) -
         people = rng.choice(renders.count // SHOTS_PER_PERSON, batch // 2, replace=False)
         rows = np.concatenate([p * SHOTS_PER_PERSON + rng.choice(SHOTS_PER_PERSON, 2, replace=False) for p in people])
         x = torch.from_numpy(renders.images[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 255
-        if rng.random() < 0.6:  # decoded pictures are softer than renders
+        if vae is not None and rng.random() < 0.5:
+            with torch.no_grad(), autocast():
+                x = vae.decode(vae.encode(x * 2 - 1).latent_dist.sample()).sample.float().clamp(-1, 1) / 2 + 0.5
+        elif rng.random() < 0.6:  # decoded pictures are softer than renders
             size = int(rng.integers(110, 256))
             low = F.interpolate(x, size=(size, size * 3 // 4), mode="bilinear", antialias=True)
             x = F.interpolate(low, size=(HEIGHT, WIDTH), mode="bilinear")
@@ -313,6 +325,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=Path("build/faces"))
+    parser.add_argument("--vae", type=Path, default=Path("build/vae"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -332,7 +345,8 @@ def main() -> None:
         for name in ("faces", "faces_second"):  # one detector: it is the recogniser that must be another mind
             export_detector(net, args.assets / name)
     else:
-        export_reader(train_reader(renders, args.minutes, args.out), args.assets / "reader")
+        vae = trained(args.vae).to(DEVICE)
+        export_reader(train_reader(renders, args.minutes, args.out, vae=vae), args.assets / "reader")
     assert math.isfinite(args.minutes)
 
 
