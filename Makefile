@@ -83,10 +83,12 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
 	$(BIN)/python -m miniature.flux train --minutes 358
+	$(BIN)/python -m miniature.vae --minutes 84 --rate 6e-4 --keep-latents
 	$(BIN)/python -m miniature.flux export
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export
-	for part in recogniser reader detector second; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
+	for part in recogniser detector second; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
+	$(BIN)/python -m miniature.faces.train reader --minutes 50
 	$(BIN)/python -m miniature.faces.calibrate
 	$(BIN)/python -m miniature.donors
 
