@@ -83,7 +83,6 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
 	$(BIN)/python -m miniature.flux train --minutes 358
-	$(BIN)/python -m miniature.vae --minutes 84 --rate 6e-4 --keep-latents
 	$(BIN)/python -m miniature.flux export
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export

@@ -5,13 +5,14 @@ and a light KL term. The edges join late: a blurred picture has the least edge e
 training would stay there. Small crops around heads come as often as large ones: what a whole-body picture loses first
 is its face, thirty pixels wide. Resumes from its checkpoint.
 
-With `--keep-latents` only the decoder goes on learning: what was trained on the latents stays right. It starts from the
-averaged weights and sees small faces more often.
+A head weighs the same whatever its size, so that a mouth three pixels wide counts. With `--anchor` trained weights go on
+learning small faces while the latents stay near those of before: what was trained on them only has to be trained on.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -29,11 +30,13 @@ from diffusers import AutoencoderKL
 
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
+from personas.measures.regions import KEYPOINTS
 
 LATENT_CHANNELS = 32
 CHANNELS = (16, 32, 64, 128, 192)
 _HEAD = (3, 4)  # labels of face and hair
-_SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often a trained decoder sees which
+_SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often anchored weights see which
+_CLOSE_UP_PX = 110.0
 
 
 def build() -> AutoencoderKL:
@@ -59,7 +62,12 @@ def build() -> AutoencoderKL:
 
 
 def _crops(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], rows: NDArray[np.int64], side: int, rng: np.random.Generator
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    per_head: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    side: int,
+    rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Random crops [n, 3, side, side] in [-1, 1] of these rows and their weights [n, 1, side, side].
 
@@ -82,12 +90,17 @@ def _crops(
         if rng.random() < 0.5:
             pixels[i], heads[i] = pixels[i, :, ::-1], heads[i, :, ::-1]
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return x, 1 + 1.5 * torch.from_numpy(heads)[:, None].float()
+    return x, 1 + torch.from_numpy(heads)[:, None] * torch.from_numpy(per_head[rows])[:, None, None, None]
 
 
-def train(
-    minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3, keep_latents: bool = False
-) -> None:
+def _head_weights(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a head's pixels weigh on top, [n]: 1.5 in a close-up, more the smaller it is, as 1 / its area."""
+    top, chin = keypoints[:, KEYPOINTS.index("head_top"), 1], keypoints[:, KEYPOINTS.index("chin"), 1]
+    tall = np.maximum(chin - top, 1)
+    return (1.5 * np.clip((_CLOSE_UP_PX / tall) ** 2, 1, 9)).astype(np.float32)
+
+
+def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3, anchor: float = 0.0) -> None:
     """Train for `minutes` of wall clock (across resumes), learning rate warm-up then cosine to 2%."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
@@ -98,13 +111,16 @@ def train(
     edge = ("encoder.conv_in", "decoder.conv_out")
     optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
-    if keep_latents:
-        if not any(row.get("decoder") for row in log):  # a broken-off run goes on with its own weights
+    before = None
+    if anchor:
+        earlier = out / "anchor.pt"  # a broken-off run goes on with its own weights, and with the first ones' anchor
+        if not earlier.exists():
             vae.load_state_dict(average.state)
-        vae.encoder.requires_grad_(False)
-        framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
-        likely = np.array([_SMALL_FACES[f] for f in framings[: int((folder / "done.txt").read_text())]])
-        likely /= likely.sum()
+            torch.save(vae.encoder.state_dict(), earlier)
+        before = copy.deepcopy(vae.encoder).eval().requires_grad_(False)
+        before.load_state_dict(torch.load(earlier, weights_only=True, map_location=DEVICE))
+    framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
+    per_head = _head_weights(np.load(folder / "keypoints.npy"))
     rng = np.random.default_rng(1 + step)
     begin, errors = time.time() - spent, dict[int, list[float]]({128: [], 64: []})
     while (spent := time.time() - begin) < minutes * 60:
@@ -113,19 +129,23 @@ def train(
         rate = peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         optimizer.rate(rate)
         # The same number of pixels either way; heads at 64² count four times as often.
-        side, count = ((128, batch), (64, batch * 4))[step % 4 > 0 if keep_latents else step % 2]
-        rows = rng.integers(0, ready, count) if not keep_latents else rng.choice(len(likely), count, p=likely)
-        x, weight = _crops(images, labels, rows, side, rng)
+        side, count = ((128, batch), (64, batch * 4))[step % 2]
+        likely = np.array([_SMALL_FACES[f] if anchor else 1.0 for f in framings[:ready]])
+        rows = rng.choice(ready, count, p=likely / likely.sum())
+        x, weight = _crops(images, labels, per_head, rows, side, rng)
         x, weight = x.to(DEVICE, memory_format=torch.channels_last), weight.to(DEVICE)
         with autocast():
-            with torch.set_grad_enabled(not keep_latents):
-                posterior = vae.encode(x).latent_dist
+            posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample
         y = y.float()
         error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
         edges = sum(((y - x).diff(dim=d).abs() * weight.narrow(d, 1, side - 1)).mean() for d in (2, 3))
-        join = 1.0 if keep_latents else min(1.0, max(0.0, progress - 0.2) / 0.2)
+        join = 1.0 if anchor else min(1.0, max(0.0, progress - 0.2) / 0.2)
         loss = error + 0.7 * join * edges + 2e-6 * posterior.kl().mean()
+        if before is not None:
+            with torch.no_grad(), autocast():
+                was = before(x).chunk(2, dim=1)[0]
+            loss = loss + anchor * F.mse_loss(posterior.mean.float(), was.float())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -136,8 +156,7 @@ def train(
         if step % 50 == 0:
             large, small = (float(-10 * np.log10(np.mean(errors[k]))) for k in (128, 64))
             errors = {128: [], 64: []}
-            row = {"step": step, "loss": loss.item(), "psnr": large, "psnr_heads": small}
-            log.append(row | {"decoder": float(keep_latents)})
+            log.append({"step": step, "loss": loss.item(), "psnr": large, "psnr_heads": small})
             print(json.dumps(log[-1] | {"minutes": spent / 60, "rate": rate}), flush=True)
         if step % 100 == 0:
             save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)
@@ -158,7 +177,7 @@ if __name__ == "__main__":
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=Path("build/vae"))
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    parser.add_argument("--keep-latents", action="store_true", help="train the decoder alone")
+    parser.add_argument("--anchor", type=float, default=0.0, help="how hard the latents are held to those of before")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    train(args.minutes, args.batch, args.renders, args.out, args.rate, args.keep_latents)
+    train(args.minutes, args.batch, args.renders, args.out, args.rate, args.anchor)
