@@ -109,7 +109,7 @@ def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
     n = len(x)
     like: dict[str, Any] = {"device": x.device}
     angle = torch.randn(n, **like) * 0.05
-    size = 1 + torch.randn(n, **like) * 0.04
+    size = 1 + torch.randn(n, **like) * 0.05
     theta = torch.zeros(n, 2, 3, **like)
     theta[:, 0, 0], theta[:, 0, 1] = size * torch.cos(angle), -size * torch.sin(angle)
     theta[:, 1, 0], theta[:, 1, 1] = size * torch.sin(angle), size * torch.cos(angle)
@@ -145,6 +145,9 @@ def train_recogniser(
         assert isinstance(extra, nn.ModuleDict)
         rows = rng.integers(0, renders.count, batch)
         x = torch.from_numpy(crops[np.sort(rows)]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+        # the face's left half is nearly its right one's mirror image: a view from the left tells of one from the right
+        mirrored = torch.from_numpy(rng.random(batch) < 0.5).to(DEVICE)[:, None, None, None]
+        x = torch.where(mirrored, x.flip(3), x)
         who = torch.from_numpy(renders.identity[np.sort(rows)]).long().to(DEVICE)
         with autocast():
             embedding = net(_degrade(x, rng))
