@@ -86,7 +86,9 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux export
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export
-	for part in recogniser detector second; do $(BIN)/python -m miniature.faces.train $$part || exit 1; done
+	$(BIN)/python -m miniature.faces.train recogniser --minutes 18
+	$(BIN)/python -m miniature.faces.train detector --minutes 12
+	$(BIN)/python -m miniature.faces.train second --minutes 15
 	$(BIN)/python -m miniature.faces.train reader --minutes 50
 	$(BIN)/python -m miniature.faces.calibrate
 	$(BIN)/python -m miniature.donors
