@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -61,6 +61,18 @@ def corpus(count: int = 4000, seed: int = 5) -> list[str]:
         for chinese, comma in ((False, ", "), (True, "，")):
             lines.append(comma.join(c.text for c in clauses(shot, subject, trigger, rng, chinese=chinese)))
     return lines + list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'\"()-+/&%#") * 3
+
+
+def same_meaning(count: int = 4000, seed: int = 6) -> Iterator[tuple[str, str]]:
+    """Clauses in the studio's own words, and the same said otherwise, in English or Chinese."""
+    rng = random.Random(seed)
+    subjects = [*_SUBJECT.values(), "a man", "a woman"]
+    for number, shot in enumerate(vary_shots(count, seed, goods=GOODS)):
+        subject = rng.choice(subjects)
+        own = {c.field: c.text for c in _own_words(shot, subject, "")}
+        for clause in clauses(shot, subject, "", rng, chinese=number % 2 == 1):
+            if clause.field in own:
+                yield own[clause.field], clause.text
 
 
 def train_t5_tokenizer(lines: Iterable[str], length: int, earlier: T5Tokenizer | None = None) -> T5Tokenizer:

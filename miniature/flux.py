@@ -18,6 +18,7 @@ import argparse
 import json
 import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import cast
 
@@ -43,7 +44,14 @@ from transformers import (
     T5Tokenizer,
 )
 
-from miniature.captions import NEUTRAL_TRIGGER, caption, corpus, train_clip_tokenizer, train_t5_tokenizer
+from miniature.captions import (
+    NEUTRAL_TRIGGER,
+    caption,
+    corpus,
+    same_meaning,
+    train_clip_tokenizer,
+    train_t5_tokenizer,
+)
 from miniature.renders import FOLDER, SQUARE
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
@@ -148,7 +156,8 @@ def take_up(assets: Path, work: Path, vae_work: Path) -> None:
 def grow(work: Path) -> None:
     """Let a checkpoint that was trained on fewer words go on with today's: tokenizers and embeddings get longer.
 
-    New words start as the mean of the old ones with a little noise; the optimizer starts anew.
+    T5's new words start near the old one that says the same, CLIP's as the mean of the old ones: embeddings of T5's size
+    hardly move in training, and learning three hundred random ones took longer than all the rest. The optimizer starts anew.
     """
     lines = corpus()
     t5 = train_t5_tokenizer(lines, TEXT_LENGTH, T5Tokenizer.from_pretrained(work / "tokenizer_2"))
@@ -162,6 +171,9 @@ def grow(work: Path) -> None:
             if name.endswith(("shared.weight", "embed_tokens.weight", "token_embedding.weight")) and size > len(old):
                 g = torch.Generator().manual_seed(4)
                 new = old.mean(0) + 0.5 * old.std(0) * torch.randn(size - len(old), old.shape[1], generator=g)
+                if name.startswith("text_encoder_2."):
+                    for word, like in _same_words(t5, len(old)).items():
+                        new[word - len(old)] = 0.8 * old[like] + 0.6 * (new[word - len(old)] - old.mean(0))
                 weights[name] = torch.cat([old, new])
     state.pop("optimizer", None)
     part = path.with_suffix(".part")
@@ -169,6 +181,24 @@ def grow(work: Path) -> None:
     t5.save_pretrained(work / "tokenizer_2")
     clip.save_pretrained(work / "tokenizer")
     part.replace(path)
+
+
+def _same_words(t5: T5Tokenizer, known: int) -> dict[int, int]:
+    """Of each token from `known` on that the studio itself does not use, its own one with the nearest meaning.
+
+    That is the one that it goes together with the most in clauses that say the same.
+    """
+    together, alone = Counter[tuple[int, int]](), Counter[int]()
+    pairs = [(set(t5(own).input_ids), set(t5(other).input_ids)) for own, other in same_meaning()]
+    common = set().union(*(own for own, _ in pairs))
+    for own, other in pairs:
+        words, fresh = {w for w in own if w > 2}, {w for w in other - common if w >= known}
+        alone.update(words | fresh)
+        together.update((f, w) for f in fresh for w in words)
+    best: dict[int, tuple[float, int]] = {}
+    for (f, w), count in together.items():
+        best[f] = max(best.get(f, (0.0, 0)), (count / (alone[f] * alone[w]) ** 0.5, w))
+    return {f: w for f, (_, w) in best.items()}
 
 
 def draw_references(folder: Path, out: Path, count: int) -> None:
