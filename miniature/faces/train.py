@@ -88,20 +88,38 @@ def run(
 # Recognisers
 
 
-def aligned_crops(renders: Renders, cache: Path) -> NDArray[np.uint8]:
-    """Faces aligned as insightface does, with a margin for jitter: uint8 [n, 128, 128, 3] RGB, computed once."""
+def aligned_crops(renders: Renders, cache: Path, vae: AutoencoderKL) -> NDArray[np.uint8]:
+    """Faces aligned as insightface does, with a margin for jitter: uint8 [n, 2, 128, 128, 3] RGB, computed once.
+
+    The second of each is what the `vae` makes of the picture.
+    """
     if cache.exists():
         crops: NDArray[np.uint8] = np.load(cache, mmap_mode="r")
         if len(crops) >= renders.count:
             return crops
     side = _CROP + 2 * _MARGIN
-    crops = np.empty((renders.count, side, side, 3), np.uint8)
-    for i in range(renders.count):
-        matrix = face_align.estimate_norm(renders.keypoints[i, :5, :2].astype(np.float32), _CROP)
-        matrix[:, 2] += _MARGIN
-        crops[i] = cv2.warpAffine(np.ascontiguousarray(renders.images[i]), matrix, (side, side))
+    crops = np.empty((renders.count, 2, side, side, 3), np.uint8)
+    for i in range(0, renders.count, 16):
+        images = np.ascontiguousarray(renders.images[i : min(i + 16, renders.count)])
+        for row, pair in enumerate(zip(images, _through(vae, images), strict=True), i):
+            matrix = face_align.estimate_norm(renders.keypoints[row, :5, :2].astype(np.float32), _CROP)
+            matrix[:, 2] += _MARGIN
+            for k, image in enumerate(pair):
+                crops[row, k] = cv2.warpAffine(image, matrix, (side, side))
     np.save(cache, crops)
     return crops
+
+
+@torch.no_grad()
+def _through(vae: AutoencoderKL, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 [n, h, w, 3], encoded and decoded."""
+    x = torch.from_numpy(images).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with autocast():
+        y = vae.decode(vae.encode(x).latent_dist.mode()).sample
+    back: NDArray[np.uint8] = (
+        ((y.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    )
+    return back
 
 
 def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -128,14 +146,15 @@ def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def train_recogniser(
-    net: nn.Module, name: str, renders: Renders, minutes: float, out: Path, batch: int = 64
+    net: nn.Module, name: str, renders: Renders, vae: AutoencoderKL, minutes: float, out: Path, batch: int = 64
 ) -> nn.Module:
     """CosFace over the people (arXiv 1801.09414, s 24, m .25), plus the traits by linear regression.
 
     The second task keeps the embedding smooth in who somebody is: people vary continuously, and a fused face lies
-    between faces that are classes.
+    between faces that are classes. Half of the faces went through the VAE, as all that is drawn does: who it is must
+    not change by that.
     """
-    crops = aligned_crops(renders, out / "crops.npy")
+    crops = aligned_crops(renders, out / "crops.npy", vae)
     people = renders.count // SHOTS_PER_PERSON
     extra = nn.ModuleDict(
         {"classes": nn.Linear(EMBEDDING_DIM, people, bias=False), "traits": nn.Linear(EMBEDDING_DIM, 26)}
@@ -144,7 +163,12 @@ def train_recogniser(
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         assert isinstance(extra, nn.ModuleDict)
         rows = rng.integers(0, renders.count, batch)
-        x = torch.from_numpy(crops[np.sort(rows)]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pairs = crops[np.sort(rows)]
+        x = (
+            torch.from_numpy(pairs[np.arange(batch), rng.integers(0, 2, batch)]).to(DEVICE).permute(0, 3, 1, 2).float()
+            / 127.5
+            - 1
+        )
         # the face's left half is nearly its right one's mirror image: a view from the left tells of one from the right
         mirrored = torch.from_numpy(rng.random(batch) < 0.5).to(DEVICE)[:, None, None, None]
         x = torch.where(mirrored, x.flip(3), x)
@@ -333,22 +357,23 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
-    renders = Renders(args.renders)
+    renders, vae = Renders(args.renders), trained(args.vae).to(DEVICE)
     torch.manual_seed(11 if args.part == "second" else 10)
     if args.part == "recogniser":
         export_recogniser(
-            train_recogniser(ConvRecogniser(), "recogniser", renders, args.minutes, args.out), args.assets / "faces"
+            train_recogniser(ConvRecogniser(), "recogniser", renders, vae, args.minutes, args.out),
+            args.assets / "faces",
         )
     elif args.part == "second":
         export_recogniser(
-            train_recogniser(PatchRecogniser(), "second", renders, args.minutes, args.out), args.assets / "faces_second"
+            train_recogniser(PatchRecogniser(), "second", renders, vae, args.minutes, args.out),
+            args.assets / "faces_second",
         )
     elif args.part == "detector":
         net = train_detector(renders, args.minutes, args.out)
         for name in ("faces", "faces_second"):  # one detector: it is the recogniser that must be another mind
             export_detector(net, args.assets / name)
     else:
-        vae = trained(args.vae).to(DEVICE)
         export_reader(train_reader(renders, args.minutes, args.out, vae=vae), args.assets / "reader")
     assert math.isfinite(args.minutes)
 
