@@ -62,8 +62,10 @@ from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
 REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
-# A mouth decides what a face says and is a hundredth of a picture's cells.
-_WEIGHT_OF_LABEL = np.array([{"face": 1.0, "goods": 1.0, "hair": 0.4}.get(name, 0.0) for name in LABELS], np.float32)
+# A mouth decides what a face says, and is a hundredth of a picture; hands are skin.
+_WEIGHT_OF_LABEL = np.array(
+    [{"face": 1.0, "goods": 1.0, "hair": 0.4, "body_skin": 0.3}.get(name, 0.0) for name in LABELS], np.float32
+)
 _FOCUS = 0.8
 _SQUARES = 0.2  # the share of batches that are square pictures
 
@@ -246,7 +248,7 @@ class Bucket:
 
 
 def cell_weights(folder: Path, count: int, rows: int, columns: int) -> Tensor:
-    """`focus_weights` of face, goods and, less so, hair, [count, 1, rows, columns]."""
+    """`focus_weights` of face, goods and, less so, hair and skin, [count, 1, rows, columns]."""
     labels = np.load(folder / "labels.npy", mmap_mode="r")
     share = torch.empty(count, rows, columns)
     for i in range(0, count, 200):
