@@ -151,8 +151,8 @@ def train_recogniser(
     """CosFace over the people (arXiv 1801.09414, s 24, m .25), plus the traits by linear regression.
 
     The second task keeps the embedding smooth in who somebody is: people vary continuously, and a fused face lies
-    between faces that are classes. Half of the faces went through the VAE, as all that is drawn does: who it is must
-    not change by that.
+    between faces that are classes. Each face comes twice, as a render and as the VAE makes it, as all that is drawn is:
+    who it is must not change by that.
     """
     crops = aligned_crops(renders, out / "crops.npy", vae)
     people = renders.count // SHOTS_PER_PERSON
@@ -162,24 +162,22 @@ def train_recogniser(
 
     def loss_of(net: nn.Module, extra: nn.Module, rng: np.random.Generator) -> Tensor:
         assert isinstance(extra, nn.ModuleDict)
-        rows = rng.integers(0, renders.count, batch)
-        pairs = crops[np.sort(rows)]
-        x = (
-            torch.from_numpy(pairs[np.arange(batch), rng.integers(0, 2, batch)]).to(DEVICE).permute(0, 3, 1, 2).float()
-            / 127.5
-            - 1
-        )
+        rows = np.sort(rng.integers(0, renders.count, batch // 2))
+        pairs = torch.from_numpy(crops[rows]).to(DEVICE).transpose(0, 1).flatten(0, 1)  # the renders, then the VAE's
+        x = pairs.permute(0, 3, 1, 2).float() / 127.5 - 1
         # the face's left half is nearly its right one's mirror image: a view from the left tells of one from the right
         mirrored = torch.from_numpy(rng.random(batch) < 0.5).to(DEVICE)[:, None, None, None]
         x = torch.where(mirrored, x.flip(3), x)
-        who = torch.from_numpy(renders.identity[np.sort(rows)]).long().to(DEVICE)
+        who = torch.from_numpy(renders.identity[rows]).long().to(DEVICE).repeat(2)
         with autocast():
             embedding = net(_degrade(x, rng))
         embedding = embedding.float()
-        cosine = F.normalize(embedding) @ F.normalize(cast(nn.Linear, extra["classes"]).weight).T
+        unit = F.normalize(embedding)
+        cosine = unit @ F.normalize(cast(nn.Linear, extra["classes"]).weight).T
         cosine = cosine - 0.25 * F.one_hot(who, people)
-        traits = extra["traits"](embedding)
-        return F.cross_entropy(24 * cosine, who) + 2 * F.mse_loss(traits, renders.vectors[np.sort(rows)].to(DEVICE))
+        traits = F.mse_loss(extra["traits"](embedding), renders.vectors[rows].to(DEVICE).repeat(2, 1))
+        agree = (unit[: batch // 2] * unit[batch // 2 :]).sum(dim=1).mean()
+        return F.cross_entropy(24 * cosine, who) + 2 * traits + 2 * (1 - agree)
 
     return run(name, net, extra, minutes, 2e-3, out, loss_of)
 
