@@ -18,7 +18,6 @@ import argparse
 import json
 import random
 import time
-from collections import Counter
 from pathlib import Path
 from typing import cast
 
@@ -44,11 +43,11 @@ from transformers import (
     T5Tokenizer,
 )
 
+from miniature.attribute_loss import AttributeLoss, words_of
 from miniature.captions import (
     NEUTRAL_TRIGGER,
     caption,
     corpus,
-    same_meaning,
     train_clip_tokenizer,
     train_t5_tokenizer,
 )
@@ -137,74 +136,6 @@ def encode_set(folder: Path, out: Path, count: int, like: Path | None = None) ->
     torch.save({"latents": latents, "spread": spread}, out / "latents.pt")
 
 
-def take_up(assets: Path, work: Path, vae_work: Path) -> None:
-    """Write the shipped weights as checkpoints, to train them on where `build/` is gone; the optimizer starts anew."""
-    pipeline = FluxPipeline.from_pretrained(assets / "flux", torch_dtype=torch.float32)
-    redux = FluxPriorReduxPipeline.from_pretrained(assets / "redux", torch_dtype=torch.float32)
-    parts = Parts(len(pipeline.tokenizer_2), len(pipeline.tokenizer), pipeline.tokenizer.eos_token_id)
-    for name in ("transformer", "text_encoder", "text_encoder_2", "image_encoder", "image_embedder"):
-        shipped = (redux if name.startswith("image") else pipeline).components[name]
-        getattr(parts, name).load_state_dict(shipped.state_dict())
-    for module, folder in ((parts, work), (pipeline.vae, vae_work)):
-        folder.mkdir(parents=True, exist_ok=True)
-        state = module.state_dict()
-        torch.save({"module": state, "average": state, "count": 1000, "step": 0, "spent": 0.0, "log": []},
-                   folder / "checkpoint.pt")  # fmt: skip
-    # the shipped VAE has the latents' spread in its weights already
-    nothing = torch.empty(0, 2, LATENT_CHANNELS, 16, 12, dtype=torch.float16)
-    torch.save({"latents": nothing, "spread": torch.ones(LATENT_CHANNELS)}, work / "latents.pt")
-    pipeline.tokenizer.save_pretrained(work / "tokenizer")
-    pipeline.tokenizer_2.save_pretrained(work / "tokenizer_2")
-
-
-def grow(work: Path) -> None:
-    """Let a checkpoint that was trained on fewer words go on with today's: tokenizers and embeddings get longer.
-
-    T5's new words start near the old one that says the same, CLIP's as the mean of the old ones: embeddings of T5's size
-    hardly move in training, and learning three hundred random ones took longer than all the rest. The optimizer starts anew.
-    """
-    lines = corpus()
-    t5 = train_t5_tokenizer(lines, TEXT_LENGTH, T5Tokenizer.from_pretrained(work / "tokenizer_2"))
-    clip = train_clip_tokenizer(lines, earlier=CLIPTokenizer.from_pretrained(work / "tokenizer"))
-    path = work / "checkpoint.pt"
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    sizes = {"text_encoder_2.": len(t5), "text_encoder.": len(clip)}
-    for weights in (state["module"], state["average"]):
-        for name, old in weights.items():
-            size = next((n for prefix, n in sizes.items() if name.startswith(prefix)), 0)
-            if name.endswith(("shared.weight", "embed_tokens.weight", "token_embedding.weight")) and size > len(old):
-                g = torch.Generator().manual_seed(4)
-                new = old.mean(0) + 0.5 * old.std(0) * torch.randn(size - len(old), old.shape[1], generator=g)
-                if name.startswith("text_encoder_2."):
-                    for word, like in _same_words(t5, len(old)).items():
-                        new[word - len(old)] = 0.8 * old[like] + 0.6 * (new[word - len(old)] - old.mean(0))
-                weights[name] = torch.cat([old, new])
-    state.pop("optimizer", None)
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    t5.save_pretrained(work / "tokenizer_2")
-    clip.save_pretrained(work / "tokenizer")
-    part.replace(path)
-
-
-def _same_words(t5: T5Tokenizer, known: int) -> dict[int, int]:
-    """Of each token from `known` on that the studio itself does not use, its own one with the nearest meaning.
-
-    That is the one that it goes together with the most in clauses that say the same.
-    """
-    together, alone = Counter[tuple[int, int]](), Counter[int]()
-    pairs = [(set(t5(own).input_ids), set(t5(other).input_ids)) for own, other in same_meaning()]
-    common = set().union(*(own for own, _ in pairs))
-    for own, other in pairs:
-        words, fresh = {w for w in own if w > 2}, {w for w in other - common if w >= known}
-        alone.update(words | fresh)
-        together.update((f, w) for f in fresh for w in words)
-    best: dict[int, tuple[float, int]] = {}
-    for (f, w), count in together.items():
-        best[f] = max(best.get(f, (0.0, 0)), (count / (alone[f] * alone[w]) ** 0.5, w))
-    return {f: w for f, (_, w) in best.items()}
-
-
 def draw_references(folder: Path, out: Path, count: int) -> None:
     """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
     facts = json.loads((folder / "attributes.json").read_text())[:count]
@@ -234,6 +165,13 @@ def pack(latents: Tensor) -> Tensor:
     return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
 
 
+def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
+    """[b, h/2·w/2, 4c] -> [b, c, h, w]: `pack` undone."""
+    b, _, wide = tokens.shape
+    grid = tokens.view(b, rows // 2, columns // 2, wide // 4, 2, 2)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(b, wide // 4, rows, columns)
+
+
 class Bucket:
     """Pictures of one size, ready to train on: latents, photographs of their places, facts, people, weights of cells."""
 
@@ -244,6 +182,7 @@ class Bucket:
         self.facts = json.loads((folder / "attributes.json").read_text())[:count]
         self.people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[:count])
         self.weights = cell_weights(folder, count, rows, columns)
+        self.shape, self.words = (rows, columns), words_of(self.facts)
         self.ids = FluxPipeline._prepare_latent_image_ids(batch, rows // 2, columns // 2, DEVICE, torch.float32)
 
 
@@ -267,8 +206,13 @@ def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
     return T5Tokenizer.from_pretrained(out / "tokenizer_2"), CLIPTokenizer.from_pretrained(out / "tokenizer")
 
 
-def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float) -> None:
-    """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them."""
+def train(
+    minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float, judged: float = 0.0
+) -> None:
+    """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
+
+    `judged` is the weight of the `AttributeLoss`.
+    """
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
     parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
@@ -284,7 +228,8 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    begin, losses = time.time() - spent, []
+    judges = AttributeLoss(out / "judges.pt") if judged else None
+    begin, losses, seen = time.time() - spent, [], [0.0]
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     while (spent := time.time() - begin) < minutes * 60:
@@ -327,15 +272,28 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float, redu
             )[0]  # fmt: skip
         weight = pack(bucket.weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
         loss = flow_matching_loss(velocity, x0, noise, weight)
+        losses.append(loss.item())
+        if judges is not None:  # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
+            guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.shape)
+            asked = torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
+            wrong = judges(guess, bucket.words[rows], asked * (1 - sigma))
+            seen.append(wrong.item())
+            loss = loss + judged * wrong
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         optimizer.step()
         average.update(parts)
-        losses.append(loss.item())
         step += 1
         if step % 25 == 0:
-            log.append({"step": step, "loss": float(np.mean(losses[-25:])), "minutes": spent / 60})
+            log.append(
+                {
+                    "step": step,
+                    "loss": float(np.mean(losses[-25:])),
+                    "judged": float(np.mean(seen[-25:])),
+                    "minutes": spent / 60,
+                }
+            )
             print(json.dumps(log[-1]), flush=True)
         if step % 100 == 0:
             save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
@@ -380,28 +338,25 @@ def export(work: Path, assets: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("take-up", "grow", "encode", "references", "train", "export"))
+    parser.add_argument("task", choices=("encode", "references", "train", "export"))
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--redux-from", type=float, default=0.35)
+    parser.add_argument("--judged", type=float, default=0.0, help="weight of what a half-drawn picture must show")
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     sets = ((args.renders, args.work, None), (args.renders / SQUARE, args.work / SQUARE, args.work))
-    if args.task == "take-up":
-        take_up(args.assets, args.work, Path("build/vae"))
-    elif args.task == "grow":
-        grow(args.work)
-    elif args.task == "encode":
+    if args.task == "encode":
         for renders, work, like in sets:
             encode_set(renders, work, int((renders / "done.txt").read_text()), like)
     elif args.task == "references":
         for renders, work, _ in sets:
             draw_references(renders, work, int((renders / "done.txt").read_text()))
     elif args.task == "train":
-        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from)
+        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from, args.judged)
     else:
         export(args.work, args.assets)
