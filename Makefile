@@ -79,19 +79,22 @@ check: lint types walls test ## everything that CI looks at
 
 miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.renders
-	$(BIN)/python -m miniature.vae --minutes 54
+	$(BIN)/python -m miniature.vae --minutes 100
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
-	$(BIN)/python -m miniature.flux train --minutes 358
+	$(BIN)/python -m miniature.faces.train recogniser --minutes 46
+	$(BIN)/python -m miniature.faces.train detector --minutes 12
+	$(BIN)/python -m miniature.faces.train second --minutes 35
+	$(BIN)/python -m miniature.faces.train reader --minutes 50
+	$(BIN)/python -m miniature.decoder --minutes 24
+	$(BIN)/python -m miniature.faces.calibrate
+	$(BIN)/python -m miniature.attribute_loss --minutes 15
+	$(BIN)/python -m miniature.flux train --minutes 328 --rate 8e-4
+	$(BIN)/python -m miniature.flux train --minutes 354 --rate 8e-4 --judged 0.2
 	$(BIN)/python -m miniature.flux export
+	$(BIN)/python -m miniature.donors
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export
-	$(BIN)/python -m miniature.faces.train recogniser --minutes 18
-	$(BIN)/python -m miniature.faces.train detector --minutes 12
-	$(BIN)/python -m miniature.faces.train second --minutes 15
-	$(BIN)/python -m miniature.faces.train reader --minutes 50
-	$(BIN)/python -m miniature.faces.calibrate
-	$(BIN)/python -m miniature.donors
 
 clean: ## remove caches and work folders, keep .venv
 	rm -rf build out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -34,7 +34,7 @@ from personas.measures.regions import KEYPOINTS
 
 LATENT_CHANNELS = 32
 CHANNELS = (16, 32, 64, 128, 192)
-_HEAD = (3, 4)  # labels of face and hair
+HEAD = (3, 4)  # labels of face and hair
 _SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often anchored weights see which
 _CLOSE_UP_PX = 110.0
 
@@ -81,19 +81,19 @@ def _crops(
     for i, row in enumerate(rows):
         top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
         if i % 2 or side < 128:
-            ys, xs = np.nonzero(labels[row][::4, ::4] == _HEAD[0])
+            ys, xs = np.nonzero(labels[row][::4, ::4] == HEAD[0])
             if len(ys):
                 top = int(np.clip(ys.mean() * 4 - side / 2 + rng.integers(-stray, stray + 1), 0, height - side))
                 left = int(np.clip(xs.mean() * 4 - side / 2 + rng.integers(-stray, stray + 1), 0, width - side))
         pixels[i] = images[row, top : top + side, left : left + side]
-        heads[i] = np.isin(labels[row, top : top + side, left : left + side], _HEAD)
+        heads[i] = np.isin(labels[row, top : top + side, left : left + side], HEAD)
         if rng.random() < 0.5:
             pixels[i], heads[i] = pixels[i, :, ::-1], heads[i, :, ::-1]
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     return x, 1 + torch.from_numpy(heads)[:, None] * torch.from_numpy(per_head[rows])[:, None, None, None]
 
 
-def _head_weights(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+def head_weights(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a head's pixels weigh on top, [n]: 1.5 in a close-up, more the smaller it is, as 1 / its area."""
     top, chin = keypoints[:, KEYPOINTS.index("head_top"), 1], keypoints[:, KEYPOINTS.index("chin"), 1]
     tall = np.maximum(chin - top, 1)
@@ -120,7 +120,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
         before = copy.deepcopy(vae.encoder).eval().requires_grad_(False)
         before.load_state_dict(torch.load(earlier, weights_only=True, map_location=DEVICE))
     framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
-    per_head = _head_weights(np.load(folder / "keypoints.npy"))
+    per_head = head_weights(np.load(folder / "keypoints.npy"))
     rng = np.random.default_rng(1 + step)
     begin, errors = time.time() - spent, dict[int, list[float]]({128: [], 64: []})
     while (spent := time.time() - begin) < minutes * 60:
@@ -164,9 +164,12 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
 
 
 def trained(out: Path) -> AutoencoderKL:
-    """The averaged weights of the last checkpoint."""
+    """The averaged weights of the last checkpoint; the decoder's are those of `miniature.decoder`, where it was run."""
     vae = build()
     vae.load_state_dict(torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
+    if (out / "decoder.pt").exists():
+        decoder = torch.load(out / "decoder.pt", weights_only=True, map_location="cpu")["average"]
+        vae.decoder.load_state_dict(decoder)
     return vae.eval()
 
 
