@@ -147,7 +147,7 @@ def train(minutes: float, batch: int, renders: Path, vae_folder: Path, latents: 
         step += 1
         seen.append((error.item(), edges.item(), cosine.item()))
         if step % 25 == 0:
-            error_, edges_, cosine_ = np.mean(seen[-25:], axis=0)
+            error_, edges_, cosine_ = np.mean(seen[-25:], axis=0).tolist()
             log.append({"step": step, "error": error_, "edges": edges_, "cosine": cosine_, "minutes": spent / 60})
             print(json.dumps(log[-1]), flush=True)
         if step % 100 == 0:

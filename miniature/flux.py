@@ -43,7 +43,6 @@ from transformers import (
     T5Tokenizer,
 )
 
-from miniature.attribute_loss import AttributeLoss, words_of
 from miniature.captions import (
     NEUTRAL_TRIGGER,
     caption,
@@ -51,6 +50,7 @@ from miniature.captions import (
     train_clip_tokenizer,
     train_t5_tokenizer,
 )
+from miniature.judges import Judges, words_of
 from miniature.renders import FOLDER, SQUARE
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
@@ -183,6 +183,8 @@ class Bucket:
         self.people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[:count])
         self.weights = cell_weights(folder, count, rows, columns)
         self.shape, self.words = (rows, columns), words_of(self.facts)
+        who = out / "who.pt"  # of `miniature.judges faces`
+        self.who = torch.load(who, weights_only=True)[:count] if who.exists() else None
         self.ids = FluxPipeline._prepare_latent_image_ids(batch, rows // 2, columns // 2, DEVICE, torch.float32)
 
 
@@ -211,7 +213,7 @@ def train(
 ) -> None:
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
 
-    `judged` is the weight of the `AttributeLoss`.
+    `judged` is the weight of the `Judges`.
     """
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
@@ -228,7 +230,7 @@ def train(
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    judges = AttributeLoss(out / "judges.pt") if judged else None
+    judges = Judges(out) if judged else None
     begin, losses, seen = time.time() - spent, [], [0.0]
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
@@ -276,7 +278,9 @@ def train(
         if judges is not None:  # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
             guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.shape)
             asked = torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
-            wrong = judges(guess, bucket.words[rows], asked * (1 - sigma))
+            assert bucket.who is not None
+            who = bucket.who[rows].to(DEVICE).float()
+            wrong = judges(guess, bucket.words[rows], asked * (1 - sigma), who, named * (1 - sigma))
             seen.append(wrong.item())
             loss = loss + judged * wrong
         optimizer.zero_grad()
