@@ -88,8 +88,7 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.faces.train reader --minutes 50
 	$(BIN)/python -m miniature.decoder --minutes 24
 	$(BIN)/python -m miniature.faces.calibrate
-	$(BIN)/python -m miniature.judges attributes --minutes 15
-	$(BIN)/python -m miniature.judges faces --minutes 14
+	$(BIN)/python -m miniature.judges --minutes 15
 	$(BIN)/python -m miniature.flux train --minutes 328 --rate 8e-4
 	$(BIN)/python -m miniature.flux train --minutes 354 --rate 8e-4 --judged 0.2
 	$(BIN)/python -m miniature.flux export

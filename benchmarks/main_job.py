@@ -90,7 +90,7 @@ def fitting_donors(settings: Settings, look: str, out: Path) -> Settings:
     for each in (look, other_look(look)):
         for index, person in enumerate(chosen_people(each, len(NAMES[each]), studio.faces)):
             if not (folder / "donors" / each / NAMES[each][index] / "donor.json").exists():
-                make_donor(studio.backbone, each, index, person, folder / "work", folder)
+                make_donor(studio.backbone, each, index, person, folder / "work", folder, studio.faces)
                 print(f"{each}: {NAMES[each][index]}", flush=True)
     return settings.model_copy(update={"bundled_donors": folder / "donors"})
 

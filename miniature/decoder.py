@@ -28,7 +28,7 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 from miniature.vae import HEAD, head_weights, trained
 
 _CROP = 112
-_CELL = 16
+CELL = 16
 _WINDOW = 9  # latent cells, 144 pixels: more than the crop of any face that is not a close-up
 _HOW_OFTEN = {"close-up": 0.25, "half-body": 0.35, "full-body": 0.4}
 
@@ -38,9 +38,9 @@ class Recogniser:
 
     def __init__(self, checkpoint: Path) -> None:
         stored = torch.load(checkpoint, weights_only=True, map_location="cpu")["average"]
-        self.net = ConvRecogniser()
-        self.net.load_state_dict({k.removeprefix("net."): v for k, v in stored.items() if k.startswith("net.")})
-        self.net = self.net.to(DEVICE).eval().requires_grad_(False)
+        net = ConvRecogniser()
+        net.load_state_dict({k.removeprefix("net."): v for k, v in stored.items() if k.startswith("net.")})
+        self.net: nn.Module = net.to(DEVICE).eval().requires_grad_(False)
 
     def embed(self, pixels: Tensor, theta: Tensor) -> Tensor:
         """Pixels [n, 3, h, w] in [-1, 1], maps [n, 2, 3] from crop to picture -> unit embeddings [n, 128]."""
@@ -67,6 +67,14 @@ def crop_maps(points: NDArray[np.float32], corners: NDArray[np.int64], height: i
     return torch.from_numpy(np.stack(maps)).float().to(DEVICE)
 
 
+def crop_boxes(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The first and last corner, (x, y) [n, 2] each in pixels, of what an aligned crop shows of the picture."""
+    square = np.array([[x, y, 1] for x in (0, _CROP) for y in (0, _CROP)], np.float64)
+    backs = [np.linalg.inv(np.vstack([face_align.estimate_norm(five, _CROP), [0, 0, 1]])) for five in points]
+    corners = np.stack([(square @ back.T)[:, :2] for back in backs])
+    return corners.min(axis=1), corners.max(axis=1)
+
+
 def _to_unit(height: int, width: int) -> NDArray[np.float64]:
     """From pixels' numbers to [-1, 1], [3, 3]."""
     return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
@@ -88,14 +96,15 @@ class Faces:
         _, _, _, all_rows, all_columns = self.latents.shape
         high, wide = (all_rows, all_columns) if framing == "close-up" else (_WINDOW, _WINDOW)
         points = self.renders.keypoints[rows, :5, :2].astype(np.float32)
-        centre = points.mean(axis=1) / _CELL - np.array([wide, high]) / 2
+        first, last = crop_boxes(points)
+        centre = (first + last) / 2 / CELL - np.array([wide, high]) / 2
         stray = rng.integers(-1, 2, centre.shape)
         corner = np.clip(np.round(centre).astype(np.int64) + stray, 0, [all_columns - wide, all_rows - high])
         latents, pixels, heads = [], [], []
         for row, (x, y) in zip(rows, corner, strict=True):
             stored = self.latents[row, :, :, y : y + high, x : x + wide].float()
             latents.append(stored[0] + stored[1] * torch.randn_like(stored[1]))
-            place = np.s_[y * _CELL : (y + high) * _CELL, x * _CELL : (x + wide) * _CELL]
+            place = np.s_[y * CELL : (y + high) * CELL, x * CELL : (x + wide) * CELL]
             pixels.append(np.ascontiguousarray(self.renders.images[row][place]))
             heads.append(np.isin(self.renders.labels[row][place], HEAD))
         weight = (
@@ -105,7 +114,7 @@ class Faces:
             "latents": torch.stack(latents).to(DEVICE),
             "pixels": (torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1).to(DEVICE),
             "weight": weight.float().to(DEVICE),
-            "maps": crop_maps(points, corner * _CELL, high * _CELL, wide * _CELL, rng),
+            "maps": crop_maps(points, corner * CELL, high * CELL, wide * CELL, rng),
         }  # fmt: skip
 
 

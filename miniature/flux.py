@@ -50,7 +50,7 @@ from miniature.captions import (
     train_clip_tokenizer,
     train_t5_tokenizer,
 )
-from miniature.judges import Judges, words_of
+from miniature.judges import Asked, Judges, embed_people, words_of
 from miniature.renders import FOLDER, SQUARE
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
@@ -183,9 +183,12 @@ class Bucket:
         self.people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[:count])
         self.weights = cell_weights(folder, count, rows, columns)
         self.shape, self.words = (rows, columns), words_of(self.facts)
-        who = out / "who.pt"  # of `miniature.judges faces`
-        self.who = torch.load(who, weights_only=True)[:count] if who.exists() else None
         self.ids = FluxPipeline._prepare_latent_image_ids(batch, rows // 2, columns // 2, DEVICE, torch.float32)
+        self.points = np.load(folder / "keypoints.npy")[:count, :5, :2].astype(np.float32)
+        self.folder, self.who = folder, torch.zeros(count, 128)
+
+    def ask(self, rows: list[int], weight: Tensor, named: Tensor) -> Asked:
+        return Asked(self.words[rows], self.who[rows].to(DEVICE), self.points[rows], weight, named)
 
 
 def cell_weights(folder: Path, count: int, rows: int, columns: int) -> Tensor:
@@ -209,11 +212,12 @@ def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
 
 
 def train(
-    minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float, judged: float = 0.0
-) -> None:
+    minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float, judged: float,
+    recogniser: Path,
+) -> None:  # fmt: skip
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
 
-    `judged` is the weight of the `Judges`.
+    `judged` is the weight of the `Judges`, one of whom is this `recogniser`.
     """
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
@@ -230,7 +234,10 @@ def train(
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    judges = Judges(out) if judged else None
+    judges = Judges(out / "judges.pt", trained(Path("build/vae")), spread, recogniser) if judged else None
+    if judges is not None:
+        for bucket in buckets:
+            bucket.who = embed_people(bucket.folder, judges.recogniser)[: len(bucket.who)]
     begin, losses, seen = time.time() - spent, [], [0.0]
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
@@ -277,10 +284,8 @@ def train(
         losses.append(loss.item())
         if judges is not None:  # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
             guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.shape)
-            asked = torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
-            assert bucket.who is not None
-            who = bucket.who[rows].to(DEVICE).float()
-            wrong = judges(guess, bucket.words[rows], asked * (1 - sigma), who, named * (1 - sigma))
+            weight = (1 - sigma) * torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
+            wrong = judges(guess, bucket.ask(rows, weight, named * (1 - sigma)), np.random.default_rng(step))
             seen.append(wrong.item())
             loss = loss + judged * wrong
         optimizer.zero_grad()
@@ -348,6 +353,7 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--redux-from", type=float, default=0.35)
     parser.add_argument("--judged", type=float, default=0.0, help="weight of what a half-drawn picture must show")
+    parser.add_argument("--recogniser", type=Path, default=Path("build/faces/recogniser.pt"), help="that judges")
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
@@ -361,6 +367,7 @@ if __name__ == "__main__":
         for renders, work, _ in sets:
             draw_references(renders, work, int((renders / "done.txt").read_text()))
     elif args.task == "train":
-        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from, args.judged)
+        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from, args.judged,
+              args.recogniser)  # fmt: skip
     else:
         export(args.work, args.assets)

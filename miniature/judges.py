@@ -2,10 +2,10 @@
 
 A smile, a turned head or who somebody is is a hundredth of a picture's latents: flow matching alone hardly rewards a model
 that listens to these words, and where noise is low it can see the mouth without them. So small networks learn to tell
-expression, view and goods from (noisy) latents, and others the recogniser's embedding of the face; in training the base's
-own guess of the clean latents must show what the caption asks for, the sooner the better. They are two of each, never
-shipped, and see their latents through noise, so that what is learnt is a smile and not what fools one network; what is
-measured afterwards is read from pixels by others.
+expression, view and goods from (noisy) latents, and in training the base's own guess of the clean latents must show what
+the caption asks for, the sooner the better. They are two, never shipped, and see their latents through noise, so that what
+is learnt is a smile and not what fools one network; what is measured afterwards is read from pixels by others. Who it is
+the shipped recogniser says, of decoded faces; the second recogniser tells afterwards whether people were learnt.
 """
 
 from __future__ import annotations
@@ -16,26 +16,31 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from insightface.utils import face_align
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from miniature.decoder import Recogniser
-from miniature.renders import FOLDER, SHOTS_PER_PERSON, SQUARE
+from miniature.decoder import CELL, Recogniser, crop_boxes, crop_maps
+from miniature.renders import FOLDER, SHOTS_PER_PERSON
 from miniature.training import DEVICE, autocast
 from miniature.vae import LATENT_CHANNELS
 from personas.measures.regions import ATTRIBUTES
 
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
 JUDGED = ("expression", "view", "goods")
 _EMBEDDING_DIM, _CROP = 128, 112
+_FACES = 16  # that are decoded of a batch
 _JUDGES = 2
 _NOISE = 0.5  # the most that latents are blurred by, in their own deviations
-_HELD_OUT = 1400  # the people whom the recogniser has not met either
+_HELD_OUT = 1000
 _WHO = 3.0  # a face's weight against that of an attribute
 
 
@@ -59,43 +64,63 @@ class Judge(nn.Module):
         return [head(seen[:, k]) for k, head in enumerate(self.heads)]
 
 
-class FaceJudge(nn.Module):
-    """Latents [n, 32, h, w] of unit deviation -> the recogniser's unit embedding of the face, [n, 128]."""
+@dataclass(frozen=True)
+class Asked:
+    """What a batch of pictures has to show.
 
-    def __init__(self, width: int = 192, looks: int = 8) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _block(LATENT_CHANNELS, width), _block(width, width), _block(width, width), _block(width, width)
-        )
-        self.where = nn.Conv2d(width, looks, 1)
-        self.out = nn.Sequential(nn.Linear(width * looks, 384), nn.SiLU(), nn.Linear(384, _EMBEDDING_DIM))
+    `words` [n, attributes] from `words_of`; `who` [n, 128] unit embeddings; `points` [n, 5, 2] landmarks in pixels;
+    `weight` [n] of the words, `named` [n] of the faces: 0 leaves a sample out.
+    """
 
-    def forward(self, latents: Tensor) -> Tensor:
-        x = self.body(latents)
-        looked = self.where(x).flatten(2).softmax(dim=2)
-        seen = looked @ x.flatten(2).transpose(1, 2)
-        return F.normalize(self.out(seen.flatten(1)).float())
+    words: Tensor
+    who: Tensor
+    points: NDArray[np.float32]
+    weight: Tensor
+    named: Tensor
 
 
 class Judges:
-    """How little guesses of clean latents show what was asked for, by all judges; for the base's training."""
+    """How little guesses of clean latents show what was asked for, for the base's training: expression, view and goods
+    by all judges of latents; the face, for which latents are too few to learn from, by the recogniser in decoded pixels."""
 
-    def __init__(self, folder: Path) -> None:
-        self.attributes = [_load(Judge(), s) for s in torch.load(folder / "judges.pt", weights_only=True)]
-        self.faces = [_load(FaceJudge(), s) for s in torch.load(folder / "face_judges.pt", weights_only=True)]
+    def __init__(self, attributes: Path, vae: AutoencoderKL, spread: Tensor, recogniser: Path) -> None:
+        self.attributes = [_load(Judge(), state) for state in torch.load(attributes, weights_only=True)]
+        self.decoder = vae.decoder.to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
+        self.spread, self.recogniser = spread, Recogniser(recogniser)
 
-    def __call__(self, latents: Tensor, words: Tensor, weight: Tensor, who: Tensor, named: Tensor) -> Tensor:
-        """`latents` [n, 32, h, w]; `words` [n, attributes] from `words_of`, `who` [n, 128] unit embeddings; `weight` [n] of
-        the words, `named` [n] of the faces: 0 leaves a sample out."""
+    def __call__(self, latents: Tensor, asked: Asked, rng: np.random.Generator) -> Tensor:
+        """`latents` [n, 32, h, w] of unit deviation, so many as in `asked`."""
         total = torch.zeros((), device=latents.device)
         for judge in self.attributes:
             for k, logits in enumerate(judge(_blurred(latents))):
-                wrong = F.cross_entropy(logits.float(), words[:, k], reduction="none")
-                total = total + (wrong * weight).mean() / len(self.attributes)
-        for judge in self.faces:
-            far = 1 - (judge(_blurred(latents)) * who).sum(dim=1)
-            total = total + _WHO * (far * named).mean() / len(self.faces)
-        return total
+                wrong = F.cross_entropy(logits.float(), asked.words[:, k], reduction="none")
+                total = total + (wrong * asked.weight).mean() / len(self.attributes)
+        # nearer to pure noise there is no face yet
+        rows = (torch.rand_like(asked.named) * (asked.named > 0.15)).argsort(descending=True)[:_FACES]
+        far = 1 - self._faces(latents[rows], asked.points[rows.cpu().numpy()], asked.who[rows], rng)
+        return total + _WHO * (far * asked.named[rows]).mean()
+
+    def _faces(self, latents: Tensor, points: NDArray[np.float32], who: Tensor, rng: np.random.Generator) -> Tensor:
+        """Cosines [n]. Windows of one size are decoded together."""
+        _, _, rows, columns = latents.shape
+        first, last = crop_boxes(points)
+        extent = (last - first).max(axis=1) / CELL
+        sides = np.where(extent < 5, 6, np.where(extent < 7, 8, columns))
+        cosines = torch.zeros(len(latents), device=latents.device)
+        for side in np.unique(sides):
+            some = np.flatnonzero(sides == side)
+            high, across = (rows, columns) if side == columns else (side, side)
+            middle = (first[some] + last[some]) / 2 / CELL
+            corner = np.round(middle - np.array([across, high]) / 2).astype(np.int64)
+            corner = np.clip(corner, 0, [columns - across, rows - high])
+            windows = torch.stack([
+                latents[k, :, y : y + high, x : x + across] for k, (x, y) in zip(some, corner, strict=True)
+            ])  # fmt: skip
+            maps = crop_maps(points[some], corner * CELL, high * CELL, across * CELL, rng)
+            with autocast():
+                pixels = self.decoder((windows * self.spread).contiguous(memory_format=torch.channels_last))
+            cosines[some] = (self.recogniser.embed(pixels, maps) * who[some]).sum(dim=1)
+        return cosines
 
 
 def _load(judge: nn.Module, state: dict[str, Tensor]) -> nn.Module:
@@ -114,7 +139,7 @@ def words_of(facts: Sequence[dict[str, object]]) -> Tensor:
 
 @torch.no_grad()
 def embed_people(folder: Path, recogniser: Recogniser) -> Tensor:
-    """The mean unit embedding of the person in each render, [n, 128], half precision."""
+    """The mean unit embedding of the person in each render, [n, 128]."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     points = np.load(folder / "keypoints.npy", mmap_mode="r")[:, :5, :2].astype(np.float32)
     found = []
@@ -128,7 +153,7 @@ def embed_people(folder: Path, recogniser: Recogniser) -> Tensor:
             found.append(F.normalize(recogniser.net(x).float()))
     each = torch.cat(found)
     means = F.normalize(each.view(-1, SHOTS_PER_PERSON, _EMBEDDING_DIM).mean(dim=1))
-    return means.repeat_interleave(SHOTS_PER_PERSON, dim=0).half().cpu()
+    return means.repeat_interleave(SHOTS_PER_PERSON, dim=0).cpu()
 
 
 @dataclass(frozen=True)
@@ -174,7 +199,7 @@ def _learn(
     judge.eval()
 
 
-def train_attributes(minutes: float, folder: Path, work: Path, batch: int = 64) -> None:
+def train(minutes: float, folder: Path, work: Path, batch: int = 64) -> None:
     """All judges one after the other, each for its share of the time; held-out accuracy is printed."""
     samples = _samples(work)
     words = words_of(json.loads((folder / "attributes.json").read_text())[: len(samples.stored)])
@@ -197,36 +222,6 @@ def train_attributes(minutes: float, folder: Path, work: Path, batch: int = 64) 
     torch.save(states, work / "judges.pt")
 
 
-def train_faces(minutes: float, folder: Path, work: Path, recogniser: Path, batch: int = 64) -> None:
-    """Towards the person's embedding, and nearer to it than to all others'; held-out cosines are printed."""
-    samples, eyes = _samples(work), Recogniser(recogniser)
-    for renders, out in ((folder, work), (folder / SQUARE, work / SQUARE)):
-        torch.save(embed_people(renders, eyes), out / "who.pt")
-    who = torch.load(work / "who.pt", weights_only=True).to(DEVICE).float()
-    people = who[: samples.known : SHOTS_PER_PERSON]
-    states = []
-    for number in range(_JUDGES):
-        torch.manual_seed(40 + number)
-        judge = FaceJudge().to(DEVICE)
-
-        def loss_of(rows: Tensor, x: Tensor, judge: FaceJudge = judge) -> Tensor:
-            found = judge(x)
-            near = (found * who[rows.to(DEVICE)]).sum(dim=1)
-            which = (rows // SHOTS_PER_PERSON).to(DEVICE)
-            return (1 - near).mean() + 0.1 * F.cross_entropy(16 * found @ people.T, which)
-
-        _learn(judge, 40 + number, minutes / _JUDGES, 1e-3, samples, batch, loss_of)
-        others = who[samples.known :]
-        for noise in (0.0, _NOISE):
-            with torch.no_grad():
-                found = judge(samples.held_out(noise))
-            near = (found * others).sum(dim=1).mean().item()
-            far = (found * others.roll(SHOTS_PER_PERSON, 0)).sum(dim=1).mean().item()
-            print(json.dumps({"face judge": number, "noise": noise, "own": near, "another's": far}), flush=True)
-        states.append(judge.state_dict())
-    torch.save(states, work / "face_judges.pt")
-
-
 def _samples(work: Path) -> _Samples:
     stored = torch.load(work / "latents.pt", weights_only=True)
     latents, spread = stored["latents"], stored["spread"][:, None, None].to(DEVICE)
@@ -235,13 +230,8 @@ def _samples(work: Path) -> _Samples:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("attributes", "faces"))
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
-    parser.add_argument("--recogniser", type=Path, default=Path("build/faces/recogniser.pt"))
     args = parser.parse_args()
-    if args.part == "attributes":
-        train_attributes(args.minutes, args.renders, args.work)
-    else:
-        train_faces(args.minutes, args.renders, args.work, args.recogniser)
+    train(args.minutes, args.renders, args.work)
