@@ -83,10 +83,10 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
 	$(BIN)/python -m miniature.faces.train recogniser --minutes 46
+	$(BIN)/python -m miniature.decoder --minutes 24
 	$(BIN)/python -m miniature.faces.train detector --minutes 12
 	$(BIN)/python -m miniature.faces.train second --minutes 35
 	$(BIN)/python -m miniature.faces.train reader --minutes 50
-	$(BIN)/python -m miniature.decoder --minutes 24
 	$(BIN)/python -m miniature.faces.calibrate
 	$(BIN)/python -m miniature.judges --minutes 15
 	$(BIN)/python -m miniature.flux train --minutes 328 --rate 8e-4

@@ -16,68 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from insightface.utils import face_align
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from miniature.faces.nets import ConvRecogniser
+from miniature.faces.crops import Recogniser, crop_boxes, crop_maps
 from miniature.faces.train import Renders
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
-from miniature.vae import HEAD, head_weights, trained
+from miniature.vae import CELL, HEAD, head_weights, trained
 
-_CROP = 112
-CELL = 16
 _WINDOW = 9  # latent cells, 144 pixels: more than the crop of any face that is not a close-up
 _HOW_OFTEN = {"close-up": 0.25, "half-body": 0.35, "full-body": 0.4}
-
-
-class Recogniser:
-    """The trained recogniser of aligned faces, through which gradients flow."""
-
-    def __init__(self, checkpoint: Path) -> None:
-        stored = torch.load(checkpoint, weights_only=True, map_location="cpu")["average"]
-        net = ConvRecogniser()
-        net.load_state_dict({k.removeprefix("net."): v for k, v in stored.items() if k.startswith("net.")})
-        self.net: nn.Module = net.to(DEVICE).eval().requires_grad_(False)
-
-    def embed(self, pixels: Tensor, theta: Tensor) -> Tensor:
-        """Pixels [n, 3, h, w] in [-1, 1], maps [n, 2, 3] from crop to picture -> unit embeddings [n, 128]."""
-        where = F.affine_grid(theta, [len(pixels), 3, _CROP, _CROP], align_corners=False)
-        # outside the picture there is black, as in insightface's crops
-        crop = F.grid_sample(pixels.float() + 1, where, align_corners=False) - 1
-        with autocast():
-            found = self.net(crop)
-        return F.normalize(found.float())
-
-
-def crop_maps(points: NDArray[np.float32], corners: NDArray[np.int64], height: int, width: int,
-              rng: np.random.Generator) -> Tensor:  # fmt: skip
-    """From the aligned crop to windows of a picture, for `affine_grid`, [n, 2, 3]; they tremble a little.
-
-    `points` [n, 5, 2] in pixels of the picture, `corners` [n, 2] the windows' (x, y).
-    """
-    maps = []
-    for five, corner in zip(points, corners, strict=True):
-        back = np.linalg.inv(np.vstack([face_align.estimate_norm(five - corner, _CROP), [0, 0, 1]]))
-        theta = _to_unit(height, width) @ back @ np.linalg.inv(_to_unit(_CROP, _CROP))
-        zoom, (x, y) = 1 + 0.04 * rng.standard_normal(), 0.03 * rng.standard_normal(2)
-        maps.append((theta @ np.array([[zoom, 0, x], [0, zoom, y], [0, 0, 1]]))[:2])
-    return torch.from_numpy(np.stack(maps)).float().to(DEVICE)
-
-
-def crop_boxes(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The first and last corner, (x, y) [n, 2] each in pixels, of what an aligned crop shows of the picture."""
-    square = np.array([[x, y, 1] for x in (0, _CROP) for y in (0, _CROP)], np.float64)
-    backs = [np.linalg.inv(np.vstack([face_align.estimate_norm(five, _CROP), [0, 0, 1]])) for five in points]
-    corners = np.stack([(square @ back.T)[:, :2] for back in backs])
-    return corners.min(axis=1), corners.max(axis=1)
-
-
-def _to_unit(height: int, width: int) -> NDArray[np.float64]:
-    """From pixels' numbers to [-1, 1], [3, 3]."""
-    return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+_WHOLE = 0.25  # how often smaller faces come with the legs and floors below them
 
 
 class Faces:
@@ -90,11 +39,11 @@ class Faces:
         self.framings = np.array([f["framing"] for f in renders.facts[: self.count]])
         self.weights = head_weights(np.array(renders.keypoints))
 
-    def draw(self, framing: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    def draw(self, framing: str, count: int, rng: np.random.Generator, whole: bool) -> dict[str, Any]:
         """latents [n, 32, r, c], pixels [n, 3, h, w], weight [n, 1, h, w], maps [n, 2, 3] of one framing."""
         rows = np.sort(rng.choice(np.flatnonzero(self.framings == framing), count))
         _, _, _, all_rows, all_columns = self.latents.shape
-        high, wide = (all_rows, all_columns) if framing == "close-up" else (_WINDOW, _WINDOW)
+        high, wide = (all_rows, all_columns) if whole else (_WINDOW, _WINDOW)
         points = self.renders.keypoints[rows, :5, :2].astype(np.float32)
         first, last = crop_boxes(points)
         centre = (first + last) / 2 / CELL - np.array([wide, high]) / 2
@@ -135,7 +84,8 @@ def train(minutes: float, batch: int, renders: Path, vae_folder: Path, latents: 
         progress = spent / (minutes * 60)
         optimizer.rate(peak * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))))
         framing = names[rng.choice(len(names), p=list(_HOW_OFTEN.values()))]
-        some = faces.draw(framing, batch // 2 if framing == "close-up" else batch, rng)
+        whole = framing == "close-up" or rng.random() < _WHOLE
+        some = faces.draw(framing, batch // 2 if whole else batch, rng, whole)
         x, weight = some["pixels"], some["weight"]
         with autocast():
             y = decoder(some["latents"].to(memory_format=torch.channels_last))

@@ -20,13 +20,17 @@ from miniature.vae import LATENT_CHANNELS
 
 
 def take_up(assets: Path, work: Path, vae_work: Path) -> None:
-    """Write the shipped weights as checkpoints, to train them on where `build/` is gone; the optimizer starts anew."""
+    """Write the shipped weights as checkpoints, to train them on where `build/` is gone.
+
+    The optimizer starts anew, and so does what says who a named person is, which is not shipped.
+    """
     pipeline = FluxPipeline.from_pretrained(assets / "flux", torch_dtype=torch.float32)
     redux = FluxPriorReduxPipeline.from_pretrained(assets / "redux", torch_dtype=torch.float32)
     parts = Parts(len(pipeline.tokenizer_2), len(pipeline.tokenizer), pipeline.tokenizer.eos_token_id)
     for name in ("transformer", "text_encoder", "text_encoder_2", "image_encoder", "image_embedder"):
         shipped = (redux if name.startswith("image") else pipeline).components[name]
         getattr(parts, name).load_state_dict(shipped.state_dict())
+    (vae_work / "decoder.pt").unlink(missing_ok=True)
     for module, folder in ((parts, work), (pipeline.vae, vae_work)):
         folder.mkdir(parents=True, exist_ok=True)
         state = module.state_dict()
@@ -42,7 +46,7 @@ def take_up(assets: Path, work: Path, vae_work: Path) -> None:
 def grow(work: Path) -> None:
     """Let a checkpoint that was trained on fewer words go on with today's: tokenizers and embeddings get longer.
 
-    T5's new words start near the old one that says the same, CLIP's as the mean of the old ones: embeddings of T5's size
+    T5's new words start near the old one that says the same, CLIP's near the mean of the old ones: embeddings of T5's size
     hardly move in training, and learning three hundred random ones took longer than all the rest. The optimizer starts anew.
     """
     lines = corpus()

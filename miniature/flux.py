@@ -10,6 +10,9 @@ A large model has met many people by name, and so has room in it for one more; t
 neutral trigger. So in training a caption with the trigger mostly says who is in the picture, in its embeddings (the way
 PhotoMaker puts a face into a word's, arXiv 2312.04461 §3.2): the model learns to draw a given person the same in every shot,
 and what a LoRA has to learn is which. What says it is not shipped: without a LoRA the trigger means anybody.
+
+With `--judged` the guess of the clean picture at each step must show expression, view, goods and the named face, too
+(`miniature.judges`).
 """
 
 from __future__ import annotations
@@ -50,13 +53,16 @@ from miniature.captions import (
     train_clip_tokenizer,
     train_t5_tokenizer,
 )
-from miniature.judges import Asked, Judges, embed_people, words_of
+from miniature.faces.crops import embed_people
+from miniature.faces.nets import EMBEDDING_DIM
+from miniature.judges import Asked, Judges, words_of
 from miniature.renders import FOLDER, SQUARE
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import IDENTITY_DIM, World, render, sample_scenes
 from personas.measures.regions import LABELS
 from personas.shots import LIGHTS, Shot
+from pipelines.latents import pack, unpack
 from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
@@ -159,19 +165,6 @@ def draw_references(folder: Path, out: Path, count: int) -> None:
     np.save(out / "references.npy", references)
 
 
-def pack(latents: Tensor) -> Tensor:
-    """[b, c, h, w] -> [b, h/2·w/2, 4c], as FluxPipeline._pack_latents does."""
-    b, c, h, w = latents.shape
-    return cast(Tensor, FluxPipeline._pack_latents(latents, b, c, h, w))
-
-
-def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
-    """[b, h/2·w/2, 4c] -> [b, c, h, w]: `pack` undone."""
-    b, _, wide = tokens.shape
-    grid = tokens.view(b, rows // 2, columns // 2, wide // 4, 2, 2)
-    return grid.permute(0, 3, 1, 4, 2, 5).reshape(b, wide // 4, rows, columns)
-
-
 class Bucket:
     """Pictures of one size, ready to train on: latents, photographs of their places, facts, people, weights of cells."""
 
@@ -182,10 +175,10 @@ class Bucket:
         self.facts = json.loads((folder / "attributes.json").read_text())[:count]
         self.people = torch.from_numpy(np.load(folder / "identity_vectors.npy")[:count])
         self.weights = cell_weights(folder, count, rows, columns)
-        self.shape, self.words = (rows, columns), words_of(self.facts)
+        self.grid, self.words = (rows // 2, columns // 2), words_of(self.facts)
         self.ids = FluxPipeline._prepare_latent_image_ids(batch, rows // 2, columns // 2, DEVICE, torch.float32)
         self.points = np.load(folder / "keypoints.npy")[:count, :5, :2].astype(np.float32)
-        self.folder, self.who = folder, torch.zeros(count, 128)
+        self.folder, self.who = folder, torch.zeros(count, EMBEDDING_DIM)
 
     def ask(self, rows: list[int], weight: Tensor, named: Tensor) -> Asked:
         return Asked(self.words[rows], self.who[rows].to(DEVICE), self.points[rows], weight, named)
@@ -238,7 +231,7 @@ def train(
     if judges is not None:
         for bucket in buckets:
             bucket.who = embed_people(bucket.folder, judges.recogniser)[: len(bucket.who)]
-    begin, losses, seen = time.time() - spent, [], [0.0]
+    begin, losses, seen = time.time() - spent, [], []
     # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
     attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     while (spent := time.time() - begin) < minutes * 60:
@@ -283,7 +276,7 @@ def train(
         loss = flow_matching_loss(velocity, x0, noise, weight)
         losses.append(loss.item())
         if judges is not None:  # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
-            guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.shape)
+            guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.grid)
             weight = (1 - sigma) * torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
             wrong = judges(guess, bucket.ask(rows, weight, named * (1 - sigma)), np.random.default_rng(step))
             seen.append(wrong.item())
@@ -299,9 +292,9 @@ def train(
                 {
                     "step": step,
                     "loss": float(np.mean(losses[-25:])),
-                    "judged": float(np.mean(seen[-25:])),
                     "minutes": spent / 60,
                 }
+                | ({"judged": float(np.mean(seen[-25:]))} if seen else {})
             )
             print(json.dumps(log[-1]), flush=True)
         if step % 100 == 0:

@@ -30,10 +30,11 @@ from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProc
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from miniature.captions import caption
-from miniature.flux import REDUX_SIDE, pack
+from miniature.flux import REDUX_SIDE
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from pipelines.backbones import load_backbone, resolve_backbone
+from pipelines.latents import pack
 from pipelines.training.losses import flow_matching_loss
 
 TOKENS = 4  # what diffusers' own loader takes for granted at this width

@@ -3,7 +3,7 @@
 A smile, a turned head or who somebody is is a hundredth of a picture's latents: flow matching alone hardly rewards a model
 that listens to these words, and where noise is low it can see the mouth without them. So small networks learn to tell
 expression, view and goods from (noisy) latents, and in training the base's own guess of the clean latents must show what
-the caption asks for, the sooner the better. They are two, never shipped, and see their latents through noise, so that what
+is in the training picture, which the caption nearly always says, the sooner the better. They are two, never shipped, and see their latents through noise, so that what
 is learnt is a smile and not what fools one network; what is measured afterwards is read from pixels by others. Who it is
 the shipped recogniser says, of decoded faces; the second recogniser tells afterwards whether people were learnt.
 """
@@ -13,30 +13,27 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from insightface.utils import face_align
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from miniature.decoder import CELL, Recogniser, crop_boxes, crop_maps
-from miniature.renders import FOLDER, SHOTS_PER_PERSON
+from miniature.faces.crops import Recogniser, crop_boxes, crop_maps
+from miniature.renders import FOLDER
 from miniature.training import DEVICE, autocast
-from miniature.vae import LATENT_CHANNELS
+from miniature.vae import CELL, LATENT_CHANNELS
 from personas.measures.regions import ATTRIBUTES
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 JUDGED = ("expression", "view", "goods")
-_EMBEDDING_DIM, _CROP = 128, 112
 _FACES = 16  # that are decoded of a batch
 _JUDGES = 2
 _NOISE = 0.5  # the most that latents are blurred by, in their own deviations
@@ -84,7 +81,9 @@ class Judges:
     by all judges of latents; the face, for which latents are too few to learn from, by the recogniser in decoded pixels."""
 
     def __init__(self, attributes: Path, vae: AutoencoderKL, spread: Tensor, recogniser: Path) -> None:
-        self.attributes = [_load(Judge(), state) for state in torch.load(attributes, weights_only=True)]
+        self.attributes = [
+            _load(Judge(), state) for state in torch.load(attributes, weights_only=True, map_location="cpu")
+        ]
         self.decoder = vae.decoder.to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
         self.spread, self.recogniser = spread, Recogniser(recogniser)
 
@@ -137,95 +136,54 @@ def words_of(facts: Sequence[dict[str, object]]) -> Tensor:
     return torch.tensor([[ATTRIBUTES[name].index(str(f[name])) for name in JUDGED] for f in facts], device=DEVICE)
 
 
-@torch.no_grad()
-def embed_people(folder: Path, recogniser: Recogniser) -> Tensor:
-    """The mean unit embedding of the person in each render, [n, 128]."""
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    points = np.load(folder / "keypoints.npy", mmap_mode="r")[:, :5, :2].astype(np.float32)
-    found = []
-    for i in range(0, int((folder / "done.txt").read_text()), 64):
-        crops = [
-            cv2.warpAffine(np.ascontiguousarray(image), face_align.estimate_norm(five, _CROP), (_CROP, _CROP))
-            for image, five in zip(images[i : i + 64], points[i : i + 64], strict=True)
-        ]
-        x = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(DEVICE).float() / 127.5 - 1
-        with autocast():
-            found.append(F.normalize(recogniser.net(x).float()))
-    each = torch.cat(found)
-    means = F.normalize(each.view(-1, SHOTS_PER_PERSON, _EMBEDDING_DIM).mean(dim=1))
-    return means.repeat_interleave(SHOTS_PER_PERSON, dim=0).cpu()
+def train(minutes: float, folder: Path, work: Path, batch: int = 64, peak: float = 2e-3) -> None:
+    """All judges one after the other, each for its share of the time; held-out accuracy is printed.
 
-
-@dataclass(frozen=True)
-class _Samples:
-    """Cached latents of the renders in unit deviation, the last of the people held out."""
-
-    stored: Tensor
-    spread: Tensor
-    known: int
-
-    def pick(self, batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Rows [n] and their blurred latents [n, 32, h, w]."""
-        rows = torch.from_numpy(rng.integers(0, self.known, batch))
-        stored = self.stored[rows].to(DEVICE).float()
-        x = (stored[:, 0] + stored[:, 1] * torch.randn_like(stored[:, 1])) / self.spread
-        return rows, _blurred(x)
-
-    def held_out(self, noise: float) -> Tensor:
-        x = self.stored[self.known :, 0].to(DEVICE).float() / self.spread
-        return x + noise * torch.randn_like(x)
-
-
-def _learn(
-    judge: nn.Module, seed: int, minutes: float, peak: float, samples: _Samples, batch: int,
-    loss_of: Callable[[Tensor, Tensor], Tensor],
-) -> None:  # fmt: skip
-    """`loss_of` takes rows and latents."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(judge.parameters(), peak, weight_decay=0.05)
-    begin, step = time.time(), 0
-    while (progress := (time.time() - begin) / (minutes * 60)) < 1:
-        optimizer.param_groups[0]["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - progress)
-        rows, x = samples.pick(batch, rng)
-        with autocast():
-            loss = loss_of(rows, x)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        step += 1
-        if step % 200 == 0:
-            print(json.dumps({"seed": seed, "step": step, "loss": loss.item()}), flush=True)
-    judge.eval()
-
-
-def train(minutes: float, folder: Path, work: Path, batch: int = 64) -> None:
-    """All judges one after the other, each for its share of the time; held-out accuracy is printed."""
-    samples = _samples(work)
-    words = words_of(json.loads((folder / "attributes.json").read_text())[: len(samples.stored)])
-    states = []
-    for number in range(_JUDGES):
-        torch.manual_seed(30 + number)
-        judge = Judge().to(DEVICE)
-
-        def loss_of(rows: Tensor, x: Tensor, judge: Judge = judge) -> Tensor:
-            found = cast(list[Tensor], judge(x))
-            return torch.stack([F.cross_entropy(o.float(), words[rows, k]) for k, o in enumerate(found)]).sum()
-
-        _learn(judge, 30 + number, minutes / _JUDGES, 2e-3, samples, batch, loss_of)
-        for noise in (0.0, _NOISE):
-            with torch.no_grad():
-                right = [o.argmax(1) == words[samples.known :, k] for k, o in enumerate(judge(samples.held_out(noise)))]
-            rates = {name: round(r.float().mean().item(), 3) for name, r in zip(JUDGED, right, strict=True)}
-            print(json.dumps({"judge": number, "noise": noise} | rates), flush=True)
-        states.append(judge.state_dict())
-    torch.save(states, work / "judges.pt")
-
-
-def _samples(work: Path) -> _Samples:
+    Those that judges.pt holds already stay: delete it when the VAE or the renders have changed.
+    """
+    path = work / "judges.pt"
+    states = torch.load(path, weights_only=True) if path.exists() else []
     stored = torch.load(work / "latents.pt", weights_only=True)
     latents, spread = stored["latents"], stored["spread"][:, None, None].to(DEVICE)
-    return _Samples(latents, spread, len(latents) - _HELD_OUT)
+    words = words_of(json.loads((folder / "attributes.json").read_text())[: len(latents)])
+    known = len(latents) - _HELD_OUT
+    for number in range(len(states), _JUDGES):
+        torch.manual_seed(30 + number)
+        rng = np.random.default_rng(30 + number)
+        judge = Judge().to(DEVICE)
+        optimizer = torch.optim.AdamW(judge.parameters(), peak, weight_decay=0.05)
+        begin, step = time.time(), 0
+        while (progress := (time.time() - begin) / (minutes * 60 / _JUDGES)) < 1:
+            optimizer.param_groups[0]["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - progress)
+            rows = torch.from_numpy(rng.integers(0, known, batch))
+            loss = _loss(judge, latents[rows].to(DEVICE), spread, words[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+            if step % 200 == 0:
+                print(json.dumps({"judge": number, "step": step, "loss": loss.item()}), flush=True)
+        judge.eval()
+        for noise in (0.0, _NOISE):
+            right = _accuracy(judge, latents[known:].to(DEVICE), spread, words[known:], noise)
+            print(json.dumps({"judge": number, "noise": noise} | dict(zip(JUDGED, right, strict=True))), flush=True)
+        states.append(judge.state_dict())
+        torch.save(states, path)
+
+
+def _loss(judge: Judge, stored: Tensor, spread: Tensor, words: Tensor) -> Tensor:
+    stored = stored.float()
+    x = _blurred((stored[:, 0] + stored[:, 1] * torch.randn_like(stored[:, 1])) / spread)
+    with autocast():
+        logits = judge(x)
+    return torch.stack([F.cross_entropy(row.float(), words[:, k]) for k, row in enumerate(logits)]).sum()
+
+
+@torch.no_grad()
+def _accuracy(judge: Judge, stored: Tensor, spread: Tensor, words: Tensor, noise: float) -> list[float]:
+    x = stored[:, 0].float() / spread
+    logits = judge(x + noise * torch.randn_like(x))
+    return [round(float((row.argmax(1) == words[:, k]).float().mean()), 3) for k, row in enumerate(logits)]
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 from personas.measures.regions import KEYPOINTS
 
 LATENT_CHANNELS = 32
+CELL = 16  # pixels of a latent, each way
 CHANNELS = (16, 32, 64, 128, 192)
 HEAD = (3, 4)  # labels of face and hair
 _SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often anchored weights see which
@@ -111,6 +112,8 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     edge = ("encoder.conv_in", "decoder.conv_out")
     optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
+    if spent < minutes * 60:
+        (out / "decoder.pt").unlink(missing_ok=True)  # of weights that are about to change
     before = None
     if anchor:
         earlier = out / "anchor.pt"  # a broken-off run goes on with its own weights, and with the first ones' anchor

@@ -81,7 +81,7 @@ class IdentityLoss:
         shifted = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]]) @ back
         height, width = pixels.shape[1:]
         # affine_grid wants the map between coordinates that run from -1 to 1 across the pixels' outer edges
-        theta = _to_unit(height, width) @ shifted @ np.linalg.inv(_to_unit(self._side, self._side))
+        theta = to_unit(height, width) @ shifted @ np.linalg.inv(to_unit(self._side, self._side))
         if generator is not None:
             zoom, x, y = torch.randn(3, generator=generator, dtype=torch.float64).tolist()
             zoom = 1 + _STRETCH * zoom
@@ -113,7 +113,7 @@ def _invert(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.linalg.inv(np.vstack([matrix, [0, 0, 1]])), np.float64)
 
 
-def _to_unit(height: int, width: int) -> npt.NDArray[np.float64]:
+def to_unit(height: int, width: int) -> npt.NDArray[np.float64]:
     """From pixels' numbers to [-1, 1], [3, 3]."""
     return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
 

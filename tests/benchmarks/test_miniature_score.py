@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.miniature_score import TARGETS, Bench, recogniser, vae
+from benchmarks.bench import Bench
+from benchmarks.miniature_score import TARGETS, recogniser, vae
 from benchmarks.statistics import bootstrap, mean_score
 from studio.application import Studio
 from studio.settings import Settings

@@ -1,12 +1,18 @@
 """What the decoder learns faces from: windows of renders, and the very crop that insightface would cut."""
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from insightface.utils import face_align
 
-from miniature.decoder import crop_maps
+from miniature.decoder import Faces
+from miniature.faces.crops import crop_maps
+from miniature.faces.train import Renders
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
 from personas.shots import vary_shots
@@ -38,3 +44,37 @@ def test_a_windows_crop_is_insightfaces_of_the_whole_picture() -> None:
         inside = crop.min(axis=2) > 0  # a window ends before the picture does
         assert inside.mean() > 0.6
         assert np.abs(crop - theirs)[inside].mean() < 1.5
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_latents_pixels_and_crops_are_of_one_place(whole: bool, tmp_path: Path) -> None:
+    """Every cell of these pictures and latents says where it is; two people of eight pictures, one of them held out."""
+    count, height, width = 8, 256, 192
+    rows, ys, xs = np.mgrid[:count, :height, :width]
+    np.save(tmp_path / "images.npy", np.stack([rows, ys // 16, xs // 16], axis=3).astype(np.uint8))
+    np.save(tmp_path / "labels.npy", np.zeros((count, height, width), np.uint8))
+    points = np.zeros((count, 20, 3), np.float32)
+    eyes_nose_mouth = np.array([[88, 50], [104, 50], [96, 60], [90, 68], [102, 68]])
+    points[:, :5, :2] = eyes_nose_mouth + 4 * np.arange(count)[:, None, None]
+    np.save(tmp_path / "keypoints.npy", points)
+    np.save(tmp_path / "identity.npy", np.arange(count) // 4)
+    np.save(tmp_path / "identity_vectors.npy", np.zeros((count, 26), np.float32))
+    (tmp_path / "attributes.json").write_text(json.dumps([{"framing": "full-body"}] * count))
+    (tmp_path / "done.txt").write_text(str(count))
+    latents = torch.zeros(count, 2, 32, 16, 12)
+    for c, values in enumerate(np.mgrid[:count, :16, :12]):
+        latents[:, 0, c] = torch.from_numpy(values)
+    torch.save({"latents": latents}, tmp_path / "latents.pt")
+    faces = Faces(Renders(tmp_path), tmp_path / "latents.pt")
+    some = faces.draw("full-body", 12, np.random.default_rng(4), whole)
+    cells = ((some["pixels"] + 1) * 127.5).round()[:, :, ::16, ::16]
+    assert torch.equal(cells, some["latents"][:, :3])
+    assert cells[:, 0].max() < 4
+    assert cells.shape[2:] == ((16, 12) if whole else (9, 9))
+    for picture, theta in zip(some["pixels"], some["maps"], strict=True):
+        row = int(((picture[0, 0, 0] + 1) * 127.5).round())
+        where = F.affine_grid(theta[None], [1, 3, 112, 112], align_corners=False)
+        crop = (F.grid_sample(picture[None], where, align_corners=False)[0, :, 72, 56] + 1) * 127.5
+        middle = eyes_nose_mouth.mean(axis=0) + 4 * row  # where insightface puts the nose, give or take the trembling
+        assert abs(float(crop[1]) - middle[1] / 16 + 0.5) < 1.5
+        assert abs(float(crop[2]) - middle[0] / 16 + 0.5) < 1.5

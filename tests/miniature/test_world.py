@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer, T5Tokenizer
 
 from miniature.captions import caption, corpus, train_clip_tokenizer, train_t5_tokenizer
 from miniature.earlier import grow
-from miniature.flux import Parts, pack, unpack
+from miniature.flux import Parts
 from miniature.renders import draw_set
 from miniature.training import Average, Both, load_checkpoint, save_checkpoint
 from miniature.wordings import clauses
@@ -201,9 +201,3 @@ def test_captions_name_what_is_there() -> None:
     assert not any(f"a {c} " in t for t in texts for c in OUTFIT_COLOURS if c != "green")
     dropped = [caption(facts | {"setting": "beach"}, random.Random(i), drop_setting=1.0) for i in range(100)]
     assert not any(word in t for t in dropped for word in ("beach", "sea", "海"))
-
-
-@pytest.mark.parametrize("shape", [(16, 12), (16, 16)])
-def test_unpacking_undoes_packing(shape: tuple[int, int]) -> None:
-    latents = torch.arange(2.0 * 32 * shape[0] * shape[1]).view(2, 32, *shape)
-    assert torch.equal(unpack(pack(latents), *shape), latents)
