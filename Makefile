@@ -90,7 +90,7 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.faces.calibrate
 	$(BIN)/python -m miniature.judges --minutes 15
 	$(BIN)/python -m miniature.flux train --minutes 328 --rate 8e-4
-	$(BIN)/python -m miniature.flux train --minutes 354 --rate 8e-4 --judged 0.2
+	$(BIN)/python -m miniature.flux train --minutes 434 --rate 8e-4 --judged 0.2
 	$(BIN)/python -m miniature.flux export
 	$(BIN)/python -m miniature.donors
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30

@@ -67,12 +67,14 @@ class Faces:
         }  # fmt: skip
 
 
-def train(minutes: float, batch: int, renders: Path, vae_folder: Path, latents: Path, recogniser: Path,
-          out: Path, peak: float, identity: float) -> None:  # fmt: skip
-    """Train for `minutes` of wall clock across resumes; `identity` is the weight of one minus the cosine."""
+def train(minutes: float, batch: int, renders: Path, out: Path, latents: Path, recogniser: Path,
+          peak: float, identity: float) -> None:  # fmt: skip
+    """Train for `minutes` of wall clock across resumes; `identity` is the weight of one minus the cosine.
+
+    `out` is the VAE's folder, where its checkpoint lies and decoder.pt is written.
+    """
     faces, eyes = Faces(Renders(renders), latents), Recogniser(recogniser)
-    vae = trained(vae_folder).to(DEVICE)
-    decoder: nn.Module = vae.decoder
+    decoder: nn.Module = trained(out).decoder.to(DEVICE)
     average = Average(decoder, 0.99)
     optimizer = Both(decoder, lambda name, p: p.ndim == 4 and not name.startswith("conv_out"), peak)
     step, spent, log = load_checkpoint(out / "decoder.pt", decoder, average, optimizer)
@@ -125,5 +127,4 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--identity", type=float, default=0.3)
     args = parser.parse_args()
-    train(args.minutes, args.batch, args.renders, args.vae, args.latents, args.recogniser, args.vae,
-          args.rate, args.identity)  # fmt: skip
+    train(args.minutes, args.batch, args.renders, args.vae, args.latents, args.recogniser, args.rate, args.identity)

@@ -3,9 +3,10 @@
 A smile, a turned head or who somebody is is a hundredth of a picture's latents: flow matching alone hardly rewards a model
 that listens to these words, and where noise is low it can see the mouth without them. So small networks learn to tell
 expression, view and goods from (noisy) latents, and in training the base's own guess of the clean latents must show what
-is in the training picture, which the caption nearly always says, the sooner the better. They are two, never shipped, and see their latents through noise, so that what
-is learnt is a smile and not what fools one network; what is measured afterwards is read from pixels by others. Who it is
-the shipped recogniser says, of decoded faces; the second recogniser tells afterwards whether people were learnt.
+is in the training picture, which the caption nearly always says, the sooner the better. They are two, never shipped, and
+see their latents through noise, so that what is learnt is a smile and not what fools one network; what is measured
+afterwards is read from pixels by others. Who it is the shipped recogniser says, of decoded faces; the second recogniser
+tells afterwards whether people were learnt.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from insightface.utils import face_align
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from miniature.faces.crops import CROP
 from miniature.faces.halve import halve
 from miniature.faces.nets import ANCHORS, EMBEDDING_DIM, STRIDES, ConvRecogniser, Detector, PatchRecogniser, Reader
 from miniature.renders import FOLDER, SHOTS_PER_PERSON
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 FACE = LABELS.index("face")
 _CANVAS = 256
 _MARGIN = 8
-_CROP = 112
 
 
 class Renders:
@@ -97,12 +97,12 @@ def aligned_crops(renders: Renders, cache: Path, vae: AutoencoderKL) -> NDArray[
         crops: NDArray[np.uint8] = np.load(cache, mmap_mode="r")
         if len(crops) >= renders.count:
             return crops
-    side = _CROP + 2 * _MARGIN
+    side = CROP + 2 * _MARGIN
     crops = np.empty((renders.count, 2, side, side, 3), np.uint8)
     for i in range(0, renders.count, 16):
         images = np.ascontiguousarray(renders.images[i : min(i + 16, renders.count)])
         for row, pair in enumerate(zip(images, _through(vae, images), strict=True), i):
-            matrix = face_align.estimate_norm(renders.keypoints[row, :5, :2].astype(np.float32), _CROP)
+            matrix = face_align.estimate_norm(renders.keypoints[row, :5, :2].astype(np.float32), CROP)
             matrix[:, 2] += _MARGIN
             for k, image in enumerate(pair):
                 crops[row, k] = cv2.warpAffine(image, matrix, (side, side))
@@ -132,15 +132,15 @@ def _degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 1] = size * torch.cos(angle), -size * torch.sin(angle)
     theta[:, 1, 0], theta[:, 1, 1] = size * torch.sin(angle), size * torch.cos(angle)
     theta[:, :, 2] = torch.randn(n, 2, **like) * 0.03
-    theta[:, :, :2] *= _CROP / x.shape[-1]
-    x = F.grid_sample(x, F.affine_grid(theta, [n, 3, _CROP, _CROP], align_corners=False), align_corners=False,
+    theta[:, :, :2] *= CROP / x.shape[-1]
+    x = F.grid_sample(x, F.affine_grid(theta, [n, 3, CROP, CROP], align_corners=False), align_corners=False,
                       padding_mode="border")  # fmt: skip
-    coarse = int(rng.integers(22, _CROP + 1))
+    coarse = int(rng.integers(22, CROP + 1))
     for half in (slice(0, n // 2), slice(n // 2, n)):
         if rng.random() < 0.7:
-            coarse = int(rng.integers(22, _CROP + 1))
+            coarse = int(rng.integers(22, CROP + 1))
             low = F.interpolate(x[half], size=(coarse, coarse), mode="bilinear", antialias=True)
-            x = torch.cat([x[: half.start], F.interpolate(low, size=(_CROP, _CROP), mode="bilinear"), x[half.stop :]])
+            x = torch.cat([x[: half.start], F.interpolate(low, size=(CROP, CROP), mode="bilinear"), x[half.stop :]])
     x = x * (1 + torch.randn(n, 3, 1, 1, **like) * 0.06) + torch.randn(n, 1, 1, 1, **like) * 0.06
     return (x + torch.randn_like(x) * 0.03 * torch.rand(n, 1, 1, 1, **like)).clamp(-1, 1)
 
@@ -184,7 +184,7 @@ def train_recogniser(
 
 def export_recogniser(net: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(net, (torch.zeros(1, 3, _CROP, _CROP),), str(folder / "recognition.onnx"), input_names=["data"],
+    torch.onnx.export(net, (torch.zeros(1, 3, CROP, CROP),), str(folder / "recognition.onnx"), input_names=["data"],
                       output_names=["embedding"], dynamic_axes={"data": {0: "n"}, "embedding": {0: "n"}},
                       opset_version=17, dynamo=False)  # fmt: skip
     halve(folder / "recognition.onnx")
