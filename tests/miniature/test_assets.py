@@ -67,13 +67,11 @@ def test_the_reader_reads_renders() -> None:
             for part in ("hair", "clothes", "face"):
                 a, b = truth == LABELS.index(part), regions.labels == LABELS.index(part)
                 overlap.append((a & b).sum() / max(1, (a | b).sum()))
-    assert right["framing"] >= 38
-    assert right["outfit_colour"] >= 34
-    assert right["outfit"] >= 34
+    assert min(right.values()) >= 36, right
     assert float(np.mean(overlap)) > 0.75
 
 
 def test_files_stay_small() -> None:
     files = [p for p in Path(ASSETS).rglob("*") if p.is_file()]
     assert max(p.stat().st_size for p in files) <= 16 * 2**20
-    assert sum(p.stat().st_size for p in files) <= 80 * 2**20
+    assert sum(p.stat().st_size for p in files) <= 64 * 2**20
