@@ -94,10 +94,11 @@ def _same_words(t5: T5Tokenizer, known: int) -> dict[int, int]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=("take-up", "grow"))
+    parser.add_argument("--vae", type=Path, default=Path("build/vae"))
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     args = parser.parse_args()
     if args.task == "take-up":
-        take_up(args.assets, args.work, Path("build/vae"))
+        take_up(args.assets, args.work, args.vae)
     else:
         grow(args.work)

@@ -110,12 +110,12 @@ class Parts(nn.Module):
         return text + named[:, None, None] * 4 * self.somebody(identity)[:, None]
 
 
-def encode_set(folder: Path, out: Path, count: int, like: Path | None = None) -> None:
+def encode_set(folder: Path, vae_folder: Path, out: Path, count: int, like: Path | None = None) -> None:
     """Cache the first `count` renders' latents: float16 mean and deviation. Those that are there already stay.
 
     Delete latents.pt when the VAE or the renders have changed. `like` is another set, whose scale is taken over.
     """
-    vae = trained(Path("build/vae")).to(DEVICE, memory_format=torch.channels_last)
+    vae = trained(vae_folder).to(DEVICE, memory_format=torch.channels_last)
     out.mkdir(parents=True, exist_ok=True)
     images = np.load(folder / "images.npy", mmap_mode="r")
     rows, columns = (side // 16 for side in images.shape[1:3])
@@ -205,8 +205,8 @@ def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
 
 
 def train(
-    minutes: float, batch: int, folder: Path, out: Path, peak: float, redux_from: float, judged: float,
-    recogniser: Path,
+    minutes: float, batch: int, folder: Path, vae_folder: Path, out: Path, peak: float, redux_from: float,
+    judged: float, recogniser: Path,
 ) -> None:  # fmt: skip
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
 
@@ -227,7 +227,7 @@ def train(
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    judges = Judges(out / "judges.pt", trained(Path("build/vae")), spread, recogniser) if judged else None
+    judges = Judges(out / "judges.pt", trained(vae_folder), spread, recogniser) if judged else None
     if judges is not None:
         for bucket in buckets:
             bucket.who = embed_people(bucket.folder, judges.recogniser)[: len(bucket.who)]
@@ -302,12 +302,12 @@ def train(
     save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
 
 
-def export(work: Path, assets: Path) -> None:
+def export(work: Path, vae_folder: Path, assets: Path) -> None:
     """Write the diffusers folders `flux` and `redux`, half precision, from the averaged weights."""
     t5, clip = _tokenizers(work)
     parts = Parts(len(t5), len(clip), clip.eos_token_id)
     parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
-    vae = trained(Path("build/vae"))
+    vae = trained(vae_folder)
     spread = torch.load(work / "latents.pt", weights_only=True)["spread"]
     with torch.no_grad():  # give every latent channel unit variance, inside the weights
         out, into = vae.encoder.conv_out, vae.decoder.conv_in
@@ -348,6 +348,7 @@ if __name__ == "__main__":
     parser.add_argument("--judged", type=float, default=0.0, help="weight of what a half-drawn picture must show")
     parser.add_argument("--recogniser", type=Path, default=Path("build/faces/recogniser.pt"), help="that judges")
     parser.add_argument("--renders", type=Path, default=FOLDER)
+    parser.add_argument("--vae", type=Path, default=Path("build/vae"))
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     args = parser.parse_args()
@@ -355,12 +356,12 @@ if __name__ == "__main__":
     sets = ((args.renders, args.work, None), (args.renders / SQUARE, args.work / SQUARE, args.work))
     if args.task == "encode":
         for renders, work, like in sets:
-            encode_set(renders, work, int((renders / "done.txt").read_text()), like)
+            encode_set(renders, args.vae, work, int((renders / "done.txt").read_text()), like)
     elif args.task == "references":
         for renders, work, _ in sets:
             draw_references(renders, work, int((renders / "done.txt").read_text()))
     elif args.task == "train":
-        train(args.minutes, args.batch, args.renders, args.work, args.rate, args.redux_from, args.judged,
+        train(args.minutes, args.batch, args.renders, args.vae, args.work, args.rate, args.redux_from, args.judged,
               args.recogniser)  # fmt: skip
     else:
-        export(args.work, args.assets)
+        export(args.work, args.vae, args.assets)
