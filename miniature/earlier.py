@@ -82,7 +82,7 @@ def _same_words(t5: T5Tokenizer, known: int) -> dict[int, int]:
     pairs = [(set(t5(own).input_ids), set(t5(other).input_ids)) for own, other in same_meaning()]
     common = set().union(*(own for own, _ in pairs))
     for own, other in pairs:
-        words, fresh = {w for w in own if w > 2}, {w for w in other - common if w >= known}
+        words, fresh = {w for w in own if 2 < w < known}, {w for w in other - common if w >= known}
         alone.update(words | fresh)
         together.update((f, w) for f in fresh for w in words)
     best: dict[int, tuple[float, int]] = {}

@@ -66,7 +66,7 @@ class Gates:
     """Similarities are cosines, except the body's in (0, 1]; `min_face_height` is a share of the picture's height,
     `min_obeyed` of what was asked for. What could not be measured is not held against a candidate.
 
-    The face gate is relative to the recogniser's novelty ceiling unless given: see `personas.novelty`.
+    The face gate comes from the recogniser's calibration unless given: see `personas.novelty`.
     """
 
     min_face_similarity: float
