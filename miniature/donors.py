@@ -43,7 +43,8 @@ NAMES = {
 }
 PICTURES = 24
 # Forty of them fit into the bundle at rank 4 without the feed-forward layers' inputs, whose part in a face is small.
-# So few numbers learn best at a high rate: .65 of a render's cosine at 2e-3 in 250 steps, .74 at 6e-3 in 200.
+# So few numbers learn best at a high rate: one donor had .65 of a render's cosine at 2e-3 in 250 steps, .74 at 6e-3 in
+# 200.
 CONFIG = LoraTrainingConfig.model_validate({
     "rank": 4, "target_modules": ("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "proj_out"),
     "learning_rate": 6e-3, "steps": 200, "batch_size": 8, "checkpoint_every": 100, "caption_dropout": 0.05,

@@ -15,8 +15,9 @@ __all__ = ["default_gates"]
 def default_gates(calibration: FaceCalibration) -> Gates:
     """Gates for a recogniser: novelty below its ceiling, and a face gate halfway between strangers and the ceiling.
 
-    Drawn pictures of one person agree less than those that a pack is calibrated on. With the ceiling itself as the
-    gate, a recogniser that hardly errs (same-person pairs above .81, strangers below .43) dropped four of five.
+    Drawn pictures of one person agree less than those that a pack is calibrated on. The miniature's recogniser hardly
+    errs (same-person pairs above .81, strangers below .43): with its ceiling as the gate a design kept 6 of 48
+    candidates, with this one 31.
     """
     ceiling = calibration.novelty_ceiling
     between = (calibration.different_people + ceiling) / 2
