@@ -232,7 +232,8 @@ def _desk(ui: Ui, now: Desk) -> str:
 
 def _donor(ui: Ui, donor: Any, more: list[str], classes: str) -> str:
     t = ui.t
-    until = donor.consent.expires.isoformat() if donor.consent.expires else t("design.no_end")
+    expires = donor.consent.expires
+    until = t("design.until", date=expires.isoformat()) if expires else t("design.no_end")
     consent = t("design.revoked") if donor.consent.revoked else t("design.consent", who=donor.consent.who, until=until)
     image = f'<img src="/donors/{donor.id}" alt="{escape(donor.name)}" loading="lazy">'
     facts = (
