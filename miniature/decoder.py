@@ -25,7 +25,7 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 from miniature.vae import CELL, HEAD, head_weights, trained
 
 _WINDOW = 9  # latent cells, 144 pixels: more than the crop of any face that is not a close-up
-_HOW_OFTEN = {"close-up": 0.25, "half-body": 0.35, "full-body": 0.4}
+_HOW_OFTEN = {"close-up": 0.1, "half-body": 0.3, "full-body": 0.6}
 _WHOLE = 0.25  # how often smaller faces come with the legs and floors below them
 
 
@@ -67,13 +67,13 @@ class Faces:
         }  # fmt: skip
 
 
-def train(minutes: float, batch: int, renders: Path, out: Path, latents: Path, recogniser: Path,
+def train(minutes: float, batch: int, renders: Path, out: Path, latents: Path, pack: Path,
           peak: float, identity: float) -> None:  # fmt: skip
     """Train for `minutes` of wall clock across resumes; `identity` is the weight of one minus the cosine.
 
     `out` is the VAE's folder, where its checkpoint lies and decoder.pt is written.
     """
-    faces, eyes = Faces(Renders(renders), latents), Recogniser(recogniser)
+    faces, eyes = Faces(Renders(renders), latents), Recogniser(pack)
     decoder: nn.Module = trained(out).decoder.to(DEVICE)
     average = Average(decoder, 0.99)
     optimizer = Both(decoder, lambda name, p: p.ndim == 4 and not name.startswith("conv_out"), peak)
@@ -123,8 +123,8 @@ if __name__ == "__main__":
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--vae", type=Path, default=Path("build/vae"))
     parser.add_argument("--latents", type=Path, default=Path("build/flux/latents.pt"))
-    parser.add_argument("--recogniser", type=Path, default=Path("build/faces/recogniser.pt"))
+    parser.add_argument("--faces", type=Path, default=Path("assets/miniature/faces"), help="the pack that judges")
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--identity", type=float, default=0.3)
     args = parser.parse_args()
-    train(args.minutes, args.batch, args.renders, args.vae, args.latents, args.recogniser, args.rate, args.identity)
+    train(args.minutes, args.batch, args.renders, args.vae, args.latents, args.faces, args.rate, args.identity)

@@ -144,6 +144,7 @@ def encode_set(folder: Path, vae_folder: Path, out: Path, count: int, like: Path
 
 def draw_references(folder: Path, out: Path, count: int) -> None:
     """Small photographs uint8 [count, 128, 128, 3] of the place of each render, person away, other light and angle."""
+    out.mkdir(parents=True, exist_ok=True)
     facts = json.loads((folder / "attributes.json").read_text())[:count]
     rng = random.Random(3)
     lights = [rng.choice(LIGHTS[:2] + ("day",)) for _ in range(count)]
@@ -206,11 +207,11 @@ def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
 
 def train(
     minutes: float, batch: int, folder: Path, vae_folder: Path, out: Path, peak: float, redux_from: float,
-    judged: float, recogniser: Path,
+    judged: float, faces: Path,
 ) -> None:  # fmt: skip
     """Train for `minutes` of wall clock across resumes; Redux joins after the share `redux_from` of them.
 
-    `judged` is the weight of the `Judges`, one of whom is this `recogniser`.
+    `judged` is the weight of the `Judges`, one of whom is the recogniser of this face pack.
     """
     torch.manual_seed(2)
     t5, clip = _tokenizers(out)
@@ -227,7 +228,7 @@ def train(
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
     predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
     read = torch.compile(parts.text_encoder_2, dynamic=False)
-    judges = Judges(out / "judges.pt", trained(vae_folder), spread, recogniser) if judged else None
+    judges = Judges(out / "judges.pt", trained(vae_folder), spread, faces) if judged else None
     if judges is not None:
         for bucket in buckets:
             bucket.who = embed_people(bucket.folder, judges.recogniser)[: len(bucket.who)]
@@ -346,7 +347,7 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--redux-from", type=float, default=0.35)
     parser.add_argument("--judged", type=float, default=0.0, help="weight of what a half-drawn picture must show")
-    parser.add_argument("--recogniser", type=Path, default=Path("build/faces/recogniser.pt"), help="that judges")
+    parser.add_argument("--faces", type=Path, default=Path("assets/miniature/faces"), help="the pack that judges")
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--vae", type=Path, default=Path("build/vae"))
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
@@ -362,6 +363,6 @@ if __name__ == "__main__":
             draw_references(renders, work, int((renders / "done.txt").read_text()))
     elif args.task == "train":
         train(args.minutes, args.batch, args.renders, args.vae, args.work, args.rate, args.redux_from, args.judged,
-              args.recogniser)  # fmt: skip
+              args.faces)  # fmt: skip
     else:
         export(args.work, args.vae, args.assets)

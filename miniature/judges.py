@@ -81,12 +81,12 @@ class Judges:
     """How little guesses of clean latents show what was asked for, for the base's training: expression, view and goods
     by all judges of latents; the face, for which latents are too few to learn from, by the recogniser in decoded pixels."""
 
-    def __init__(self, attributes: Path, vae: AutoencoderKL, spread: Tensor, recogniser: Path) -> None:
+    def __init__(self, attributes: Path, vae: AutoencoderKL, spread: Tensor, pack: Path) -> None:
         self.attributes = [
             _load(Judge(), state) for state in torch.load(attributes, weights_only=True, map_location="cpu")
         ]
         self.decoder = vae.decoder.to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
-        self.spread, self.recogniser = spread, Recogniser(recogniser)
+        self.spread, self.recogniser = spread, Recogniser(pack)
 
     def __call__(self, latents: Tensor, asked: Asked, rng: np.random.Generator) -> Tensor:
         """`latents` [n, 32, h, w] of unit deviation, so many as in `asked`."""

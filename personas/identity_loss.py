@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from pipelines.training.pictures import Box
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["IdentityLoss"]
+__all__ = ["IdentityLoss", "recogniser_module", "to_unit"]
 
 # How much a crop is shifted (of its half side) and stretched at random, so that what is learnt is the face and no
 # pattern that only this very grid of pixels sees.
@@ -46,7 +47,7 @@ class IdentityLoss:
         self._device = device or torch.device("cpu")
         self._recogniser = reader.recogniser
         self._side = int(self._recogniser.input_size[0])
-        self._module = _as_module(self._recogniser.model_file, reader.folder.name).to(self._device)
+        self._module = recogniser_module(Path(self._recogniser.model_file)).to(self._device)
         self._centre = torch.from_numpy(mean_embedding(centre[None])).to(self._device)
         faces = reader.read_many(pictures)
         self._from_crop = [
@@ -94,7 +95,8 @@ class IdentityLoss:
         return functional.normalize(self._module(value).float()[0], dim=0)
 
 
-def _as_module(file: str, pack: str) -> torch.nn.Module:
+def recogniser_module(file: Path) -> torch.nn.Module:
+    """A pack's recogniser that gradients flow through, frozen. Raises ModelMissing: it has no torch equivalent."""
     import onnx
     from onnx2torch import convert
 
@@ -103,7 +105,7 @@ def _as_module(file: str, pack: str) -> torch.nn.Module:
         return convert(_fold_casts(onnx.load(file))).eval().requires_grad_(False)
     except NotImplementedError as error:
         raise ModelMissing(
-            f"The recogniser of the face pack {pack} cannot be learnt from: {error}",
+            f"The recogniser of the face pack {file.parent.name} cannot be learnt from: {error}",
             "Choose another pack, or consolidate without the identity loss (--identity-loss 0).",
         ) from error
 

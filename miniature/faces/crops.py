@@ -12,10 +12,10 @@ from insightface.utils import face_align
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from miniature.faces.nets import EMBEDDING_DIM, ConvRecogniser
+from miniature.faces.nets import EMBEDDING_DIM
 from miniature.renders import SHOTS_PER_PERSON
 from miniature.training import DEVICE, autocast
-from personas.identity_loss import to_unit
+from personas.identity_loss import recogniser_module, to_unit
 
 CROP = 112
 
@@ -23,11 +23,9 @@ CROP = 112
 class Recogniser:
     """The trained recogniser of aligned faces, through which gradients flow."""
 
-    def __init__(self, checkpoint: Path) -> None:
-        stored = torch.load(checkpoint, weights_only=True, map_location="cpu")["average"]
-        net = ConvRecogniser()
-        net.load_state_dict({k.removeprefix("net."): v for k, v in stored.items() if k.startswith("net.")})
-        self.net: nn.Module = net.to(DEVICE).eval().requires_grad_(False)
+    def __init__(self, pack: Path) -> None:
+        """Of a face pack's folder."""
+        self.net: nn.Module = recogniser_module(pack / "recognition.onnx").to(DEVICE)
 
     def embed(self, pixels: Tensor, theta: Tensor) -> Tensor:
         """Pixels [n, 3, h, w] in [-1, 1], maps [n, 2, 3] from crop to picture -> unit embeddings [n, 128]."""

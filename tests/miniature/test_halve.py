@@ -12,7 +12,7 @@ import torch
 from miniature.faces.halve import halve
 from miniature.faces.nets import ConvRecogniser
 from miniature.faces.train import export_recogniser
-from personas.identity_loss import _as_module
+from personas.identity_loss import recogniser_module
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning"
@@ -34,7 +34,7 @@ def test_a_halved_network_says_the_same_in_onnxruntime_and_in_torch(tmp_path: Pa
     x = torch.randn(2, 3, 112, 112)
     with torch.no_grad():
         whole = net(x).numpy()
-        again = _as_module(str(halved), "test")(x).numpy()
+        again = recogniser_module(halved)(x).numpy()
     assert halved.stat().st_size < 0.55 * sum(p.numel() * 4 for p in net.parameters())
     np.testing.assert_allclose(_run(halved, x.numpy()), whole, rtol=0, atol=0.01 * np.abs(whole).max())
     np.testing.assert_allclose(again, _run(halved, x.numpy()), rtol=0, atol=1e-4 * np.abs(whole).max())

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 
 from miniature.faces.crops import crop_maps
-from miniature.faces.nets import ConvRecogniser
 from miniature.judges import JUDGED, Asked, Judge, Judges, words_of
 from miniature.renders import people
 from miniature.training import DEVICE
 from miniature.world import World, render, sample_scenes
-from personas.identity_loss import _as_module
 from personas.shots import vary_shots
 from studio.settings import ASSETS
 
@@ -27,12 +25,8 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Judges:
     folder = tmp_path_factory.mktemp("judges")
     torch.manual_seed(3)
     torch.save([Judge().state_dict()], folder / "judges.pt")
-    both = nn.ModuleDict({"net": ConvRecogniser()})
-    torch.save({"average": both.state_dict()}, folder / "recogniser.pt")
     vae = AutoencoderKL.from_pretrained(ASSETS / "flux" / "vae", torch_dtype=torch.float32)
-    made = Judges(folder / "judges.pt", vae, torch.ones(32, 1, 1, device=DEVICE), folder / "recogniser.pt")
-    made.recogniser.net = _as_module(str(ASSETS / "faces" / "recognition.onnx"), "faces").to(DEVICE)
-    return made
+    return Judges(folder / "judges.pt", vae, torch.ones(32, 1, 1, device=DEVICE), ASSETS / "faces")
 
 
 @pytest.fixture(scope="module")
