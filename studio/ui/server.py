@@ -30,8 +30,9 @@ from studio.ui.fence import Fence
 from studio.ui.guard import Guard
 from studio.ui.login import Logins, add_login, owner_of_request
 from studio.ui.parts import PAGES
-from studio.ui.texts import LANGUAGES, Language, Texts, choose_language
+from studio.ui.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
+from studio.ui.tongue import Tongue
 from studio.ui.wall import Wall
 from studio.uploads import keep_upload
 from studio.users import Users
@@ -70,15 +71,16 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
         gr.mount_gradio_app(
             app, _pages(ui), f"/{language}", auth_dependency=owner_of_request, footer_links=[],
             run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
-            css=CSS, head=HEAD.format(lang="zh-CN" if language == "zh" else "en"),
+            css=CSS, head=HEAD, i18n=gr.I18n(**{LOCALES[language]: ui.t.of_gradio()}),
         )  # fmt: skip
     return app
 
 
 def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
-    """Everything but the pages: guard, wall and fence (in this order), the login, the language, files and pictures."""
+    """All but the pages: guard, wall, fence and tongue (in this order), the login, the language, files, pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     logins = Logins(Users(studio.records), studio.settings.owner, local)
+    app.add_middleware(Tongue)
     app.add_middleware(Fence)
     app.add_middleware(Wall, logins=logins)
     app.add_middleware(Guard, names=names, local=local)

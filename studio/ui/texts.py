@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args
 
 from pipelines.errors import StudioError
 
-__all__ = ["LANGUAGES", "Language", "Texts", "choose_language"]
+__all__ = ["LANGUAGES", "LOCALES", "Language", "Texts", "choose_language"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+LOCALES: dict[str, str] = {"en": "en", "zh": "zh-CN"}
 _HERE = Path(__file__).resolve().parent
 
 
@@ -33,6 +34,11 @@ class Texts:
         """Raises KeyError for a key that texts.json lacks."""
         text = str(_load("texts.json")[key][self.language])
         return text.format(**fields) if fields else text
+
+    def of_gradio(self) -> dict[str, str]:
+        """What Gradio's picture editor says in English only, by Gradio's own keys."""
+        rows = _load("texts.json").items()
+        return {f"image_{key}": row[self.language] for key, row in rows if key.startswith("editor.")}
 
     def word(self, word: str) -> str:
         """A word of a shot, a stage or a verdict in this language; the word itself where none is known."""

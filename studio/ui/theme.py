@@ -10,17 +10,12 @@ __all__ = ["CSS", "HEAD", "make_theme"]
 
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = (Path(__file__).resolve().parent / "style.css").read_text(encoding="utf-8")
-# Gradio sets the browser's own language on the page, whenever its texts have come
-HEAD = (
-    "<script>(page=>{{const say=()=>{{if(page.lang!=='{lang}')page.lang='{lang}'}};say();"
-    "page.setAttribute('translate','no');"
-    "new MutationObserver(say).observe(page,{{attributes:true,attributeFilter:['lang']}})"
-    "}})(document.documentElement)</script>"
-)
+# nothing that a browser translates by itself is what the studio says
+HEAD = "<script>document.documentElement.setAttribute('translate','no')</script>"
 # a session that ended in an open tab leads to the login, not to an error a second
 HEAD += (
-    "<script>(ask=>{{window.fetch=async(...all)=>{{const got=await ask(...all);"
-    "if(got.status===401)location.reload();return got}}}})(window.fetch.bind(window))</script>"
+    "<script>(ask=>{window.fetch=async(...all)=>{const got=await ask(...all);"
+    "if(got.status===401)location.reload();return got}})(window.fetch.bind(window))</script>"
 )
 
 

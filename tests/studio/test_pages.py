@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from fastapi.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
@@ -23,6 +26,7 @@ from studio.settings import Settings
 from studio.ui.context import Ui
 from studio.ui.post_cards import show_arriving
 from studio.ui.texts import LANGUAGES, Texts, choose_language
+from studio.ui.tongue import Tongue
 from tests.library import picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +74,22 @@ def test_an_error_is_said_in_the_pages_language() -> None:
 )
 def test_the_language_is_the_browsers(header: str, language: str) -> None:
     assert choose_language(header) == language
+
+
+def test_a_page_tells_gradio_its_language_before_anything_runs() -> None:
+    page = '<html lang="en"><head><title>穿搭</title></head></html>'
+    site = FastAPI()
+    site.add_middleware(Tongue)
+    for path in ("/zh/design", "/en/design", "/login"):
+        site.get(path, response_class=HTMLResponse)(lambda: page)
+    site.get("/zh/data")(lambda: {"head": "<head>"})
+    said = {path: TestClient(site).get(path).text for path in ("/zh/design", "/en/design", "/login", "/zh/data")}
+    assert said["/login"] == page
+    assert json.loads(said["/zh/data"]) == {"head": "<head>"}
+    for path, locale in (("/zh/design", "zh-CN"), ("/en/design", "en")):
+        assert said[path].startswith(f'<html lang="{locale}"><head><script>')
+        assert f"'{locale}'" in said[path].split("<title>")[0]
+        assert said[path].endswith("<title>穿搭</title></head></html>")
 
 
 def test_a_moved_weight_leaves_locked_ones_and_the_sum() -> None:
