@@ -80,10 +80,10 @@ check: lint types walls test ## everything that CI looks at
 miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.renders
 	$(BIN)/python -m miniature.vae --minutes 100
+	$(BIN)/python -m miniature.faces.train recogniser --minutes 46
+	$(BIN)/python -m miniature.likeness --minutes 72
 	$(BIN)/python -m miniature.flux encode
 	$(BIN)/python -m miniature.flux references
-	$(BIN)/python -m miniature.faces.train recogniser --minutes 46
-	$(BIN)/python -m miniature.decoder --minutes 24
 	$(BIN)/python -m miniature.faces.train detector --minutes 12
 	$(BIN)/python -m miniature.faces.train second --minutes 35
 	$(BIN)/python -m miniature.faces.train reader --minutes 50

@@ -17,7 +17,7 @@ from personas.donors import Donor
 from personas.looks import find_category
 from personas.measures.face import FaceReader, mean_embedding
 from personas.shots import Shot, vary_shots
-from pipelines.draw import DrawRequest, draw, request_from
+from pipelines.draw import DrawRequest, draw, identity_request
 from pipelines.lora import LoraLayer, read_lora
 from studio.application import Studio
 from studio.settings import ASSETS
@@ -47,7 +47,7 @@ class Bench:
         self, shots: Sequence[Shot], subject: str, trigger: str, seed: int, layers: Sequence[LoraLayer] = ()
     ) -> list[Picture]:
         spec = self.studio.backbone.spec
-        requests = [request_from(spec, s.prompt(subject, trigger), seed + i) for i, s in enumerate(shots)]
+        requests = [identity_request(spec, s.prompt(subject, trigger), seed + i) for i, s in enumerate(shots)]
         return self.draw(requests, layers)
 
     def embeddings(self, pictures: Sequence[Picture], reader: FaceReader | None = None) -> list[Embedding | None]:

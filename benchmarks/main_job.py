@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
-from pipelines.draw import DrawRequest, draw, persona_request, request_from
+from pipelines.draw import draw, identity_request
 from pipelines.errors import BadLora
 from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.references.landmark import grow_mask
@@ -104,7 +104,7 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
     design, persona = job.design, job.persona
     shots = [Shot(**s) for s in design["shots"]]
     fused = [studio.store.get_picture(k) for k in design["pictures"]]
-    again = _draw(studio, persona_layers(studio, persona), design["prompts"], design["seeds"], persona_request)
+    again = _draw(studio, persona_layers(studio, persona), design["prompts"], design["seeds"])
     others = _other_category(studio, look, seed, len(shots))
     renders = _render_person(look, shots, seed)
     sets = {"fused": fused, "persona": again, "renders": renders}
@@ -139,9 +139,8 @@ def _draw(
     layers: Sequence[LoraLayer],
     prompts: Sequence[str],
     seeds: Sequence[int],
-    plan: Callable[..., DrawRequest] = request_from,
 ) -> list[Picture]:
-    requests = [plan(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    requests = [identity_request(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
     with studio.applied(layers):
         return [picture for _, picture in draw(studio.backbone, requests, studio.settings.batch_size)]
 

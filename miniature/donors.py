@@ -13,6 +13,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +25,15 @@ from PIL import Image
 from miniature.captions import NEUTRAL_TRIGGER
 from miniature.world import World, look_identities, render, sample_scenes
 from personas.consolidation import default_config
-from personas.donors import RECORD_NAME, Consent, Donor, save_donor
+from personas.donors import RECORD_NAME, Consent, Donor, load_donors, save_donor
 from personas.identity_loss import IdentityLoss
 from personas.looks import find_category
 from personas.measures.face import FaceReader, mean_embedding
 from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
-from pipelines.draw import draw, request_from
-from pipelines.lora import LoraLayer, LoraMetadata, write_lora
+from pipelines.draw import draw, identity_request
+from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
 NAMES = {
@@ -114,7 +115,7 @@ def make_donor(
 ) -> Donor:
     """Train, draw the thumbnail with the trained LoRA, write the files."""
     name = NAMES[look][index]
-    seed = 1000 + index + 100 * list(NAMES).index(look)
+    seed = _seed(look, index)
     # the recipe of the bundled donors is the miniature's own; any other model gets the studio's
     config = CONFIG if backbone.spec.id == MINIATURE else default_config(backbone, seed)
     config = config.model_copy(update={"seed": seed})
@@ -126,17 +127,10 @@ def make_donor(
         judge = IdentityLoss(faces, images, mean_embedding(np.stack(found)), backbone.device)
     trained = train_lora(backbone, examples, config, work / look / name, judge=judge)
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
-    stack = backbone.lora_stack
-    stack.set([(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers), 1.0)])
-    try:
-        subject = find_category(look).subject
-        shot = Shot(framing="close-up", expression="smiling", setting="studio", outfit_colour="white")
-        picture = next(draw(backbone, [request_from(backbone.spec, shot.prompt(subject, NEUTRAL_TRIGGER), seed)]))[1]
-    finally:
-        stack.clear()
+    picture = draw_portrait(backbone, look, layers, seed, faces)
     with tempfile.TemporaryDirectory() as scratch:
         lora, thumbnail = Path(scratch) / "lora.safetensors", Path(scratch) / "thumbnail.png"
-        Image.fromarray(picture).quantize(256).save(thumbnail, optimize=True)
+        _save_thumbnail(picture, thumbnail)
         jpeg = io.BytesIO()
         Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
         facts = {
@@ -164,14 +158,49 @@ def make_donor(
         )
 
 
+def draw_portrait(
+    backbone: Backbone, look: str, layers: Sequence[LoraLayer], seed: int, faces: FaceReader
+) -> NDArray[np.uint8]:
+    """The picture on a donor's card: of eight, the one whose face is most like all of them; any where none is read."""
+    shot = Shot(framing="close-up", expression="smiling", setting="studio", outfit_colour="white")
+    prompt = shot.prompt(find_category(look).subject, NEUTRAL_TRIGGER)
+    requests = [identity_request(backbone.spec, prompt, seed + 10_000 * k) for k in range(8)]
+    stack = backbone.lora_stack
+    stack.set([(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers), 1.0)])
+    try:
+        pictures = [picture for _, picture in draw(backbone, requests)]
+    finally:
+        stack.clear()
+    found = [(p, f.embedding) for p, f in zip(pictures, faces.read_many(pictures), strict=True) if f is not None]
+    if not found:
+        return pictures[0]
+    centre = mean_embedding(np.stack([embedding for _, embedding in found]))
+    return max(found, key=lambda pair: float(centre @ pair[1]))[0]
+
+
+def _save_thumbnail(picture: NDArray[np.uint8], path: Path) -> None:
+    Image.fromarray(picture).quantize(256).save(path, optimize=True)
+
+
+def _seed(look: str, index: int) -> int:
+    return 1000 + index + 100 * list(NAMES).index(look)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/donors"))
     parser.add_argument("--assets", type=Path, default=Path("assets/miniature"))
     parser.add_argument("--looks", nargs="*", default=list(NAMES))
+    parser.add_argument("--thumbnails", action="store_true", help="only draw the pictures on the donors' cards anew")
     args = parser.parse_args()
     loaded = load_backbone(resolve_backbone("miniature"))
     eyes = FaceReader(args.assets / "faces")
+    if args.thumbnails:
+        for known in (d for look in args.looks for d in load_donors(args.assets / "donors", look)):
+            seed = _seed(known.category, NAMES[known.category].index(known.name))
+            layers = read_lora(known.lora_path).layers
+            _save_thumbnail(draw_portrait(loaded, known.category, layers, seed, eyes), known.thumbnail_path)
+        raise SystemExit
     base = b"".join(p.read_bytes() for p in sorted((args.assets / "flux").glob("*/*.safetensors")))
     for look_id in args.looks:
         people = chosen_people(look_id, len(NAMES[look_id]), eyes)

@@ -16,7 +16,7 @@ from transformers import CLIPTokenizer, T5Tokenizer
 
 from miniature.captions import corpus, same_meaning, train_clip_tokenizer, train_t5_tokenizer
 from miniature.flux import TEXT_LENGTH, Parts
-from miniature.vae import LATENT_CHANNELS
+from miniature.vae import LATENT_CHANNELS, LIKENESS
 
 
 def take_up(assets: Path, work: Path, vae_work: Path) -> None:
@@ -30,7 +30,7 @@ def take_up(assets: Path, work: Path, vae_work: Path) -> None:
     for name in ("transformer", "text_encoder", "text_encoder_2", "image_encoder", "image_embedder"):
         shipped = (redux if name.startswith("image") else pipeline).components[name]
         getattr(parts, name).load_state_dict(shipped.state_dict())
-    (vae_work / "decoder.pt").unlink(missing_ok=True)
+    (vae_work / LIKENESS).unlink(missing_ok=True)
     for module, folder in ((parts, work), (pipeline.vae, vae_work)):
         folder.mkdir(parents=True, exist_ok=True)
         state = module.state_dict()

@@ -113,7 +113,8 @@ class Parts(nn.Module):
 def encode_set(folder: Path, vae_folder: Path, out: Path, count: int, like: Path | None = None) -> None:
     """Cache the first `count` renders' latents: float16 mean and deviation. Those that are there already stay.
 
-    Delete latents.pt when the VAE or the renders have changed. `like` is another set, whose scale is taken over.
+    Delete latents.pt when the renders have changed; a VAE that was trained on since encodes all of them again, in the scale
+    that the transformer has learnt. `like` is another set, whose scale is taken over.
     """
     vae = trained(vae_folder).to(DEVICE, memory_format=torch.channels_last)
     out.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,9 @@ def encode_set(folder: Path, vae_folder: Path, out: Path, count: int, like: Path
     rows, columns = (side // 16 for side in images.shape[1:3])
     latents = torch.empty(count, 2, LATENT_CHANNELS, rows, columns, dtype=torch.float16)
     earlier = torch.load(out / "latents.pt", weights_only=True) if (out / "latents.pt").exists() else None
-    done = 0 if earlier is None else min(count, len(earlier["latents"]))
+    learnt = max(path.stat().st_mtime for path in vae_folder.glob("*.pt"))
+    fits = earlier is not None and (out / "latents.pt").stat().st_mtime > learnt
+    done = min(count, len(earlier["latents"])) if earlier is not None and fits else 0
     if earlier is not None:
         latents[:done] = earlier["latents"][:done]
     start = time.time()
@@ -329,7 +332,7 @@ def export(work: Path, vae_folder: Path, assets: Path) -> None:
     ).save_pretrained(assets / "flux", max_shard_size="15MB")  # fmt: skip
     settings = {
         "licence": "apache-2.0", "height": 256, "width": 192, "num_inference_steps": 16, "guidance_scale": 0.0,
-        "true_cfg_scale": 1.5, "identity_guidance_scale": 1.75, "max_sequence_length": TEXT_LENGTH, "lora_rank": 8, "redux_folder": "../redux",
+        "true_cfg_scale": 3.0, "identity_guidance_scale": 2.0, "max_sequence_length": TEXT_LENGTH, "lora_rank": 8, "redux_folder": "../redux",
     }  # fmt: skip
     (assets / "flux" / "studio.json").write_text(json.dumps(settings, indent=1) + "\n")
     size = {"height": REDUX_SIDE, "width": REDUX_SIDE}

@@ -33,6 +33,7 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 from personas.measures.regions import KEYPOINTS
 
 LATENT_CHANNELS = 32
+LIKENESS = "likeness.pt"  # the VAE after `miniature.likeness`
 CELL = 16  # pixels of a latent, each way
 CHANNELS = (16, 32, 64, 128, 192)
 HEAD = (3, 4)  # labels of face and hair
@@ -113,7 +114,7 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     optimizer = Both(vae, lambda name, p: p.ndim == 4 and not name.startswith(edge), peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
     if spent < minutes * 60:
-        (out / "decoder.pt").unlink(missing_ok=True)  # of weights that are about to change
+        (out / LIKENESS).unlink(missing_ok=True)  # of weights that are about to change
     before = None
     if anchor:
         earlier = out / "anchor.pt"  # a broken-off run goes on with its own weights, and with the first ones' anchor
@@ -166,13 +167,11 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)
 
 
-def trained(out: Path) -> AutoencoderKL:
-    """The averaged weights of the last checkpoint; the decoder's are those of `miniature.decoder`, where it was run."""
+def trained(out: Path, likeness: bool = True) -> AutoencoderKL:
+    """The averaged weights of the last checkpoint; those of `miniature.likeness`, where it was run and is wanted."""
+    path = out / LIKENESS if likeness and (out / LIKENESS).exists() else out / "checkpoint.pt"
     vae = build()
-    vae.load_state_dict(torch.load(out / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
-    if (out / "decoder.pt").exists():
-        decoder = torch.load(out / "decoder.pt", weights_only=True, map_location="cpu")["average"]
-        vae.decoder.load_state_dict(decoder)
+    vae.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["average"])
     return vae.eval()
 
 

@@ -59,10 +59,10 @@ class BackboneSpec:
     """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
 
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
-    `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of a persona's pictures, whose
-    negative side is drawn without the persona's LoRA (1 = off). `redux_folder` is a `FluxPriorReduxPipeline` folder or
-    None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are None, and
-    `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
+    `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
+    says who is shown: their negative side is drawn without it (1 = off). `redux_folder` is a `FluxPriorReduxPipeline`
+    folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are
+    None, and `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
     """
 
     id: str

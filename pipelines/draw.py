@@ -35,7 +35,7 @@ from pipelines.references.redux import (
     token_count_key,
 )
 
-__all__ = ["DrawRequest", "draw", "draw_batch", "persona_request", "plan_batches", "request_from"]
+__all__ = ["DrawRequest", "draw", "draw_batch", "identity_request", "plan_batches", "request_from"]
 
 _MAX_BATCH = 64
 
@@ -126,8 +126,8 @@ def request_from(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> 
     return replace(request, **changes)
 
 
-def persona_request(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> DrawRequest:
-    """`request_from` for a picture of a persona: with identity guidance where the backbone has a scale for it."""
+def identity_request(spec: BackboneSpec, prompt: str, seed: int, **changes: Any) -> DrawRequest:
+    """`request_from` where a LoRA says who is shown: with identity guidance if the backbone has a scale for it."""
     if spec.identity_guidance_scale <= 1:
         return request_from(spec, prompt, seed, **changes)
     guided = {"true_cfg_scale": spec.identity_guidance_scale, "identity_guidance": True}

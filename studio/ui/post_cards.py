@@ -63,7 +63,7 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
         buttons += " " + button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
     return (
         f"<h2>{escape(title)}</h2><p>{buttons}</p>"
-        f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid st-posts'>{cards}</div>"
+        f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid'>{cards}</div>"
     )
 
 

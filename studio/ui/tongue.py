@@ -23,7 +23,8 @@ class Tongue:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        locale = LOCALES.get(scope["path"].lstrip("/").split("/")[0]) if scope["type"] == "http" else None
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        locale = LOCALES.get(scope["path"].lstrip("/").split("/")[0]) if asked else None
         if locale is None:
             await self._app(scope, receive, send)
             return
@@ -31,12 +32,12 @@ class Tongue:
 
         async def say(message: Message) -> None:
             nonlocal start
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and message["status"] == 200:
                 headers = Headers(raw=message["headers"])
                 if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
                     start = message
                     return
-            elif start is not None:
+            elif start is not None and message["type"] == "http.response.body":
                 body = message.get("body", b"").replace(b"<head>", (_SCRIPT % locale).encode(), 1)
                 body = body.replace(b'lang="en"', f'lang="{locale}"'.encode(), 1)
                 headers_out = MutableHeaders(raw=start["headers"])

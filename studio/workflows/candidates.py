@@ -14,7 +14,7 @@ from personas.contact_sheet import draw_contact_sheet
 from personas.measures.face import pairwise_mean
 from personas.selection import Gates, Selection, select_candidates
 from personas.shots import Shot
-from pipelines.draw import persona_request, request_from
+from pipelines.draw import identity_request
 from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from studio.application import Studio
@@ -73,11 +73,9 @@ def draw_candidates(
     seeds: Sequence[int],
     shots: Sequence[Shot],
     progress: Progress,
-    guided: bool = False,
 ) -> Candidates:
-    """Every batch is drawn, and measured, as a step of its own; `guided` as a persona's pictures are."""
-    plan = persona_request if guided else request_from
-    requests = [plan(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
+    """Every batch is drawn, and measured, as a step of its own."""
+    requests = [identity_request(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
     drawn = draw_all(studio, run, f"{name} pictures", layers, requests, progress)
     measures: dict[int, dict[str, Any]] = {}
     for number, batch in enumerate(drawn.batches):

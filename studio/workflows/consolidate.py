@@ -132,7 +132,7 @@ def _pool(
     run: Run,
     progress: Progress,
 ) -> Candidates:
-    """What a round chooses from: pictures by `layers`, guided to whom they know; in the first the design's own, too."""
+    """What a round chooses from: pictures by `layers`; in the first the design's own, too."""
     design = request.design
     count = (request.pool or default_pool(studio.backbone)) * len(design["pictures"])
     if number == 0:
@@ -150,7 +150,7 @@ def _pool(
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
-    drawn = draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress, guided=True)
+    drawn = draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress)
     return own + drawn if number == 0 else drawn
 
 

@@ -17,7 +17,7 @@ from personas.novelty import default_gates
 from personas.recipes import Recipe, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
-from pipelines.draw import request_from
+from pipelines.draw import identity_request
 from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
@@ -158,7 +158,8 @@ def mean_face(
     """The normalised mean face of a LoRA, from eight plain close pictures: what the novelty gate compares with."""
     shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
     requests = [
-        request_from(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i) for i, shot in enumerate(shots)
+        identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i)
+        for i, shot in enumerate(shots)
     ]
     drawn = draw_all(studio, run, who, layers, requests, progress)
 

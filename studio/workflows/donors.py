@@ -19,7 +19,7 @@ from personas.consolidation import default_config
 from personas.donors import Consent, Donor, save_donor
 from personas.looks import find_category
 from personas.shots import Shot
-from pipelines.draw import draw_batch, request_from
+from pipelines.draw import draw_batch, identity_request
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraMetadata, check_fits, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
@@ -90,7 +90,7 @@ def _add(studio: Studio, lora: Path, category: str, form: _ConsentForm, name: st
         thumbnail = Path(scratch) / "thumbnail.png"
         prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, word)
         with studio.applied(file.layers):
-            picture = draw_batch(studio.backbone, [request_from(studio.backbone.spec, prompt, 1)])[0]
+            picture = draw_batch(studio.backbone, [identity_request(studio.backbone.spec, prompt, 1)])[0]
         Image.fromarray(picture).save(thumbnail)
         record = Consent(who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires)
         donor = Donor(file.sha256[:16], name or lora.stem, look.id, lora, word, licence, record, thumbnail)

@@ -13,7 +13,7 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot
 from pipelines.companions import drawing_spec
-from pipelines.draw import DrawRequest, persona_request
+from pipelines.draw import DrawRequest, identity_request
 from pipelines.progress import SILENT, Progress
 from pipelines.realism import Realism
 from studio.application import Studio
@@ -151,7 +151,7 @@ def plan_requests(
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     return [
-        persona_request(
+        identity_request(
             spec,
             # the place comes from the reference; without one the words must say it
             injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),

@@ -14,7 +14,7 @@ from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.recipes import Recipe
 from personas.shots import Shot
-from pipelines.draw import draw_batch, request_from
+from pipelines.draw import draw_batch, identity_request
 from pipelines.lora import read_lora
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
@@ -69,7 +69,7 @@ def preview_strengths(
 def _draw(studio: Studio, recipe: Recipe, seeds: list[int], progress: Progress) -> list[str]:
     look, donors = _who(studio, recipe)
     prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
-    requests = [request_from(studio.backbone.spec, prompt, seed) for seed in seeds]
+    requests = [identity_request(studio.backbone.spec, prompt, seed) for seed in seeds]
 
     def on_step(done: int, total: int) -> None:
         progress.check_cancelled()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
-from pipelines.draw import draw_batch, persona_request
+from pipelines.draw import draw_batch, identity_request
 from pipelines.errors import BadInput
 from pipelines.lora import LoraLayer
 from pipelines.progress import SILENT, Progress
@@ -88,7 +88,7 @@ def swap_face(
     seen = studio.regions.read([upright])[0]
     if hair:
         region = grow_region(region, seen.head)
-    request = persona_request(
+    request = identity_request(
         spec,
         # what must be said again so that pose and light stay; all else of the picture is kept
         replace(read_shot(seen.attributes), framing="close-up").prompt(who["subject"], who["trigger"]),

@@ -20,7 +20,7 @@ from personas.fusion import fuse_donors
 from personas.measures.face import pairwise_mean
 from personas.recipes import make_recipe
 from personas.shots import Shot
-from pipelines.draw import draw, persona_request, request_from
+from pipelines.draw import draw, identity_request, request_from
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraStack, read_lora
 from pipelines.progress import SILENT
@@ -82,7 +82,7 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
     assert samples[-1]["identity"] > 0.4
     assert facts["kept_consistency"] > facts["consistency"] + 0.1
     spec, design = studio.backbone.spec, job.design
-    requests = [persona_request(spec, p, s) for p, s in zip(design["prompts"], design["seeds"], strict=True)]
+    requests = [identity_request(spec, p, s) for p, s in zip(design["prompts"], design["seeds"], strict=True)]
     with studio.applied(persona_layers(studio, job.persona)):
         pictures = [picture for _, picture in draw(studio.backbone, requests)]
     sets = {"fused": [studio.store.get_picture(key) for key in design["pictures"]], "persona": pictures}

@@ -22,7 +22,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_what_is_taken_up_is_exported_again(tmp_path: Path) -> None:
     work, vae, assets = tmp_path / "flux", tmp_path / "vae", tmp_path / "assets"
     vae.mkdir()
-    (vae / "decoder.pt").write_bytes(b"of another VAE")
+    (vae / "likeness.pt").write_bytes(b"of another VAE")
     take_up(ASSETS, work, vae)
     export(work, vae, assets)
     for part in ("flux", "redux"):

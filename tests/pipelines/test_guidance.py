@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipelines.backbones import Backbone
-from pipelines.draw import draw_batch, persona_request, plan_batches, request_from
+from pipelines.draw import draw_batch, identity_request, plan_batches, request_from
 from pipelines.references.landmark import Landmark
 from tests.loras import make_layers
 
@@ -84,11 +84,11 @@ class _Fails:
             raise RuntimeError("in the negative pass")
 
 
-def test_a_personas_request_is_guided_where_the_backbone_has_a_scale(tiny_backbone: Backbone) -> None:
+def test_a_lora_that_says_who_is_shown_guides_where_the_backbone_has_a_scale(tiny_backbone: Backbone) -> None:
     spec = tiny_backbone.spec
-    plain = persona_request(spec, "a woman", 1)
+    plain = identity_request(spec, "a woman", 1)
     assert asdict(plain) == asdict(request_from(spec, "a woman", 1))  # as FLUX.1-dev: one pass a step
-    guided = persona_request(replace(spec, identity_guidance_scale=3.0), "a woman", 1, num_inference_steps=2)
+    guided = identity_request(replace(spec, identity_guidance_scale=3.0), "a woman", 1, num_inference_steps=2)
     assert (guided.true_cfg_scale, guided.identity_guidance, guided.num_inference_steps) == (3.0, True, 2)
     alike = [guided, replace(guided, identity_guidance=False), guided]
     assert plan_batches(alike) == ((0, 2), (1,))

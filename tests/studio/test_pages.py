@@ -81,7 +81,7 @@ def test_a_page_tells_gradio_its_language_before_anything_runs() -> None:
     site = FastAPI()
     site.add_middleware(Tongue)
     for path in ("/zh/design", "/en/design", "/login"):
-        site.get(path, response_class=HTMLResponse)(lambda: page)
+        site.api_route(path, methods=["GET", "HEAD"], response_class=HTMLResponse)(lambda: page)
     site.get("/zh/data")(lambda: {"head": "<head>"})
     said = {path: TestClient(site).get(path).text for path in ("/zh/design", "/en/design", "/login", "/zh/data")}
     assert said["/login"] == page
@@ -90,6 +90,7 @@ def test_a_page_tells_gradio_its_language_before_anything_runs() -> None:
         assert said[path].startswith(f'<html lang="{locale}"><head><script>')
         assert f"'{locale}'" in said[path].split("<title>")[0]
         assert said[path].endswith("<title>穿搭</title></head></html>")
+    assert TestClient(site).head("/zh/design").headers.get("content-length") != "0"
 
 
 def test_a_moved_weight_leaves_locked_ones_and_the_sum() -> None:
