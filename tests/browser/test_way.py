@@ -394,4 +394,5 @@ def test_files_of_nobody_are_not_served(site: Site) -> None:
     for path in ("/files/" + "0" * 64, "/files/..%2Fstudio.sqlite", "/thumbs/" + "f" * 64, "/donors/..", "/places/x"):
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(site.url + path)
-        assert caught.value.code in (404, 422)
+        with caught.value as answer:
+            assert answer.code in (404, 422)
