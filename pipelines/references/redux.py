@@ -51,7 +51,7 @@ class ReduxReference:
     mask: npt.NDArray[np.bool_] | None = None
     scale: float = 1.0
     pool: int = 1
-    guided: bool = False
+    guided: bool = True
     weights: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:

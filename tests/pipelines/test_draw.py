@@ -92,7 +92,7 @@ def test_batches_join_only_what_can_be_drawn_together(tiny_backbone: Backbone) -
 def test_a_reference_of_scale_zero_is_no_reference(tiny_backbone: Backbone) -> None:
     base = request_from(tiny_backbone.spec, "a woman", 5)
     references = [None, ReduxReference(noise(0), scale=0.0), ReduxReference(noise(0), scale=0.5),
-                  ReduxReference(noise(0)), ReduxReference(noise(0), guided=True)]  # fmt: skip
+                  ReduxReference(noise(0)), ReduxReference(noise(0), guided=False)]  # fmt: skip
     drawn = pictures(tiny_backbone, [replace(base, reference=r) for r in references])
     assert np.array_equal(drawn[0], drawn[1])
     assert all(not np.array_equal(drawn[i], drawn[j]) for i in range(2, 5) for j in range(i))

@@ -199,7 +199,7 @@ def test_wrong_weights_and_merges(tiny_backbone: Backbone) -> None:
     with pytest.raises(BadInput, match="no reference"):
         ReduxReferences(())
     with pytest.raises(BadInput, match="guided"):
-        ReduxReferences((ReduxReference(scene()), ReduxReference(scene(), guided=True)))
+        ReduxReferences((ReduxReference(scene()), ReduxReference(scene(), guided=False)))
     with pytest.raises(BadInput, match="nothing"):
         fill_foreground(scene(), np.ones((96, 64), np.bool_))
     with pytest.raises(BadInput, match="masked out"):
