@@ -120,4 +120,5 @@ def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_
     drawing_backbone(backbone, "kontext", Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
     assert backbone.pipeline._all_hooks
     for request, picture in zip(asked, expected, strict=True):
-        assert np.array_equal(draw_batch(backbone, [request])[0], picture)
+        # weights that were moved lie elsewhere in memory, which rounds a last bit in another way
+        assert np.abs(draw_batch(backbone, [request])[0].astype(int) - picture).max() <= 1
