@@ -139,7 +139,7 @@ def plan_recipe(
         raise NotEnough(
             f"There are {len(pool)} usable donors in {look.id} ({look.name_zh}), and the recipe needs {k}"
             f"{_without_consent(len(there) - len(pool))}.",
-            "Add donors, or use a smaller k.",
+            "Add donors, or mix fewer.",
         )
     rng = np.random.default_rng(seed)
     chosen = [pool[int(index)] for index in rng.choice(len(pool), size=k, replace=False)]

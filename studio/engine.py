@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,18 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, ParamSpec, TypeVar
 
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSConfiguredInstance, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DBOSConfiguredInstance,
+    DBOSPortableJSONSerializer,
+    PortableWorkflowError,
+    SetWorkflowID,
+    WorkflowHandle,
+)
 
+from pipelines import errors
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
@@ -169,6 +180,7 @@ class Engine:
             enable_otlp=False,
         )
         DBOS(config=config)
+        logging.getLogger("dbos").addFilter(_unforeseen)
         self._jobs = _Jobs(self)
         DBOS.launch()
         self._client = DBOSClient(
@@ -205,10 +217,9 @@ class Engine:
             owner = self._owner(request)
             self.studio.records.remove(StopRecord, job, owner)
             DBOS.rewind_workflow(job, start_step=first_step_to_run(DBOS.list_workflow_steps(job)))
-            return dict(DBOS.retrieve_workflow(job).get_result())
+            return _result_of(DBOS.retrieve_workflow(job))
         with SetWorkflowID(job):
-            handle = DBOS.start_workflow(self._jobs.job, kind, request)
-        return dict(handle.get_result())
+            return _result_of(DBOS.start_workflow(self._jobs.job, kind, request))
 
     def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call it in the thread in which all jobs compute, and wait."""
@@ -281,8 +292,10 @@ class Engine:
             if str(row.facts["id"]).startswith(key)
         ]
         if not rows:
+            name = {"consolidate": "persona", "posts": "post set"}.get(kind, kind)
             raise BadInput(
-                f"There is no finished {kind} {key}.".replace(" .", "."), f"Run `persona-studio {kind}` first."
+                f"There is no {name} {key} in {self.studio.settings.data}." if key else f"There is no {name} yet.",
+                f"Run `persona-studio {kind}` first, or name the folder that it was made in (--data).",
             )
         return dict(self.studio.store.get_json(rows[-1].facts["result"]))
 
@@ -302,6 +315,22 @@ class Engine:
             known = JobRecord(id=job, owner=owner, kind=kind, state=state, error=error, facts={})
         known.state, known.error, known.facts = state, error, {**known.facts, "pid": os.getpid(), **facts}
         self.studio.records.keep(known)
+
+
+def _result_of(handle: WorkflowHandle[dict[str, Any]]) -> dict[str, Any]:
+    """A job's result. What a job of before was stored to have raised comes back by its name and its words."""
+    try:
+        return dict(handle.get_result())
+    except PortableWorkflowError as error:
+        known = getattr(errors, error.name, None)
+        if isinstance(known, type) and issubclass(known, StudioError):
+            raise known(error.message) from error
+        raise
+
+
+def _unforeseen(record: logging.LogRecord) -> bool:
+    """An error in the user's words is said to the user; the log is for those that nobody foresaw."""
+    return not (record.exc_info and isinstance(record.exc_info[1], StudioError))
 
 
 def registry_forget(instance: DBOSConfiguredInstance) -> None:

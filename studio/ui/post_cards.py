@@ -60,9 +60,9 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
     cards = "".join(_card(ui, post_set["id"], arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set["id"])
     if weak := weak_slots(arranged, ui.least_identity):
-        buttons += " " + button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
+        buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
     return (
-        f"<h2>{escape(title)}</h2><p>{buttons}</p>"
+        f"<h2>{escape(title)}</h2><div class='st-row'>{buttons}</div>"
         f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid'>{cards}</div>"
     )
 

@@ -1,6 +1,7 @@
 """The engine goes on behind the last finished step: after an error, after SIGKILL, in another process."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -101,11 +102,30 @@ def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
     assert calls == ["step 0", "step 1", "step 2", "step 3", "step 3", "step 4"]
 
 
+def test_a_job_that_fails_again_says_so_in_the_same_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _always_too_little)
+    for _ in range(3):
+        with Engine(_studio(tmp_path)) as engine, pytest.raises(NotEnough, match=r"Too little\. Bring more\."):
+            engine.run("swap", {"seed": 1})
+
+
+def _always_too_little(*_: object) -> dict[str, Any]:
+    raise NotEnough("Too little.", "Bring more.")
+
+
+def test_the_log_is_for_what_nobody_foresaw(tmp_path: Path) -> None:
+    with Engine(_studio(tmp_path)):
+        log = logging.getLogger("dbos")
+        for error, wanted in ((NotEnough("Too little."), False), (ZeroDivisionError(), True), (None, True)):
+            told = None if error is None else (type(error), error, None)
+            assert bool(log.filter(log.makeRecord("dbos", logging.ERROR, "x", 1, "failed", (), told))) == wanted
+
+
 def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
     with Engine(_studio(tmp_path)) as engine:
         with pytest.raises(BadInput, match="no job"):
             engine.run("paint", {})
-        with pytest.raises(BadInput, match="no finished swap"):
+        with pytest.raises(BadInput, match="There is no swap yet"):
             engine.recall("swap")
 
 
