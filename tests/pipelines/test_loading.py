@@ -24,6 +24,7 @@ from pipelines.precision import part_bytes
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from tests.loras import make_layers
 from tests.originals import original_tensors, write_gguf, write_single_file
+from tests.tiny import assert_same_picture
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 Pixels = npt.NDArray[np.uint8]
@@ -62,12 +63,12 @@ def test_a_single_file_draws_what_its_folder_draws(
     assert (backbone.spec.id, backbone.spec.licence, backbone.spec.source.kind) == (
         "my-flux", "apache-2.0", "single file",
     )  # fmt: skip
-    np.testing.assert_array_equal(picture(backbone), drawn)
+    assert_same_picture(picture(backbone), drawn)
 
 
 def test_a_single_file_may_have_diffusers_names(tiny_flux_dev: Path, drawn: Pixels, tmp_path: Path) -> None:
     shutil.copy(tiny_flux_dev / "transformer" / WEIGHTS, tmp_path / "flat.safetensors")
-    np.testing.assert_array_equal(picture(load(tmp_path / "flat.safetensors", tiny_flux_dev)), drawn)
+    assert_same_picture(picture(load(tmp_path / "flat.safetensors", tiny_flux_dev)), drawn)
 
 
 def test_the_base_need_not_have_the_same_depth_or_any_transformer(
@@ -156,7 +157,7 @@ def lora_changes(backbone: Backbone) -> bool:
     changed = bool((picture(backbone) != whole).any())
     stack.clear()
     assert torch.equal(module(x), before)
-    np.testing.assert_array_equal(picture(backbone), whole)
+    assert_same_picture(picture(backbone), whole)
     return changed
 
 
@@ -177,7 +178,7 @@ def test_parts_that_wait_in_memory_draw_the_same_picture(tiny_flux_dev: Path, dr
     near = Hardware("meta", (whole if offload == "model" else need).device_bytes - 1, 1e12)
     backbone = load_backbone(spec, "cpu", torch.float32, near, "fp32")
     assert backbone.plan.offload == offload
-    np.testing.assert_array_equal(picture(backbone), drawn)
+    assert_same_picture(picture(backbone), drawn)
     if offload == "group":
         assert not backbone.plan.trains
         assert lora_changes(backbone)
@@ -192,7 +193,7 @@ def test_fp8_weights_that_travel_block_by_block_draw_the_same_picture(tiny_flux_
         near = Hardware("meta", plan.device_bytes - 1, 1e12)
     backbone = load_backbone(spec, "cpu", torch.float32, near, "fp8")
     assert backbone.plan.offload == "group"
-    np.testing.assert_array_equal(picture(backbone), picture(whole))
+    assert_same_picture(picture(backbone), picture(whole))
 
 
 def test_shards_that_are_missing_are_named(copy: Path) -> None:
