@@ -26,12 +26,11 @@ from miniature.faces.crops import Recogniser, crop_boxes, crop_maps
 from miniature.faces.train import Renders
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
-from miniature.vae import CELL, HEAD, LIKENESS, head_weights, trained
+from miniature.vae import CELL, HEAD, KL, LIKENESS, head_weights, pixel_losses, trained
 
 _WINDOW = 144  # pixels: more than the crop of any face that is not a close-up
 _HOW_OFTEN = {"close-up": 0.1, "half-body": 0.3, "full-body": 0.6}
 _FEATURES = 3.0  # what eyes, nose and mouth weigh on top of the head that they are in
-_KL = 2e-6  # as in miniature.vae
 _WHOLE = 0.25  # how often smaller faces come with the legs and floors below them
 
 
@@ -108,14 +107,11 @@ def train(
             y = vae.decode(posterior.sample()).sample
         drift = F.mse_loss(posterior.mean.float(), was_at.float())
         y = y.float()
-        error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
-        edges = torch.stack([
-            ((y - x).diff(dim=d).abs() * weight.narrow(d, 1, weight.shape[d] - 1)).mean() for d in (2, 3)
-        ]).sum()  # fmt: skip
+        error, edges = pixel_losses(y, x, weight)
         with torch.no_grad():
             was = eyes.embed(x, some["maps"])
         cosine = (eyes.embed(y, some["maps"]) * was).sum(dim=1).mean()
-        loss = error + 0.7 * edges + identity * (1 - cosine) + anchor * drift + _KL * posterior.kl().mean()
+        loss = error + 0.7 * edges + identity * (1 - cosine) + anchor * drift + KL * posterior.kl().mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(vae.parameters(), 1.0)

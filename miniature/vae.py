@@ -5,14 +5,12 @@ and a light KL term. The edges join late: a blurred picture has the least edge e
 training would stay there. Small crops around heads come as often as large ones: what a whole-body picture loses first
 is its face, thirty pixels wide. Resumes from its checkpoint.
 
-A head weighs the same whatever its size, so that a mouth three pixels wide counts. With `--anchor` trained weights go on
-learning small faces while the latents stay near those of before: what was trained on them only has to be trained on.
+A head weighs the same whatever its size, so that a mouth three pixels wide counts. `miniature.likeness` goes on from here, once there is a recogniser.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import math
 import time
@@ -33,11 +31,11 @@ from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint,
 from personas.measures.regions import KEYPOINTS
 
 LATENT_CHANNELS = 32
+KL = 2e-6
 LIKENESS = "likeness.pt"  # the VAE after `miniature.likeness`
 CELL = 16  # pixels of a latent, each way
 CHANNELS = (16, 32, 64, 128, 192)
 HEAD = (3, 4)  # labels of face and hair
-_SMALL_FACES = {"close-up": 0.2, "half-body": 0.3, "full-body": 0.5}  # how often anchored weights see which
 _CLOSE_UP_PX = 110.0
 
 
@@ -102,7 +100,7 @@ def head_weights(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     return (1.5 * np.clip((_CLOSE_UP_PX / tall) ** 2, 1, 9)).astype(np.float32)
 
 
-def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3, anchor: float = 0.0) -> None:
+def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2e-3) -> None:
     """Train for `minutes` of wall clock (across resumes), learning rate warm-up then cosine to 2%."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
@@ -115,15 +113,6 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     step, spent, log = load_checkpoint(out / "checkpoint.pt", vae, average, optimizer)
     if spent < minutes * 60:
         (out / LIKENESS).unlink(missing_ok=True)  # of weights that are about to change
-    before = None
-    if anchor:
-        earlier = out / "anchor.pt"  # a broken-off run goes on with its own weights, and with the first ones' anchor
-        if not earlier.exists():
-            vae.load_state_dict(average.state)
-            torch.save(vae.encoder.state_dict(), earlier)
-        before = copy.deepcopy(vae.encoder).eval().requires_grad_(False)
-        before.load_state_dict(torch.load(earlier, weights_only=True, map_location=DEVICE))
-    framings = [f["framing"] for f in json.loads((folder / "attributes.json").read_text())]
     per_head = head_weights(np.load(folder / "keypoints.npy"))
     rng = np.random.default_rng(1 + step)
     begin, errors = time.time() - spent, dict[int, list[float]]({128: [], 64: []})
@@ -134,22 +123,16 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
         optimizer.rate(rate)
         # The same number of pixels either way; heads at 64² count four times as often.
         side, count = ((128, batch), (64, batch * 4))[step % 2]
-        likely = np.array([_SMALL_FACES[f] if anchor else 1.0 for f in framings[:ready]])
-        rows = rng.choice(ready, count, p=likely / likely.sum())
+        rows = rng.choice(ready, count)
         x, weight = _crops(images, labels, per_head, rows, side, rng)
         x, weight = x.to(DEVICE, memory_format=torch.channels_last), weight.to(DEVICE)
         with autocast():
             posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample
         y = y.float()
-        error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
-        edges = sum(((y - x).diff(dim=d).abs() * weight.narrow(d, 1, side - 1)).mean() for d in (2, 3))
-        join = 1.0 if anchor else min(1.0, max(0.0, progress - 0.2) / 0.2)
-        loss = error + 0.7 * join * edges + 2e-6 * posterior.kl().mean()
-        if before is not None:
-            with torch.no_grad(), autocast():
-                was = before(x).chunk(2, dim=1)[0]
-            loss = loss + anchor * F.mse_loss(posterior.mean.float(), was.float())
+        error, edges = pixel_losses(y, x, weight)
+        join = min(1.0, max(0.0, progress - 0.2) / 0.2)
+        loss = error + 0.7 * join * edges + KL * posterior.kl().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -167,6 +150,13 @@ def train(minutes: float, batch: int, folder: Path, out: Path, peak: float = 1.2
     save_checkpoint(out / "checkpoint.pt", vae, average, optimizer, step, spent, log)
 
 
+def pixel_losses(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of pictures y for x [n, 3, h, w]: L1 and L2 in pixels; L1 of gradients. `weight` [n, 1, h, w]."""
+    error = ((y - x).abs() * weight).mean() + ((y - x).square() * weight).mean()
+    edges = [((y - x).diff(dim=d).abs() * weight.narrow(d, 1, weight.shape[d] - 1)).mean() for d in (2, 3)]
+    return error, edges[0] + edges[1]
+
+
 def trained(out: Path, likeness: bool = True) -> AutoencoderKL:
     """The averaged weights of the last checkpoint; those of `miniature.likeness`, where it was run and is wanted."""
     path = out / LIKENESS if likeness and (out / LIKENESS).exists() else out / "checkpoint.pt"
@@ -182,7 +172,6 @@ if __name__ == "__main__":
     parser.add_argument("--renders", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=Path("build/vae"))
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    parser.add_argument("--anchor", type=float, default=0.0, help="how hard the latents are held to those of before")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    train(args.minutes, args.batch, args.renders, args.out, args.rate, args.anchor)
+    train(args.minutes, args.batch, args.renders, args.out, args.rate)

@@ -99,7 +99,7 @@ def recall(studio: Studio, path: Path, owner: str) -> Recalled:
         raise BadInput(
             f"{path.name} does not say what it was made from.",
             "Use a picture that this studio exported, as it was exported: other programs remove its label. "
-            "A published JPEG is known only in the data folder that it was made in (--data).",
+            "A published JPEG is known only in the data folder that it was made in (--data, on the command line).",
             "no_recipe",
         )
     return found

@@ -50,7 +50,8 @@ class Store:
             data = bytes(obstore.get(self._store, self._path(key)).bytes())
         except FileNotFoundError as error:
             raise BadInput(
-                f"The studio has no file {key[:12]}.", "Use the data folder that it was made in (--data), unchanged."
+                f"The studio has no file {key[:12]}.",
+                "Use the data folder that it was made in (--data, on the command line).",
             ) from error
         if hashlib.sha256(data).hexdigest() != key:
             raise BadInput(f"The stored file {key[:12]} is damaged.", "Restore the data folder from a backup.")
