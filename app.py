@@ -8,9 +8,9 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines.errors import StudioError
+from studio.cli.options import in_words
 from studio.records import Records
-from studio.settings import Settings
+from studio.settings import Settings, make_data_folder
 from studio.supervisor import Supervisor
 from studio.users import Users, check_open
 
@@ -24,12 +24,9 @@ def main() -> int:
     parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
     given = parser.parse_args()
     settings = Settings() if given.data is None else Settings(data=given.data)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    try:
+    with in_words():
+        make_data_folder(settings)
         local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
-    except StudioError as error:
-        print(f"{error.message}\n  → {error.advice}", file=sys.stderr)
-        return 1
     from studio.ui.server import make_app  # takes seconds: a refusal does not
 
     with Supervisor(settings):

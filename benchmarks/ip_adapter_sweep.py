@@ -30,6 +30,7 @@ from pipelines.errors import StudioError
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
 from studio.application import Studio
+from studio.cli.options import in_words
 from studio.scenes import fit_to_canvas, load_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows.implicit import clear_person
@@ -119,4 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with in_words():
+        main()

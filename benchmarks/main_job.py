@@ -32,6 +32,7 @@ from pipelines.errors import BadLora
 from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
+from studio.cli.options import in_words
 from studio.cli.progress import Bars
 from studio.engine import Engine
 from studio.requests import PostRequest
@@ -248,4 +249,5 @@ def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
 
 
 if __name__ == "__main__":
-    main()
+    with in_words():
+        main()

@@ -39,6 +39,7 @@ from pipelines.draw import draw_batch, request_from
 from pipelines.lora import read_lora
 from pipelines.references.redux import ReduxReference
 from studio.application import Studio
+from studio.cli.options import in_words
 from studio.settings import Settings
 
 SEED = 5_000_000  # far from every seed of a training
@@ -362,4 +363,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with in_words():
+        main()

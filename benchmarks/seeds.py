@@ -108,7 +108,9 @@ def main() -> None:
     for seed in args.seeds:
         folder = args.out / f"seed-{seed}"
         command = ("--out", str(folder), "--seed", str(seed), "--backbone", args.backbone, "--category", args.category)
-        subprocess.run([sys.executable, "-m", "benchmarks.main_job", *command], check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([sys.executable, "-m", "benchmarks.main_job", *command], stdout=subprocess.DEVNULL)
+        if done.returncode:  # it has said why
+            sys.exit(done.returncode)
         reports.append(json.loads((folder / "report.json").read_text()))
     rows = judge(reports)
     (args.out / "seeds.json").write_text(json.dumps(rows, indent=1) + "\n")

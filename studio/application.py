@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.records import Records
-from studio.settings import Settings
+from studio.settings import Settings, make_data_folder
 from studio.store import Store
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        make_data_folder(settings)
         self.store = Store(settings.data / "files")
         self.records = Records(settings.data / "studio.sqlite")
         self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews

@@ -33,6 +33,8 @@ MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I")
+_MOST_GREY = 0.2  # a mask's soft edges
+_PAINT = "Paint the landmark white and all the rest black."
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +119,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def load_mask(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """A landmark mask bool [h, w] (white = keep) for a scene of `size` (height, width); resized where it differs."""
-    name = Path(path).name
-    grey = Image.fromarray(load_scene(path).image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    """A landmark mask bool [h, w] (white = keep) for a scene of `size` (height, width); resized where it differs.
+
+    Raises BadPicture for one of a single colour, and for a photo: a mask is nearly all black and white.
+    """
+    name, picture = Path(path).name, load_scene(path).image
+    if ((picture > 48) & (picture < 207)).any(axis=2).mean() > _MOST_GREY:
+        raise BadPicture(f"{name} is no mask: it has colours or greys.", _PAINT)
+    grey = Image.fromarray(picture).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     mask = np.asarray(grey) >= 128
     if not mask.any() or mask.all():
         what = "white" if mask.all() else "black"
-        raise BadPicture(f"The mask {name} is all {what}.", "Paint the landmark white and all the rest black.")
+        raise BadPicture(f"The mask {name} is all {what}.", _PAINT)
     return mask
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ASSETS", "Settings"]
+from pipelines.errors import BadInput
+
+__all__ = ["ASSETS", "Settings", "make_data_folder"]
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
@@ -42,3 +45,16 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0)
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes
     batch_size: int = Field(8, ge=1, le=64)
+
+
+def make_data_folder(settings: Settings) -> None:
+    """Raises BadInput where there can be none, or nothing can be written into it."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(settings.data, os.W_OK) else "it is read-only"
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    if why:
+        raise BadInput(
+            f"The data folder {settings.data} cannot be used: {why}.", "Name a folder of your own with --data."
+        )

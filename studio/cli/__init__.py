@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from pipelines.errors import StudioError
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
+from studio.cli.options import in_words
 from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way
@@ -26,10 +27,22 @@ app.add_typer(lora, name="lora")
 app.add_typer(users, name="users")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(version("persona-studio"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    told: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and end.")
+    ] = False,
+) -> None:
+    """Persona Studio, step by step."""
+
+
 def main() -> None:
-    """The entry point: errors that somebody can act on are sentences, not tracebacks."""
-    try:
+    """The entry point."""
+    with in_words():
         app()
-    except StudioError as error:
-        print(f"{error.message}\n  → {error.advice}" if error.advice else error.message, file=sys.stderr)
-        raise SystemExit(1) from error

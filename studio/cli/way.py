@@ -77,8 +77,8 @@ def design(
 
 @way.command()
 def consolidate(
-    name: str,
-    design_id: str = "",
+    name: Annotated[str, typer.Argument(help="What the persona will be called.")],
+    design_id: Annotated[str, typer.Option(help="Whose face; the newest design if empty.")] = "",
     seed: Seed = 1,
     steps: int = 0,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="How often its own best pictures train it.")] = 1,

@@ -148,8 +148,11 @@ def _read_consent(path: Path) -> _ConsentForm:
     try:
         return _ConsentForm.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
+        why = str(error)
+        if isinstance(error, ValidationError):
+            why = "; ".join(": ".join([*map(str, e["loc"]), e["msg"]]) for e in error.errors())
         raise BadInput(
-            f"The consent {path.name} cannot be used: {error}",
+            f"The consent {path.name} cannot be used: {why}",
             'Write JSON like {"who": "Li Lei", "scope": "fusion, commercial posts", "expires": "2028-12-31"}.',
         ) from error
 

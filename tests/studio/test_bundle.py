@@ -88,6 +88,18 @@ def test_archive_keeps_the_drawn_size_and_labels_it(tmp_path: Path) -> None:
     assert b"compositeWithTrainedAlgorithmicMedia" in data
 
 
+def test_the_contact_sheet_is_labelled_too(tmp_path: Path) -> None:
+    _write(tmp_path / "a.zip", _posts())
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        data = bundle.read("contact_sheet.jpg")
+    record = read_label(data)
+    assert record is not None
+    assert record["Label"] == "1"
+    assert b"compositeWithTrainedAlgorithmicMedia" in data
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("L")).astype(float)
+    assert sheet[-16:-8, -40:-8].mean() < sheet[:, :400].mean() - 15  # the label lies on a dark ground
+
+
 def test_published_pictures_carry_labels_but_no_prompt(tmp_path: Path) -> None:
     _write(tmp_path / "a.zip", _posts())
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:

@@ -1,6 +1,7 @@
 """The command line on LoRA files: a table for people, JSON for machines, a sentence for what is no LoRA."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,16 @@ def test_a_fetch_without_network_says_so(
     monkeypatch.setenv("PERSONA_STUDIO_MODELS", str(tmp_path))
     assert run(monkeypatch, "backbones", "fetch", "FLUX.1-schnell") == 1
     assert "HF_HUB_OFFLINE forbids the network" in capsys.readouterr().err
+
+
+def test_the_version_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.strip() == version("persona-studio")
+
+
+def test_a_data_folder_that_cannot_be_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(monkeypatch, "donors", "list", "--data", str(tmp_path / "file" / "data")) == 1
+    assert "cannot be used: not a directory" in capsys.readouterr().err

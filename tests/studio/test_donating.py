@@ -19,6 +19,7 @@ from studio.requests import DonorRequest
 from studio.settings import ASSETS, Settings
 from studio.uploads import keep_upload
 from studio.workflows import run_directly
+from studio.workflows.donors import add_lora_donor
 
 TODAY = datetime.date(2026, 11, 21)
 DONOR = next((ASSETS / "donors").glob("sweet/*/lora.safetensors"))
@@ -99,3 +100,10 @@ def test_the_worker_keeps_an_uploaded_lora_once(tiny_flux: Path, tmp_path: Path)
         add_uploaded_donor(studio, replace(wish, name="Another"), run_directly)
     with pytest.raises(BadInput, match="not there any more"):
         add_uploaded_donor(studio, replace(wish, owner="wang"), run_directly)
+
+
+def test_a_consent_file_that_lacks_something_is_told_what(tmp_path: Path) -> None:
+    (tmp_path / "consent.json").write_text('{"who": "Li Lei", "until": "2030"}')
+    with pytest.raises(BadInput, match=r"scope: Field required; until: Extra") as refused:
+        add_lora_donor(Studio(Settings(data=tmp_path)), DONOR, "sweet", tmp_path / "consent.json")
+    assert "pydantic" not in refused.value.message

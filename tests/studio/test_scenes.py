@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from pipelines.errors import BadPicture
 from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene, read_picture
@@ -123,3 +123,18 @@ def test_a_mask_without_an_edge_is_refused(tmp_path: Path, value: int) -> None:
     Image.new("L", (80, 80), value).save(path)
     with pytest.raises(BadPicture, match="all"):
         load_mask(path, (80, 80))
+
+
+def test_a_photo_is_no_mask(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 80, 3), np.uint8)).save(path)
+    with pytest.raises(BadPicture, match=r"photo\.png is no mask"):
+        load_mask(path, (80, 80))
+
+
+def test_a_mask_may_have_soft_edges(tmp_path: Path) -> None:
+    path = tmp_path / "mask.jpg"
+    hard = Image.new("L", (120, 120), 0)
+    hard.paste(255, (40, 40, 90, 90))
+    hard.filter(ImageFilter.GaussianBlur(3)).save(path)
+    assert load_mask(path, (120, 120))[45:85, 45:85].all()
