@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.errors import BadInput
 from pipelines.references.cutout import Place, cut_out
 from studio.application import Studio
 from studio.records import SceneRecord, content_id
 from studio.scenes import load_goods, load_mask, load_scene
+from studio.settings import ASSETS
 from studio.shelf import shelve
 
-__all__ = ["add_goods", "add_scene", "get_mask", "put_mask", "scenes_of"]
+__all__ = [
+    "add_bundled", "add_goods", "add_scene", "bundled_scenes", "default_scene", "get_mask", "put_mask", "scenes_of",
+]  # fmt: skip
+
+_BUNDLED = ASSETS / "scenes"
+_FIRST = "cafe"
 
 
 def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
@@ -50,6 +57,24 @@ def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None
         "mask": put_mask(studio, goods.mask),
         "place": None if place is None else asdict(place),
     }
+
+
+def bundled_scenes() -> list[str]:
+    """Names of the places that come with the studio."""
+    return sorted(p.stem for p in _BUNDLED.glob("*.png") if not p.stem.endswith("_landmark"))
+
+
+def add_bundled(studio: Studio, name: str, owner: str) -> None:
+    """Give the owner a place that comes with the studio. Raises BadInput."""
+    if name not in bundled_scenes():
+        raise BadInput(f"There is no place {name!r}.", "Choose one of the list.")
+    add_scene(studio, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
+
+
+def default_scene(studio: Studio, owner: str) -> None:
+    """Who has no scene gets the café, so that nobody has to paint before the first post."""
+    if not scenes_of(studio, owner):
+        add_bundled(studio, _FIRST, owner)
 
 
 def scenes_of(studio: Studio, owner: str) -> list[dict[str, Any]]:

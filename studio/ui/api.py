@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from personas.looks import find_category
 from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
-from studio.places import scenes_of
+from studio.places import default_scene, scenes_of
 from studio.platforms import find_platform
 from studio.queue import KINDS, Queue
 from studio.recall import recall
@@ -115,6 +115,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
         """Of finished jobs of a kind, the newest first; `scene` lists the scenes."""
         owner = owner_of(request)
         if kind == "scene":
+            default_scene(queue.studio, owner)
             return scenes_of(queue.studio, owner)[:limit]
         if kind not in KINDS:
             raise HTTPException(404)

@@ -13,7 +13,7 @@ import gradio as gr
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.arranging import Slot, add_take, arrange, compose, drop_job, move, request_of, step_back, weak_slots
-from studio.places import scenes_of
+from studio.places import default_scene, scenes_of
 from studio.platforms import find_platform, load_platforms, overlong
 from studio.requests import ExportRequest, PostRequest, VaryRequest, plain_caption
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
@@ -22,7 +22,6 @@ from studio.ui.opening import open_page
 from studio.ui.parts import empty, file_url, link, panel
 from studio.ui.post_cards import facts_of, show_arriving, show_set, take_jobs
 from studio.ui.reuse import recalled_draft
-from studio.ui.scenes import default_scene
 from studio.ui.set_form import build_form, read_form
 from studio.ui.shots import (
     CHOICES,
@@ -89,7 +88,7 @@ def build(ui: Ui) -> None:
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
-        default_scene(ui, owner)
+        default_scene(ui.studio, owner)
         people, places = _people(ui, owner), _places(ui, owner)
         draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
         recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]

@@ -11,37 +11,17 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from pipelines.errors import BadInput, BadPicture, StudioError
-from studio.places import add_scene, scenes_of
+from pipelines.errors import BadPicture, StudioError
+from studio.places import add_bundled, add_scene, bundled_scenes, scenes_of
 from studio.scenes import load_scene
-from studio.settings import ASSETS
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.opening import open_page
 from studio.ui.parts import button, card, empty, grid, picture
 from studio.ui.select import check_name
 
-__all__ = ["build", "bundled_scenes", "default_scene", "painted_mask"]
+__all__ = ["build", "painted_mask"]
 
 _EDITOR_PX = 900
-_FIRST = "cafe"
-
-
-def bundled_scenes() -> list[str]:
-    """Names of the places that come with the studio."""
-    return sorted(p.stem for p in (ASSETS / "scenes").glob("*.png") if not p.stem.endswith("_landmark"))
-
-
-def default_scene(ui: Ui, owner: str) -> None:
-    """A studio without scenes gets the café, so that nobody has to paint before the first post."""
-    if not scenes_of(ui.studio, owner):
-        _take(ui, _FIRST, owner)
-
-
-def _take(ui: Ui, name: str, owner: str) -> None:
-    folder = ASSETS / "scenes"
-    if name not in bundled_scenes():
-        raise BadInput(f"There is no place {name!r}.", "Choose one of the list.")
-    add_scene(ui.studio, folder / f"{name}.png", folder / f"{name}_landmark.png", name, owner)
 
 
 def build(ui: Ui) -> None:
@@ -95,7 +75,7 @@ def build(ui: Ui) -> None:
         return show(request), f'<div class="st-panel done" role="status">✓ {escape(note)}</div>'
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        _take(ui, str((event._data or {}).get("place")), owner_of(request))
+        add_bundled(ui.studio, str((event._data or {}).get("place")), owner_of(request))
         return show(request)
 
     def act(event: gr.EventData, request: gr.Request) -> str:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipelines.errors import OutOfDisk, StudioError
 from studio.application import Studio
+from studio.places import bundled_scenes
 from studio.queue import Queue
 from studio.records import FileRecord
 from studio.settings import ASSETS, Settings
@@ -165,7 +166,7 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/places/{place}")
     def place_picture(place: str) -> FileResponse:
-        if place not in scenes.bundled_scenes():
+        if place not in bundled_scenes():
             raise HTTPException(404)
         return FileResponse(ASSETS / "scenes" / f"{place}.png", headers={"Cache-Control": "max-age=3600"})
 

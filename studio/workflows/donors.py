@@ -162,7 +162,10 @@ def _read_folder(folder: Path, subject: str) -> list[tuple[npt.NDArray[np.uint8]
         raise BadInput(f"{folder} is no folder.", "Name a folder with pictures of one person.")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
     if len(paths) < _MIN_PICTURES:
-        raise NotEnough(f"There are {len(paths)} pictures in {folder}.", f"Give at least {_MIN_PICTURES}; 20 are good.")
+        raise NotEnough(
+            f"There are {len(paths)} pictures in {folder}.",
+            f"Give at least {_MIN_PICTURES}; 20 are good, 100 varied ones mix better.",
+        )
     rows = []
     for path in paths:
         text = path.with_suffix(".txt")

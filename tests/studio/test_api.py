@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 import studio.engine as engine_module
 from studio.application import Studio
 from studio.engine import Engine
+from studio.places import add_bundled, scenes_of
 from studio.settings import Settings
 from studio.ui.server import make_site
 from tests.library import keep_cafe, keep_persona, keep_posts
@@ -66,13 +67,15 @@ def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.
 
 
 def test_another_owners_work_is_not_there(studio: Studio) -> None:
-    scene = keep_cafe(studio, "wang")
+    add_bundled(studio, "beach", "wang")
+    (scene,) = scenes_of(studio, "wang")
     keep_persona(studio, "wang")
     keep_posts(studio, 1, scene, "wang")
     site = TestClient(make_site(studio))
     assert site.get("/api/jobs").json() == []
-    for kind in ("posts", "consolidate", "scene"):
+    for kind in ("posts", "consolidate"):
         assert site.get(f"/api/results/{kind}").json() == []
+    assert [row["name"] for row in site.get("/api/results/scene").json()] == ["cafe"]  # everybody's first
     for path in ("/api/jobs/posts-set00001", "/api/results/secrets", f"/api/recall/{'0' * 64}"):
         assert site.get(path).status_code == 404, path
     for do in ("stop", "retry", "next"):
