@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from studio.records import Records
+from pipelines.errors import BadInput
+from studio.records import JobRecord, Records
 from studio.settings import Settings, make_data_folder
 from studio.store import Store
 
@@ -58,6 +59,21 @@ class Studio:
 
         own = load_donors(self.donors_folder, category) if self.donors_folder.is_dir() else ()
         return (*load_donors(self.settings.bundled_donors, category), *own)
+
+    def result_of(self, kind: str, key: str = "") -> dict[str, Any]:
+        """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""
+        rows = [
+            row
+            for row in self.records.find(JobRecord, self.settings.owner, kind=kind, state="done")
+            if str(row.facts["id"]).startswith(key)
+        ]
+        if not rows:
+            name = {"consolidate": "persona", "posts": "post set"}.get(kind, kind)
+            raise BadInput(
+                f"There is no {name} {key} in {self.settings.data}." if key else f"There is no {name} yet.",
+                f"Run `persona-studio {kind}` first, or name the folder that it was made in (--data).",
+            )
+        return dict(self.store.get_json(rows[-1].facts["result"]))
 
     @cached_property
     def backbone(self) -> Backbone:

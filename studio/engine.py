@@ -283,22 +283,6 @@ class Engine:
             self._idle_since = time.monotonic()
             self._running = None
 
-    def recall(self, kind: str, key: str = "") -> dict[str, Any]:
-        """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""
-        owner = self.studio.settings.owner
-        rows = [
-            row
-            for row in self.studio.records.find(JobRecord, owner, kind=kind, state="done")
-            if str(row.facts["id"]).startswith(key)
-        ]
-        if not rows:
-            name = {"consolidate": "persona", "posts": "post set"}.get(kind, kind)
-            raise BadInput(
-                f"There is no {name} {key} in {self.studio.settings.data}." if key else f"There is no {name} yet.",
-                f"Run `persona-studio {kind}` first, or name the folder that it was made in (--data).",
-            )
-        return dict(self.studio.store.get_json(rows[-1].facts["result"]))
-
     def _give_up(self) -> None:
         """A job that ended its worker too often is not taken up again; whoever waits for it must hear so."""
         for status in DBOS.list_workflows(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", load_input=False, load_output=False):

@@ -30,10 +30,11 @@ def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
 
 
 @contextmanager
-def open_engine(data: Path | None, owner: str | None, quiet: bool, **more: Any) -> Iterator[Any]:
+def open_engine(studio: Studio, quiet: bool) -> Iterator[Any]:
+    """Takes seconds to start: look at what was asked for before."""
     from studio.engine import Engine
 
-    with Bars(quiet) as bars, Engine(Studio(settings_of(data, owner, **more)), bars) as engine:
+    with Bars(quiet) as bars, Engine(studio, bars) as engine:
         yield engine
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from personas.looks import find_category
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
@@ -33,7 +34,8 @@ def demo(
     from studio.workflows.demo import MainJobRequest, run_main_job
 
     scenes = ASSETS / "scenes"
-    with open_engine(data or out / "data", owner, as_json, backbone=backbone) as engine:
+    find_category(category)
+    with open_engine(Studio(settings_of(data or out / "data", owner, backbone=backbone)), as_json) as engine:
         job = run_main_job(
             engine,
             MainJobRequest(category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"),
@@ -56,17 +58,18 @@ def design(
     from studio.requests import DesignRequest
     from studio.scenes import load_scene
 
-    with open_engine(data, owner, as_json) as engine:
-        if templates is not None and not templates.is_dir():
-            raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
-        files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
-        pictures = [(f.name, engine.studio.store.put_picture(load_scene(f).image)) for f in files]
-        request = DesignRequest(
-            category, seed, engine.studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
-        )
+    studio = Studio(settings_of(data, owner))
+    find_category(category)
+    if templates is not None and not templates.is_dir():
+        raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
+    files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
+    pictures = [(f.name, studio.store.put_picture(load_scene(f).image)) for f in files]
+    request = DesignRequest(
+        category, seed, studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
+    )
+    with open_engine(studio, as_json) as engine:
         result = engine.run("design", asdict(request))
-        sheet = engine.studio.store.path(result["contact_sheet"])
-        report = engine.studio.store.path(result["report"])
+    sheet, report = (studio.store.path(result[name]) for name in ("contact_sheet", "report"))
     kept, drawn, nearest = len(result["kept"]), len(result["pictures"]), result["novelty_max"]
     text = (
         f"Design {result['id']}: {kept} of {drawn} kept, nearest donor {nearest:.2f} "
@@ -92,13 +95,14 @@ def consolidate(
     """Train the persona LoRA of a design (the newest if none is named)."""
     from studio.requests import ConsolidateRequest
 
-    with open_engine(data, owner, as_json) as engine:
-        request = ConsolidateRequest(
-            engine.recall("design", design_id), name, seed, engine.studio.settings.owner, steps, rounds,
-            identity_loss=identity_loss,
-        )  # fmt: skip
+    studio = Studio(settings_of(data, owner))
+    request = ConsolidateRequest(
+        studio.result_of("design", design_id), name, seed, studio.settings.owner, steps, rounds,
+        identity_loss=identity_loss,
+    )  # fmt: skip
+    with open_engine(studio, as_json) as engine:
         result = engine.run("consolidate", asdict(request))
-        lora = engine.studio.store.path(result["lora"])
+    lora = studio.store.path(result["lora"])
     text = f"{name} version {result['version']} ({result['id']}).\nLoRA: {lora}"
     say({"id": result["id"], "version": result["version"], "lora": str(lora)}, as_json, text)
 
@@ -146,20 +150,22 @@ def posts(
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     from studio.places import add_goods, add_scene
     from studio.requests import PostRequest, plan_shots
-    from studio.workflows.implicit import add_redux
 
     box = _read_box(goods_box)
-    with open_engine(data, owner, as_json) as engine:
-        who = engine.studio.settings.owner
-        place = add_scene(engine.studio, photo, mask, photo.stem, who)
-        shots = [asdict(s) for s in plan_shots(count, seed)]
-        who_is_it = engine.recall("consolidate", persona)
-        product = None if goods is None else add_goods(engine.studio, goods, goods_name)
-        more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
-        dials = add_redux(engine.studio, place, weights, also or (), pool, merge)
-        more |= {"inject": inject, "redux": dials, "blocks": blocks}
-        more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
-        request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
+    studio = Studio(settings_of(data, owner))
+    who = studio.settings.owner
+    who_is_it = studio.result_of("consolidate", persona)
+    place = add_scene(studio, photo, mask, photo.stem, who)
+    shots = [asdict(s) for s in plan_shots(count, seed)]
+    product = None if goods is None else add_goods(studio, goods, goods_name)
+    from studio.workflows.implicit import add_redux  # takes seconds: a refusal does not
+
+    more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
+    dials = add_redux(studio, place, weights, also or (), pool, merge)
+    more |= {"inject": inject, "redux": dials, "blocks": blocks}
+    more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
+    request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
+    with open_engine(studio, as_json) as engine:
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(
@@ -194,18 +200,19 @@ def swap(
     from studio.scenes import load_scene
     from studio.workflows.swap import SwapRequest
 
-    with open_engine(data, owner, as_json) as engine:
-        store = engine.studio.store
-        pictures = [(photo.name, store.put_picture(load_scene(photo).image)) for photo in photos]
-        who = engine.recall("consolidate", persona)
-        request = SwapRequest(who, pictures, seed, engine.studio.settings.owner, strength, hair)
+    studio = Studio(settings_of(data, owner))
+    store = studio.store
+    who = studio.result_of("consolidate", persona)
+    pictures = [(photo.name, store.put_picture(load_scene(photo).image)) for photo in photos]
+    request = SwapRequest(who, pictures, seed, studio.settings.owner, strength, hair)
+    with open_engine(studio, as_json) as engine:
         result = engine.run("swap", asdict(request))
-        out.mkdir(parents=True, exist_ok=True)
-        rows = []
-        for number, row in enumerate(result["pictures"], 1):
-            file = (out / f"{number:03d}-{Path(row['name']).stem}.png").resolve()
-            file.write_bytes(store.get(row["picture"]))
-            rows.append(row | {"file": str(file)})
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, row in enumerate(result["pictures"], 1):
+        file = (out / f"{number:03d}-{Path(row['name']).stem}.png").resolve()
+        file.write_bytes(store.get(row["picture"]))
+        rows.append(row | {"file": str(file)})
     text = "\n".join(f"{r['file']}: identity {r['identity_before']:.2f} → {r['identity']:.2f}" for r in rows)
     say({"id": result["id"], "pictures": rows}, as_json, text)
 
@@ -220,10 +227,11 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Export a post set (the newest if none is named) for a platform."""
-    from studio.workflows.bundling import export_bundle
+    studio = Studio(settings_of(data, owner))
+    chosen = studio.result_of("posts", post_set)
+    from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
 
-    with open_engine(data, owner, as_json) as engine:
-        manifest = export_bundle(engine.studio, engine.recall("posts", post_set), platform, out)
+    manifest = export_bundle(studio, chosen, platform, out)
     say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
 
 

@@ -54,7 +54,7 @@ def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     for _ in range(2):  # two processes one after the other, as the engine sees it
         with Engine(_studio(tmp_path)) as engine:
             result = engine.run("swap", {"seed": 1})
-            assert engine.recall("swap") == result
+            assert engine.studio.result_of("swap") == result
     assert calls == [f"step {i}" for i in range(5)]
     assert [engine.studio.store.get(k) for k in result["keys"]] == [f"1 {i}".encode() for i in range(5)]
 
@@ -126,7 +126,7 @@ def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="no job"):
             engine.run("paint", {})
         with pytest.raises(BadInput, match="There is no swap yet"):
-            engine.recall("swap")
+            engine.studio.result_of("swap")
 
 
 def test_one_worker_per_data_folder(tmp_path: Path) -> None:
