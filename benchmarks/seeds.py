@@ -109,6 +109,8 @@ def main() -> None:
         folder = args.out / f"seed-{seed}"
         command = ("--out", str(folder), "--seed", str(seed), "--backbone", args.backbone, "--category", args.category)
         done = subprocess.run([sys.executable, "-m", "benchmarks.main_job", *command], stdout=subprocess.DEVNULL)
+        if done.returncode < 0:
+            sys.exit(f"Seed {seed} was ended by signal {-done.returncode}.")
         if done.returncode:  # it has said why
             sys.exit(done.returncode)
         reports.append(json.loads((folder / "report.json").read_text()))

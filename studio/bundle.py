@@ -238,6 +238,11 @@ def produce_id(drawn_sha256: str) -> str:
     return drawn_sha256[:32]
 
 
+def sheet_id(posts: Sequence[ManifestPost]) -> str:
+    """What the label of their contact sheet calls it."""
+    return produce_id(hashlib.sha256("".join(post.drawn_sha256 for post in posts).encode()).hexdigest())
+
+
 def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
     """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
     if upscaling.method != "lanczos":
@@ -302,7 +307,8 @@ def write_bundle(
     lines = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed)
     text = "\n".join(part for part in (_one_line(title), body.strip()) if part)
     files["captions.txt"] = (f"{text}\n\n{lines}" if text else lines).encode()
-    files["contact_sheet.jpg"] = _contact_sheet(posts, producer)
+    sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
+    files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], sheet_label)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = Manifest(**common, posts=tuple(listed), files=hashes)
     files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
@@ -361,15 +367,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _contact_sheet(posts: Sequence[BundlePost], producer: str) -> bytes:
-    height, width = posts[0].image.shape[:2]
-    rows = -(-len(posts) // _SHEET_COLUMNS)
-    sheet = Image.new("RGB", (width * min(_SHEET_COLUMNS, len(posts)), height * rows), "white")
-    for i, post in enumerate(posts):
-        sheet.paste(Image.fromarray(post.image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
-    name = produce_id(pixels_sha256(np.asarray(sheet)))
-    # it leaves the house as its pictures do
-    label = Label(producer, name, any(post.composite for post in posts))
+def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]], label: Label) -> bytes:
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // _SHEET_COLUMNS)
+    sheet = Image.new("RGB", (width * min(_SHEET_COLUMNS, len(images)), height * rows), "white")
+    for i, image in enumerate(images):
+        sheet.paste(Image.fromarray(image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
     return encode_labelled(stamp(sheet), "JPEG", label, 90)
 
 

@@ -168,7 +168,6 @@ class Engine:
     def __enter__(self) -> Engine:
         """Start; jobs that were running when the last process died go on at once."""
         data = self.studio.settings.data
-        data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(data / "worker.lock")
         config = DBOSConfig(
             name="persona-studio",

@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.bundle import Manifest, ManifestPost, produce_id, read_manifest
+from studio.bundle import Manifest, ManifestPost, produce_id, read_manifest, sheet_id
 from studio.provenance import RECIPE_CHUNK, read_label
-from studio.records import ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
+from studio.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
 from studio.scenes import read_picture
 
 __all__ = ["Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parameters", "recall", "remember_export"]
@@ -109,10 +109,11 @@ def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
     """Let this bundle's pictures be found again by what their labels call them."""
     kept = studio.store.put_json(manifest.model_dump(mode="json"))
     studio.records.keep(
+        ExportedRecord(id=sheet_id(manifest.posts), owner=owner, manifest=kept, number=WHOLE),
         *(
             ExportedRecord(id=produce_id(p.drawn_sha256), owner=owner, manifest=kept, number=number)
             for number, p in enumerate(manifest.posts)
-        )
+        ),
     )
 
 
@@ -162,8 +163,9 @@ def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
     exported = studio.records.get(ExportedRecord, str((label or {}).get("ProduceID", "")), owner)
     if exported is not None:
         manifest = Manifest.model_validate(studio.store.get_json(exported.manifest))
-        one = manifest.model_copy(update={"posts": (manifest.posts[exported.number],)})
-        return _from_manifest(studio, one, owner, "published")
+        if exported.number != WHOLE:
+            manifest = manifest.model_copy(update={"posts": (manifest.posts[exported.number],)})
+        return _from_manifest(studio, manifest, owner, "published")
     key = hashlib.sha256(data).hexdigest()
     drawn = studio.records.find(PostRecord, owner, picture=key)
     return _from_record(studio, drawn[-1], owner) if drawn else None

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 __all__ = [
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
+    "WHOLE",
     "ExportedRecord",
     "FileRecord",
     "JobRecord",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 
+WHOLE = -1
 _KEY = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -121,7 +124,10 @@ class BundleRecord(Base):
 
 
 class ExportedRecord(Base):
-    """A picture that left in a bundle; its id is the ProduceID in its label, `manifest` a key of the store."""
+    """A picture that left in a bundle; its id is the ProduceID in its label, `manifest` a key of the store.
+
+    `number` is its place in the manifest, or `WHOLE` for the contact sheet of all.
+    """
 
     __tablename__ = "exported"
     manifest: Mapped[str] = mapped_column(String(64))
@@ -216,6 +222,12 @@ class Records:
 
     def keep(self, *rows: Base) -> None:
         """Insert or update; a workflow's step may run twice and must not fail the second time."""
+        try:
+            self._merge(rows)
+        except IntegrityError:  # somebody inserted the same between our look and our insert
+            self._merge(rows)
+
+    def _merge(self, rows: Sequence[Base]) -> None:
         with self.transaction() as session:
             for row in rows:
                 session.merge(row)

@@ -52,9 +52,12 @@ def make_data_folder(settings: Settings) -> None:
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         why = "" if os.access(settings.data, os.W_OK) else "it is read-only"
+    except FileExistsError:
+        why = "it is a file"
     except OSError as error:
         why = (error.strerror or str(error)).lower()
     if why:
         raise BadInput(
-            f"The data folder {settings.data} cannot be used: {why}.", "Name a folder of your own with --data."
+            f"The data folder {settings.data} cannot be used: {why}.",
+            "Name a folder of your own (--data, or PERSONA_STUDIO_DATA).",
         )

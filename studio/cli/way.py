@@ -13,6 +13,7 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
 from studio.cli.progress import Bars
+from studio.platforms import find_platform
 from studio.settings import ASSETS
 
 __all__ = ["way"]
@@ -58,16 +59,17 @@ def design(
     from studio.requests import DesignRequest
     from studio.scenes import load_scene
 
-    studio = Studio(settings_of(data, owner))
     find_category(category)
     if templates is not None and not templates.is_dir():
         raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
     files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
-    pictures = [(f.name, studio.store.put_picture(load_scene(f).image)) for f in files]
-    request = DesignRequest(
-        category, seed, studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
-    )
+    images = [(file.name, load_scene(file).image) for file in files]
+    studio = Studio(settings_of(data, owner))
     with open_engine(studio, as_json) as engine:
+        pictures = [(name, studio.store.put_picture(image)) for name, image in images]
+        request = DesignRequest(
+            category, seed, studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
+        )
         result = engine.run("design", asdict(request))
     sheet, report = (studio.store.path(result[name]) for name in ("contact_sheet", "report"))
     kept, drawn, nearest = len(result["kept"]), len(result["pictures"]), result["novelty_max"]
@@ -150,22 +152,26 @@ def posts(
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     from studio.places import add_goods, add_scene
     from studio.requests import PostRequest, plan_shots
+    from studio.scenes import load_mask, load_scene
 
     box = _read_box(goods_box)
     studio = Studio(settings_of(data, owner))
     who = studio.settings.owner
     who_is_it = studio.result_of("consolidate", persona)
-    place = add_scene(studio, photo, mask, photo.stem, who)
-    shots = [asdict(s) for s in plan_shots(count, seed)]
-    product = None if goods is None else add_goods(studio, goods, goods_name)
-    from studio.workflows.implicit import add_redux  # takes seconds: a refusal does not
-
-    more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
-    dials = add_redux(studio, place, weights, also or (), pool, merge)
-    more |= {"inject": inject, "redux": dials, "blocks": blocks}
-    more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
-    request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
+    shown = load_scene(photo).image
+    if mask is not None:
+        load_mask(mask, (shown.shape[0], shown.shape[1]))
     with open_engine(studio, as_json) as engine:
+        from studio.workflows.implicit import add_redux  # takes seconds: a refusal does not
+
+        place = add_scene(studio, photo, mask, photo.stem, who)
+        shots = [asdict(s) for s in plan_shots(count, seed)]
+        product = None if goods is None else add_goods(studio, goods, goods_name)
+        more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
+        dials = add_redux(studio, place, weights, also or (), pool, merge)
+        more |= {"inject": inject, "redux": dials, "blocks": blocks}
+        more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
+        request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
     text = "\n".join(
@@ -203,9 +209,10 @@ def swap(
     studio = Studio(settings_of(data, owner))
     store = studio.store
     who = studio.result_of("consolidate", persona)
-    pictures = [(photo.name, store.put_picture(load_scene(photo).image)) for photo in photos]
-    request = SwapRequest(who, pictures, seed, studio.settings.owner, strength, hair)
+    images = [(photo.name, load_scene(photo).image) for photo in photos]
     with open_engine(studio, as_json) as engine:
+        pictures = [(name, store.put_picture(image)) for name, image in images]
+        request = SwapRequest(who, pictures, seed, studio.settings.owner, strength, hair)
         result = engine.run("swap", asdict(request))
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -227,11 +234,13 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Export a post set (the newest if none is named) for a platform."""
+    find_platform(platform)
     studio = Studio(settings_of(data, owner))
     chosen = studio.result_of("posts", post_set)
-    from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
+    with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
+        from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
 
-    manifest = export_bundle(studio, chosen, platform, out)
+        manifest = export_bundle(studio, chosen, platform, out)
     say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
 
 

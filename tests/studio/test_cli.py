@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.lora import LoraMetadata, write_lora
+from studio.application import Studio
 from studio.cli import main
+from studio.engine import Engine
+from studio.places import scenes_of
+from studio.settings import ASSETS, Settings
+from tests.library import keep_persona
 from tests.loras import make_layers, tiny_transformer
+
+CAFE = ASSETS / "scenes" / "cafe.png"
 
 
 def test_inspect_prints_what_the_file_is(
@@ -97,3 +104,38 @@ def test_a_data_folder_that_cannot_be_is_a_sentence(
     (tmp_path / "file").write_text("")
     assert run(monkeypatch, "donors", "list", "--data", str(tmp_path / "file" / "data")) == 1
     assert "cannot be used: not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("design", "tall"), "no look category"),
+        (("design", "sweet", "--templates", "nowhere"), "nowhere is no folder"),
+        (("consolidate", "Lin"), "no design yet"),
+        (("posts", str(CAFE)), "no persona yet"),
+        (("swap", str(CAFE)), "no persona yet"),
+        (("bundle", "a.zip"), "no post set yet"),
+        (("bundle", "a.zip", "--platform", "pigeon"), "pigeon"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_engine_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    why: str,
+) -> None:
+    monkeypatch.setattr(Engine, "__enter__", lambda _: pytest.fail("it started"))
+    assert run(monkeypatch, *words, "--data", str(tmp_path)) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_a_command_beside_an_open_studio_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    keep_persona(studio)
+    with Engine(studio, None):
+        assert run(monkeypatch, "posts", str(CAFE), "--data", str(tmp_path)) == 1
+    assert "Another studio is working" in capsys.readouterr().err
+    assert scenes_of(studio, "me") == []

@@ -64,6 +64,16 @@ def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:
     assert found.platform == "xiaohongshu"
 
 
+def test_so_does_its_contact_sheet_where_it_was_made(studio: Studio, tmp_path: Path) -> None:
+    export(studio, tmp_path / "a.zip", "xiaohongshu")
+    with zipfile.ZipFile(tmp_path / "a.zip") as files:
+        files.extract("contact_sheet.jpg", tmp_path)
+    found = recall(studio, tmp_path / "contact_sheet.jpg", "me")
+    assert (found.source, [s.seed for s in found.shots]) == ("published", [100, 101, 102])
+    with pytest.raises(BadInput, match="does not say"):
+        recall(Studio(Settings(data=tmp_path / "other")), tmp_path / "contact_sheet.jpg", "me")
+
+
 def test_an_archive_carries_its_recipe_to_another_studio_but_no_enrolment(studio: Studio, tmp_path: Path) -> None:
     export(studio, tmp_path / "a.zip", "archive")
     picture = _picture(tmp_path / "a.zip", tmp_path)

@@ -1,6 +1,7 @@
 """Files by content and records by owner."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_keeping_twice_updates(tmp_path: Path) -> None:
     changed.lora = "other"
     records.keep(changed)
     assert [p.lora for p in records.find(PersonaRecord, "ann")] == ["other"]
+
+
+def test_keeping_the_same_at_once_is_no_error(tmp_path: Path) -> None:
+    records = Records(tmp_path / "a.sqlite")
+    for version in range(20):
+        with ThreadPoolExecutor(4) as hands:
+            list(hands.map(lambda _, v=version: records.keep(_persona("ann", v)), range(4)))
+    assert len(records.find(PersonaRecord, "ann")) == 20
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
