@@ -246,28 +246,30 @@ def _ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> Score:
 
 
 def fused(bench: Bench) -> dict[str, Score]:
-    """Recipes of every look: as consistent as renders of one person? And how many are new enough against all donors?"""
+    """Recipes of every look: as consistent as renders of one person? And how many are new enough against all donors?
+
+    One recipe differs from the next by .06: four of them said .65 where twenty say .67.
+    """
     ceiling = bench.studio.calibration.novelty_ceiling
     ratios = {end: list[float]() for end in bench.readers}
     novel, sheet = [], list[Picture]()
     shots = vary_shots(bench.count(48), SEED + 10)
     for n, look in enumerate(NAMES):
         category = find_category(look)
+        identity, _ = people(8, SEED + 13 + n)
+        renders = render_shots(identity[[0] * len(shots)], shots, SEED + 14)
         for attempt in range(bench.count(5, 2)):
             pool = [d for d in bench.donors if d.category == look]
             recipe = plan_recipe(pool, look, 4, seed=SEED + attempt, ceiling=ceiling).recipe
             layers, trigger = fuse_donors(recipe, pool).layers, pool[0].trigger
-            some = shots if attempt == 0 else vary_shots(12, SEED + 11 + attempt)
-            drawn = bench.shots(some, category.subject, trigger, SEED + 12, layers)
+            drawn = bench.shots(shots, category.subject, trigger, SEED + 12, layers)
             found = bench.embeddings(drawn)
             centre = mean_embedding(np.stack([e for e in found if e is not None]))
             novel.append(float(max(float(centre @ f) for f in bench.donor_faces.values()) < ceiling))
+            for end, reader in bench.readers.items():
+                alike = [pairwise_mean(bench.embeddings(pictures, reader)) for pictures in (drawn, renders)]
+                ratios[end].append(alike[0] / alike[1])
             if attempt == 0:
-                identity, _ = people(8, SEED + 13 + n)
-                renders = render_shots(identity[[0] * len(shots)], shots, SEED + 14)
-                for end, reader in bench.readers.items():
-                    alike = [pairwise_mean(bench.embeddings(pictures, reader)) for pictures in (drawn, renders)]
-                    ratios[end].append(alike[0] / alike[1])
                 sheet += drawn[:12]
     bench.sheet("fused", sheet)
     scores = {"fused_ratio" + end: mean_score(values) for end, values in ratios.items()}
