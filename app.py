@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
-from studio.cli.options import in_words
+from pipelines.errors import in_words
 from studio.records import Records
 from studio.settings import Settings, make_data_folder
 from studio.supervisor import Supervisor

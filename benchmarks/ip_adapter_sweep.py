@@ -26,11 +26,10 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import vary_shots
 from pipelines.draw import draw, request_from
-from pipelines.errors import StudioError
+from pipelines.errors import StudioError, in_words
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
 from studio.application import Studio
-from studio.cli.options import in_words
 from studio.scenes import fit_to_canvas, load_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows.implicit import clear_person

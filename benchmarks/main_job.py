@@ -28,11 +28,10 @@ from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
 from pipelines.draw import draw, identity_request
-from pipelines.errors import BadLora
+from pipelines.errors import BadLora, in_words
 from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.references.landmark import grow_mask
 from studio.application import Studio
-from studio.cli.options import in_words
 from studio.cli.progress import Bars
 from studio.engine import Engine
 from studio.requests import PostRequest

@@ -36,10 +36,10 @@ from personas.measures.scene import scene_similarity
 from personas.recipes import plan_recipe
 from personas.shots import GOODS, SETTINGS, Shot, vary_shots
 from pipelines.draw import draw_batch, request_from
+from pipelines.errors import in_words
 from pipelines.lora import read_lora
 from pipelines.references.redux import ReduxReference
 from studio.application import Studio
-from studio.cli.options import in_words
 from studio.settings import Settings
 
 SEED = 5_000_000  # far from every seed of a training

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "OutOfDisk",
     "StudioError",
     "UnknownCategory",
+    "in_words",
 ]
 
 
@@ -97,3 +101,13 @@ class Cancelled(StudioError):
     """Somebody asked to stop. What was already made is kept."""
 
     default_code = "cancelled"
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Errors that somebody can act on end the program with a sentence, not with a traceback."""
+    try:
+        yield
+    except StudioError as error:
+        print(f"{error.message}\n  → {error.advice}" if error.advice else error.message, file=sys.stderr)
+        raise SystemExit(1) from error

@@ -100,3 +100,20 @@ def write_donor(
     thumbnail.write_bytes(b"not looked at here")
     consent = Consent(who=f"{name} herself", scope="adverts", file_sha256=sha256)
     return Donor(sha256[:16], name, category, path, "someone", "CC-BY-4.0", consent, thumbnail)
+
+
+def same_delta(first: tuple[LoraLayer, ...], second: tuple[LoraLayer, ...], tolerance: float = 1e-6) -> None:
+    one, two = float64_delta(first), float64_delta(second)
+    assert one.keys() == two.keys()
+    for module in one:
+        error = np.linalg.norm(one[module] - two[module]) / np.linalg.norm(one[module])
+        assert error <= tolerance, (module, error)
+
+
+def plain_tensors(layers: tuple[LoraLayer, ...], pattern: str, down: str, up: str) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for layer in layers:
+        name = pattern.format(layer.module)
+        tensors[f"{name}.{down}.weight"] = layer.down.contiguous()
+        tensors[f"{name}.{up}.weight"] = layer.up.contiguous()
+    return tensors

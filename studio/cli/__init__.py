@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from pipelines.errors import in_words
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
-from studio.cli.options import in_words
 from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way

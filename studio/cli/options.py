@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.cli.progress import Bars
 from studio.settings import Settings
 
-__all__ = ["Data", "Json", "Owner", "Seed", "in_words", "open_engine", "say", "settings_of"]
+__all__ = ["Data", "Json", "Owner", "Seed", "open_engine", "say", "settings_of"]
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress.")]
@@ -36,16 +34,6 @@ def open_engine(studio: Studio, quiet: bool) -> Iterator[Any]:
 
     with Bars(quiet) as bars, Engine(studio, bars) as engine:
         yield engine
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Errors that somebody can act on end the program with a sentence, not with a traceback."""
-    try:
-        yield
-    except StudioError as error:
-        print(f"{error.message}\n  → {error.advice}" if error.advice else error.message, file=sys.stderr)
-        raise SystemExit(1) from error
 
 
 def say(value: dict[str, Any], as_json: bool, text: str) -> None:
