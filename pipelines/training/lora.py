@@ -124,6 +124,7 @@ def train_lora(
     at_checkpoint: Callable[[int], None] = lambda steps: None,
     regularisation: Sequence[TrainingExample] = (),
     judge: PictureLoss | None = None,
+    start: Sequence[LoraLayer] = (),
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
@@ -131,11 +132,11 @@ def train_lora(
 
     Half of every batch is of `regularisation` where there is some: pictures that keep the model able to do all else
     (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`, and
-    `check_differentiable` for what it raises.
+    `check_differentiable` for what it raises. `start` is a LoRA to learn on from, of the config's rank and modules.
 
     `at_checkpoint` is told the steps done after each checkpoint, with the transformer as trained so far: it may draw.
-    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples
-    or a folder of another training, OutOfDisk, Cancelled (after writing a checkpoint).
+    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples,
+    a folder of another training or a start that does not fit, OutOfDisk, Cancelled (after writing a checkpoint).
     """
     if not examples:
         raise BadInput("There is no picture to train on.", "Give at least one picture with a caption.")
@@ -149,7 +150,7 @@ def train_lora(
         check_differentiable(backbone)
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
     everything = [*examples, *regularisation]
-    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge)
+    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start)
     resumed = read_checkpoint(folder, fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
@@ -160,6 +161,8 @@ def train_lora(
     task = _Task(backbone, config, training_set, len(examples), judge, _position_ids(backbone, training_set))
     try:
         parameters = _add_adapter(backbone, config)
+        if start:
+            _begin_at(start, parameters, config)
         final = _run(task, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
@@ -282,6 +285,22 @@ def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, to
     return parameters
 
 
+def _begin_at(
+    layers: Sequence[LoraLayer], parameters: dict[str, torch.nn.Parameter], config: LoraTrainingConfig
+) -> None:
+    given: dict[str, torch.Tensor] = {}
+    for layer in layers:
+        given[f"{layer.module}.lora_A.weight"] = layer.down
+        given[f"{layer.module}.lora_B.weight"] = layer.up * (layer.scale * config.rank / config.alpha)
+    if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in parameters.items()}:
+        raise BadInput(
+            "The LoRA to learn on from has other layers or another rank than what is to be trained.",
+            "Give the training its rank and its target_modules.",
+        )
+    for name, parameter in parameters.items():
+        parameter.data.copy_(given[name])
+
+
 def _position_ids(backbone: Backbone, training_set: TrainingSet) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotary positions of text [s, 3] (all zero) and of image tokens [t, 3], as FluxPipeline makes them."""
     height, width = training_set.grid
@@ -361,6 +380,7 @@ def _fingerprint(
     own: int,
     config: LoraTrainingConfig,
     judge: PictureLoss | None,
+    start: Sequence[LoraLayer],
 ) -> str:
     """What a checkpoint must have been made from to be gone on with."""
     facts: tuple[object, ...] = (
@@ -371,4 +391,7 @@ def _fingerprint(
     )
     if judge is not None:
         facts += (judge.fingerprint,)
+    for layer in start:
+        both = (hashlib.sha256(part.float().numpy().tobytes()).hexdigest() for part in (layer.down, layer.up))
+        facts += (layer.module, layer.scale, *both)
     return hashlib.sha256(repr(facts).encode()).hexdigest()

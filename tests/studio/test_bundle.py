@@ -96,8 +96,12 @@ def test_the_contact_sheet_is_labelled_too(tmp_path: Path) -> None:
     assert record is not None
     assert record["Label"] == "1"
     assert b"compositeWithTrainedAlgorithmicMedia" in data
-    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("L")).astype(float)
-    assert sheet[-16:-8, -40:-8].mean() < sheet[:, :400].mean() - 15  # the label lies on a dark ground
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
+    below, left = 256, 2 * 192
+    assert sheet[-16:-8, -40:-8].mean() < 200  # a dark ground
+    assert (sheet[below:, :400] > 240).all()  # below the pictures
+    last = _posts()[2].image[-40:-4, -60:-4]
+    assert np.abs(sheet[below - 40 : below - 4, left + 132 : left + 188] - last).mean() < 12
 
 
 def test_published_pictures_carry_labels_but_no_prompt(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pipelines.backbones import Backbone
 from pipelines.draw import draw_batch, request_from
 from pipelines.errors import BadInput, Cancelled, OutOfDisk
+from pipelines.lora import LoraLayer
 from pipelines.lora.files import read_lora, write_lora
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack
@@ -275,6 +276,22 @@ def test_only_the_named_modules_of_the_blocks_are_trained(undisturbed: TrainedLo
             CONFIG.model_copy(update={"target_modules": ("nonsense",)}),
             tmp_path / "x",
         )
+
+
+def test_a_training_learns_on_from_a_lora(tiny_backbone: Backbone, undisturbed: TrainedLora, tmp_path: Path) -> None:
+    still = CONFIG.model_copy(update={"learning_rate": 1e-12, "steps": 1, "weight_decay": 0.0})
+    halved = [LoraLayer(x.module, x.down, x.up * 2, x.alpha / 2) for x in undisturbed.layers]  # the same ΔW
+    for k, start in enumerate((undisturbed.layers, halved)):
+        on = train_lora(tiny_backbone, examples(), still, tmp_path / str(k), start=start)
+        for a, b in zip(on.layers, undisturbed.layers, strict=True):
+            torch.testing.assert_close(a.up * a.scale @ a.down, b.up * b.scale @ b.down)
+    other = [LoraLayer(x.module, x.down, x.up * 0.5, x.alpha) for x in undisturbed.layers]
+    with pytest.raises(BadInput, match="another training"):
+        train_lora(tiny_backbone, examples(), still, tmp_path / "0", start=other)
+    fewer = CONFIG.model_copy(update={"rank": 2, "alpha": 2.0})
+    for start, config in ((undisturbed.layers[1:], CONFIG), (undisturbed.layers, fewer)):
+        with pytest.raises(BadInput, match="another rank"):
+            train_lora(tiny_backbone, examples(), config, tmp_path / "x", start=start)
 
 
 def test_configs_are_strict_and_resolved() -> None:
