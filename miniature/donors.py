@@ -53,7 +53,7 @@ CONFIG = LoraTrainingConfig.model_validate({
     "learning_rate": 6e-3, "steps": 350, "batch_size": 8, "checkpoint_every": 100, "caption_dropout": 0.05,
     "focus": 1.5, "picture_weight": 1.0,
 })  # fmt: skip
-# At last the face is judged in noisier guesses, too, and twice as hard: a mix's face went with the seed and the framing,
+# In the end the face is judged in noisier guesses, too, and twice as hard: a mix's face went with the seed and the framing,
 # which are what decides while there is much noise. It was tried as a finish only.
 FINISH = CONFIG.model_copy(update={
     "learning_rate": 2e-3, "steps": 100, "picture_sigma": 0.85, "picture_weight": 2.0,
@@ -133,10 +133,12 @@ def make_donor(
         found = [f.embedding for f in faces.read_many(images) if f is not None]
         judge = IdentityLoss(faces, images, mean_embedding(np.stack(found)), backbone.device)
     trained = train_lora(backbone, examples, config, work / look / name, judge=judge)
+    steps = trained.steps
     if backbone.spec.id == MINIATURE:
         finish = FINISH.model_copy(update={"seed": seed + 10_000})
         begun = trained.layers
         trained = train_lora(backbone, examples, finish, work / look / name / "finish", judge=judge, start=begun)
+        steps += trained.steps
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
     picture = draw_portrait(backbone, look, layers, seed, faces)
     with tempfile.TemporaryDirectory() as scratch:
@@ -146,7 +148,7 @@ def make_donor(
         Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
         facts = {
             "learning_rate": str(config.learning_rate),
-            "steps": str(config.steps + FINISH.steps if backbone.spec.id == MINIATURE else config.steps),
+            "steps": str(steps),
             "identity_loss": str(config.picture_weight),
             "num_train_images": str(PICTURES),
         }
@@ -233,12 +235,9 @@ if __name__ == "__main__":
                 stamp.write_text(want)
             begin = datetime.datetime.now()
             donor = make_donor(loaded, look_id, k, person, args.work, args.assets, eyes)
-            losses = json.loads((args.work / look_id / donor.name / "losses.json").read_text())
             seconds = (datetime.datetime.now() - begin).total_seconds()
-            print(
-                look_id,
-                donor.name,
-                f"loss {np.mean(losses[:20]):.3f} -> {np.mean(losses[-20:]):.3f}",
-                f"{seconds:.0f}s",
-                flush=True,
-            )
+            print(look_id, donor.name, end=" ")
+            for part in (folder, folder / "finish"):
+                losses = json.loads((part / "losses.json").read_text())
+                print(f"loss {np.mean(losses[:20]):.3f} -> {np.mean(losses[-20:]):.3f}", end=" ")
+            print(f"{seconds:.0f}s", flush=True)

@@ -25,7 +25,8 @@ __all__ = [
     "job_id",
 ]
 
-APPLICATION_VERSION = "9"  # raise it when a workflow's steps change; old jobs then need to be started anew
+# raise it when a workflow's steps or the shipped weights change; old jobs then need to be started anew
+APPLICATION_VERSION = "10"
 QUEUE = "work"
 NEXT = "next"  # what somebody asked to run next; the worker takes from it first
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait

@@ -152,17 +152,17 @@ def train_lora(
     everything = [*examples, *regularisation]
     fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start)
     resumed = read_checkpoint(folder, fingerprint)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
 
-    training_set = prepare_examples(backbone, everything, height, width, progress, config.focus)
-    task = _Task(backbone, config, training_set, len(examples), judge, _position_ids(backbone, training_set))
     try:
         parameters = _add_adapter(backbone, config)
         if start:
             _begin_at(start, parameters, config)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
+        training_set = prepare_examples(backbone, everything, height, width, progress, config.focus)
+        task = _Task(backbone, config, training_set, len(examples), judge, _position_ids(backbone, training_set))
         final = _run(task, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
@@ -290,11 +290,12 @@ def _begin_at(
 ) -> None:
     given: dict[str, torch.Tensor] = {}
     for layer in layers:
-        given[f"{layer.module}.lora_A.weight"] = layer.down
-        given[f"{layer.module}.lora_B.weight"] = layer.up * (layer.scale * config.rank / config.alpha)
-    if {k: v.shape for k, v in given.items()} != {k: v.shape for k, v in parameters.items()}:
+        given[f"{layer.module}.lora_A.weight"] = layer.down.float()
+        given[f"{layer.module}.lora_B.weight"] = layer.up.float() * (layer.scale * config.rank / config.alpha)
+    shapes, wanted = ({name: x.shape for name, x in some.items()} for some in (given, parameters))
+    if wrong := sorted(name for name, _ in shapes.items() ^ wanted.items()):
         raise BadInput(
-            "The LoRA to learn on from has other layers or another rank than what is to be trained.",
+            f"The LoRA to learn on from has other layers or another rank than what is to be trained ({wrong[0]}).",
             "Give the training its rank and its target_modules.",
         )
     for name, parameter in parameters.items():
@@ -392,6 +393,6 @@ def _fingerprint(
     if judge is not None:
         facts += (judge.fingerprint,)
     for layer in start:
-        both = (hashlib.sha256(part.float().numpy().tobytes()).hexdigest() for part in (layer.down, layer.up))
+        both = (hashlib.sha256(x.float().cpu().numpy().tobytes()).hexdigest() for x in (layer.down, layer.up))
         facts += (layer.module, layer.scale, *both)
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -1,4 +1,6 @@
-"""LoRA files that are refused: damaged, unsafe, of another architecture, of another width, or changing nothing."""
+"""LoRA files that are refused: damaged, unsafe, of another architecture, of another width, or changing nothing.
+
+And what looks like it but is not: biases of zero."""
 
 from __future__ import annotations
 

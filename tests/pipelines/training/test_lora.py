@@ -280,18 +280,25 @@ def test_only_the_named_modules_of_the_blocks_are_trained(undisturbed: TrainedLo
 
 def test_a_training_learns_on_from_a_lora(tiny_backbone: Backbone, undisturbed: TrainedLora, tmp_path: Path) -> None:
     still = CONFIG.model_copy(update={"learning_rate": 1e-12, "steps": 1, "weight_decay": 0.0})
-    halved = [LoraLayer(x.module, x.down, x.up * 2, x.alpha / 2) for x in undisturbed.layers]  # the same ΔW
-    for k, start in enumerate((undisturbed.layers, halved)):
-        on = train_lora(tiny_backbone, examples(), still, tmp_path / str(k), start=start)
+    stronger = still.model_copy(update={"alpha": 6.0})  # twice the rank
+    rescaled = [LoraLayer(x.module, x.down, x.up * 2, x.alpha / 2) for x in undisturbed.layers]  # the same ΔW
+    begun = ((undisturbed.layers, still), (rescaled, still), (undisturbed.layers, stronger))
+    for k, (start, config) in enumerate(begun):
+        on = train_lora(tiny_backbone, examples(), config, tmp_path / str(k), start=start)
         for a, b in zip(on.layers, undisturbed.layers, strict=True):
             torch.testing.assert_close(a.up * a.scale @ a.down, b.up * b.scale @ b.down)
     other = [LoraLayer(x.module, x.down, x.up * 0.5, x.alpha) for x in undisturbed.layers]
     with pytest.raises(BadInput, match="another training"):
         train_lora(tiny_backbone, examples(), still, tmp_path / "0", start=other)
+    whole = train_lora(tiny_backbone, examples(), CONFIG, tmp_path / "whole", start=rescaled)
+    with pytest.raises(RuntimeError):
+        train_lora(tiny_backbone, examples(), CONFIG, tmp_path / "y", BreaksAt(5, RuntimeError()), start=rescaled)
+    assert same(train_lora(tiny_backbone, examples(), CONFIG, tmp_path / "y", start=rescaled), whole)
     fewer = CONFIG.model_copy(update={"rank": 2, "alpha": 2.0})
     for start, config in ((undisturbed.layers[1:], CONFIG), (undisturbed.layers, fewer)):
-        with pytest.raises(BadInput, match="another rank"):
+        with pytest.raises(BadInput, match="learn on from"):
             train_lora(tiny_backbone, examples(), config, tmp_path / "x", start=start)
+    assert not (tmp_path / "x").exists()  # nothing was encoded or written for it
 
 
 def test_configs_are_strict_and_resolved() -> None:
