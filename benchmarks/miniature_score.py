@@ -248,7 +248,7 @@ def _ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> Score:
 def fused(bench: Bench) -> dict[str, Score]:
     """Recipes of every look: as consistent as renders of one person? And how many are new enough against all donors?
 
-    One recipe differs from the next by .06: four of them said .65 where twenty say .67.
+    One recipe differs from the next by .06, so it takes twenty to tell a mean to .03.
     """
     ceiling = bench.studio.calibration.novelty_ceiling
     ratios = {end: list[float]() for end in bench.readers}

@@ -124,32 +124,29 @@ def make_donor(
     name = NAMES[look][index]
     seed = _seed(look, index)
     # the recipe of the bundled donors is the miniature's own; any other model gets the studio's
-    config = CONFIG if backbone.spec.id == MINIATURE else default_config(backbone, seed)
-    config = config.model_copy(update={"seed": seed})
+    parts = (CONFIG, FINISH) if backbone.spec.id == MINIATURE else (default_config(backbone, seed),)
     examples = portraits(identity, look, PICTURES, seed)
     judge = None
-    if config.picture_weight:
+    if parts[0].picture_weight:
         images = [e.image for e in examples]
         found = [f.embedding for f in faces.read_many(images) if f is not None]
         judge = IdentityLoss(faces, images, mean_embedding(np.stack(found)), backbone.device)
-    trained = train_lora(backbone, examples, config, work / look / name, judge=judge)
-    steps = trained.steps
-    if backbone.spec.id == MINIATURE:
-        finish = FINISH.model_copy(update={"seed": seed + 10_000})
-        begun = trained.layers
-        trained = train_lora(backbone, examples, finish, work / look / name / "finish", judge=judge, start=begun)
-        steps += trained.steps
-    layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in trained.layers)
+    layers: tuple[LoraLayer, ...] = ()
+    for k, part in enumerate(parts):
+        config = part.model_copy(update={"seed": seed + 10_000 * k})
+        folder = work / look / name / ("finish" if k else "")
+        layers = train_lora(backbone, examples, config, folder, judge=judge, start=layers).layers
+    layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in layers)
     picture = draw_portrait(backbone, look, layers, seed, faces)
     with tempfile.TemporaryDirectory() as scratch:
         lora, thumbnail = Path(scratch) / "lora.safetensors", Path(scratch) / "thumbnail.png"
         _save_thumbnail(picture, thumbnail)
         jpeg = io.BytesIO()
         Image.fromarray(picture).resize((96, 128)).save(jpeg, "JPEG", quality=80)
-        facts = {
-            "learning_rate": str(config.learning_rate),
-            "steps": str(steps),
-            "identity_loss": str(config.picture_weight),
+        facts = {  # other tools read one number each: of two parts, the long one's
+            "learning_rate": str(parts[0].learning_rate),
+            "steps": str(sum(part.steps for part in parts)),
+            "identity_loss": str(parts[0].picture_weight),
             "num_train_images": str(PICTURES),
         }
         metadata = LoraMetadata(
