@@ -48,7 +48,6 @@ __all__ = [
 ]
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
-_LABEL_STRIP = 0.13, 8  # of the sheet's shorter side, and pixels more: room below the pictures for the label
 _SHEET_COLUMNS = 3
 _MOST_MANIFEST_BYTES = 16_000_000
 
@@ -371,7 +370,7 @@ def _one_line(text: str) -> str:
 def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]], label: Label) -> bytes:
     height, width = images[0].shape[:2]
     columns, rows = min(_SHEET_COLUMNS, len(images)), -(-len(images) // _SHEET_COLUMNS)
-    strip = round(_LABEL_STRIP[0] * min(width * columns, height * rows)) + _LABEL_STRIP[1]
+    strip = round(0.13 * min(width * columns, height * rows)) + 8  # room for the label, which hides nobody's feet
     sheet = Image.new("RGB", (width * columns, height * rows + strip), "white")
     for i, image in enumerate(images):
         sheet.paste(Image.fromarray(image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
