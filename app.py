@@ -9,10 +9,10 @@ from pathlib import Path
 import uvicorn
 
 from pipelines.errors import in_words
-from studio.records import Records
+from studio.jobs.supervisor import Supervisor
+from studio.library.records import Records
+from studio.library.users import Users, check_open
 from studio.settings import Settings, make_data_folder
-from studio.supervisor import Supervisor
-from studio.users import Users, check_open
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     with in_words():
         make_data_folder(settings)
         local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
-    from studio.ui.server import make_app  # takes seconds: a refusal does not
+    from studio.web.app import make_app  # takes seconds: a refusal does not
 
     with Supervisor(settings):
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)

@@ -17,8 +17,8 @@ from personas.donors import Donor
 from personas.looks import find_category
 from personas.measures.face import FaceReader, mean_embedding
 from personas.shots import Shot, vary_shots
-from pipelines.draw import DrawRequest, draw, identity_request
 from pipelines.lora import LoraLayer, read_lora
+from pipelines.sampling.draw import DrawRequest, draw, identity_request
 from studio.application import Studio
 from studio.settings import ASSETS
 

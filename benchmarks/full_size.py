@@ -39,13 +39,13 @@ from benchmarks.full_size_models import (
 )
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
-from pipelines.draw import DrawRequest, draw, request_from
 from pipelines.lora import LoraLayer, concatenate
-from pipelines.memory import read_hardware
+from pipelines.models.hardware import read_hardware
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
+from pipelines.sampling.draw import DrawRequest, draw, request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from studio.application import software_versions
 

@@ -45,13 +45,13 @@ from transformers import (
     T5EncoderModel,
 )
 
-from pipelines.adapters import AdapterFile, IpAdapter
+from pipelines.adapters.ip_adapter import AdapterFile, IpAdapter
 from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.lora import LoraLayer, named_linears
-from pipelines.memory import Hardware
-from pipelines.precision import plan_places
-from pipelines.registry import MODELS
-from pipelines.sources import Source
+from pipelines.models.catalogue import MODELS
+from pipelines.models.hardware import Hardware
+from pipelines.models.precision import plan_places
+from pipelines.models.sources import Source
 from pipelines.training.lora import ALL_LINEAR
 
 __all__ = [

@@ -25,14 +25,14 @@ from PIL import Image
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import vary_shots
-from pipelines.draw import draw, request_from
 from pipelines.errors import StudioError, in_words
+from pipelines.pictures import fit_to_canvas, load_scene
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
+from pipelines.sampling.draw import draw, request_from
 from studio.application import Studio
-from studio.scenes import fit_to_canvas, load_scene
 from studio.settings import ASSETS, Settings
-from studio.workflows.implicit import clear_person
+from studio.workflows.redux_dials import clear_person
 
 Picture = NDArray[np.uint8]
 

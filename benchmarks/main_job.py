@@ -27,15 +27,15 @@ from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
-from pipelines.draw import draw, identity_request
 from pipelines.errors import BadLora, in_words
 from pipelines.lora import LoraLayer, check_fits, read_lora
+from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
 from pipelines.references.landmark import grow_mask
+from pipelines.sampling.draw import draw, identity_request
 from studio.application import Studio
 from studio.cli.progress import Bars
-from studio.engine import Engine
-from studio.requests import PostRequest
-from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
+from studio.domain.requests import PostRequest
+from studio.jobs.engine import Engine
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job

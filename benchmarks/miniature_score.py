@@ -35,10 +35,10 @@ from personas.measures.face import FaceCalibration, mean_embedding, pairwise_mea
 from personas.measures.scene import scene_similarity
 from personas.recipes import plan_recipe
 from personas.shots import GOODS, SETTINGS, Shot, vary_shots
-from pipelines.draw import draw_batch, request_from
 from pipelines.errors import in_words
 from pipelines.lora import read_lora
 from pipelines.references.redux import ReduxReference
+from pipelines.sampling.draw import draw_batch, request_from
 from studio.application import Studio
 from studio.settings import Settings
 

@@ -32,8 +32,8 @@ from personas.measures.face import FaceReader, mean_embedding
 from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
-from pipelines.draw import draw, identity_request
 from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
+from pipelines.sampling.draw import draw, identity_request
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
 NAMES = {

@@ -62,7 +62,7 @@ from miniature.vae import LATENT_CHANNELS, trained
 from miniature.world import IDENTITY_DIM, World, render, sample_scenes
 from personas.measures.regions import LABELS
 from personas.shots import LIGHTS, Shot
-from pipelines.latents import pack, unpack
+from pipelines.families.flux1.latents import pack, unpack
 from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48

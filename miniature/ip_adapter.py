@@ -34,7 +34,7 @@ from miniature.flux import REDUX_SIDE
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from pipelines.backbones import load_backbone, resolve_backbone
-from pipelines.latents import pack
+from pipelines.families.flux1.latents import pack
 from pipelines.training.losses import flow_matching_loss
 
 TOKENS = 4  # what diffusers' own loader takes for granted at this width

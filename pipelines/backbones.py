@@ -19,20 +19,20 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPriorReduxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
-from pipelines.beside import find_beside, named_beside
-from pipelines.cards import UNKNOWN, read_card_licence, read_file_licence
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.headers import read_header
-from pipelines.layouts import check_kind, read_json, read_parts, transformer_config
-from pipelines.loading import check_transformer, load_pipeline
+from pipelines.families.flux1.companion_folders import find_beside, named_beside
+from pipelines.families.flux1.detection import check_kind, read_json, read_parts, transformer_config
+from pipelines.families.flux1.loading import check_transformer, load_pipeline
 from pipelines.lora.stack import LoraStack
-from pipelines.memory import Hardware, read_hardware, work_bytes
-from pipelines.precision import LoadPlan, plan_loading
-from pipelines.registry import MODELS, find_licence, find_model
-from pipelines.sources import MINIATURE, Source, find_source
+from pipelines.models.catalogue import MODELS, find_licence, find_model
+from pipelines.models.hardware import Hardware, read_hardware, work_bytes
+from pipelines.models.headers import read_header
+from pipelines.models.licences import UNKNOWN, read_card_licence, read_file_licence
+from pipelines.models.precision import LoadPlan, plan_loading
+from pipelines.models.sources import MINIATURE, Source, find_source
 
 if TYPE_CHECKING:
-    from pipelines.adapters import IpAdapter
+    from pipelines.adapters.ip_adapter import IpAdapter
 
 __all__ = [
     "MINIATURE",
@@ -61,8 +61,9 @@ class BackboneSpec:
     `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
     says who is shown: their negative side is drawn without it (1 = off). `redux_folder` is a `FluxPriorReduxPipeline`
-    folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer` (`pipelines.companions`), or are
-    None, and `ip_adapter_folder` an IP-Adapter (`pipelines.adapters`).
+    folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer`
+    (`pipelines.families.flux1.companions`), or are None, and `ip_adapter_folder` an IP-Adapter
+    (`pipelines.adapters.ip_adapter`).
     """
 
     id: str
@@ -169,7 +170,7 @@ class Backbone:
     @cached_property
     def ip_adapter(self) -> IpAdapter:
         """Raises ModelMissing where the backbone has none, BadInput where it does not fit."""
-        from pipelines.adapters import load_adapter
+        from pipelines.adapters.ip_adapter import load_adapter
 
         folder = self.spec.ip_adapter_folder
         if folder is None:
@@ -209,7 +210,7 @@ def _computes_in_bfloat16() -> bool:
 
 
 def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
-    """The spec of what `pipelines.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
+    """The spec of what `pipelines.models.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
 
     A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id
     and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is relative to
@@ -256,8 +257,8 @@ def plan_backbone(
 ) -> LoadPlan:
     """In which precision it would be loaded on this hardware, and where its parts would go.
 
-    `dtype` is the hardware's fast one. Raises as `pipelines.precision.plan_loading` does, and BadInput or ModelMissing
-    for files that are missing, cut short or another model's.
+    `dtype` is the hardware's fast one. Raises as `pipelines.models.precision.plan_loading` does, and BadInput or
+    ModelMissing for files that are missing, cut short or another model's.
     """
     parts = read_parts(spec.source)
     config = check_transformer(spec.source, parts["transformer"])
@@ -275,7 +276,7 @@ def load_backbone(
 ) -> Backbone:
     """Load the pipeline, frozen; by default on the best device, computing in its fast dtype. Never downloads.
 
-    `precision` is one of `pipelines.precision.PRECISIONS`; "auto" takes the most exact that fits. Raises
+    `precision` is one of `pipelines.models.precision.PRECISIONS`; "auto" takes the most exact that fits. Raises
     NotEnoughMemory before anything is loaded where nothing does, by the free memory of `hardware` (None: this
     machine's).
     """

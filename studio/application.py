@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
-from studio.records import JobRecord, Records
+from studio.library.records import JobRecord, Records
+from studio.library.store import Store
 from studio.settings import Settings, make_data_folder
-from studio.store import Store
 
 if TYPE_CHECKING:
     import numpy as np

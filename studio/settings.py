@@ -19,12 +19,12 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 class Settings(BaseSettings):
     """Where things are and how the studio works. `threads` 0 leaves torch's own number.
 
-    `backbone` is anything that `pipelines.sources` finds, `base` the diffusers folder for a single file's other parts,
-    `models` the folder that fetched models lie in, `precision` one of `pipelines.precision.PRECISIONS`.
+    `backbone` is anything that `pipelines.models.sources` finds, `base` the diffusers folder for a single file's other
+    parts, `models` the folder that fetched models lie in, `precision` one of `pipelines.models.precision.PRECISIONS`.
     `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
-    IP-Adapter; None: beside the backbone.
-    `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of the
-    miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
+    IP-Adapter; None: beside the backbone. `face_pack` and `person_package` are folders, or names that insightface
+    knows; `reader` is a folder of the miniature's reader or of models for photographs, which alone use the person
+    package (see docs/measures.md).
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from studio.application import Studio
-from studio.bundle import BundlePost, DonorFacts, DrawFacts, Manifest, SceneFacts, write_bundle
-from studio.places import add_scene
-from studio.recall import remember_export
-from studio.records import JobRecord, PersonaRecord
+from studio.export.bundle import BundlePost, DonorFacts, DrawFacts, Manifest, SceneFacts, write_bundle
+from studio.export.recall import remember_export
+from studio.library.index import shelve
+from studio.library.records import JobRecord, PersonaRecord
+from studio.library.scenes import add_scene
 from studio.settings import ASSETS
-from studio.shelf import shelve
 
 SHOT = {
     "framing": "close-up", "view": "left", "expression": "smiling", "light": "day", "outfit": "dress",

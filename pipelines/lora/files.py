@@ -22,9 +22,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipelines.errors import BadLora, OutOfDisk
+from pipelines.families.flux1.lora_names import TensorName, parse_name, targets_of
 from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata, describe_layers
-from pipelines.lora.names import TensorName, parse_name, targets_of
 
 __all__ = ["FitReport", "LoraFile", "check_fits", "named_linears", "read_lora", "write_lora"]
 

@@ -18,8 +18,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pipelines.backbones import Backbone
+from pipelines.families.flux1.latents import encode_pictures, pack
 from pipelines.hooks import hooked
-from pipelines.latents import encode_pictures, pack
 from pipelines.references.landmark import Landmark
 
 __all__ = ["encode_kept", "filled_model"]

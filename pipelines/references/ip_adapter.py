@@ -27,7 +27,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxTransformer2DModel
 from diffusers.utils.torch_utils import get_module_execution_device
 
-from pipelines.adapters import IpAdapter, encode_pictures
+from pipelines.adapters.ip_adapter import IpAdapter, encode_pictures
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.references.redux import check_picture

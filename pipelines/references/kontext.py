@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
+from pipelines.families.flux1.latents import encode_pictures, pack
 from pipelines.hooks import hooked
-from pipelines.latents import encode_pictures, pack
 
 __all__ = ["Context", "ContextReference", "encode_context", "model_in_context"]
 

@@ -19,7 +19,7 @@ from scipy.sparse.linalg import cg
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.latents import encode_pictures
+from pipelines.families.flux1.latents import encode_pictures
 
 __all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "grow_mask", "keep_latents", "keep_pixels", "seam_ratio"]
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.draw import DrawRequest, plan_batches
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark, keep_pixels
+from pipelines.sampling.draw import DrawRequest, plan_batches
 
 __all__ = ["GRIDS", "join_panels", "plan_panels", "split_panels"]
 

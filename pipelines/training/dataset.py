@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
-from pipelines.latents import encode_pictures, pack
+from pipelines.families.flux1.latents import encode_pictures, pack
 from pipelines.progress import Progress
 from pipelines.training.losses import focus_weights
 

@@ -14,7 +14,7 @@ import torch
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.latents import decode, unpack
+from pipelines.families.flux1.latents import decode, unpack
 
 __all__ = ["Box", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
 

@@ -20,7 +20,7 @@ def catalogue(context: typer.Context, as_json: Json = False) -> None:
     """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
     if context.invoked_subcommand is not None:
         return
-    from pipelines.registry import LICENCES, MODELS
+    from pipelines.models.catalogue import LICENCES, MODELS
 
     rows = []
     for model in MODELS.values():
@@ -85,7 +85,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Fetch a model from its hub, or go on with it. Nothing else in the studio downloads anything."""
-    from pipelines.hub import fetch_model
+    from pipelines.models.hub import fetch_model
 
     with Bars(as_json) as bars:
         path = fetch_model(hub_id, settings_of(None, None).models, file, bars)

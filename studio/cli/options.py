@@ -30,7 +30,7 @@ def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
 @contextmanager
 def open_engine(studio: Studio, quiet: bool) -> Iterator[Any]:
     """Takes seconds to start: look at what was asked for before."""
-    from studio.engine import Engine
+    from studio.jobs.engine import Engine
 
     with Bars(quiet) as bars, Engine(studio, bars) as engine:
         yield engine

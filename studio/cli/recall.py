@@ -24,7 +24,7 @@ def recall(
     as_json: Json = False,
 ) -> None:
     """Say what a picture or a bundle was made from: persona, scene, prompts, seeds, settings."""
-    from studio.recall import recall as recall_file
+    from studio.export.recall import recall as recall_file
 
     studio = Studio(settings_of(data, owner))
     found = recall_file(studio, path, studio.settings.owner)

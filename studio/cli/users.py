@@ -9,7 +9,7 @@ import typer
 
 from studio.application import Studio
 from studio.cli.options import Data, Json, say, settings_of
-from studio.users import Users
+from studio.library.users import Users
 
 __all__ = ["users"]
 

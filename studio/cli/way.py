@@ -13,7 +13,7 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
 from studio.cli.progress import Bars
-from studio.platforms import find_platform
+from studio.export.platforms import find_platform
 from studio.settings import ASSETS
 
 __all__ = ["way"]
@@ -56,8 +56,8 @@ def design(
     as_json: Json = False,
 ) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
-    from studio.requests import DesignRequest
-    from studio.scenes import load_scene
+    from pipelines.pictures import load_scene
+    from studio.domain.requests import DesignRequest
 
     find_category(category)
     if templates is not None and not templates.is_dir():
@@ -95,7 +95,7 @@ def consolidate(
     as_json: Json = False,
 ) -> None:
     """Train the persona LoRA of a design (the newest if none is named)."""
-    from studio.requests import ConsolidateRequest
+    from studio.domain.requests import ConsolidateRequest
 
     studio = Studio(settings_of(data, owner))
     request = ConsolidateRequest(
@@ -114,7 +114,7 @@ def scene(
     photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
 ) -> None:
     """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
-    from studio.places import add_scene
+    from studio.library.scenes import add_scene
 
     studio = Studio(settings_of(data, owner))
     value = add_scene(studio, photo, mask, name or photo.stem, studio.settings.owner)
@@ -150,9 +150,9 @@ def posts(
     as_json: Json = False,
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
-    from studio.places import add_goods, add_scene
-    from studio.requests import PostRequest, plan_shots
-    from studio.scenes import load_mask, load_scene
+    from pipelines.pictures import load_mask, load_scene
+    from studio.domain.requests import PostRequest, plan_shots
+    from studio.library.scenes import add_goods, add_scene
 
     box = _read_box(goods_box)
     studio = Studio(settings_of(data, owner))
@@ -162,7 +162,7 @@ def posts(
     if mask is not None:
         load_mask(mask, (shown.shape[0], shown.shape[1]))
     with open_engine(studio, as_json) as engine:
-        from studio.workflows.implicit import add_redux  # takes seconds: a refusal does not
+        from studio.workflows.redux_dials import add_redux  # takes seconds: a refusal does not
 
         place = add_scene(studio, photo, mask, photo.stem, who)
         shots = [asdict(s) for s in plan_shots(count, seed)]
@@ -203,7 +203,7 @@ def swap(
     as_json: Json = False,
 ) -> None:
     """Put the persona's face into existing pictures; everything outside the face region stays as it was."""
-    from studio.scenes import load_scene
+    from pipelines.pictures import load_scene
     from studio.workflows.swap import SwapRequest
 
     studio = Studio(settings_of(data, owner))
@@ -253,7 +253,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every hash of a bundle; with --redraw, draw its posts again from the manifest."""
-    from studio.bundle import verify_bundle
+    from studio.export.bundle import verify_bundle
 
     wrong = verify_bundle(path)
     if redraw:

@@ -15,11 +15,11 @@ import gradio as gr
 from personas.donors import Donor
 from pipelines.errors import StudioError
 from studio.application import Studio
-from studio.queue import Queue
-from studio.records import JobRecord, MarkRecord
-from studio.ui.parts import ACTIONS, button, curve, panel, picture, samples
+from studio.jobs.queue import Queue
+from studio.library.records import JobRecord, MarkRecord
+from studio.library.users import Users
+from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 from studio.ui.texts import Texts
-from studio.users import Users
 
 __all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of"]
 

@@ -15,7 +15,7 @@ def plan_loading(settings: Settings) -> dict[str, Any]:
     Raises NotEnoughMemory, ModelMissing or BadInput as loading would.
     """
     from pipelines.backbones import best_device, fast_dtype, plan_backbone, resolve_backbone
-    from pipelines.memory import read_hardware
+    from pipelines.models.hardware import read_hardware
 
     device = best_device()
     hardware = read_hardware(device)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from personas.shots import Shot
-from pipelines.companions import drawing_spec
-from pipelines.draw import DrawRequest
 from pipelines.errors import BadInput
+from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
+from pipelines.sampling.draw import DrawRequest
 from studio.application import Studio, software_versions
-from studio.bundle import (
+from studio.domain.requests import ExportRequest, PostRequest
+from studio.export.bundle import (
     BundlePost,
     CompanionFacts,
     DonorFacts,
@@ -29,12 +30,11 @@ from studio.bundle import (
     read_manifest,
     write_bundle,
 )
-from studio.recall import remember_export
-from studio.records import BundleRecord
-from studio.requests import ExportRequest, PostRequest
+from studio.export.recall import remember_export
+from studio.library.records import BundleRecord
 from studio.workflows import Run
+from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
-from studio.workflows.references import Injections
 from studio.workflows.takes import fix_region
 
 __all__ = ["export_bundle", "export_posts", "redraw_bundle"]

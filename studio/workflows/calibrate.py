@@ -12,8 +12,8 @@ from personas.measures.calibration import face_statistics
 from personas.measures.face import FaceReader, find_pack
 from personas.novelty import default_gates
 from pipelines.errors import BadInput
+from pipelines.pictures import load_scene
 from pipelines.progress import SILENT, Progress
-from studio.scenes import load_scene
 from studio.settings import ASSETS
 
 __all__ = ["calibrate_folder"]

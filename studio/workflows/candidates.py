@@ -14,9 +14,9 @@ from personas.contact_sheet import draw_contact_sheet
 from personas.measures.face import pairwise_mean
 from personas.selection import Gates, Selection, select_candidates
 from personas.shots import Shot
-from pipelines.draw import identity_request
 from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
+from pipelines.sampling.draw import identity_request
 from studio.application import Studio
 from studio.workflows import Run
 from studio.workflows.drawing import draw_all, judged, measure_pictures

@@ -27,12 +27,12 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
-from studio.records import PersonaRecord, content_id
-from studio.requests import ConsolidateRequest
+from studio.domain.requests import ConsolidateRequest
+from studio.library.records import PersonaRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.design import recipe_of
-from studio.workflows.sampling import Sampler
+from studio.workflows.training_samples import Sampler
 
 __all__ = ["consolidate_persona"]
 

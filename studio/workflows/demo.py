@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.bundle import Manifest
-from studio.engine import Engine
-from studio.places import add_scene
-from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
+from studio.domain.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
+from studio.export.bundle import Manifest
+from studio.jobs.engine import Engine
+from studio.library.scenes import add_scene
 from studio.workflows.bundling import export_bundle
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]

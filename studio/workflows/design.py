@@ -17,13 +17,13 @@ from personas.novelty import default_gates
 from personas.recipes import Recipe, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
-from pipelines.draw import identity_request
 from pipelines.errors import NotEnough
 from pipelines.lora import LoraLayer, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
+from pipelines.sampling.draw import identity_request
 from studio.application import Studio
-from studio.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
-from studio.requests import DesignRequest
+from studio.domain.requests import DesignRequest
+from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.drawing import draw_all, measure_pictures

@@ -25,7 +25,7 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
     import torch
 
     from pipelines.backbones import best_device, fast_dtype, plan_backbone
-    from pipelines.memory import read_hardware
+    from pipelines.models.hardware import read_hardware
     from pipelines.torchvision_mend import MENDED
 
     device = best_device()

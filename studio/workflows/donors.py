@@ -19,15 +19,15 @@ from personas.consolidation import default_config
 from personas.donors import Consent, Donor, save_donor
 from personas.looks import find_category
 from personas.shots import Shot
-from pipelines.draw import draw_batch, identity_request
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraMetadata, check_fits, read_lora, write_lora
+from pipelines.pictures import load_scene
 from pipelines.progress import SILENT, Progress
+from pipelines.sampling.draw import draw_batch, identity_request
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
-from studio.requests import DonorRequest
-from studio.scenes import load_scene
-from studio.uploads import find_upload
+from studio.domain.requests import DonorRequest
+from studio.library.uploads import find_upload
 from studio.workflows import Run
 
 __all__ = ["add_lora_donor", "add_uploaded_donor", "train_folder_donor"]

@@ -23,8 +23,8 @@ from studio.application import Studio
 from studio.workflows import Run
 
 if TYPE_CHECKING:
-    from pipelines.draw import DrawRequest
     from pipelines.lora import LoraLayer
+    from pipelines.sampling.draw import DrawRequest
 
 __all__ = [
     "Arrived", "Drawn", "as_measures", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
@@ -57,8 +57,8 @@ def draw_all(
 
     `arrived` is told of every picture's number and key as soon as its batch is drawn.
     """
-    from pipelines.companions import drawing_backbone
-    from pipelines.draw import draw_batch, plan_batches
+    from pipelines.families.flux1.companions import drawing_backbone
+    from pipelines.sampling.draw import draw_batch, plan_batches
 
     batches = plan_batches(requests, studio.settings.batch_size)
     keys: dict[int, str] = {}
@@ -102,9 +102,9 @@ def draw_panels(
 
     `arrived` as in `draw_all`. Raises BadInput where the panels fit no grid.
     """
-    from pipelines.companions import drawing_backbone
-    from pipelines.draw import draw_batch
+    from pipelines.families.flux1.companions import drawing_backbone
     from pipelines.references.panels import join_panels, plan_panels, split_panels
+    from pipelines.sampling.draw import draw_batch
 
     keys: list[str] = []
     groups = plan_panels(len(requests), panels)
@@ -141,9 +141,9 @@ def draw_beside(
     arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
     """Draw each request as the second of two panels whose first is `given`: the key of a picture and its prompt."""
-    from pipelines.companions import drawing_backbone
-    from pipelines.draw import draw_batch
+    from pipelines.families.flux1.companions import drawing_backbone
     from pipelines.references.panels import join_panels, split_panels
+    from pipelines.sampling.draw import draw_batch
 
     keys: list[str] = []
     for number, request in enumerate(requests):

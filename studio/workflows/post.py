@@ -12,16 +12,16 @@ import numpy as np
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import Shot
-from pipelines.companions import drawing_spec
-from pipelines.draw import DrawRequest, identity_request
+from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
-from pipelines.realism import Realism
+from pipelines.sampling.draw import DrawRequest, identity_request
+from pipelines.sampling.realism import Realism
 from studio.application import Studio
-from studio.records import PostRecord, PostSetRecord, content_id
-from studio.requests import PostRequest, plain_caption
+from studio.domain.requests import PostRequest, plain_caption
+from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_layers
-from studio.workflows.references import Injections
+from studio.workflows.injections import Injections
 
 __all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requests", "score_post"]
 

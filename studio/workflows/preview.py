@@ -14,16 +14,16 @@ from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.recipes import Recipe
 from personas.shots import Shot
-from pipelines.draw import draw_batch, identity_request
 from pipelines.lora import read_lora
 from pipelines.progress import SILENT, Progress
+from pipelines.sampling.draw import draw_batch, identity_request
 from studio.application import Studio
-from studio.records import content_id
-from studio.requests import PostRequest, PreviewRequest, StrengthsRequest
+from studio.domain.requests import PostRequest, PreviewRequest, StrengthsRequest
+from studio.library.records import content_id
 from studio.workflows import Run, run_directly
 from studio.workflows.design import mean_face, recipe_of, trigger_of
+from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots
-from studio.workflows.references import Injections
 
 __all__ = ["preview_recipes", "preview_strengths"]
 

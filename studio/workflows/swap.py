@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
-from pipelines.draw import draw_batch, identity_request
 from pipelines.errors import BadInput
 from pipelines.lora import LoraLayer
 from pipelines.progress import SILENT, Progress
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
+from pipelines.sampling.draw import draw_batch, identity_request
 from studio.application import Studio
-from studio.records import content_id
+from studio.library.records import content_id
 from studio.workflows import Run
 from studio.workflows.drawing import persona_layers
 

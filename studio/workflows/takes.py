@@ -8,22 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from personas.shots import Shot
-from pipelines.companions import drawing_backbone, drawing_spec
-from pipelines.draw import draw_batch, request_from
 from pipelines.errors import BadInput
+from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
+from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress
-from pipelines.realism import Realism
 from pipelines.references.landmark import Landmark
+from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.realism import Realism
 from studio.application import Studio
-from studio.bundle import pixels_sha256
-from studio.places import get_mask
-from studio.records import content_id
-from studio.requests import FixRequest, PostRequest, VaryRequest
-from studio.scenes import fit_mask
+from studio.domain.requests import FixRequest, PostRequest, VaryRequest
+from studio.export.bundle import pixels_sha256
+from studio.library.records import content_id
+from studio.library.scenes import get_mask
 from studio.workflows import Run
 from studio.workflows.drawing import persona_layers
+from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots, score_post
-from studio.workflows.references import Injections
 
 __all__ = ["fix_post", "fix_region", "vary_post"]
 

@@ -11,7 +11,7 @@ import torch
 from benchmarks.full_size import REFERENCES, SMALL, hardware, run, write_report
 from benchmarks.full_size_models import DEV, Dimensions, build_backbone, random_lora
 from pipelines.errors import BadInput
-from pipelines.registry import MODELS
+from pipelines.models.catalogue import MODELS
 
 TINY = Dimensions(
     double_blocks=1, single_blocks=1, heads=2, head_width=16, rope=(4, 6, 6), clip_layers=1, clip_width=64,

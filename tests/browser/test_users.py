@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio.records import FileRecord, Records
-from studio.users import Users
+from studio.library.records import FileRecord, Records
+from studio.library.users import Users
 from tests.browser.conftest import ROOT, Site, need_axe, serious_violations, wait_for_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from studio.bundle import verify_bundle
-from studio.records import JobRecord, Records
+from studio.export.bundle import verify_bundle
+from studio.library.records import JobRecord, Records
 from tests.browser.conftest import Site, need_axe, serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
@@ -57,7 +57,7 @@ def _worker(site: Site) -> int:
             environment = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if b"studio.worker" in command and str(site.data).encode() in environment:
+        if b"studio.jobs.worker" in command and str(site.data).encode() in environment:
             return int(folder.name)
     pytest.fail("there is no worker")
 
@@ -276,8 +276,8 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.wait_for_selector("#said .done", timeout=20_000)
     assert "landmark" in page.locator("#said").inner_text()
     assert "without" not in page.locator("#said").inner_text()
-    from studio.records import SceneRecord
-    from studio.store import Store
+    from studio.library.records import SceneRecord
+    from studio.library.store import Store
 
     rows = [row for row in _records(site).find(SceneRecord, "me") if row.landmark]
     mask = Store(site.data / "files").get_picture(str(rows[-1].landmark))

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from studio.application import Studio
-from studio.bundle import read_manifest
-from studio.queue import Queue
-from studio.records import JobRecord, Records
+from studio.export.bundle import read_manifest
+from studio.jobs.queue import Queue
+from studio.library.records import JobRecord, Records
 from studio.settings import Settings
 from tests.browser.conftest import ROOT, Site
 

@@ -20,18 +20,18 @@ from personas.fusion import fuse_donors
 from personas.measures.face import pairwise_mean
 from personas.recipes import make_recipe
 from personas.shots import Shot
-from pipelines.draw import draw, identity_request, request_from
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import LoraStack, read_lora
+from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
 from pipelines.progress import SILENT
 from pipelines.references.landmark import grow_mask
+from pipelines.sampling.draw import draw, identity_request, request_from
 from studio.application import Studio
-from studio.bundle import verify_bundle
-from studio.engine import Engine
-from studio.places import add_goods
-from studio.records import CandidateRecord, PersonaRecord, PostRecord
-from studio.requests import ConsolidateRequest, DesignRequest, PostRequest, StrengthsRequest, plan_shots
-from studio.scenes import fit_mask, fit_to_canvas, load_mask, load_scene
+from studio.domain.requests import ConsolidateRequest, DesignRequest, PostRequest, StrengthsRequest, plan_shots
+from studio.export.bundle import verify_bundle
+from studio.jobs.engine import Engine
+from studio.library.records import CandidateRecord, PersonaRecord, PostRecord
+from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
@@ -290,7 +290,7 @@ def test_a_second_run_draws_nothing_again(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("it was drawn again")
 
-    monkeypatch.setattr("pipelines.draw.draw_batch", refuse)
+    monkeypatch.setattr("pipelines.sampling.draw.draw_batch", refuse)
     again = engine.run("design", job.design["request"])
     assert again["pictures"] == job.design["pictures"]
     rows = engine.studio.records.find(PersonaRecord, "me", name="demo")

@@ -7,12 +7,12 @@ import pytest
 
 from miniature.samples import save_scene
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
-from pipelines.draw import draw, request_from
 from pipelines.errors import BadLora
 from pipelines.lora import LoraStack, check_fits, read_lora
+from pipelines.sampling.draw import draw, request_from
 from studio.application import Studio
-from studio.bundle import verify_bundle
-from studio.engine import Engine
+from studio.export.bundle import verify_bundle
+from studio.jobs.engine import Engine
 from studio.settings import ASSETS, Settings
 from studio.workflows.demo import MainJobRequest, run_main_job
 from tests.grown import grow_donors, grow_flux

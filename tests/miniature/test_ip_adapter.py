@@ -12,10 +12,10 @@ import torch
 
 from miniature import ip_adapter
 from personas.shots import vary_shots
-from pipelines.adapters import read_adapter
+from pipelines.adapters.ip_adapter import read_adapter
 from pipelines.backbones import load_backbone, resolve_backbone
-from pipelines.draw import draw_batch, request_from
 from pipelines.references.ip_adapter import IpAdapterReference
+from pipelines.sampling.draw import draw_batch, request_from
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype")  # of autocast, which the recipes run under

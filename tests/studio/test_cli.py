@@ -9,8 +9,8 @@ import pytest
 from pipelines.lora import LoraMetadata, write_lora
 from studio.application import Studio
 from studio.cli import main
-from studio.engine import Engine
-from studio.places import scenes_of
+from studio.jobs.engine import Engine
+from studio.library.scenes import scenes_of
 from studio.settings import ASSETS, Settings
 from tests.library import keep_persona
 from tests.loras import make_layers, tiny_transformer

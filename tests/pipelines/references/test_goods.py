@@ -11,11 +11,11 @@ import pytest
 
 from personas.measures.goods import goods_similarity
 from pipelines.backbones import Backbone
-from pipelines.draw import draw, request_from
 from pipelines.errors import BadInput
 from pipelines.references.cutout import Place, cut_out, fit_box
 from pipelines.references.goods import place_goods
 from pipelines.references.landmark import Landmark
+from pipelines.sampling.draw import draw, request_from
 
 Rgb = npt.NDArray[np.uint8]
 

@@ -18,13 +18,13 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPVisionModelWithProjection
 
-from pipelines.adapters import encode_pictures, load_adapter, read_adapter
+from pipelines.adapters.ip_adapter import encode_pictures, load_adapter, read_adapter
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
-from pipelines.draw import draw, draw_batch, plan_batches, request_from
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.memory import Hardware
+from pipelines.models.hardware import Hardware
 from pipelines.references.ip_adapter import IpAdapterReference, adapter_on, block_scales
 from pipelines.references.landmark import Landmark
+from pipelines.sampling.draw import draw, draw_batch, plan_batches, request_from
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
 
 Picture = npt.NDArray[np.uint8]

@@ -12,14 +12,14 @@ import torch
 from diffusers import FluxKontextPipeline
 
 from pipelines.backbones import Backbone
-from pipelines.companions import drawing_backbone, drawing_spec
-from pipelines.draw import DrawRequest, draw_batch, plan_batches, request_from
 from pipelines.errors import BadInput
-from pipelines.latents import pack
-from pipelines.realism import Realism
+from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
+from pipelines.families.flux1.latents import pack
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.panels import join_panels, split_panels
+from pipelines.sampling.draw import DrawRequest, draw_batch, plan_batches, request_from
+from pipelines.sampling.realism import Realism
 
 Rgb = npt.NDArray[np.uint8]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pipelines.backbones import Backbone
-from pipelines.draw import DrawRequest, draw_batch, request_from
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 from pipelines.references.panels import GRIDS, join_panels, plan_panels, split_panels
 from pipelines.references.redux import ReduxReference
+from pipelines.sampling.draw import DrawRequest, draw_batch, request_from
 
 
 def requests(backbone: Backbone, count: int) -> list[DrawRequest]:

@@ -16,7 +16,6 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPriorReduxPipeline
 
 from pipelines.backbones import Backbone, encode_prompt
-from pipelines.draw import draw_batch, plan_batches, request_from
 from pipelines.errors import BadInput
 from pipelines.references.redux import (
     ReduxReference,
@@ -26,6 +25,7 @@ from pipelines.references.redux import (
     fill_foreground,
     merge_tokens,
 )
+from pipelines.sampling.draw import draw_batch, plan_batches, request_from
 
 
 def scene(seed: int = 0) -> npt.NDArray[np.uint8]:

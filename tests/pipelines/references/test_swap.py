@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from pipelines.backbones import Backbone
-from pipelines.draw import draw, request_from
 from pipelines.errors import BadInput
-from pipelines.latents import decode_latents, encode_pictures
+from pipelines.families.flux1.latents import decode_latents, encode_pictures
 from pipelines.references.landmark import keep_pixels
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
+from pipelines.sampling.draw import draw, request_from
 
 CANVAS = (96, 64)
 POINTS = np.array([[-20, -15], [20, -15], [0, 5], [-14, 25], [14, 25]], np.float64)

@@ -8,7 +8,7 @@ import torch
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
-from pipelines.latents import pack
+from pipelines.families.flux1.latents import pack
 from pipelines.progress import SILENT
 from pipelines.training.dataset import TrainingExample, fit_image, hash_examples, prepare_examples
 

@@ -17,13 +17,13 @@ import torch
 from pydantic import ValidationError
 
 from pipelines.backbones import Backbone
-from pipelines.draw import draw_batch, request_from
 from pipelines.errors import BadInput, Cancelled, OutOfDisk
 from pipelines.lora import LoraLayer
 from pipelines.lora.files import read_lora, write_lora
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack
 from pipelines.progress import SILENT
+from pipelines.sampling.draw import draw_batch, request_from
 from pipelines.training import lora
 from pipelines.training.checkpoints import read_checkpoint
 from pipelines.training.dataset import prepare_examples

@@ -11,7 +11,7 @@ import torch
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.latents import decode, decode_latents, encode_pictures, pack, unpack
+from pipelines.families.flux1.latents import decode, decode_latents, encode_pictures, pack, unpack
 from pipelines.progress import SILENT, Progress
 from pipelines.training import lora
 from pipelines.training.dataset import prepare_examples

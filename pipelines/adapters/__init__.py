@@ -1,0 +1,1 @@
+"""Adapters that plug into a loaded model: read from files, checked, installed."""

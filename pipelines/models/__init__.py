@@ -1,0 +1,1 @@
+"""Where weights come from, whatever the family: catalogue, licences, files, hardware, precision."""

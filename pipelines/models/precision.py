@@ -1,0 +1,210 @@
+"""In which precision a backbone is loaded and where its parts wait, chosen from the hardware before anything is read.
+
+Only the transformer is ever made smaller: it is seven tenths of FLUX.1, and the text encoders are at work once a
+prompt. The order of `auto` is exactness first: the plain number type (all at once, then one part at a time), fp8, nf4
+where its package is installed, and at last blocks that are brought to the device one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import prod
+from typing import Literal, get_args
+
+import torch
+
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.models.hardware import Hardware, work_bytes
+from pipelines.models.headers import Header
+
+__all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_loading", "plan_places"]
+
+Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "nf4", "gguf"]
+Offload = Literal["none", "model", "group"]
+PRECISIONS: tuple[str, ...] = ("auto", *get_args(Precision))
+_PLAIN: Mapping[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+_DTYPES = {name: dtype for dtype, name in _PLAIN.items()}
+_PACKAGES: Mapping[str, str] = {"int8": "torchao", "nf4": "bitsandbytes", "gguf": "gguf"}
+# What diffusers' layer-wise casting leaves as it is: DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own.
+# "norm" is more than norms: FLUX.1's modulation layers, a quarter of its parameters, are called norm1.linear.
+_UNCAST = re.compile(r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\.")
+_NF4_BYTES = 0.5 + 4 / 64  # four bits, and a float32 of scale for 64 of them
+_GROUP_SHARE = 0.12  # two blocks of 57 on the device, the next on its way, and what stands outside the blocks
+_WORDS = {
+    "none": "all of it on the device",
+    "model": "one part at a time on the device, the others wait in memory",
+    "group": "block by block on the device, slower",
+}
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """`dtype` is what is computed in; `offload` where parts wait: nowhere, in RAM by part, or in RAM by block.
+
+    Bytes are estimates on the safe side, of drawing one batch.
+    """
+
+    precision: Precision
+    dtype: torch.dtype
+    offload: Offload
+    device_bytes: float
+    ram_bytes: float
+
+    @property
+    def trains(self) -> bool:
+        """Whether a LoRA can be trained on it: gradients need weights that stay where and as they are."""
+        return self.precision in ("fp32", "fp16", "bf16", "nf4") and self.offload != "group"
+
+    def describe(self) -> str:
+        """For a person, in gigabytes."""
+        return (
+            f"{self.precision}, {_WORDS[self.offload]}: about {self.device_bytes / 1e9:.1f} GB on the device and "
+            f"{self.ram_bytes / 1e9:.1f} GB of memory"
+        )
+
+
+def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int) -> float:
+    """What a part takes once it is loaded; `plain_bytes` is the size of a number that is computed with."""
+    if precision == "gguf":
+        return float(sum(h.stored_bytes for h in header))
+    total = 0.0
+    for name, shape in ((n, s) for h in header for n, s in h.shapes.items()):
+        linear = len(shape) == 2 and name.endswith(".weight")
+        each = float(plain_bytes)
+        if precision == "fp8" and not _UNCAST.search(name):
+            each = 1.0
+        elif precision == "int8" and linear:
+            each = 1.0 + 4 / shape[1]  # a scale for each row
+        elif precision == "nf4" and linear:
+            each = _NF4_BYTES
+        total += each * prod(shape)
+    return total
+
+
+def plan_loading(
+    parts: Mapping[str, Sequence[Header]],
+    width: int,
+    pixels: int,
+    hardware: Hardware,
+    dtype: torch.dtype,
+    wish: str = "auto",
+    name: str = "The model",
+) -> LoadPlan:
+    """The first way that fits of those that `wish` allows, to draw `pixels` in one batch; pure but for the question
+    which packages are installed.
+
+    `parts` are headers by part; `width` is the transformer's; `dtype` is the hardware's fast one. Raises BadInput for
+    a wish that cannot be, ModelMissing for one whose package is not installed, NotEnoughMemory with advice.
+    """
+    gguf = any(header.path.suffix.lower() == ".gguf" for header in parts["transformer"])
+    ways = _ways(wish, gguf, hardware.device == "cpu", dtype)
+    work = work_bytes(width, pixels)
+    plans = [_plan(parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways]
+    return _first_that_fits(plans, hardware, name, _advice(wish, gguf))
+
+
+def plan_places(sizes: Mapping[str, float], work: float, hardware: Hardware, dtype: torch.dtype, name: str) -> LoadPlan:
+    """Where parts of these bytes go that are loaded in the plain `dtype`: all at once, or one at a time.
+
+    `work` is what drawing takes above them. Raises NotEnoughMemory where neither fits.
+    """
+    total, largest = sum(sizes.values()), max(sizes.values())
+    if hardware.device == "cpu":
+        plans = [LoadPlan(_PLAIN[dtype], dtype, "none", total + work, total + work)]
+    else:
+        plans = [
+            LoadPlan(_PLAIN[dtype], dtype, "none", total + work, largest),
+            LoadPlan(_PLAIN[dtype], dtype, "model", largest + work, total),
+        ]
+    return _first_that_fits(plans, hardware, name, _advice("auto", gguf=False))
+
+
+def _first_that_fits(plans: Sequence[LoadPlan], hardware: Hardware, name: str, advice: str) -> LoadPlan:
+    for plan in plans:
+        if plan.device_bytes <= hardware.device_free and plan.ram_bytes <= hardware.ram_free:
+            return plan
+    least = min(plans, key=lambda plan: (plan.device_bytes, plan.ram_bytes))
+    raise NotEnoughMemory(
+        f"{name} needs at least {least.describe()}; free are {hardware.device_free / 1e9:.1f} GB and "
+        f"{hardware.ram_free / 1e9:.1f} GB.",
+        advice,
+    )
+
+
+def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Precision, Offload]]:
+    if wish not in PRECISIONS:
+        raise BadInput(f"There is no precision {wish!r}.", f"Choose one of {', '.join(PRECISIONS)}.")
+    if gguf:
+        if wish not in ("auto", "gguf"):
+            raise BadInput(f"A GGUF file is quantised already and cannot be loaded in {wish}.", "Choose auto.")
+        _need_package("gguf")
+        return [("gguf", "none")] if cpu else [("gguf", "none"), ("gguf", "model")]
+    if wish == "gguf":
+        raise BadInput("Only a .gguf file can be loaded as gguf.", "Choose auto, or name a .gguf file.")
+    plain = _PLAIN[dtype]
+    if wish == "auto":
+        if cpu:
+            return [(plain, "none"), ("fp8", "none")]
+        small: list[tuple[Precision, Offload]] = [("nf4", "none"), ("nf4", "model")] if _installed("nf4") else []
+        return [
+            (plain, "none"), (plain, "model"), ("fp8", "none"), ("fp8", "model"), *small, ("fp8", "group"),
+            (plain, "group"),
+        ]  # fmt: skip
+    _need_package(wish)
+    if wish == "nf4" and cpu:
+        raise BadInput("Precision nf4 needs a GPU, and there is none.", "Choose auto, or name a GGUF file.")
+    precision: Precision = wish  # type: ignore[assignment]
+    if cpu:
+        return [(precision, "none")]
+    offloads: tuple[Offload, ...] = ("none", "model") if wish in ("int8", "nf4") else ("none", "model", "group")
+    return [(precision, offload) for offload in offloads]
+
+
+def _plan(
+    parts: Mapping[str, Sequence[Header]], precision: Precision, offload: Offload, dtype: torch.dtype, work: float,
+    cpu: bool,
+) -> LoadPlan:  # fmt: skip
+    compute = _DTYPES.get(precision, torch.bfloat16 if precision == "int8" else dtype)
+    each = compute.itemsize
+    plain: Precision = _PLAIN[compute]
+    sizes = {n: part_bytes(h, precision if n == "transformer" else plain, each) for n, h in parts.items()}
+    total, largest = sum(sizes.values()), max(sizes.values())
+    # fp8 is cast from the plain weights once these are in memory
+    whole = part_bytes(parts["transformer"], plain, each) if precision == "fp8" else sizes["transformer"]
+    loading = total - sizes["transformer"] + whole
+    if cpu:
+        return LoadPlan(precision, compute, offload, *(max(total + work, loading),) * 2)
+    if offload == "none":
+        return LoadPlan(precision, compute, offload, total + work, max(whole, total - sizes["transformer"]))
+    if offload == "model":
+        return LoadPlan(precision, compute, offload, largest + work, loading)
+    # CLIP and the VAE are small and stay on the device; T5 comes leaf by leaf
+    stays = sizes["text_encoder"] + sizes["vae"]
+    blocks = _GROUP_SHARE * max(sizes["transformer"], sizes["text_encoder_2"])
+    return LoadPlan(precision, compute, offload, stays + blocks + work, loading)
+
+
+def _installed(precision: str) -> bool:
+    return find_spec(_PACKAGES[precision]) is not None
+
+
+def _need_package(precision: str) -> None:
+    if precision in _PACKAGES and not _installed(precision):
+        package = _PACKAGES[precision]
+        raise ModelMissing(
+            f"Precision {precision} needs the package {package}, which is not installed.",
+            f"Run: pip install {package}, or choose another precision.",
+        )
+
+
+def _advice(wish: str, gguf: bool) -> str:
+    first = "Close other programs, draw fewer or smaller pictures at once, "
+    if gguf:
+        return first + "or get a GGUF file of fewer bits."
+    if wish != "auto":
+        return first + "or set PERSONA_STUDIO_PRECISION to auto."
+    more = "" if _installed("nf4") else "install bitsandbytes (pip install bitsandbytes), "
+    return first + more + "or name a GGUF file or a smaller model."

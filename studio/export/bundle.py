@@ -1,0 +1,397 @@
+"""Bundles: a zip of numbered pictures, ready for a platform, that can be verified and drawn again.
+
+pictures/01.jpg …, captions.txt (title, body, a caption per picture),
+contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle).
+The zip's bytes depend on its content alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.errors import BadInput, OutOfDisk
+from studio.export.platforms import find_platform, overlong
+from studio.export.provenance import Label, encode_labelled, stamp
+
+__all__ = [
+    "BundlePost",
+    "CompanionFacts",
+    "DonorFacts",
+    "DrawFacts",
+    "Drawing",
+    "DrawnShot",
+    "FixFacts",
+    "Manifest",
+    "ManifestPost",
+    "ReduxFacts",
+    "SceneFacts",
+    "Upscaling",
+    "fit_for_platform",
+    "pixels_sha256",
+    "produce_id",
+    "read_manifest",
+    "verify_bundle",
+    "write_bundle",
+]
+
+_EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
+_SHEET_COLUMNS = 3
+_MOST_MANIFEST_BYTES = 16_000_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DonorFacts(_Strict):
+    id: str
+    name: str
+    mix_weight: float = Field(ge=0)
+    licence: str
+    consent: str
+
+
+class ReferenceFacts(_Strict):
+    """Another place's photo: `sha256` of its file, and its key in the studio's store."""
+
+    sha256: str
+    photo: str
+
+
+class ReduxFacts(_Strict):
+    """What `add_redux` gave; `weights` is a key in the studio's store."""
+
+    weights: str | None = None
+    pool: int = Field(1, ge=1)
+    merge: float = Field(1.0, gt=0, le=1)
+    references: tuple[ReferenceFacts, ...] = ()
+
+
+class SceneFacts(_Strict):
+    """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
+
+    `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None; `goods_as` and
+    `goods_box` are those of the request. `scale` is how much the model was shown of the place, 0 nothing.
+    """
+
+    name: str
+    sha256: str
+    photo: str
+    landmark: str
+    scale: float
+    redux: ReduxFacts | None = None
+    goods: dict[str, Any] | None = None
+    goods_as: str = "pixels"
+    goods_box: tuple[float, float, float, float] | None = None
+
+
+class CompanionFacts(_Strict):
+    """A model that drew in the backbone's place: "fill" or "kontext", and the hash of its transformer's weights."""
+
+    role: str
+    id: str
+    sha256: str
+    licence: str
+
+
+class DrawFacts(_Strict):
+    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
+    ways.
+
+    `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
+    the IP-Adapter's hash and licence where none was on.
+    """
+
+    backbone: str
+    backbone_sha256: str
+    batch_size: int = Field(ge=1)
+    batches: tuple[tuple[int, ...], ...]
+    dtype: str
+    precision: str
+    offload: str
+    device: str
+    threads: int = Field(ge=1)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    detail: float = 0.0
+    renoise: float = 0.0
+    panels: int = Field(1, ge=1)
+    keep: str = "inpaint"
+    inject: str = "redux"
+    blocks: str = ""
+    ip_adapter_sha256: str = ""
+    ip_adapter_licence: str = ""
+    companions: tuple[CompanionFacts, ...] = ()
+
+
+class Upscaling(_Strict):
+    """From the drawn size to the platform's: cover the canvas with this filter, crop the middle."""
+
+    method: str = "lanczos"
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class FixFacts(_Strict):
+    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before."""
+
+    mask: str
+    seed: int = Field(ge=0, lt=2**32)
+    strength: float = Field(gt=0, le=1)
+    parent: str
+
+
+class DrawnShot(_Strict):
+    """What one picture was drawn from."""
+
+    prompt: str
+    seed: int = Field(ge=0, lt=2**32)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float
+    true_cfg_scale: float
+    identity_guidance: bool = False
+    shot: dict[str, str]
+
+
+class ManifestPost(DrawnShot):
+    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
+
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
+    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
+    """
+
+    file: str
+    sha256: str
+    drawn_sha256: str
+    caption: str
+    scores: dict[str, float | None]
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
+
+
+class Drawing(_Strict):
+    """Pictures that were drawn in one go, exported or not: how they are batched decides their last bits."""
+
+    shots: tuple[DrawnShot, ...] = Field(min_length=1)
+
+
+class Manifest(_Strict):
+    """All that is needed to say what is in the bundle, who allowed it, and to draw it again.
+
+    `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
+    """
+
+    version: int = 1
+    persona: dict[str, Any]
+    recipe: dict[str, Any]
+    donors: tuple[DonorFacts, ...]
+    scene: SceneFacts
+    platform: str
+    title: str = ""
+    body: str = ""
+    draw: DrawFacts
+    upscaling: Upscaling
+    posts: tuple[ManifestPost, ...] = Field(min_length=1)
+    drawings: tuple[Drawing, ...] = ()
+    software: dict[str, str]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class BundlePost:
+    """One drawn picture, uint8 [h, w, 3], with its facts; `composite` = a landmark's real pixels are in it."""
+
+    image: npt.NDArray[np.uint8]
+    prompt: str
+    caption: str
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    true_cfg_scale: float
+    shot: dict[str, str]
+    scores: dict[str, float | None]
+    composite: bool
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
+    identity_guidance: bool = False
+
+
+def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 of shape and pixels, so that two encodings of one picture agree."""
+    return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+def produce_id(drawn_sha256: str) -> str:
+    """What a picture's label calls it: all that a published picture says of where it came from."""
+    return drawn_sha256[:32]
+
+
+def sheet_id(posts: Sequence[ManifestPost]) -> str:
+    """What the label of their contact sheet calls it."""
+    return produce_id(hashlib.sha256("".join(post.drawn_sha256 for post in posts).encode()).hexdigest())
+
+
+def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
+    """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
+    if upscaling.method != "lanczos":
+        raise BadInput(f"There is no resizing method {upscaling.method!r}.", "Use lanczos.")
+    picture = Image.fromarray(image)
+    scale = max(upscaling.height / picture.height, upscaling.width / picture.width)
+    size = (max(upscaling.width, round(picture.width * scale)), max(upscaling.height, round(picture.height * scale)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - upscaling.width) // 2, (size[1] - upscaling.height) // 2
+    return picture.crop((left, top, left + upscaling.width, top + upscaling.height))
+
+
+def write_bundle(
+    path: Path,
+    posts: Sequence[BundlePost],
+    *,
+    persona: dict[str, Any],
+    recipe: dict[str, Any],
+    donors: Sequence[DonorFacts],
+    scene: SceneFacts,
+    draw: DrawFacts,
+    platform: str,
+    software: dict[str, str],
+    drawings: Sequence[Drawing] = (),
+    title: str = "",
+    body: str = "",
+    producer: str = "Persona Studio",
+) -> Manifest:
+    """Write the zip and return its manifest. Raises BadInput (platform, number of pictures, text), OutOfDisk."""
+    target = find_platform(platform)
+    if not target.min_pictures <= len(posts) <= target.max_pictures:
+        raise BadInput(
+            f"{target.name_en} takes {target.min_pictures} to {target.max_pictures} pictures, "
+            f"and the set has {len(posts)}.",
+            "Choose another platform, or leave some posts out.",
+        )
+    for name, length, most in overlong(target, title, body):
+        raise BadInput(
+            f"The {name} has {length} characters, and {target.name_en} takes {most}.", f"Make the {name} shorter."
+        )
+    upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
+    suffix = "jpg" if target.format == "JPEG" else "png"
+    files: dict[str, bytes] = {}
+    listed: list[ManifestPost] = []
+    common: dict[str, Any] = {
+        "persona": persona, "recipe": recipe, "donors": tuple(donors), "scene": scene, "platform": platform,
+        "title": title, "body": body, "draw": draw, "upscaling": upscaling, "drawings": tuple(drawings),
+        "software": software,
+    }  # fmt: skip
+    for number, post in enumerate(posts, 1):
+        name = f"pictures/{number:02d}.{suffix}"
+        drawn = pixels_sha256(post.image)
+        told = {f.name: getattr(post, f.name) for f in fields(post) if f.name in ManifestPost.model_fields}
+        row = ManifestPost(file=name, sha256="", drawn_sha256=drawn, **told)
+        label = Label(producer, produce_id(drawn), post.composite)
+        # an archive tells all, a published picture only that it was made by a model
+        recipe_text = _recipe_of(common, row) if target.format == "PNG" else ""
+        fitted = fit_for_platform(post.image, upscaling)
+        files[name] = _encode(fitted, target.format, label, target.max_bytes, recipe_text)
+        listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
+    lines = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed)
+    text = "\n".join(part for part in (_one_line(title), body.strip()) if part)
+    files["captions.txt"] = (f"{text}\n\n{lines}" if text else lines).encode()
+    sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
+    files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], sheet_label)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = Manifest(**common, posts=tuple(listed), files=hashes)
+    files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
+    _write_zip(path, files)
+    return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a bundle; BadInput where it is none."""
+    try:
+        with zipfile.ZipFile(path) as bundle, bundle.open("manifest.json") as stream:
+            text = stream.read(_MOST_MANIFEST_BYTES + 1)  # what the zip says of its size may be a lie
+        if len(text) > _MOST_MANIFEST_BYTES:
+            raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
+        return Manifest.model_validate_json(text)
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote."
+        ) from error
+
+
+def verify_bundle(path: Path) -> tuple[str, ...]:
+    """What is wrong with a bundle's files, one sentence each; empty if every hash holds. Raises BadInput."""
+    manifest = read_manifest(path)
+    wrong: list[str] = []
+    with zipfile.ZipFile(path) as bundle:
+        names = set(bundle.namelist()) - {"manifest.json"}
+        wrong += [f"{name} is missing." for name in sorted(set(manifest.files) - names)]
+        wrong += [f"{name} is not in the manifest." for name in sorted(names - set(manifest.files))]
+        for name in sorted(names & set(manifest.files)):
+            try:
+                same = hashlib.sha256(bundle.read(name)).hexdigest() == manifest.files[name]
+            except zipfile.BadZipFile:
+                same = False
+            if not same:
+                wrong.append(f"{name} was changed.")
+    return tuple(wrong)
+
+
+def _recipe_of(common: dict[str, Any], post: ManifestPost) -> str:
+    """A manifest of this one picture, as JSON; without the enrolment, which only a whole bundle needs."""
+    persona = {key: value for key, value in common["persona"].items() if key != "enrolment"}
+    return Manifest(**common | {"persona": persona}, posts=(post,), files={}).model_dump_json()
+
+
+def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int, recipe: str) -> bytes:
+    stamped = stamp(image)
+    for quality in (95, 90, 85, 75, 60):
+        data = encode_labelled(stamped, kind, label, quality, recipe)
+        if len(data) <= max_bytes:
+            return data
+    raise BadInput(f"A picture is larger than the platform's {max_bytes} bytes.", "Choose another platform.")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]], label: Label) -> bytes:
+    height, width = images[0].shape[:2]
+    columns, rows = min(_SHEET_COLUMNS, len(images)), -(-len(images) // _SHEET_COLUMNS)
+    strip = round(0.13 * min(width * columns, height * rows)) + 8  # room for the label, which hides nobody's feet
+    sheet = Image.new("RGB", (width * columns, height * rows + strip), "white")
+    for i, image in enumerate(images):
+        sheet.paste(Image.fromarray(image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
+    return encode_labelled(stamp(sheet), "JPEG", label, 90)
+
+
+def _write_zip(path: Path, files: dict[str, bytes]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(part, "w") as bundle:
+            for name, data in files.items():
+                # pictures are compressed already
+                how = zipfile.ZIP_DEFLATED if name.endswith((".txt", ".json")) else zipfile.ZIP_STORED
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = 0o644 << 16
+                bundle.writestr(entry, data, how)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfDisk(f"There is no room to write {path.name}.", "Free some space and export again.") from error
+        raise

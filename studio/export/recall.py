@@ -1,0 +1,296 @@
+"""Re-use: what a picture or a bundle was made from. A pure reading; nothing in a file is believed beyond its words.
+
+A bundle and an archive PNG carry their recipe. A published JPEG carries only its ProduceID, which finds the recipe in
+the studio that made it. Other tools' pictures carry A1111 `parameters`
+(AUTOMATIC1111/stable-diffusion-webui, modules/infotext_utils.py: prompt, "Negative prompt:", then key: value pairs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+from pydantic import ValidationError
+
+from personas.shots import Shot
+from pipelines.errors import BadInput
+from pipelines.pictures import read_picture
+from studio.application import Studio
+from studio.export.bundle import Manifest, ManifestPost, produce_id, read_manifest, sheet_id
+from studio.export.provenance import RECIPE_CHUNK, read_label
+from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
+
+__all__ = ["Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parameters", "recall", "remember_export"]
+
+_MOST_ZIP_BYTES, _MOST_PICTURE_BYTES = 512_000_000, 64_000_000
+_MOST_TEXT = 20_000
+_MOST_SHOTS = 100
+_PAIR = re.compile(r'\s*(\w[\w /-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+_HASH = re.compile(r"([^,:]{1,200}):\s*([0-9a-fA-F]{8,64})(?![0-9a-fA-F])")
+
+
+@dataclass(frozen=True)
+class RecalledShot:
+    """What the file does not tell is None or ""; `shot` is empty for a picture that this studio did not plan."""
+
+    prompt: str
+    negative: str = ""
+    seed: int | None = None
+    caption: str = ""
+    shot: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecalledLora:
+    """`hash` as the file gives it (hex, 8 to 64 digits); `known` is the name of ours that it is, "" if missing."""
+
+    name: str
+    hash: str
+    known: str
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """`source`: "bundle", "archive" (own recipe), "published" (by ProduceID), "drawn" (by hash) or "foreign".
+
+    `persona_id` and `scene_id` are "" where this owner has no such thing.
+    """
+
+    source: str
+    persona: str
+    persona_id: str
+    scene: str
+    scene_id: str
+    platform: str
+    shots: tuple[RecalledShot, ...]
+    settings: dict[str, str]
+    loras: tuple[RecalledLora, ...] = ()
+
+
+def recall(studio: Studio, path: Path, owner: str) -> Recalled:
+    """What a file was made from. Raises BadInput or BadPicture, naming what is wrong with it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            zipped = stream.read(2) == b"PK"
+        most = _MOST_ZIP_BYTES if zipped else _MOST_PICTURE_BYTES
+        if size > most:
+            raise BadInput(f"{path.name} is larger than {most // 1_000_000} MB.", "Use a smaller file.", "too_large")
+        if zipped:
+            return _from_manifest(studio, read_manifest(path), owner, "bundle")
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
+    read_picture(data, path.name)  # refuses what is none, is damaged or too large
+    try:
+        found = _own(studio, data, owner) or _foreign(studio, data, owner)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadInput(
+            f"What {path.name} says of itself cannot be read.", "Use the file as it was exported.", "no_recipe"
+        ) from error
+    if found is None:
+        raise BadInput(
+            f"{path.name} does not say what it was made from.",
+            "Use a picture that this studio exported, as it was exported: other programs remove its label. "
+            "A published JPEG is known only in the data folder that it was made in (--data, on the command line).",
+            "no_recipe",
+        )
+    return found
+
+
+def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
+    """Let this bundle's pictures be found again by what their labels call them."""
+    kept = studio.store.put_json(manifest.model_dump(mode="json"))
+    studio.records.keep(
+        ExportedRecord(id=sheet_id(manifest.posts), owner=owner, manifest=kept, number=WHOLE),
+        *(
+            ExportedRecord(id=produce_id(p.drawn_sha256), owner=owner, manifest=kept, number=number)
+            for number, p in enumerate(manifest.posts)
+        ),
+    )
+
+
+def draft_of(recalled: Recalled) -> dict[str, Any] | None:
+    """What the posts page can start from, as JSON; ids are "" where missing. None where no shots are."""
+    known = [s for s in recalled.shots if s.shot]
+    if not known:
+        return None
+    return {
+        "name": recalled.persona.rpartition(" · ")[0] or recalled.persona,
+        "persona": recalled.persona_id,
+        "scene": recalled.scene_id,
+        "shots": [s.shot for s in known],
+        "seeds": [s.seed for s in known],
+        "captions": [s.caption for s in known],
+    }
+
+
+def parse_parameters(text: str) -> RecalledShot:
+    """A1111's `parameters`. Raises ValueError where the text is none."""
+    lines = _clean(text).strip().split("\n")
+    pairs = {k.strip(): v.strip().strip('"') for k, v in _PAIR.findall(lines[-1])}
+    if len(pairs) < 3:  # as A1111 itself decides: a last line of fewer pairs is still prompt
+        pairs, body = {}, lines
+    else:
+        body = lines[:-1]
+    at = next((i for i, line in enumerate(body) if line.startswith("Negative prompt:")), len(body))
+    prompt, negative = "\n".join(body[:at]).strip(), "\n".join(body[at:]).removeprefix("Negative prompt:").strip()
+    if not prompt and not pairs:
+        raise ValueError("no parameters")
+    seed = pairs.pop("Seed", "")
+    number = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 20 else None
+    return RecalledShot(prompt, negative, number, settings=pairs)
+
+
+def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        recipe = image.info.get(RECIPE_CHUNK)
+    if recipe is not None:
+        try:
+            manifest = Manifest.model_validate_json(str(recipe))
+        except ValidationError as error:
+            raise ValueError("no recipe of the studio") from error
+        return _from_manifest(studio, manifest, owner, "archive")
+    label = read_label(data)
+    exported = studio.records.get(ExportedRecord, str((label or {}).get("ProduceID", "")), owner)
+    if exported is not None:
+        manifest = Manifest.model_validate(studio.store.get_json(exported.manifest))
+        if exported.number != WHOLE:
+            manifest = manifest.model_copy(update={"posts": (manifest.posts[exported.number],)})
+        return _from_manifest(studio, manifest, owner, "published")
+    key = hashlib.sha256(data).hexdigest()
+    drawn = studio.records.find(PostRecord, owner, picture=key)
+    return _from_record(studio, drawn[-1], owner) if drawn else None
+
+
+def _from_manifest(studio: Studio, manifest: Manifest, owner: str, source: str) -> Recalled:
+    if len(manifest.posts) > _MOST_SHOTS:
+        raise BadInput(f"The bundle names {len(manifest.posts)} pictures.", "Choose a zip that the studio wrote.")
+    persona, place, draw = manifest.persona, manifest.scene, manifest.draw
+    mine = studio.records.get(PersonaRecord, str(persona.get("id", ""))[:64], owner)
+    scenes = [s for s in studio.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
+    # a set may leave the landmark's pixels out
+    scenes.sort(key=lambda s: (s.landmark or "") == place.landmark)
+    lora = str(persona.get("lora", ""))
+    return Recalled(
+        source,
+        _clean(f"{persona.get('name', '')} · {persona.get('version', '')}".strip(" ·"))[:200],
+        "" if mine is None else mine.id,
+        _clean(place.name)[:200],
+        scenes[-1].id if scenes else "",
+        manifest.platform,
+        tuple(_shot(p) for p in manifest.posts),
+        {
+            "backbone": draw.backbone,
+            "size": f"{draw.width}×{draw.height}",
+            "precision": f"{draw.precision}, {draw.dtype}",
+            "scale": f"{place.scale:g}",
+            "inject": draw.inject,
+            "keep": draw.keep,
+            "detail": f"{draw.detail:g}",
+            "renoise": f"{draw.renoise:g}",
+            "panels": str(draw.panels),
+        },
+        () if not lora else (RecalledLora(str(persona.get("name", "")), lora, "" if mine is None else mine.name),),
+    )
+
+
+def _shot(post: ManifestPost) -> RecalledShot:
+    try:
+        shot = asdict(Shot(**post.shot))
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"{post.file[:60]} was made from a shot that this studio does not know.", "Use a newer studio."
+        ) from error
+    caption = " ".join(_clean(post.caption).split())
+    return RecalledShot(_clean(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
+
+
+def _from_record(studio: Studio, row: PostRecord, owner: str) -> Recalled:
+    """A picture as it was drawn, before any export."""
+    of = studio.records.get(PostSetRecord, row.post_set, owner)
+    persona = None if of is None else studio.records.get(PersonaRecord, of.persona, owner)
+    scene = None if of is None else studio.records.get(SceneRecord, of.scene, owner)
+    facts = row.facts
+    return Recalled(
+        "drawn",
+        "" if persona is None else f"{persona.name} · {persona.version}",
+        "" if persona is None else persona.id,
+        "" if scene is None else scene.name,
+        "" if scene is None else scene.id,
+        "",
+        (
+            RecalledShot(
+                facts["prompt"], "", facts["seed"], facts.get("caption", ""), dict(facts["shot"]), _steps(facts)
+            ),
+        ),
+        {} if of is None else {"scale": f"{of.facts['scale']:g}", "seed": str(of.facts["seed"])},
+        () if persona is None else (RecalledLora(persona.name, persona.lora, persona.name),),
+    )
+
+
+def _steps(facts: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{facts[name]:g}" for name in ("num_inference_steps", "guidance_scale", "true_cfg_scale")}
+
+
+def _foreign(studio: Studio, data: bytes, owner: str) -> Recalled | None:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        text = image.info.get("parameters")
+        comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    if text is None and comment is not None:
+        text = _user_comment(comment)
+    if text is None:
+        return None
+    shot = parse_parameters(str(text))
+    named = _HASH.findall(shot.settings.get("Lora hashes", ""))
+    known = _our_loras(studio, owner) if named else {}
+    loras = []
+    for name, digest in named[:50]:
+        ours = next((who for full, who in known.items() if full.startswith(digest.lower())), "")
+        loras.append(RecalledLora(name.strip(), digest.lower(), ours))
+    return Recalled("foreign", "", "", "", "", "", (shot,), {}, tuple(loras))
+
+
+def _user_comment(value: Any) -> str:
+    """EXIF 2.3, 4.6.5: eight bytes name the code."""
+    raw = value if isinstance(value, bytes) else str(value).encode("latin-1", "replace")
+    code, rest = raw[:8], raw[8:]
+    if code == b"UNICODE\0":
+        return rest.decode("utf-16-le" if rest[1:2] == b"\0" else "utf-16-be", "replace")
+    return (rest if code in (b"ASCII\0\0\0", b"\0" * 8) else raw).decode("utf-8", "replace")
+
+
+def _our_loras(studio: Studio, owner: str) -> dict[str, str]:
+    """Names by both hashes that tools write: of the whole file (AutoV2) and of what follows its header (A1111)."""
+    files = [(d.lora_path, d.name) for d in studio.donors()]
+    files += [(studio.store.path(p.lora), p.name) for p in studio.records.find(PersonaRecord, owner)]
+    found: dict[str, str] = {}
+    for path, name in files:
+        try:
+            with path.open("rb") as stream:
+                whole, first = hashlib.sha256(), stream.read(8)
+                whole.update(first)
+                whole.update(stream.read(int.from_bytes(first, "little")))
+                tensors = hashlib.sha256()
+                while block := stream.read(1 << 22):
+                    whole.update(block)
+                    tensors.update(block)
+        except (OSError, OverflowError):
+            continue
+        found |= {whole.hexdigest(): name, tensors.hexdigest(): name}
+    return found
+
+
+def _clean(text: str) -> str:
+    """Untrusted words without control signs, of a length that a page can show."""
+    kept = "".join(c for c in text[:_MOST_TEXT] if c == "\n" or unicodedata.category(c)[0] != "C")
+    return kept if len(text) <= _MOST_TEXT else f"{kept}…"

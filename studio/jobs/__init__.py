@@ -1,0 +1,1 @@
+"""Durable jobs: kinds, queue, engine, worker, supervisor, heartbeat, progress."""

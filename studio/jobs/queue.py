@@ -1,0 +1,215 @@
+"""The queue as a page sees it: put, stop and retry jobs without running any, in a process that never loads torch."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer
+
+from pipelines.errors import BadInput, StudioError
+from studio.application import Studio
+from studio.library.records import PAUSED, JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
+
+__all__ = [
+    "APPLICATION_VERSION",
+    "HELD",
+    "KINDS",
+    "NEXT",
+    "QUEUE",
+    "Queue",
+    "engine_url",
+    "first_step_to_run",
+    "job_id",
+]
+
+# raise it when a workflow's steps or the shipped weights change; old jobs then need to be started anew
+APPLICATION_VERSION = "10"
+QUEUE = "work"
+NEXT = "next"  # what somebody asked to run next; the worker takes from it first
+HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
+KINDS = ("design", "consolidate", "posts", "vary", "fix", "swap", "preview", "strengths", "export", "donor")
+_UNFINISHED = ("queued", "running")
+_PATIENCE_S = 20.0
+_MOST_JOBS = 1_000_000
+_MOST_RESULTS = 100
+
+
+def engine_url(data: Path) -> str:
+    """The durable engine's own database."""
+    return f"sqlite:///{data.resolve() / 'engine.sqlite'}"
+
+
+def job_id(kind: str, request: dict[str, Any]) -> str:
+    """The same request is the same job: a double click makes one."""
+    return f"{kind}-{content_id({'kind': kind, 'request': request, 'version': APPLICATION_VERSION})}"
+
+
+def first_step_to_run(steps: Any) -> int:
+    """Where a failed job goes on: at the step that failed, else behind the last one."""
+    failed = [s["function_id"] for s in steps if s["error"] is not None]
+    return min(failed) if failed else max((s["function_id"] for s in steps), default=0) + 1
+
+
+class Queue:
+    """One owner's jobs of one data folder. The worker (`studio.jobs.worker`) makes the database, and does the work."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(studio.store.get_json)  # what is stored never changes
+
+    @cached_property
+    def _client(self) -> DBOSClient:
+        data = self.studio.settings.data
+        deadline = time.monotonic() + _PATIENCE_S
+        while not (data / "engine.ready").exists():
+            if time.monotonic() > deadline:
+                raise StudioError("The worker does not start.", "See what the terminal says.", code="no_worker")
+            time.sleep(0.1)
+        return DBOSClient(
+            system_database_url=engine_url(data),
+            serializer=DBOSPortableJSONSerializer(),
+            application_name="persona-studio",
+        )
+
+    def put(self, kind: str, request: dict[str, Any], **facts: Any) -> str:
+        """Queue a job, or find the same one; its id. A finished one is not run again, a failed or stopped one is.
+
+        `facts` are kept for the page (a title). Raises BadInput, StudioError.
+        """
+        if kind not in KINDS:
+            raise BadInput(f"There is no job of the kind {kind!r}.", f"Choose one of: {', '.join(KINDS)}.")
+        owner, job = str(request["owner"]), job_id(kind, request)
+        known = self.find(job, owner)
+        if known is not None and known.state in (*_UNFINISHED, "done"):
+            return job
+        if known is not None:
+            self.retry(job, owner)
+            return job
+        client = self._client
+        if "set" in request:  # a new take goes when its set goes
+            facts = facts | {"set": request["set"]}
+        row = JobRecord(id=job, owner=owner, kind=kind, state="queued", error=None, facts=facts)
+        self.studio.records.keep(row)
+        client.enqueue(
+            {
+                "workflow_name": "job",
+                "class_name": "_Jobs",
+                "instance_name": "studio",
+                "queue_name": self._queue_of(owner),
+                "workflow_id": job,
+                "app_version": APPLICATION_VERSION,
+            },
+            kind,
+            request,
+        )
+        return job
+
+    def stop(self, job: str, owner: str) -> None:
+        """Ask a job to stop: at once where it waits, at its next denoising or training step where it runs."""
+        row = self._mine(job, owner)
+        if row.state not in _UNFINISHED:
+            return
+        self.studio.records.keep(StopRecord(id=job, owner=owner))
+        status = next(iter(self._client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
+        if status is None or status.status in ("ENQUEUED", "DELAYED"):
+            self._client.cancel_workflow(job)
+            self._keep(row, "cancelled", "Stopped.")
+
+    def retry(self, job: str, owner: str) -> None:
+        """Let a failed or stopped job go on behind its last finished step."""
+        row = self._mine(job, owner)
+        if row.state in (*_UNFINISHED, "done"):
+            return
+        self.studio.records.remove(StopRecord, job, owner)
+        self.studio.records.remove(ReportRecord, job, owner)
+        self._keep(row, "queued", None)
+        client = self._client
+        status = next(iter(client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
+        if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+            return
+        if status is not None and status.status == "CANCELLED":
+            client.resume_workflow(job, queue_name=self._queue_of(owner))
+            return
+        step = first_step_to_run(client.list_workflow_steps(job))
+        client.rewind_workflow(
+            job, start_step=step, queue_name=self._queue_of(owner), application_version=APPLICATION_VERSION
+        )
+
+    def run_next(self, job: str, owner: str) -> None:
+        """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
+
+        Priorities of the engine cannot be changed once a job waits, but the queue that it waits in can.
+        """
+        if self._mine(job, owner).state == "queued":
+            self._move([job], NEXT)
+
+    def pause(self, owner: str, paused: bool) -> None:
+        """Start no more of this owner's jobs, or go on; what runs goes on. New jobs wait, too."""
+        row = self.studio.records.get(MarkRecord, PAUSED, owner) or MarkRecord(id=PAUSED, owner=owner)
+        row.facts = {"paused": paused}
+        self.studio.records.keep(row)
+        waiting = [job.id for job in self.jobs(owner, state="queued")]
+        self._move(waiting[::-1], self._queue_of(owner))
+
+    def paused(self, owner: str) -> bool:
+        row = self.studio.records.get(MarkRecord, PAUSED, owner)
+        return row is not None and bool(row.facts.get("paused"))
+
+    def _queue_of(self, owner: str) -> str:
+        return HELD if self.paused(owner) else QUEUE
+
+    def _move(self, jobs: list[str], queue: str) -> None:
+        """Only what really waits: a job that was just taken would be started twice."""
+        if not jobs:
+            return
+        rows = self._client.list_workflows(workflow_ids=jobs, status="ENQUEUED", load_input=False, load_output=False)
+        if waiting := {row.workflow_id for row in rows}:
+            self._client.resume_workflows([job for job in jobs if job in waiting], queue_name=queue)
+
+    def find(self, job: str, owner: str) -> JobRecord | None:
+        return self.studio.records.get(JobRecord, job, owner)
+
+    def jobs(self, owner: str, limit: int = _MOST_JOBS, **equal: str) -> list[JobRecord]:
+        """Newest first; `equal` are columns, such as kind="posts"."""
+        return self.studio.records.newest(JobRecord, owner, limit, **equal)
+
+    def active(self, owner: str, kind: str) -> JobRecord | None:
+        """The owner's newest job of a kind that is not finished."""
+        return next((row for row in self.jobs(owner, 50, kind=kind) if row.state in _UNFINISHED), None)
+
+    def forget(self, jobs: list[str], owner: str) -> None:
+        """As if these jobs had never been; the same request is then a new job. Raises BadInput for another's."""
+        for job in jobs:
+            self._mine(job, owner)
+        if jobs:
+            self._client.delete_workflows(jobs)
+        for job in jobs:
+            for table in (ReportRecord, StopRecord, JobRecord):
+                self.studio.records.remove(table, job, owner)
+
+    def report(self, job: str, owner: str) -> dict[str, Any]:
+        """What the worker last said of it; empty before it began."""
+        row = self.studio.records.get(ReportRecord, job, owner)
+        return {} if row is None else dict(row.facts)
+
+    def result(self, row: JobRecord) -> dict[str, Any]:
+        """Of a finished job."""
+        return dict(self._read(row.facts["result"]))
+
+    def results(self, owner: str, kind: str, limit: int = _MOST_RESULTS) -> list[dict[str, Any]]:
+        """Of the last finished jobs of a kind, newest first; the library (`studio.library.index`) finds the older
+        ones."""
+        return [self.result(row) for row in self.jobs(owner, limit, kind=kind, state="done")]
+
+    def _mine(self, job: str, owner: str) -> JobRecord:
+        row = self.find(job, owner)
+        if row is None:
+            raise BadInput("There is no such job.", "Load the page again.", code="no_job")
+        return row
+
+    def _keep(self, row: JobRecord, state: str, error: str | None) -> None:
+        row.state, row.error = state, error
+        self.studio.records.keep(row)

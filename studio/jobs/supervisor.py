@@ -1,0 +1,110 @@
+"""Keeps one worker process alive beside the page, and ends one that hangs: its job goes on in the next."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from studio.application import Studio
+from studio.jobs.heartbeat import PULSE_VARIABLE, Patience, Pulse, read_pulses, why_restart
+from studio.library.records import PAUSED, JobRecord, MarkRecord
+from studio.settings import Settings
+
+__all__ = ["Supervisor"]
+
+_LONGEST_PAUSE_S = 30.0
+_LOG = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts the worker, and starts it again, after a growing pause, whenever it ends. A context manager.
+
+    A worker that is silent, whose job does not move, or that forgot a job (`studio.jobs.heartbeat`) is killed first;
+    the engine counts how often a job's worker ended, and gives the job up after the third time. For a forgotten job
+    this is done once.
+    """
+
+    def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
+        self._records = Studio(settings).records
+        self._patience = patience or Patience()
+        self._heard = (Pulse("", 0.0), time.monotonic())
+        self._forgotten: set[str] = set()
+        root = str(Path(__file__).resolve().parents[2])
+        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+        self._environment |= {
+            f"PERSONA_STUDIO_{name.upper()}": str(value) for name, value in settings.model_dump(mode="json").items()
+        }
+        self._ready = settings.data / "engine.ready"
+        self._closing = threading.Event()
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker that lives now."""
+        worker = self._worker
+        return None if worker is None or worker.poll() is not None else worker.pid
+
+    def __enter__(self) -> Supervisor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        worker = self._worker
+        if worker is not None and worker.stdin is not None:
+            worker.stdin.close()
+            try:
+                worker.wait(10)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+        self._thread.join(10)
+
+    def _watch(self) -> None:
+        pause = 0.5
+        while not self._closing.is_set():
+            self._ready.unlink(missing_ok=True)
+            began = time.monotonic()
+            command = [sys.executable, "-m", "studio.jobs.worker"]
+            ours, its = os.pipe()
+            self._worker = subprocess.Popen(
+                command, stdin=subprocess.PIPE, env=self._environment | {PULSE_VARIABLE: str(its)}, pass_fds=(its,)
+            )
+            os.close(its)
+            self._hear(Pulse("", 0.0))
+            read_pulses(ours, self._hear)
+            self._attend(self._worker)
+            if self._worker.stdin is not None:
+                self._worker.stdin.close()
+            pause = 0.5 if time.monotonic() - began > 60 else min(2 * pause, _LONGEST_PAUSE_S)
+            self._closing.wait(pause)
+
+    def _hear(self, pulse: Pulse) -> None:
+        self._heard = (pulse, time.monotonic())
+
+    def _attend(self, worker: subprocess.Popen[bytes]) -> None:
+        """Until the worker ends, by itself or by us."""
+        while True:
+            try:
+                worker.wait(1)
+                return
+            except subprocess.TimeoutExpired:
+                pulse, heard = self._heard
+                silent_s = time.monotonic() - heard
+                why = why_restart(pulse, silent_s, self._waiting, self._patience)
+            if why and not self._closing.is_set():
+                _LOG.warning("The worker is started again: %s.", why)
+                if not pulse.job and silent_s <= self._patience.silent_s:
+                    self._forgotten |= self._waiting()
+                worker.kill()
+
+    def _waiting(self) -> set[str]:
+        rows = self._records.everyones(JobRecord, "state", ("queued", "running"))
+        marks = self._records.everyones(MarkRecord, "id", (PAUSED,))
+        paused = {mark.owner for mark in marks if mark.facts.get("paused")}
+        return {row.id for row in rows if row.state == "running" or row.owner not in paused} - self._forgotten

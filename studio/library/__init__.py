@@ -1,0 +1,1 @@
+"""What is kept: records, files, scenes, uploads, users, index and trash."""

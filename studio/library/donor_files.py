@@ -1,0 +1,95 @@
+"""A LoRA file that somebody brings as a donor: what its header says, judged before anything is kept. No torch."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from personas.looks import find_category
+from pipelines.errors import BadInput, BadLora
+from pipelines.models.headers import read_header
+from studio.domain.requests import DonorRequest
+
+__all__ = ["LoraSummary", "check_form", "inspect_header"]
+
+_MOST_NAME, _MOST_WORDS = 60, 300
+# how Stable Diffusion's U-Nets call their parts, in diffusers' and in kohya's spelling
+_UNET = ("down_blocks", "up_blocks", "mid_block", "input_blocks", "output_blocks", "middle_block")
+_FLUX = ("transformer_blocks", "double_blocks", "single_blocks")
+
+
+@dataclass(frozen=True)
+class LoraSummary:
+    """`layers` is how many are changed, `ranks` ascending; the rest is what the file says of itself, "" if silent."""
+
+    layers: int
+    ranks: tuple[int, ...]
+    title: str
+    trigger: str
+    licence: str
+
+
+def inspect_header(path: Path) -> LoraSummary:
+    """Read the names and shapes alone. Raises BadLora for pickles, damaged files and other architectures.
+
+    The worker reads the whole file once more before it keeps it (`pipelines.lora.read_lora`).
+    """
+    with path.open("rb") as stream:
+        pickled = stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    if pickled or path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):
+        raise BadLora(
+            f"{path.name} is a pickle, which can run any program when it is opened. It was not opened.",
+            "Ask its maker for a .safetensors file.",
+        )
+    try:
+        header = read_header(path.resolve())
+    except BadInput as error:
+        raise BadLora(
+            f"{path.name} is damaged or cut short and cannot be read.", "Download or export it again."
+        ) from error
+    if any(part in name for part in _UNET for name in header.shapes):
+        raise BadLora(
+            f"{path.name} is for Stable Diffusion, not for FLUX.", "Use a LoRA that was trained on FLUX.1.", "not_flux"
+        )
+    downs = [s for n, s in header.shapes.items() if n.endswith(("lora_A.weight", "lora_down.weight")) and len(s) > 1]
+    if not downs or not any(part in name for part in _FLUX for name in header.shapes):
+        raise BadLora(f"{path.name} is no LoRA for FLUX.", "Use a LoRA that was trained on FLUX.1.", "not_flux")
+    said = header.metadata
+    return LoraSummary(
+        len(downs),
+        tuple(sorted({shape[0] for shape in downs})),
+        _short(said.get("modelspec.title") or said.get("ss_output_name") or ""),
+        _short(said.get("modelspec.trigger_phrase", "")),
+        _short(said.get("modelspec.license", "")),
+    )
+
+
+def check_form(request: DonorRequest, today: datetime.date) -> DonorRequest:
+    """The form with its words trimmed. Raises BadInput where something is missing, too long or over already."""
+    name, who, scope = (" ".join(text.split()) for text in (request.name, request.who, request.scope))
+    if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or any(sign in name for sign in '/\\\0<>:"|?*'):
+        raise BadInput(f"A donor's name has 1 to {_MOST_NAME} plain signs.", "Choose a short name.", "bad_name")
+    if not who or not scope:
+        raise BadInput(
+            "The consent does not say who agreed to what.", "Fill in who they are and what it is for.", "no_consent"
+        )
+    if max(map(len, (who, scope, request.trigger, request.licence))) > _MOST_WORDS:
+        raise BadInput(f"A field is longer than {_MOST_WORDS} signs.", "Make it shorter.", "too_long")
+    if request.expires:
+        try:
+            until = datetime.date.fromisoformat(request.expires.strip())
+        except ValueError as error:
+            raise BadInput(
+                f"{request.expires[:30]!r} is no date.", "Write it as 2028-12-31, or leave it empty.", "bad_date"
+            ) from error
+        if until < today:
+            raise BadInput(f"The consent ended on {until.isoformat()}.", "Ask for a new one.", "consent_over")
+    return DonorRequest(
+        request.upload, find_category(request.category).id, name, who, scope, request.owner, request.expires.strip(),
+        request.trigger.strip(), request.licence.strip() or "unknown",
+    )  # fmt: skip
+
+
+def _short(text: str) -> str:
+    return " ".join("".join(c for c in text if c.isprintable()).split())[:_MOST_WORDS]

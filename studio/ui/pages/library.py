@@ -1,0 +1,269 @@
+"""Library and queue: everything that was made, found by words, trashed and brought back; and all jobs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from pipelines.errors import BadInput
+from studio.library.index import KINDS, Thing, find_things, tags_of
+from studio.library.trash import disk_use, empty_trash
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.parts.donor_form import build_adding
+from studio.ui.parts.html import button, card, empty, grid, panel, picture, table
+from studio.ui.parts.page_head import open_page
+from studio.ui.parts.recall_form import build_reuse
+
+__all__ = ["build", "shelf_html"]
+
+_KINDS = (*KINDS, "donor", "trash")
+_PAGE = 60
+_MOST_TAGS = 12
+_JOBS = 30
+
+
+def build(ui: Ui) -> None:
+    t = ui.t
+    open_page(ui, "library")
+    with gr.Row():
+        kind = gr.Radio(
+            [(t(f"library.{k}"), k) for k in _KINDS], value="consolidate", label=t("library.show"), elem_id="kind"
+        )
+        search = gr.Textbox(
+            "", label=t("library.search"), placeholder=t("library.search_hint"), elem_id="search", max_length=200
+        )
+        tag = gr.Dropdown(
+            [(t("library.any_tag"), "")], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False
+        )
+        number = gr.Number(1, precision=0, minimum=1, label=t("library.page"), elem_id="page-number")
+    shelf = actions("", "shelf")
+    for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
+        gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
+        build_part(ui)
+    jobs = actions("", "jobs")
+    disk = actions(_disk(ui), "disk")
+    shown = gr.State("")
+    timer = gr.Timer(2.0)
+
+    def show(what: str, words: str, wanted: str | None, page: float | None, request: gr.Request) -> Any:
+        owner = owner_of(request)
+        html = shelf_html(ui, owner, what, words, wanted or "", int(page or 1))
+        return html, _jobs(ui, owner), _tags(ui, owner, wanted or "")
+
+    def tick(before: str, request: gr.Request) -> Any:
+        html = _jobs(ui, owner_of(request))
+        return (gr.skip(), before) if html == before else (html, html)
+
+    def act(
+        what: str, words: str, wanted: str | None, page: float | None, event: gr.EventData, request: gr.Request
+    ) -> Any:
+        data = dict(event._data or {})
+        _act(ui, owner_of(request), data)
+        shown_now = show(what, words, wanted, page, request)
+        if data.get("do") == "empty":
+            return (f"{_sure(ui)}{shown_now[0]}", *shown_now[1:])
+        return shown_now
+
+    def about(event: gr.EventData) -> str:
+        return _disk(ui, (event._data or {}).get("do") == "disk")
+
+    inputs, outputs = [kind, search, tag, number], [shelf, jobs, tag]
+
+    def load(request: gr.Request) -> Any:
+        return show("consolidate", "", "", 1, request)
+
+    gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
+    # on `input` a pasted text is told one event late
+    gr.on([kind.input, search.change, tag.input, number.input], guarded(ui, show), inputs, outputs, **LATEST)
+    timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
+    acting = guarded(ui, act)
+    for part in (shelf, jobs):
+        part.click(acting, inputs, outputs, **EACH)
+    disk.click(guarded(ui, about), None, [disk], **HIDDEN)
+
+
+def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
+    do, thing = data.get("do"), str(data.get("thing", ""))
+    if ui.act(owner, data):
+        return
+    if do == "next":
+        ui.queue.run_next(str(data["job"]), owner)
+    elif do in ("pause", "go-on"):
+        ui.queue.pause(owner, do == "pause")
+    elif do == "empty-sure":
+        freed = empty_trash(ui.queue, owner)
+        gr.Info(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
+    else:
+        with ui.turn:
+            _mark(ui, owner, do, thing, data)
+
+
+def _mark(ui: Ui, owner: str, do: object, thing: str, data: dict[str, Any]) -> None:
+    """What a person says of a thing."""
+    if do in ("trash", "restore"):
+        ui.mark(owner, thing, trashed=do == "trash")
+    elif do == "star":
+        ui.mark(owner, thing, favourite=not ui.marks(owner).get(thing, {}).get("favourite"))
+    elif do == "tag":
+        _add_tag(ui, owner, thing, str(data.get("value", "")))
+    elif do == "untag":
+        tags = str(ui.marks(owner).get(thing, {}).get("tags", "")).split()
+        ui.mark(owner, thing, tags=_joined(name for name in tags if name != data.get("tag")))
+
+
+def _add_tag(ui: Ui, owner: str, thing: str, said: str) -> None:
+    names = "".join(c if c.isprintable() else " " for c in said).split()
+    tags = list(dict.fromkeys([*str(ui.marks(owner).get(thing, {}).get("tags", "")).split(), *names]))
+    if len(tags) > _MOST_TAGS or any(len(name) > 30 for name in tags):
+        raise BadInput(f"A thing has at most {_MOST_TAGS} tags of 30 signs.", "Remove one first.", "too_many_tags")
+    ui.mark(owner, thing, tags=_joined(tags))
+
+
+def _joined(tags: Iterable[str]) -> str:
+    """With a space around each, so that a query finds whole ones."""
+    text = " ".join(tags)
+    return f" {text} " if text else ""
+
+
+def _tags(ui: Ui, owner: str, wanted: str) -> Any:
+    tags = tags_of(ui.studio.records, owner)
+    choices = [(ui.t("library.any_tag"), ""), *((name, name) for name in tags)]
+    return gr.Dropdown(choices, value=wanted if wanted in tags else "")
+
+
+def shelf_html(ui: Ui, owner: str, what: str, search: str, tag: str, page: int) -> str:
+    """One page of a kind's things; every word of `search` must be found, in the page's language or in English."""
+    t = ui.t
+    if what == "donor":
+        cards = _donors(ui, search)
+        count = len(cards)
+        pages = max(1, -(-count // _PAGE))
+        page = min(max(page, 1), pages)
+        cards = cards[(page - 1) * _PAGE : page * _PAGE]
+    else:
+        terms = [(word, t.word_back(word)) for word in search.split()[:12]]
+        trashed = what == "trash"
+
+        def find(number: int) -> tuple[list[Thing], int]:
+            kind = "" if trashed else what
+            return find_things(
+                ui.studio.records, owner, kind, trashed=trashed, terms=terms, tag=tag, page=number, size=_PAGE
+            )
+
+        things, count = find(max(page, 1))
+        pages = max(1, -(-count // _PAGE))
+        if page > pages:
+            page = pages
+            things, count = find(page)
+        cards = [_thing(ui, thing) for thing in things]
+    if not cards:
+        return empty(t("library.empty"))
+    said = escape(t("library.count", count=count, page=max(page, 1), pages=pages))
+    more = f" {button(t('trash.empty'), 'empty')}" if what == "trash" else ""
+    return f'<p class="st-soft">{said}{more}</p>{grid(cards)}'
+
+
+def _donors(ui: Ui, search: str) -> list[str]:
+    t, wanted = ui.t, search.strip().casefold()
+    found = [d for d in ui.donors() if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
+    return [
+        card(
+            f'<img src="/donors/{d.id}" alt="{escape(d.name)}" loading="lazy">',
+            [
+                f"<strong>{escape(d.name)}</strong>",
+                f"<span class='st-soft'>{escape(t.word(d.category))} · {escape(d.licence)}</span>",
+            ],
+        )
+        for d in found
+    ]
+
+
+def _name(ui: Ui, thing: Thing) -> str:
+    t, facts = ui.t, thing.facts
+    if thing.kind == "consolidate":
+        return f"{facts['name']} · {t('version')} {facts['version']}"
+    if thing.kind == "posts":
+        return f"{facts['name']} · {t.word(facts['scene'])} · {facts['count']}"
+    if thing.kind == "design":
+        return f"{t.word(facts['name'])} · {facts['kept']}/{facts['count']}"
+    return t.word(facts["name"])
+
+
+def _thing(ui: Ui, thing: Thing) -> str:
+    t, marks, name = ui.t, thing.marks, _name(ui, thing)
+    trashed = bool(marks.get("trashed"))
+    buttons = button(
+        "★", "star", pressed=bool(marks.get("favourite")), title=t("library.star", name=name), thing=thing.id
+    )
+    buttons += button(t("restore" if trashed else "trash"), "restore" if trashed else "trash", thing=thing.id)
+    tags = "".join(
+        button(f"{tag} ×", "untag", title=t("library.untag", tag=tag), thing=thing.id, tag=tag)
+        for tag in str(marks.get("tags", "")).split()
+    )
+    add = escape(t("library.add_tag", name=name))
+    tags += (
+        f'<input class="st-tag" type="text" maxlength="60" data-do="tag" data-thing="{escape(thing.id)}" '
+        f'placeholder="{escape(t("library.tag_hint"))}" aria-label="{add}">'
+    )
+    key = str(thing.facts.get("picture", ""))
+    return card(
+        picture(key, name) if key else "",
+        [
+            f"<strong>{escape(name)}</strong><span class='st-soft'>{_when(thing.created)}</span>",
+            f'<div class="st-row">{tags}</div><div class="st-row">{buttons}</div>',
+        ],
+    )
+
+
+def _sure(ui: Ui) -> str:
+    t = ui.t
+    return panel(
+        f"<strong>{escape(t('trash.sure'))}</strong><p>{escape(t('trash.what'))}</p><div class='st-row'>"
+        f"{button(t('trash.yes'), 'empty-sure', big=True)}{button(t('trash.no'), 'empty-not')}</div>",
+        "failed",
+    )
+
+
+def _jobs(ui: Ui, owner: str) -> str:
+    t = ui.t
+    rows = []
+    for job in ui.queue.jobs(owner, _JOBS):
+        state = t(f"job.{job.state}")
+        if job.state == "running":
+            report = ui.queue.report(job.id, owner)
+            stage = report.get("stages", {}).get(report.get("stage", ""), {"done": 0, "total": 0})
+            state += f" {ui.stage(str(report.get('stage', '')))} {stage['done']}/{stage['total']}"
+        why = t.explain(job.error, str(job.facts.get("code", ""))) if job.error and job.state == "failed" else ""
+        do = ""
+        if job.state in ("queued", "running"):
+            do = button(t("job.stop"), "stop", job=job.id)
+            if job.state == "queued":
+                do += button(t("job.next"), "next", job=job.id)
+        elif job.state in ("failed", "cancelled"):
+            do = button(t("job.resume"), "retry", job=job.id)
+        rows.append([escape(t(f"kind.{job.kind}")), _when(job.created), escape(state), escape(why), do])
+    headers = [t(f"jobs.{name}") for name in ("kind", "when", "state", "why", "do")]
+    body = table(headers, rows) if rows else empty(t("jobs.empty"))
+    held = ui.queue.paused(owner)
+    pause = button(t("jobs.go_on" if held else "jobs.pause"), "go-on" if held else "pause")
+    note = f' <span class="st-bad">{escape(t("jobs.paused"))}</span>' if held else ""
+    return f"<h2>{escape(t('jobs.title'))}</h2><p>{pause}{note}</p>{body}"
+
+
+def _when(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def _disk(ui: Ui, wanted: bool = False) -> str:
+    t = ui.t
+    free = shutil.disk_usage(ui.studio.settings.data).free
+    said = f"<p class='st-soft'>{escape(t('library.disk', free=f'{free / 1e9:.1f}'))} "
+    if not wanted:
+        return f"{said}{button(t('disk.show'), 'disk')}</p>"
+    rows = [[escape(t(f"disk.{kind}")), f"{size / 1e6:.1f} MB"] for kind, size in disk_use(ui.studio).items()]
+    return f"{said}</p>{table([t('disk.kind'), t('disk.size')], rows)}"

@@ -1,0 +1,195 @@
+"""Select: which candidates are the person. Gates as sliders, a hand that keeps and drops, nothing is drawn again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from pipelines.errors import BadInput, StudioError
+from studio.domain.requests import ConsolidateRequest
+from studio.library.judgement import Judgement, amend, gates_of, judge
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
+from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture, scatter
+from studio.ui.parts.page_head import open_page
+
+__all__ = ["ROUNDS", "build", "check_name"]
+
+_GATES = {
+    "min_face_similarity": 1.0, "min_body_similarity": 1.0, "min_hair_similarity": 1.0, "min_sharpness": 1.0,
+    "min_face_height": 0.5, "min_obeyed": 1.0,
+}  # fmt: skip
+ROUNDS: dict[str, dict[str, int]] = {
+    "normal": {"rounds": 1, "pool": 0, "steps": 0},
+    "quick": {"rounds": 1, "pool": 1, "steps": 60},
+}
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a person chose; `pair` are two candidates that are compared."""
+
+    design: str = ""
+    held: frozenset[int] = frozenset()
+    dropped: frozenset[int] = frozenset()
+    pair: tuple[int, ...] = ()
+
+
+def check_name(name: str) -> str:
+    """A persona's name: any signs a person likes, but some, and not too many. Raises BadInput."""
+    name = " ".join(name.split())
+    if not name or len(name) > _MAX_NAME or any(ord(sign) < 32 for sign in name):
+        raise BadInput(f"A name has 1 to {_MAX_NAME} signs.", "Choose a short name.", code="bad_name")
+    return name
+
+
+def build(ui: Ui) -> None:
+    t = ui.t
+    open_page(ui, "select")
+    hand = gr.State(Hand())
+    design = gr.Dropdown([], label=t("select.design"), elem_id="design")
+    with gr.Row(equal_height=True):
+        name = gr.Textbox(t("select.default_name"), label=t("select.name"), elem_id="name", max_length=200)
+        effort = gr.Radio(
+            [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
+            value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
+        )  # fmt: skip
+        go = gr.Button(t("select.go"), variant="primary", elem_id="go")
+    with gr.Accordion(t("select.gates"), open=False, elem_id="gates"), gr.Row():
+        sliders = [
+            gr.Slider(0, most, step=0.01, label=t(f"gate.{gate}"), elem_id=gate, min_width=200)
+            for gate, most in _GATES.items()
+        ]
+    board = actions("", "board")
+
+    def load(request: gr.Request) -> Any:
+        choices = _choices(ui, owner_of(request))
+        newest = choices[0][1] if choices else None
+        return gr.Dropdown(choices, value=newest), *open_design(newest, request)
+
+    def open_design(key: str | None, request: gr.Request) -> Any:
+        found = _find(ui, owner_of(request), key)
+        if found is None:
+            nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
+            return Hand(), nothing, *(gr.skip() for _ in _GATES)
+        gates = gates_of(ui.studio, found)
+        fresh = Hand(design=found["id"])
+        return fresh, _board(ui, found, asdict(gates), fresh), *(getattr(gates, gate) for gate in _GATES)
+
+    def rejudge(now: Hand, *values: Any) -> Any:
+        *gates, request = values
+        found = _find(ui, owner_of(request), now.design)
+        return gr.skip() if found is None else _board(ui, found, dict(zip(_GATES, gates, strict=True)), now)
+
+    def resort(now: Hand, a: float, b: float, c: float, d: float, e: float, f: float, request: gr.Request) -> Any:
+        return rejudge(now, a, b, c, d, e, f, request)
+
+    def act(
+        now: Hand, a: float, b: float, c: float, d: float, e: float, f: float,
+        event: gr.EventData, request: gr.Request,
+    ) -> Any:  # fmt: skip
+        fresh = _act(now, dict(event._data or {}))
+        return fresh, rejudge(fresh, a, b, c, d, e, f, request)
+
+    def start(
+        now: Hand, called: str, how: str, a: float, b: float, c: float, d: float, e: float, f: float,
+        request: gr.Request,
+    ) -> None:  # fmt: skip
+        owner = owner_of(request)
+        found = _find(ui, owner, now.design)
+        if found is None:
+            raise BadInput("There is no finished design.", "Design a person first.", code="no_design")
+        gates = gates_of(ui.studio, found, dict(zip(_GATES, (a, b, c, d, e, f), strict=True)))
+        chosen = amend(ui.studio, found, judge(ui.studio, found, gates, now.held, now.dropped))
+        wish = ConsolidateRequest(chosen, check_name(called), 1, owner, **ROUNDS[how])
+        ui.queue.put("consolidate", asdict(wish))
+
+    ui_inputs = [hand, *sliders]
+    gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders], **HIDDEN)
+    design.input(guarded(ui, open_design), [design], [hand, board, *sliders], **(LATEST | in_turn("hand")))
+    for slider in sliders:
+        slider.release(guarded(ui, resort), ui_inputs, [board], **(LATEST | in_turn("hand")))
+    board.click(guarded(ui, act), ui_inputs, [hand, board], **(EACH | in_turn("hand")))
+    started = go.click(guarded(ui, start), [hand, name, effort, *sliders], None, **(HIDDEN | in_turn("hand")))
+    started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
+
+
+def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
+    return [
+        (f"{ui.t.word(r['recipe']['category'])} · {len(r['kept'])}/{len(r['pictures'])} · {r['id'][:6]}", str(r["id"]))
+        for r in ui.results(owner, "design")
+    ]
+
+
+def _find(ui: Ui, owner: str, key: str | None) -> dict[str, Any] | None:
+    return next((r for r in ui.results(owner, "design") if r["id"] == key), None)
+
+
+def _act(now: Hand, data: dict[str, Any]) -> Hand:
+    do, number = data.get("do"), int(str(data.get("number", "-1")))
+    if do == "keep":
+        return replace(now, held=now.held ^ {number}, dropped=now.dropped - {number})
+    if do == "drop":
+        return replace(now, dropped=now.dropped ^ {number}, held=now.held - {number})
+    if do == "compare":
+        pair = tuple(i for i in now.pair if i != number) if number in now.pair else (*now.pair, number)[-2:]
+        return replace(now, pair=pair)
+    return now
+
+
+def _board(ui: Ui, design: dict[str, Any], gates: dict[str, float], now: Hand) -> str:
+    t = ui.t
+    try:
+        found = judge(ui.studio, design, gates_of(ui.studio, design, gates), now.held, now.dropped)
+    except StudioError as error:
+        return f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
+    verdicts = found.selection.verdicts
+    points = [
+        (v.face_similarity or 0, v.body_similarity or 0, v.index in found.kept, _hint(ui, v, v.index in found.kept))
+        for v in verdicts
+    ]
+    drawn = (gates["min_face_similarity"], gates["min_body_similarity"])
+    plot = scatter(points, t("select.scatter"), t("select.face"), t("select.body"), drawn)
+    rest = sorted((v.index for v in verdicts if v.index not in found.kept), key=lambda i: -(points[i][0]))
+    cards = [_candidate(ui, design, found, i, now) for i in (*found.kept, *rest)]
+    count = t("select.count", kept=len(found.kept), drawn=len(verdicts))
+    compared = ""
+    if len(now.pair) == 2:
+        a, b = (file_url(design["pictures"][i]) for i in now.pair)
+        compared = (
+            f'<div class="st-compare"><img src="{a}" alt="{now.pair[0] + 1}"><img src="{b}" alt="{now.pair[1] + 1}">'
+            f'<input type="range" data-compare aria-label="{escape(t("select.compare"))}"></div>'
+        )
+    top = f'<p aria-live="polite"><strong>{escape(count)}</strong></p>{compared}{grid(cards)}'
+    return f"{top}<h2>{escape(t('select.scatter'))}</h2>{plot}"
+
+
+def _hint(ui: Ui, verdict: Any, kept: bool) -> str:
+    why = ui.t("select.kept") if kept else ", ".join(ui.t(f"reason.{r}") for r in verdict.reasons)
+    return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
+
+
+def _candidate(ui: Ui, design: dict[str, Any], found: Judgement, i: int, now: Hand) -> str:
+    t, verdict = ui.t, found.selection.verdicts[i]
+    kept = i in found.kept
+    hint = escape(_hint(ui, verdict, kept))
+    numbers = " · ".join(
+        f"{t(f'select.{name}')} {value:.2f}"
+        for name, value in (
+            ("face", verdict.face_similarity), ("body", verdict.body_similarity), ("hair", verdict.hair_similarity)
+        )
+        if value is not None
+    )  # fmt: skip
+    row = (
+        button("✓", "keep", pressed=i in now.held, title=t("select.keep", number=i + 1), number=i)
+        + button("✕", "drop", pressed=i in now.dropped, title=t("select.drop", number=i + 1), number=i)
+        + button("⇔", "compare", pressed=i in now.pair, title=t("select.compare_one", number=i + 1), number=i)
+    )
+    body = [
+        f'<span title="{hint}" class="{"st-good" if kept else "st-bad"}">{hint}</span>',
+        f'<span class="st-soft">{escape(numbers)}</span><div class="st-row">{row}</div>',
+    ]
+    return card(picture(design["pictures"][i], hint), body, "kept" if kept else "dropped")

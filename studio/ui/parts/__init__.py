@@ -1,0 +1,1 @@
+"""Parts of pages: forms, cards, pieces of HTML."""

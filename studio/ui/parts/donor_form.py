@@ -1,0 +1,77 @@
+"""The library's part for donors of one's own: drop a LoRA file, see what it is, record the consent, keep it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personas.looks import LOOK_CATEGORIES
+from pipelines.errors import BadInput
+from studio.domain.requests import DonorRequest
+from studio.library.donor_files import check_form, inspect_header
+from studio.library.uploads import MOST_BYTES, find_upload
+from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.parts.html import drop, panel
+from studio.ui.parts.recall_form import refused
+
+__all__ = ["build_adding"]
+
+
+def build_adding(ui: Ui) -> None:
+    t = ui.t
+    zone = actions(drop(t("adding.drop"), "donor", ".safetensors", MOST_BYTES), "donor-drop")
+    said = gr.HTML("", elem_id="donor-said", padding=False, apply_default_css=False, js_on_load=None)
+    token = gr.State("")
+    with gr.Group(visible=False, elem_id="donor-form") as form:
+        category = gr.Radio(
+            [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
+            value="sweet", label=t("design.category"), elem_id="donor-category",
+        )  # fmt: skip
+        with gr.Row():
+            name = gr.Textbox("", label=t("adding.name"), max_length=60, elem_id="donor-name")
+            trigger = gr.Textbox("", label=t("adding.trigger"), max_length=100)
+            licence = gr.Textbox("", label=t("adding.licence"), max_length=100)
+        with gr.Row():
+            who = gr.Textbox(
+                "", label=t("adding.who"), placeholder=t("adding.who_hint"), max_length=300, elem_id="donor-who"
+            )
+            scope = gr.Textbox(
+                "", label=t("adding.scope"), placeholder=t("adding.scope_hint"), max_length=300, elem_id="donor-scope"
+            )
+            expires = gr.Textbox("", label=t("adding.expires"), placeholder="2028-12-31", max_length=30)
+        agreed = gr.Checkbox(False, label=t("adding.agreed"), elem_id="donor-agreed")
+        keep = gr.Button(t("adding.go"), variant="primary", elem_id="donor-keep")
+
+    def look_at(event: gr.EventData, request: gr.Request) -> Any:
+        data = dict(event._data or {})
+        if data.get("do") == "refused":
+            raise refused(data.get("status"))
+        upload = str(data.get("upload", ""))
+        path = find_upload(ui.studio.settings, owner_of(request), upload)
+        found = inspect_header(path)
+        ranks = ", ".join(str(rank) for rank in found.ranks)
+        good = f"✓ {t('adding.good', name=path.name, layers=found.layers, ranks=ranks)}"
+        title = "".join(c for c in found.title or path.stem if c not in '/\\<>:"|?*')[:60]
+        return panel(escape(good), "done"), upload, gr.Group(visible=True), title, found.trigger, found.licence
+
+    def send(
+        upload: str, look: str, called: str, word: str, terms: str, person: str, use: str, until: str, sure: bool,
+        request: gr.Request,
+    ) -> Any:  # fmt: skip
+        if not sure:
+            raise BadInput("Nobody has said that this adult agreed.", "Tick the box if so.", "not_agreed")
+        wish = DonorRequest(upload, look, called, person, use, owner_of(request), until, word, terms)
+        checked = check_form(wish, datetime.now(UTC).date())
+        find_upload(ui.studio.settings, checked.owner, upload)
+        ui.queue.put("donor", asdict(checked))
+        return panel(escape(t("adding.queued"))), gr.Group(visible=False), False
+
+    zone.click(guarded(ui, look_at), None, [said, token, form, name, trigger, licence], **HIDDEN)
+    keep.click(
+        guarded(ui, send), [token, category, name, trigger, licence, who, scope, expires, agreed],
+        [said, form, agreed], **HIDDEN,
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+"""What every page begins with: the way through the pages, its title, and the tour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.parts.html import head, nav
+from studio.ui.parts.tour import TOUR_PAGES, close_tour, tour_html
+
+__all__ = ["open_page"]
+
+
+def open_page(ui: Ui, page: str) -> None:
+    """Who is logged in is said when the page loads."""
+    top = gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+
+    def greet(request: gr.Request) -> Any:
+        if not ui.users.exist():
+            return gr.skip()
+        return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
+
+    gr.on(None, greet, None, [top], **HIDDEN)
+    if page in TOUR_PAGES:
+        tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
+
+        def follow(before: str, request: gr.Request) -> Any:
+            html = tour_html(ui, owner_of(request))
+            return (gr.skip(), before) if html == before else (html, html)
+
+        def close(request: gr.Request) -> Any:
+            return close_tour(ui, owner_of(request)), ""
+
+        gr.on([timer.tick], guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        gr.on(None, guarded(ui, follow), [shown], [tour, shown], **HIDDEN)
+        tour.click(guarded(ui, close), None, [tour, shown], **HIDDEN)

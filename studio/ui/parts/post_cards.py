@@ -1,0 +1,143 @@
+"""The posts of a set as cards: scores, caption, order, other takes; and those that arrive while a job runs."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from studio.domain.post_set import Arranged, Slot, arrange, weak_scores, weak_slots
+from studio.library.records import JobRecord
+from studio.ui.context import Ui
+from studio.ui.parts.html import button, card, file_url, grid, picture
+from studio.ui.parts.shots_table import MOST_CAPTION, describe_shot
+
+__all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
+
+
+def facts_of(ui: Ui, owner: str, post_set: dict[str, Any]) -> dict[str, Any]:
+    """What a person said of a set."""
+    return ui.said(owner, f"posts:{post_set['id']}")
+
+
+def take_jobs(ui: Ui, owner: str) -> dict[str, dict[str, Any] | None]:
+    """The takes that were asked for, by job: a finished one's result, None while it waits or runs."""
+    rows = ui.queue.jobs(owner, kind="vary") + ui.queue.jobs(owner, kind="fix")
+    found: dict[str, dict[str, Any] | None] = {}
+    for row in rows:
+        if row.state == "done":
+            found[row.id] = ui.queue.result(row)
+        elif row.state in ("queued", "running"):
+            found[row.id] = None
+    return found
+
+
+def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
+    """The posts of a running job that are there already, with their scores."""
+    if job is None or job.state not in ("queued", "running"):
+        return ""
+    report = ui.queue.report(job.id, owner)
+    scored = {post["picture"]: post for post in report.get("posts", [])}
+    rows = report.get("posts", []) + [
+        {"number": i, "picture": key, "scores": {}}
+        for i, key in enumerate(report.get("pictures", []))
+        if key not in scored
+    ]
+    cards = [
+        card(
+            picture(post["picture"], ui.t("picture")),
+            [f"<strong>{i + 1}</strong>", f"<span>{_numbers(ui, post['scores'])}</span>"],
+        )
+        for i, post in enumerate(rows)
+    ]
+    return f"<h2>{escape(ui.t('posts.arriving'))}</h2>{grid(cards)}" if cards else ""
+
+
+def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
+    """All cards of a set as a person arranged it."""
+    t = ui.t
+    arranged = arrange(post_set, facts_of(ui, owner, post_set), take_jobs(ui, owner))
+    title = t("posts.set", name=post_set["persona"]["name"], count=len(arranged.shown))
+    cards = "".join(_card(ui, post_set["id"], arranged, place) for place in range(len(arranged.slots)))
+    buttons = button(t("posts.export"), "export", big=True, set=post_set["id"])
+    if weak := weak_slots(arranged, ui.least_identity):
+        buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
+    return (
+        f"<h2>{escape(title)}</h2><div class='st-row'>{buttons}</div>"
+        f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid'>{cards}</div>"
+    )
+
+
+def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
+    t, slot = ui.t, arranged.slots[place]
+    which: dict[str, Any] = {"set": key, "number": slot.number}
+    shot = describe_shot(t, slot.post["shot"])
+    last = place == len(arranged.slots) - 1
+    order = (
+        _arrow("←", t("posts.earlier", number=place + 1), "earlier", place - 1, place == 0, which)
+        + f"<strong>{place + 1}</strong>"
+        + _arrow("→", t("posts.later", number=place + 1), "later", place + 1, last, which)
+    )
+    label = escape(t("posts.caption", number=place + 1))
+    caption = (
+        f'<input type="text" data-do="caption" data-set="{key}" data-number="{slot.number}" maxlength="{MOST_CAPTION}" '
+        f'data-key="caption-{key}-{slot.number}" value="{escape(slot.caption)}" aria-label="{label}">'
+    )
+    body = [
+        f'<div class="st-row">{order}</div>',
+        f"<span class='st-soft'>{escape(shot)}</span><span>{_numbers(ui, slot.post['scores'])}</span>",
+        caption,
+        f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
+    ]
+    if slot.waiting:
+        stops = "".join(button(t("job.stop"), "stop", job=job) for job in slot.waiting)
+        body.append(f'<div class="st-row" role="status">{escape(t("posts.take_waits"))} {stops}</div>')
+    if slot.choices:
+        body.append(_choices(ui, slot, which))
+    link = f'<a href="{file_url(slot.post["picture"])}" target="_blank">{picture(slot.post["picture"], shot)}</a>'
+    classes = "dropped" if slot.left_out else ""
+    return (
+        f'<div class="st-card {classes}" draggable="true" data-drag="{slot.number}" data-place="{place}" '
+        f'data-set="{key}">{link}<div class="in">{"".join(body)}</div></div>'
+    )
+
+
+def _arrow(sign: str, words: str, name: str, to: int, off: bool, which: dict[str, Any]) -> str:
+    """Moves a post one place: the keyboard's way to do what dragging does."""
+    said = escape(words)
+    return (
+        f'<button type="button" class="st-btn" data-do="move" data-set="{which["set"]}" '
+        f'data-number="{which["number"]}" '
+        f'data-to="{to}" data-key="{name}-{which["set"]}-{which["number"]}" title="{said}" aria-label="{said}"'
+        f"{' disabled' if off else ''}>{sign}</button>"
+    )
+
+
+def _buttons(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
+    t = ui.t
+    row = button(t("posts.redraw"), "redraw", **which) + button(t("posts.vary"), "vary", **which)
+    row += button(t("posts.fix"), "fix", **which)
+    row += button(t("posts.leave"), "leave", pressed=slot.left_out, **which)
+    if slot.can_undo:
+        row += button(t("posts.undo"), "undo", **which)
+    if slot.can_redo:
+        row += button(t("posts.redo"), "redo", **which)
+    return row
+
+
+def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
+    t = ui.t
+    parts = [
+        f"<div>{picture(post['picture'], t('posts.variant', number=i + 1))}"
+        f"<span>{_numbers(ui, post['scores'])}</span>"
+        f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
+        for i, (take, post) in enumerate(slot.choices)
+    ]
+    done = button(t("posts.close"), "close", **which)
+    return f'<div class="st-choices"><strong>{escape(t("posts.variants"))}</strong>{"".join(parts)}{done}</div>'
+
+
+def _numbers(ui: Ui, scores: dict[str, float | None]) -> str:
+    """As HTML; what is too low is marked, and not by its colour alone."""
+    weak = weak_scores(scores, ui.least_identity)
+    said = {n: escape(f"{ui.t(f'score.{n}')} {value:.2f}") for n, value in scores.items() if value is not None}
+    return " · ".join(f'<span class="st-bad">⚠ {text}</span>' if n in weak else text for n, text in said.items())

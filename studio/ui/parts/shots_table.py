@@ -1,0 +1,179 @@
+"""The table of shots: words in the page's language, seeds, captions, templates, and shots pasted as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from personas import shots as words
+from personas.shots import Shot, vary_shots
+from pipelines.errors import BadInput
+from studio.domain.requests import plan_shots
+from studio.ui.context import Ui
+from studio.ui.texts import LANGUAGES, Texts
+
+__all__ = [
+    "CHOICES",
+    "COLUMNS",
+    "HEADERS",
+    "MOST",
+    "MOST_CAPTION",
+    "TEMPLATES",
+    "Table",
+    "describe_shot",
+    "fit_rows",
+    "make_shots",
+    "paste_shots",
+    "read_shots",
+    "write_shots",
+]
+
+COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose", "goods")
+HEADERS = (*COLUMNS, "seed", "caption")
+CHOICES = {
+    "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
+    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS,
+}  # fmt: skip
+TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
+MOST, MOST_CAPTION = 35, 300
+_BETWEEN = " \t,.;:|/+-，。、；：的和色"
+_FILLERS = (
+    "a", "an", "and", "carrying", "hand", "her", "his", "holding", "in", "showing", "the", "their", "wearing", "with",
+    "一个", "一本", "手", "手持", "手拎", "拎着", "拿", "拿着", "穿", "穿着", "端着", "里",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the table says. Seeds and captions are one for each shot, None where they are left to the studio."""
+
+    shots: tuple[Shot, ...]
+    seeds: tuple[int | None, ...] = ()
+    captions: tuple[str | None, ...] = ()
+
+
+def make_shots(name: str, count: int) -> list[Shot]:
+    """The shots of a template."""
+    if name == "outfits":
+        return list(vary_shots(count, 3, framings=("full-body",), lights=("day",)))
+    if name == "portraits":
+        return list(vary_shots(count, 4, framings=("close-up", "half-body"), lights=("day",)))
+    if name == "goods":
+        return list(vary_shots(count, 5, framings=("half-body", "close-up"), lights=("day",), goods=words.GOODS[1:]))
+    shots = plan_shots(count, 1)
+    if name == "one_outfit":
+        return [Shot(**(asdict(s) | {"outfit": "dress", "outfit_colour": "red"})) for s in shots]
+    return list(shots)
+
+
+def describe_shot(t: Texts, shot: Mapping[str, str]) -> str:
+    """A shot's words in the page's language; sets of older versions know nothing of goods."""
+    usual = asdict(Shot())
+    said = {column: shot.get(column, usual[column]) for column in COLUMNS}
+    return ", ".join(t.word(word) for column, word in said.items() if (column, word) != ("goods", "nothing"))
+
+
+def write_shots(
+    ui: Ui, shots: Sequence[Shot], seeds: Sequence[int | None] = (), captions: Sequence[str | None] = ()
+) -> list[list[str]]:
+    """Rows of the table in the page's language, as `HEADERS`; empty cells are left to the studio."""
+    left = [None] * len(shots)
+    return [
+        [*(ui.t.word(getattr(shot, column)) for column in COLUMNS), "" if seed is None else str(seed), caption or ""]
+        for shot, seed, caption in zip(shots, [*seeds, *left], [*captions, *left], strict=False)
+    ]
+
+
+def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
+    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
+    shots: list[Shot] = []
+    seeds: list[int | None] = []
+    captions: list[str | None] = []
+    for number, row in enumerate(rows, 1):
+        said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
+        cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
+        seed, caption = (" ".join(str(cell or "").split()) for cell in [*row, "", ""][len(COLUMNS) : len(HEADERS)])
+        if not cells and not seed and not caption:
+            continue
+        if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < 2**32):
+            raise BadInput(
+                f"Row {number} says {seed[:40]!r}, which is no seed.",
+                "Write a whole number from 0 to 4294967295, or nothing.", code="bad_seed",
+            )  # fmt: skip
+        if len(caption) > MOST_CAPTION:
+            raise BadInput(
+                f"The caption in row {number} has {len(caption)} signs.",
+                f"Use at most {MOST_CAPTION}; a longer text goes into the body.", code="long_caption",
+            )  # fmt: skip
+        for column, word in cells.items():
+            if word not in CHOICES[column]:
+                raise BadInput(
+                    f"Row {number} says {word[:40]!r}, which is no {column.replace('_', ' ')}.",
+                    f"Use one of: {', '.join(CHOICES[column])}.", code="bad_shot",
+                )  # fmt: skip
+        shots.append(Shot(**cells))
+        seeds.append(int(seed) if seed else None)
+        captions.append(caption or None)
+    if not 1 <= len(shots) <= MOST:
+        raise BadInput(
+            f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
+        )
+    return Table(tuple(shots), tuple(seeds), tuple(captions))
+
+
+def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:
+    """`count` rows: what a person wrote stays, more come from the template, too many go from the end."""
+    return (rows + write_shots(ui, make_shots(template, count))[len(rows) :])[:count]
+
+
+def paste_shots(text: str) -> list[Shot]:
+    """A shot a line, in English or Chinese words, in any order; what a line leaves out is as usual.
+
+    Raises BadInput, naming the line and what was not understood.
+    """
+    shots = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            shots.append(Shot(**_read_line(line.casefold(), number)))
+    if not 1 <= len(shots) <= MOST:
+        raise BadInput(
+            f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
+        )
+    return shots
+
+
+def _read_line(line: str, number: int) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    known, at = _vocabulary(), 0
+    while at < len(line):
+        said = next((word for word in known if line.startswith(word, at) and _ends(line, at + len(word), word)), None)
+        if said is not None:
+            if (cell := known[said]) is not None:
+                cells[cell[0]] = cell[1]
+            at += len(said)
+        elif line[at] in _BETWEEN:
+            at += 1
+        else:
+            raise BadInput(
+                f"Line {number} says {line[at : at + 20]!r}, which is no word for a shot.",
+                "Use the words that are listed above the table.", code="bad_shot",
+            )  # fmt: skip
+    return cells
+
+
+def _ends(line: str, at: int, word: str) -> bool:
+    """English words end where the next letter is none."""
+    return at >= len(line) or not (word[-1].isascii() and line[at].isascii() and line[at].isalnum())
+
+
+@cache
+def _vocabulary() -> dict[str, tuple[str, str] | None]:
+    """What may be said in both languages, longest first, as (column, word); None for words that say nothing."""
+    found: dict[str, tuple[str, str] | None] = dict.fromkeys(_FILLERS)
+    for column, choices in CHOICES.items():
+        for word in choices:
+            for name in (word, *(Texts(language).word(word).casefold() for language in LANGUAGES)):
+                found[name] = (column, word)
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))

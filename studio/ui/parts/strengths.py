@@ -1,0 +1,73 @@
+"""A strip of one shot at several strengths of the place, to choose the slider's position by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from studio.domain.requests import PostRequest, StrengthsRequest
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, in_turn, owner_of
+from studio.ui.parts.html import button, picture
+from studio.ui.parts.reference_cards import most_strength
+from studio.ui.parts.set_form import SetForm
+
+__all__ = ["build_strengths"]
+
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def build_strengths(
+    ui: Ui, form: SetForm, inputs: set[Any], wish: Callable[[Mapping[Any, Any], str], PostRequest]
+) -> None:
+    """A button beside the slider and the strip under it; `wish` makes the set's request of what `inputs` say."""
+    t = ui.t
+    with form.strengths:
+        go = gr.Button(t("strengths.go"), elem_id="strengths-go")
+        strip = actions("", "strengths")
+    shown = gr.State("")
+    timer = gr.Timer(1.0)
+
+    def start(values: dict[Any, Any], request: gr.Request) -> str:
+        owner = owner_of(request)
+        asked = replace(wish(values, owner), captions=[])  # a strip is the same whatever the posts are called
+        most = most_strength(values[form.ways])
+        ui.queue.put("strengths", asdict(StrengthsRequest(asdict(asked), [most * s for s in _SHARES], owner)))
+        return _strip(ui, owner)
+
+    def tick(before: str, request: gr.Request) -> Any:
+        html = _strip(ui, owner_of(request))
+        return (gr.skip(), before) if html == before else (html, html)
+
+    def act(event: gr.EventData, request: gr.Request) -> Any:
+        data = dict(event._data or {})
+        if ui.act(owner_of(request), data) or data.get("do") != "strength":
+            return gr.skip()
+        return float(str(data["scale"]))
+
+    go.click(guarded(ui, start), inputs, [strip], **(HIDDEN | in_turn("ways")))
+    timer.tick(guarded(ui, tick), [shown], [strip, shown], **HIDDEN)
+    strip.click(guarded(ui, act), None, [form.strength], **EACH)
+
+
+def _strip(ui: Ui, owner: str) -> str:
+    job, t = ui.newest(owner, "strengths"), ui.t
+    if job is None:
+        return ""
+    if job.state != "done":
+        return ui.job_panel(owner, job)
+    figures = []
+    for row in ui.queue.result(job)["rows"]:
+        scores = " · ".join(
+            f"{t(f'score.{name}')} {row['scores'][name]:.2f}"
+            for name in ("identity", "scene") if row["scores"][name] is not None
+        )  # fmt: skip
+        label = t("strengths.use", scale=f"{row['scale']:g}")
+        figures.append(
+            f"<figure>{picture(row['picture'], label, 160)}<figcaption>{escape(scores)}</figcaption>"
+            f"{button(label, 'strength', scale=row['scale'])}</figure>"
+        )
+    return f'<div class="st-strip st-samples" tabindex="0">{"".join(figures)}</div>'

@@ -1,0 +1,1 @@
+"""The site around the pages: FastAPI application, API, login and four middlewares."""

@@ -1,0 +1,192 @@
+"""The page's process: FastAPI with the pages mounted at /en and /zh, and every file through an owner-checked route."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated
+from urllib.parse import quote
+
+# before gradio is imported: nothing is told to anybody, nothing is fetched
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import gradio as gr
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from PIL import Image
+
+from pipelines.errors import OutOfDisk, StudioError
+from studio.application import Studio
+from studio.jobs.queue import Queue
+from studio.library.records import FileRecord
+from studio.library.scenes import bundled_scenes
+from studio.library.uploads import keep_upload
+from studio.library.users import Users
+from studio.settings import ASSETS, Settings
+from studio.ui.context import Ui
+from studio.ui.pages import consolidate, design, library, posts, scenes, select
+from studio.ui.parts.html import PAGES
+from studio.ui.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
+from studio.ui.theme import CSS, HEAD, make_theme
+from studio.web.api import add_api
+from studio.web.authentication import Wall
+from studio.web.gradio_isolation import Fence
+from studio.web.locale import Tongue
+from studio.web.login import Logins, add_login, owner_of_request
+from studio.web.origin_check import Guard
+
+__all__ = ["make_app", "make_site"]
+
+_BUILD: dict[str, Callable[[Ui], None]] = {
+    "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
+    "posts": posts.build, "library": library.build,
+}  # fmt: skip
+_KEY = re.compile(r"[0-9a-f]{64}")
+_MAX_UPLOAD = "64mb"
+# a key's content never changes; another person at the same browser has another cookie, and asks anew
+_CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
+_LANGUAGE = "studio_language"
+
+
+def asker(request: Request) -> str:
+    """Whose request it is, for routes that the wall lets nobody else reach."""
+    owner = owner_of_request(request)
+    if owner is None:
+        raise HTTPException(401)
+    return owner
+
+
+def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) -> FastAPI:
+    """The whole site. The worker is started by whoever serves it.
+
+    `names` are those of the machine that pages may be asked by; `local`: nobody but this machine can reach it.
+    """
+    studio = Studio(settings)
+    queue = Queue(studio)
+    app = make_site(studio, names, local)
+    for language in LANGUAGES:
+        ui = Ui(studio, queue, Texts(language))
+        gr.mount_gradio_app(
+            app, _pages(ui), f"/{language}", auth_dependency=owner_of_request, footer_links=[],
+            run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
+            css=CSS, head=HEAD, i18n=gr.I18n(**{LOCALES[language]: ui.t.of_gradio()}),
+        )  # fmt: skip
+    return app
+
+
+def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
+    """All but the pages: guard, wall, fence and tongue (in this order), the login, the language, files, pictures."""
+    app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
+    logins = Logins(Users(studio.records), studio.settings.owner, local)
+    app.add_middleware(Tongue)
+    app.add_middleware(Fence)
+    app.add_middleware(Wall, logins=logins)
+    app.add_middleware(Guard, names=names, local=local)
+    add_login(app, logins, lambda request: Texts(_language(request)))
+    _add_files(app, studio)
+    add_api(app, Queue(studio), asker)
+
+    @app.get("/")
+    def start(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/{_language(request)}/design")
+
+    @app.get("/language/{language}")
+    def switch(language: str, page: str = "design") -> RedirectResponse:
+        if language not in LANGUAGES or page not in (*PAGES, "login"):
+            raise HTTPException(404)
+        answer = RedirectResponse("/login" if page == "login" else f"/{language}/{page}")
+        answer.set_cookie(_LANGUAGE, language, max_age=365 * 24 * 3600, httponly=True, samesite="lax")
+        return answer
+
+    @app.get("/health")
+    def health() -> dict[str, bool]:
+        return {"worker": (studio.settings.data / "engine.ready").exists()}
+
+    @app.get("/manifest.json")
+    def manifest() -> dict[str, str]:
+        return {"name": "Persona Studio", "start_url": "/", "display": "browser"}
+
+    return app
+
+
+def _pages(ui: Ui) -> gr.Blocks:
+    title = "Persona Studio"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        gr.HTML(f'<meta http-equiv="refresh" content="0;url={ui.url("design")}">', js_on_load=None)
+    for page in PAGES:
+        with blocks.route(ui.t(f"{page}.title"), f"/{page}", show_in_navbar=False):
+            _BUILD[page](ui)
+    return blocks
+
+
+def _language(request: Request) -> Language:
+    chosen = request.cookies.get(_LANGUAGE, "")
+    known: Language | None = next((language for language in LANGUAGES if language == chosen), None)
+    return known or choose_language(request.headers.get("accept-language", ""))
+
+
+def _add_files(app: FastAPI, studio: Studio) -> None:
+    def check(key: str, request: Request) -> str:
+        """The key, if it is one and the asker's own; the same answer for another's and for none."""
+        if not _KEY.fullmatch(key) or studio.records.get(FileRecord, key, asker(request)) is None:
+            raise HTTPException(404)
+        return key
+
+    @app.get("/files/{key}")
+    def file(request: Request, key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
+        headers = _CACHED | {"X-Content-Type-Options": "nosniff"}
+        path = studio.store.path(check(key, request))
+        with path.open("rb") as stream:
+            kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
+        if name:
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        return FileResponse(path, media_type=kind, headers=headers)
+
+    @app.get("/thumbs/{key}")
+    def thumb(request: Request, key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
+        path = studio.settings.data / "thumbs" / f"{check(key, request)}-{width}.webp"
+        if not path.exists():
+            image = Image.fromarray(studio.store.get_picture(key))
+            image.thumbnail((width, 4 * width))
+            out = io.BytesIO()
+            image.save(out, "WEBP", quality=82)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.{id(out)}")
+            part.write_bytes(out.getvalue())
+            part.replace(path)
+        return FileResponse(path, media_type="image/webp", headers=_CACHED)
+
+    @app.get("/donors/{donor}")
+    def donor_picture(donor: str) -> FileResponse:
+        known = donors.get(donor) or donors.setdefault(donor, _thumbnail_of(studio, donor))
+        return FileResponse(known, headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/places/{place}")
+    def place_picture(place: str) -> FileResponse:
+        if place not in bundled_scenes():
+            raise HTTPException(404)
+        return FileResponse(ASSETS / "scenes" / f"{place}.png", headers={"Cache-Control": "max-age=3600"})
+
+    @app.post("/uploads")
+    async def upload(request: Request, name: Annotated[str, Query(max_length=1000)] = "file") -> JSONResponse:
+        said = request.headers.get("content-length", "0")
+        owner = asker(request)
+        try:
+            announced = int(said) if said.isdecimal() else 0
+            token = await keep_upload(studio.settings, owner, name, request.stream(), announced)
+        except StudioError as error:
+            status = 507 if isinstance(error, OutOfDisk) else 413
+            return JSONResponse({"code": error.code, "message": str(error)}, status)
+        return JSONResponse({"upload": token})
+
+    donors: dict[str, str] = {}
+
+
+def _thumbnail_of(studio: Studio, donor: str) -> str:
+    for known in studio.donors():
+        if known.id == donor:
+            return str(known.thumbnail_path)
+    raise HTTPException(404)

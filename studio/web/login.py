@@ -1,0 +1,118 @@
+"""Coming in and going out: a form of our own, a cookie that only the server reads, and whose request it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from html import escape
+from urllib.parse import parse_qs
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.types import Scope
+
+from pipelines.errors import StudioError
+from studio.library.users import SESSION_S, Users
+from studio.ui.parts.html import PAGES
+from studio.ui.texts import LANGUAGES, Texts
+from studio.ui.theme import CSS
+
+__all__ = ["OWNER", "Logins", "add_login", "owner_of_request"]
+
+OWNER = "studio_owner"  # in a request's scope: who asks, set by the wall and by nothing that a browser sends
+_COOKIE = "studio_session"
+_NEXT = re.compile(rf"/({'|'.join(LANGUAGES)})/({'|'.join(PAGES)})")
+_MAX_FORM = 4096  # bytes
+
+
+class Logins:
+    """Whose request it is. Where nobody has to log in, and only this machine can ask, it is `alone`'s."""
+
+    def __init__(self, users: Users, alone: str, local: bool = True) -> None:
+        self.users, self._alone, self._local = users, alone, local
+
+    def owner_of(self, scope: Scope) -> str | None:
+        if (token := _token(scope)) and (owner := self.users.owner_of(token)):
+            return owner
+        return None if not self._local or self.users.exist() else self._alone
+
+
+def owner_of_request(request: Request) -> str | None:
+    """What the wall found."""
+    owner = request.scope.get(OWNER)
+    return None if owner is None else str(owner)
+
+
+def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -> None:
+    """The form at /login, and /logout. The guard has refused posts of other sites already."""
+    one_by_one = CapacityLimiter(1)  # a flood of passwords leaves the other threads to the pages
+
+    @app.get("/login")
+    def form(request: Request, next: str = "/") -> Response:
+        if owner_of_request(request) is not None:
+            return RedirectResponse("/", 303)
+        return _page(texts(request), next)
+
+    @app.post("/login")
+    async def enter(request: Request) -> Response:
+        t, fields = texts(request), await _fields(request)
+        where, address = fields.get("next", "/"), request.client.host if request.client else ""
+        check = partial(logins.users.log_in, fields.get("name", ""), fields.get("password", ""), address)
+        try:
+            token = await to_thread.run_sync(check, limiter=one_by_one)
+        except StudioError as error:
+            return _page(t, where, t.error(error), 429)
+        if token is None:
+            return _page(t, where, t("login.wrong"), 401)
+        answer = RedirectResponse(where if _NEXT.fullmatch(where) else "/", 303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(_COOKIE, token, max_age=SESSION_S, httponly=True, samesite="lax", secure=secure)
+        return answer
+
+    @app.post("/logout")
+    def leave(request: Request) -> Response:
+        logins.users.log_out(_token(request.scope))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(_COOKIE, httponly=True, samesite="lax")
+        return answer
+
+
+def _token(scope: Scope) -> str:
+    return Request(scope).cookies.get(_COOKIE, "")
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Of a small form; nothing of a large one."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_FORM:
+            return {}
+    try:
+        fields = parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        return {}
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _page(t: Texts, where: str, wrong: str = "", status: int = 200) -> HTMLResponse:
+    said = f'<p class="st-panel failed" role="alert">{escape(wrong)}</p>' if wrong else ""
+    other = "zh" if t.language == "en" else "en"
+    html = f"""<!doctype html><html lang="{"zh-CN" if t.language == "zh" else "en"}" translate="no"><head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(t("login.title"))} · Persona Studio</title><style>{CSS}</style></head><body class="st-login"><main>
+<nav class="st-nav" aria-label="{escape(t("nav"))}"><strong>Persona Studio</strong>
+<a class="st-lang" href="/language/{other}?page=login" lang="{other}">{"中文" if other == "zh" else "English"}</a></nav>
+<div class="st-head"><h1>{escape(t("login.title"))}</h1><p>{escape(t("login.intro"))}</p></div>{said}
+<form method="post" action="/login"><input type="hidden" name="next" value="{escape(where)}">
+<label>{escape(t("login.name"))}<input name="name" autocomplete="username" required autofocus></label>
+<label>{escape(t("login.password"))}
+<input name="password" type="password" autocomplete="current-password" required></label>
+<button class="st-btn big">{escape(t("login.go"))}</button></form></main></body></html>"""
+    rules = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    headers = {"Content-Security-Policy": rules, "Cache-Control": "no-store"}
+    if status == 429:
+        headers["Retry-After"] = "900"
+    return HTMLResponse(html, status, headers)

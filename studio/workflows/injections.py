@@ -1,0 +1,113 @@
+"""What is put into posts besides the person: a scene's photo, its landmark, and goods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from personas.measures.goods import goods_similarity
+from personas.shots import Shot
+from pipelines.pictures import fit_mask, fit_to_canvas
+from pipelines.references.cutout import Cutout, Place, fit_box
+from pipelines.references.goods import place_goods
+from pipelines.references.ip_adapter import IpAdapterReference
+from pipelines.references.kontext import ContextReference
+from pipelines.references.landmark import Landmark, grow_mask
+from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
+from studio.application import Studio
+from studio.domain.ways import check_ways
+from studio.library.scenes import get_mask
+from studio.workflows.redux_dials import clear_person, through_adapter, through_redux
+
+if TYPE_CHECKING:
+    from studio.domain.requests import PostRequest
+
+__all__ = ["Injections"]
+
+_LANDMARK_MARGIN_PX = 5
+_PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
+_IN_REFERENCE = Place(0.5, 0.95, 0.45)  # large enough to be read, with the place still around it
+
+Picture = npt.NDArray[np.uint8]
+
+
+class Injections:
+    """A scene and goods on the backbone's canvas, ready for any number of shots.
+
+    Raises BadInput for ways that do not exist or do not go together, before anything is drawn.
+    """
+
+    def __init__(self, studio: Studio, request: PostRequest) -> None:
+        spec, scene, goods = studio.backbone.spec, request.scene, request.goods
+        check_ways(request)
+        self._request = request
+        self.canvas = fit_to_canvas(studio.store.get_picture(scene["photo"]), spec.height, spec.width)
+        self.person = studio.regions.read([self.canvas])[0].person
+        self._landmark: Landmark | None = None
+        if scene["landmark"] is not None and request.keep_landmark:
+            mask = get_mask(studio, scene["landmark"])
+            # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
+            kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
+            self._landmark = Landmark(self.canvas, kept)
+        self._goods: Cutout | None = None
+        self._place: Place | None = None
+        if goods is not None:
+            self._goods = Cutout(studio.store.get_picture(goods["picture"]), get_mask(studio, goods["mask"]))
+            self._place = None if goods["place"] is None else Place(**goods["place"])
+            if request.goods_box is not None:
+                left, top, right, bottom = request.goods_box
+                self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
+        self.reference: ReduxReference | ReduxReferences | None = None
+        self.context: ContextReference | None = None
+        self.ip_adapter: IpAdapterReference | None = None
+        if request.scale > 0:
+            self._refer(studio)
+
+    @property
+    def referred(self) -> bool:
+        """Whether the model is shown the place; else the words must say it."""
+        return any(r is not None for r in (self.reference, self.context, self.ip_adapter))
+
+    @property
+    def companion(self) -> str:
+        """Which of the backbone's companions draws; "": itself."""
+        return "fill" if self._request.keep == "fill" else "kontext" if self.context is not None else ""
+
+    def landmark(self, shot: Shot) -> Landmark | None:
+        """What is kept in this shot: the scene's landmark, the goods, both or nothing."""
+        if self._goods is None or not self._as_pixels:
+            return self._landmark
+        return place_goods(self._goods, self._stand(shot), self.canvas, self._landmark)
+
+    def words(self, prompt: str) -> str:
+        """The prompt with the goods in it, so that the drawing makes sense of them."""
+        return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods['name']}"
+
+    def goods_score(self, shot: Shot, picture: Picture) -> float | None:
+        """See `goods_similarity`; None without goods."""
+        if self._goods is None:
+            return None
+        return goods_similarity(picture, self._goods, self._stand(shot) if self._as_pixels else None)
+
+    @property
+    def _as_pixels(self) -> bool:
+        return self._request.goods_as == "pixels"
+
+    def _refer(self, studio: Studio) -> None:
+        """The scene, and goods that are a reference standing in it, as one picture for the way that was chosen."""
+        shown, hidden = self.canvas, clear_person(self.canvas, self.person)
+        if self._goods is not None and not self._as_pixels:
+            # a stranger goes first: filled in later, they would be filled with the goods' colours
+            placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
+            shown, hidden = placed.image, hidden & ~placed.mask
+        if self._request.inject == "kontext":
+            self.context = ContextReference(fill_foreground(shown, hidden))
+        elif self._request.inject == "ip-adapter":
+            self.ip_adapter = through_adapter(studio, self._request, shown, hidden)
+        else:
+            self.reference = through_redux(studio, self._request, shown, hidden)
+
+    def _stand(self, shot: Shot) -> Place:
+        return self._place or _PLACES[shot.framing]

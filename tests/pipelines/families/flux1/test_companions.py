@@ -1,0 +1,123 @@
+"""Companions: found beside the backbone, checked before they are loaded, sharing all but the transformer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
+from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
+from pipelines.lora import LoraStack
+from pipelines.models.hardware import Hardware
+from pipelines.references.kontext import ContextReference
+from pipelines.references.landmark import Landmark
+from pipelines.sampling.draw import draw_batch, request_from
+from tests.loras import make_layers
+from tests.tiny import assert_same_picture, write_companion
+
+
+def test_they_are_found_and_drawn_with_their_own_defaults(tiny_family: Path, tiny_flux: Path) -> None:
+    spec = resolve_backbone(tiny_family)
+    fill, kontext = drawing_spec(spec, "fill"), drawing_spec(spec, "kontext")
+    assert (fill.id, fill.guidance_scale, fill.num_inference_steps) == ("FLUX.1-Fill-dev", 30.0, 50)
+    assert (kontext.id, kontext.guidance_scale, kontext.true_cfg_scale) == ("FLUX.1-Kontext-dev", 2.5, 1.0)
+    assert "paid licence" in fill.licence_note
+    assert drawing_spec(spec, "") is spec
+    with pytest.raises(ModelMissing, match=r"no FLUX\.1-Fill-dev beside it.*PERSONA_STUDIO_FILL_FOLDER"):
+        drawing_spec(resolve_backbone(tiny_flux), "fill")
+    with pytest.raises(ModelMissing, match=r"no transformer/config\.json"):
+        drawing_spec(replace(spec, kontext_folder=tiny_family / "vae"), "kontext")
+
+
+def test_the_miniature_has_none_and_says_so() -> None:
+    for role in ("fill", "kontext"):
+        with pytest.raises(ModelMissing, match="miniature has no"):
+            drawing_spec(resolve_backbone("miniature"), role)
+
+
+def test_studio_json_names_the_folder_and_the_card_the_licence(tiny_family: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_family, tmp_path / "flux")
+    write_companion(tmp_path / "other", "fill")
+    (tmp_path / "other" / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    settings = json.loads((tmp_path / "flux" / "studio.json").read_text()) | {"fill_folder": "../other"}
+    (tmp_path / "flux" / "studio.json").write_text(json.dumps(settings))
+    spec = drawing_spec(resolve_backbone(tmp_path / "flux"), "fill")
+    assert (spec.folder, spec.licence) == (tmp_path / "other", "apache-2.0")
+
+
+def test_a_model_of_other_channels_is_refused(tiny_family_backbone: Backbone, tmp_path: Path) -> None:
+    spec = tiny_family_backbone.spec
+    with pytest.raises(BadInput, match="in_channels is 32, and 1088 is needed"):
+        drawing_spec(replace(spec, fill_folder=spec.kontext_folder), "fill")
+    with pytest.raises(BadInput, match="in_channels is 1088, and 32 is needed"):
+        drawing_spec(replace(spec, kontext_folder=spec.fill_folder), "kontext")
+    odd = write_companion(tmp_path, "fill", in_channels=384)
+    with pytest.raises(BadInput, match="in_channels is 384"):
+        drawing_spec(replace(spec, fill_folder=odd), "fill")
+    config = json.loads((odd / "transformer" / "config.json").read_text())
+    config |= {"in_channels": 1088, "joint_attention_dim": 4096}
+    (odd / "transformer" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadInput, match="joint_attention_dim is 4096, and 32 is needed"):
+        drawing_spec(replace(spec, fill_folder=odd), "fill")
+
+
+def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> None:
+    backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
+    assert drawing_backbone(backbone, "") is backbone
+    fill = drawing_backbone(backbone, "fill")
+    assert drawing_backbone(backbone, "fill") is fill
+    assert fill.latent_channels == backbone.latent_channels == 8
+    assert fill.prompts is backbone.prompts
+    drawing_backbone(backbone, "kontext")
+    assert list(backbone.companions) == ["kontext"]
+    with pytest.raises(NotEnoughMemory, match=r"with FLUX\.1-Fill-dev needs"):
+        drawing_backbone(backbone, "fill", Hardware("cuda", 1e6, 1e6))
+
+
+def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
+    backbone = tiny_family_backbone
+    picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
+    spec = drawing_spec(backbone.spec, "kontext")
+    request = request_from(spec, "a woman", 1, context=ContextReference(picture), num_inference_steps=3)
+    kontext = drawing_backbone(backbone, "kontext")
+    plain = draw_batch(backbone, [request])[0]
+    layers = make_layers(kontext.transformer, 3, modules=("transformer_blocks.0.attn.to_q",))
+    stack = LoraStack(kontext.transformer, kontext.text_encoders)
+    stack.set([(layers, 3.0)])
+    changed = draw_batch(backbone, [request])[0]
+    stack.clear()
+    assert np.abs(plain.astype(int) - changed).mean() > 0.1
+    assert np.array_equal(plain, draw_batch(backbone, [request])[0])
+
+
+def test_a_lora_of_a_layer_that_differs_is_refused(tiny_family_backbone: Backbone) -> None:
+    layers = make_layers(tiny_family_backbone.transformer, 3, modules=("x_embedder",))
+    fill = drawing_backbone(tiny_family_backbone, "fill")
+    with pytest.raises(BadLora, match=r"x_embedder is \(32, 1088\) here and \(32, 32\)"):
+        LoraStack(fill.transformer).set([(layers, 1.0)])
+
+
+def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_backbone: Backbone) -> None:
+    mask = np.zeros((96, 64), np.bool_)
+    mask[5:70, 3:30] = True
+    picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
+    plain = request_from(tiny_family_backbone.spec, "a woman", 1)
+    inpainted = replace(plain, landmark=Landmark(picture, mask))
+    in_context = replace(inpainted, context=ContextReference(picture))
+    asked = [plain, inpainted, in_context, inpainted, replace(inpainted, keep="fill"), plain]
+    expected = [draw_batch(tiny_family_backbone, [request])[0] for request in asked]
+    backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
+    kontext = drawing_backbone(tiny_family_backbone, "kontext").transformer
+    size = sum(p.numel() * p.element_size() for p in kontext.parameters())
+    # room for the work and half of the companion beside what the backbone holds
+    drawing_backbone(backbone, "kontext", Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
+    assert backbone.pipeline._all_hooks
+    for request, picture in zip(asked, expected, strict=True):
+        assert_same_picture(draw_batch(backbone, [request])[0], picture)

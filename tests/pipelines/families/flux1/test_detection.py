@@ -1,0 +1,143 @@
+"""What a merchant may name, and which model a folder or a file turns out to hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipelines.backbones import resolve_backbone
+from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.flux1.detection import read_parts, recognise
+from pipelines.models.sources import FETCHED, find_source
+from tests.originals import original_tensors
+
+
+def fetched(models: Path, folder: Path, hub_id: str) -> Path:
+    place = models / hub_id
+    shutil.copytree(folder, place)
+    (place / FETCHED).write_text("{}")
+    return place
+
+
+def test_every_kind_of_source_is_found(tiny_flux: Path, tmp_path: Path) -> None:
+    assert find_source("miniature").base.name == "flux"
+    assert find_source(tiny_flux).kind == "folder"
+    models = tmp_path / "models"
+    place = fetched(models, tiny_flux, "black-forest-labs/FLUX.1-schnell")
+    for name in ("black-forest-labs/FLUX.1-schnell", "FLUX.1-schnell", "flux1-schnell"):
+        assert find_source(name, models=models).path == place.resolve()
+    file = tmp_path / "some.gguf"
+    file.touch()
+    assert find_source(file, tiny_flux).base == tiny_flux.resolve()
+    assert find_source(file, models=models).base == place.resolve()  # any fetched backbone's encoders and VAE do
+    assert find_source(file, "FLUX.1-schnell", models).base == place.resolve()
+
+
+def test_a_file_beside_a_folders_parts_uses_them(tiny_flux: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_flux, tmp_path / "flux"))
+    save_file(original_tensors(tiny_flux), folder / "flux1-dev.safetensors")
+    spec = resolve_backbone(folder / "flux1-dev.safetensors")
+    assert spec.folder == folder
+    assert (spec.id, spec.height) == ("flux1-dev", 96)  # the folder's sizes, the file's name
+    assert spec.licence == "flux-1-dev-non-commercial-license"  # and its licence, by its known name
+
+
+def test_what_is_not_there_says_how_to_get_it(tiny_flux: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match="no folder someone/some-flux here, nor has a model") as missing:
+        find_source("someone/some-flux", models=tmp_path)
+    assert "persona-studio backbones fetch someone/some-flux" in missing.value.advice
+    (tmp_path / "someone" / "some-flux").mkdir(parents=True)
+    with pytest.raises(ModelMissing, match="in part only"):
+        find_source("someone/some-flux", models=tmp_path)
+    with pytest.raises(ModelMissing, match="no model 'flucks'"):
+        find_source("flucks", models=tmp_path)
+    file = tmp_path / "alone.safetensors"
+    file.touch()
+    with pytest.raises(ModelMissing, match="holds the transformer only") as missing:
+        find_source(file, models=tmp_path)
+    assert "PERSONA_STUDIO_BASE" in missing.value.advice
+    with pytest.raises(BadInput, match="single file too"):
+        find_source(file, file.parent / "alone.safetensors", tmp_path)
+
+
+def test_what_is_no_backbone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"companion \(redux\)"):
+        find_source("FLUX.1-Redux-dev")
+    with pytest.raises(BadInput, match=r"cannot load FLUX.2-klein-4B yet"):
+        find_source("black-forest-labs/FLUX.2-klein-4B")
+    (tmp_path / "old.ckpt").touch()
+    with pytest.raises(BadInput) as refused:
+        find_source(tmp_path / "old.ckpt")
+    assert "pickle" in refused.value.advice
+
+
+SD15 = ("model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.transformer.text_model.final.weight")
+SDXL = ("model.diffusion_model.input_blocks.0.0.weight", "model.diffusion_model.label_emb.0.0.weight",
+        "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "whose"),
+    [
+        (SD15, "Stable Diffusion 1.5 or 2"),
+        (SDXL, "Stable Diffusion XL"),
+        (("down_blocks.0.attentions.0.norm.weight", "add_embedding.linear_1.weight"), "Stable Diffusion XL"),
+        (("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",), "Stable Diffusion 3"),
+        (("double_blocks.0.img_attn.qkv.weight", "double_stream_modulation_img.lin.weight"), "FLUX.2"),
+        (("transformer_blocks.0.attn.to_q.weight", "double_stream_modulation_txt.linear.weight"), "FLUX.2"),
+        (("double_blocks.0.img_attn.qkv.weight", "distilled_guidance_layer.in_proj.weight"), "Chroma"),
+        (("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight",), "a LoRA"),
+        (("transformer.transformer_blocks.0.attn.to_q.lora_A.weight",), "a LoRA"),
+        (("encoder.conv_in.weight", "decoder.conv_in.weight"), "a VAE only"),
+        (("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"), "a text encoder only"),
+        (("something.weight",), "holds no FLUX.1 transformer"),
+    ],
+)  # fmt: skip
+def test_another_models_file_is_recognised_and_refused(
+    tiny_flux: Path, tmp_path: Path, names: tuple[str, ...], whose: str
+) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({name: torch.zeros(2, 2) for name in names}, file)
+    with pytest.raises(BadInput, match=whose) as refused:
+        resolve_backbone(file, tiny_flux)
+    assert "FLUX.1-dev" in refused.value.advice
+
+
+def test_flux_is_recognised_in_both_spellings(tiny_flux: Path) -> None:
+    assert recognise(original_tensors(tiny_flux), "it") == "black-forest-labs"
+    names = [f"model.diffusion_model.{name}" for name in original_tensors(tiny_flux)]
+    assert recognise([*names, "vae.decoder.conv_in.weight", "text_encoders.t5xxl.shared.weight"], "it") == (
+        "black-forest-labs"
+    )
+    (header,) = read_parts(find_source(tiny_flux))["transformer"]
+    assert recognise(header.shapes, "it") == "diffusers"
+
+
+@pytest.mark.parametrize(
+    ("kind", "whose"),
+    [
+        ("StableDiffusionXLPipeline", "Stable Diffusion XL"),
+        ("StableDiffusionPipeline", "1.5"),
+        ("Flux2KleinPipeline", "FLUX.2"),
+        ("FluxFillPipeline", "only fills masks"),
+        ("FluxKontextPipeline", "only edits"),
+        ("FluxPriorReduxPipeline", "only reads"),
+    ],
+)
+def test_another_models_folder_is_refused(tmp_path: Path, kind: str, whose: str) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    with pytest.raises(BadInput, match=whose):
+        resolve_backbone(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["tokenizer_2", "scheduler", "text_encoder"])
+def test_a_folder_with_a_part_missing_is_refused(tiny_flux: Path, tmp_path: Path, part: str) -> None:
+    folder = Path(shutil.copytree(tiny_flux, tmp_path / "flux"))
+    shutil.rmtree(folder / part)
+    with pytest.raises(ModelMissing, match=f"{part}.* is missing"):
+        read_parts(find_source(folder))

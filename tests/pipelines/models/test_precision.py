@@ -1,0 +1,139 @@
+"""Precision and place are planned from headers alone, before anything is loaded; what does not fit is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines.backbones import load_backbone, resolve_backbone
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.families.flux1.detection import read_parts
+from pipelines.models import precision
+from pipelines.models.catalogue import MODELS, find_licence, find_model
+from pipelines.models.hardware import Hardware
+from pipelines.models.headers import Header
+from pipelines.models.precision import LoadPlan, plan_loading
+
+GB = 1e9
+PIXELS = 1024 * 768
+
+
+def header(name: str, suffix: str = "safetensors", stored: int = 0, **shapes: tuple[int, ...]) -> tuple[Header, ...]:
+    return (Header(Path(f"{name}.{suffix}"), {k.replace("__", "."): v for k, v in shapes.items()}, stored, {}),)
+
+
+# FLUX.1's parameters: 8.7e9 in matrices that are cast, 3.2e9 in modulation that is not
+FLUX = {
+    "transformer": header("t", ff__weight=(3072, 2_830_000), norm__linear__weight=(3072, 1_044_000)),
+    "text_encoder_2": header("t5", wi__weight=(4096, 1_162_674)),
+    "text_encoder": header("clip", w__weight=(768, 160_234)),
+    "vae": header("vae", conv__weight=(512, 163_710)),
+}
+GGUF = FLUX | {"transformer": header("t", "gguf", int(6.8 * GB), ff__weight=(3072, 3_874_000))}
+
+
+def plan(device_gb: float, ram_gb: float = 128.0, wish: str = "auto", device: str = "cuda") -> LoadPlan:
+    hardware = Hardware(device, device_gb * GB, ram_gb * GB)
+    return plan_loading(FLUX, 3072, PIXELS, hardware, torch.bfloat16, wish, "FLUX.1-dev")
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if none of the optional packages were installed."""
+    monkeypatch.setattr(precision, "find_spec", lambda name: None)
+
+
+@pytest.mark.parametrize(
+    ("device_gb", "way"),
+    [(80, ("bf16", "none")), (32, ("bf16", "model")), (24, ("fp8", "model")), (12, ("fp8", "group"))],
+)
+@pytest.mark.usefixtures("bare")
+def test_the_most_exact_way_that_fits_is_taken(device_gb: float, way: tuple[str, str]) -> None:
+    found = plan(device_gb)
+    assert (found.precision, found.offload) == way
+    assert found.device_bytes <= device_gb * GB
+    assert found.dtype == torch.bfloat16
+    assert found.trains == (found.precision == "bf16")
+    assert f"{found.device_bytes / GB:.1f} GB on the device" in found.describe()
+
+
+def test_nf4_is_taken_where_its_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
+    small = plan(13)
+    assert (small.precision, small.offload) == ("nf4", "model")
+    assert small.device_bytes < plan(24).device_bytes
+
+
+def test_sizes_are_those_that_are_published() -> None:
+    """FLUX.1-dev's transformer is 23.8 GB in bf16 and its T5 9.5 GB; diffusers' documentation has 6.7 GB for nf4."""
+    sizes = {kind: precision.part_bytes(FLUX["transformer"], kind, 2) / GB for kind in ("bf16", "fp8", "int8", "nf4")}  # type: ignore[arg-type]
+    assert sizes["bf16"] == pytest.approx(23.8, abs=0.1)
+    assert sizes["fp8"] == pytest.approx(15.1, abs=0.2)
+    assert sizes["int8"] == pytest.approx(11.9, abs=0.1)
+    assert sizes["nf4"] == pytest.approx(6.7, abs=0.1)
+
+
+@pytest.mark.usefixtures("bare")
+def test_what_fits_nowhere_is_refused_with_advice() -> None:
+    with pytest.raises(NotEnoughMemory, match=r"FLUX.1-dev needs at least fp8, block by block") as refused:
+        plan(4)
+    assert "pip install bitsandbytes" in refused.value.advice
+    assert "GGUF" in refused.value.advice
+    with pytest.raises(NotEnoughMemory) as refused:
+        plan(32, ram_gb=16, wish="bf16")
+    assert "PERSONA_STUDIO_PRECISION to auto" in refused.value.advice
+    with pytest.raises(NotEnoughMemory):
+        plan(24, ram_gb=24, device="cpu")
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_wish_that_cannot_be_is_refused() -> None:
+    with pytest.raises(BadInput, match="no precision 'int3'"):
+        plan(80, wish="int3")
+    with pytest.raises(ModelMissing, match="needs the package bitsandbytes") as refused:
+        plan(80, wish="nf4")
+    assert "pip install bitsandbytes" in refused.value.advice
+    with pytest.raises(BadInput, match=r"Only a \.gguf file"):
+        plan(80, wish="gguf")
+
+
+def test_nf4_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
+    with pytest.raises(BadInput, match="needs a GPU"):
+        plan(80, wish="nf4", device="cpu")
+
+
+def test_a_gguf_file_takes_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
+    found = plan_loading(GGUF, 3072, PIXELS, Hardware("cuda", 14 * GB, 64 * GB), torch.bfloat16)
+    assert (found.precision, found.offload) == ("gguf", "model")
+    assert found.ram_bytes == pytest.approx((6.8 + 9.53 + 0.25 + 0.17) * GB, rel=0.01)
+    with pytest.raises(NotEnoughMemory) as refused:
+        plan_loading(GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
+    assert "fewer bits" in refused.value.advice
+
+
+def test_parameters_are_counted_as_they_load(tiny_flux: Path) -> None:
+    spec = resolve_backbone(tiny_flux)
+    backbone = load_backbone(spec, "cpu")
+    parts = {"transformer": backbone.transformer, "vae": backbone.vae, **backbone.text_encoders}
+    counted = {name: sum(h.parameters for h in headers) for name, headers in read_parts(spec.source).items()}
+    assert counted == {n: sum(p.numel() for p in m.parameters()) for n, m in parts.items()}
+
+
+def test_too_little_memory_is_said_before_loading(tiny_flux: Path) -> None:
+    with pytest.raises(NotEnoughMemory):
+        load_backbone(resolve_backbone(tiny_flux), "cpu", hardware=Hardware("cpu", 1e6, 1e6))
+
+
+def test_known_models_say_what_a_merchant_may_do() -> None:
+    assert find_model("black-forest-labs/flux.1-krea-dev") is MODELS["FLUX.1-Krea-dev"]
+    assert find_model("flux1-dev-Q4_K_S") is find_model("flux1-dev-fp8") is MODELS["FLUX.1-dev"]
+    assert find_model("nobody/knows", "") is None
+    dev = find_licence(MODELS["FLUX.1-dev"].licence)
+    assert (dev.outputs, dev.running, dev.fine_tuning) == (True, False, False)
+    assert find_licence("Apache-2.0").running
+    assert find_licence("something").outputs is None
+    assert all(m.largest_part <= m.parameters for m in MODELS.values())

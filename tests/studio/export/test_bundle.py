@@ -1,0 +1,180 @@
+"""A bundle holds what its manifest says, in the platform's size, labelled, and its bytes depend on its content only."""
+
+import errno
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from pipelines.errors import BadInput, OutOfDisk
+from studio.export.bundle import (
+    BundlePost,
+    DonorFacts,
+    DrawFacts,
+    Manifest,
+    SceneFacts,
+    fit_for_platform,
+    pixels_sha256,
+    read_manifest,
+    verify_bundle,
+    write_bundle,
+)
+from studio.export.platforms import find_platform, load_platforms
+from studio.export.provenance import read_label
+
+
+def _posts(count: int = 3) -> list[BundlePost]:
+    rng = np.random.default_rng(0)
+    return [
+        BundlePost(
+            rng.integers(0, 255, (256, 192, 3)).astype(np.uint8), f"prompt {i}", f"你好\n{i}", i, 16, 0.0, 2.0,
+            {"framing": "close-up"}, {"identity": 0.9, "scene": None}, i == 0,
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu") -> Manifest:
+    return write_bundle(
+        path, posts, persona={"id": "p"}, recipe={"seed": 1},
+        donors=[DonorFacts(id="d", name="mei", mix_weight=1.0, licence="Apache-2.0", consent="invented")],
+        scene=SceneFacts(name="cafe", sha256="0", photo="1", landmark="", scale=1.0),
+        draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),),
+                       dtype="bfloat16", precision="bf16", offload="none", device="cpu", threads=2, height=256,
+                       width=192),
+        platform=platform, software={"torch": "2.13.0"},
+    )  # fmt: skip
+
+
+def test_a_bundle_verifies_and_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    manifest = _write(path, _posts())
+    assert verify_bundle(path) == ()
+    assert read_manifest(path) == manifest
+    with zipfile.ZipFile(path) as bundle:
+        assert [n for n in bundle.namelist() if n.startswith("pictures/")] == [f"pictures/0{i}.jpg" for i in (1, 2, 3)]
+        for name in ("pictures/01.jpg", "pictures/03.jpg"):
+            assert Image.open(io.BytesIO(bundle.read(name))).size == (1080, 1440)
+        assert bundle.read("captions.txt").decode().splitlines()[1] == "02.jpg\t你好 1"
+    assert manifest.posts[1].drawn_sha256 == pixels_sha256(_posts()[1].image)
+
+
+def test_same_content_same_bytes(tmp_path: Path) -> None:
+    _write(tmp_path / "a.zip", _posts())
+    _write(tmp_path / "b.zip", _posts())
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_archive_keeps_the_drawn_size_and_labels_it(tmp_path: Path) -> None:
+    _write(tmp_path / "a.zip", _posts(), "archive")
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        data = bundle.read("pictures/01.png")
+    picture = Image.open(io.BytesIO(data))
+    assert picture.size == (192, 256)
+    different = np.asarray(picture) != _posts()[0].image
+    rows, columns = np.nonzero(different.any(axis=2))
+    assert rows.min() > 192  # the visible label is in the lower right corner and nowhere else
+    assert columns.min() > 96
+    assert rows.max() - rows.min() >= 0.05 * 192
+    record = read_label(data)
+    assert record is not None
+    assert record["Label"] == "1"
+    assert b"compositeWithTrainedAlgorithmicMedia" in data
+
+
+def test_the_contact_sheet_is_labelled_too(tmp_path: Path) -> None:
+    _write(tmp_path / "a.zip", _posts())
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        data = bundle.read("contact_sheet.jpg")
+    record = read_label(data)
+    assert record is not None
+    assert record["Label"] == "1"
+    assert b"compositeWithTrainedAlgorithmicMedia" in data
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
+    below, left = 256, 2 * 192
+    assert sheet[-16:-8, -40:-8].mean() < 200  # a dark ground
+    assert (sheet[below:, :400] > 240).all()  # below the pictures
+    last = _posts()[2].image[-40:-4, -60:-4]
+    assert np.abs(sheet[below - 40 : below - 4, left + 132 : left + 188] - last).mean() < 12
+
+
+def test_published_pictures_carry_labels_but_no_prompt(tmp_path: Path) -> None:
+    _write(tmp_path / "a.zip", _posts())
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        first, second = bundle.read("pictures/01.jpg"), bundle.read("pictures/02.jpg")
+    label = read_label(second)
+    assert label is not None
+    assert set(label) == {"Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID",
+                          "ReservedCode2"}  # fmt: skip
+    assert b"prompt 1" not in second
+    assert b"/trainedAlgorithmicMedia" in second
+    assert b"/compositeWithTrainedAlgorithmicMedia" in first
+
+
+def test_every_changed_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    _write(path, _posts())
+    with zipfile.ZipFile(path) as bundle:
+        files = {n: bundle.read(n) for n in bundle.namelist()}
+    del files["pictures/01.jpg"]
+    files["captions.txt"] += b"x"
+    files["extra.txt"] = b""
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name, data in files.items():
+            bundle.writestr(name, data)
+    assert sorted(verify_bundle(path)) == [
+        "captions.txt was changed.", "extra.txt is not in the manifest.", "pictures/01.jpg is missing.",
+    ]  # fmt: skip
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"zip?")
+    with pytest.raises(BadInput, match="no bundle"):
+        read_manifest(path)
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("manifest.json", json.dumps({"version": 1, "surprise": True}))
+    with pytest.raises(BadInput, match="no bundle"):
+        read_manifest(path)
+
+
+def test_manifest_takes_no_unknown_fields(tmp_path: Path) -> None:
+    values: dict[str, Any] = _write(tmp_path / "a.zip", _posts()).model_dump()
+    assert Manifest.model_validate(values).model_dump() == values
+    with pytest.raises(ValidationError):
+        Manifest.model_validate(values | {"more": 1})
+
+
+def test_too_many_pictures_for_the_platform(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="1 to 5"):
+        _write(tmp_path / "a.zip", _posts(6), "taobao")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    with pytest.raises(OutOfDisk, match="no room"):
+        _write(tmp_path / "a.zip", _posts())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_platforms_are_all_usable() -> None:
+    for platform in load_platforms():
+        assert platform.source
+        assert platform.date
+        if platform.width:
+            from studio.export.bundle import Upscaling
+
+            size = Upscaling(height=platform.height, width=platform.width)
+            assert fit_for_platform(_posts(1)[0].image, size).size == (platform.width, platform.height)
+    with pytest.raises(BadInput, match="xiaohongshu"):
+        find_platform("myspace")

@@ -1,0 +1,183 @@
+"""What was exported tells what it was made from; what others made is read as words only; bombs are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+from starlette.testclient import TestClient
+
+from pipelines.errors import BadInput, BadPicture
+from studio.application import Studio
+from studio.export.recall import draft_of, parse_parameters, recall
+from studio.library.records import PostRecord, PostSetRecord
+from studio.library.uploads import find_upload
+from studio.settings import Settings
+from studio.web.app import make_site
+from tests.library import SHOT, export
+
+PARAMETERS = (
+    "a girl, <lora:mei:0.8>\nsecond line\nNegative prompt: blurry, bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, "
+    'Seed: 1234567890, Size: 512x768, Lora hashes: "mei: {mei}, other: 0123456789ab", Version: v1.9.0'
+)
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(Settings(data=tmp_path / "data"))
+
+
+def _picture(bundle: Path, folder: Path, number: int = 1) -> Path:
+    with zipfile.ZipFile(bundle) as files:
+        name = files.namelist()[number]
+        (folder / Path(name).name).write_bytes(files.read(name))
+    return folder / Path(name).name
+
+
+@pytest.mark.parametrize(("platform", "source"), [("xiaohongshu", "published"), ("archive", "archive")])
+def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Path, platform: str, source: str) -> None:
+    export(studio, tmp_path / "a.zip", platform)
+    found = recall(studio, _picture(tmp_path / "a.zip", tmp_path), "me")
+    assert (found.source, found.persona, found.persona_id, found.scene) == (source, "Lin · 2", "p1", "cafe")
+    (shot,) = found.shots
+    assert (shot.prompt, shot.seed, shot.settings["num_inference_steps"]) == ("prompt 1", 101, "16")
+    assert found.settings["scale"] == "0.8"
+    draft = draft_of(found)
+    assert draft is not None
+    assert draft["persona"] == "p1"
+    assert draft["scene"] == found.scene_id != ""
+    assert SHOT.items() <= draft["shots"][0].items()
+    assert draft["seeds"] == [shot.seed for shot in found.shots]
+    assert draft["captions"] == ["hi"]
+
+
+def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:
+    export(studio, tmp_path / "a.zip", "xiaohongshu")
+    found = recall(studio, tmp_path / "a.zip", "me")
+    assert [s.seed for s in found.shots] == [100, 101, 102]
+    assert found.platform == "xiaohongshu"
+
+
+def test_so_does_its_contact_sheet_where_it_was_made(studio: Studio, tmp_path: Path) -> None:
+    export(studio, tmp_path / "a.zip", "xiaohongshu")
+    with zipfile.ZipFile(tmp_path / "a.zip") as files:
+        files.extract("contact_sheet.jpg", tmp_path)
+    found = recall(studio, tmp_path / "contact_sheet.jpg", "me")
+    assert (found.source, [s.seed for s in found.shots]) == ("published", [100, 101, 102])
+    with pytest.raises(BadInput, match="does not say"):
+        recall(Studio(Settings(data=tmp_path / "other")), tmp_path / "contact_sheet.jpg", "me")
+
+
+def test_an_archive_carries_its_recipe_to_another_studio_but_no_enrolment(studio: Studio, tmp_path: Path) -> None:
+    export(studio, tmp_path / "a.zip", "archive")
+    picture = _picture(tmp_path / "a.zip", tmp_path)
+    found = recall(Studio(Settings(data=tmp_path / "other")), picture, "me")
+    assert (found.persona, found.persona_id, found.scene_id) == ("Lin · 2", "", "")
+    assert [x.known for x in found.loras] == [""]  # the persona's LoRA is missing there
+    with Image.open(picture) as image:
+        image.load()
+        assert "enrolment" not in str(image.info["PersonaStudio"])
+
+
+def test_another_persons_export_is_not_found(studio: Studio, tmp_path: Path) -> None:
+    export(studio, tmp_path / "a.zip", "xiaohongshu", "wang")
+    with pytest.raises(BadInput, match="does not say what it was made from"):
+        recall(studio, _picture(tmp_path / "a.zip", tmp_path), "me")
+    assert recall(studio, tmp_path / "a.zip", "me").persona_id == ""  # a bundle's own words give no rights
+
+
+def test_a_drawn_picture_is_found_by_its_bytes(studio: Studio, tmp_path: Path) -> None:
+    key = studio.store.put_picture(np.full((96, 64, 3), 9, np.uint8))
+    facts: dict[str, Any] = {"prompt": "p", "seed": 7, "shot": SHOT, "num_inference_steps": 4, "guidance_scale": 0.0,
+                             "true_cfg_scale": 2.0}  # fmt: skip
+    studio.records.keep(
+        PostSetRecord(id="s", owner="me", persona="gone", scene="gone", facts={"seed": 3, "scale": 1.0}),
+        PostRecord(id="s-0", owner="me", post_set="s", number=1, picture=key, facts=facts),
+    )
+    found = recall(studio, studio.store.path(key), "me")
+    assert (found.source, found.shots[0].seed, found.settings["seed"]) == ("drawn", 7, "3")
+    with pytest.raises(BadInput, match="does not say"):
+        recall(studio, studio.store.path(key), "wang")
+
+
+def _short_hash(lora: Path) -> str:
+    data = lora.read_bytes()
+    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_other_tools_pictures_are_read_and_missing_loras_named(studio: Studio, tmp_path: Path, kind: str) -> None:
+    donor = studio.donors()[0]
+    text = PARAMETERS.format(mei=_short_hash(donor.lora_path))
+    image, path = Image.new("RGB", (96, 96)), tmp_path / "foreign"
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("parameters", text)
+        image.save(path, "PNG", pnginfo=chunks)
+    else:
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
+        image.save(path, "JPEG", exif=exif)
+    found = recall(studio, path, "me")
+    (shot,) = found.shots
+    assert (shot.prompt, shot.negative) == ("a girl, <lora:mei:0.8>\nsecond line", "blurry, bad")
+    assert (shot.seed, shot.settings["Sampler"]) == (1234567890, "Euler a")
+    assert [(x.name, x.known) for x in found.loras] == [("mei", donor.name), ("other", "")]
+    assert draft_of(found) is None
+
+
+def test_parameters_are_untrusted_words() -> None:
+    shot = parse_parameters("<script>\x00\x1b[31m\u202e" + "x" * 30_000 + "\nSteps: 1, Seed: -5, Size: 1x1")
+    assert "\x00" not in shot.prompt
+    assert "\u202e" not in shot.prompt
+    assert len(shot.prompt) < 21_000
+    assert parse_parameters("p\nSteps: 1, Seed: " + "9" * 400 + ", Size: 1x1").seed is None
+    with pytest.raises(ValueError, match="no parameters"):
+        parse_parameters("")
+
+
+def test_bombs_and_what_is_no_picture(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("manifest.json", b" " * 40_000_000)
+    with pytest.raises(BadInput, match="larger than 16 MB"):
+        recall(studio, path, "me")
+    path.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(BadInput, match="no bundle"):
+        recall(studio, path, "me")
+    path.write_bytes(b"GIF89a")
+    with pytest.raises(BadPicture, match="no picture"):
+        recall(studio, path, "me")
+    out = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(out, "PNG")
+    path.write_bytes(out.getvalue())
+    with pytest.raises(BadPicture, match="40 megapixels"):
+        recall(studio, path, "me")
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("PersonaStudio", '{"version": 1}')
+    Image.new("RGB", (96, 96)).save(path, "PNG", pnginfo=chunks)
+    with pytest.raises(BadInput, match="cannot be read"):
+        recall(studio, path, "me")
+    with path.open("wb") as huge:
+        huge.truncate(2_000_000_000)
+    with pytest.raises(BadInput, match="larger than 64 MB"):
+        recall(studio, path, "me")
+
+
+def test_an_upload_is_its_owners_and_keeps_its_name(studio: Studio) -> None:
+    site = TestClient(make_site(studio))
+    token = site.post("/uploads", params={"name": "../a b/../米 🌸.png"}, content=b"abc").json()["upload"]
+    path = find_upload(studio.settings, "me", token)
+    assert (path.name, path.read_bytes()) == ("a b..米 .png", b"abc")
+    for owner, key in (("wang", token), ("me", "../../studio.sqlite"), ("me", "")):
+        with pytest.raises(BadInput, match="not there any more"):
+            find_upload(studio.settings, owner, key)
+    assert site.post("/uploads", content=b"x", headers={"content-length": "2000000000"}).status_code == 413
+    assert site.post("/uploads", content=b"x", headers={"origin": "https://evil.example"}).status_code == 403
+    assert not list(path.parent.parent.glob(".*.part"))

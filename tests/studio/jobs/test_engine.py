@@ -1,0 +1,206 @@
+"""The engine goes on behind the last finished step: after an error, after SIGKILL, in another process."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+import pytest
+
+import studio.jobs.engine as engine_module
+from pipelines.errors import BadInput, NotEnough
+from studio.application import Studio
+from studio.jobs.engine import Engine
+from studio.library.records import JobRecord
+from studio.settings import Settings
+
+Job = Callable[..., dict[str, Any]]
+
+
+def _studio(data: Path) -> Studio:
+    return Studio(Settings(data=data))
+
+
+def _counting(calls: list[str], fail_at: set[int]) -> Job:
+    """A job of five steps that each store something; fails before the steps of `fail_at`, once each."""
+
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        keys = []
+        for number in range(5):
+
+            def step(number: int = number) -> str:
+                calls.append(f"step {number}")
+                if number in fail_at:
+                    fail_at.remove(number)
+                    raise NotEnough(f"There is too little of {number}.", "Bring more.")
+                return studio.store.put(f"{request['seed']} {number}".encode())
+
+            keys.append(run(f"step-{number}", step))
+        return {"id": "job", "keys": keys}
+
+    return job
+
+
+def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
+    for _ in range(2):  # two processes one after the other, as the engine sees it
+        with Engine(_studio(tmp_path)) as engine:
+            result = engine.run("swap", {"seed": 1})
+            assert engine.studio.result_of("swap") == result
+    assert calls == [f"step {i}" for i in range(5)]
+    assert [engine.studio.store.get(k) for k in result["keys"]] == [f"1 {i}".encode() for i in range(5)]
+
+
+def test_all_jobs_compute_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread would have OpenMP threads of its own, more than there are cores: everything would be slower."""
+    threads: list[int] = []
+
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        threads.append(run("step", get_ident))
+        threads.append(get_ident())
+        return {"id": str(request["seed"])}
+
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+    with Engine(_studio(tmp_path)) as engine:
+        for seed in range(4):
+            engine.run("swap", {"seed": seed})
+        threads.append(engine.compute(get_ident))
+    assert len(set(threads)) == 1
+    assert len(threads) == 9
+
+
+def test_another_request_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
+    with Engine(_studio(tmp_path)) as engine:
+        assert engine.run("swap", {"seed": 1})["keys"] != engine.run("swap", {"seed": 2})["keys"]
+    assert len(calls) == 10
+
+
+def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, {3}))
+    with Engine(_studio(tmp_path)) as engine:
+        with pytest.raises(NotEnough, match="too little of 3") as caught:
+            engine.run("swap", {"seed": 1})
+        assert caught.value.advice == "Bring more."
+        rows = engine.studio.records.find(JobRecord, "me")
+        assert [(r.state, "too little of 3" in (r.error or "")) for r in rows] == [("failed", True)]
+    with Engine(_studio(tmp_path)) as engine:
+        assert len(engine.run("swap", {"seed": 1})["keys"]) == 5
+        assert [r.state for r in engine.studio.records.find(JobRecord, "me")] == ["done"]
+    assert calls == ["step 0", "step 1", "step 2", "step 3", "step 3", "step 4"]
+
+
+def test_a_job_that_fails_again_says_so_in_the_same_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _always_too_little)
+    for _ in range(3):
+        with Engine(_studio(tmp_path)) as engine, pytest.raises(NotEnough, match=r"Too little\. Bring more\."):
+            engine.run("swap", {"seed": 1})
+
+
+def _always_too_little(*_: object) -> dict[str, Any]:
+    raise NotEnough("Too little.", "Bring more.")
+
+
+def test_the_log_is_for_what_nobody_foresaw(tmp_path: Path) -> None:
+    with Engine(_studio(tmp_path)):
+        log = logging.getLogger("dbos")
+        for error, wanted in ((NotEnough("Too little."), False), (ZeroDivisionError(), True), (None, True)):
+            told = None if error is None else (type(error), error, None)
+            assert bool(log.filter(log.makeRecord("dbos", logging.ERROR, "x", 1, "failed", (), told))) == wanted
+
+
+def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
+    with Engine(_studio(tmp_path)) as engine:
+        with pytest.raises(BadInput, match="no job"):
+            engine.run("paint", {})
+        with pytest.raises(BadInput, match="There is no swap yet"):
+            engine.studio.result_of("swap")
+
+
+def test_one_worker_per_data_folder(tmp_path: Path) -> None:
+    with Engine(_studio(tmp_path)), pytest.raises(BadInput, match="Another studio"):
+        Engine(_studio(tmp_path)).__enter__()
+
+
+def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting([], set()))
+    with Engine(_studio(tmp_path)) as engine:
+        engine.run("swap", {"seed": 1})
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "engine.sqlite") as database:
+        rows = database.execute("select inputs, output, serialization from workflow_status").fetchall()
+        steps = database.execute("select output, serialization from operation_outputs").fetchall()
+    assert rows
+    assert steps
+    for *values, kind in [*rows, *steps]:
+        assert kind == "portable_json"
+        for value in values:
+            if value is not None:  # a workflow without a result yet
+                json.loads(value)
+
+
+_SCRIPT = """
+import sys, time
+from pathlib import Path
+import studio.jobs.engine as engine_module
+from studio.application import Studio
+from studio.jobs.engine import Engine
+from studio.settings import Settings
+
+data = Path(sys.argv[1])
+
+def job(studio, request, run, progress):
+    keys = []
+    for number in range(6):
+        def step(number=number):
+            with (data / "calls").open("a") as calls:
+                calls.write(f"{number}\\n")
+            time.sleep(0.15)
+            return studio.store.put(str(number).encode())
+        keys.append(run(f"step-{number}", step))
+    return {"id": "job", "keys": keys}
+
+engine_module._FUNCTIONS["swap"] = job
+with Engine(Studio(Settings(data=data))) as engine:
+    print(len(engine.run("swap", {"seed": 1})["keys"]))
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    """SIGKILL three times; every step is done, and at most the one that was running is done again."""
+    kills = 0
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    calls = tmp_path / "calls"
+    for target in (1, 3, 4):
+        worker = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(tmp_path)], env=environment)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and (not calls.exists() or calls.read_text().count("\n") <= target + kills):
+            time.sleep(0.02)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        kills += 1
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == "6"
+    numbers = [int(line) for line in calls.read_text().split()]
+    assert set(numbers) == set(range(6))
+    assert len(numbers) <= 6 + kills

@@ -1,0 +1,163 @@
+"""A job put on the queue by a page's client is done by the worker's engine; it stops, goes on, and is never twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import studio.jobs.engine as engine_module
+from pipelines.errors import BadInput, NotEnough
+from studio.application import Studio
+from studio.jobs.engine import Engine
+from studio.jobs.queue import Queue
+from studio.library.records import FileRecord
+from studio.settings import Settings
+
+Fail = set[int]
+
+
+def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[..., dict[str, Any]]:
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        keys = []
+        for number in range(4):
+
+            def step(number: int = number) -> str:
+                time.sleep(pause_s)
+                progress.check_cancelled()
+                calls.append(number)
+                if number in fail_at:
+                    fail_at.remove(number)
+                    raise NotEnough(f"There is too little of {number}.", "Bring more.")
+                return studio.store.put(f"{request['owner']} {number}".encode())
+
+            keys.append(run(f"step-{number}", step))
+            progress.step("posts", number + 1, 4)
+        return {"id": "it", "keys": keys}
+
+    return job
+
+
+def _wait(queue: Queue, job: str, owner: str, *states: str) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        row = queue.find(job, owner)
+        if row is not None and row.state in states:
+            return row.state
+        time.sleep(0.05)
+    pytest.fail(f"the job is still {row.state if row else 'unknown'}")
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(Settings(data=tmp_path))
+
+
+def test_a_double_click_is_one_job_and_its_files_are_its_owners(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set()))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        ids = {queue.put("swap", {"owner": "li"}) for _ in range(2)}
+        (job,) = ids
+        assert _wait(queue, job, "li", "done") == "done"
+        assert queue.put("swap", {"owner": "li"}) == job
+        other = queue.put("swap", {"owner": "wang"})
+        _wait(queue, other, "wang", "done")
+    assert calls == [0, 1, 2, 3] * 2
+    keys = queue.results("li", "swap")[0]["keys"]
+    assert all(studio.records.get(FileRecord, key, "li") is not None for key in keys)
+    assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
+    assert queue.find(job, "wang") is None
+    assert queue.report(job, "li")["stages"]["posts"]["done"] == 4
+    with pytest.raises(BadInput, match="no such job"):
+        queue.stop(job, "wang")
+    with pytest.raises(BadInput, match="no job of the kind"):
+        queue.put("paint", {"owner": "li"})
+
+
+def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, {2}))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        job = queue.put("swap", {"owner": "li"})
+        _wait(queue, job, "li", "failed")
+        row = queue.find(job, "li")
+        assert row is not None
+        assert "too little of 2" in str(row.error)
+        assert row.facts["code"] == "not_enough"
+        queue.retry(job, "li")
+        _wait(queue, job, "li", "done")
+    assert calls == [0, 1, 2, 2, 3]
+
+
+def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set(), 0.5))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        first = queue.put("swap", {"owner": "li"})
+        second = queue.put("swap", {"owner": "li", "seed": 2})
+        _wait(queue, first, "li", "running")
+        queue.stop(second, "li")
+        assert _wait(queue, second, "li", "cancelled") == "cancelled"
+        queue.stop(first, "li")
+        _wait(queue, first, "li", "cancelled")
+        before = list(calls)
+        assert len(before) < 4
+        for job in (first, second):
+            queue.retry(job, "li")
+        for job in (first, second):
+            _wait(queue, job, "li", "done")
+    assert calls[: len(before)] == before
+    assert len(calls) == 8
+
+
+def _ordered(order: list[tuple[str, int]], hold: Path) -> Callable[..., dict[str, Any]]:
+    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+        order.append((request["owner"], request["seed"]))
+        while request["seed"] == 0 and hold.exists():
+            time.sleep(0.02)
+        return {"id": f"{request['seed']}"}
+
+    return job
+
+
+def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order: list[tuple[str, int]] = []
+    hold = tmp_path / "hold"
+    hold.touch()
+    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _ordered(order, hold))
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        jobs = {
+            (who, seed): queue.put("swap", {"owner": who, "seed": seed})
+            for who, seed in (("li", 0), ("li", 1), ("wang", 2), ("li", 3), ("li", 4))
+        }
+        _wait(queue, jobs["li", 0], "li", "running")
+        for seed in (4, 3):
+            queue.run_next(jobs["li", seed], "li")
+        queue.run_next(jobs["li", 0], "li")  # runs already
+        with pytest.raises(BadInput, match="no such job"):
+            queue.run_next(jobs["wang", 2], "li")
+        hold.unlink()
+        for (who, _), job in jobs.items():
+            _wait(queue, job, who, "done")
+        assert order == [("li", 0), ("li", 3), ("li", 4), ("li", 1), ("wang", 2)]
+
+        order.clear()
+        queue.pause("li", True)
+        held = queue.put("swap", {"owner": "li", "seed": 5})
+        _wait(queue, queue.put("swap", {"owner": "wang", "seed": 6}), "wang", "done")
+        time.sleep(0.6)
+        assert order == [("wang", 6)]
+        queue.pause("li", False)
+        _wait(queue, held, "li", "done")

@@ -1,0 +1,68 @@
+"""A worker that hangs is ended and started again; one that gets on is left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from studio.application import Studio
+from studio.jobs.heartbeat import Patience, Pulse, why_restart
+from studio.jobs.supervisor import Supervisor
+from studio.library.records import JobRecord
+from studio.settings import Settings
+
+PATIENCE = Patience(silent_s=10, stalled_s=100, idle_s=5)
+
+
+@pytest.mark.parametrize(
+    ("pulse", "silent_s", "waiting", "says"),
+    [
+        (Pulse("", 3600), 1, (), ""),  # nothing to do all night
+        (Pulse("posts-1", 99), 1, ("posts-1", "posts-2"), ""),
+        (Pulse("posts-1", 101), 1, ("posts-1",), "posts-1 has not moved"),
+        (Pulse("posts-1", 0), 11, ("posts-1",), "not been heard"),
+        (Pulse("", 4), 1, ("posts-1",), ""),  # it is just being taken up
+        (Pulse("", 6), 1, ("posts-1",), "posts-1 waits"),
+    ],
+)
+def test_when_a_worker_is_started_again(pulse: Pulse, silent_s: float, waiting: tuple[str, ...], says: str) -> None:
+    why = why_restart(pulse, silent_s, lambda: waiting, PATIENCE)
+    assert says in why
+    assert bool(why) == bool(says)
+
+
+def _other_pid(supervisor: Supervisor, than: int | None, within_s: float) -> int:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if supervisor.pid not in (None, than):
+            return int(supervisor.pid or 0)
+        time.sleep(0.1)
+    pytest.fail(f"the worker is still {supervisor.pid}")
+
+
+def test_a_frozen_worker_is_replaced_and_a_forgotten_job_wakes_it_once(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with Supervisor(settings, Patience(silent_s=20, stalled_s=100, idle_s=3)) as supervisor:
+        first = _other_pid(supervisor, None, 20)
+        _ready(tmp_path)
+        os.kill(first, signal.SIGSTOP)
+        second = _other_pid(supervisor, first, 60)
+        _ready(tmp_path)
+        # what a full disk leaves: the records know a job that the engine does not
+        row = JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={})
+        Studio(settings).records.keep(row)
+        third = _other_pid(supervisor, second, 60)
+        _ready(tmp_path)
+        time.sleep(6)
+        assert supervisor.pid == third
+
+
+def _ready(data: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (data / "engine.ready").exists():
+        assert time.monotonic() < deadline, "the worker does not start"
+        time.sleep(0.1)

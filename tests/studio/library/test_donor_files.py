@@ -1,0 +1,109 @@
+"""A LoRA file that is dropped is judged by its header; what is none is refused in words; the worker keeps it once."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import BadInput, BadLora
+from studio.application import Studio
+from studio.domain.requests import DonorRequest
+from studio.library.donor_files import check_form, inspect_header
+from studio.library.uploads import keep_upload
+from studio.settings import ASSETS, Settings
+from studio.workflows import run_directly
+from studio.workflows.donors import add_lora_donor
+
+TODAY = datetime.date(2026, 11, 21)
+DONOR = next((ASSETS / "donors").glob("sweet/*/lora.safetensors"))
+FORM = DonorRequest("0" * 64, "sweet", "Li", "Li Lei", "fusion")
+
+
+def _write(path: Path, *names: str) -> Path:
+    header = {
+        name: {"dtype": "F16", "shape": [4, 8], "data_offsets": [64 * i, 64 * i + 64]} for i, name in enumerate(names)
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 64 * len(names))
+    return path
+
+
+def test_a_flux_lora_says_what_it_is() -> None:
+    found = inspect_header(DONOR)
+    assert found.layers > 10
+    assert found.ranks
+    assert all(rank > 0 for rank in found.ranks)
+
+
+def test_what_is_no_flux_lora_is_refused_in_words(tmp_path: Path) -> None:
+    sdxl = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight"
+    with pytest.raises(BadLora, match="for Stable Diffusion"):
+        inspect_header(_write(tmp_path / "a.safetensors", sdxl))
+    with pytest.raises(BadLora, match="no LoRA for FLUX"):
+        inspect_header(_write(tmp_path / "a.safetensors", "model.embed.weight"))
+    (tmp_path / "a.safetensors").write_bytes(b"\x80\x04 a pickle")
+    with pytest.raises(BadLora, match="is a pickle"):
+        inspect_header(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(DONOR.read_bytes()[:5000])
+    with pytest.raises(BadLora, match="cut short"):
+        inspect_header(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(BadLora, match="damaged"):
+        inspect_header(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"name": "../x"}, "plain signs"), ({"name": "  "}, "plain signs"), ({"who": " "}, "who agreed"),
+        ({"scope": ""}, "who agreed"), ({"expires": "soon"}, "no date"), ({"expires": "2026-01-01"}, "ended on"),
+        ({"licence": "x" * 301}, "longer than"), ({"category": "tall"}, "no look category"),
+    ],
+)  # fmt: skip
+def test_a_consent_without_its_words_is_none(change: dict[str, str], why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        check_form(replace(FORM, **change), TODAY)
+
+
+def test_a_good_form_is_trimmed() -> None:
+    form = check_form(replace(FORM, name="  Li \n Lei ", expires=" 2028-12-31 ", licence=""), TODAY)
+    assert (form.name, form.expires, form.licence) == ("Li Lei", "2028-12-31", "unknown")
+
+
+def test_the_worker_keeps_an_uploaded_lora_once(tiny_flux: Path, tmp_path: Path) -> None:
+    from pipelines.lora import LoraMetadata, write_lora
+    from studio.workflows.donors import add_uploaded_donor
+    from tests.loras import make_layers
+
+    studio = Studio(Settings(data=tmp_path, backbone=str(tiny_flux), bundled_donors=tmp_path / "none"))
+    lora = tmp_path / "li.safetensors"
+    write_lora(lora, make_layers(studio.backbone.transformer, 1), LoraMetadata(title="Li"))
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield lora.read_bytes()
+
+    token = asyncio.run(keep_upload(studio.settings, "me", lora.name, blocks()))
+    wish = check_form(replace(FORM, upload=token, expires="2028-12-31"), TODAY)
+    added = [add_uploaded_donor(studio, wish, run_directly) for _ in range(2)]  # a step may run twice
+    assert added[0] == added[1]
+    (donor,) = studio.donors()
+    assert (donor.name, donor.consent.who, donor.consent.scope) == ("Li", "Li Lei", "fusion")
+    assert asdict(wish)["expires"] == str(donor.consent.expires)
+    with pytest.raises(BadInput, match="the donor Li already"):
+        add_uploaded_donor(studio, replace(wish, name="Another"), run_directly)
+    with pytest.raises(BadInput, match="not there any more"):
+        add_uploaded_donor(studio, replace(wish, owner="wang"), run_directly)
+
+
+def test_a_consent_file_that_lacks_something_is_told_what(tmp_path: Path) -> None:
+    (tmp_path / "consent.json").write_text('{"who": "Li Lei", "until": "2030"}')
+    with pytest.raises(BadInput, match=r"scope: Field required; until: Extra") as refused:
+        add_lora_donor(Studio(Settings(data=tmp_path)), DONOR, "sweet", tmp_path / "consent.json")
+    assert "pydantic" not in refused.value.message

@@ -1,0 +1,243 @@
+"""A library of 10 000 post sets is paged by one query; what is deleted for ever takes only files nothing else uses."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import studio.jobs.engine as engine_module
+from pipelines.errors import BadInput
+from studio.application import Studio
+from studio.domain.post_set import arrange, weak_scores
+from studio.jobs.engine import Engine
+from studio.jobs.queue import Queue
+from studio.library.index import find_things, tags_of
+from studio.library.records import FileRecord, JobRecord, MarkRecord, SceneRecord, ShelfRecord
+from studio.library.store import Store
+from studio.library.trash import disk_use, empty_trash, sweep
+from studio.settings import Settings
+from studio.ui.context import Ui
+from studio.ui.pages.library import shelf_html
+from studio.ui.pages.posts import _act
+from studio.ui.parts.post_cards import facts_of, show_set, take_jobs
+from studio.ui.parts.tour import close_tour, tour_html
+from studio.ui.texts import Texts
+from tests.library import keep_cafe, keep_persona, keep_posts, keep_result, picture
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(Settings(data=tmp_path))
+
+
+def _mark(studio: Studio, thing: str, **facts: Any) -> None:
+    studio.records.keep(MarkRecord(id=thing, owner="me", facts=facts))
+
+
+def test_ten_thousand_sets_are_one_query_and_no_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"2026-11-{i % 28 + 1:02d} lin cafe red dress{' unicorn' * (i % 1000 == 7)}" for i in range(10_000)]
+    facts = {"name": "Lin", "scene": "cafe", "count": 9, "picture": "a" * 64}
+    with studio.records.transaction() as session:
+        session.add_all(
+            ShelfRecord(id=f"posts:{i:05d}", owner="me", kind="posts", words=text, facts=facts)
+            for i, text in enumerate(words)
+        )
+    opened: list[str] = []
+    monkeypatch.setattr(Store, "get", lambda self, key: opened.append(key))
+    ui = Ui(studio, Queue(studio), Texts("en"))
+    began = time.perf_counter()
+    first = shelf_html(ui, "me", "posts", "", "", 1)
+    last = shelf_html(ui, "me", "posts", "", "", 167)
+    rare = shelf_html(ui, "me", "posts", "unicorn red", "", 1)
+    seconds = (time.perf_counter() - began) / 3
+    assert "10000 found, page 1 of 167" in first
+    assert first.count("st-card") == 60
+    assert last.count("st-card") == 40
+    assert "10 found" in rare
+    assert opened == []
+    assert seconds < 0.5
+
+
+def test_words_dates_and_tags_find_things_in_both_languages(studio: Studio) -> None:
+    scene = keep_cafe(studio)
+    keep_posts(studio, 1, scene)
+    keep_posts(studio, 2, scene, owner="wang")
+    ui = Ui(studio, Queue(studio), Texts("zh"))
+    _mark(studio, "posts:set00001", tags=" summer sale ", favourite=True)
+    today = find_things(studio.records, "me", "posts")[0][0].created.strftime("%Y-%m-%d")
+    for search in ("连衣裙 红", "dress", "Lin", "SUMMER", today, "咖啡馆", "prompt"):
+        assert "共 1 项" in shelf_html(ui, "me", "posts", search, "", 1), search
+    for search in ("蓝", "100%", "_"):
+        assert "st-empty" in shelf_html(ui, "me", "posts", search, "", 1), search
+    assert tags_of(studio.records, "me") == ["sale", "summer"]
+    assert tags_of(studio.records, "wang") == []
+    assert find_things(studio.records, "me", "posts", tag="sale")[1] == 1
+    assert find_things(studio.records, "me", "posts", tag="sal")[1] == 0
+
+
+def _echo(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    return dict(request["result"])
+
+
+def _fails(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    raise BadInput("It cannot be mended.", "Leave it.")
+
+
+def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three owners' sets through the real engine; one picture is in two sets, the scene in all."""
+    monkeypatch.setitem(engine_module._FUNCTIONS, "posts", _echo)
+    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _echo)
+    monkeypatch.setitem(engine_module._FUNCTIONS, "fix", _fails)
+    store = studio.store
+    with Engine(studio, None):
+        queue = Queue(Studio(studio.settings))
+        scene, others = keep_cafe(studio), keep_cafe(studio, "wang")
+        jobs = {}
+        for name, owner, pictures in (("a", "me", "xy"), ("b", "me", "yz"), ("c", "wang", "xw")):
+            keys = [store.put(b"\x89PNG" + p.encode()) for p in pictures]
+            posts = [{"picture": k, "prompt": "p", "caption": "", "shot": {}} for k in keys]
+            result = {"id": name, "persona": {"name": "Lin"}, "scene": scene, "posts": posts}
+            jobs[name] = queue.put("posts", {"owner": owner, "result": result})
+        _wait(queue, jobs["a"], "me")
+        _wait(queue, jobs["b"], "me")
+        _wait(queue, jobs["c"], "wang")
+        takes = {name: store.put(b"\x89PNG take of " + name.encode()) for name in "ab"}
+        for name, key in takes.items():
+            redone = {"id": f"take-{name}", "set": name, "posts": [{"picture": key}]}
+            take = queue.put("vary", {"owner": "me", "set": name, "result": redone})
+            _wait(queue, take, "me")
+        broken = queue.put("fix", {"owner": "me", "set": "a"})
+        _wait(queue, broken, "me", "failed")
+        stored = {p: store.put(b"\x89PNG" + p.encode()) for p in "wxyz"}
+        _mark(studio, "posts:a", trashed=True)
+        assert find_things(studio.records, "me", trashed=True)[1] == 1
+        freed = empty_trash(queue, "me", young_s=0)
+        assert freed.things == 1
+        assert freed.files >= 3  # the results' own JSON, and the take
+        assert [store.path(takes[name]).exists() for name in "ab"] == [False, True]
+        assert queue.find(broken, "me") is None
+        assert all(store.path(k).exists() for k in stored.values())  # x is wang's, y is in b
+        assert studio.records.get(FileRecord, stored["x"], "me") is None
+        assert studio.records.get(FileRecord, stored["y"], "me") is not None
+        assert studio.records.get(FileRecord, stored["x"], "wang") is not None
+
+        _mark(studio, "posts:b", trashed=True)
+        empty_trash(queue, "me", young_s=0)
+        assert [p for p in "wxyz" if store.path(stored[p]).exists()] == ["w", "x"]
+        assert store.path(scene["photo"]).exists()
+        assert queue.results("wang", "posts")[0]["id"] == "c"
+        assert queue.results("me", "posts") == []
+
+        _mark(studio, f"scene:{scene['id']}", trashed=True)
+        empty_trash(queue, "me", young_s=0)
+        assert store.path(others["photo"]).exists()  # the same photo is wang's, too
+        assert studio.records.find(SceneRecord, "me") == []
+        result = {
+            "id": "a",
+            "persona": {"name": "Lin"},
+            "scene": scene,
+            "posts": [{"picture": stored["w"], "prompt": "", "caption": "", "shot": {}}],
+        }
+        queue.put("posts", {"owner": "me", "result": result})
+        again = queue.jobs("me", 1)[0]
+        _wait(queue, again.id, "me")  # the engine has forgotten it, too, and does it anew
+
+
+def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five: one good, one that shows something else, one that shows somebody else, one left out, one waiting."""
+    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _new_take)
+    post_set = keep_posts(studio, 1, keep_cafe(studio), pictures=5)
+    scores = [{"identity": 0.9, "prompt": p, "goods": None} for p in (1.0, 2 / 3, 1.0, 0.0, 1 / 3)]
+    scores[2]["identity"] = 0.1
+    changed = [post | {"scores": score} for post, score in zip(post_set["posts"], scores, strict=True)]
+    keep_result(studio, "me", "posts", post_set | {"posts": changed, "panels": 1, "shots": [], "seed": 1})
+    _mark(studio, "posts:set00001", left_out=[3])
+    assert weak_scores(scores[1], 0.5) == {"prompt"}
+    assert weak_scores(scores[2], 0.5) == {"identity"}
+    unmeasured = Studio(Settings(data=studio.settings.data, face_pack=studio.settings.data))
+    assert Ui(unmeasured, Queue(unmeasured), Texts("en")).least_identity == -1
+    assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.0, "goods": None}, 0.5) == frozenset()
+    with Engine(studio, None):
+        ui = Ui(studio, Queue(Studio(studio.settings)), Texts("zh"))
+        fixing: Any = SimpleNamespace(nothing=lambda: None)
+
+        def press(**data: Any) -> None:
+            _act(ui, "me", {"set": "set00001", **data}, fixing, ("xiaohongshu", "", ""))
+
+        def page() -> str:
+            return show_set(ui, "me", ui.results("me", "posts")[0])
+
+        assert "重画不合格的(3 张" in page()
+        assert page().count("st-bad") == 4
+        press(do="redraw", number=4)
+        for job in ui.queue.jobs("me", kind="vary"):
+            _wait(ui.queue, job.id, "me")
+        assert "重画不合格的(2 张" in page()
+        press(do="redraw-weak")
+        takes = ui.queue.jobs("me", kind="vary")
+        assert len(takes) == 3
+        for take in takes:
+            _wait(ui.queue, take.id, "me")
+        assert "重画不合格的" not in page()
+        arranged = arrange(ui.results("me", "posts")[0], facts_of(ui, "me", post_set), take_jobs(ui, "me"))
+        assert [bool(slot.take) for slot in arranged.slots] == [False, True, True, False, True]
+
+
+def _new_take(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    """A good one, whatever was asked."""
+    post = {"picture": studio.store.put_picture(picture(request["slot"])), "prompt": "", "seed": 1, "caption": ""}
+    post |= {"shot": request["asked"]["shots"][0], "scores": {"identity": 0.9, "prompt": 1.0}}
+    return {"id": f"take{request['slot']}", "set": request["set"], "slot": request["slot"], "posts": [post]}
+
+
+def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) -> None:
+    lost = studio.store.put(b"\x89PNG lost")
+    assert sweep(studio) == (0, 0)
+    row = JobRecord(id="j", owner="wang", kind="posts", state="queued", error=None, facts={})
+    studio.records.keep(row)
+    with pytest.raises(BadInput, match="waiting or running"):
+        sweep(studio, 0)
+    row.state = "done"
+    studio.records.keep(row)
+    assert sweep(studio, 0) == (1, 9)
+    assert not studio.store.path(lost).exists()
+
+
+def test_disk_use_says_what_takes_it(studio: Studio) -> None:
+    keep_persona(studio)
+    keep_cafe(studio)
+    used = disk_use(studio)
+    assert used["pictures"] > 1000
+    assert used["notes"] > 100
+    assert used["records"] > 1000
+    assert used["loras"] == 0
+
+
+def _wait(queue: Queue, job: str, owner: str, state: str = "done") -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        row = queue.find(job, owner)
+        assert row is not None
+        if row.state == state:
+            return
+        assert row.state != "failed", row.error
+        time.sleep(0.05)
+    pytest.fail("the job is not done")
+
+
+def test_the_tour_follows_what_exists_until_it_is_closed(studio: Studio) -> None:
+    ui = Ui(studio, Queue(studio), Texts("en"))
+    first = tour_html(ui, "me")
+    assert first.index('aria-current="step"') < first.index("Train")
+    for kind, facts in (("design", "/en/select"), ("consolidate", "/en/posts")):
+        studio.records.keep(JobRecord(id=kind, owner="me", kind=kind, state="done", error=None, facts={}))
+        assert f'aria-current="step"><a href="{facts}"' in tour_html(ui, "me")
+    studio.records.keep(JobRecord(id="export", owner="me", kind="export", state="done", error=None, facts={}))
+    assert "aria-current" not in tour_html(ui, "me")
+    close_tour(ui, "me")
+    assert tour_html(ui, "me") == ""
+    assert tour_html(ui, "wang") == first

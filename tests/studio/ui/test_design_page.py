@@ -1,0 +1,95 @@
+"""The design page's desk: kept over reloads and tabs, whatever becomes of the donors."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personas.donors import Donor
+from pipelines.errors import BadInput
+from studio.application import Studio
+from studio.domain.mix import Mix, recipe_of_mix, roll
+from studio.jobs.queue import Queue
+from studio.settings import Settings
+from studio.ui.context import Ui
+from studio.ui.pages import design
+from studio.ui.pages.design import Desk
+from studio.ui.texts import Texts
+
+
+@pytest.fixture
+def ui(tmp_path: Path) -> Ui:
+    studio = Studio(Settings(data=tmp_path))
+    return Ui(studio, Queue(studio), Texts("en"))
+
+
+def first(ui: Ui) -> Desk:
+    return Desk(mix(ui, 1))
+
+
+def mix(ui: Ui, seed: int) -> Mix:
+    return roll(ui.donors("sweet"), "sweet", seed, ui.ceiling)
+
+
+def only(ui: Ui, donors: list[Donor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """These are all donors that there are."""
+    monkeypatch.setattr(Ui, "donors", lambda self, look="": tuple(d for d in donors if look in ("", d.category)))
+
+
+def test_what_two_tabs_keep_is_all_there(ui: Ui) -> None:
+    one = design._act(ui, Desk(mix(ui, 2)), {"do": "favourite"}, "me")
+    two = design._act(ui, Desk(mix(ui, 3)), {"do": "favourite"}, "me")  # knows nothing of the other tab's
+    design._keep_mix(ui, "me", mix(ui, 4))
+    kept = design._kept_desk(ui, "me", first(ui))
+    assert kept.mix == mix(ui, 4)
+    assert kept.favourites == (*one.favourites, mix(ui, 3)) == two.favourites
+    assert design._kept_desk(ui, "somebody else", first(ui)) == first(ui)
+    locked = replace(kept, mix=replace(mix(ui, 2), locked=frozenset(mix(ui, 2).donors[:1])))
+    assert design._act(ui, locked, {"do": "favourite"}, "me").favourites == (mix(ui, 3),)  # the same mix, locked or not
+
+
+def test_a_donor_that_is_gone_takes_only_its_own_mixes_along(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
+    lies = mix(ui, 2)
+    gone = lies.donors[0]
+    donors = list(ui.donors())
+    others = [roll([d for d in ui.donors("sweet") if d.id != gone], "sweet", seed, ui.ceiling) for seed in (5, 6)]
+    for other in (*others, lies):
+        design._act(ui, Desk(other), {"do": "favourite"}, "me")
+    design._keep_mix(ui, "me", lies)
+    only(ui, [d for d in donors if d.id != gone], monkeypatch)
+    kept = design._kept_desk(ui, "me", Desk(others[0]))
+    assert (kept.mix, kept.favourites) == (others[0], tuple(others))
+    with pytest.raises(BadInput, match="not there any more"):
+        recipe_of_mix(lies, ui.donors())
+
+
+def test_previews_are_of_favourites_that_may_be_drawn(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = Desk(mix(ui, 1))
+    for seed in range(2, 8):
+        now = replace(
+            now, favourites=design._act(ui, replace(now, mix=mix(ui, seed)), {"do": "favourite"}, "me").favourites
+        )
+    barred = next(d for m in now.favourites for d in m.donors if d not in now.mix.donors)
+    expired = datetime.date.today() - datetime.timedelta(days=1)
+    donors = [
+        replace(d, consent=d.consent.model_copy(update={"expires": expired})) if d.id == barred else d
+        for d in ui.donors()
+    ]  # fmt: skip
+    only(ui, donors, monkeypatch)
+    asked: list[dict[str, Any]] = []
+
+    def put(queue: Queue, kind: str, request: dict[str, Any]) -> str:
+        asked.extend(request["recipes"])
+        return kind
+
+    monkeypatch.setattr(Queue, "put", put)
+    assert design._act(ui, now, {"do": "preview"}, "me").preview == "preview"
+    drawn = [tuple(zip(r["donors"], r["mix_weights"], strict=True)) for r in asked]
+    want = [m.drawn for m in now.favourites if barred not in m.donors]
+    assert 0 < len(want) < len(now.favourites)
+    assert drawn[: len(want) + 1] == [now.mix.drawn, *want]
+    assert len(drawn) >= 4
