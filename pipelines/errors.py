@@ -1,11 +1,13 @@
-"""The one hierarchy of errors: a stable code, a message that a merchant understands, and what to do."""
+"""The one hierarchy of errors: a stable code and fields. The sentence that a person reads is made at the edge
+(`studio.texts.errors`), in their language.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "BadInput",
@@ -19,6 +21,7 @@ __all__ = [
     "OutOfDisk",
     "StudioError",
     "UnknownCategory",
+    "error_from_json",
     "in_words",
 ]
 
@@ -26,21 +29,38 @@ __all__ = [
 class StudioError(Exception):
     """Anything that went wrong and that somebody can do something about.
 
-    `code` is stable and meant for machines; `message` says what happened; `advice` says what to do ("" if
-    nothing). All three are the constructor's arguments, so that the error survives pickling and a journey
-    through the records.
+    `code` is stable, in snake_case, and names one sentence of `studio/texts/errors/`; `fields` are the JSON values
+    that the sentence mentions (a field may be another StudioError, the cause). Survives pickling and, as JSON, a
+    journey through the records.
+
+    A sentence and an advice instead of a code and fields is the old form: it goes when every raise site has a code.
     """
 
     default_code: ClassVar[str] = "studio_error"
 
-    def __init__(self, message: str, advice: str = "", code: str | None = None) -> None:
-        self.message = message
-        self.advice = advice
-        self.code = self.default_code if code is None else code
-        super().__init__(message, advice, self.code)
+    def __init__(self, code: str, advice: str | None = None, old_code: str | None = None, /, **fields: Any) -> None:
+        old_code = fields.pop("code", old_code)
+        is_old = advice is not None or old_code is not None or " " in code
+        self.message = code if is_old else ""
+        self.advice = advice or ""
+        self.code = (self.default_code if old_code is None else old_code) if is_old else code
+        self.fields: Mapping[str, Any] = fields
+        super().__init__(code)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.advice}".rstrip()
+        if self.message:
+            return f"{self.message} {self.advice}".rstrip()
+        told = ", ".join(f"{name}={value}" for name, value in self.fields.items())
+        return f"{self.code}({told})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return error_from_json, (self.as_json(),)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the error as JSON, for records and pickling; `error_from_json` is the inverse."""
+        fields = {n: v.as_json() if isinstance(v, StudioError) else v for n, v in self.fields.items()}
+        told = {"error": type(self).__name__, "code": self.code, "fields": fields}
+        return told | ({"message": self.message, "advice": self.advice} if self.message else {})
 
 
 class BadInput(StudioError):
@@ -101,6 +121,16 @@ class Cancelled(StudioError):
     """Somebody asked to stop. What was already made is kept."""
 
     default_code = "cancelled"
+
+
+def error_from_json(value: Mapping[str, Any]) -> StudioError:
+    """Return the error that `StudioError.as_json` told of; an unknown class becomes a plain StudioError."""
+    known = globals().get(str(value.get("error")))
+    kind = known if isinstance(known, type) and issubclass(known, StudioError) else StudioError
+    if value.get("message"):
+        return kind(str(value["message"]), str(value.get("advice", "")), str(value["code"]))
+    fields = {n: error_from_json(v) if isinstance(v, dict) and "error" in v else v for n, v in value["fields"].items()}
+    return kind(str(value["code"]), **fields)
 
 
 @contextmanager

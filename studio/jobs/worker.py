@@ -1,4 +1,4 @@
-"""The worker: `python -m studio.worker` does the queue's work until its standard input closes.
+"""The worker: `python -m studio.jobs.worker` does the queue's work until its standard input closes.
 
 The page's process starts it and starts it again when it dies; its jobs then go on behind their last finished step.
 """

@@ -18,8 +18,8 @@ from studio.application import Studio
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.users import Users
+from studio.texts.texts import Texts
 from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
-from studio.ui.texts import Texts
 
 __all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of"]
 

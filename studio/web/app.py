@@ -26,10 +26,10 @@ from studio.library.scenes import bundled_scenes
 from studio.library.uploads import keep_upload
 from studio.library.users import Users
 from studio.settings import ASSETS, Settings
+from studio.texts.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
 from studio.ui.context import Ui
 from studio.ui.pages import consolidate, design, library, posts, scenes, select
 from studio.ui.parts.html import PAGES
-from studio.ui.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
 from studio.ui.theme import CSS, HEAD, make_theme
 from studio.web.api import add_api
 from studio.web.authentication import Wall

@@ -20,8 +20,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.texts.texts import LANGUAGES
 from studio.ui.parts.html import PAGES
-from studio.ui.texts import LANGUAGES
 from studio.web.login import OWNER
 
 __all__ = ["Fence"]

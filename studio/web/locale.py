@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.ui.texts import LOCALES
+from studio.texts.texts import LOCALES
 
 __all__ = ["Tongue"]
 

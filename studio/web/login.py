@@ -15,8 +15,8 @@ from starlette.types import Scope
 
 from pipelines.errors import StudioError
 from studio.library.users import SESSION_S, Users
+from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.parts.html import PAGES
-from studio.ui.texts import LANGUAGES, Texts
 from studio.ui.theme import CSS
 
 __all__ = ["OWNER", "Logins", "add_login", "owner_of_request"]

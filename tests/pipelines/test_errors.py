@@ -61,3 +61,11 @@ def test_light_modules_do_not_import_torch() -> None:
     code = f"import sys, {light}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_coded_error_survives_pickling_and_json() -> None:
+    error = BadLora("lora_misfit", model="m", cause=OutOfDisk("disk_full", needed=3))
+    for again in (pickle.loads(pickle.dumps(error)), errors.error_from_json(error.as_json())):
+        assert (type(again), again.code, again.fields["model"]) == (BadLora, "lora_misfit", "m")
+        assert isinstance(again.fields["cause"], OutOfDisk)
+        assert again.fields["cause"].fields == {"needed": 3}

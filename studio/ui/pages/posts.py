@@ -17,6 +17,7 @@ from studio.domain.requests import ExportRequest, PostRequest, VaryRequest, plai
 from studio.domain.ways import check_ways
 from studio.export.platforms import find_platform, load_platforms, overlong
 from studio.library.scenes import default_scene, scenes_of
+from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.fixing import Fixing, build_fixing
 from studio.ui.parts.html import empty, file_url, link, panel
@@ -37,7 +38,6 @@ from studio.ui.parts.shots_table import (
     write_shots,
 )
 from studio.ui.parts.strengths import build_strengths
-from studio.ui.texts import LANGUAGES, Texts
 
 __all__ = ["build", "default_captions", "redraw_request"]
 

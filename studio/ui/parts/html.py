@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from studio.ui.texts import Texts
+from studio.texts.texts import Texts
 
 __all__ = [
     "ACTIONS", "PAGES", "button", "card", "curve", "drop", "empty", "file_url", "gauge", "grid", "head", "nav", "panel",

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from html import escape
 
+from studio.texts.texts import Texts
 from studio.ui.parts.html import card
-from studio.ui.texts import Texts
 
 __all__ = ["PANELS", "Ways", "choose_way", "most_strength", "show_ways"]
 

@@ -11,8 +11,8 @@ from personas import shots as words
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.domain.requests import plan_shots
+from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
-from studio.ui.texts import LANGUAGES, Texts
 
 __all__ = [
     "CHOICES",

@@ -20,12 +20,12 @@ from studio.library.records import FileRecord, JobRecord, MarkRecord, SceneRecor
 from studio.library.store import Store
 from studio.library.trash import disk_use, empty_trash, sweep
 from studio.settings import Settings
+from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages.library import shelf_html
 from studio.ui.pages.posts import _act
 from studio.ui.parts.post_cards import facts_of, show_set, take_jobs
 from studio.ui.parts.tour import close_tour, tour_html
-from studio.ui.texts import Texts
 from tests.library import keep_cafe, keep_persona, keep_posts, keep_result, picture
 
 

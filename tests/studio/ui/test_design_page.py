@@ -15,10 +15,10 @@ from studio.application import Studio
 from studio.domain.mix import Mix, recipe_of_mix, roll
 from studio.jobs.queue import Queue
 from studio.settings import Settings
+from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
 from studio.ui.pages.design import Desk
-from studio.ui.texts import Texts
 
 
 @pytest.fixture

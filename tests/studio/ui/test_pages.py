@@ -23,9 +23,9 @@ from studio.jobs.progress import Reporter
 from studio.jobs.queue import Queue
 from studio.library.records import FileRecord, JobRecord, Records, ReportRecord, StopRecord
 from studio.settings import Settings
+from studio.texts.texts import LANGUAGES, Texts, choose_language
 from studio.ui.context import Ui
 from studio.ui.parts.post_cards import show_arriving
-from studio.ui.texts import LANGUAGES, Texts, choose_language
 from studio.web.locale import Tongue
 from tests.library import picture
 
@@ -37,7 +37,7 @@ MIX = Mix("sweet", ("a", "b", "c", "d"), (0.4, 0.3, 0.2, 0.1), 7)
 def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from studio.settings import Settings\n"
-        "from studio.ui.server import make_app; import app, studio.places, studio.ways\n"
+        "from studio.web.app import make_app; import app, studio.library.scenes, studio.domain.ways\n"
         f"make_app(Settings(data=Path({str(tmp_path)!r})))\n"
         "print([m for m in ('torch', 'diffusers', 'transformers', 'peft') if m in sys.modules])"
     )
@@ -46,17 +46,17 @@ def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
 
 
 def test_the_worker_imports_what_is_slow_ahead() -> None:
-    script = "import sys; from studio.worker import _load_ahead; _load_ahead(); print('diffusers' in sys.modules)"
+    script = "import sys; from studio.jobs.worker import _load_ahead; _load_ahead(); print('diffusers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "True"
 
 
 def test_every_word_is_there_in_both_languages() -> None:
-    texts = json.loads((UI / "texts.json").read_text(encoding="utf-8"))
+    texts = json.loads((ROOT / "studio" / "texts" / "texts.json").read_text(encoding="utf-8"))
     assert all(set(row) == set(LANGUAGES) and all(row.values()) for row in texts.values())
     for row in texts.values():
         assert len({frozenset(re.findall(r"{\w+}", text)) for text in row.values()}) == 1
-    used = {m for p in UI.glob("*.py") for m in re.findall(r"\bt\(\s*\"([a-z_.]+)\"", p.read_text(encoding="utf-8"))}
+    used = {m for p in UI.rglob("*.py") for m in re.findall(r"\bt\(\s*\"([a-z_.]+)\"", p.read_text(encoding="utf-8"))}
     assert used
     assert used <= set(texts)
 

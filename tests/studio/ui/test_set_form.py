@@ -18,10 +18,10 @@ from studio.domain.ways import check_ways
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
 from studio.settings import Settings
+from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
 from studio.ui.parts.set_form import SetForm, build_form, read_form
-from studio.ui.texts import Texts
 
 
 def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:

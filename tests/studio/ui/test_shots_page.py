@@ -15,6 +15,7 @@ from studio.domain.requests import plain_caption
 from studio.export.platforms import find_platform, load_platforms, overlong
 from studio.jobs.queue import Queue
 from studio.settings import Settings
+from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
 from studio.ui.pages.posts import _written, default_captions
 from studio.ui.parts.shots_table import (
@@ -29,7 +30,6 @@ from studio.ui.parts.shots_table import (
     read_shots,
     write_shots,
 )
-from studio.ui.texts import LANGUAGES, Language, Texts
 
 RED = Shot(framing="half-body", expression="smiling", outfit="dress", outfit_colour="red")
 

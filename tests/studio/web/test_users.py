@@ -63,7 +63,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Studi
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = (
-        "import uvicorn; from studio.settings import Settings; from studio.ui.server import make_app\n"
+        "import uvicorn; from studio.settings import Settings; from studio.web.app import make_app\n"
         f"uvicorn.run(make_app(Settings(data={str(folder)!r})), port={port}, log_level='warning')"
     )
     environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "uploads")}

@@ -17,9 +17,9 @@ from studio.domain.post_set import Arranged, add_take, arrange, compose, drop_jo
 from studio.domain.requests import PostRequest
 from studio.export.bundle import read_manifest
 from studio.library.scenes import put_mask
+from studio.texts.texts import Texts
 from studio.ui.pages.posts import default_captions, redraw_request
 from studio.ui.parts.fixing import fix_request
-from studio.ui.texts import Texts
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts

@@ -1,4 +1,4 @@
-"""Every word a page says, in English and Chinese: texts.json by key, errors.json by an error's own message."""
+"""Every word a page says, in English and Chinese: texts.json by key, old_errors.json by an error's own message."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipelines.errors import StudioError
+from studio.texts.errors import say_error
 
 __all__ = ["LANGUAGES", "LOCALES", "Language", "Texts", "choose_language"]
 
@@ -56,7 +57,9 @@ class Texts:
         return said
 
     def error(self, error: StudioError) -> str:
-        """What happened and what to do."""
+        """Return what happened and what to do."""
+        if not error.message:
+            return " ".join(part for part in say_error(error, self) if part)
         return self.explain(str(error), error.code)
 
     def explain(self, message: str, code: str = "") -> str:
@@ -65,10 +68,10 @@ class Texts:
             return f"{self('error.unexpected')} ({message[:300]})"
         if self.language == "en":
             return message
-        for row in _load("errors.json")["messages"]:
+        for row in _load("old_errors.json")["messages"]:
             if found := re.match(row["match"], message):
                 return str(row["zh"]).format(*(self.word(group or "") for group in found.groups()))
-        known = _load("errors.json")["codes"].get(code)
+        known = _load("old_errors.json")["codes"].get(code)
         return f"{known or self('error.unexpected')}({message})"
 
 

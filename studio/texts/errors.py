@@ -1,0 +1,60 @@
+"""Errors in a person's words: one table of sentences (`errors/*.json`), by an error's code, in both languages.
+
+A row is {"en": {"message": what happened, "advice": what to do}, "zh": {…}}; {name} stands for the error's field of
+that name, {name!w} for it as a word of `texts.json`. A field that is an error itself is said as its message.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import StudioError
+
+if TYPE_CHECKING:
+    from studio.texts.texts import Texts
+
+__all__ = ["error_table", "say_error"]
+
+_FOLDER = Path(__file__).resolve().parent / "errors"
+
+
+@cache
+def error_table() -> dict[str, dict[str, dict[str, str]]]:
+    """Return all rows by code. Raises ValueError for a code that stands in two files."""
+    table: dict[str, dict[str, dict[str, str]]] = {}
+    for path in sorted(_FOLDER.glob("*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        if twice := sorted(table.keys() & rows.keys()):
+            raise ValueError(f"{path.name} repeats {twice[0]}")
+        table |= rows
+    return table
+
+
+def say_error(error: StudioError, texts: Texts) -> tuple[str, str]:
+    """Return what happened and what to do ("" for nothing), in the texts' language."""
+    row = error_table().get(error.code)
+    if row is None:
+        return texts.explain(str(error), error.code), ""
+    words = _Words(texts)
+    said = row[texts.language]
+    return words.format(said["message"], **error.fields), words.format(said.get("advice", ""), **error.fields)
+
+
+class _Words(Formatter):
+    """Formats fields as a person reads them."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        if isinstance(value, StudioError):
+            return say_error(value, self._texts)[0]
+        if conversion == "w":
+            return self._texts.word(str(value))
+        if isinstance(value, list | tuple):
+            return (", " if self._texts.language == "en" else "、").join(str(part) for part in value)
+        return super().convert_field(value, conversion)
