@@ -1,0 +1,173 @@
+"""A post set as a person arranged it: order, what is left out, captions, and which take of each post is shown.
+
+Nothing that was drawn is ever changed: a take is a drawing of its own, and what a person said lies in the set's marks
+as an Arrangement. A take is named "job:number", "" is the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from studio.domain.posts import Drawing, Post, PostSet, Scores
+from studio.domain.takes import FixTake, VaryTake
+from studio.domain.values import Value
+
+__all__ = [
+    "Arranged", "Arrangement", "Slot", "TakeJobs", "add_take", "arrange", "close_choices", "compose", "move",
+    "step_back", "weak_scores", "weak_slots",
+]  # fmt: skip
+
+TakeJobs = Mapping[str, VaryTake | FixTake | None]
+"""Jobs that draw takes: a finished one's result, None while it waits or runs, absent if it failed."""
+
+
+class Arrangement(Value):
+    """What a person said of a set. `order` and `left_out` hold posts' numbers in the set as it was drawn, which are,
+    written out, the keys of the others: own captions, takes on top of each other (the last is shown), takes put aside,
+    and jobs whose takes are offered to choose from. `turns` counts the takes that were asked for.
+    """
+
+    order: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    captions: Mapping[str, str] = Field(default_factory=dict)
+    takes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    undone: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    choices: Mapping[str, str] = Field(default_factory=dict)
+    turns: int = 0
+
+    def as_marks(self) -> dict[str, Any]:
+        """Return the arrangement as JSON, for the set's marks."""
+        return self.model_dump(mode="json")
+
+    def jobs_of(self, number: int) -> frozenset[str]:
+        """Return the jobs that draw takes of a post."""
+        names = {take.rpartition(":")[0] for take in self.takes.get(str(number), ())}
+        return frozenset(names | {self.choices.get(str(number), "")}) - {""}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the set: `number` is the post's in the set as it was drawn, `post` the take that is shown.
+
+    `waiting` are jobs that draw another take, `choices` finished variants to choose from as (take, post).
+    """
+
+    number: int
+    post: Post
+    caption: str
+    left_out: bool
+    take: str = ""
+    can_undo: bool = False
+    can_redo: bool = False
+    waiting: tuple[str, ...] = ()
+    choices: tuple[tuple[str, Post], ...] = ()
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """All slots in the order of the set."""
+
+    slots: tuple[Slot, ...]
+
+    @property
+    def shown(self) -> tuple[Slot, ...]:
+        return tuple(slot for slot in self.slots if not slot.left_out)
+
+
+def weak_scores(scores: Scores, least_identity: float) -> frozenset[str]:
+    """Return which scores of a post say that it should be drawn again: not all that was asked for is there, or the face
+    may be somebody else's."""
+    least = {"prompt": 1.0, "identity": least_identity}
+    return frozenset(name for name, limit in least.items() if (value := scores.get(name)) is not None and value < limit)
+
+
+def weak_slots(arranged: Arranged, least_identity: float) -> tuple[Slot, ...]:
+    """Return those of the shown posts that have a weak score and that nobody is drawing again yet."""
+    return tuple(s for s in arranged.shown if weak_scores(s.post.scores, least_identity) and not s.waiting)
+
+
+def arrange(post_set: PostSet, said: Arrangement, jobs: TakeJobs) -> Arranged:
+    """Return the set's posts as a person arranged them."""
+    slots = []
+    for number in _order(post_set, said):
+        key = str(number)
+        stack = [take for take in said.takes.get(key, ()) if _is_done(take, jobs)]
+        take = stack[-1] if stack else ""
+        post = _post(post_set, number, take, jobs)
+        chosen = said.choices.get(key, "")
+        offered = jobs.get(chosen)
+        variants = () if offered is None else offered.posts
+        waiting = said.jobs_of(number) & {job for job, result in jobs.items() if result is None}
+        slots.append(
+            Slot(
+                number, post, said.captions.get(key, post.caption), number in said.left_out, take, bool(stack),
+                bool(said.undone.get(key)), tuple(sorted(waiting)),
+                tuple((f"{chosen}:{i}", variant) for i, variant in enumerate(variants)),
+            )
+        )  # fmt: skip
+    return Arranged(tuple(slots))
+
+
+def compose(post_set: PostSet, said: Arrangement, jobs: TakeJobs) -> PostSet:
+    """Return the set as it is exported: chosen takes in order, and all drawings that they are from (its own first)."""
+    slots = arrange(post_set, said, jobs).shown
+    posts = tuple(slot.post.model_copy(update={"caption": slot.caption}) for slot in slots)
+    results: dict[str, PostSet | VaryTake] = {post_set.id: post_set}
+    results |= {take.id: take for take in jobs.values() if isinstance(take, VaryTake)}
+    used = dict.fromkeys([post_set.id, *(post.origin[0] for post in posts)])
+    drawings = tuple(Drawing(id=key, posts=results[key].posts, batches=results[key].batches) for key in used)
+    return post_set.model_copy(update={"posts": posts, "drawings": drawings})
+
+
+def move(post_set: PostSet, said: Arrangement, number: int, to: int) -> Arrangement:
+    """Return the arrangement with a post moved to the place `to`; beyond an end is the end."""
+    order = [n for n in _order(post_set, said) if n != number]
+    order.insert(max(0, min(to, len(order))), number)
+    return said.model_copy(update={"order": tuple(order)})
+
+
+def add_take(said: Arrangement, number: int, take: str) -> Arrangement:
+    """Return the arrangement with one more take on top; what was undone before is forgotten."""
+    key = str(number)
+    stack = (*(t for t in said.takes.get(key, ()) if t != take), take)
+    return said.model_copy(update={"takes": {**said.takes, key: stack}, "undone": {**said.undone, key: ()}})
+
+
+def step_back(said: Arrangement, number: int, jobs: TakeJobs, *, forward: bool = False) -> Arrangement:
+    """Return the arrangement with the shown take put aside (or, `forward`, taken up again). One that is still drawn
+    stays."""
+    key = str(number)
+    takes, undone = list(said.takes.get(key, ())), list(said.undone.get(key, ()))
+    if forward and undone:
+        takes.append(undone.pop())
+    elif not forward and (done := [t for t in takes if _is_done(t, jobs)]):
+        takes.remove(done[-1])
+        undone.append(done[-1])
+    return said.model_copy(
+        update={"takes": {**said.takes, key: tuple(takes)}, "undone": {**said.undone, key: tuple(undone)}}
+    )
+
+
+def close_choices(said: Arrangement, number: int) -> Arrangement:
+    """Return the arrangement without variants to choose from."""
+    return said.model_copy(update={"choices": {k: v for k, v in said.choices.items() if k != str(number)}})
+
+
+def _order(post_set: PostSet, said: Arrangement) -> list[int]:
+    every = range(len(post_set.posts))
+    order = [n for n in dict.fromkeys(said.order) if n in every]
+    return order + [n for n in every if n not in order]
+
+
+def _is_done(take: str, jobs: TakeJobs) -> bool:
+    return jobs.get(take.rpartition(":")[0]) is not None
+
+
+def _post(post_set: PostSet, number: int, take: str, jobs: TakeJobs) -> Post:
+    job, _, which = take.rpartition(":")
+    drawn = jobs.get(job)
+    return post_set.posts[number] if drawn is None else drawn.posts[int(which)]

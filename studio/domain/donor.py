@@ -1,0 +1,76 @@
+"""A LoRA file that somebody brings as a donor, with the consent of the person whose face it draws."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from personas.looks import find_category
+from pipelines.errors import BadInput
+from studio.domain.values import Request, Result, Sha256
+
+__all__ = ["DonorAdded", "DonorRequest"]
+
+_MOST_NAME, _MOST_WORDS = 60, 300
+_FORBIDDEN = frozenset('/\\\0<>:"|?*')
+
+
+def _tidied(text: object) -> object:
+    return " ".join(text.split()) if isinstance(text, str) else text
+
+
+def _stripped(text: object) -> object:
+    return text.strip() if isinstance(text, str) else text
+
+
+def _licence(text: object) -> object:
+    return (text.strip() or "unknown") if isinstance(text, str) else text
+
+
+class DonorRequest(Request):
+    """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end).
+
+    `category` is a look category's id or name in either language. Words are trimmed.
+    """
+
+    upload: Sha256
+    category: str = Field(max_length=40)
+    name: Annotated[str, BeforeValidator(_tidied)]
+    who: Annotated[str, BeforeValidator(_tidied)]
+    scope: Annotated[str, BeforeValidator(_tidied)]
+    expires: Annotated[str, BeforeValidator(_stripped)] = ""
+    trigger: Annotated[str, BeforeValidator(_stripped)] = ""
+    licence: Annotated[str, BeforeValidator(_licence)] = "unknown"
+
+    @model_validator(mode="after")
+    def _check(self) -> DonorRequest:
+        """Raises BadInput, naming what is missing or too long."""
+        find_category(self.category)
+        name = self.name
+        if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or not _FORBIDDEN.isdisjoint(name):
+            raise BadInput("bad_name", most=_MOST_NAME)
+        if not self.who or not self.scope:
+            raise BadInput("no_consent")
+        if max(map(len, (self.who, self.scope, self.trigger, self.licence))) > _MOST_WORDS:
+            raise BadInput("too_long", most=_MOST_WORDS)
+        try:
+            _ = self.until
+        except ValueError as error:
+            raise BadInput("bad_date", date=self.expires[:30]) from error
+        return self
+
+    @property
+    def until(self) -> datetime.date | None:
+        """The last day of the consent; None without an end."""
+        return datetime.date.fromisoformat(self.expires) if self.expires else None
+
+
+class DonorAdded(Result):
+    """The donor as it lies in the donors' folder; `id` is made from the LoRA file's content."""
+
+    kind: ClassVar[str] = "donor"
+
+    name: str
+    category: str

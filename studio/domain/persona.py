@@ -1,0 +1,139 @@
+"""A persona: the LoRA that a design was consolidated into. And its face put into existing pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, JsonValue, field_validator
+
+from personas.recipes import Recipe
+from studio.domain.design import Design, UsedDonor
+from studio.domain.values import FileKey, NamedPicture, Owner, Request, Result, Seed, Value
+
+__all__ = [
+    "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapRequest", "SwappedPicture",
+]  # fmt: skip
+
+
+class Consolidation(Value):
+    """How a persona was trained: a ConsolidateRequest without its design, with whatever name it was given."""
+
+    name: str
+    seed: Seed
+    owner: Owner
+    steps: int
+    rounds: int
+    pool: int
+    keep: int
+    identity_loss: float | None
+
+
+def _tidied(name: object) -> object:
+    return " ".join(name.split()) if isinstance(name, str) else name
+
+
+class ConsolidateRequest(Request):
+    """A persona LoRA of a design. `steps` and `pool` 0 leave the default; `rounds` is at most how many.
+
+    `identity_loss` weighs what the face recogniser says of the pictures in training, 0 leaves it out, None is the
+    backbone's default. Each round chooses the best `keep` of `pool` times as many pictures as the design had
+    candidates: a LoRA repeats what its pictures differ in, so they must agree, and only many can be agreed on strictly.
+    """
+
+    design: Design
+    name: Annotated[str, BeforeValidator(_tidied), Field(min_length=1, max_length=60)]
+    seed: Seed = 1
+    steps: int = Field(0, ge=0, le=20_000)
+    rounds: int = Field(1, ge=1, le=5)
+    pool: int = Field(0, ge=0, le=100)
+    keep: int = Field(24, ge=1, le=1000)
+    identity_loss: float | None = Field(None, ge=0, le=10)
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("printable characters only")
+        return name
+
+    @property
+    def consolidation(self) -> Consolidation:
+        return Consolidation(**{name: getattr(self, name) for name in Consolidation.model_fields})
+
+
+class Round(Value):
+    """What a round of training chose from and kept, with both mean cosines; or `why` it ended the rounds."""
+
+    drawn: int = 0
+    kept: int = 0
+    consistency: float | None = None
+    kept_consistency: float | None = None
+    contact_sheet: FileKey | None = None
+    why: str = ""
+
+
+class Sample(Value):
+    """What was drawn at a checkpoint; `identity` is the pictures' mean cosine to the enrolment."""
+
+    step: int
+    pictures: tuple[FileKey, ...]
+    identity: float
+
+
+class Persona(Result):
+    """A person that stays the same: `lora` draws them, `enrolment` (a unit vector) says who they are.
+
+    `version` counts a name's personas. `losses` is JSON in the store, `config` the training's resolved settings.
+    """
+
+    kind: ClassVar[str] = "consolidate"
+
+    name: str
+    version: int
+    design: str
+    trigger: str
+    subject: str
+    enrolment: tuple[float, ...]
+    recipe: Recipe
+    donors: tuple[UsedDonor, ...]
+    request: Consolidation
+    rounds: tuple[Round, ...]
+    lora: FileKey
+    losses: FileKey
+    config: Mapping[str, JsonValue]
+    samples: tuple[Sample, ...] = ()
+
+
+class SwapRequest(Request):
+    """The persona's face put into `pictures`. `strength` in (0, 1]: more of the persona, less of the old face.
+
+    `hair` swaps the hair, too.
+    """
+
+    persona: Persona
+    pictures: tuple[NamedPicture, ...] = Field(min_length=1, max_length=200)
+    seed: Seed = 1
+    strength: float = Field(0.8, gt=0, le=1)
+    hair: bool = True
+
+
+class SwappedPicture(Value):
+    """Cosines to the enrolment before and after; `moved` is how far the landmarks went, in heights of the face."""
+
+    name: str
+    before: FileKey
+    picture: FileKey
+    seed: int
+    identity_before: float
+    identity: float
+    moved: float | None
+
+
+class Swap(Result):
+    """Pictures with the face of the persona of this id."""
+
+    kind: ClassVar[str] = "swap"
+
+    persona: str
+    pictures: tuple[SwappedPicture, ...]

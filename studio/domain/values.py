@@ -1,0 +1,121 @@
+"""What all values of the studio have in common: they are frozen, strict, versioned, and say which files they are of.
+
+A text that is a key of the store has the type FileKey, so that the files of a value are found by its types alone and
+never by what somebody wrote into a caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from pipelines.errors import BadInput
+
+__all__ = [
+    "SCHEMA_VERSION", "Caption", "FileKey", "Id", "NamedPicture", "Owner", "Request", "Result", "Seed", "Sha256",
+    "Stored", "Value", "invalid_request",
+]  # fmt: skip
+
+SCHEMA_VERSION = 1
+_KEY = r"^[0-9a-f]{64}$"
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Owner = Annotated[str, Field(min_length=1, max_length=100)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Caption = Annotated[str, Field(max_length=300)]
+Sha256 = Annotated[str, Field(pattern=_KEY)]  # of a file as it was brought, which the store does not hold
+
+
+class FileKey(str):
+    """A key of the store: the SHA-256 of a stored file in hex."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(pattern=_KEY))
+
+
+class Value(BaseModel):
+    """A frozen value that takes no field it does not know and changes no type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def file_keys(self) -> frozenset[FileKey]:
+        """Return the keys of all stored files that this value is made of."""
+        return frozenset(_keys_of(self))
+
+
+class Stored(Value):
+    """A value that is kept as JSON. `schema_version` is that of its fields; see `studio.domain.migration`."""
+
+    schema_version: Literal[1] = 1
+
+
+class Result(Stored):
+    """What a job, or the library, made. `kind` is the kind of job; its `id` is made from its content."""
+
+    kind: ClassVar[str] = ""
+
+    id: Id
+
+
+class Request(Stored):
+    """What is asked of one kind of job, whoever asks: a page, the API, the command line or a file."""
+
+    owner: Owner = "me"
+
+    @classmethod
+    def make(cls, **fields: Any) -> Self:
+        """Return the request of these fields. Raises BadInput where one is not as it should be."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise invalid_request(error) from error
+
+    def changed(self, **fields: Any) -> Self:
+        """Return the same request with other values in some fields. Raises as `make`."""
+        return self.make(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
+
+
+class NamedPicture(Value):
+    """A picture that somebody brought: `name` is what its file is called."""
+
+    name: Annotated[str, Field(max_length=300)]
+    picture: FileKey
+
+
+def invalid_request(error: ValidationError) -> BadInput:
+    """Return the first thing that is wrong with a request: its field, and the limit that it breaks."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    if first["type"] == "missing":
+        return BadInput("request_field_missing", field=field)
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return BadInput("request_field_unknown", field=field)
+    facts = first.get("ctx", {})
+    for name, sign in (("min_length", "≥"), ("max_length", "≤")):
+        if name in facts:
+            return BadInput("request_length_invalid", field=field, limit=f"{sign} {facts[name]}")
+    for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+        if name in facts:
+            return BadInput("request_invalid", field=field, limit=f"{sign} {facts[name]}")
+    why = facts.get("expected") or facts.get("pattern") or facts.get("error") or first["msg"]
+    return BadInput("request_invalid", field=field, limit=str(why))
+
+
+def _keys_of(value: object) -> Iterator[FileKey]:
+    if isinstance(value, FileKey):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _keys_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _keys_of(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _keys_of(part)
