@@ -30,6 +30,7 @@ __all__ = ["FitReport", "LoraFile", "check_fits", "named_linears", "read_lora", 
 
 _ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
 _KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}
+_MAX_NAME = 300  # characters of a layer's name; no tool writes half as many
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -171,7 +172,7 @@ class _Alphas:
         raw = metadata.get("lora_adapter_metadata")
         try:
             settings = json.loads(raw) if raw else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadLora(f"{path.name} has damaged adapter metadata ({error}).", "Export it again.") from error
         if not isinstance(settings, dict):
             raise BadLora(f"{path.name} has damaged adapter metadata.", "Export it again.")
@@ -208,6 +209,8 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise BadLora(f"{path} cannot be read ({error.strerror}).", "Check the file's name and place.") from error
+    if data[:4] == b"GGUF":
+        raise BadLora("lora_is_gguf", file=path.name)
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or path.suffix in (
         ".pt",
         ".bin",
@@ -225,14 +228,14 @@ def _sort_tensors(file: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, d
     parts: dict[str, dict[str, Tensor]] = {}
     formats: list[str] = []
     for key in sorted(tensors):
-        name = parse_name(key)
+        name = parse_name(key) if len(key) <= _MAX_NAME else None
         if key.endswith(("_norm.scale", ".norm_q.weight", ".norm_k.weight")):
             raise BadLora(
                 f"{file} is a control LoRA: it also replaces norms ({key}), which cannot be mixed.",
                 "Use a plain LoRA of a face.",
             )
         if name is None or not targets_of(name.layer):
-            raise BadLora(f"{file} is for another architecture: FLUX has no layer {key!r}.", _ADVICE)
+            raise BadLora(f"{file} is for another architecture: FLUX has no layer {key[:_MAX_NAME]!r}.", _ADVICE)
         if name.part not in ("down", "up", "alpha"):
             _refuse_unless_zero(file, name, tensors[key])
             continue

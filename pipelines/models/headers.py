@@ -11,10 +11,11 @@ from math import prod
 from pathlib import Path
 
 from pipelines.errors import BadInput, ModelMissing
+from pipelines.models.gguf_header import read_gguf_header
 
 __all__ = ["Header", "read_header", "shards_of"]
 
-_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 _AGAIN = "Fetch it again: what is whole stays."
 
 
@@ -32,16 +33,18 @@ class Header:
         return sum(prod(shape) for shape in self.shapes.values())
 
 
-def read_header(path: Path) -> Header:
-    """Of a .safetensors or .gguf file. Raises BadInput if it is damaged or cut short, ModelMissing if it is not there.
+def read_header(path: Path, max_bytes: int = _MAX_HEADER_BYTES) -> Header:
+    """Read the header of a .safetensors or .gguf file; content of the other kind counts as damaged.
 
-    A .gguf file is read by the package gguf; without it ModelMissing says how to get it.
+    Takes time and memory in proportion to the header, whatever the file says: a safetensors header of more than
+    `max_bytes` is refused. Raises BadInput if the file is damaged or cut short, ModelMissing if it is not there, or if
+    it is GGUF and the package gguf is missing.
     """
     if not path.is_file():
         raise ModelMissing(f"{path.parent.name}/{path.name} is missing.", _AGAIN)
     try:
-        return _read_gguf(path) if path.suffix.lower() == ".gguf" else _read_safetensors(path)
-    except (OSError, ValueError, struct.error, KeyError, IndexError, TypeError, AttributeError) as error:
+        return _read_gguf(path) if path.suffix.lower() == ".gguf" else _read_safetensors(path, max_bytes)
+    except (OSError, ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path.parent.name}/{path.name} is damaged or cut short ({error}).", _AGAIN) from error
 
 
@@ -71,17 +74,18 @@ def shards_of(folder: Path) -> list[Path]:
     raise ModelMissing(f"{folder.name} holds no weights (no .safetensors file).", _AGAIN)
 
 
-def _read_safetensors(path: Path) -> Header:
+def _read_safetensors(path: Path, max_bytes: int) -> Header:
     with path.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
-        if size > _MOST_HEADER_BYTES:
+        if size > min(max_bytes, path.stat().st_size):
             raise ValueError("it is no safetensors file")
         entries = json.loads(file.read(size))
     metadata = entries.pop("__metadata__", {})
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if path.stat().st_size < 8 + size + end:
         raise ValueError(f"{8 + size + end} bytes are announced, {path.stat().st_size} are there")
-    return Header(path, {name: tuple(entry["shape"]) for name, entry in entries.items()}, end, metadata)
+    shapes = {name: tuple(int(size) for size in entry["shape"]) for name, entry in entries.items()}
+    return Header(path, shapes, end, {str(name): str(text) for name, text in metadata.items()})
 
 
 def _read_gguf(path: Path) -> Header:
@@ -90,10 +94,7 @@ def _read_gguf(path: Path) -> Header:
             f"{path.name} is a GGUF file, and the package that reads them is not installed.",
             "Run: pip install gguf",
         )
-    from gguf import GGUFReader
+    from gguf.constants import GGML_QUANT_SIZES
 
-    reader = GGUFReader(path)
-    shapes = {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
-    texts = {name: field.contents() for name, field in reader.fields.items() if name.startswith("general.")}
-    size = sum(int(t.n_bytes) for t in reader.tensors)
-    return Header(path, shapes, size, {name: str(text) for name, text in texts.items()})
+    read = read_gguf_header(path, {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()})
+    return Header(path, read.shapes, read.stored_bytes, read.metadata)

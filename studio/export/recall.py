@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ __all__ = ["Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parame
 _MOST_ZIP_BYTES, _MOST_PICTURE_BYTES = 512_000_000, 64_000_000
 _MOST_TEXT = 20_000
 _MOST_SHOTS = 100
-_PAIR = re.compile(r'\s*(\w[\w /-]{0,60}):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
-_HASH = re.compile(r"([^,:]{1,200}):\s*([0-9a-fA-F]{8,64})(?![0-9a-fA-F])")
+_MAX_PAIRS, _MAX_KEY = 200, 61
+_MAX_LORAS = 50
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def recall(studio: Studio, path: Path, owner: str) -> Recalled:
     read_picture(data, path.name)  # refuses what is none, is damaged or too large
     try:
         found = _own(studio, data, owner) or _foreign(studio, data, owner)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise BadInput(
             f"What {path.name} says of itself cannot be read.", "Use the file as it was exported.", "no_recipe"
         ) from error
@@ -135,7 +136,7 @@ def draft_of(recalled: Recalled) -> dict[str, Any] | None:
 def parse_parameters(text: str) -> RecalledShot:
     """A1111's `parameters`. Raises ValueError where the text is none."""
     lines = _clean(text).strip().split("\n")
-    pairs = {k.strip(): v.strip().strip('"') for k, v in _PAIR.findall(lines[-1])}
+    pairs = dict(islice(_pairs(lines[-1]), _MAX_PAIRS))
     if len(pairs) < 3:  # as A1111 itself decides: a last line of fewer pairs is still prompt
         pairs, body = {}, lines
     else:
@@ -147,6 +148,49 @@ def parse_parameters(text: str) -> RecalledShot:
     seed = pairs.pop("Seed", "")
     number = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 20 else None
     return RecalledShot(prompt, negative, number, settings=pairs)
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """Yield a line's `key: value` pairs from left to right; a value in quotes may hold commas.
+
+    By hand, because a regular expression that skips what is no pair tries a long line again from each of its places.
+    """
+    at = 0
+    while (colon := line.find(":", at)) >= 0:
+        start = colon
+        while start > max(at, colon - _MAX_KEY) and (line[start - 1].isalnum() or line[start - 1] in "_ /-"):
+            start -= 1
+        key = line[start:colon].lstrip(" /-").rstrip()
+        at = colon + 1
+        if key:
+            value, at = _value(line, at)
+            yield key, value
+
+
+def _value(line: str, at: int) -> tuple[str, int]:
+    """Return the value that begins at `at`, without its quotes, and where the next pair may begin."""
+    while at < len(line) and line[at].isspace():
+        at += 1
+    if line[at : at + 1] == '"':
+        end = at + 1
+        while end < len(line) and line[end] != '"':
+            end += 2 if line[end] == "\\" else 1
+        if end < len(line) and line[end + 1 : end + 2] in ("", ","):
+            return line[at + 1 : end].strip(), end + 2
+    comma = line.find(",", at)
+    end = len(line) if comma < 0 else comma
+    return line[at:end].strip().strip('"'), end + 1
+
+
+def _hashes(text: str) -> list[tuple[str, str]]:
+    """Return (name, digest in hex) of A1111's `Lora hashes`, at most 50."""
+    found = []
+    for part in text.split(","):
+        name, colon, digest = part.rpartition(":")
+        name, digest = name.rpartition(":")[2].strip()[:200], digest.strip().lower()
+        if colon and name and 8 <= len(digest) <= 64 and not digest.strip("0123456789abcdef"):
+            found.append((name, digest))
+    return found[:_MAX_LORAS]
 
 
 def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
@@ -251,12 +295,12 @@ def _foreign(studio: Studio, data: bytes, owner: str) -> Recalled | None:
     if text is None:
         return None
     shot = parse_parameters(str(text))
-    named = _HASH.findall(shot.settings.get("Lora hashes", ""))
+    named = _hashes(shot.settings.get("Lora hashes", ""))
     known = _our_loras(studio, owner) if named else {}
     loras = []
-    for name, digest in named[:50]:
-        ours = next((who for full, who in known.items() if full.startswith(digest.lower())), "")
-        loras.append(RecalledLora(name.strip(), digest.lower(), ours))
+    for name, digest in named:
+        ours = next((who for full, who in known.items() if full.startswith(digest)), "")
+        loras.append(RecalledLora(name, digest, ours))
     return Recalled("foreign", "", "", "", "", "", (shot,), {}, tuple(loras))
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from personas.looks import find_category
 from pipelines.errors import BadInput, BadLora
+from pipelines.models.gguf_header import is_gguf
 from pipelines.models.headers import read_header
 from studio.domain.requests import DonorRequest
 
 __all__ = ["LoraSummary", "check_form", "inspect_header"]
 
 _MOST_NAME, _MOST_WORDS = 60, 300
+# A FLUX LoRA's header has some 100 kB, with training captions and a thumbnail some MB. It is parsed beside the pages.
+_MAX_HEADER_BYTES = 16_000_000
 # how Stable Diffusion's U-Nets call their parts, in diffusers' and in kohya's spelling
 _UNET = ("down_blocks", "up_blocks", "mid_block", "input_blocks", "output_blocks", "middle_block")
 _FLUX = ("transformer_blocks", "double_blocks", "single_blocks")
@@ -31,7 +34,7 @@ class LoraSummary:
 
 
 def inspect_header(path: Path) -> LoraSummary:
-    """Read the names and shapes alone. Raises BadLora for pickles, damaged files and other architectures.
+    """Read the names and shapes alone. Raises BadLora for pickles, GGUF, damaged files and other architectures.
 
     The worker reads the whole file once more before it keeps it (`pipelines.lora.read_lora`).
     """
@@ -42,8 +45,10 @@ def inspect_header(path: Path) -> LoraSummary:
             f"{path.name} is a pickle, which can run any program when it is opened. It was not opened.",
             "Ask its maker for a .safetensors file.",
         )
+    if is_gguf(path) or path.suffix.lower() == ".gguf":
+        raise BadLora("lora_is_gguf", file=path.name)
     try:
-        header = read_header(path.resolve())
+        header = read_header(path.resolve(), _MAX_HEADER_BYTES)
     except BadInput as error:
         raise BadLora(
             f"{path.name} is damaged or cut short and cannot be read.", "Download or export it again."
@@ -92,4 +97,4 @@ def check_form(request: DonorRequest, today: datetime.date) -> DonorRequest:
 
 
 def _short(text: str) -> str:
-    return " ".join("".join(c for c in text if c.isprintable()).split())[:_MOST_WORDS]
+    return " ".join("".join(c for c in text[: 10 * _MOST_WORDS] if c.isprintable()).split())[:_MOST_WORDS]

@@ -17,6 +17,7 @@ __all__ = ["LANGUAGES", "LOCALES", "Language", "Texts", "choose_language"]
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 LOCALES: dict[str, str] = {"en": "en", "zh": "zh-CN"}
+_MAX_MATCHED = 2000  # a message may quote what somebody typed, and the patterns are no longer linear there
 _HERE = Path(__file__).resolve().parent
 
 
@@ -69,7 +70,7 @@ class Texts:
         if self.language == "en":
             return message
         for row in _load("old_errors.json")["messages"]:
-            if found := re.match(row["match"], message):
+            if found := re.match(row["match"], message[:_MAX_MATCHED]):
                 return str(row["zh"]).format(*(self.word(group or "") for group in found.groups()))
         known = _load("old_errors.json")["codes"].get(code)
         return f"{known or self('error.unexpected')}({message})"

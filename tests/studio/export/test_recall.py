@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,60 @@ def test_parameters_are_untrusted_words() -> None:
     assert parse_parameters("p\nSteps: 1, Seed: " + "9" * 400 + ", Size: 1x1").seed is None
     with pytest.raises(ValueError, match="no parameters"):
         parse_parameters("")
+
+
+@pytest.mark.parametrize(
+    ("line", "pairs"),
+    [
+        ('Steps: 20, Model hash: 6ce0161689, Size: 1x1', {"Steps": "20", "Model hash": "6ce0161689", "Size": "1x1"}),
+        ('A: "x, y: z", B:  q , C: "open, D: 1', {"A": "x, y: z", "B": "q", "C": "open", "D": "1"}),
+        (r'A: "a \" b, c", B: "c"d, E: ,F/g-h: 3', {"A": r"a \" b, c", "B": 'c"d', "E": "", "F/g-h": "3"}),
+        ("(nothing) at all: 1, - key: 2, : 3, Z: 4:5", {"at all": "1", "key": "2", "Z": "4:5"}),
+    ],
+)
+def test_the_last_line_is_read_from_left_to_right(line: str, pairs: dict[str, str]) -> None:
+    assert parse_parameters(f"p\n{line}").settings == pairs
+
+
+_LONG = 100_000
+_ADVERSARIAL = {
+    "backslashes in quotes": 'a:"' + "\\" * _LONG,
+    "open quotes": 'a:"b,' * (_LONG // 5),
+    "quotes without commas": 'a:"b"' * (_LONG // 5),
+    "spaces": "x" + " " * 15_000 + "x" * _LONG,  # only the first 20 000 characters are read
+    "words": "a " * (_LONG // 2),
+    "a long word": "a" * _LONG,
+    "keys": "a:" * (_LONG // 2),
+    "colons": ":" * _LONG,
+    "commas": "a:,," * (_LONG // 4),
+    "hashes": 'a: 1, b: 2, Lora hashes: "' + "a" * 200 + ":" + " " * 15_000 + '",',
+    "names": 'Lora hashes: "' + "a: " * (_LONG // 3) + '", b: 1, c: 2',
+    "lines": "a\n" * (_LONG // 2),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(_ADVERSARIAL))
+def test_a_long_line_is_read_in_no_time(kind: str) -> None:
+    """The page's process holds its interpreter while it reads: nothing else is answered meanwhile."""
+    began = time.monotonic()
+    parse_parameters("p\n" + _ADVERSARIAL[kind])
+    assert time.monotonic() - began < 0.2
+
+
+def test_a_small_picture_with_a_long_line_freezes_nothing(studio: Studio, tmp_path: Path) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    quotes = "x" + " " * 8000 + 'a:"' * 3000
+    chunks.add_itxt("parameters", f'p\nSteps: 1, Seed: 2, Lora hashes: "{quotes}, {"b:" + " " * 9000}', zip=True)
+    Image.new("RGB", (96, 96)).save(tmp_path / "a.png", "PNG", pnginfo=chunks)
+    assert (tmp_path / "a.png").stat().st_size < 20_000
+    began = time.monotonic()
+    recall(studio, tmp_path / "a.png", "me")
+    assert time.monotonic() - began < 0.5
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("AIGC", "[" * 50_000, zip=True)
+    Image.new("RGB", (96, 96)).save(tmp_path / "a.png", "PNG", pnginfo=chunks)
+    with pytest.raises(BadInput, match="cannot be read"):
+        recall(studio, tmp_path / "a.png", "me")
 
 
 def test_bombs_and_what_is_no_picture(studio: Studio, tmp_path: Path) -> None:

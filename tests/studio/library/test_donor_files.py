@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import struct
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from studio.domain.requests import DonorRequest
 from studio.library.donor_files import check_form, inspect_header
 from studio.library.uploads import keep_upload
 from studio.settings import ASSETS, Settings
+from studio.texts.texts import LANGUAGES, Texts
 from studio.workflows import run_directly
 from studio.workflows.donors import add_lora_donor
 
@@ -107,3 +109,18 @@ def test_a_consent_file_that_lacks_something_is_told_what(tmp_path: Path) -> Non
     with pytest.raises(BadInput, match=r"scope: Field required; until: Extra") as refused:
         add_lora_donor(Studio(Settings(data=tmp_path)), DONOR, "sweet", tmp_path / "consent.json")
     assert "pydantic" not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["a.gguf", "a.safetensors", "a"])
+def test_a_gguf_file_is_refused_by_its_content_at_once(tmp_path: Path, name: str) -> None:
+    """49 bytes that announce an array of 2^62 entries; a reader that believes them never returns."""
+    array = struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 0, 2**62)
+    (tmp_path / name).write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + array)
+    assert (tmp_path / name).stat().st_size == 49
+    began = time.monotonic()
+    with pytest.raises(BadLora) as refused:
+        inspect_header(tmp_path / name)
+    assert (refused.value.code, refused.value.fields) == ("lora_is_gguf", {"file": name})
+    assert time.monotonic() - began < 0.5
+    for language in LANGUAGES:
+        assert "GGUF" in Texts(language).error(refused.value)
