@@ -21,7 +21,7 @@ from studio.library.users import Users
 from studio.texts.texts import Texts
 from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 
-__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of"]
+__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of", "toast"]
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
@@ -158,16 +158,26 @@ def in_turn(state: str) -> dict[str, Any]:
 
 
 def guarded(ui: Ui, handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, with errors said in the page's language; the page stays as it was."""
+    """Return the handler with errors said in the page's language; the page stays as it was.
+
+    A toast shows its message as HTML, and a message may quote a file's or a person's name: it is escaped here, where it
+    becomes one, and nowhere before (`toast` does the same for what is no error).
+    """
 
     @wraps(handler)
     def wrapper(*args: Any, **named: Any) -> Any:
         try:
             return handler(*args, **named)
         except StudioError as error:
-            raise gr.Error(ui.t.error(error), duration=12, print_exception=False, title=ui.t("error.title")) from None
+            said = escape(ui.t.error(error))
+            raise gr.Error(said, duration=12, print_exception=False, title=ui.t("error.title")) from None
 
     return wrapper
+
+
+def toast(text: str) -> None:
+    """Say something in the page's corner."""
+    gr.Info(escape(text))
 
 
 def actions(value: str = "", name: str = "") -> gr.HTML:

@@ -13,7 +13,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from studio.library.index import KINDS, Thing, find_things, tags_of
 from studio.library.trash import disk_use, empty_trash
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of, toast
 from studio.ui.parts.donor_form import build_adding
 from studio.ui.parts.html import button, card, empty, grid, panel, picture, table
 from studio.ui.parts.page_head import open_page
@@ -97,7 +97,7 @@ def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
         ui.queue.pause(owner, do == "pause")
     elif do == "empty-sure":
         freed = empty_trash(ui.queue, owner)
-        gr.Info(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
+        toast(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
     else:
         with ui.turn:
             _mark(ui, owner, do, thing, data)

@@ -146,7 +146,7 @@ def test_parameters_are_untrusted_words() -> None:
 @pytest.mark.parametrize(
     ("line", "pairs"),
     [
-        ('Steps: 20, Model hash: 6ce0161689, Size: 1x1', {"Steps": "20", "Model hash": "6ce0161689", "Size": "1x1"}),
+        ("Steps: 20, Model hash: 6ce0161689, Size: 1x1", {"Steps": "20", "Model hash": "6ce0161689", "Size": "1x1"}),
         ('A: "x, y: z", B:  q , C: "open, D: 1', {"A": "x, y: z", "B": "q", "C": "open", "D": "1"}),
         (r'A: "a \" b, c", B: "c"d, E: ,F/g-h: 3', {"A": r"a \" b, c", "B": 'c"d', "E": "", "F/g-h": "3"}),
         ("(nothing) at all: 1, - key: 2, : 3, Z: 4:5", {"at all": "1", "key": "2", "Z": "4:5"}),
