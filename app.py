@@ -13,6 +13,8 @@ from studio.jobs.supervisor import Supervisor
 from studio.library.records import Records
 from studio.library.users import Users, check_open
 from studio.settings import Settings, make_data_folder
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 
 def main() -> int:
@@ -24,7 +26,7 @@ def main() -> int:
     parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
     given = parser.parse_args()
     settings = Settings() if given.data is None else Settings(data=given.data)
-    with in_words():
+    with in_words(lambda error: say_error(error, Texts("en"))):
         make_data_folder(settings)
         local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
     from studio.web.app import make_app  # takes seconds: a refusal does not

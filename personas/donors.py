@@ -11,14 +11,26 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from personas.looks import find_category
 from pipelines.errors import BadInput, ConsentMissing
+from pipelines.files import write_whole
 
-__all__ = ["Consent", "Donor", "check_consent", "load_donors", "save_donor"]
+__all__ = [
+    "Consent",
+    "DamagedDonor",
+    "Donor",
+    "DonorList",
+    "check_consent",
+    "list_donors",
+    "load_donor",
+    "load_donors",
+    "save_donor",
+]
 
 LORA_NAME = "lora.safetensors"
 THUMBNAIL_NAME = "thumbnail.png"
@@ -61,41 +73,71 @@ class Donor:
     thumbnail_path: Path
 
 
-def load_donors(folder: Path | str, category: str | None = None) -> tuple[Donor, ...]:
-    """Every donor below `folder` (of one category, if given), by category and name. Raises BadInput.
+@dataclass(frozen=True)
+class DamagedDonor:
+    """A donor's folder that cannot be used, and why."""
 
-    Consent is not judged here but by `check_consent`, so that a list can still show who is no longer
-    available.
+    folder: Path
+    error: BadInput
+
+
+@dataclass(frozen=True)
+class DonorList:
+    """`donors` can be used, as far as their files go; `damaged` cannot, each for a reason of its own."""
+
+    donors: tuple[Donor, ...]
+    damaged: tuple[DamagedDonor, ...]
+
+
+def list_donors(*folders: Path | str, category: str | None = None) -> DonorList:
+    """Return every donor below the folders (of one category, if given), by folder, category and name.
+
+    A damaged donor stops no other: it is told of. Of folders with the same LoRA file the first is the donor. Consent
+    is not judged here but by `check_consent`, so that a list can still show who is no longer available.
+    Raises UnknownCategory for a `category` that is none.
     """
     wanted = None if category is None else find_category(category).id
-    records = sorted(Path(folder).glob(f"*/*/{RECORD_NAME}"))
-    donors = tuple(load_donor(record.parent) for record in records)
-    seen: dict[str, Donor] = {}
-    for donor in donors:
-        if other := seen.get(donor.id):
-            raise BadInput(
-                f"The donors {other.name} and {donor.name} are the same LoRA file.",
-                "Remove one of the two folders.",
-            )
-        seen[donor.id] = donor
-    return tuple(donor for donor in donors if wanted in (None, donor.category))
+    donors: dict[str, Donor] = {}
+    damaged: list[DamagedDonor] = []
+    for folder in folders:
+        for record in sorted(Path(folder).glob(f"*/*/{RECORD_NAME}")):
+            try:
+                donor = load_donor(record.parent)
+                if other := donors.get(donor.id):
+                    raise BadInput("donor_same_file", donor=donor.name, other=other.name)
+            except BadInput as error:
+                damaged.append(DamagedDonor(record.parent, error))
+            else:
+                donors[donor.id] = donor
+    return DonorList(tuple(d for d in donors.values() if wanted in (None, d.category)), tuple(damaged))
+
+
+def load_donors(folder: Path | str, category: str | None = None) -> tuple[Donor, ...]:
+    """Return the donors of `list_donors` that can be used."""
+    return list_donors(folder, category=category).donors
 
 
 def load_donor(folder: Path) -> Donor:
-    """The donor of one folder. Raises BadInput if its record or its LoRA is missing or not as it should."""
+    """Return the donor of one folder. Raises BadInput if its record or its LoRA is missing or not as it should."""
+    name = f"{folder.parent.name}/{folder.name}"
     try:
-        record = _Record.model_validate_json((folder / RECORD_NAME).read_text(encoding="utf-8"))
-        sha256 = _sha256(folder / LORA_NAME)
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        reason = "; ".join(e["msg"] for e in error.errors()) if isinstance(error, ValidationError) else str(error)
-        raise BadInput(
-            f"The donor in {folder} cannot be used: {reason}.", f"It needs {RECORD_NAME} and {LORA_NAME}."
-        ) from error
+        record = _Record.model_validate_json((folder / RECORD_NAME).read_bytes())
+    except OSError as error:
+        raise BadInput("donor_record_unreadable", donor=name, reason=error.strerror) from error
+    except ValidationError as error:
+        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors())
+        raise BadInput("donor_record_invalid", donor=name, reason=reason) from error
+    lora = folder / LORA_NAME
+    try:
+        facts = lora.stat()
+        sha256 = _sha256(lora, facts.st_size, facts.st_mtime_ns)
+    except OSError as error:
+        raise BadInput("donor_lora_unreadable", donor=name, reason=error.strerror) from error
     return Donor(
         id=sha256[:16],
         name=record.name,
         category=find_category(record.category).id,
-        lora_path=folder / LORA_NAME,
+        lora_path=lora,
         trigger=record.trigger,
         licence=record.licence,
         consent=record.consent,
@@ -106,7 +148,7 @@ def load_donor(folder: Path) -> Donor:
 def save_donor(folder: Path | str, donor: Donor) -> Donor:
     """Copy a donor's files to `folder`/<category>/<name>/ and return the donor as it lies there.
 
-    The record is written last: a folder without one is no donor. An existing donor of that name is not
+    The record appears last and whole: a folder without one is no donor. An existing donor of that name is not
     overwritten.
     """
     category = find_category(donor.category).id
@@ -127,7 +169,7 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
         consent=donor.consent,
     )
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
-    (place / RECORD_NAME).write_text(text, encoding="utf-8")
+    write_whole(place / RECORD_NAME, text.encode())
     return load_donor(place)
 
 
@@ -161,6 +203,8 @@ def with_consent(donors: Sequence[Donor], today: datetime.date) -> tuple[Donor, 
     return tuple(donor for donor in donors if holds(donor))
 
 
-def _sha256(path: Path) -> str:
+@lru_cache(maxsize=10_000)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """Return the file's SHA-256; a file of the same path, size and time of change is not read again."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -134,10 +134,14 @@ def error_from_json(value: Mapping[str, Any]) -> StudioError:
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
-    """Errors that somebody can act on end the program with a sentence, not with a traceback."""
+def in_words(say: Callable[[StudioError], tuple[str, str]] | None = None) -> Iterator[None]:
+    """End the program with a sentence, not with a traceback, at an error that somebody can act on.
+
+    `say` returns what happened and what to do; without it an error says what it can itself.
+    """
     try:
         yield
     except StudioError as error:
-        print(f"{error.message}\n  → {error.advice}" if error.advice else error.message, file=sys.stderr)
+        message, advice = (error.message or str(error), error.advice) if say is None else say(error)
+        print(f"{message}\n  → {advice}" if advice else message, file=sys.stderr)
         raise SystemExit(1) from error

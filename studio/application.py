@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from personas.donors import Donor
+    from personas.donors import Donor, DonorList
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
@@ -54,11 +54,14 @@ class Studio:
         return self.settings.data / "donors"
 
     def donors(self, category: str | None = None) -> tuple[Donor, ...]:
-        """The bundled donors and the user's own."""
-        from personas.donors import load_donors
+        """The bundled donors and the user's own, without the damaged ones."""
+        return self.list_donors(category).donors
 
-        own = load_donors(self.donors_folder, category) if self.donors_folder.is_dir() else ()
-        return (*load_donors(self.settings.bundled_donors, category), *own)
+    def list_donors(self, category: str | None = None) -> DonorList:
+        """The same with the damaged ones, of all categories."""
+        from personas.donors import list_donors
+
+        return list_donors(self.settings.bundled_donors, self.donors_folder, category=category)
 
     def result_of(self, kind: str, key: str = "") -> dict[str, Any]:
         """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""

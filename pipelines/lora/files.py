@@ -4,13 +4,10 @@ read.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from pipelines.errors import BadLora, OutOfDisk
+from pipelines.errors import BadLora
 from pipelines.families.flux1.lora_names import TensorName, parse_name, targets_of
+from pipelines.files import write_whole
 from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata, describe_layers
 
@@ -109,7 +107,7 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     text = json.dumps({"__metadata__": strings, **header}, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the data must stay aligned
     data = struct.pack("<Q", len(text)) + text + body
-    _write_whole(Path(path), data)
+    write_whole(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -307,25 +305,3 @@ def _check_values(file: str, layers: Sequence[LoraLayer]) -> None:
             )
     if not any(layer.alpha and layer.down.any() and layer.up.any() for layer in layers):
         raise BadLora(f"{file} changes no layer: all its weights are zero.", "Train it again.")
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk(
-                f"There is no room to write {path.name} ({len(data)} bytes).",
-                "Free some disk space and run again.",
-            ) from error
-        raise

@@ -14,6 +14,8 @@ from studio.cli.models import lora, models
 from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 __all__ = ["main"]
 
@@ -44,5 +46,5 @@ def _options(
 
 def main() -> None:
     """The entry point."""
-    with in_words():
+    with in_words(lambda error: say_error(error, Texts("en"))):
         app()

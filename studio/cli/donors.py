@@ -10,6 +10,7 @@ import typer
 from studio.application import Studio
 from studio.cli.options import Data, Json, Seed, say, settings_of
 from studio.cli.progress import Bars
+from studio.texts.texts import Texts
 
 __all__ = ["donors"]
 
@@ -18,7 +19,8 @@ donors = typer.Typer(no_args_is_help=True, help="List, add or train donors.")
 
 @donors.command("list")
 def list_donors(category: str | None = None, data: Data = None, as_json: Json = False) -> None:
-    """Every donor, with licence and consent."""
+    """Every donor, with licence and consent; then those that cannot be used, and why."""
+    found, texts = Studio(settings_of(data, None)).list_donors(category), Texts("en")
     rows = [
         {
             "id": d.id,
@@ -28,10 +30,12 @@ def list_donors(category: str | None = None, data: Data = None, as_json: Json = 
             "licence": d.licence,
             "consent": d.consent.who,
         }
-        for d in Studio(settings_of(data, None)).donors(category)
+        for d in found.donors
     ]
+    damaged = [{"folder": str(d.folder), "code": d.error.code, "error": texts.error(d.error)} for d in found.damaged]
     text = "\n".join(f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}" for r in rows)
-    say({"donors": rows}, as_json, text)
+    text += "".join(f"\n✗ {row['error']}\n  {row['folder']}" for row in damaged)
+    say({"donors": rows, "damaged": damaged}, as_json, text)
 
 
 @donors.command("add")

@@ -36,7 +36,9 @@ def error_table() -> dict[str, dict[str, dict[str, str]]]:
 
 def say_error(error: StudioError, texts: Texts) -> tuple[str, str]:
     """Return what happened and what to do ("" for nothing), in the texts' language."""
-    row = error_table().get(error.code)
+    row = None if error.message else error_table().get(error.code)
+    if row is None and texts.language == "en" and error.message:
+        return error.message, error.advice
     if row is None:
         return texts.explain(str(error), error.code), ""
     words = _Words(texts)

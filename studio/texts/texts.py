@@ -59,9 +59,7 @@ class Texts:
 
     def error(self, error: StudioError) -> str:
         """Return what happened and what to do."""
-        if not error.message:
-            return " ".join(part for part in say_error(error, self) if part)
-        return self.explain(str(error), error.code)
+        return " ".join(part for part in say_error(error, self) if part)
 
     def explain(self, message: str, code: str = "") -> str:
         """A recorded error. What matches no pattern is said by its code, with the original words beside it."""

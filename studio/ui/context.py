@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from html import escape
 from threading import Lock
@@ -28,7 +27,6 @@ HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
 # Buttons that are pressed faster than they are answered: each press counts.
 EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple"}
-_DONORS_FOR_S = 5.0
 _TURN = Lock()  # who reads marks and writes them back takes it, in either language: clicks overlap
 
 
@@ -40,15 +38,9 @@ class Ui:
     queue: Queue
     t: Texts
     turn: Lock = _TURN
-    _donors: dict[str, tuple[float, tuple[Donor, ...]]] = field(default_factory=dict)
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:
-        """Loading hashes every file, so a list is good for some seconds."""
-        made, found = self._donors.get("", (-_DONORS_FOR_S, ()))
-        if time.monotonic() - made > _DONORS_FOR_S:
-            found = self.studio.donors()
-            self._donors[""] = (time.monotonic(), found)
-        return tuple(d for d in found if category in ("", d.category))
+        return self.studio.donors(category or None)
 
     @cached_property
     def users(self) -> Users:

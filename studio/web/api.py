@@ -20,6 +20,8 @@ from studio.jobs.queue import KINDS, Queue
 from studio.library.records import JobRecord
 from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 __all__ = ["add_api"]
 
@@ -130,7 +132,8 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
     @app.exception_handler(StudioError)
     def explain(_: Request, error: StudioError) -> JSONResponse:
         status = 404 if error.code in ("no_job", "no_upload", "not_found") else 422
-        return JSONResponse({"code": error.code, "message": error.message, "advice": error.advice}, status)
+        message, advice = say_error(error, Texts("en"))
+        return JSONResponse({"code": error.code, "message": message, "advice": advice}, status)
 
     app.include_router(api)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
+from studio.texts.texts import Texts
 
 __all__ = ["examine"]
 
@@ -50,10 +51,17 @@ def examine(studio: Studio) -> list[dict[str, Any]]:
         ),
         "face models": lambda: f"{studio.faces.folder.name}, novelty ceiling {studio.calibration.novelty_ceiling:.2f}",
         "reader": lambda: type(studio.regions).__name__,
-        "donors": lambda: f"{len(studio.donors())}",
+        "donors": lambda: _donors(studio),
     }.items():
         try:
             say(what, load(), True)
         except StudioError as error:
-            say(what, error, False)
+            say(what, Texts("en").error(error), False)
     return rows
+
+
+def _donors(studio: Studio) -> str:
+    found = studio.list_donors()
+    if found.damaged:
+        raise found.damaged[0].error
+    return str(len(found.donors))

@@ -169,9 +169,20 @@ def shelf_html(ui: Ui, owner: str, what: str, search: str, tag: str, page: int) 
 
 
 def _donors(ui: Ui, search: str) -> list[str]:
-    t, wanted = ui.t, search.strip().casefold()
-    found = [d for d in ui.donors() if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
-    return [
+    t, wanted, known = ui.t, search.strip().casefold(), ui.studio.list_donors()
+    found = [d for d in known.donors if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
+    damaged = [
+        card(
+            "",
+            [
+                f"<strong>{escape(d.folder.name)}</strong> <span class='st-bad'>{escape(t('donor.damaged'))}</span>",
+                f"<p class='st-soft'>{escape(t.error(d.error))}</p>",
+            ],
+        )
+        for d in known.damaged
+        if wanted in f"{d.folder.parent.name} {d.folder.name}".casefold()
+    ]
+    return damaged + [
         card(
             f'<img src="/donors/{d.id}" alt="{escape(d.name)}" loading="lazy">',
             [
