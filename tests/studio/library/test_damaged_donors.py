@@ -30,8 +30,9 @@ def settings(tmp_path: Path) -> Settings:
     bundled = sorted((ASSETS / "donors" / "sweet").iterdir())
     own = tmp_path / "data" / "donors" / "sweet"
     settings = Settings(data=tmp_path / "data", bundled_donors=tmp_path / "bundled")
-    shutil.copytree(bundled[0], tmp_path / "bundled" / "sweet" / bundled[0].name)
-    for folder, source in (("whole", bundled[1]), ("cut", bundled[2]), ("again", bundled[0])):
+    for source in bundled[:2]:  # with the whole one as many as a mix needs
+        shutil.copytree(source, tmp_path / "bundled" / "sweet" / source.name)
+    for folder, source in (("whole", bundled[2]), ("cut", bundled[3]), ("again", bundled[0])):
         shutil.copytree(source, own / folder)
     record = own / "cut" / "donor.json"
     record.write_bytes(record.read_bytes()[:60])
@@ -39,14 +40,16 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_studio_starts_and_shows_what_is_damaged(settings: Settings) -> None:
-    script = (
-        "import sys; from pathlib import Path; from studio.settings import Settings; from studio.web.app import make_app\n"
-        "make_app(Settings(data=Path(sys.argv[1]), bundled_donors=Path(sys.argv[2])))"
-    )
+    script = """if True:
+        import sys; from pathlib import Path
+        from studio.settings import Settings
+        from studio.web.app import make_app
+        make_app(Settings(data=Path(sys.argv[1]), bundled_donors=Path(sys.argv[2])))
+    """
     folders = [str(settings.data), str(settings.bundled_donors)]
     subprocess.run([sys.executable, "-c", script, *folders], cwd=ROOT, check=True, timeout=120)
     studio = Studio(settings)
-    assert len(studio.donors()) == 2
+    assert len(studio.donors()) == 3
     for language in LANGUAGES:
         html = shelf_html(Ui(studio, Queue(studio), Texts(language)), "me", "donor", "", "", 1)
         assert html.count("st-bad") == 2
@@ -73,7 +76,7 @@ def test_the_command_line_lists_them(
     assert "✗ The donor sweet/cut cannot be used" in said[0]
     assert str(settings.data / "donors" / "sweet" / "cut") in said[0]
     rows = json.loads(said[1])
-    assert len(rows["donors"]) == 2
+    assert len(rows["donors"]) == 3
     assert {(Path(r["folder"]).name, r["code"]) for r in rows["damaged"]} == {
         ("cut", "donor_record_invalid"),
         ("again", "donor_same_file"),
