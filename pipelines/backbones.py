@@ -20,14 +20,16 @@ from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPrio
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.catalogue import detect_file, detect_folder, find_family
 from pipelines.families.flux1.companion_folders import find_beside, named_beside
-from pipelines.families.flux1.detection import check_kind, read_json, read_parts, transformer_config
+from pipelines.families.flux1.detection import transformer_config
 from pipelines.families.flux1.loading import check_transformer, load_pipeline
+from pipelines.families.folders import read_json, read_part_headers
 from pipelines.lora.stack import LoraStack
-from pipelines.models.catalogue import MODELS, find_licence, find_model
+from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header
-from pipelines.models.licences import UNKNOWN, read_card_licence, read_file_licence
+from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
 from pipelines.models.sources import MINIATURE, Source, find_source
 
@@ -63,7 +65,7 @@ class BackboneSpec:
     says who is shown: their negative side is drawn without it (1 = off). `redux_folder` is a `FluxPriorReduxPipeline`
     folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer`
     (`pipelines.families.flux1.companions`), or are None, and `ip_adapter_folder` an IP-Adapter
-    (`pipelines.adapters.ip_adapter`).
+    (`pipelines.adapters.ip_adapter`). `family` is an id of `pipelines.families.catalogue.FAMILIES`.
     """
 
     id: str
@@ -82,6 +84,7 @@ class BackboneSpec:
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
     ip_adapter_folder: Path | None = None
+    family: str = "flux1"
 
     @property
     def folder(self) -> Path:
@@ -210,26 +213,27 @@ def _computes_in_bfloat16() -> bool:
 
 
 def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
-    """The spec of what `pipelines.models.sources.find_source` finds; ModelMissing or BadInput if it is no FLUX.1 model.
+    """The spec of what `pipelines.models.sources.find_source` finds; ModelMissing or BadInput if no family loads it.
 
-    A `studio.json` inside the diffusers folder overrides any field but `source`, and of a single file all but its id
-    and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is relative to
-    the folder. Without it the defaults are the registry's: those of a known model of this name, else of FLUX.1-dev or
-    FLUX.1-schnell.
+    A `studio.json` inside the diffusers folder overrides any field but `source` and `family`, and of a single file all
+    but its id and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is
+    relative to the folder. Without it the defaults are the catalogue's: those of a known model of this name, else of
+    the variant that the family detects.
     """
     source = find_source(name, base, models)
     folder = source.base
     if not folder.is_dir():
         raise ModelMissing(f"The backbone's folder {folder} is missing.", "Fetch it again.")
-    index = check_kind(folder)
-    transformer = read_json(folder / "transformer" / "config.json")
+    index = read_json(folder / "model_index.json")
+    config = folder / "transformer" / "config.json"
+    family, variant = detect_folder(folder, index, read_json(config) if config.is_file() else {})
+    read_json(config)
     header = None if source.kind == "folder" else read_header(source.path)
     if header is not None:
-        transformer |= transformer_config(header, source)
-    # a fine-tune under a name of its own is drawn with as the model that it came from
-    like = "FLUX.1-dev" if transformer.get("guidance_embeds") else "FLUX.1-schnell"
+        family, variant = detect_file(header.shapes, source.path.name)
+        transformer_config(header, source)
     named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
-    known = named or MODELS[like]
+    known = variant if named is None or named.family != family.id else named
     licence = read_card_licence(folder) if header is None else read_file_licence(header)
     if licence == UNKNOWN and named is not None:
         licence = named.licence
@@ -249,7 +253,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         own = {"id", "licence", "licence_note"} if header is not None else set()
         values |= {field: value for field, value in overrides.items() if field not in own}
     values.setdefault("licence_note", find_licence(values["licence"]).words)
-    return BackboneSpec(source=source, **values)
+    return BackboneSpec(source=source, family=family.id, **values)
 
 
 def plan_backbone(
@@ -260,11 +264,11 @@ def plan_backbone(
     `dtype` is the hardware's fast one. Raises as `pipelines.models.precision.plan_loading` does, and BadInput or
     ModelMissing for files that are missing, cut short or another model's.
     """
-    parts = read_parts(spec.source)
-    config = check_transformer(spec.source, parts["transformer"])
-    width = int(config.get("num_attention_heads", 24)) * int(config.get("attention_head_dim", 128))
+    family = find_family(spec.family)
+    parts = read_part_headers(spec.source, family)
+    width = family.hidden_width(check_transformer(spec.source, parts["transformer"]))
     pixels = spec.height * spec.width * batch_size
-    return plan_loading(parts, width, pixels, hardware, dtype, precision, spec.id)
+    return plan_loading(family, parts, width, pixels, hardware, dtype, precision, spec.id)
 
 
 def load_backbone(
@@ -284,7 +288,9 @@ def load_backbone(
     kind = fast_dtype(where) if dtype is None else dtype
     plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    pipeline = load_pipeline(spec.source, read_parts(spec.source)["transformer"], plan, where)
+    pipeline = load_pipeline(
+        spec.source, read_part_headers(spec.source, find_family(spec.family))["transformer"], plan, where
+    )
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
@@ -327,7 +333,7 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
     given = read_json(path)
-    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name != "source"}
+    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family")}
     for name, value in given.items():
         if name not in kinds:
             raise BadInput(f"{path} sets {name!r}, which is no setting.", f"It may set {', '.join(sorted(kinds))}.")

@@ -32,10 +32,10 @@ from PIL import Image
 from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.models.catalogue import find_licence, find_model
+from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.headers import read_header, shards_of
-from pipelines.models.licences import UNKNOWN, read_card_licence
+from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
 
 __all__ = ["AdapterFile", "IpAdapter", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
 

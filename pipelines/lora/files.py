@@ -19,28 +19,34 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipelines.errors import BadLora
-from pipelines.families.flux1.lora_names import TensorName, parse_name, targets_of
+from pipelines.families.catalogue import FAMILIES, check_lora_family, find_family, judge_lora
+from pipelines.families.protocol import Family
+from pipelines.families.spellings import MAX_NAME, TensorName
 from pipelines.files import write_whole
 from pipelines.lora.layers import LoraLayer
 from pipelines.lora.metadata import LoraMetadata, describe_layers
 
 __all__ = ["FitReport", "LoraFile", "check_fits", "named_linears", "read_lora", "write_lora"]
 
-_ADVICE = "Use a LoRA for FLUX.1 in a .safetensors file."
 _KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}
-_MAX_NAME = 300  # characters of a layer's name; no tool writes half as many
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class LoraFile:
-    """A LoRA as it was read, complete: what could not be applied would have been refused. `sha256` is of the file."""
+    """A LoRA as it was read, complete: what could not be applied would have been refused. `sha256` is of the file.
+
+    `family` is the id of the model family that it is for, `width` the hidden width that it was made for, 0 if its
+    layers do not tell.
+    """
 
     path: Path
     sha256: str
     layers: tuple[LoraLayer, ...]
     metadata: Mapping[str, str]
     format: str
+    family: str
+    width: int
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,13 @@ class FitReport:
     left_out: tuple[str, ...]
 
 
-def read_lora(path: Path | str) -> LoraFile:
-    """Read a FLUX LoRA in any spelling of `names.py`. Nothing in the file is executed.
+def read_lora(path: Path | str, family: str = "") -> LoraFile:
+    """Read a LoRA of any family of `FAMILIES` in any of its spellings. Nothing in the file is executed.
 
-    Raises BadLora for pickles, damaged files, other architectures, adapters that are no plain LoRA (DoRA,
-    LoKr, bias and norm differences), values that are not finite, and files that would change nothing.
+    `family` is the id that a person stated; it decides only where the file itself leaves the choice. Raises BadLora for
+    pickles, damaged files, other families, files that could be of two and no family is stated
+    (`lora_family_ambiguous`), adapters that are no plain LoRA (DoRA, LoKr, bias and norm differences), values that are
+    not finite, and files that would change nothing.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -69,20 +77,28 @@ def read_lora(path: Path | str) -> LoraFile:
         ) from error
     raw = header.get("__metadata__")
     metadata = {str(key): str(value) for key, value in raw.items()} if isinstance(raw, dict) else {}
-    parts, format_ = _sort_tensors(path.name, tensors)
-    alphas = _Alphas(path, metadata)
-    layers = tuple(layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas))
+    verdict = judge_lora({name: tuple(t.shape) for name, t in tensors.items()}, metadata, family)
+    if verdict.fits == "other family":
+        check_lora_family(path.name, verdict)
+    # what is no plain LoRA is refused as that, whichever family it is for
+    facts = find_family(verdict.family) if verdict.family else FAMILIES[0]
+    parts, format_ = _sort_tensors(path.name, tensors, facts)
+    check_lora_family(path.name, verdict)
+    alphas = _Alphas(path, metadata, facts)
+    layers = tuple(
+        layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas, facts)
+    )
     twice = {layer.module for layer in layers}
     if len(twice) != len(layers):
         raise BadLora(f"{path.name} names a layer twice.", "Export it again in one spelling only.")
     _check_values(path.name, layers)
-    return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_)
+    return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_, facts.id, verdict.width)
 
 
 def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMetadata) -> str:
     """Write diffusers' keys (`transformer.<module>.lora_A.weight`) in the layers' own dtype; the file's SHA-256.
 
-    CLIP's layers are written as `text_encoder.text_model.…`, as all tools know them.
+    `metadata.family` says whose words and text encoders' names are used.
 
     alpha / r is multiplied into `up`, because tools differ in where they look for alpha and agree only on "no
     alpha means 1": ΔW is the same in diffusers, kohya and ComfyUI. The file appears whole or not at all, and
@@ -91,9 +107,10 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     if not layers:
         raise BadLora("There are no layers to write.", "Train or fuse a LoRA first.")
     _check_values(Path(path).name, layers)
+    spellings = find_family(metadata.family).lora_spellings
     tensors: dict[str, Tensor] = {}
     for layer in layers:
-        name = _key(layer.module)
+        name = spellings.written_key(layer.module)
         tensors[f"{name}.lora_A.weight"] = layer.down.contiguous().cpu()
         up = (layer.up.double() * layer.scale).to(layer.up.dtype) if layer.scale != 1.0 else layer.up
         tensors[f"{name}.lora_B.weight"] = up.contiguous().cpu()
@@ -111,14 +128,8 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     return hashlib.sha256(data).hexdigest()
 
 
-def _key(module: str) -> str:
-    if module.startswith("text_encoder."):
-        return module.replace("text_encoder.", "text_encoder.text_model.", 1)
-    return module if module.startswith("text_encoder_2.") else f"transformer.{module}"
-
-
 def named_linears(transformer: nn.Module, text_encoders: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Every module a LoRA layer may name. `text_encoders`: "text_encoder" (CLIP) and "text_encoder_2" (T5)."""
+    """Every module a LoRA layer may name; `text_encoders` by their folders' names."""
     modules = dict(transformer.named_modules())
     for encoder, model in text_encoders.items():
         # transformers 5 has taken CLIP's `text_model` level away
@@ -134,15 +145,16 @@ def check_fits(
 ) -> FitReport:
     """Check every layer against the backbone's linear layers before anything is changed.
 
-    Layers of the guidance embedder are left out where the transformer has none (schnell, miniature). Raises
-    BadLora if widths differ, if other layers are missing, or if nothing would change.
+    Layers that only some variants of a family have (FLUX.1's guidance embedder) are left out where the transformer has
+    none. Raises BadLora if widths differ, if other layers are missing, or if nothing would change.
     """
+    optional = tuple(word for family in FAMILIES for word in family.lora_spellings.optional)
     modules = named_linears(transformer, text_encoders or {})
     changed: list[str] = []
     left_out: list[str] = []
     for layer in layers:
         module = modules.get(layer.module)
-        if module is None and "guidance_embedder" in layer.module:
+        if module is None and any(word in layer.module for word in optional):
             left_out.append(layer.module)
         elif not isinstance(module, nn.Linear):
             raise BadLora(
@@ -166,7 +178,8 @@ def check_fits(
 class _Alphas:
     """Alphas that stand in the header or beside the file instead of in `.alpha` tensors."""
 
-    def __init__(self, path: Path, metadata: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, metadata: Mapping[str, str], family: Family) -> None:
+        self._encoders = frozenset(part.name for part in family.parts if part.is_text_encoder)
         raw = metadata.get("lora_adapter_metadata")
         try:
             settings = json.loads(raw) if raw else {}
@@ -188,7 +201,7 @@ class _Alphas:
 
     def of(self, module: str, rank: int) -> float:
         encoder, _, name = module.partition(".")
-        inside = encoder in ("text_encoder", "text_encoder_2")
+        inside = encoder in self._encoders
         settings = self._settings.get(encoder, {}) if inside else self._settings["transformer"]
         patterns = settings.get("alpha_pattern") or {}
         exact = next((v for k, v in patterns.items() if _matches(str(k), name if inside else module)), None)
@@ -221,19 +234,20 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _sort_tensors(file: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], str]:
+def _sort_tensors(file: str, tensors: Mapping[str, Tensor], family: Family) -> tuple[dict[str, dict[str, Tensor]], str]:
     """Group tensors by layer and part: ({layer: {part: tensor}}, spelling)."""
+    spellings = family.lora_spellings
     parts: dict[str, dict[str, Tensor]] = {}
     formats: list[str] = []
     for key in sorted(tensors):
-        name = parse_name(key) if len(key) <= _MAX_NAME else None
+        name = spellings.parse(key)
         if key.endswith(("_norm.scale", ".norm_q.weight", ".norm_k.weight")):
             raise BadLora(
                 f"{file} is a control LoRA: it also replaces norms ({key}), which cannot be mixed.",
                 "Use a plain LoRA of a face.",
             )
-        if name is None or not targets_of(name.layer):
-            raise BadLora(f"{file} is for another architecture: FLUX has no layer {key[:_MAX_NAME]!r}.", _ADVICE)
+        if name is None or not spellings.targets(name.layer):
+            raise BadLora("lora_unknown_layer", file=file, family=family.name, layer=key[:MAX_NAME])
         if name.part not in ("down", "up", "alpha"):
             _refuse_unless_zero(file, name, tensors[key])
             continue
@@ -241,8 +255,8 @@ def _sort_tensors(file: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, d
         if parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key]) is not tensors[key]:
             raise BadLora(f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only.")
     if all(layer.startswith("text_encoder") for layer in parts):
-        # nor does a LoRA of Stable Diffusion's, whose CLIP is FLUX's too, say anything about FLUX
-        raise BadLora(f"{file} changes no layer of FLUX's transformer.", _ADVICE)
+        # nor does a LoRA of Stable Diffusion's, whose CLIP is FLUX.1's too, say anything about FLUX.1
+        raise BadLora("lora_of_text_encoders_only", file=file, family=family.name)
     return parts, formats[-1]  # names are sorted: the transformer's come behind the text encoders'
 
 
@@ -257,24 +271,27 @@ def _refuse_unless_zero(file: str, name: TensorName, tensor: Tensor) -> None:
     )
 
 
-def _to_diffusers(file: str, name: str, parts: Mapping[str, Tensor], alphas: _Alphas) -> list[LoraLayer]:
-    """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are
-    moved.
-    """
+def _to_diffusers(
+    file: str, name: str, parts: Mapping[str, Tensor], alphas: _Alphas, family: Family
+) -> list[LoraLayer]:
+    """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are moved."""
     down, up = parts.get("down"), parts.get("up")
     if down is None or up is None:
         raise BadLora(f"{file} is incomplete: {name} has only one of its two matrices.", "Download it again.")
     if down.dtype not in _FLOATS or up.dtype not in _FLOATS:
-        raise BadLora(f"{file} holds {down.dtype} and {up.dtype} in {name}, which are no LoRA weights.", _ADVICE)
+        raise BadLora("lora_odd_numbers", file=file, layer=name, types=[str(down.dtype), str(up.dtype)])
     if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not down.numel() or not up.numel():
-        shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
-        raise BadLora(f"{file} is for another architecture: {name} has matrices {shapes}.", _ADVICE)
-    targets = targets_of(name)
+        shapes = [list(down.shape), list(up.shape)]
+        raise BadLora("lora_odd_shapes", file=file, family=family.name, layer=name, shapes=shapes)
+    targets = family.lora_spellings.targets(name)
     rank, width = down.shape
     given = parts.get("alpha")
     if given is not None and given.numel() != 1:
         raise BadLora(f"{file} is damaged: {name} has {given.numel()} alphas.", "Export it again.")
-    rows = _rows(file, name, up.float(), [target.share for target in targets], width)
+    rows = _rows(up.float(), [target.share for target in targets], width)
+    if not rows:
+        shapes = [list(down.shape), list(up.shape)]
+        raise BadLora("lora_odd_shapes", file=file, family=family.name, layer=name, shapes=shapes)
     layers = []
     for target, block in zip(targets, rows, strict=True):
         alpha = alphas.of(target.module, rank) if given is None else float(given)
@@ -284,14 +301,15 @@ def _to_diffusers(file: str, name: str, parts: Mapping[str, Tensor], alphas: _Al
     return layers
 
 
-def _rows(file: str, name: str, up: Tensor, shares: Sequence[int], width: int) -> Sequence[Tensor]:
+def _rows(up: Tensor, shares: Sequence[int], width: int) -> Sequence[Tensor]:
+    """The rows of each target in order; () where they cannot be shared out."""
     out = up.shape[0]
     if len(shares) == 1:
         return (up,)
     # linear1 of a single block (-1) is q, k, v, each as wide as the input, and the MLP's first layer
     sizes = [width] * 3 + [out - 3 * width] if -1 in shares else [out // len(shares)] * len(shares)
     if min(sizes) <= 0 or sum(sizes) != out:
-        raise BadLora(f"{file} is for another architecture: {name} gives {out} values from {width}.", _ADVICE)
+        return ()
     return torch.split(up, sizes)
 
 

@@ -6,20 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.families.catalogue import find_family
 from pipelines.lora.files import LoraFile, read_lora
 
 __all__ = ["LoraReport", "inspect_lora"]
-
-_KINDS = {
-    "attn": "attention",
-    "ff": "feed-forward",
-    "ff_context": "feed-forward",
-    "proj_mlp": "feed-forward",
-    "proj_out": "projection",
-    "norm": "modulation",
-    "norm1": "modulation",
-    "norm1_context": "modulation",
-}
 
 
 @dataclass(frozen=True)
@@ -27,10 +17,12 @@ class LoraReport:
     """`ranks` and `alphas` ascending, each once; `layers` counts by kind; `autov2` is Civitai's short hash.
 
     `base_model`, `trigger_words` and `licence` are what the file says of itself, empty where it is silent; `width` is
-    the transformer's hidden width that it was made for (3072 for FLUX.1), 0 if it cannot be told.
+    the transformer's hidden width that it was made for (3072 for FLUX.1), 0 if it cannot be told; `family` is the id
+    of the model family that it is for.
     """
 
     name: str
+    family: str
     format: str
     ranks: tuple[int, ...]
     alphas: tuple[float, ...]
@@ -43,21 +35,25 @@ class LoraReport:
     autov2: str
 
 
-def inspect_lora(path: Path | str) -> LoraReport:
-    """Read and describe a LoRA file. Raises BadLora with the reason where it could not be applied completely."""
-    file = read_lora(path)
+def inspect_lora(path: Path | str, family: str = "") -> LoraReport:
+    """Read and describe a LoRA file; `family` as in `read_lora`.
+
+    Raises BadLora with the reason where it could not be applied completely.
+    """
+    file = read_lora(path, family)
+    facts = find_family(file.family)
     said = file.metadata
-    widths = Counter(x.down.shape[1] for x in file.layers if x.module.endswith(("attn.to_q", "attn.to_k", "attn.to_v")))
     return LoraReport(
         name=file.path.name,
+        family=file.family,
         format=file.format,
         ranks=tuple(sorted({x.rank for x in file.layers})),
         alphas=tuple(sorted({x.alpha for x in file.layers})),
-        width=widths.most_common(1)[0][0] if widths else 0,
+        width=file.width,
         base_model=said.get("modelspec.architecture") or said.get("ss_base_model_version") or "",
         trigger_words=_trigger_words(file),
         licence=said.get("modelspec.license", ""),
-        layers=dict(sorted(Counter(_kind(x.module) for x in file.layers).items())),
+        layers=dict(sorted(Counter(facts.lora_spellings.kind_of(x.module) for x in file.layers).items())),
         sha256=file.sha256,
         autov2=file.sha256[:10].upper(),
     )
@@ -66,12 +62,3 @@ def inspect_lora(path: Path | str) -> LoraReport:
 def _trigger_words(file: LoraFile) -> tuple[str, ...]:
     phrase = file.metadata.get("modelspec.trigger_phrase", "")
     return tuple(word.strip() for word in phrase.split(",") if word.strip())
-
-
-def _kind(module: str) -> str:
-    if module.startswith(("text_encoder.", "text_encoder_2.")):
-        return "text encoder"
-    family, _, rest = module.partition(".")
-    if family in ("transformer_blocks", "single_transformer_blocks"):
-        return _KINDS[rest.split(".")[1]]
-    return "embedding and output"

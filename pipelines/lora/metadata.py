@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipelines.families.catalogue import find_family
+from pipelines.families.protocol import Family
+
 if TYPE_CHECKING:
     from pipelines.lora.layers import LoraLayer
 
 __all__ = ["LoraMetadata", "describe_layers"]
-
-_FLUX_WIDTH = 3072
-"""Hidden width of FLUX.1: only a LoRA of that width may call itself one for flux-1-dev."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class LoraMetadata:
     """A LoRA's label. `merged_from` are (name, scale) pairs, `thumbnail_jpeg` a small file, `date` ISO 8601.
 
     Nothing here is filled in from the clock or the machine: the same LoRA gives the same file, byte for byte.
-    `training` holds further kohya keys without their `ss_` ("learning_rate", "num_train_images", …).
+    `training` holds further kohya keys without their `ss_` ("learning_rate", "num_train_images", …); `family` is the
+    id of the model family that it is for.
     """
 
     title: str
@@ -43,6 +44,7 @@ class LoraMetadata:
     merged_from: tuple[tuple[str, float], ...] = ()
     thumbnail_jpeg: bytes | None = None
     training: Mapping[str, str] = field(default_factory=dict)
+    family: str = "flux1"
 
 
 def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_hash: str) -> dict[str, str]:
@@ -52,10 +54,12 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
     there; it must then be complete, and no `.alpha` tensors may stand beside it (diffusers refuses the two
     together).
     """
+    family = find_family(metadata.family)
+    words = family.lora_words
     ranks = {layer.module: layer.down.shape[0] for layer in layers}
     rank = Counter(ranks.values()).most_common(1)[0][0]
     adapter: dict[str, object] = {}
-    for part, names in _by_part(ranks).items():
+    for part, names in _by_part(ranks, family).items():
         pattern = {f"^{name}": r for name, r in names.items() if r != rank}
         adapter |= {
             f"{part}.r": rank,
@@ -69,7 +73,7 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
         "format": "pt",
         "lora_adapter_metadata": json.dumps(adapter, sort_keys=True),
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": _architecture(layers),
+        "modelspec.architecture": words.architecture_of({layer.module: layer.down.shape[1] for layer in layers}),
         "modelspec.implementation": "diffusers",
         "modelspec.title": metadata.title,
         "modelspec.description": metadata.description,
@@ -80,9 +84,9 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
         "modelspec.merged_from": ", ".join(f"{name}: {scale:.6g}" for name, scale in metadata.merged_from),
         "modelspec.hash_sha256": f"0x{tensor_hash}",
         "modelspec.thumbnail": _data_url(metadata.thumbnail_jpeg),
-        "ss_base_model_version": "flux1",
+        "ss_base_model_version": words.base_model_version,
         "ss_sd_model_name": metadata.base_model,
-        "ss_network_module": "networks.lora_flux",
+        "ss_network_module": words.network_module,
         "ss_network_dim": dynamic,
         "ss_network_alpha": dynamic,
         "ss_output_name": metadata.title,
@@ -96,19 +100,15 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
     return {key: value for key, value in sorted(strings.items()) if value}
 
 
-def _by_part(ranks: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def _by_part(ranks: Mapping[str, int], family: Family) -> dict[str, dict[str, int]]:
     """{"transformer": {module: rank}, "text_encoder": …}, sorted; parts without layers are left out."""
+    encoders = {part.name for part in family.parts if part.is_text_encoder}
     parts: dict[str, dict[str, int]] = {}
     for module, rank in sorted(ranks.items()):
         encoder, _, name = module.partition(".")
-        inside = encoder in ("text_encoder", "text_encoder_2")
+        inside = encoder in encoders
         parts.setdefault(encoder if inside else "transformer", {})[name if inside else module] = rank
     return parts
-
-
-def _architecture(layers: Sequence[LoraLayer]) -> str:
-    widths = {layer.down.shape[1] for layer in layers if ".attn.to_" in layer.module and "to_out" not in layer.module}
-    return "flux-1-dev/lora" if not widths or widths == {_FLUX_WIDTH} else f"flux-1-width-{min(widths)}/lora"
 
 
 def _data_url(jpeg: bytes | None) -> str:

@@ -1,7 +1,7 @@
-"""Models that the studio knows: what they may be used for, how they are drawn with, how large they are.
+"""Models that the studio knows: their family, their licence, how they are drawn with, how large they are.
 
-A model that is not in this list works as well, with defaults read from its own configuration; a new one is one entry.
-Facts are those of the model cards at huggingface.co and of the licence texts they name.
+A model that is not in this table works as well, with defaults read from its own configuration; a new one is one row.
+Facts are those of the model cards at huggingface.co; what a licence allows is `pipelines.models.licences`'s table.
 """
 
 from __future__ import annotations
@@ -9,87 +9,88 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["LICENCES", "MODELS", "KnownModel", "Licence", "find_licence", "find_model"]
+from pipelines.families.protocol import Capabilities, Variant
+
+__all__ = ["MODELS", "KnownModel", "find_model"]
 
 
-@dataclass(frozen=True)
-class Licence:
-    """May a merchant sell the pictures, run the model for their business, and fine-tune it for that? None: not known.
-
-    `words` is one sentence for a person who is no lawyer.
-    """
-
-    id: str
-    outputs: bool | None
-    running: bool | None
-    fine_tuning: bool | None
-    words: str
-
-
-@dataclass(frozen=True)
-class KnownModel:
+@dataclass(frozen=True, kw_only=True)
+class KnownModel(Variant):
     """`role` is backbone, redux, fill, kontext or ip_adapter, or "not yet" for a model whose architecture cannot be
-    loaded so far; `parameters` in all, `largest_part` of it in one module.
-
-    Sizes in pixels. `can` names what of the studio works with it.
+    loaded so far; `parameters` in all, `largest_part` of it in one module, 0 where they are not published.
     """
 
-    id: str
     hub: str
     role: str
-    licence: str
     parameters: float
     largest_part: float
-    num_inference_steps: int = 28
-    guidance_scale: float = 3.5
-    max_sequence_length: int = 512
-    height: int = 1024
-    width: int = 768
-    can: tuple[str, ...] = ()
+
+
+_NOTHING = Capabilities()
+
+
+def _row(
+    id: str, hub: str, role: str, licence: str, sizes: tuple[float, float], drawn: tuple[int, float] = (28, 3.5), *,
+    family: str = "flux1", length: int = 512, height: int = 1024, width: int = 768, distilled: bool = False,
+    train_on: str = "", can: Capabilities = _NOTHING,
+) -> KnownModel:  # fmt: skip
+    """`hub` is OWNER/NAME, or OWNER/ for a name that is the id; `sizes` are all parameters and those of the largest
+    part, `drawn` steps and guidance.
+    """
+    return KnownModel(
+        id=id, hub=hub + id if hub.endswith("/") else hub, role=role, licence=licence, family=family,
+        parameters=sizes[0], largest_part=sizes[1], num_inference_steps=drawn[0], guidance_scale=drawn[1],
+        max_sequence_length=length, height=height, width=width, distilled=distilled, train_on=train_on, can=can,
+    )  # fmt: skip
 
 
 _NUMBER_TYPE = re.compile(r"[-_.](?:i?q\d\w*|bf16|fp?16|fp8\w*)$")
-_FLUX_DEV = "flux-1-dev-non-commercial-license"
-LICENCES = {
-    licence.id: licence
-    for licence in (
-        Licence("apache-2.0", True, True, True, "Running, fine-tuning and selling the pictures are all allowed."),
-        Licence("mit", True, True, True, "Running, fine-tuning and selling the pictures are all allowed."),
-        Licence(
-            _FLUX_DEV, True, False, False,
-            "The pictures may be used commercially; running or fine-tuning the model for a business needs a paid "
-            "licence from Black Forest Labs.",
-        ),
-    )
-}  # fmt: skip
-_UNKNOWN = "The folder names no licence: read the model's own card before you sell anything made with it."
-
-_EVERYTHING = ("fusion", "persona training", "redux", "landmark", "panels", "swap")
-_WHOLE, _TRANSFORMER = 16.9e9, 11.9e9  # transformer, T5-XXL (4.76e9), CLIP-L, VAE
-MODELS = {
+_BFL, _QWEN = "black-forest-labs/", "Qwen/"
+_DEV, _FLUX2, _APACHE = "flux-1-dev-non-commercial-license", "flux-non-commercial-license", "apache-2.0"
+_FLUX1 = Capabilities(
+    lora=True, inpaint=True, cfg=True, distilled_guidance=True, redux=True, ip_adapter=True, fill=True, kontext=True
+)
+_SCHNELL = Capabilities(lora=True, inpaint=True, cfg=True, redux=True, ip_adapter=True, fill=True, kontext=True)
+_KLEIN = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True)
+_KLEIN_BASE = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True, cfg=True)
+_Z_IMAGE = Capabilities(lora=True, inpaint=True, cfg=True)
+_FLUX1_SIZES = (16.9e9, 11.9e9)  # transformer, T5-XXL (4.76e9), CLIP-L, VAE
+_KLEIN_4B, _KLEIN_9B = (8e9, 4.02e9), (17.3e9, 9.1e9)  # transformer and Qwen3
+MODELS: dict[str, KnownModel] = {
     model.id: model
     for model in (
-        KnownModel("miniature", "", "backbone", "apache-2.0", 16e6, 11e6, 16, 0.0, 48, 256, 192, _EVERYTHING),
-        KnownModel("FLUX.1-dev", "black-forest-labs/FLUX.1-dev", "backbone", _FLUX_DEV, _WHOLE, _TRANSFORMER,
-                   can=_EVERYTHING),
-        KnownModel("FLUX.1-schnell", "black-forest-labs/FLUX.1-schnell", "backbone", "apache-2.0", _WHOLE,
-                   _TRANSFORMER, 4, 0.0, 256, can=_EVERYTHING),
-        KnownModel("FLUX.1-Krea-dev", "black-forest-labs/FLUX.1-Krea-dev", "backbone", _FLUX_DEV, _WHOLE,
-                   _TRANSFORMER, 28, 4.5, can=_EVERYTHING),
-        KnownModel("FLUX.1-Fill-dev", "black-forest-labs/FLUX.1-Fill-dev", "fill", _FLUX_DEV, _WHOLE, _TRANSFORMER,
-                   50, 30.0),
-        KnownModel("FLUX.1-Kontext-dev", "black-forest-labs/FLUX.1-Kontext-dev", "kontext", _FLUX_DEV, _WHOLE,
-                   _TRANSFORMER, 28, 2.5),
-        KnownModel("FLUX.1-Redux-dev", "black-forest-labs/FLUX.1-Redux-dev", "redux", _FLUX_DEV, 0.49e9, 0.43e9),
-        KnownModel("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _FLUX_DEV, 0.53e9, 0.53e9),
-        KnownModel("FLUX.2-klein-4B", "black-forest-labs/FLUX.2-klein-4B", "not yet", "apache-2.0", 8e9, 4e9, 4, 1.0),
+        _row("miniature", "", "backbone", _APACHE, (16e6, 11e6), (16, 0.0), length=48, height=256, width=192,
+             can=_SCHNELL),
+        _row("FLUX.1-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, can=_FLUX1),
+        _row("FLUX.1-schnell", _BFL, "backbone", _APACHE, _FLUX1_SIZES, (4, 0.0), length=256, distilled=True,
+             can=_SCHNELL),
+        _row("FLUX.1-Krea-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, (28, 4.5), can=_FLUX1),
+        _row("FLUX.1-Fill-dev", _BFL, "fill", _DEV, _FLUX1_SIZES, (50, 30.0)),
+        _row("FLUX.1-Kontext-dev", _BFL, "kontext", _DEV, _FLUX1_SIZES, (28, 2.5)),
+        _row("FLUX.1-Redux-dev", _BFL, "redux", _DEV, (0.49e9, 0.43e9)),
+        _row("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _DEV, (0.53e9, 0.53e9)),
+        _row("FLUX.2-klein-4B", _BFL, "not yet", _APACHE, _KLEIN_4B, (4, 1.0), family="flux2", distilled=True,
+             train_on="FLUX.2-klein-base-4B", can=_KLEIN),
+        _row("FLUX.2-klein-base-4B", _BFL, "not yet", _APACHE, _KLEIN_4B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
+        _row("FLUX.2-klein-9B", _BFL, "not yet", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
+             train_on="FLUX.2-klein-base-9B", can=_KLEIN),
+        _row("FLUX.2-klein-base-9B", _BFL, "not yet", _FLUX2, _KLEIN_9B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
+        _row("FLUX.2-klein-9B-KV", _BFL, "not yet", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
+             train_on="FLUX.2-klein-base-9B", can=_KLEIN),
+        _row("FLUX.2-dev", _BFL, "not yet", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2"),
+        _row("FLUX.3-klein", "", "not yet", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
+        _row("Z-Image", "Tongyi-MAI/", "not yet", _APACHE, (10.3e9, 6.15e9), (50, 4.0), family="z-image",
+             can=_Z_IMAGE),
+        _row("Z-Image-Turbo", "Tongyi-MAI/", "not yet", _APACHE, (10.3e9, 6.15e9), (9, 1.0), family="z-image",
+             distilled=True, train_on="Z-Image", can=_Z_IMAGE),
+        _row("Qwen-Image", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
+        _row("Qwen-Image-2512", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
+        _row("Qwen-Image-Edit-2511", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (40, 4.0), family="qwen-image"),
+        _row("Qwen-Image-2.1", "", "not yet", "qwen-research", (0, 7e9), family="qwen-image"),
+        _row("LongCat-Image", "meituan-longcat/", "not yet", _APACHE, (0, 6e9), family="longcat-image"),
+        _row("Krea-2", "", "not yet", "krea-2-community-license", (0, 0), family="krea2"),
     )
 }  # fmt: skip
-
-
-def find_licence(identifier: str) -> Licence:
-    """By the id of a model card's front matter; one of unknown terms where the studio has not read it."""
-    return LICENCES.get(identifier.lower(), Licence(identifier, None, None, None, _UNKNOWN))
 
 
 def find_model(*names: str) -> KnownModel | None:

@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 _TIMEOUT_S = 30.0
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PAPERS = re.compile(r"(README|LICENSE|NOTICE)[^/]*", re.IGNORECASE)
-_PART = re.compile(r"[^/]+/[^/]+\.(safetensors|json|txt|model)")
+_PART = re.compile(r"[^/]+/[^/]+\.(safetensors|json|txt|model|jinja)")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """In which precision a backbone is loaded and where its parts wait, chosen from the hardware before anything is read.
 
-Only the transformer is ever made smaller: it is seven tenths of FLUX.1, and the text encoders are at work once a
-prompt. The order of `auto` is exactness first: the plain number type (all at once, then one part at a time), fp8, nf4
-where its package is installed, and at last blocks that are brought to the device one by one.
+Which parts are made smaller, and which come to the device block by block, is told by the family (`Part`). The order of
+`auto` is exactness first: the plain number type (all at once, then one part at a time), fp8, nf4 where its package is
+installed, and at last blocks that are brought to the device one by one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import torch
 
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.families.protocol import Family
 from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
 
@@ -28,9 +29,6 @@ PRECISIONS: tuple[str, ...] = ("auto", *get_args(Precision))
 _PLAIN: Mapping[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 _DTYPES = {name: dtype for dtype, name in _PLAIN.items()}
 _PACKAGES: Mapping[str, str] = {"int8": "torchao", "nf4": "bitsandbytes", "gguf": "gguf"}
-# What diffusers' layer-wise casting leaves as it is: DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own.
-# "norm" is more than norms: FLUX.1's modulation layers, a quarter of its parameters, are called norm1.linear.
-_UNCAST = re.compile(r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\.")
 _NF4_BYTES = 0.5 + 4 / 64  # four bits, and a float32 of scale for 64 of them
 _GROUP_SHARE = 0.12  # two blocks of 57 on the device, the next on its way, and what stands outside the blocks
 _WORDS = {
@@ -66,15 +64,17 @@ class LoadPlan:
         )
 
 
-def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int) -> float:
-    """What a part takes once it is loaded; `plain_bytes` is the size of a number that is computed with."""
+def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int, uncast: str) -> float:
+    """What a part takes once it is loaded; `plain_bytes` is the size of a number that is computed with, `uncast` a
+    pattern of the parameters that fp8 leaves as they are (`Family.uncast`).
+    """
     if precision == "gguf":
         return float(sum(h.stored_bytes for h in header))
     total = 0.0
     for name, shape in ((n, s) for h in header for n, s in h.shapes.items()):
         linear = len(shape) == 2 and name.endswith(".weight")
         each = float(plain_bytes)
-        if precision == "fp8" and not _UNCAST.search(name):
+        if precision == "fp8" and not re.search(uncast, name):
             each = 1.0
         elif precision == "int8" and linear:
             each = 1.0 + 4 / shape[1]  # a scale for each row
@@ -85,6 +85,7 @@ def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int)
 
 
 def plan_loading(
+    family: Family,
     parts: Mapping[str, Sequence[Header]],
     width: int,
     pixels: int,
@@ -96,13 +97,16 @@ def plan_loading(
     """The first way that fits of those that `wish` allows, to draw `pixels` in one batch; pure but for the question
     which packages are installed.
 
-    `parts` are headers by part; `width` is the transformer's; `dtype` is the hardware's fast one. Raises BadInput for
-    a wish that cannot be, ModelMissing for one whose package is not installed, NotEnoughMemory with advice.
+    `family` tells what its parts are; `parts` are headers by part; `width` is the transformer's; `dtype` is the
+    hardware's fast one. Raises BadInput for a wish that cannot be, ModelMissing for one whose package is not installed,
+    NotEnoughMemory with advice.
     """
-    gguf = any(header.path.suffix.lower() == ".gguf" for header in parts["transformer"])
+    gguf = any(header.path.suffix.lower() == ".gguf" for headers in parts.values() for header in headers)
     ways = _ways(wish, gguf, hardware.device == "cpu", dtype)
     work = work_bytes(width, pixels)
-    plans = [_plan(parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways]
+    plans = [
+        _plan(family, parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways
+    ]
     return _first_that_fits(plans, hardware, name, _advice(wish, gguf))
 
 
@@ -164,26 +168,31 @@ def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Pr
 
 
 def _plan(
-    parts: Mapping[str, Sequence[Header]], precision: Precision, offload: Offload, dtype: torch.dtype, work: float,
-    cpu: bool,
+    family: Family, parts: Mapping[str, Sequence[Header]], precision: Precision, offload: Offload, dtype: torch.dtype,
+    work: float, cpu: bool,
 ) -> LoadPlan:  # fmt: skip
     compute = _DTYPES.get(precision, torch.bfloat16 if precision == "int8" else dtype)
     each = compute.itemsize
     plain: Precision = _PLAIN[compute]
-    sizes = {n: part_bytes(h, precision if n == "transformer" else plain, each) for n, h in parts.items()}
+    small = {part.name for part in family.parts if part.is_quantised}
+    sizes = {n: part_bytes(h, precision if n in small else plain, each, family.uncast) for n, h in parts.items()}
     total, largest = sum(sizes.values()), max(sizes.values())
+    quantised = sum(sizes[name] for name in small)
     # fp8 is cast from the plain weights once these are in memory
-    whole = part_bytes(parts["transformer"], plain, each) if precision == "fp8" else sizes["transformer"]
-    loading = total - sizes["transformer"] + whole
+    whole = quantised
+    if precision == "fp8":
+        whole = sum(part_bytes(parts[name], plain, each, family.uncast) for name in small)
+    loading = total - quantised + whole
     if cpu:
         return LoadPlan(precision, compute, offload, *(max(total + work, loading),) * 2)
     if offload == "none":
-        return LoadPlan(precision, compute, offload, total + work, max(whole, total - sizes["transformer"]))
+        return LoadPlan(precision, compute, offload, total + work, max(whole, total - quantised))
     if offload == "model":
         return LoadPlan(precision, compute, offload, largest + work, loading)
-    # CLIP and the VAE are small and stay on the device; T5 comes leaf by leaf
-    stays = sizes["text_encoder"] + sizes["vae"]
-    blocks = _GROUP_SHARE * max(sizes["transformer"], sizes["text_encoder_2"])
+    # small parts stay on the device; large ones come block by block
+    large = {part.name for part in family.parts if part.is_large}
+    stays = sum(size for name, size in sizes.items() if name not in large)
+    blocks = _GROUP_SHARE * max(sizes[name] for name in large)
     return LoadPlan(precision, compute, offload, stays + blocks + work, loading)
 
 

@@ -12,6 +12,8 @@ from studio.cli.progress import Bars
 
 __all__ = ["backbones"]
 
+_USES = ("running", "outputs", "fine_tuning")
+_ALLOWED = {"yes": True, "no": False, "paid": False, "limited": None, "unknown": None}
 backbones = typer.Typer(help="Base models: what you may do with them, what they need, and fetching them.")
 
 
@@ -20,26 +22,34 @@ def catalogue(context: typer.Context, as_json: Json = False) -> None:
     """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
     if context.invoked_subcommand is not None:
         return
-    from pipelines.models.catalogue import LICENCES, MODELS
+    from pipelines.models.catalogue import MODELS
+    from pipelines.models.licences import LICENCES
 
     rows = []
     for model in MODELS.values():
         licence = asdict(LICENCES[model.licence])
         rows.append(
             asdict(model)
-            | {"bf16_bytes": 2 * model.parameters, "licence_words": licence["words"]}
-            | {f"may_{use}": licence[use] for use in ("running", "outputs", "fine_tuning")}
+            | {
+                "can": model.can.uses,
+                "read_on": str(licence["read_on"]),
+                "bf16_bytes": 2 * model.parameters,
+                "licence_words": licence["words"],
+            }
+            | {f"may_{use}": _ALLOWED[licence[use]] for use in _USES}
+            | {f"licence_{use}": licence[use] for use in _USES}
         )
     say({"backbones": rows}, as_json, "\n".join(map(_words, rows)))
 
 
 def _words(row: dict[str, Any]) -> str:
     size = f"{row['bf16_bytes'] / 1e9:.2g} GB in bf16, or {2 * row['largest_part'] / 1e9:.2g} GB one part at a time"
+    size = size if row["parameters"] else "size not published"
     lines = [
         f"{row['id']} ({row['role']}, {size})",
         f"   {row['licence']}: {row['licence_words']}",
-        f"   for a business: run it {_yes(row['may_running'])}, sell the pictures {_yes(row['may_outputs'])}, "
-        f"fine-tune it {_yes(row['may_fine_tuning'])}",
+        f"   for a business: run it {_words_of(row['licence_running'])}, sell the pictures "
+        f"{_words_of(row['licence_outputs'])}, fine-tune it {_words_of(row['licence_fine_tuning'])}",
     ]
     if row["role"] == "backbone":
         guided = f", guidance {row['guidance_scale']:g}" if row["guidance_scale"] else ""
@@ -49,8 +59,9 @@ def _words(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _yes(allowed: bool | None) -> str:
-    return {True: "yes", False: "only with a paid licence", None: "not known"}[allowed]
+def _words_of(permission: str) -> str:
+    words = {"paid": "only with a paid licence", "limited": "within limits", "unknown": "not known"}
+    return words.get(permission, permission)
 
 
 @backbones.command()

@@ -20,11 +20,11 @@ from torch import nn
 
 from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.families.flux1.detection import read_json
-from pipelines.models.catalogue import MODELS, find_licence
+from pipelines.families.folders import read_json
+from pipelines.models.catalogue import MODELS
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
-from pipelines.models.licences import UNKNOWN, read_card_licence
+from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
 from pipelines.models.precision import LoadPlan, plan_places
 from pipelines.models.sources import Source
 

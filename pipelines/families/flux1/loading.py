@@ -19,8 +19,10 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 from diffusers.hooks import apply_group_offloading
 
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.flux1.detection import bare_names, read_json, recognise, transformer_config
+from pipelines.families.catalogue import detect_file
+from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.original_names import to_diffusers
+from pipelines.families.folders import bare_names, read_json
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -39,9 +41,9 @@ def check_transformer(source: Source, header: Sequence[Header]) -> dict[str, Any
     config = read_json(source.base / "transformer" / "config.json")
     if source.kind != "folder":
         config |= transformer_config(header[0], source)
-    layout = recognise(shapes, source.name)
+    detect_file(shapes, source.name)
     bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
-    if layout != "diffusers":
+    if layout_of(shapes) != "diffusers":
         empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
         if "img_in.bias" not in empty:
             raise BadInput(f"{source.name} is incomplete: img_in.bias is missing.", _AGAIN)
@@ -88,7 +90,7 @@ def load_pipeline(source: Source, header: Sequence[Header], plan: LoadPlan, devi
 def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> FluxTransformer:
     """From a single file: text encoders and VAE that it may hold too are left out."""
     tensors = _read_gguf(source.path) if source.kind == "gguf" else _read_safetensors(source.path)
-    if recognise(tensors, source.path.name) != "diffusers":
+    if layout_of(tensors) != "diffusers":
         tensors = to_diffusers(tensors, source.path.name)
     shape = {k: v for k, v in config.items() if not k.startswith("_")}
     return FluxTransformer.from_single_file(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipelines.errors import BadInput
-from pipelines.families.flux1.lora_names import targets_of
+from pipelines.families.flux1.lora_names import SPELLINGS
 
 __all__ = ["to_diffusers"]
 
@@ -38,7 +38,7 @@ def to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
             found[norm] = tensor
             continue
         layer, _, part = name.rpartition(".")
-        targets = targets_of(layer)
+        targets = SPELLINGS.targets(layer)
         if not targets or part not in ("weight", "bias"):
             raise BadInput(
                 f"{file} holds {name}, which FLUX.1 has no place for.",

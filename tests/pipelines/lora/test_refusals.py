@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 
 from pipelines.errors import BadLora
 from pipelines.lora import LoraLayer, LoraMetadata, check_fits, read_lora, write_lora
+from studio.texts.errors import say_error
+from studio.texts.texts import LANGUAGES, Texts
 from tests.loras import MODULES, make_layers, plain_tensors, same_delta, tiny_transformer
 
 TITLE = LoraMetadata(title="test")
@@ -50,28 +52,32 @@ def test_missing_file_is_a_bad_lora(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "whose"),
     [
-        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",  # Stable Diffusion 1.5, kohya
-        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",  # Stable Diffusion, diffusers
-        "diffusion_model.blocks.0.self_attn.q",  # Wan
-        "transformer.transformer_blocks.0.attn2.to_q",  # not in FLUX
+        ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", "Stable Diffusion 1.5"),  # kohya
+        ("unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "Stable Diffusion 1.5"),  # diffusers
+        ("lora_unet_input_blocks_7_1_transformer_blocks_9_attn2_to_k", "Stable Diffusion XL"),
+        ("lora_unet_joint_blocks_0_x_block_attn_qkv", "Stable Diffusion 3"),
+        ("diffusion_model.blocks.0.self_attn.q", "Wan"),
+        ("transformer.transformer_blocks.0.attn2.to_q", "another architecture"),  # in none that the studio knows
     ],
 )
-def test_other_architectures_are_refused(tmp_path: Path, name: str) -> None:
+def test_other_architectures_are_refused(tmp_path: Path, name: str, whose: str) -> None:
     tensors = {f"{name}.lora_down.weight": torch.randn(4, 320), f"{name}.lora_up.weight": torch.randn(320, 4)}
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="another architecture") as caught:
+    with pytest.raises(BadLora) as caught:
         read_lora(tmp_path / "a.safetensors")
-    assert caught.value.code == "bad_lora"
-    assert "FLUX" in caught.value.advice
+    for language in LANGUAGES:
+        message, advice = say_error(caught.value, Texts(language))
+        assert whose in message or (language == "zh" and whose == "another architecture")
+        assert "FLUX.1" in advice
 
 
 def test_file_with_text_encoder_layers_only_changes_nothing(tmp_path: Path) -> None:
     name = "lora_te1_text_model_encoder_layers_0_mlp_fc1"
     tensors = {f"{name}.lora_down.weight": torch.randn(2, 8), f"{name}.lora_up.weight": torch.randn(8, 2)}
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="changes no layer"):
+    with pytest.raises(BadLora, match="lora_of_text_encoders_only"):
         read_lora(tmp_path / "a.safetensors")
 
 

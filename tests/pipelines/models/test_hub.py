@@ -205,10 +205,10 @@ def test_what_a_repository_is_asked_for() -> None:
 
     folder = files("model_index.json", "flux1-dev.safetensors", "transformer/config.json", "ae.safetensors",
                    "transformer/diffusion_pytorch_model-00001-of-00003.safetensors", "README.md", "LICENSE.md",
-                   "tokenizer_2/spiece.model", "dev_grid.jpg", "transformer/onnx/model.onnx")  # fmt: skip
+                   "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "dev_grid.jpg", "transformer/onnx/model.onnx")  # fmt: skip
     assert [f.path for f in choose_files("a/b", folder)] == [
         "model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model-00001-of-00003.safetensors",
-        "tokenizer_2/spiece.model", "README.md", "LICENSE.md",
+        "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "README.md", "LICENSE.md",
     ]  # fmt: skip
     several = files("flux1-dev-Q4_K_S.gguf", "flux1-dev-Q8_0.gguf", "README.md")
     with pytest.raises(BadInput, match="holds 2 models") as unclear:

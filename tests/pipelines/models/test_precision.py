@@ -9,12 +9,14 @@ import torch
 
 from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.families.flux1.detection import read_parts
+from pipelines.families.flux1.facts import FLUX1
+from pipelines.families.folders import read_part_headers
 from pipelines.models import precision
-from pipelines.models.catalogue import MODELS, find_licence, find_model
+from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.hardware import Hardware
 from pipelines.models.headers import Header
-from pipelines.models.precision import LoadPlan, plan_loading
+from pipelines.models.licences import LICENCES, find_licence
+from pipelines.models.precision import LoadPlan, Precision, part_bytes, plan_loading
 
 GB = 1e9
 PIXELS = 1024 * 768
@@ -36,7 +38,7 @@ GGUF = FLUX | {"transformer": header("t", "gguf", int(6.8 * GB), ff__weight=(307
 
 def plan(device_gb: float, ram_gb: float = 128.0, wish: str = "auto", device: str = "cuda") -> LoadPlan:
     hardware = Hardware(device, device_gb * GB, ram_gb * GB)
-    return plan_loading(FLUX, 3072, PIXELS, hardware, torch.bfloat16, wish, "FLUX.1-dev")
+    return plan_loading(FLUX1, FLUX, 3072, PIXELS, hardware, torch.bfloat16, wish, "FLUX.1-dev")
 
 
 @pytest.fixture
@@ -68,7 +70,8 @@ def test_nf4_is_taken_where_its_package_is_installed(monkeypatch: pytest.MonkeyP
 
 def test_sizes_are_those_that_are_published() -> None:
     """FLUX.1-dev's transformer is 23.8 GB in bf16 and its T5 9.5 GB; diffusers' documentation has 6.7 GB for nf4."""
-    sizes = {kind: precision.part_bytes(FLUX["transformer"], kind, 2) / GB for kind in ("bf16", "fp8", "int8", "nf4")}  # type: ignore[arg-type]
+    kinds: tuple[Precision, ...] = ("bf16", "fp8", "int8", "nf4")
+    sizes = {kind: part_bytes(FLUX["transformer"], kind, 2, FLUX1.uncast) / GB for kind in kinds}
     assert sizes["bf16"] == pytest.approx(23.8, abs=0.1)
     assert sizes["fp8"] == pytest.approx(15.1, abs=0.2)
     assert sizes["int8"] == pytest.approx(11.9, abs=0.1)
@@ -107,11 +110,11 @@ def test_nf4_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gguf_file_takes_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "find_spec", lambda name: object())
-    found = plan_loading(GGUF, 3072, PIXELS, Hardware("cuda", 14 * GB, 64 * GB), torch.bfloat16)
+    found = plan_loading(FLUX1, GGUF, 3072, PIXELS, Hardware("cuda", 14 * GB, 64 * GB), torch.bfloat16)
     assert (found.precision, found.offload) == ("gguf", "model")
     assert found.ram_bytes == pytest.approx((6.8 + 9.53 + 0.25 + 0.17) * GB, rel=0.01)
     with pytest.raises(NotEnoughMemory) as refused:
-        plan_loading(GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
+        plan_loading(FLUX1, GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
     assert "fewer bits" in refused.value.advice
 
 
@@ -119,7 +122,9 @@ def test_parameters_are_counted_as_they_load(tiny_flux: Path) -> None:
     spec = resolve_backbone(tiny_flux)
     backbone = load_backbone(spec, "cpu")
     parts = {"transformer": backbone.transformer, "vae": backbone.vae, **backbone.text_encoders}
-    counted = {name: sum(h.parameters for h in headers) for name, headers in read_parts(spec.source).items()}
+    counted = {
+        name: sum(h.parameters for h in headers) for name, headers in read_part_headers(spec.source, FLUX1).items()
+    }
     assert counted == {n: sum(p.numel() for p in m.parameters()) for n, m in parts.items()}
 
 
@@ -133,7 +138,10 @@ def test_known_models_say_what_a_merchant_may_do() -> None:
     assert find_model("flux1-dev-Q4_K_S") is find_model("flux1-dev-fp8") is MODELS["FLUX.1-dev"]
     assert find_model("nobody/knows", "") is None
     dev = find_licence(MODELS["FLUX.1-dev"].licence)
-    assert (dev.outputs, dev.running, dev.fine_tuning) == (True, False, False)
-    assert find_licence("Apache-2.0").running
-    assert find_licence("something").outputs is None
-    assert all(m.largest_part <= m.parameters for m in MODELS.values())
+    assert (dev.outputs, dev.running, dev.fine_tuning) == ("yes", "paid", "paid")
+    assert find_licence("Apache-2.0").running == "yes"
+    assert find_licence("something").outputs == "unknown"
+    assert all(m.largest_part <= m.parameters for m in MODELS.values() if m.parameters)
+    assert all(m.licence in LICENCES for m in MODELS.values())
+    assert all(licence.read_on for licence in LICENCES.values())
+    assert all(m.train_on in ("", *MODELS) for m in MODELS.values())

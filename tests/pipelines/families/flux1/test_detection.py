@@ -12,8 +12,11 @@ from safetensors.torch import save_file
 
 from pipelines.backbones import resolve_backbone
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.flux1.detection import read_parts, recognise
+from pipelines.families.flux1.detection import layout_of
+from pipelines.families.flux1.facts import FLUX1
+from pipelines.families.folders import read_part_headers
 from pipelines.models.sources import FETCHED, find_source
+from studio.texts.texts import Texts
 from tests.originals import original_tensors
 
 
@@ -95,7 +98,7 @@ SDXL = ("model.diffusion_model.input_blocks.0.0.weight", "model.diffusion_model.
         (("transformer.transformer_blocks.0.attn.to_q.lora_A.weight",), "a LoRA"),
         (("encoder.conv_in.weight", "decoder.conv_in.weight"), "a VAE only"),
         (("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"), "a text encoder only"),
-        (("something.weight",), "holds no FLUX.1 transformer"),
+        (("something.weight",), "file_of_no_family"),
     ],
 )  # fmt: skip
 def test_another_models_file_is_recognised_and_refused(
@@ -105,17 +108,17 @@ def test_another_models_file_is_recognised_and_refused(
     save_file({name: torch.zeros(2, 2) for name in names}, file)
     with pytest.raises(BadInput, match=whose) as refused:
         resolve_backbone(file, tiny_flux)
-    assert "FLUX.1-dev" in refused.value.advice
+    assert "FLUX.1-dev" in Texts("en").error(refused.value)
 
 
 def test_flux_is_recognised_in_both_spellings(tiny_flux: Path) -> None:
-    assert recognise(original_tensors(tiny_flux), "it") == "black-forest-labs"
+    assert layout_of(original_tensors(tiny_flux)) == "black-forest-labs"
     names = [f"model.diffusion_model.{name}" for name in original_tensors(tiny_flux)]
-    assert recognise([*names, "vae.decoder.conv_in.weight", "text_encoders.t5xxl.shared.weight"], "it") == (
+    assert layout_of([*names, "vae.decoder.conv_in.weight", "text_encoders.t5xxl.shared.weight"]) == (
         "black-forest-labs"
     )
-    (header,) = read_parts(find_source(tiny_flux))["transformer"]
-    assert recognise(header.shapes, "it") == "diffusers"
+    (header,) = read_part_headers(find_source(tiny_flux), FLUX1)["transformer"]
+    assert layout_of(header.shapes) == "diffusers"
 
 
 @pytest.mark.parametrize(
@@ -140,4 +143,4 @@ def test_a_folder_with_a_part_missing_is_refused(tiny_flux: Path, tmp_path: Path
     folder = Path(shutil.copytree(tiny_flux, tmp_path / "flux"))
     shutil.rmtree(folder / part)
     with pytest.raises(ModelMissing, match=f"{part}.* is missing"):
-        read_parts(find_source(folder))
+        read_part_headers(find_source(folder), FLUX1)

@@ -1,0 +1,136 @@
+"""The families that the studio loads, one line each, and which of them, or of the known others, a file is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BadInput, BadLora
+from pipelines.families.flux1.facts import FLUX1
+from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES
+from pipelines.families.protocol import Family, Shapes, Variant, Verdict
+from pipelines.families.spellings import MAX_NAME, said_base_models
+
+__all__ = [
+    "FAMILIES",
+    "check_lora_family",
+    "detect_file",
+    "detect_folder",
+    "family_name",
+    "find_family",
+    "judge_lora",
+]
+
+FAMILIES: tuple[Family, ...] = (FLUX1,)
+
+
+def find_family(identifier: str) -> Family:
+    """Return the family of this id; raises BadInput where the studio loads none such."""
+    for family in FAMILIES:
+        if family.id == identifier:
+            return family
+    raise BadInput("unknown_family", family=family_name(identifier), known=_loadable())
+
+
+def family_name(identifier: str) -> str:
+    """Return a family's name for a person, whether it can be loaded or not; the id itself where it is unknown."""
+    names = {other.id: other.name for other in KNOWN_OTHERS} | {family.id: family.name for family in FAMILIES}
+    return names.get(identifier, identifier)
+
+
+def detect_folder(folder: Path, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> tuple[Family, Variant]:
+    """Return whose a diffusers folder is, by its model_index.json and its transformer's config.json.
+
+    Raises BadInput, naming the other family or the companion, where it is no backbone that can be loaded.
+    """
+    for family in FAMILIES:
+        if variant := family.detect_folder(index, transformer):
+            return family, variant
+    kind = str(index.get("_class_name", ""))
+    raise BadInput("folder_of_other_family", folder=folder.name, family=_name_of_class(kind), known=_loadable())
+
+
+def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
+    """Return whose a single file of weights is, by its names and shapes; BadInput, naming what it is, for any other."""
+    names = list(shapes)
+    _refuse(file, names, ((what, marks) for what, marks in OTHER_FILES))
+    _refuse(file, names, ((other.name, other.model_marks) for other in KNOWN_OTHERS))
+    for family in FAMILIES:
+        if variant := family.detect_file(shapes):
+            return family, variant
+    for what, starts in PART_FILES:
+        if any(name.startswith(starts) for name in names):
+            raise BadInput("file_of_other_family", file=file, family=what, known=_loadable())
+    raise BadInput("file_of_no_family", file=file, known=_loadable())
+
+
+def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", width: int = 0) -> Verdict:
+    """Judge whose a LoRA file is: by what it says of its base model, then by its layers.
+
+    What its layers prove overrules what it says only where the two cannot go together. `stated` is the family that a
+    person named: it answers where the file itself leaves the choice. `width` 0 accepts any hidden width.
+    """
+    said = _said_family(metadata)
+    marked = _marked_family(shapes)
+    if marked or (said and said not in [f.id for f in FAMILIES]):
+        return Verdict("other family", marked or said)
+    verdicts = {family.id: family.lora_fits(shapes, metadata, width) for family in FAMILIES}
+    for verdict in verdicts.values():
+        if verdict.fits in ("yes", "other width"):
+            return verdict
+    for verdict in verdicts.values():
+        if verdict.fits == "ambiguous":
+            answer = said or stated
+            if answer in verdict.families:
+                if answer not in verdicts:
+                    return Verdict("other family", answer, verdict.width)
+                misfit = width and verdict.width and verdict.width != width
+                return Verdict("other width" if misfit else "yes", answer, verdict.width)
+            return verdict
+    return next((v for v in verdicts.values() if v.fits == "other family"), Verdict("unknown"))
+
+
+def check_lora_family(file: str, verdict: Verdict) -> None:
+    """Raise BadLora where a LoRA is of a family that the studio does not load, or where nobody can tell whose it is."""
+    if verdict.fits == "other family":
+        raise BadLora("lora_other_family", file=file, family=family_name(verdict.family), known=_loadable())
+    if verdict.fits == "ambiguous":
+        names = [family_name(identifier) for identifier in verdict.families]
+        raise BadLora("lora_family_ambiguous", file=file, families=names)
+
+
+def _said_family(metadata: Mapping[str, str]) -> str:
+    """The family of the surest word that is known; "" if the file is silent or says what nobody knows."""
+    words = {word: f.id for f in FAMILIES for word in f.lora_words.read}
+    words |= {word: other.id for other in KNOWN_OTHERS for word in other.lora_words}
+    for said in said_base_models(metadata):
+        fitting = [w for w in words if said == w.removesuffix("$") or (said.startswith(w) and not w.endswith("$"))]
+        if fitting:
+            return words[max(fitting, key=len)]
+    return ""
+
+
+def _marked_family(shapes: Shapes) -> str:
+    """The known other family whose own layers a LoRA changes; "" for none."""
+    names = [name.replace(".", "_") for name in shapes if len(name) <= MAX_NAME]
+    return next((other.id for other in KNOWN_OTHERS if any(other.lora_marks.search(name) for name in names)), "")
+
+
+def _refuse(file: str, names: Iterable[str], rows: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    for what, marks in rows:
+        if any(mark in name for mark in marks for name in names):
+            raise BadInput("file_of_other_family", file=file, family=what, known=_loadable())
+
+
+def _name_of_class(kind: str) -> str:
+    """ "Flux2KleinPipeline (FLUX.2)": a folder's class and, where it is known, its family."""
+    rows = [(start, other.name) for other in KNOWN_OTHERS for start in other.pipelines]
+    rows += [row for family in FAMILIES for row in family.companions.items()]
+    known = [(start, name) for start, name in rows if kind.startswith(start)]
+    name = max(known, key=lambda row: len(row[0]))[1] if known else ""
+    return f"{kind} ({name})" if name else kind or "?"
+
+
+def _loadable() -> list[str]:
+    return [family.name for family in FAMILIES]

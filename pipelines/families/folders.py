@@ -1,0 +1,67 @@
+"""Reading a diffusers folder's JSON and the headers of its parts, and a file's names without their prefix. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.protocol import Family
+from pipelines.models.headers import Header, read_header, shards_of
+from pipelines.models.sources import Source
+
+__all__ = ["bare_names", "read_json", "read_part_headers"]
+
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.")
+
+
+def bare_names(names: Iterable[str]) -> dict[str, str]:
+    """{name inside the transformer: name in the file}. What an all-in-one file holds beside it is left out."""
+    names = list(names)
+    prefix = next((p for p in _PREFIXES if any(name.startswith(p) for name in names)), "")
+    return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+
+
+def read_part_headers(source: Source, family: Family) -> dict[str, tuple[Header, ...]]:
+    """Return the headers of everything that will be loaded, by part.
+
+    Raises ModelMissing for files and shards that are not there, BadInput for damaged ones.
+    """
+    base, whole = source.base, source.kind == "folder"
+    for part in family.parts:
+        read_json(base / part.name / "config.json")
+    read_json(base / "scheduler" / "scheduler_config.json")
+    for tokenizer in family.tokenizers:
+        folder = base / tokenizer
+        if not any(folder.glob("*.json")) and not any(folder.glob("*.model")):
+            raise ModelMissing(f"{base.name}/{tokenizer} is missing.", "Fetch the model's folder again.")
+        if family.needs_chat_template and not _has_chat_template(folder):
+            raise ModelMissing("chat_template_missing", folder=f"{base.name}/{tokenizer}")
+    files = {part.name: shards_of(base / part.name) for part in family.parts if whole or part.name != "transformer"}
+    files |= {} if whole else {"transformer": [source.path]}
+    return {part: tuple(read_header(path) for path in paths) for part, paths in files.items()}
+
+
+def _has_chat_template(tokenizer: Path) -> bool:
+    """Whether it is a file of its own, as transformers 5 writes it, or stands in the tokenizer's settings."""
+    settings = tokenizer / "tokenizer_config.json"
+    inside = settings.is_file() and "chat_template" in read_json(settings)
+    return inside or (tokenizer / "chat_template.jinja").is_file()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ModelMissing where there is no file, BadInput where it holds no JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelMissing(
+            f"{path.parent.name}/{path.name} is missing in {path.parent.parent}.",
+            "Choose a folder that diffusers' FluxPipeline loads, or fetch it again.",
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not JSON: {error}", "Fetch the model's folder again.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} does not hold a JSON object.", "Fetch the model's folder again.")
+    return value

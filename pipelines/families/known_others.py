@@ -1,0 +1,91 @@
+"""Families that the studio does not load and yet knows by name, so that a refusal says what a file is.
+
+A family that comes to `FAMILIES` leaves this table. Names are those of diffusers' converters
+(loaders/single_file_utils.py, loaders/lora_conversion_utils.py), of its model classes, and of the trainers' own
+sources (ai-toolkit, musubi-tuner, sd-scripts).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["KNOWN_OTHERS", "OTHER_FILES", "PART_FILES", "KnownOther"]
+
+
+@dataclass(frozen=True)
+class KnownOther:
+    """How a family is known: `pipelines` are beginnings of a folder's `_class_name`, `model_marks` pieces of a
+    checkpoint's names, `lora_marks` a pattern of a LoRA's names (whose dots are underscores), and `lora_words`
+    beginnings of what a LoRA says of its base model (see `LoraWords`).
+    """
+
+    id: str
+    name: str
+    pipelines: tuple[str, ...] = ()
+    model_marks: tuple[str, ...] = ()
+    lora_marks: re.Pattern[str] = re.compile(r"(?!)")
+    lora_words: tuple[str, ...] = ()
+
+
+_UNET = r"(^|_)(down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
+
+# In the order in which they are asked for: what comes later shares names with what stands above.
+KNOWN_OTHERS: tuple[KnownOther, ...] = (
+    KnownOther(
+        "flux2", "FLUX.2", ("Flux2",), ("double_stream_modulation_img", "double_stream_modulation_txt"),
+        re.compile(r"to_qkv_mlp_proj|_ff(_context)?_linear_(in|out)_|(double|single)_stream_modulation|"
+                   r"time_guidance_embed|(^|_)single_transformer_blocks_\d+_attn_to_out_"),
+        ("flux2",),
+    ),
+    KnownOther("flux3", "FLUX.3", ("Flux3",), lora_words=("flux3",)),
+    KnownOther("chroma", "Chroma", ("Chroma",), ("distilled_guidance_layer.",),
+               re.compile(r"distilled_guidance_layer"), ("chroma", "flux1chroma")),
+    KnownOther(
+        "z-image", "Z-Image", ("ZImage",), ("cap_pad_token", "x_pad_token"),
+        re.compile(r"(^|_)(layers|noise_refiner|context_refiner)_\d+_(attention|feed_forward|adaLN_modulation)_"),
+        ("zimage",),
+    ),
+    KnownOther(
+        "qwen-image", "Qwen-Image", ("QwenImage",), (".img_mod.1.", ".txt_mod.1."),
+        re.compile(r"(^|_)transformer_blocks_\d+_(img|txt)_(mlp|mod)_"), ("qwenimage", "qwen"),
+    ),
+    KnownOther(
+        "krea2", "Krea 2", ("Krea2",), ("txtfusion.",),
+        re.compile(r"(^|_)(txtfusion|txtmlp|tmlp)_|(^|unet_|model_)blocks_\d+_attn_(gate|w[qkvo])_"), ("krea2",),
+    ),
+    KnownOther("longcat-image", "LongCat-Image", ("LongCatImage",), lora_words=("longcat",)),
+    KnownOther(
+        "wan", "Wan", ("Wan",), ("blocks.0.self_attn.q.",),
+        re.compile(r"(^|_)blocks_\d+_(self|cross)_attn_(q|k|v|o)_"), ("wan",),
+    ),
+    KnownOther(
+        "sd3", "Stable Diffusion 3", ("StableDiffusion3",), ("joint_blocks.", "pos_embed.proj."),
+        re.compile(r"(^|_)joint_blocks_\d+_"), ("sd3", "stablediffusion3", "stablediffusionv3"),
+    ),
+    KnownOther(
+        "sdxl", "Stable Diffusion XL", ("StableDiffusionXL",),
+        ("conditioner.embedders.", "label_emb.", "add_embedding.linear_1."),
+        # only its U-Net has more than one transformer block in one place
+        re.compile(_UNET + r".*transformer_blocks_([1-9])_|add_embedding_linear|label_emb_"),
+        ("sdxl", "stablediffusionxl", "pony", "illustrious"),
+    ),
+    KnownOther(
+        "sd1", "Stable Diffusion 1.5 or 2", ("StableDiffusion",),
+        ("cond_stage_model.", "input_blocks.", "down_blocks.0.attentions."),
+        re.compile(_UNET), ("sd1", "sdv1", "sd2", "sdv2", "stablediffusionv1", "stablediffusionv2"),
+    ),
+)  # fmt: skip
+
+OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("a LoRA, no whole model", ("lora_unet_", "lora_te", ".lora_A.", ".lora_down.", ".lora_B.", "lora.up")),
+    ("a ControlNet", ("controlnet_", "control_model.", "zero_convs.", "input_hint_block")),
+    ("an IP-Adapter", ("ip_adapter_proj_model.", "image_proj", "ip_adapter.")),
+)
+"""What is no model at all, by pieces of its names; asked for before any family."""
+
+PART_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("a VAE only", ("decoder.conv_in.", "encoder.conv_in.", "decoder.mid.")),
+    ("a text encoder only", ("encoder.block.", "text_model.", "shared.weight")),
+)
+"""What is a part of a model, by beginnings of its names; asked for behind all families."""

@@ -1,0 +1,183 @@
+"""Whose a file or a folder is: every listing of real files is of its family, or is refused by its family's name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import BadInput, BadLora
+from pipelines.families.catalogue import (
+    FAMILIES,
+    check_lora_family,
+    detect_file,
+    detect_folder,
+    family_name,
+    find_family,
+    judge_lora,
+)
+from pipelines.families.known_others import KNOWN_OTHERS
+from pipelines.families.protocol import Shapes
+from pipelines.models.catalogue import MODELS
+from studio.texts.errors import say_error
+from studio.texts.texts import LANGUAGES, Texts
+from tests.data import FOLDER, need
+
+LISTINGS = sorted((FOLDER / "lora_keys").rglob("*.json"))
+FOLDERS = {"flux2": "flux2", "z_image": "z-image", "qwen_image": "qwen-image", "krea2": "krea2"}
+AMBIGUOUS = "qwen_image_lora_diffusers_format"  # an excerpt: attention of two blocks, which FLUX.1 has, too
+
+
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(shape) for name, shape in json.loads(path.read_text()).items()}
+
+
+def klein_attention(**metadata: str) -> tuple[Shapes, dict[str, str]]:
+    """An attention-only LoRA of FLUX.2-klein-4B as ai-toolkit names it."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for block in range(5):
+        for stream in ("img", "txt"):
+            for leaf, out in (("qkv", 9216), ("proj", 3072)):
+                name = f"diffusion_model.double_blocks.{block}.{stream}_attn.{leaf}"
+                shapes |= {f"{name}.lora_A.weight": (16, 3072), f"{name}.lora_B.weight": (out, 16)}
+    return shapes, metadata
+
+
+def test_there_are_listings() -> None:
+    need("lora_keys")
+    assert {p.parent.name for p in LISTINGS} == {"lora_keys", *FOLDERS}
+
+
+@pytest.mark.parametrize("path", [p for p in LISTINGS if p.parent.name == "lora_keys"], ids=lambda p: p.stem)
+def test_a_listing_of_flux1_is_for_flux1(path: Path) -> None:
+    verdict = judge_lora(shapes_of(path), {})
+    if "lokr" in path.stem:  # its matrices have no sides that tell; it is refused as a LoKr
+        assert verdict.fits == "ambiguous"
+    else:
+        assert (verdict.fits, verdict.family, verdict.width) == ("yes", "flux1", 3072)
+        assert judge_lora(shapes_of(path), {}, width=256).fits == "other width"
+
+
+@pytest.mark.parametrize("path", [p for p in LISTINGS if p.parent.name != "lora_keys"], ids=lambda p: p.stem)
+def test_a_listing_of_another_family_is_refused_by_name(path: Path) -> None:
+    verdict = judge_lora(shapes_of(path), {}, width=3072)
+    expected = FOLDERS[path.parent.name]
+    if path.stem == AMBIGUOUS:
+        assert (verdict.fits, verdict.families) == ("ambiguous", ("flux1", "flux2", "qwen-image"))
+        assert judge_lora(shapes_of(path), {}, expected).family == expected
+    else:
+        assert (verdict.fits, verdict.family) == ("other family", expected)
+        # a person's word does not make it another's
+        assert judge_lora(shapes_of(path), {}, "flux1").fits == "other family"
+    with pytest.raises(BadLora) as refused:
+        check_lora_family(path.name, verdict)
+    for language in LANGUAGES:
+        message, advice = say_error(refused.value, Texts(language))
+        assert family_name(expected) in message
+        assert advice
+
+
+def test_metadata_decides_before_shapes() -> None:
+    for version in ("flux2_klein_4b", "flux_2_klein_4b", "flux_2_dev", "flux2"):
+        assert judge_lora(*klein_attention(ss_base_model_version=version)).family == "flux2"
+    spec = {"modelspec.architecture": "Flux.2-klein-4b/lora"}
+    assert judge_lora(klein_attention()[0], spec).family == "flux2"
+    for said in (
+        {"ss_base_model_version": "flux1"}, {"modelspec.architecture": "flux-1-dev/lora"},
+        {"modelspec.architecture": "Flux.1-dev/lora"}, {"ss_network_module": "networks.lora_flux"},
+    ):  # fmt: skip
+        verdict = judge_lora(klein_attention()[0], said)
+        assert (verdict.fits, verdict.family, verdict.width) == ("yes", "flux1", 3072)
+    assert judge_lora(klein_attention()[0], {"ss_network_module": "networks.lora_flux_2"}).family == "flux2"
+    for version in ("zimage", "z_image", "qwen_image", "sdxl_base_v1-0", "sd_v1", "krea2", "chroma"):
+        assert judge_lora(*klein_attention(ss_base_model_version=version)).fits == "other family"
+
+
+def test_what_only_shared_layers_cannot_tell_is_asked() -> None:
+    verdict = judge_lora(*klein_attention())
+    assert (verdict.fits, verdict.families, verdict.width) == ("ambiguous", ("flux1", "flux2"), 3072)
+    assert judge_lora(*klein_attention(ss_base_model_version="custom")).fits == "ambiguous"
+    assert judge_lora(*klein_attention(), "flux1").fits == "yes"
+    assert judge_lora(*klein_attention(), "flux1", 256).fits == "other width"
+    assert judge_lora(*klein_attention(), "flux2").family == "flux2"
+    assert judge_lora(*klein_attention(), "sdxl").fits == "ambiguous"  # no answer to this question
+
+
+@pytest.mark.parametrize(
+    ("layer", "down", "up", "family"),
+    [
+        ("double_blocks.5.img_attn.qkv", 3072, 9216, "flux1"),  # klein-4B has five double blocks
+        ("double_blocks.0.img_attn.qkv", 4096, 12288, "flux2"),  # no FLUX.1 is 4096 wide
+        ("double_blocks.0.img_mlp.0", 3072, 12288, "flux1"),
+        ("double_blocks.0.img_mlp.0", 3072, 18432, "flux2"),
+        ("double_blocks.0.txt_mlp.2", 12288, 3072, "flux1"),
+        ("double_blocks.0.txt_mlp.2", 9216, 3072, "flux2"),
+        ("single_blocks.0.linear1", 3072, 21504, "flux1"),
+        ("single_blocks.0.linear1", 3072, 27648, "flux2"),
+        ("single_blocks.0.linear2", 15360, 3072, "flux1"),
+        ("single_blocks.0.linear2", 12288, 3072, "flux2"),
+        ("txt_in", 4096, 3072, "flux1"),
+        ("txt_in", 7680, 3072, "flux2"),
+        ("double_blocks.0.img_mod.lin", 3072, 18432, "flux1"),
+        ("double_stream_modulation_img.lin", 3072, 18432, "flux2"),
+        ("transformer_blocks.0.ff.linear_in", 3072, 18432, "flux2"),
+        ("single_transformer_blocks.3.attn.to_q", 3072, 3072, "flux1"),
+        ("transformer_blocks.40.attn.to_q", 3072, 3072, "qwen-image"),
+        ("transformer_blocks.20.attn.to_q", 1536, 1536, "sd3"),
+    ],
+)
+def test_one_layer_tells_the_family(layer: str, down: int, up: int, family: str) -> None:
+    shapes = {f"{layer}.lora_A.weight": (8, down), f"{layer}.lora_B.weight": (up, 8)}
+    assert judge_lora(shapes, {}).family == family
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("flux2_transformer_bfl_keys", "FLUX.2"),
+        ("flux2_vae_bfl_keys", "a VAE only"),
+        ("z_image_transformer_comfyui_keys", "Z-Image"),
+    ],
+)
+def test_a_checkpoint_of_another_family_is_refused_by_name(name: str, whose: str) -> None:
+    with pytest.raises(BadInput, match="file_of_other_family") as refused:
+        detect_file(shapes_of(need(f"model_keys/{name}.json")), f"{name}.safetensors")
+    for language in LANGUAGES:
+        message, advice = say_error(refused.value, Texts(language))
+        assert whose in message
+        assert "FLUX.1" in advice
+
+
+def test_a_folder_is_detected_or_refused_by_name() -> None:
+    family, variant = detect_folder(Path("x"), {"_class_name": "FluxPipeline"}, {"guidance_embeds": True})
+    assert (family.id, variant.id, variant.can.distilled_guidance) == ("flux1", "FLUX.1-dev", True)
+    _, variant = detect_folder(Path("x"), {"_class_name": "FluxPipeline"}, {})
+    assert (variant.id, variant.distilled, variant.num_inference_steps) == ("FLUX.1-schnell", True, 4)
+    for kind, whose in (("Flux2KleinPipeline", "FLUX.2"), ("ZImagePipeline", "Z-Image"), ("QwenImageEditPlusPipeline",
+                        "Qwen-Image"), ("ChromaPipeline", "Chroma"), ("SomethingElse", "SomethingElse")):  # fmt: skip
+        with pytest.raises(BadInput) as refused:
+            detect_folder(Path("x"), {"_class_name": kind}, {})
+        assert whose in say_error(refused.value, Texts("en"))[0]
+
+
+def test_every_family_says_all_that_is_asked_of_it() -> None:
+    ids = [f.id for f in FAMILIES] + [other.id for other in KNOWN_OTHERS]
+    assert len(set(ids)) == len(ids)
+    assert {model.family for model in MODELS.values()} <= set(ids)
+    for family in FAMILIES:
+        assert find_family(family.id) is family
+        assert any(part.name == "transformer" and part.is_quantised for part in family.parts)
+        assert any(part.is_text_encoder for part in family.parts)
+        assert {model.role for model in MODELS.values() if model.family == family.id} >= {"backbone"}
+    with pytest.raises(BadInput) as refused:
+        find_family("z-image")
+    assert "Z-Image" in Texts("zh").error(refused.value)
+
+
+def test_facts_do_not_import_torch() -> None:
+    code = "import sys, pipelines.families.catalogue; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
