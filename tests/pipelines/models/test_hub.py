@@ -205,7 +205,8 @@ def test_what_a_repository_is_asked_for() -> None:
 
     folder = files("model_index.json", "flux1-dev.safetensors", "transformer/config.json", "ae.safetensors",
                    "transformer/diffusion_pytorch_model-00001-of-00003.safetensors", "README.md", "LICENSE.md",
-                   "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "dev_grid.jpg", "transformer/onnx/model.onnx")  # fmt: skip
+                   "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "dev_grid.jpg",
+                   "transformer/onnx/model.onnx")  # fmt: skip
     assert [f.path for f in choose_files("a/b", folder)] == [
         "model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model-00001-of-00003.safetensors",
         "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "README.md", "LICENSE.md",
