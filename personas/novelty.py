@@ -6,8 +6,8 @@ the ceiling in the pack's calibration; a new face whose cosine to a donor is bel
 
 from __future__ import annotations
 
+from personas.gates import Gates
 from personas.measures.face import FaceCalibration
-from personas.selection import Gates
 
 __all__ = ["default_gates"]
 

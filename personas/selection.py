@@ -7,92 +7,40 @@ embeddings, and followed by gates that say why a picture was dropped.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from personas.measures.body import body_similarity
+from personas.candidates import Pool
+from personas.gates import Gates, apply_gates, find_gate
 from personas.measures.face import mean_embedding
-from personas.measures.hair import HairReading, hair_similarity
+from personas.measures.subject import CandidateMeasures
 from pipelines.errors import NotEnough
 
-__all__ = ["NOT_NOVEL", "CandidateMeasures", "Gates", "Selection", "Verdict", "select_candidates"]
+__all__ = ["NOT_NOVEL", "Selection", "Verdict", "select_candidates"]
 
 NOT_NOVEL = "not_novel"
 Embedding = npt.NDArray[np.float32]
 _CLUSTER_SIZE = 20  # candidates per cluster, as in the paper
-_GATE_WORDS = {
-    "no_face": ("no face was found", "draw more candidates, or use donors of one recipe"),
-    "other_cluster": ("it belongs to another cluster of faces", "draw more candidates"),
-    "face": ("its face is too far from the others'", "lower min_face_similarity"),
-    "body": ("its body has other proportions", "lower min_body_similarity"),
-    "hair": ("its hair is different", "lower min_hair_similarity"),
-    "sharpness": ("its face is blurred", "lower min_sharpness"),
-    "quality": ("the picture's quality is low", "lower min_quality"),
-    "people": ("more than one person is in it", "raise max_people"),
-    "small_face": ("its face is too small", "lower min_face_height"),
-    "prompt": ("it does not show what was asked for", "lower min_obeyed"),
-    "duplicate": ("it is nearly the same picture as a better one", "raise max_duplicate_similarity"),
-    "novelty": ("the new face is too near to a donor", "use more donors, or more even weights"),
-    "surplus": ("enough better ones of its kind were kept", "keep more"),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class CandidateMeasures:
-    """What was measured on one candidate; None or NaN where it could not be. `face` float32 [d] of length 1.
-
-    `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by. `obeyed` is
-    the share of what its shot asked for that is seen, and `quality` what a trained judge says, both in [0, 1]; `people`
-    are counted.
-    """
-
-    face: Embedding | None
-    body: Embedding
-    hair: HairReading | None
-    sharpness: float
-    face_height: float
-    thumbnail: Embedding
-    obeyed: float | None = None
-    quality: float | None = None
-    people: int | None = None
-
-
-@dataclass(frozen=True)
-class Gates:
-    """Similarities are cosines, except the body's in (0, 1]; `min_face_height` is a share of the picture's height,
-    `min_obeyed` of what was asked for. What could not be measured is not held against a candidate.
-
-    The face gate comes from the recogniser's calibration unless given: see `personas.novelty`.
-    """
-
-    min_face_similarity: float
-    novelty_ceiling: float
-    min_body_similarity: float = 0.35
-    min_hair_similarity: float = 0.3
-    min_sharpness: float = 0.2
-    min_face_height: float = 0.06
-    min_obeyed: float = 0.6
-    min_quality: float = 0.3
-    max_people: float = 1
-    max_duplicate_similarity: float = 0.995
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`reasons` are gate names, empty if kept; numbers are None where they could not be measured."""
+    """`reasons` are names of gates, empty if kept; `numbers` are by the names of MEASURES, None where it could not be
+    measured."""
 
     index: int
     kept: bool
     reasons: tuple[str, ...]
-    face_similarity: float | None
-    body_similarity: float | None
-    hair_similarity: float | None
-    sharpness: float
-    face_height: float
+    numbers: Mapping[str, float | None]
+
+    @property
+    def face_similarity(self) -> float | None:
+        """Return the cosine to the person's face; None where no face was found."""
+        return self.numbers.get("face_similarity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +59,24 @@ class Selection:
         return tuple(v.index for v in self.verdicts if v.kept)
 
     def report(self) -> dict[str, Any]:
-        """JSON: per candidate kept or why not, in words too."""
-        rows = [asdict(v) | {"why": [_GATE_WORDS[r][0] for r in v.reasons]} for v in self.verdicts]
+        """Return as JSON whom the selection shows, and for each candidate whether it is kept or which gates drop it."""
         return {
             "kept": list(self.kept),
-            "gates": asdict(self.gates),
+            "gates": dict(self.gates),
             "dropped_by_gate": self.gate_counts,
             "cluster_sizes": list(self.cluster_sizes),
             "novelty_max": max(self.donor_similarity.values(), default=None),
             "donor_similarity": self.donor_similarity,
-            "candidates": rows,
+            "candidates": [
+                {"index": v.index, "kept": v.kept, "reasons": list(v.reasons), **v.numbers} for v in self.verdicts
+            ],
         }
 
 
 def select_candidates(
     candidates: Sequence[CandidateMeasures],
     gates: Gates,
-    donors: dict[str, Embedding],
+    donors: Mapping[str, Embedding],
     *,
     seed: int,
     min_kept: int = 6,
@@ -151,78 +100,33 @@ def select_candidates(
             f"There is no face in {len(candidates) - len(with_face)} of {len(candidates)} candidates.",
             "Draw again with another seed; if that does not help, the LoRA's scale is too high or too low.",
         )
-    faces = np.stack([_face(candidates[i]) for i in with_face])
+    faces = np.stack([face for c in candidates if (face := c.face) is not None])
     if centre is None:
         member, sizes = _tightest_cluster(faces, seed)
         centre = _trimmed_centre(faces[member])
     else:
         member, sizes = list(range(len(faces))), (len(faces),)
-    inside = {with_face[k] for k in member}
-    reasons: dict[int, list[str]] = {i: [] for i in range(len(candidates))}
-    similarity: dict[int, float] = {i: float(centre @ _face(candidates[i])) for i in with_face}
-    for i, candidate in enumerate(candidates):
-        if candidate.face is None:
-            reasons[i].append("no_face")
-            continue
-        if similarity[i] < gates.min_face_similarity:
-            # Another cluster is no reason by itself: k-means may cut one person in two.
-            reasons[i].append("face" if i in inside else "other_cluster")
-        if candidate.sharpness < gates.min_sharpness:
-            reasons[i].append("sharpness")
-        if candidate.face_height < gates.min_face_height:
-            reasons[i].append("small_face")
-        if _under(candidate.obeyed, gates.min_obeyed):
-            reasons[i].append("prompt")
-        if _under(candidate.quality, gates.min_quality):
-            reasons[i].append("quality")
-        if candidate.people is not None and candidate.people > gates.max_people:
-            reasons[i].append("people")
-    like_us = [i for i in with_face if not reasons[i]]
-    body, hair = _typical_body(candidates, like_us), _typical_hair(candidates, like_us)
-    bodies: dict[int, float | None] = {}
-    hairs: dict[int, float | None] = {}
-    for i, candidate in enumerate(candidates):
-        bodies[i] = None if body is None else body_similarity(candidate.body, body)
-        hairs[i] = None if hair is None or candidate.hair is None else hair_similarity(candidate.hair, hair)
-        b, h = bodies[i], hairs[i]
-        if b is not None and b < gates.min_body_similarity:
-            reasons[i].append("body")
-        if h is not None and h < gates.min_hair_similarity:
-            reasons[i].append("hair")
-    _drop_duplicates(candidates, reasons, similarity, gates.max_duplicate_similarity)
-    kept = sorted((i for i in reasons if not reasons[i]), key=lambda i: -similarity[i])
-    if len(kept) < min_kept:
-        raise _too_few(len(kept), min_kept, reasons)
-    for i in _surplus(kept, len(kept) if max_kept is None else max_kept, kinds):
-        reasons[i].append("surplus")
-    kept = [i for i in kept if not reasons[i]]
-    enrolment = mean_embedding(np.stack([_face(candidates[i]) for i in kept]))
-    near = {donor: float(enrolment @ face) for donor, face in donors.items()}
-    if near and max(near.values()) >= gates.novelty_ceiling:
+    pool = Pool(candidates, centre, frozenset(with_face[k] for k in member), donors, max_kept, kinds)
+    apply_gates(pool, gates, "picture")
+    pool.find_typical()
+    apply_gates(pool, gates, "typical")
+    apply_gates(pool, gates, "pairs")
+    if len(pool.remaining) < min_kept:
+        raise _too_few(pool, min_kept)
+    apply_gates(pool, gates, "count")
+    kept, enrolment, near = frozenset(pool.remaining), pool.enrolment, pool.donor_similarity
+    apply_gates(pool, gates, "person")
+    if not pool.remaining:
         donor = max(near, key=lambda d: near[d])
         raise NotEnough(
             f"The new face has a cosine of {near[donor]:.2f} to the donor {donor}, and the ceiling is "
-            f"{gates.novelty_ceiling:.2f}: they could pass for one person.",
+            f"{gates['novelty_ceiling']:.2f}: they could pass for one person.",
             "Use more donors, more even weights, or another seed.",
             code=NOT_NOVEL,
         )
-    chosen = set(kept)
-    verdicts = tuple(
-        Verdict(i, i in chosen, tuple(reasons[i]), similarity.get(i), bodies[i], hairs[i], c.sharpness, c.face_height)
-        for i, c in enumerate(candidates)
-    )
-    counts = Counter(r for i in reasons for r in reasons[i])
+    verdicts = tuple(Verdict(i, i in kept, tuple(reasons), pool.numbers(i)) for i, reasons in enumerate(pool.reasons))
+    counts = Counter(reason for reasons in pool.reasons for reason in reasons)
     return Selection(verdicts, enrolment, sizes, near, gates, dict(counts))
-
-
-def _under(measured: float | None, least: float) -> bool:
-    """NaN and None are not under anything: what could not be measured is not held against a candidate."""
-    return measured is not None and measured < least
-
-
-def _face(candidate: CandidateMeasures) -> Embedding:
-    assert candidate.face is not None
-    return candidate.face
 
 
 def _tightest_cluster(faces: Embedding, seed: int) -> tuple[list[int], tuple[int, ...]]:
@@ -271,55 +175,15 @@ def _trimmed_centre(faces: Embedding) -> Embedding:
     return mean_embedding(faces[order[: max(2, len(faces) * 3 // 4)]])
 
 
-def _typical_body(candidates: Sequence[CandidateMeasures], rows: Sequence[int]) -> Embedding | None:
-    if not rows:
-        return None
-    bodies = np.stack([candidates[i].body for i in rows])
-    seen = np.isfinite(bodies).any(axis=0)
-    typical = np.full(bodies.shape[1], np.nan, np.float32)
-    typical[seen] = np.nanmedian(bodies[:, seen], axis=0)
-    return typical if seen.any() else None
-
-
-def _typical_hair(candidates: Sequence[CandidateMeasures], rows: Sequence[int]) -> HairReading | None:
-    hairs = [h for i in rows if (h := candidates[i].hair) is not None]
-    if not hairs:
-        return None
-    mean = mean_embedding(np.stack([h.embedding for h in hairs]))
-    lab = np.asarray(np.mean([h.lab for h in hairs], axis=0), np.float32)
-    return HairReading(float(np.mean([h.share for h in hairs])), float(np.mean([h.length for h in hairs])), lab, mean)
-
-
-def _surplus(kept: Sequence[int], most: int, kinds: Sequence[str] | None) -> list[int]:
-    """Those of `kept`, best first, that are too many: kinds take turns, each giving its best."""
-    places: Counter[str] = Counter()
-    turns = []
-    for rank, i in enumerate(kept):
-        kind = "" if kinds is None else kinds[i]
-        turns.append((places[kind], rank, i))
-        places[kind] += 1
-    return [i for _, _, i in sorted(turns)[most:]]
-
-
-def _drop_duplicates(
-    candidates: Sequence[CandidateMeasures], reasons: dict[int, list[str]], similarity: dict[int, float], ceiling: float
-) -> None:
-    """Of two nearly equal pictures the one nearer to the centre stays."""
-    order = sorted((i for i in reasons if not reasons[i]), key=lambda i: -similarity[i])
-    stays: list[int] = []
-    for i in order:
-        if any(float(candidates[i].thumbnail @ candidates[j].thumbnail) > ceiling for j in stays):
-            reasons[i].append("duplicate")
-        else:
-            stays.append(i)
-
-
-def _too_few(kept: int, wanted: int, reasons: dict[int, list[str]]) -> NotEnough:
-    counts = Counter(r for rows in reasons.values() for r in rows)
-    gate, dropped = counts.most_common(1)[0]
-    why, how = _GATE_WORDS[gate]
+def _too_few(pool: Pool, wanted: int) -> NotEnough:
+    counts = Counter(reason for reasons in pool.reasons for reason in reasons)
+    name, dropped = counts.most_common(1)[0]
+    gate = find_gate(name)
+    loosen = (
+        f"{'lower' if not gate.at_most else 'raise'} {gate.threshold}" if gate.threshold else "draw more candidates"
+    )
     return NotEnough(
-        f"Only {kept} of {len(reasons)} candidates pass, and {wanted} are needed. "
-        f"The gate {gate!r} dropped {dropped}: {why}.",
-        f"To keep more, {how}.",
+        f"Only {len(pool.remaining)} of {len(pool.candidates)} candidates pass, and {wanted} are needed. "
+        f"The gate {name!r} dropped {dropped}.",
+        f"To keep more, {loosen}.",
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from personas.measures.regions import KEYPOINTS, LABELS, Regions
 
-__all__ = ["BODY_RATIOS", "body_proportions", "body_similarity"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["BODY_RATIOS", "body_likeness", "body_proportions", "body_similarity"]
 
 BODY_RATIOS = ("shoulders", "hips", "torso", "upper_arm", "legs", "silhouette")
 _SEEN = 0.5
@@ -61,3 +66,10 @@ def body_similarity(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> f
         return None
     z = (a[shared].astype(np.float64) - b[shared]) / _SPREAD[shared]
     return float(np.exp(-0.5 * np.mean(z * z)))
+
+
+def body_likeness(subject: Subject) -> float | None:
+    """Return a candidate's `body_similarity` to the group's typical body."""
+    candidate, group = subject.candidate, subject.group
+    assert candidate is not None and group is not None  # noqa: PT018
+    return None if group.body is None else body_similarity(candidate.body, group.body)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import ModelMissing
 
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
 __all__ = [
     "FaceCalibration",
     "FaceReader",
     "FaceReading",
+    "face_height",
+    "face_likeness",
     "face_rank",
     "find_pack",
+    "identity",
     "mean_embedding",
     "pack_sha256",
     "pairwise_mean",
@@ -221,3 +227,22 @@ def pairwise_mean(embeddings: list[npt.NDArray[np.float32] | None]) -> float:
         return 0.0
     cosines = np.asarray(there, np.float64) @ np.asarray(there, np.float64).T
     return float((cosines.sum() - np.trace(cosines)) / (n * (n - 1)))
+
+
+def face_height(subject: Subject) -> float:
+    """Return the face's height as a share of the picture's; 0 where no face was found."""
+    assert subject.faces is not None
+    return subject.faces[0].height_share if subject.faces else 0.0
+
+
+def face_likeness(subject: Subject) -> float | None:
+    """Return the cosine of a candidate's face to the group's centre."""
+    candidate, group = subject.candidate, subject.group
+    assert candidate is not None and group is not None  # noqa: PT018
+    return None if candidate.face is None else float(group.centre @ candidate.face)
+
+
+def identity(subject: Subject) -> float:
+    """Return the cosine of a post's face to the persona's enrolment; 0 where no face was found."""
+    assert subject.faces is not None and subject.enrolment is not None  # noqa: PT018
+    return float(subject.enrolment @ subject.faces[0].embedding) if subject.faces else 0.0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.references.cutout import Cutout, Place, resize_cutout
-from pipelines.references.goods import place_goods
 
-__all__ = ["goods_similarity"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["goods_shown", "goods_similarity"]
 
 _WORK_HEIGHT = 192  # a product is searched for at this size
 _HEIGHTS = tuple(float(v) for v in np.geomspace(0.1, 0.9, 30))  # of the canvas, 8% apart
@@ -27,6 +31,8 @@ def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) ->
     """
     mean = picture.reshape(-1, 3).mean(axis=0).astype(np.float32)
     if place is not None:
+        from pipelines.references.goods import place_goods  # brings torch, which a page does without
+
         wanted = place_goods(goods, place, np.zeros_like(picture))
         product = wanted.image[wanted.mask].astype(np.float32)
         return _explained(float(((picture[wanted.mask] - product) ** 2).sum()), product, mean)
@@ -53,3 +59,10 @@ def _explained(error: float, product: Floats, mean: Floats) -> float:
     # half a grey level a value, so that a product of the picture's mean colour is no 0/0
     blank = float(((product - mean) ** 2).sum()) + 0.25 * product.size
     return float(np.clip(1 - error / blank, 0, 1))
+
+
+def goods_shown(subject: Subject) -> float:
+    """Return the `goods_similarity` of a post to the product that it was asked to show."""
+    picture, goods = subject.picture, subject.goods
+    assert picture is not None and goods is not None  # noqa: PT018
+    return goods_similarity(picture, goods.cutout, goods.place)

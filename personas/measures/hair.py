@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,10 @@ import numpy.typing as npt
 from personas.measures.regions import KEYPOINTS, LABELS, Regions
 from personas.measures.scene import to_lab
 
-__all__ = ["HairReading", "hair_similarity", "read_hair"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["HairReading", "hair_likeness", "hair_similarity", "read_hair"]
 
 HAIR = LABELS.index("hair")
 _MIN_PIXELS = 20
@@ -46,3 +50,10 @@ def read_hair(image: npt.NDArray[np.uint8], regions: Regions) -> HairReading | N
 def hair_similarity(a: HairReading, b: HairReading) -> float:
     """Cosine of the embeddings, in [-1, 1]; the reader trains them to agree in any light."""
     return float(np.dot(a.embedding.astype(np.float64), b.embedding))
+
+
+def hair_likeness(subject: Subject) -> float | None:
+    """Return a candidate's `hair_similarity` to the group's mean hair; None where either has none."""
+    candidate, group = subject.candidate, subject.group
+    assert candidate is not None and group is not None  # noqa: PT018
+    return None if candidate.hair is None or group.hair is None else hair_similarity(candidate.hair, group.hair)

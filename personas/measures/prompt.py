@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from personas.shots import Shot
 
-__all__ = ["POST_ATTRIBUTES", "SHOT_ATTRIBUTES", "attributes_obeyed"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["POST_ATTRIBUTES", "SHOT_ATTRIBUTES", "attributes_obeyed", "post_obeyed", "shot_obeyed"]
 
 POST_ATTRIBUTES = ("outfit", "outfit_colour", "framing")
 SHOT_ATTRIBUTES = ("view", "framing", "outfit")
@@ -23,3 +27,15 @@ def attributes_obeyed(shot: Shot, seen: Mapping[str, str], attributes: Sequence[
         attributes = (*attributes, "goods")
     told = [seen[name] == getattr(shot, name) for name in attributes if name in seen]
     return sum(told) / len(told) if told else None
+
+
+def shot_obeyed(subject: Subject) -> float | None:
+    """Return `attributes_obeyed` of a candidate: SHOT_ATTRIBUTES."""
+    assert subject.shot is not None and subject.attributes is not None  # noqa: PT018
+    return attributes_obeyed(subject.shot, subject.attributes, SHOT_ATTRIBUTES)
+
+
+def post_obeyed(subject: Subject) -> float | None:
+    """Return `attributes_obeyed` of a post: POST_ATTRIBUTES."""
+    assert subject.shot is not None and subject.attributes is not None  # noqa: PT018
+    return attributes_obeyed(subject.shot, subject.attributes)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Quality", "read_quality"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["Quality", "people", "quality", "read_quality", "sharpness"]
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,21 @@ def read_quality(image: npt.NDArray[np.uint8], box: tuple[float, float, float, f
     centre = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * centre
     return Quality(float(laplacian.var() * 1000), float(luma.mean()))
+
+
+def sharpness(subject: Subject) -> float:
+    """Return the sharpness of the face, or of the whole picture where no face was found (see `read_quality`)."""
+    assert subject.picture is not None and subject.faces is not None  # noqa: PT018
+    return read_quality(subject.picture, subject.faces[0].box if subject.faces else None).sharpness
+
+
+def quality(subject: Subject) -> float | None:
+    """Return what a trained judge says of the picture, in [0, 1]; None where the reader has none."""
+    assert subject.regions is not None
+    return subject.regions.quality
+
+
+def people(subject: Subject) -> int | None:
+    """Return how many people are in the picture; None where the reader counts none."""
+    assert subject.regions is not None
+    return subject.regions.people

@@ -6,10 +6,15 @@ Lab cells). Cameras move a little between posts, so cells are coarse and the bes
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["scene_similarity", "to_lab"]
+if TYPE_CHECKING:
+    from personas.measures.subject import Subject
+
+__all__ = ["scene_shown", "scene_similarity", "to_lab"]
 
 _BINS = 8
 _CELLS = (16, 12)
@@ -89,3 +94,10 @@ def _cells(
     sums = np.stack([np.bincount(index, (lab[..., k] * mask).ravel(), count) for k in range(3)], axis=-1)
     means = sums / np.maximum(weight, 1)[:, None]
     return means.reshape(*_CELLS, 3), (weight / np.maximum(size, 1)).reshape(_CELLS)
+
+
+def scene_shown(subject: Subject) -> float | None:
+    """Return the `scene_similarity` of a post to its scene's photo."""
+    picture, regions, scene = subject.picture, subject.regions, subject.scene
+    assert picture is not None and regions is not None and scene is not None  # noqa: PT018
+    return scene_similarity(picture, regions.person, scene.canvas, scene.person)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from personas.gates import CHOOSABLE
 from personas.looks import find_category
+from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
 from studio.cli.progress import Bars
+from studio.domain.scores import say_scores
+from studio.domain.thresholds import check_thresholds
 from studio.export.platforms import find_platform
 from studio.settings import ASSETS
+from studio.texts.texts import Texts
 
 __all__ = ["way"]
 
@@ -51,6 +57,10 @@ def design(
     mix: Annotated[int, typer.Option(min=3, help="Donors in the mix.")] = 4,
     candidates: Annotated[int, typer.Option(min=2)] = 48,
     templates: Annotated[Path | None, typer.Option(help="A folder of pictures that the face is put into, too.")] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A gate's threshold, such as min_sharpness=0.3; may be repeated: {', '.join(CHOOSABLE)}."),
+    ] = None,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -60,6 +70,7 @@ def design(
     from studio.domain.requests import DesignRequest
 
     find_category(category)
+    gates = _read_gates(gate or ())
     if templates is not None and not templates.is_dir():
         raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
     files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
@@ -68,7 +79,7 @@ def design(
     with open_engine(studio, as_json) as engine:
         pictures = [(name, studio.store.put_picture(image)) for name, image in images]
         request = DesignRequest(
-            category, seed, studio.settings.owner, donors=mix, candidates=candidates, templates=pictures
+            category, seed, studio.settings.owner, donors=mix, candidates=candidates, gates=gates, templates=pictures
         )
         result = engine.run("design", asdict(request))
     sheet, report = (studio.store.path(result[name]) for name in ("contact_sheet", "report"))
@@ -121,7 +132,7 @@ def scene(
     say(value, as_json, f"Scene {value['name']} ({value['id']}).")
 
 
-@way.command()
+@way.command(epilog=f"Every post is scored: {', '.join(Texts('en')(f'score.{row.name}') for row in POST_MEASURES)}.")
 def posts(
     photo: Annotated[Path, typer.Argument(help="The scene's photo.")],
     mask: Path | None = None,
@@ -174,10 +185,21 @@ def posts(
         request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
         result = engine.run("posts", asdict(request))
     rows = [p["scores"] for p in result["posts"]]
-    text = "\n".join(
-        f"{i + 1:2} " + "  ".join(f"{k} {v:.2f}" for k, v in r.items() if v is not None) for i, r in enumerate(rows)
-    )
+    said = [say_scores(Texts("en"), row, POST_MEASURES).values() for row in rows]
+    text = "\n".join(f"{i + 1:2} {'  '.join(words)}" for i, words in enumerate(said))
     say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
+
+
+def _read_gates(given: Sequence[str]) -> dict[str, float]:
+    """Read thresholds as name=number. Raises BadInput."""
+    values = {}
+    for said in given:
+        name, _, number = said.partition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise BadInput("threshold_no_number", threshold=name) from None
+    return check_thresholds(values)
 
 
 def _read_box(text: str) -> tuple[float, ...] | None:

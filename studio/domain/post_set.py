@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from studio.domain.requests import PostRequest
+from studio.domain.scores import weak_scores
 
 __all__ = [
     "Arranged", "Slot", "add_take", "arrange", "compose", "drop_job", "move", "request_of", "step_back",
-    "weak_scores", "weak_slots",
+    "weak_slots",
 ]  # fmt: skip
 
 Facts = Mapping[str, Any]
@@ -47,13 +48,6 @@ class Arranged:
     @property
     def shown(self) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if not slot.left_out)
-
-
-def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> frozenset[str]:
-    """Which scores of a post say that it should be drawn again: not all that was asked for is there, or the face may be
-    somebody else's."""
-    least = {"prompt": 1.0, "identity": least_identity}
-    return frozenset(name for name, limit in least.items() if (value := scores.get(name)) is not None and value < limit)
 
 
 def weak_slots(arranged: Arranged, least_identity: float) -> tuple[Slot, ...]:

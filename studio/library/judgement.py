@@ -6,14 +6,15 @@ Nothing is drawn and no model is loaded: the measures were stored when the desig
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from personas.gates import Gates
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.selection import Gates, Selection, select_candidates
+from personas.selection import Selection, select_candidates
 from personas.shots import Shot
 from pipelines.errors import NotEnough
 from studio.application import Studio
@@ -37,9 +38,8 @@ class Judgement:
 def gates_of(studio: Studio, design: dict[str, Any], changed: Mapping[str, float] | None = None) -> Gates:
     """The gates a design was judged by, with some of them changed."""
     own = default_gates(studio.calibration)
-    known = {f.name for f in fields(own)}
     values = {**design["request"]["gates"], **(changed or {})}
-    return replace(own, **{name: value for name, value in values.items() if name in known})
+    return own.replace({name: value for name, value in values.items() if name in own})
 
 
 def judge(
@@ -74,11 +74,10 @@ def amend(studio: Studio, design: dict[str, Any], judgement: Judgement) -> dict[
         return design
     measures = studio.store.get_json(design["measures"])
     faces = np.stack([np.asarray(measures[i]["face"], np.float32) for i in judgement.kept])
-    gates = {f.name: getattr(judgement.selection.gates, f.name) for f in fields(judgement.selection.gates)}
     return design | {
         "kept": sorted(judgement.kept),
         "held": list(judgement.held),
         "dropped": list(judgement.dropped),
         "enrolment": mean_embedding(faces).tolist(),
-        "request": design["request"] | {"gates": gates},
+        "request": design["request"] | {"gates": dict(judgement.selection.gates)},
     }

@@ -14,6 +14,7 @@ from personas.looks import find_category
 from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
 from studio.domain.requests import ConsolidateRequest, DesignRequest, ExportRequest, PostRequest, plan_shots
+from studio.domain.thresholds import Thresholds
 from studio.export.platforms import find_platform
 from studio.export.recall import recall
 from studio.jobs.queue import KINDS, Queue
@@ -22,6 +23,7 @@ from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
+from studio.web.tables import Tables, list_tables
 
 __all__ = ["add_api"]
 
@@ -42,6 +44,7 @@ class DesignBody(_Body):
     seed: _Seed = 1
     donors: int = Field(4, ge=3, le=8)
     candidates: int = Field(48, ge=2, le=200)
+    gates: Thresholds = Field(default_factory=dict)
 
 
 class ConsolidateBody(_Body):
@@ -129,6 +132,11 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
         owner = owner_of(request)
         return asdict(recall(queue.studio, find_upload(queue.studio.settings, owner, upload), owner))
 
+    @api.get("/tables")
+    def tables() -> Tables:
+        """What there is to choose from, and what the numbers in results mean."""
+        return list_tables()
+
     @app.exception_handler(StudioError)
     def explain(_: Request, error: StudioError) -> JSONResponse:
         status = 404 if error.code in ("no_job", "no_upload", "not_found") else 422
@@ -143,7 +151,7 @@ def _wish(
 ) -> DesignRequest | ConsolidateRequest | PostRequest | ExportRequest:
     if isinstance(body, DesignBody):
         look = find_category(body.category).id
-        return DesignRequest(look, body.seed, owner, donors=body.donors, candidates=body.candidates)
+        return DesignRequest(look, body.seed, owner, donors=body.donors, candidates=body.candidates, gates=body.gates)
     if isinstance(body, ConsolidateBody):
         design = _result(queue, owner, "design", body.design)
         return ConsolidateRequest(

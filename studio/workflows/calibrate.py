@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> d
     (folder / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return {
         "calibration": statistics.calibration.model_dump(),
-        "gates": asdict(default_gates(statistics.calibration)),
+        "gates": dict(default_gates(statistics.calibration)),
         "roc": statistics.roc,
         "match_rate": statistics.match_rate,
         "without_face": without,

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from personas.contact_sheet import draw_contact_sheet
+from personas.gates import Gates
 from personas.measures.face import pairwise_mean
-from personas.selection import Gates, Selection, select_candidates
+from personas.selection import Selection, select_candidates
 from personas.shots import Shot
 from pipelines.lora import LoraLayer
 from pipelines.progress import Progress
 from pipelines.sampling.draw import identity_request
 from studio.application import Studio
+from studio.texts.texts import Texts
 from studio.workflows import Run
 from studio.workflows.drawing import draw_all, judged, measure_pictures
 
-__all__ = ["Candidates", "draw_candidates"]
+__all__ = ["Candidates", "draw_candidates", "say_report"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,10 @@ def draw_candidates(
 
 def _measure(studio: Studio, pictures: list[str]) -> str:
     return studio.store.put_json(measure_pictures(studio, pictures))
+
+
+def say_report(selection: Selection) -> dict[str, Any]:
+    """Return the selection's report with the reasons in words, too, for whoever opens the file."""
+    report, words = selection.report(), Texts("en")
+    rows = [row | {"why": [words.word(reason) for reason in row["reasons"]]} for row in report["candidates"]]
+    return report | {"candidates": rows}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def _choose(
     """
     design = request.design
     # a LoRA that learns pictures which show something else than their captions learns not to listen
-    gates = replace(default_gates(studio.calibration), **{"min_obeyed": 1.0} | design["request"]["gates"])
+    gates = default_gates(studio.calibration).replace({"min_obeyed": 1.0} | design["request"]["gates"])
     centre = np.asarray(enrolment, np.float32)
     selection = pool.select(gates, design["donor_faces"], request.seed, max_kept=request.keep, centre=centre)
     chosen = [*selection.kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from studio.application import Studio
 from studio.domain.requests import DesignRequest
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
-from studio.workflows.candidates import Candidates, draw_candidates
+from studio.workflows.candidates import Candidates, draw_candidates, say_report
 from studio.workflows.drawing import draw_all, measure_pictures
 from studio.workflows.swap import read_shot, swap_face
 
@@ -108,7 +108,7 @@ def _try_recipe(
         prompt = shots[-1].prompt(look.subject, trigger)
         candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
         progress.step("templates", number + 1, len(request.templates))
-    gates = replace(default_gates(studio.calibration), **request.gates)
+    gates = default_gates(studio.calibration).replace(request.gates)
     used_faces = {d.id: faces[d.id] for d in used}
     selection = candidates.select(gates, used_faces, request.seed)
     return {
@@ -129,7 +129,7 @@ def _try_recipe(
         "kept": list(selection.kept),
         "enrolment": selection.centre.tolist(),
         "donor_faces": used_faces,
-        "report": studio.store.put_json(selection.report()),
+        "report": studio.store.put_json(say_report(selection)),
         "novelty_max": max(selection.donor_similarity.values()),
         "novelty_ceiling": ceiling,
         "contact_sheet": candidates.contact_sheet(studio, selection),

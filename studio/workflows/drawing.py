@@ -11,12 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from personas.measures.body import body_proportions
+from personas.measures.catalogue import CANDIDATE_MEASURES, measure_subject
 from personas.measures.face import FaceReading
 from personas.measures.hair import HairReading, read_hair
-from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
-from personas.measures.quality import read_quality
 from personas.measures.regions import Regions
-from personas.selection import CandidateMeasures
+from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
 from pipelines.progress import Progress
 from studio.application import Studio
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.sampling.draw import DrawRequest
 
 __all__ = [
-    "Arrived", "Drawn", "as_measures", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
+    "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
     "persona_layers",
 ]  # fmt: skip
 
@@ -170,12 +169,12 @@ def measure_pictures(studio: Studio, keys: Sequence[str]) -> list[dict[str, Any]
 
 
 def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: Regions) -> dict[str, Any]:
+    """What candidates are compared by, and the numbers of CANDIDATE_MEASURES that need nothing but the picture."""
     hair = read_hair(image, regions)
-    body = body_proportions(regions)
+    subject = Subject(picture=image, faces=() if face is None else (face,), regions=regions)
     return {
         "face": None if face is None else face.embedding.tolist(),
-        "face_height": 0.0 if face is None else face.height_share,
-        "body": [None if not np.isfinite(v) else float(v) for v in body],
+        "body": [None if not np.isfinite(v) else float(v) for v in body_proportions(regions)],
         "hair": None
         if hair is None
         else {
@@ -184,20 +183,19 @@ def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: R
             "lab": hair.lab.tolist(),
             "embedding": hair.embedding.tolist(),
         },
-        "sharpness": read_quality(image, None if face is None else face.box).sharpness,
-        "quality": regions.quality,
-        "people": regions.people,
         "attributes": dict(regions.attributes),
         "thumbnail": _thumbnail(image).tolist(),
-    }
+    } | measure_subject(subject, CANDIDATE_MEASURES)
 
 
-def as_measures(value: dict[str, Any]) -> CandidateMeasures:
-    """From JSON back to arrays."""
-    hair = value["hair"]
+def judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
+    """What selection judges: the stored measures, and what they say of the shot that was asked for."""
+    hair = measures["hair"]
+    stored = {row.name: measures[row.name] for row in CANDIDATE_MEASURES if row.name in measures}
+    subject = Subject(attributes=measures["attributes"], shot=shot)
     return CandidateMeasures(
-        face=None if value["face"] is None else np.asarray(value["face"], np.float32),
-        body=np.array([np.nan if v is None else v for v in value["body"]], np.float32),
+        face=None if measures["face"] is None else np.asarray(measures["face"], np.float32),
+        body=np.array([np.nan if v is None else v for v in measures["body"]], np.float32),
         hair=None
         if hair is None
         else HairReading(
@@ -206,17 +204,9 @@ def as_measures(value: dict[str, Any]) -> CandidateMeasures:
             np.asarray(hair["lab"], np.float32),
             np.asarray(hair["embedding"], np.float32),
         ),
-        sharpness=value["sharpness"],
-        face_height=value["face_height"],
-        quality=value["quality"],
-        people=value["people"],
-        thumbnail=np.asarray(value["thumbnail"], np.float32),
+        thumbnail=np.asarray(measures["thumbnail"], np.float32),
+        numbers=stored | measure_subject(subject, CANDIDATE_MEASURES),
     )
-
-
-def judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
-    """What selection judges: the measures, and how much of what its shot asked for a picture shows."""
-    return replace(as_measures(measures), obeyed=attributes_obeyed(shot, measures["attributes"], SHOT_ATTRIBUTES))
 
 
 def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

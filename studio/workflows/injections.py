@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from personas.measures.goods import goods_similarity
+from personas.measures.subject import ShownGoods
 from personas.shots import Shot
 from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.cutout import Cutout, Place, fit_box
@@ -85,11 +85,11 @@ class Injections:
         """The prompt with the goods in it, so that the drawing makes sense of them."""
         return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods['name']}"
 
-    def goods_score(self, shot: Shot, picture: Picture) -> float | None:
-        """See `goods_similarity`; None without goods."""
+    def goods_in(self, shot: Shot) -> ShownGoods | None:
+        """Return the goods that a post of this shot shows; None without goods."""
         if self._goods is None:
             return None
-        return goods_similarity(picture, self._goods, self._stand(shot) if self._as_pixels else None)
+        return ShownGoods(self._goods, self._stand(shot) if self._as_pixels else None)
 
     @property
     def _as_pixels(self) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from personas.measures.prompt import attributes_obeyed
-from personas.measures.scene import scene_similarity
+from personas.measures.catalogue import POST_MEASURES, measure_subject
+from personas.measures.subject import ShownScene, Subject
 from personas.shots import Shot
 from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
@@ -170,19 +170,21 @@ def plan_requests(
 def score_post(
     studio: Studio, request: PostRequest, shot: Shot, picture: str, injections: Injections
 ) -> dict[str, float | None]:
-    """Person and place as cosines, "prompt" as the share of what was asked for, goods where there are some."""
+    """Return the scores of a post, by the names of POST_MEASURES; goods only where there are some."""
     enrolment = np.asarray(request.persona["enrolment"], np.float64)
     image = studio.store.get_picture(picture)
-    face = studio.faces.read(image)
-    regions = studio.regions.read([image])[0]
-    row: dict[str, float | None] = {
-        "identity": 0.0 if face is None else float(enrolment @ face.embedding),
-        "scene": scene_similarity(image, regions.person, injections.canvas, injections.person),
-        "prompt": attributes_obeyed(shot, regions.attributes),
-    }
-    if request.goods is not None:
-        row["goods"] = injections.goods_score(shot, image)
-    return row
+    face, (regions,) = studio.faces.read(image), studio.regions.read([image])
+    subject = Subject(
+        picture=image,
+        faces=() if face is None else (face,),
+        regions=regions,
+        attributes=regions.attributes,
+        shot=shot,
+        enrolment=enrolment,
+        scene=ShownScene(injections.canvas, injections.person),
+        goods=injections.goods_in(shot),
+    )
+    return measure_subject(subject, POST_MEASURES)
 
 
 def _adapter_facts(studio: Studio, injections: Injections) -> dict[str, str]:

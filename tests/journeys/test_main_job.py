@@ -112,7 +112,7 @@ def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
     for key in kept.others:
         measures = pool.measures[row[key]]
         assert measures["face"] is not None
-        assert judged(measures, pool.shots[row[key]]).obeyed == 1.0
+        assert judged(measures, pool.shots[row[key]]).numbers["obeyed"] == 1.0
     largest = sorted(chosen, key=lambda i: -pool.measures[i]["face_height"])[:2]
     mean = np.mean([pool.measures[i]["face"] for i in largest], axis=0)
     assert np.allclose(kept.likeness, mean / np.linalg.norm(mean), atol=1e-5)

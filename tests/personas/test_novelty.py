@@ -15,9 +15,9 @@ def _calibration(different_people: float, novelty_ceiling: float) -> FaceCalibra
 
 def test_the_face_gate_lies_between_strangers_and_the_ceiling() -> None:
     gates = default_gates(_calibration(0.4, 0.8))
-    assert gates.min_face_similarity == pytest.approx(0.6)
-    assert gates.novelty_ceiling == 0.8
+    assert gates["min_face_similarity"] == pytest.approx(0.6)
+    assert gates["novelty_ceiling"] == 0.8
 
 
 def test_a_recogniser_that_errs_keeps_its_lenient_gate() -> None:
-    assert default_gates(_calibration(0.5, 0.3)).min_face_similarity == 0.3
+    assert default_gates(_calibration(0.5, 0.3))["min_face_similarity"] == 0.3

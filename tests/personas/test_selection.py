@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from personas.gates import Gates
 from personas.measures.hair import HairReading
-from personas.selection import CandidateMeasures, Gates, select_candidates
+from personas.measures.subject import CandidateMeasures
+from personas.selection import select_candidates
 from pipelines.errors import NotEnough
 
 GATES = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
@@ -22,7 +24,7 @@ def _candidate(rng: np.random.Generator, centre: np.ndarray, noise: float = 0.1)
     hair = HairReading(0.1, 1.0, np.zeros(3, np.float32), _unit(np.eye(8)[0] + 0.05 * rng.standard_normal(8)))
     body = np.array([1.5, 1.1, 1.6, 0.8, 2.4, np.nan], np.float32) + rng.normal(0, 0.03, 6).astype(np.float32)
     face = _unit(centre + noise * rng.standard_normal(DIM))
-    return CandidateMeasures(face, body, hair, 1.0, 0.2, _unit(rng.standard_normal(64)))
+    return CandidateMeasures(face, body, hair, _unit(rng.standard_normal(64)), {"sharpness": 1.0, "face_height": 0.2})
 
 
 def _group(count: int, seed: int = 0, axis: int = 0, noise: float = 0.1) -> list[CandidateMeasures]:
@@ -51,11 +53,11 @@ def test_the_tightest_cluster_wins_and_the_other_person_is_dropped() -> None:
         ({"face": _unit(np.eye(DIM)[9] + 0.2)}, "face"),
         ({"body": np.array([3.0, 2.2, 1.6, 0.8, 2.4, np.nan], np.float32)}, "body"),
         ({"hair": HairReading(0.1, 1, np.zeros(3, np.float32), np.asarray(np.eye(8)[3], np.float32))}, "hair"),
-        ({"sharpness": 0.01}, "sharpness"),
-        ({"face_height": 0.02}, "small_face"),
-        ({"obeyed": 1 / 3}, "prompt"),
-        ({"quality": 0.1}, "quality"),
-        ({"people": 2}, "people"),
+        ({"numbers": {"sharpness": 0.01}}, "sharpness"),
+        ({"numbers": {"face_height": 0.02}}, "small_face"),
+        ({"numbers": {"obeyed": 1 / 3}}, "prompt"),
+        ({"numbers": {"quality": 0.1}}, "quality"),
+        ({"numbers": {"people": 2}}, "people"),
     ],
 )
 def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None:
@@ -72,7 +74,7 @@ def test_every_gate_drops_its_own(changes: dict[str, object], gate: str) -> None
 def test_what_was_not_measured_is_not_held_against_a_picture(name: str) -> None:
     people = _group(8)
     for value, number in ((None, 2), (float("nan"), 3)):
-        people[number] = replace(people[number], **{name: value})  # type: ignore[arg-type]
+        people[number] = replace(people[number], numbers={name: value})
     assert len(select_candidates(people, GATES, {}, seed=0).kept) == 8
 
 
@@ -93,7 +95,7 @@ def test_the_new_face_must_not_pass_for_a_donor() -> None:
 
 
 def test_all_dropped_says_which_gate_and_what_to_loosen() -> None:
-    people = [replace(c, sharpness=0.0) for c in _group(12)]
+    people = [replace(c, numbers={"sharpness": 0.0}) for c in _group(12)]
     with pytest.raises(NotEnough, match="'sharpness' dropped 12") as caught:
         select_candidates(people, GATES, {}, seed=0)
     assert "min_sharpness" in caught.value.advice
@@ -112,7 +114,8 @@ def test_same_seed_same_selection_and_json_report() -> None:
     assert report["kept"] == list(a.kept)
     assert len(report["candidates"]) == 34
     dropped = [row for row in report["candidates"] if not row["kept"]]
-    assert all(row["why"] for row in dropped)
+    assert all(row["reasons"] for row in dropped)
+    assert report["gates"] == dict(GATES)
 
 
 def test_the_best_of_every_kind_are_kept_in_turns() -> None:

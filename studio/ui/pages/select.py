@@ -8,8 +8,12 @@ from typing import Any
 
 import gradio as gr
 
+from personas.gates import CHOOSABLE, Gates
+from personas.measures.catalogue import CANDIDATE_MEASURES
+from personas.selection import Verdict
 from pipelines.errors import BadInput, StudioError
 from studio.domain.requests import ConsolidateRequest
+from studio.domain.scores import say_scores
 from studio.library.judgement import Judgement, amend, gates_of, judge
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture, scatter
@@ -17,15 +21,12 @@ from studio.ui.parts.page_head import open_page
 
 __all__ = ["ROUNDS", "build", "check_name"]
 
-_GATES = {
-    "min_face_similarity": 1.0, "min_body_similarity": 1.0, "min_hair_similarity": 1.0, "min_sharpness": 1.0,
-    "min_face_height": 0.5, "min_obeyed": 1.0,
-}  # fmt: skip
 ROUNDS: dict[str, dict[str, int]] = {
     "normal": {"rounds": 1, "pool": 0, "steps": 0},
     "quick": {"rounds": 1, "pool": 1, "steps": 60},
 }
 _MAX_NAME = 60
+Said = dict[Any, Any]  # what the components say, by component
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ def build(ui: Ui) -> None:
         )  # fmt: skip
         go = gr.Button(t("select.go"), variant="primary", elem_id="go")
     with gr.Accordion(t("select.gates"), open=False, elem_id="gates"), gr.Row():
-        sliders = [
-            gr.Slider(0, most, step=0.01, label=t(f"gate.{gate}"), elem_id=gate, min_width=200)
-            for gate, most in _GATES.items()
-        ]
+        sliders = {
+            name: gr.Slider(*gate.slider, label=t.word(name), elem_id=name, min_width=200)
+            for name, gate in CHOOSABLE.items()
+            if gate.slider is not None
+        }
     board = actions("", "board")
 
     def load(request: gr.Request) -> Any:
@@ -74,46 +76,39 @@ def build(ui: Ui) -> None:
         found = _find(ui, owner_of(request), key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
-            return Hand(), nothing, *(gr.skip() for _ in _GATES)
+            return Hand(), nothing, *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
         fresh = Hand(design=found["id"])
-        return fresh, _board(ui, found, asdict(gates), fresh), *(getattr(gates, gate) for gate in _GATES)
+        return fresh, _board(ui, found, gates, fresh), *(gates[name] for name in sliders)
 
-    def rejudge(now: Hand, *values: Any) -> Any:
-        *gates, request = values
+    def chosen_gates(found: dict[str, Any], said: Said) -> Gates:
+        return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
+
+    def resort(said: Said, request: gr.Request) -> Any:
+        now = said[hand]
         found = _find(ui, owner_of(request), now.design)
-        return gr.skip() if found is None else _board(ui, found, dict(zip(_GATES, gates, strict=True)), now)
+        return gr.skip() if found is None else _board(ui, found, chosen_gates(found, said), now)
 
-    def resort(now: Hand, a: float, b: float, c: float, d: float, e: float, f: float, request: gr.Request) -> Any:
-        return rejudge(now, a, b, c, d, e, f, request)
+    def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
+        fresh = _act(said[hand], dict(event._data or {}))
+        return fresh, resort(said | {hand: fresh}, request)
 
-    def act(
-        now: Hand, a: float, b: float, c: float, d: float, e: float, f: float,
-        event: gr.EventData, request: gr.Request,
-    ) -> Any:  # fmt: skip
-        fresh = _act(now, dict(event._data or {}))
-        return fresh, rejudge(fresh, a, b, c, d, e, f, request)
-
-    def start(
-        now: Hand, called: str, how: str, a: float, b: float, c: float, d: float, e: float, f: float,
-        request: gr.Request,
-    ) -> None:  # fmt: skip
-        owner = owner_of(request)
+    def start(said: Said, request: gr.Request) -> None:
+        owner, now = owner_of(request), said[hand]
         found = _find(ui, owner, now.design)
         if found is None:
             raise BadInput("There is no finished design.", "Design a person first.", code="no_design")
-        gates = gates_of(ui.studio, found, dict(zip(_GATES, (a, b, c, d, e, f), strict=True)))
-        chosen = amend(ui.studio, found, judge(ui.studio, found, gates, now.held, now.dropped))
-        wish = ConsolidateRequest(chosen, check_name(called), 1, owner, **ROUNDS[how])
+        chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
+        wish = ConsolidateRequest(chosen, check_name(said[name]), 1, owner, **ROUNDS[said[effort]])
         ui.queue.put("consolidate", asdict(wish))
 
-    ui_inputs = [hand, *sliders]
-    gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders], **HIDDEN)
-    design.input(guarded(ui, open_design), [design], [hand, board, *sliders], **(LATEST | in_turn("hand")))
-    for slider in sliders:
-        slider.release(guarded(ui, resort), ui_inputs, [board], **(LATEST | in_turn("hand")))
-    board.click(guarded(ui, act), ui_inputs, [hand, board], **(EACH | in_turn("hand")))
-    started = go.click(guarded(ui, start), [hand, name, effort, *sliders], None, **(HIDDEN | in_turn("hand")))
+    inputs: set[Any] = {hand, *sliders.values()}
+    gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders.values()], **HIDDEN)
+    design.input(guarded(ui, open_design), [design], [hand, board, *sliders.values()], **(LATEST | in_turn("hand")))
+    for slider in sliders.values():
+        slider.release(guarded(ui, resort), inputs, [board], **(LATEST | in_turn("hand")))
+    board.click(guarded(ui, act), inputs, [hand, board], **(EACH | in_turn("hand")))
+    started = go.click(guarded(ui, start), {*inputs, name, effort}, None, **(HIDDEN | in_turn("hand")))
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
 
 
@@ -140,17 +135,20 @@ def _act(now: Hand, data: dict[str, Any]) -> Hand:
     return now
 
 
-def _board(ui: Ui, design: dict[str, Any], gates: dict[str, float], now: Hand) -> str:
+def _board(ui: Ui, design: dict[str, Any], gates: Gates, now: Hand) -> str:
     t = ui.t
     try:
-        found = judge(ui.studio, design, gates_of(ui.studio, design, gates), now.held, now.dropped)
+        found = judge(ui.studio, design, gates, now.held, now.dropped)
     except StudioError as error:
         return f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
     verdicts = found.selection.verdicts
     points = [
-        (v.face_similarity or 0, v.body_similarity or 0, v.index in found.kept, _hint(ui, v, v.index in found.kept))
+        (
+            v.face_similarity or 0, v.numbers.get("body_similarity") or 0, v.index in found.kept,
+            _hint(ui, v, v.index in found.kept),
+        )
         for v in verdicts
-    ]
+    ]  # fmt: skip
     drawn = (gates["min_face_similarity"], gates["min_body_similarity"])
     plot = scatter(points, t("select.scatter"), t("select.face"), t("select.body"), drawn)
     rest = sorted((v.index for v in verdicts if v.index not in found.kept), key=lambda i: -(points[i][0]))
@@ -167,8 +165,8 @@ def _board(ui: Ui, design: dict[str, Any], gates: dict[str, float], now: Hand) -
     return f"{top}<h2>{escape(t('select.scatter'))}</h2>{plot}"
 
 
-def _hint(ui: Ui, verdict: Any, kept: bool) -> str:
-    why = ui.t("select.kept") if kept else ", ".join(ui.t(f"reason.{r}") for r in verdict.reasons)
+def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
+    why = ui.t("select.kept") if kept else ", ".join(ui.t.word(r) for r in verdict.reasons)
     return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
 
 
@@ -176,13 +174,7 @@ def _candidate(ui: Ui, design: dict[str, Any], found: Judgement, i: int, now: Ha
     t, verdict = ui.t, found.selection.verdicts[i]
     kept = i in found.kept
     hint = escape(_hint(ui, verdict, kept))
-    numbers = " · ".join(
-        f"{t(f'select.{name}')} {value:.2f}"
-        for name, value in (
-            ("face", verdict.face_similarity), ("body", verdict.body_similarity), ("hair", verdict.hair_similarity)
-        )
-        if value is not None
-    )  # fmt: skip
+    numbers = " · ".join(say_scores(t, verdict.numbers, CANDIDATE_MEASURES).values())
     row = (
         button("✓", "keep", pressed=i in now.held, title=t("select.keep", number=i + 1), number=i)
         + button("✕", "drop", pressed=i in now.dropped, title=t("select.drop", number=i + 1), number=i)

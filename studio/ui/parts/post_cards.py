@@ -5,7 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from studio.domain.post_set import Arranged, Slot, arrange, weak_scores, weak_slots
+from personas.measures.catalogue import POST_MEASURES
+from studio.domain.post_set import Arranged, Slot, arrange, weak_slots
+from studio.domain.scores import say_scores, weak_scores
 from studio.library.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
@@ -139,5 +141,5 @@ def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
 def _numbers(ui: Ui, scores: dict[str, float | None]) -> str:
     """As HTML; what is too low is marked, and not by its colour alone."""
     weak = weak_scores(scores, ui.least_identity)
-    said = {n: escape(f"{ui.t(f'score.{n}')} {value:.2f}") for n, value in scores.items() if value is not None}
+    said = {name: escape(text) for name, text in say_scores(ui.t, scores, POST_MEASURES).items()}
     return " · ".join(f'<span class="st-bad">⚠ {text}</span>' if n in weak else text for n, text in said.items())

@@ -9,7 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from personas.measures.catalogue import POST_MEASURES
 from studio.domain.requests import PostRequest, StrengthsRequest
+from studio.domain.scores import say_scores
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import button, picture
 from studio.ui.parts.reference_cards import most_strength
@@ -61,10 +63,7 @@ def _strip(ui: Ui, owner: str) -> str:
         return ui.job_panel(owner, job)
     figures = []
     for row in ui.queue.result(job)["rows"]:
-        scores = " · ".join(
-            f"{t(f'score.{name}')} {row['scores'][name]:.2f}"
-            for name in ("identity", "scene") if row["scores"][name] is not None
-        )  # fmt: skip
+        scores = " · ".join(say_scores(t, row["scores"], POST_MEASURES).values())
         label = t("strengths.use", scale=f"{row['scale']:g}")
         figures.append(
             f"<figure>{picture(row['picture'], label, 160)}<figcaption>{escape(scores)}</figcaption>"

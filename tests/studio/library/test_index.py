@@ -12,7 +12,8 @@ import pytest
 import studio.jobs.engine as engine_module
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.domain.post_set import arrange, weak_scores
+from studio.domain.post_set import arrange
+from studio.domain.scores import weak_scores
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.library.index import find_things, tags_of

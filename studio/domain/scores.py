@@ -1,0 +1,39 @@
+"""Scores in a person's words: what MEASURES says of candidates and posts, for pages and the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from personas.measures.catalogue import POST_MEASURES, Measure
+from studio.texts.texts import Texts
+
+__all__ = ["say_scores", "weak_scores"]
+
+
+def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[Measure]) -> dict[str, str]:
+    """Return by name what was measured, such as "person 0.81", in the order of `rows`.
+
+    Those that could not be measured are named together, last and under "": never a number.
+    """
+    said: dict[str, str] = {}
+    unknown = []
+    for row in rows:
+        value = scores.get(row.name)
+        if value is not None and math.isfinite(value):
+            number = str(value) if isinstance(value, int) else f"{value:.2f}"
+            said[row.name] = f"{texts(f'score.{row.name}')} {number}"
+        elif row.name in scores:
+            unknown.append(texts(f"score.{row.name}"))
+    return said | ({"": texts("scores.not_measured", names=", ".join(unknown))} if unknown else {})
+
+
+def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> frozenset[str]:
+    """Return the scores of a post that say that it should be drawn again: not all that was asked for is there, or the
+    face may be somebody else's (its cosine is under `least_identity`)."""
+    limits = {row.name: least_identity if row.weak_below == "strangers" else row.weak_below for row in POST_MEASURES}
+    return frozenset(
+        name
+        for name, limit in limits.items()
+        if limit is not None and (value := scores.get(name)) is not None and value < limit
+    )

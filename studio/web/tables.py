@@ -1,0 +1,97 @@
+"""What there is to choose from, for programs: the rows of the studio's tables with their words in both languages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
+
+from personas.gates import GATES
+from personas.measures.catalogue import MEASURES
+from studio.export.platforms import load_platforms
+from studio.jobs.queue import KINDS
+from studio.texts.texts import LANGUAGES, Texts
+
+__all__ = ["Tables", "list_tables"]
+
+_Words = dict[str, str]  # by language
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MeasureRow(_Row):
+    """`low` and `high` are the ends of its range, null where it is open; a post under `weak_below` is weak."""
+
+    name: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.name for row in MEASURES]})]
+    words: _Words
+    low: float
+    high: float | None
+    higher_is_better: bool
+    on_candidates: bool
+    on_posts: bool
+    weak_below: float | str | None
+
+
+class GateRow(_Row):
+    """`words` say why a candidate was dropped; `threshold` is a field of a design's `gates`, "" for none."""
+
+    name: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.name for row in GATES]})]
+    words: _Words
+    measure: str
+    threshold: str
+    default: float | None
+
+
+class PlatformRow(_Row):
+    """`width` and `height` in pixels, 0 for as drawn."""
+
+    id: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.id for row in load_platforms()]})]
+    words: _Words
+    width: int
+    height: int
+
+
+class KindRow(_Row):
+    """A kind of job."""
+
+    name: Annotated[str, WithJsonSchema({"type": "string", "enum": list(KINDS)})]
+    words: _Words
+
+
+class Tables(_Row):
+    """One list a table."""
+
+    kinds: list[KindRow]
+    gates: list[GateRow]
+    measures: list[MeasureRow]
+    platforms: list[PlatformRow]
+
+
+def list_tables() -> Tables:
+    """Return all rows."""
+    return Tables(
+        kinds=[KindRow(name=kind, words=_said(f"kind.{kind}")) for kind in KINDS],
+        gates=[
+            GateRow(
+                name=g.name, words=_said(f"word.{g.name}"), measure=g.measure, threshold=g.threshold, default=g.default
+            )
+            for g in GATES
+        ],
+        measures=[
+            MeasureRow(
+                name=m.name, words=_said(f"score.{m.name}"), low=m.low, high=m.high, weak_below=m.weak_below,
+                higher_is_better=m.higher_is_better, on_candidates=m.on_candidates, on_posts=m.on_posts,
+            )
+            for m in MEASURES
+        ],
+        platforms=[
+            PlatformRow(id=p.id, words={"en": p.name_en, "zh": p.name_zh}, width=p.width, height=p.height)
+            for p in load_platforms()
+        ],
+    )  # fmt: skip
+
+
+def _said(key: str) -> _Words:
+    return {language: Texts(language)(key) for language in LANGUAGES}
