@@ -18,7 +18,7 @@ from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settin
 from studio.cli.progress import Bars
 from studio.domain.scores import say_scores
 from studio.domain.thresholds import check_thresholds
-from studio.export.platforms import find_platform
+from studio.export.platforms import find_platform, load_platforms
 from studio.settings import ASSETS
 from studio.texts.texts import Texts
 
@@ -250,7 +250,9 @@ def swap(
 def bundle(
     out: Annotated[Path, typer.Argument(help="The zip to write.")],
     post_set: str = "",
-    platform: str = "xiaohongshu",
+    platform: Annotated[
+        str, typer.Option(help=f"One of {', '.join(row.id for row in load_platforms())}.")
+    ] = "xiaohongshu",
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,

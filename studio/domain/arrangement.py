@@ -12,13 +12,14 @@ from typing import Any
 
 from pydantic import Field
 
-from studio.domain.posts import Drawing, Post, PostSet, Scores
+from studio.domain.posts import Drawing, Post, PostSet
+from studio.domain.scores import weak_scores
 from studio.domain.takes import FixTake, VaryTake
 from studio.domain.values import Value
 
 __all__ = [
     "Arranged", "Arrangement", "Slot", "TakeJobs", "add_take", "arrange", "close_choices", "compose", "move",
-    "step_back", "weak_scores", "weak_slots",
+    "step_back", "weak_slots",
 ]  # fmt: skip
 
 TakeJobs = Mapping[str, VaryTake | FixTake | None]
@@ -76,13 +77,6 @@ class Arranged:
     @property
     def shown(self) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if not slot.left_out)
-
-
-def weak_scores(scores: Scores, least_identity: float) -> frozenset[str]:
-    """Return which scores of a post say that it should be drawn again: not all that was asked for is there, or the face
-    may be somebody else's."""
-    least = {"prompt": 1.0, "identity": least_identity}
-    return frozenset(name for name, limit in least.items() if (value := scores.get(name)) is not None and value < limit)
 
 
 def weak_slots(arranged: Arranged, least_identity: float) -> tuple[Slot, ...]:

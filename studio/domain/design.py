@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from personas.gates import CHOOSABLE, THRESHOLDS
 from personas.looks import find_category
 from personas.recipes import Recipe
-from personas.selection import Gates
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from studio.domain.thresholds import thresholds_schema
 from studio.domain.values import FileKey, NamedPicture, Request, Result, Seed, Value
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "check_recipe",
 ]  # fmt: skip
 
-_GATES = frozenset(f.name for f in fields(Gates))
 _SUM_TOLERANCE = 1e-6
 
 
@@ -43,7 +42,7 @@ CheckedRecipe = Annotated[Recipe, AfterValidator(check_recipe)]
 class DesignRequest(Request):
     """A new face. `category` is a look category; `donors` how many are mixed; `candidates` how many are drawn.
 
-    `recipes` is how many mixes are tried until one is new enough; `gates` are fields of Gates that replace defaults.
+    `recipes` is how many mixes are tried until one is new enough; `gates` are thresholds that replace defaults.
     A `recipe` of one's own is the only one tried. `templates` are pictures that the face is put into: more candidates.
     """
 
@@ -53,15 +52,15 @@ class DesignRequest(Request):
     candidates: int = Field(48, ge=2, le=1000)
     equalise: bool = True
     recipes: int = Field(8, ge=1, le=100)
-    gates: Mapping[str, float] = Field(default_factory=dict)
+    gates: Annotated[Mapping[str, float], WithJsonSchema(thresholds_schema())] = Field(default_factory=dict)
     templates: tuple[NamedPicture, ...] = Field((), max_length=200)
     recipe: CheckedRecipe | None = None
 
     @model_validator(mode="after")
     def _check(self) -> DesignRequest:
         find_category(self.category)
-        if unknown := sorted(self.gates.keys() - _GATES):
-            raise BadInput("gate_unknown", gate=unknown[0], gates=sorted(_GATES))
+        if unknown := sorted(self.gates.keys() - THRESHOLDS.keys()):
+            raise BadInput("unknown_threshold", threshold=unknown[0], known=list(CHOOSABLE))
         return self
 
 

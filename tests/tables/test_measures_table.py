@@ -1,0 +1,98 @@
+"""A measure is one row: cards, API and command line list it, and what could not be measured is never a number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from personas.gates import Gates
+from personas.measures.catalogue import CANDIDATE_MEASURES, MEASURES, POST_MEASURES, Measure
+from personas.measures.subject import NEEDS
+from personas.selection import Selection, Verdict
+from studio.domain.scores import say_scores, weak_scores
+from studio.library.judgement import Judgement
+from studio.texts.texts import LANGUAGES, Language, Texts
+from studio.ui.pages.select import Hand, _candidate
+from studio.ui.parts.post_cards import _numbers
+from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui, texts
+
+# what is known at the three moments at which candidates are measured
+CANDIDATE_MOMENTS = ({"picture", "faces", "regions"}, {"attributes", "shot"}, {"candidate", "group"})
+POST_NEEDS = {"picture", "faces", "regions", "attributes", "shot", "enrolment", "scene", "goods"}
+every_row = pytest.mark.parametrize("row", MEASURES, ids=lambda row: row.name)
+
+
+@every_row
+def test_it_is_whole(row: Measure) -> None:
+    assert sum(other.name == row.name for other in MEASURES) == 1
+    assert row.needs
+    assert row.needs <= NEEDS
+    assert row.on_candidates or row.on_posts
+    assert row.high is None or row.low < row.high
+    if row.on_candidates:
+        assert any(row.needs <= moment for moment in CANDIDATE_MOMENTS)
+    if row.on_posts:
+        assert row.needs <= POST_NEEDS
+    assert row.weak_below is None or row.on_posts
+    assert row.weak_below is None or row.higher_is_better
+
+
+@every_row
+def test_it_has_words(row: Measure) -> None:
+    assert set(texts()[f"score.{row.name}"]) == set(LANGUAGES)
+
+
+@every_row
+def test_the_api_tells_of_it(row: Measure) -> None:
+    said = {told["name"]: told for told in api_tables()["measures"]}[row.name]
+    assert (said["low"], said["high"], said["on_posts"]) == (row.low, row.high, row.on_posts)
+    assert row.name in api_schema()["MeasureRow"]["properties"]["name"]["enum"]
+
+
+@pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
+def test_the_command_line_names_it(row: Measure) -> None:
+    assert texts()[f"score.{row.name}"]["en"] in command_help("posts").split("Every post is scored:")[1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
+def test_a_posts_card_shows_it(row: Measure, language: Language) -> None:
+    word = texts()[f"score.{row.name}"][language]
+    assert f"{word} 0.37" in _numbers(make_ui(language), {row.name: 0.37})
+    unknown = _numbers(make_ui(language), {row.name: None})
+    assert unknown == texts()["scores.not_measured"][language].format(names=word)
+
+
+@pytest.mark.parametrize("row", CANDIDATE_MEASURES, ids=lambda row: row.name)
+def test_a_candidates_card_shows_it(row: Measure) -> None:
+    word = texts()[f"score.{row.name}"]["en"]
+    assert f"{word} 0.37" in _card({row.name: 0.37})
+    unknown = _card({row.name: None})
+    assert f"not measured: {word}" in unknown
+    assert "0.00" not in unknown
+
+
+def _card(numbers: dict[str, float | None]) -> str:
+    verdict = Verdict(0, True, (), numbers)
+    gates = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
+    selection = Selection((verdict,), np.zeros(4, np.float32), (1,), {}, gates)
+    return _candidate(make_ui(), {"pictures": ["a" * 64]}, Judgement(selection, (0,), (), ()), 0, Hand())
+
+
+def test_what_could_not_be_measured_is_never_a_number() -> None:
+    scores: dict[str, float | None] = {"identity": 0.5, "scene": None, "goods": math.nan}
+    said = say_scores(Texts("en"), scores, POST_MEASURES)
+    assert said == {"identity": "person 0.50", "": "not measured: place, goods"}
+
+
+@pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
+def test_a_post_is_weak_where_the_row_says_so(row: Measure) -> None:
+    limit = 0.4 if row.weak_below == "strangers" else row.weak_below
+    assert weak_scores({row.name: None}, 0.4) == frozenset()
+    if limit is None:
+        assert weak_scores({row.name: row.low}, 0.4) == frozenset()
+    else:
+        assert weak_scores({row.name: limit - 0.01}, 0.4) == {row.name}
+        assert weak_scores({row.name: limit}, 0.4) == frozenset()

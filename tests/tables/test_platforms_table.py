@@ -1,0 +1,36 @@
+"""A platform is one row of assets/platforms.json."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.export.platforms import Platform, find_platform, load_platforms
+from studio.texts.texts import LANGUAGES, Language
+from studio.ui.pages import posts
+from tests.tables.surfaces import api_schema, api_tables, command_help, page_words
+
+every_row = pytest.mark.parametrize("row", load_platforms(), ids=lambda row: row.id)
+
+
+@every_row
+def test_it_is_found(row: Platform) -> None:
+    assert find_platform(row.id) == row
+
+
+@every_row
+def test_the_api_tells_of_it(row: Platform) -> None:
+    said = {told["id"]: told for told in api_tables()["platforms"]}[row.id]
+    assert said["words"] == {"en": row.name_en, "zh": row.name_zh}
+    assert row.id in api_schema()["PlatformRow"]["properties"]["id"]["enum"]
+
+
+@every_row
+def test_the_command_line_names_it(row: Platform) -> None:
+    assert row.id in command_help("bundle")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_offers_all(language: Language) -> None:
+    page = page_words(posts.build, language)
+    for row in load_platforms():
+        assert (row.name_zh if language == "zh" else row.name_en) in page
