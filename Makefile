@@ -11,7 +11,7 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep full-size studio test test-browser test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -41,6 +41,9 @@ lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=f
 
 ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: table, contact sheet, JSON [OUT=out BACKBONE=miniature]
 	$(BIN)/python -m benchmarks.ip_adapter_sweep --out $(OUT) --backbone $(BACKBONE)
+
+touch: install ## how many files one more row of each table touches: touch.json [OUT=out]
+	$(BIN)/python -m benchmarks.touch --out $(OUT)
 
 full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
 	$(BIN)/python -m benchmarks.full_size --out $(OUT)

@@ -69,6 +69,7 @@ def make_ui(language: Language = "en") -> Ui:
     return Ui(studio, Queue(studio), Texts(language))
 
 
+@cache
 def page_words(build: Callable[[Ui], object], language: Language = "en") -> str:
     """Return as JSON all components of a page, with their labels, choices and values."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from personas.gates import CHOOSABLE, GATES, THRESHOLDS
+from personas.gates import CHOOSABLE, GATES, THRESHOLDS, Gate, Gates
+from personas.selection import Selection, Verdict
 from pipelines.errors import BadInput
 from studio.cli.way import _read_gates
 from studio.domain.design import DesignRequest
@@ -14,52 +16,69 @@ from studio.domain.thresholds import check_thresholds
 from studio.texts.texts import LANGUAGES, Language
 from studio.ui.pages import select
 from studio.web.api import DesignBody
-from tests.tables.surfaces import api_schema, api_tables, command_help, page_words, texts
+from studio.workflows.candidates import say_report
+from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui, page_words, texts
+
+every_row = pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
 
 
-@pytest.mark.parametrize("name", [*(gate.name for gate in GATES), *THRESHOLDS])
-def test_it_has_words(name: str) -> None:
-    assert set(texts()[f"word.{name}"]) == set(LANGUAGES)
+@every_row
+def test_words(gate: Gate) -> None:
+    for name in filter(None, (gate.name, gate.threshold)):
+        assert set(texts()[f"word.{name}"]) == set(LANGUAGES)
 
 
-@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
-def test_the_api_tells_of_it(gate: object) -> None:
-    rows = {row["name"]: row for row in api_tables()["gates"]}
-    row = rows[getattr(gate, "name", "")]
-    assert row["words"] == texts()[f"word.{row['name']}"]
-    assert row["name"] in api_schema()["GateRow"]["properties"]["name"]["enum"]
-
-
-@pytest.mark.parametrize("threshold", CHOOSABLE)
-def test_the_api_takes_its_threshold(threshold: str) -> None:
+@every_row
+def test_api(gate: Gate) -> None:
+    row = next(row for row in api_tables()["gates"] if row["name"] == gate.name)
+    assert row["words"] == texts()[f"word.{gate.name}"]
+    assert gate.name in api_schema()["GateRow"]["properties"]["name"]["enum"]
     for schema in (api_schema()["DesignBody"], DesignRequest.model_json_schema()):
-        field = schema["properties"]["gates"]["properties"][threshold]
-        assert (field["minimum"], field["maximum"]) == (CHOOSABLE[threshold].low, CHOOSABLE[threshold].high)
-    value = CHOOSABLE[threshold].low
-    assert DesignBody(kind="design", category="sweet", gates={threshold: value}).gates == {threshold: value}
-    with pytest.raises(BadInput) as caught:
-        check_thresholds({threshold: CHOOSABLE[threshold].high + 1})
-    assert caught.value.code == "threshold_out_of_range"
+        fields = schema["properties"]["gates"]["properties"]
+        assert (gate.threshold in fields) == (gate.threshold in CHOOSABLE)
+        if gate.threshold in CHOOSABLE:
+            ends = THRESHOLDS[gate.threshold].low, THRESHOLDS[gate.threshold].high
+            assert (fields[gate.threshold]["minimum"], fields[gate.threshold]["maximum"]) == ends
+
+
+@every_row
+def test_command_line(gate: Gate) -> None:
+    assert (gate.threshold in command_help("design")) or gate.threshold not in CHOOSABLE
+    (row,) = say_report(_dropped_by(gate))["candidates"]
+    assert row["reasons"] == [gate.name]
+    assert row["why"] == [texts()[f"word.{gate.name}"]["en"]]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@every_row
+def test_page(gate: Gate, language: Language) -> None:
+    hint = select._hint(make_ui(language), _dropped_by(gate).verdicts[0], kept=False)
+    assert hint == f"1: {texts()[f'word.{gate.name}'][language]}"
+    page = page_words(select.build, language)
+    assert (f'"elem_id": "{gate.threshold}"' in page) == (gate.threshold in CHOOSABLE)
+    if gate.threshold in CHOOSABLE:
+        assert texts()[f"word.{gate.threshold}"][language] in page
+
+
+def _dropped_by(gate: Gate) -> Selection:
+    gates = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
+    return Selection((Verdict(0, False, (gate.name,), {}),), np.zeros(4, np.float32), (1,), {}, gates)
 
 
 @pytest.mark.parametrize("threshold", CHOOSABLE)
-def test_the_command_line_takes_its_threshold(threshold: str) -> None:
-    assert threshold in command_help("design")
-    assert _read_gates([f"{threshold}={CHOOSABLE[threshold].high}"]) == {threshold: CHOOSABLE[threshold].high}
+def test_thresholds_have_ends(threshold: str) -> None:
+    low, high = CHOOSABLE[threshold].low, CHOOSABLE[threshold].high
+    assert DesignBody(kind="design", category="sweet", gates={threshold: low}).gates == {threshold: low}
+    assert _read_gates([f"{threshold}={high}"]) == {threshold: high}
+    with pytest.raises(BadInput) as caught:
+        check_thresholds({threshold: high + 1})
+    assert caught.value.code == "threshold_out_of_range"
 
 
 @pytest.mark.parametrize("said", ["min_sharpness", "min_sharpness=much", "min_sharpness=nan", "novelty_ceiling=1"])
 def test_what_is_no_threshold_is_refused(said: str) -> None:
     with pytest.raises(BadInput):
         _read_gates([said])
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_has_a_slider_for_each(language: Language) -> None:
-    page = page_words(select.build, language)
-    for threshold in CHOOSABLE:
-        assert f'"elem_id": "{threshold}"' in page
-        assert texts()[f"word.{threshold}"][language] in page
 
 
 def test_no_gate_is_named_beside_the_table() -> None:

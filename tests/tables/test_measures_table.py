@@ -40,25 +40,25 @@ def test_it_is_whole(row: Measure) -> None:
 
 
 @every_row
-def test_it_has_words(row: Measure) -> None:
+def test_words(row: Measure) -> None:
     assert set(texts()[f"score.{row.name}"]) == set(LANGUAGES)
 
 
 @every_row
-def test_the_api_tells_of_it(row: Measure) -> None:
+def test_api(row: Measure) -> None:
     said = {told["name"]: told for told in api_tables()["measures"]}[row.name]
     assert (said["low"], said["high"], said["on_posts"]) == (row.low, row.high, row.on_posts)
     assert row.name in api_schema()["MeasureRow"]["properties"]["name"]["enum"]
 
 
 @pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
-def test_the_command_line_names_it(row: Measure) -> None:
+def test_command_line(row: Measure) -> None:
     assert texts()[f"score.{row.name}"]["en"] in command_help("posts").split("Every post is scored:")[1]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
-def test_a_posts_card_shows_it(row: Measure, language: Language) -> None:
+def test_page(row: Measure, language: Language) -> None:
     word = texts()[f"score.{row.name}"][language]
     assert f"{word} 0.37" in _numbers(make_ui(language), {row.name: 0.37})
     unknown = _numbers(make_ui(language), {row.name: None})

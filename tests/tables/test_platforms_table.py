@@ -13,24 +13,25 @@ every_row = pytest.mark.parametrize("row", load_platforms(), ids=lambda row: row
 
 
 @every_row
-def test_it_is_found(row: Platform) -> None:
+def test_words(row: Platform) -> None:
     assert find_platform(row.id) == row
+    assert row.name_en
+    assert row.name_zh
 
 
 @every_row
-def test_the_api_tells_of_it(row: Platform) -> None:
+def test_api(row: Platform) -> None:
     said = {told["id"]: told for told in api_tables()["platforms"]}[row.id]
     assert said["words"] == {"en": row.name_en, "zh": row.name_zh}
     assert row.id in api_schema()["PlatformRow"]["properties"]["id"]["enum"]
 
 
 @every_row
-def test_the_command_line_names_it(row: Platform) -> None:
+def test_command_line(row: Platform) -> None:
     assert row.id in command_help("bundle")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_page_offers_all(language: Language) -> None:
-    page = page_words(posts.build, language)
-    for row in load_platforms():
-        assert (row.name_zh if language == "zh" else row.name_en) in page
+@every_row
+def test_page(row: Platform, language: Language) -> None:
+    assert (row.name_zh if language == "zh" else row.name_en) in page_words(posts.build, language)
