@@ -38,9 +38,9 @@ def test_every_dummy_fits_into_todays_tables(dummy: Dummy, tmp_path: Path) -> No
         else:
             compile(text, name, "exec")
     undo(tmp_path, before)
-    for name, text in before.items():
-        assert (tmp_path / name).exists() == (text is not None)
-        if text is not None:
+    for name, held in before.items():
+        assert (tmp_path / name).exists() == (held is not None)
+        if held is not None:
             assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
 
 
