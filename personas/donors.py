@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from personas.looks import find_category
 from pipelines.errors import BadInput, ConsentMissing
+from pipelines.families.catalogue import judge_lora
 from pipelines.files import write_whole
+from pipelines.models.headers import read_header
 
 __all__ = [
     "Consent",
@@ -50,6 +52,10 @@ class Consent(BaseModel):
 
 
 class _Record(BaseModel):
+    """`family` is what was stated of the LoRA file or read from it; records from before there was a choice are of
+    FLUX.1.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
@@ -57,11 +63,16 @@ class _Record(BaseModel):
     trigger: str
     licence: str = Field(min_length=1)
     consent: Consent
+    family: str = "flux1"
 
 
 @dataclass(frozen=True)
 class Donor:
-    """`id` is made from the LoRA file's content, so the same weights are the same donor wherever they lie."""
+    """`id` is made from the LoRA file's content, so the same weights are the same donor wherever they lie.
+
+    `family` is the id of the model family that the LoRA is for, `lora_width` the hidden width that it was made for, 0
+    if its layers do not tell.
+    """
 
     id: str
     name: str
@@ -71,6 +82,12 @@ class Donor:
     licence: str
     consent: Consent
     thumbnail_path: Path
+    family: str = "flux1"
+    lora_width: int = 0
+
+    def fits(self, family: str, width: int) -> bool:
+        """Whether it can be mixed for a backbone of this family and hidden width (0: not known)."""
+        return self.family == family and (0 in (width, self.lora_width) or width == self.lora_width)
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,8 @@ def load_donor(folder: Path) -> Donor:
         licence=record.licence,
         consent=record.consent,
         thumbnail_path=folder / THUMBNAIL_NAME,
+        family=record.family,
+        lora_width=_lora_width(lora, facts.st_size, facts.st_mtime_ns, record.family),
     )
 
 
@@ -167,6 +186,7 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
         trigger=donor.trigger,
         licence=donor.licence,
         consent=donor.consent,
+        family=donor.family,
     )
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
     write_whole(place / RECORD_NAME, text.encode())
@@ -208,3 +228,13 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     """Return the file's SHA-256; a file of the same path, size and time of change is not read again."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=10_000)
+def _lora_width(path: Path, size: int, mtime_ns: int, family: str) -> int:
+    """Return the hidden width that a LoRA file's header tells of, 0 where it does not; read once, as `_sha256`."""
+    try:
+        header = read_header(path)
+    except BadInput:
+        return 0  # whoever reads the file itself says what is wrong with it
+    return judge_lora(header.shapes, header.metadata, family).width

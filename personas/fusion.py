@@ -17,6 +17,7 @@ from pathlib import Path
 from personas.donors import Donor, check_consent
 from personas.recipes import Recipe
 from pipelines.errors import BadInput
+from pipelines.families.catalogue import family_name
 from pipelines.lora import (
     LoraLayer,
     LoraMetadata,
@@ -71,6 +72,8 @@ def fuse_donors(recipe: Recipe, donors: Sequence[Donor], today: datetime.date | 
     live = [(known[i], weight) for i, weight in zip(recipe.donors, recipe.mix_weights, strict=True) if weight > 0.0]
     for donor, _ in live:
         check_consent(donor, today or datetime.date.today())
+    if len(families := sorted({family_name(donor.family) for donor, _ in live})) > 1:
+        raise BadInput("donors_of_several_families", families=families)
     stacks = [_read_donor(donor) for donor, _ in live]
     weights = [weight for _, weight in live]
     strengths = [norms(layers) for layers in stacks]
@@ -112,13 +115,14 @@ def write_fusion(
         description="An exact weighted sum of LoRAs." if rank is None else f"Recompressed, {lost:.3%} of energy lost.",
         merged_from=tuple((f"{donor.name} ({donor.id})", scale) for donor, scale in merged),
         training={"persona_recipe": json.dumps(asdict(fused.recipe), sort_keys=True)},
+        family=merged[0][0].family if merged else "flux1",
     )
     sha256 = write_lora(path, layers, metadata)
     return WrittenFusion(Path(path), sha256, max(layer.rank for layer in layers), lost)
 
 
 def _read_donor(donor: Donor) -> tuple[LoraLayer, ...]:
-    file = read_lora(donor.lora_path)
+    file = read_lora(donor.lora_path, donor.family)
     if not file.sha256.startswith(donor.id):
         raise BadInput(f"The LoRA file of the donor {donor.name} was changed.", "Load the donors again.")
     return file.layers

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
+from studio.domain.capabilities import backbone_facts
 from studio.library.records import JobRecord, Records
 from studio.library.store import Store
 from studio.settings import Settings, make_data_folder
@@ -62,6 +63,17 @@ class Studio:
         from personas.donors import list_donors
 
         return list_donors(self.settings.bundled_donors, self.donors_folder, category=category)
+
+    def fits(self, donor: Donor) -> bool:
+        """Whether a donor can be mixed for this backbone; yes where there is none to ask."""
+        facts = backbone_facts(self.settings)
+        return facts is None or donor.fits(facts.family, facts.width)
+
+    def fitting_donors(self, category: str | None = None) -> tuple[Donor, ...]:
+        """The donors whose family and width are the backbone's."""
+        facts = backbone_facts(self.settings)
+        donors = self.donors(category)
+        return donors if facts is None else tuple(d for d in donors if d.fits(facts.family, facts.width))
 
     def result_of(self, kind: str, key: str = "") -> dict[str, Any]:
         """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""

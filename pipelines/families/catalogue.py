@@ -8,15 +8,19 @@ from typing import Any
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.flux1.facts import FLUX1
+from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES
 from pipelines.families.protocol import Family, Shapes, Variant, Verdict
 from pipelines.families.spellings import MAX_NAME, said_base_models
+from pipelines.models.headers import read_header
+from pipelines.models.sources import Source
 
 __all__ = [
     "FAMILIES",
     "check_lora_family",
     "detect_file",
     "detect_folder",
+    "detect_source",
     "family_name",
     "find_family",
     "judge_lora",
@@ -63,6 +67,22 @@ def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
         if any(name.startswith(starts) for name in names):
             raise BadInput("file_of_other_family", file=file, family=what, known=_loadable())
     raise BadInput("file_of_no_family", file=file, known=_loadable())
+
+
+def detect_source(source: Source) -> tuple[Family, Variant, int]:
+    """Return a backbone's family, variant and hidden width (0: not known) from its files' JSON and headers alone.
+
+    Raises BadInput or ModelMissing as the two above do, and where files are missing or damaged.
+    """
+    index = read_json(source.base / "model_index.json")
+    path = source.base / "transformer" / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    family, variant = detect_folder(source.base, index, config)
+    if source.kind == "folder":
+        return family, variant, family.hidden_width(config)
+    shapes = read_header(source.path).shapes
+    family, variant = detect_file(shapes, source.path.name)
+    return family, variant, family.hidden_width_of_file(shapes)
 
 
 def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", width: int = 0) -> Verdict:

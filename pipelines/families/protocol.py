@@ -136,6 +136,9 @@ class Family(Protocol):
     def hidden_width(self, transformer: Mapping[str, Any]) -> int:
         """Return the transformer's hidden width from its config.json; 0 if it cannot be told."""
 
+    def hidden_width_of_file(self, shapes: Shapes) -> int:
+        """Return the same from a single file's shapes."""
+
     def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
         """Judge a LoRA file by names and shapes (what the header's strings say of the base model is judged before, by
         `pipelines.families.catalogue.judge_lora`); `width` 0 accepts any hidden width.

@@ -20,7 +20,8 @@ donors = typer.Typer(no_args_is_help=True, help="List, add or train donors.")
 @donors.command("list")
 def list_donors(category: str | None = None, data: Data = None, as_json: Json = False) -> None:
     """Every donor, with licence and consent; then those that cannot be used, and why."""
-    found, texts = Studio(settings_of(data, None)).list_donors(category), Texts("en")
+    studio, texts = Studio(settings_of(data, None)), Texts("en")
+    found = studio.list_donors(category)
     rows = [
         {
             "id": d.id,
@@ -29,11 +30,18 @@ def list_donors(category: str | None = None, data: Data = None, as_json: Json = 
             "trigger": d.trigger,
             "licence": d.licence,
             "consent": d.consent.who,
+            "family": d.family,
+            "lora_width": d.lora_width,
+            "fits": studio.fits(d),
         }
         for d in found.donors
     ]
     damaged = [{"folder": str(d.folder), "code": d.error.code, "error": texts.error(d.error)} for d in found.damaged]
-    text = "\n".join(f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}" for r in rows)
+    text = "\n".join(
+        f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}"
+        f"{'' if r['fits'] else '  (does not fit this backbone)'}"
+        for r in rows
+    )
     text += "".join(f"\n✗ {row['error']}\n  {row['folder']}" for row in damaged)
     say({"donors": rows, "damaged": damaged}, as_json, text)
 
@@ -46,13 +54,14 @@ def add_donor(
     name: str = "",
     trigger: str = "",
     licence: str = "unknown",
+    family: Annotated[str, typer.Option(help="What it was trained on (flux1), where the file does not tell.")] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make any FLUX LoRA file a donor. It is checked against the backbone before it is kept."""
+    """Make a face LoRA file a donor. It is checked against the backbone before it is kept."""
     from studio.workflows.donors import add_lora_donor
 
-    donor = add_lora_donor(Studio(settings_of(data, None)), lora, category, consent, name, trigger, licence)
+    donor = add_lora_donor(Studio(settings_of(data, None)), lora, category, consent, name, trigger, licence, family)
     say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
 
 

@@ -19,11 +19,15 @@ lora = typer.Typer(no_args_is_help=True, help="Look into LoRA files.")
 
 
 @lora.command("inspect")
-def inspect(file: Path, as_json: Json = False) -> None:
+def inspect(
+    file: Path,
+    family: Annotated[str, typer.Option(help="What it was trained on (flux1), where the file does not tell.")] = "",
+    as_json: Json = False,
+) -> None:
     """Format, rank, alpha, base model, trigger words, licence, layers and hashes; or why it cannot be used."""
     from pipelines.lora.inspect import inspect_lora
 
-    report = asdict(inspect_lora(file))
+    report = asdict(inspect_lora(file, family))
     text = "\n".join(f"{key.replace('_', ' '):14}{_plain(value)}" for key, value in report.items())
     say(report, as_json, text)
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from personas.looks import find_category
 from pipelines.errors import BadInput
+from pipelines.families.catalogue import find_family
 from studio.domain.values import Request, Result, Sha256
 
 __all__ = ["DonorAdded", "DonorRequest"]
@@ -32,7 +33,8 @@ def _licence(text: object) -> object:
 class DonorRequest(Request):
     """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end).
 
-    `category` is a look category's id or name in either language. Words are trimmed.
+    `category` is a look category's id or name in either language. `family` is the id of the model family that a person
+    stated, needed where the file itself leaves the choice. Words are trimmed.
     """
 
     upload: Sha256
@@ -43,11 +45,14 @@ class DonorRequest(Request):
     expires: Annotated[str, BeforeValidator(_stripped)] = ""
     trigger: Annotated[str, BeforeValidator(_stripped)] = ""
     licence: Annotated[str, BeforeValidator(_licence)] = "unknown"
+    family: Annotated[str, BeforeValidator(_stripped)] = ""
 
     @model_validator(mode="after")
     def _check(self) -> DonorRequest:
         """Raises BadInput, naming what is missing or too long."""
         find_category(self.category)
+        if self.family:
+            find_family(self.family)
         name = self.name
         if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or not _FORBIDDEN.isdisjoint(name):
             raise BadInput("bad_name", most=_MOST_NAME)

@@ -169,7 +169,10 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class DonorRequest:
-    """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end)."""
+    """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end).
+
+    `family` is the id of the model family that a person stated where the file leaves the choice.
+    """
 
     upload: str
     category: str
@@ -180,3 +183,4 @@ class DonorRequest:
     expires: str = ""
     trigger: str = ""
     licence: str = "unknown"
+    family: str = ""

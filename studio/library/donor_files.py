@@ -8,6 +8,7 @@ from pathlib import Path
 
 from personas.looks import find_category
 from pipelines.errors import BadInput, BadLora
+from pipelines.families.catalogue import FAMILIES, check_lora_family, family_name, judge_lora
 from pipelines.models.gguf_header import is_gguf
 from pipelines.models.headers import read_header
 from studio.domain.requests import DonorRequest
@@ -17,24 +18,32 @@ __all__ = ["LoraSummary", "check_form", "inspect_header"]
 _MOST_NAME, _MOST_WORDS = 60, 300
 # A FLUX LoRA's header has some 100 kB, with training captions and a thumbnail some MB. It is parsed beside the pages.
 _MAX_HEADER_BYTES = 16_000_000
-# how Stable Diffusion's U-Nets call their parts, in diffusers' and in kohya's spelling
-_UNET = ("down_blocks", "up_blocks", "mid_block", "input_blocks", "output_blocks", "middle_block")
-_FLUX = ("transformer_blocks", "double_blocks", "single_blocks")
 
 
 @dataclass(frozen=True)
 class LoraSummary:
-    """`layers` is how many are changed, `ranks` ascending; the rest is what the file says of itself, "" if silent."""
+    """`layers` is how many are changed, `ranks` ascending, `family` whose LoRA it is by id; where the file leaves that
+    open, `family` is "" and `families` are the ids to choose from. The rest is what the file says of itself, "" if
+    silent.
+    """
 
     layers: int
     ranks: tuple[int, ...]
     title: str
     trigger: str
     licence: str
+    family: str
+    families: tuple[str, ...]
+
+    def ask(self, file: str) -> BadLora:
+        """Return the question whose LoRA it is, as the error that stands where nobody answers."""
+        return BadLora("lora_family_ambiguous", file=file, families=[family_name(one) for one in self.families])
 
 
-def inspect_header(path: Path) -> LoraSummary:
-    """Read the names and shapes alone. Raises BadLora for pickles, GGUF, damaged files and other architectures.
+def inspect_header(path: Path, family: str = "") -> LoraSummary:
+    """Read the names and shapes alone. Raises BadLora for pickles, GGUF, damaged files and other families.
+
+    `family` is the id that a person stated; it decides only where the file leaves the choice.
 
     The worker reads the whole file once more before it keeps it (`pipelines.lora.read_lora`).
     """
@@ -53,13 +62,12 @@ def inspect_header(path: Path) -> LoraSummary:
         raise BadLora(
             f"{path.name} is damaged or cut short and cannot be read.", "Download or export it again."
         ) from error
-    if any(part in name for part in _UNET for name in header.shapes):
-        raise BadLora(
-            f"{path.name} is for Stable Diffusion, not for FLUX.", "Use a LoRA that was trained on FLUX.1.", "not_flux"
-        )
+    verdict = judge_lora(header.shapes, header.metadata, family)
+    if verdict.fits == "other family":
+        check_lora_family(path.name, verdict)
     downs = [s for n, s in header.shapes.items() if n.endswith(("lora_A.weight", "lora_down.weight")) and len(s) > 1]
-    if not downs or not any(part in name for part in _FLUX for name in header.shapes):
-        raise BadLora(f"{path.name} is no LoRA for FLUX.", "Use a LoRA that was trained on FLUX.1.", "not_flux")
+    if not downs or verdict.fits == "unknown":
+        raise BadLora("no_known_lora", file=path.name, known=[f.name for f in FAMILIES])
     said = header.metadata
     return LoraSummary(
         len(downs),
@@ -67,6 +75,8 @@ def inspect_header(path: Path) -> LoraSummary:
         _short(said.get("modelspec.title") or said.get("ss_output_name") or ""),
         _short(said.get("modelspec.trigger_phrase", "")),
         _short(said.get("modelspec.license", "")),
+        verdict.family,
+        verdict.families,
     )
 
 
@@ -92,7 +102,7 @@ def check_form(request: DonorRequest, today: datetime.date) -> DonorRequest:
             raise BadInput(f"The consent ended on {until.isoformat()}.", "Ask for a new one.", "consent_over")
     return DonorRequest(
         request.upload, find_category(request.category).id, name, who, scope, request.owner, request.expires.strip(),
-        request.trigger.strip(), request.licence.strip() or "unknown",
+        request.trigger.strip(), request.licence.strip() or "unknown", request.family.strip(),
     )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ class Ui:
     turn: Lock = _TURN
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:
-        return self.studio.donors(category or None)
+        """Those that can be mixed for this backbone."""
+        return self.studio.fitting_donors(category or None)
 
     @cached_property
     def users(self) -> Users:

@@ -226,6 +226,7 @@ def _train(
             author=request.owner,
             description="A persona LoRA, trained on the kept pictures of a fused face.",
             base_model=backbone.spec.id,
+            family=backbone.spec.family,
             height=backbone.spec.height,
             width=backbone.spec.width,
             merged_from=tuple(

@@ -80,8 +80,9 @@ def _try_recipe(
         if request.recipe is not None:
             own = asdict(recipe_of(request.recipe))
             return {"recipe": own, "redraws": 0, "predicted_similarity": predicted_similarity(own["mix_weights"])}
+        fitting = [donor for donor in donors if studio.fits(donor)]
         return asdict(
-            plan_recipe(donors, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
+            plan_recipe(fitting, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
         )
 
     plan = run(f"plan-{attempt}", plan_it)
@@ -91,7 +92,7 @@ def _try_recipe(
     check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA", studio.backbone.text_encoders)
     for donor in used:
         if donor.id not in faces:
-            layers = read_lora(donor.lora_path).layers
+            layers = read_lora(donor.lora_path, donor.family).layers
             faces[donor.id] = mean_face(studio, f"donor {donor.name}", layers, look, donor.trigger, run, progress)
     trigger = trigger_of(used)
 

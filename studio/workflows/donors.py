@@ -55,9 +55,13 @@ def add_lora_donor(
     name: str = "",
     trigger: str = "",
     licence: str = "unknown",
+    family: str = "",
 ) -> Donor:
-    """Check the file against the backbone, draw its thumbnail, keep it. Raises BadLora, BadInput."""
-    return _add(studio, lora, category, _read_consent(consent), name, trigger, licence)
+    """Check the file against the backbone, draw its thumbnail, keep it. Raises BadLora, BadInput.
+
+    `family` is the id of the model family that a person stated, needed where the file itself leaves the choice.
+    """
+    return _add(studio, lora, category, _read_consent(consent), name, trigger, licence, family)
 
 
 def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
@@ -68,7 +72,9 @@ def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress
         path = find_upload(studio.settings, request.owner, request.upload)
         expires = datetime.date.fromisoformat(request.expires) if request.expires else None
         form = _ConsentForm(who=request.who, scope=request.scope, expires=expires)
-        donor = _add(studio, path, request.category, form, request.name, request.trigger, request.licence)
+        donor = _add(
+            studio, path, request.category, form, request.name, request.trigger, request.licence, request.family
+        )
         return {"id": donor.id, "name": donor.name, "category": donor.category}
 
     added = dict(run("add", add))
@@ -76,9 +82,11 @@ def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress
     return added
 
 
-def _add(studio: Studio, lora: Path, category: str, form: _ConsentForm, name: str, trigger: str, licence: str) -> Donor:
+def _add(
+    studio: Studio, lora: Path, category: str, form: _ConsentForm, name: str, trigger: str, licence: str, family: str
+) -> Donor:
     look = find_category(category)
-    file = read_lora(lora)
+    file = read_lora(lora, family)
     for known in studio.donors():
         if known.id == file.sha256[:16]:
             if (known.name, known.category) == (name or lora.stem, look.id):
@@ -93,7 +101,18 @@ def _add(studio: Studio, lora: Path, category: str, form: _ConsentForm, name: st
             picture = draw_batch(studio.backbone, [identity_request(studio.backbone.spec, prompt, 1)])[0]
         Image.fromarray(picture).save(thumbnail)
         record = Consent(who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires)
-        donor = Donor(file.sha256[:16], name or lora.stem, look.id, lora, word, licence, record, thumbnail)
+        donor = Donor(
+            file.sha256[:16],
+            name or lora.stem,
+            look.id,
+            lora,
+            word,
+            licence,
+            record,
+            thumbnail,
+            file.family,
+            file.width,
+        )
         return save_donor(studio.donors_folder, donor)
 
 
@@ -130,6 +149,7 @@ def train_folder_donor(
             trigger_phrase=_TRIGGER,
             license=licence,
             base_model=backbone.spec.id,
+            family=backbone.spec.family,
             height=backbone.spec.height,
             width=backbone.spec.width,
             training={

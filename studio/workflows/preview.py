@@ -85,7 +85,7 @@ def _measure(studio: Studio, recipe: Recipe, pictures: list[str], progress: Prog
     near: dict[str, float | None] = {}
     for donor in donors:
         if donor.id not in studio.donor_faces:  # a donor's face is the same in every preview
-            own = read_lora(donor.lora_path).layers
+            own = read_lora(donor.lora_path, donor.family).layers
             face = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run_directly, progress)
             studio.donor_faces[donor.id] = np.asarray(face, np.float32)
         near[donor.id] = float(np.mean([e @ studio.donor_faces[donor.id] for e in found])) if found else None

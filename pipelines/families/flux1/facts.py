@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.families.flux1.detection import layout_of
 from pipelines.families.flux1.lora_fit import judge_lora
 from pipelines.families.flux1.lora_names import LORA_WORDS, SPELLINGS
+from pipelines.families.folders import bare_names
 from pipelines.families.protocol import Part, Shapes, Variant, Verdict
 from pipelines.families.spellings import LoraWords, Spellings
 from pipelines.models.catalogue import MODELS
@@ -59,6 +60,11 @@ class Flux1:
         # where a folder leaves them out, diffusers' own defaults hold
         heads, each = transformer.get("num_attention_heads", 24), transformer.get("attention_head_dim", 128)
         return heads * each if isinstance(heads, int) and isinstance(each, int) else 0
+
+    def hidden_width_of_file(self, shapes: Shapes) -> int:
+        bare = bare_names(shapes)
+        first = next((bare[name] for name in ("img_in.weight", "x_embedder.weight") if name in bare), "")
+        return shapes[first][0] if first else 0
 
     def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
         return judge_lora(shapes, width)

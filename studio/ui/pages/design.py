@@ -15,6 +15,7 @@ import gradio as gr
 
 from personas.donors import with_consent
 from personas.looks import LOOK_CATEGORIES, find_category
+from pipelines.errors import StudioError
 from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
 from studio.domain.requests import DesignRequest, PreviewRequest
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
@@ -48,7 +49,7 @@ class Desk:
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "design")
-    first = Desk(roll(ui.donors("sweet"), "sweet", 1, ui.ceiling))
+    first = Desk(_first_mix(ui))
     desk = gr.State(first)
     category = gr.Radio(
         [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
@@ -101,6 +102,14 @@ def build(ui: Ui) -> None:
     for part in (table, progress):
         part.click(acting, [desk], [desk, table, progress, category], **(EACH | in_turn("desk")))
     go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
+
+
+def _first_mix(ui: Ui) -> Mix:
+    """A drawn mix; an empty one where too few donors fit this backbone, which the dice then say."""
+    try:
+        return roll(ui.donors("sweet"), "sweet", 1, ui.ceiling)
+    except StudioError:
+        return Mix("sweet", (), (), 1)
 
 
 def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:

@@ -171,6 +171,7 @@ def shelf_html(ui: Ui, owner: str, what: str, search: str, tag: str, page: int) 
 def _donors(ui: Ui, search: str) -> list[str]:
     t, wanted, known = ui.t, search.strip().casefold(), ui.studio.list_donors()
     found = [d for d in known.donors if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
+    fitting = {d.id for d in ui.donors()}
     damaged = [
         card(
             "",
@@ -188,6 +189,7 @@ def _donors(ui: Ui, search: str) -> list[str]:
             [
                 f"<strong>{escape(d.name)}</strong>",
                 f"<span class='st-soft'>{escape(t.word(d.category))} · {escape(d.licence)}</span>",
+                "" if d.id in fitting else f"<span class='st-bad'>{escape(t('donor.misfit'))}</span>",
             ],
         )
         for d in found

@@ -11,6 +11,7 @@ import gradio as gr
 
 from personas.looks import LOOK_CATEGORIES
 from pipelines.errors import BadInput
+from pipelines.families.catalogue import family_name
 from studio.domain.requests import DonorRequest
 from studio.library.donor_files import check_form, inspect_header
 from studio.library.uploads import MOST_BYTES, find_upload
@@ -31,6 +32,7 @@ def build_adding(ui: Ui) -> None:
             [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
             value="sweet", label=t("design.category"), elem_id="donor-category",
         )  # fmt: skip
+        family = gr.Dropdown([], label=t("adding.family"), visible=False, elem_id="donor-family")
         with gr.Row():
             name = gr.Textbox("", label=t("adding.name"), max_length=60, elem_id="donor-name")
             trigger = gr.Textbox("", label=t("adding.trigger"), max_length=100)
@@ -54,24 +56,30 @@ def build_adding(ui: Ui) -> None:
         path = find_upload(ui.studio.settings, owner_of(request), upload)
         found = inspect_header(path)
         ranks = ", ".join(str(rank) for rank in found.ranks)
-        good = f"✓ {t('adding.good', name=path.name, layers=found.layers, ranks=ranks)}"
+        whose = family_name(found.family)
+        good = f"✓ {t('adding.good', name=path.name, family=whose, layers=found.layers, ranks=ranks)}"
+        told = panel(escape(good), "done") if found.family else panel(escape(t.error(found.ask(path.name))))
+        choices = gr.Dropdown([(family_name(one), one) for one in found.families], value=None, visible=not found.family)
         title = "".join(c for c in found.title or path.stem if c not in '/\\<>:"|?*')[:60]
-        return panel(escape(good), "done"), upload, gr.Group(visible=True), title, found.trigger, found.licence
+        return told, upload, gr.Group(visible=True), title, found.trigger, found.licence, choices
 
     def send(
         upload: str, look: str, called: str, word: str, terms: str, person: str, use: str, until: str, sure: bool,
-        request: gr.Request,
+        whose: str | None, request: gr.Request,
     ) -> Any:  # fmt: skip
         if not sure:
             raise BadInput("Nobody has said that this adult agreed.", "Tick the box if so.", "not_agreed")
-        wish = DonorRequest(upload, look, called, person, use, owner_of(request), until, word, terms)
+        wish = DonorRequest(upload, look, called, person, use, owner_of(request), until, word, terms, whose or "")
         checked = check_form(wish, datetime.now(UTC).date())
-        find_upload(ui.studio.settings, checked.owner, upload)
+        path = find_upload(ui.studio.settings, checked.owner, upload)
+        found = inspect_header(path, checked.family)
+        if not found.family:
+            raise found.ask(path.name)
         ui.queue.put("donor", asdict(checked))
         return panel(escape(t("adding.queued"))), gr.Group(visible=False), False
 
-    zone.click(guarded(ui, look_at), None, [said, token, form, name, trigger, licence], **HIDDEN)
+    zone.click(guarded(ui, look_at), None, [said, token, form, name, trigger, licence, family], **HIDDEN)
     keep.click(
-        guarded(ui, send), [token, category, name, trigger, licence, who, scope, expires, agreed],
+        guarded(ui, send), [token, category, name, trigger, licence, who, scope, expires, agreed, family],
         [said, form, agreed], **HIDDEN,
     )  # fmt: skip

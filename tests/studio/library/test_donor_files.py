@@ -12,8 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from pipelines.errors import BadInput, BadLora
+from pipelines.lora import read_lora
 from studio.application import Studio
 from studio.domain.requests import DonorRequest
 from studio.library.donor_files import check_form, inspect_header
@@ -46,9 +49,9 @@ def test_a_flux_lora_says_what_it_is() -> None:
 
 def test_what_is_no_flux_lora_is_refused_in_words(tmp_path: Path) -> None:
     sdxl = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight"
-    with pytest.raises(BadLora, match="for Stable Diffusion"):
+    with pytest.raises(BadLora, match="family=Stable Diffusion"):
         inspect_header(_write(tmp_path / "a.safetensors", sdxl))
-    with pytest.raises(BadLora, match="no LoRA for FLUX"):
+    with pytest.raises(BadLora, match="no_known_lora"):
         inspect_header(_write(tmp_path / "a.safetensors", "model.embed.weight"))
     (tmp_path / "a.safetensors").write_bytes(b"\x80\x04 a pickle")
     with pytest.raises(BadLora, match="is a pickle"):
@@ -124,3 +127,47 @@ def test_a_gguf_file_is_refused_by_its_content_at_once(tmp_path: Path, name: str
     assert time.monotonic() - began < 0.5
     for language in LANGUAGES:
         assert "GGUF" in Texts(language).error(refused.value)
+
+
+def _ambiguous(path: Path) -> Path:
+    """An attention-only LoRA in black-forest-labs' names, which FLUX.1 and FLUX.2-klein share."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for stream in ("img", "txt"):
+        for leaf, out in (("qkv", 96), ("proj", 32)):
+            name = f"diffusion_model.double_blocks.0.{stream}_attn.{leaf}"
+            tensors[f"{name}.lora_A.weight"] = torch.randn(4, 32, generator=generator)
+            tensors[f"{name}.lora_B.weight"] = torch.randn(out, 4, generator=generator)
+    save_file(tensors, path)
+    return path
+
+
+def test_whose_lora_it_is_is_asked_where_nobody_can_tell(tmp_path: Path) -> None:
+    path = _ambiguous(tmp_path / "a.safetensors")
+    found = inspect_header(path)
+    assert (found.family, found.families) == ("", ("flux1", "flux2"))
+    assert "FLUX.1, FLUX.2" in Texts("en").error(found.ask(path.name))
+    assert inspect_header(path, "flux1").family == "flux1"
+    with pytest.raises(BadLora) as refused:
+        inspect_header(path, "flux2")
+    assert "FLUX.2" in Texts("zh").error(refused.value)
+    assert inspect_header(DONOR).family == "flux1"
+
+
+def test_the_answer_stays_with_the_donor(tiny_flux: Path, tmp_path: Path) -> None:
+    width = 32
+    studio = Studio(Settings(data=tmp_path, backbone=str(tiny_flux), bundled_donors=tmp_path / "none"))
+    assert studio.backbone.transformer.inner_dim == width
+    lora = _ambiguous(tmp_path / "li.safetensors")
+    (tmp_path / "consent.json").write_text('{"who": "Li Lei", "scope": "fusion"}')
+    with pytest.raises(BadLora) as asked:
+        add_lora_donor(studio, lora, "sweet", tmp_path / "consent.json")
+    assert asked.value.code == "lora_family_ambiguous"
+    add_lora_donor(studio, lora, "sweet", tmp_path / "consent.json", family="flux1")
+    (donor,) = studio.donors()
+    assert (donor.family, donor.lora_width) == ("flux1", width)
+    assert len(read_lora(donor.lora_path, donor.family).layers) == 8
+    assert studio.fitting_donors() == (donor,)
+    bundled = Studio(Settings(data=tmp_path, backbone=str(tiny_flux)))
+    assert len(bundled.donors()) > 1
+    assert bundled.fitting_donors() == (donor,)  # the miniature's donors are wider
