@@ -67,9 +67,9 @@ _PLATFORM = {
 }  # fmt: skip
 _FAMILY = f'''"""A dummy family: FLUX.1 under another name that detects nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipelines.families.flux1.facts import Flux1
+from pipelines.families.flux1.facts import FLUX1, Flux1
 from pipelines.families.protocol import Verdict
 from pipelines.families.spellings import LoraWords
 
@@ -80,7 +80,7 @@ class Dummy(Flux1):
 
     id: str = "{DUMMY}"
     name: str = "Dummy family"
-    lora_words: LoraWords = LoraWords(read=(), written="{DUMMY}")
+    lora_words: LoraWords = replace(FLUX1.lora_words, read=())
 
     def detect_folder(self, index, transformer):
         return None
@@ -120,6 +120,19 @@ DUMMIES: tuple[Dummy, ...] = (
         "platform",
         (Line("assets/platforms.json", "[", f"  {json.dumps(_PLATFORM, ensure_ascii=False)},\n"),),
         ("tests/tables/test_platforms_table.py",),
+    ),
+    Dummy(
+        "family",
+        (
+            Line(f"pipelines/families/{DUMMY}.py", "", _FAMILY),
+            Line(
+                "pipelines/families/catalogue.py",
+                "from pipelines.families.flux1",
+                f"from pipelines.families.{DUMMY} import Dummy\n",
+            ),
+            Line("pipelines/families/catalogue.py", "FAMILIES: ", "FAMILIES = (*FAMILIES, Dummy())\n"),
+        ),
+        ("tests/tables/test_families_table.py",),
     ),
 )
 
@@ -187,7 +200,7 @@ def _missing(root: Path, dummy: Dummy) -> list[str]:
         command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
     )
     if done.returncode:
-        print(done.stdout[-4000:], file=sys.stderr)
+        print(done.stdout[-4000:], done.stderr[-4000:], file=sys.stderr)
         return [f"pytest ends with {done.returncode}"]
     seen = seen_in(report)
     report.unlink()
@@ -198,13 +211,16 @@ def main() -> None:
     """Add every dummy, count, and write OUT/touch.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out"))
-    out: Path = parser.parse_args().out
+    parser.add_argument("--tables", nargs="*", default=[dummy.table for dummy in DUMMIES], help="only these")
+    args = parser.parse_args()
+    out: Path = args.out
+    chosen = [dummy for dummy in DUMMIES if dummy.table in args.tables]
     out.mkdir(parents=True, exist_ok=True)
     wrong = {}
     with TemporaryDirectory(prefix="touch-") as folder:
         root = Path(folder)
         copy_checkout(ROOT, root)
-        for dummy in DUMMIES:
+        for dummy in chosen:
             before = apply(root, dummy.lines)
             found = _missing(root, dummy)
             undo(root, before)
@@ -213,7 +229,7 @@ def main() -> None:
             if found:
                 wrong[dummy.table] = found
             print(f"{dummy.table}: {dummy.files} files ({', '.join(before)}) {'; '.join(found) or 'seen everywhere'}")
-    counts = {dummy.table: dummy.files for dummy in DUMMIES}
+    counts = {dummy.table: dummy.files for dummy in chosen}
     (out / "touch.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
     raise SystemExit(1 if wrong else 0)
 

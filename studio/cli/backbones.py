@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.families.catalogue import FAMILIES
 from studio.cli.options import Data, Json, say, settings_of
 from studio.cli.progress import Bars
 
@@ -14,7 +15,10 @@ __all__ = ["backbones"]
 
 _USES = ("running", "outputs", "fine_tuning")
 _ALLOWED = {"yes": True, "no": False, "paid": False, "limited": None, "unknown": None}
-backbones = typer.Typer(help="Base models: what you may do with them, what they need, and fetching them.")
+backbones = typer.Typer(
+    help="Base models: what you may do with them, what they need, and fetching them.",
+    epilog=f"Families that are loaded: {', '.join(family.name for family in FAMILIES)}.",
+)
 
 
 @backbones.callback(invoke_without_command=True)

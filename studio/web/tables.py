@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from personas.gates import GATES
 from personas.measures.catalogue import MEASURES
+from pipelines.families.catalogue import FAMILIES
 from studio.export.platforms import load_platforms
 from studio.jobs.queue import KINDS
 from studio.texts.texts import LANGUAGES, Texts
@@ -60,6 +61,13 @@ class KindRow(_Row):
     words: _Words
 
 
+class FamilyRow(_Row):
+    """A family of models whose backbones and LoRAs the studio loads; `name` is its own in every language."""
+
+    id: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.id for row in FAMILIES]})]
+    name: str
+
+
 class Tables(_Row):
     """One list a table."""
 
@@ -67,6 +75,7 @@ class Tables(_Row):
     gates: list[GateRow]
     measures: list[MeasureRow]
     platforms: list[PlatformRow]
+    families: list[FamilyRow]
 
 
 def list_tables() -> Tables:
@@ -90,6 +99,7 @@ def list_tables() -> Tables:
             PlatformRow(id=p.id, words={"en": p.name_en, "zh": p.name_zh}, width=p.width, height=p.height)
             for p in load_platforms()
         ],
+        families=[FamilyRow(id=f.id, name=f.name) for f in FAMILIES],
     )  # fmt: skip
 
 
