@@ -68,7 +68,7 @@ def fuse_donors(recipe: Recipe, donors: Sequence[Donor], today: datetime.date | 
     """
     known = {donor.id: donor for donor in donors}
     if missing := [donor_id for donor_id in recipe.donors if donor_id not in known]:
-        raise BadInput(f"The recipe names the donor {missing[0]}, which is not here.", "Add that donor's LoRA file.")
+        raise BadInput("recipe_donor_missing", donor=missing[0])
     live = [(known[i], weight) for i, weight in zip(recipe.donors, recipe.mix_weights, strict=True) if weight > 0.0]
     for donor, _ in live:
         check_consent(donor, today or datetime.date.today())
@@ -124,5 +124,5 @@ def write_fusion(
 def _read_donor(donor: Donor) -> tuple[LoraLayer, ...]:
     file = read_lora(donor.lora_path, donor.family)
     if not file.sha256.startswith(donor.id):
-        raise BadInput(f"The LoRA file of the donor {donor.name} was changed.", "Load the donors again.")
+        raise BadInput("donor_lora_changed", donor=donor.name)
     return file.layers

@@ -104,10 +104,7 @@ def recogniser_module(file: Path) -> torch.nn.Module:
         # given the file's name, onnx2torch would write into its folder
         return convert(_fold_casts(onnx.load(file))).eval().requires_grad_(False)
     except NotImplementedError as error:
-        raise ModelMissing(
-            f"The recogniser of the face pack {file.parent.name} cannot be learnt from: {error}",
-            "Choose another pack, or consolidate without the identity loss (--identity-loss 0).",
-        ) from error
+        raise ModelMissing("face_recogniser_not_differentiable", pack=file.parent.name, reason=str(error)) from error
 
 
 def _invert(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -34,4 +34,4 @@ def find_category(name: str) -> LookCategory:
         if wanted in (category.id, category.name_en.casefold(), category.name_zh):
             return category
     known = ", ".join(f"{category.id} ({category.name_zh})" for category in LOOK_CATEGORIES)
-    raise UnknownCategory(f"There is no look category {name!r}.", f"Choose one of: {known}.")
+    raise UnknownCategory("unknown_category", name=name, known=known)

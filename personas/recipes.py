@@ -68,17 +68,17 @@ def make_recipe(
     weights = tuple(float(weight) for weight in mix_weights)
     ids = tuple(donor.id for donor in donors)
     if len(ids) != len(weights) or not ids:
-        raise BadInput(f"There are {len(ids)} donors and {len(weights)} mix weights.", "Give every donor one weight.")
+        raise BadInput("mix_weight_count_differs", donors=len(ids), weights=len(weights))
     if len(set(ids)) != len(ids):
-        raise BadInput("A donor is named twice in one recipe.", "Name each donor once and add up its weights.")
+        raise BadInput("recipe_donor_twice")
     if bad := [weight for weight in weights if not math.isfinite(weight) or weight < 0.0]:
-        raise BadInput(f"{bad[0]} is no mix weight.", "Mix weights are numbers from 0 to 1 that sum to 1.")
+        raise BadInput("mix_weight_invalid", weight=bad[0])
     total = math.fsum(weights)
     if abs(total - 1.0) > _SUM_TOLERANCE:
-        hint = ", ".join(f"{weight / total:.4g}" for weight in weights) if total > 0 else "equal weights"
-        raise BadInput(f"The mix weights sum to {total:.6g}, not to 1.", f"Use {hint}.")
+        instead = [f"{weight / total if total > 0 else 1 / len(weights):.4g}" for weight in weights]
+        raise BadInput("mix_weights_sum", total=total, weights=instead)
     if not math.isfinite(scale) or scale <= 0.0:
-        raise BadInput(f"{scale} is no strength for a mix.", "Use 1.0, or a little more or less.")
+        raise BadInput("mix_scale_invalid", scale=scale)
     look = find_category(category).id
     content = {
         "category": look,
@@ -120,27 +120,23 @@ def plan_recipe(
     """
     look = find_category(category)
     if k < _MIN_DONORS:
-        raise BadInput(
-            f"A new face needs at least {_MIN_DONORS} donors, not {k}: fewer leave it too near to one.",
-            f"Use k = {_MIN_DONORS} or more.",
-        )
+        raise BadInput("mix_donors_too_few", needed=_MIN_DONORS, k=k)
     if not (math.isfinite(concentration) and concentration > 0.0):
-        raise BadInput(f"{concentration} is no concentration.", "Use a number over 0; 4 is the default.")
+        raise BadInput("concentration_invalid", concentration=concentration)
+    if not ceiling > 0.0:
+        raise BadInput("novelty_ceiling_not_positive", ceiling=ceiling)
     floor = 1.0 / math.sqrt(k)
     if not ceiling > floor:
         raise BadInput(
-            f"A mix of {k} donors cannot come under a cosine of {floor:.3f} to its strongest one, and the "
-            f"ceiling is {ceiling:.3f}.",
-            f"Use more than {math.floor(1 / ceiling**2)} donors." if ceiling > 0.0 else "",
+            "novelty_ceiling_too_low", k=k, floor=floor, ceiling=ceiling, needed=math.floor(1 / ceiling**2) + 1
         )
     there = sorted((donor for donor in donors if donor.category == look.id), key=lambda donor: donor.id)
     pool = with_consent(there, today or datetime.date.today())
     if len(pool) < k:
-        raise NotEnough(
-            f"There are {len(pool)} usable donors in {look.id} ({look.name_zh}), and the recipe needs {k}"
-            f"{_without_consent(len(there) - len(pool))}.",
-            "Add donors, or mix fewer.",
-        )
+        without = len(there) - len(pool)
+        if without:
+            raise NotEnough("donors_with_consent_too_few", count=len(pool), look=look.id, k=k, without=without)
+        raise NotEnough("donors_too_few", count=len(pool), look=look.id, k=k)
     rng = np.random.default_rng(seed)
     chosen = [pool[int(index)] for index in rng.choice(len(pool), size=k, replace=False)]
     for redraws in range(_MAX_REDRAWS):
@@ -151,11 +147,4 @@ def plan_recipe(
             strength = 1 / math.hypot(*weights) if scale is None else scale
             recipe = make_recipe(chosen, weights, look.id, seed=seed, equalise=equalise, scale=strength)
             return RecipePlan(recipe, redraws, predicted)
-    raise NotEnough(
-        f"None of {_MAX_REDRAWS} draws of {k} mix weights came under the novelty ceiling {ceiling:.3f}.",
-        "Use more donors or a higher concentration.",
-    )
-
-
-def _without_consent(count: int) -> str:
-    return f" ({count} more have no valid consent)" if count else ""
+    raise NotEnough("mix_draws_too_similar", draws=_MAX_REDRAWS, k=k, ceiling=ceiling)

@@ -51,7 +51,7 @@ def load_scene(path: Path | str) -> ScenePhoto:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise BadPicture(f"The picture {name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
+        raise BadPicture("picture_not_opened", name=name, reason=error.strerror or str(error)) from error
     return ScenePhoto(np.asarray(read_picture(data, name)), hashlib.sha256(data).hexdigest())
 
 
@@ -70,9 +70,9 @@ def read_picture(data: bytes, name: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name) from error
     except UnidentifiedImageError as error:
-        raise BadPicture(f"{name} is no picture that the studio reads.", "Use a JPEG, PNG or WebP file.") from error
+        raise BadPicture("picture_not_readable", name=name) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadPicture(f"The picture {name} is damaged: {error}.", "Export or download it again.") from error
+        raise BadPicture("picture_damaged", name=name, reason=str(error)) from error
     return _to_rgb(ImageOps.exif_transpose(image))
 
 
@@ -94,17 +94,13 @@ def _check_size(image: Image.Image, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large(name)
     if min(width, height) < MIN_SIDE_PX:
-        raise BadPicture(
-            f"The picture {name} is only {width}×{height} pixels.", f"Use one of at least {MIN_SIDE_PX} pixels a side."
-        )
+        raise BadPicture("picture_too_small", name=name, width=width, height=height, least=MIN_SIDE_PX)
     if getattr(image, "n_frames", 1) > 1:
-        raise BadPicture(f"The picture {name} moves.", "Use a still picture.")
+        raise BadPicture("picture_moves", name=name)
 
 
 def _too_large(name: str) -> BadPicture:
-    return BadPicture(
-        f"The picture {name} is larger than {MAX_PIXELS // 1_000_000} megapixels.", "Make it smaller and try again."
-    )
+    return BadPicture("picture_too_large", name=name, most=MAX_PIXELS // 1_000_000)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -125,12 +121,12 @@ def load_mask(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """
     name, picture = Path(path).name, load_scene(path).image
     if ((picture > 48) & (picture < 207)).any(axis=2).mean() > _MOST_GREY:
-        raise BadPicture(f"{name} is no mask: it has colours or greys.", _PAINT)
+        raise BadPicture("mask_not_black_and_white", name=name)
     grey = Image.fromarray(picture).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     mask = np.asarray(grey) >= 128
     if not mask.any() or mask.all():
         what = "white" if mask.all() else "black"
-        raise BadPicture(f"The mask {name} is all {what}.", _PAINT)
+        raise BadPicture("mask_all_one_colour", name=name, colour=what)
     return mask
 
 
@@ -142,9 +138,7 @@ def load_weights(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.uint
     """
     name, grey = Path(path).name, Image.fromarray(load_scene(path).image).convert("L")
     if not np.asarray(grey).any():
-        raise BadPicture(
-            f"The weights {name} are all black, so nothing of the scene would be shown.", "Paint what counts white."
-        )
+        raise BadPicture("weights_all_black", name=name)
     if (grey.height, grey.width) != size:
         _LOG.warning(
             "The weights %s are %d×%d pixels and the scene %d×%d: they are stretched over it.",

@@ -39,8 +39,11 @@ def face_statistics(
     people, counts = np.unique(owner, return_counts=True)
     if len(people) < _MIN_PEOPLE or counts.min() < _MIN_SHOTS:
         raise NotEnough(
-            f"There are {len(people)} people, of whom one has {int(counts.min()) if len(counts) else 0} faces.",
-            f"Give at least {_MIN_PEOPLE} people with {_MIN_SHOTS} pictures each, in which a face is found.",
+            "calibration_people_too_few",
+            people=len(people),
+            least=int(counts.min()) if len(counts) else 0,
+            min_people=_MIN_PEOPLE,
+            min_faces=_MIN_SHOTS,
         )
     cosines = embeddings.astype(np.float64) @ embeddings.T
     upper = np.triu(np.ones(cosines.shape, bool), 1)

@@ -86,11 +86,7 @@ def find_pack(name_or_folder: Path | str) -> Path:
     for folder in (given, named) if len(given.parts) == 1 else (given,):
         if any(folder.glob("*.onnx")) or (folder / "manifest.json").is_file():
             return folder
-    raise ModelMissing(
-        f"There are no face models in {given}.",
-        "Name a folder with a detector and a recogniser as ONNX, or an insightface pack "
-        f"that lies in {_NAMED_PACKS} (see docs/measures.md).",
-    )
+    raise ModelMissing("face_pack_missing", folder=str(given), packs=str(_NAMED_PACKS))
 
 
 def pack_sha256(folder: Path | str) -> str:
@@ -139,13 +135,9 @@ class FaceReader:
             )
             self._recogniser = self._app.models["recognition"]
         except (AssertionError, KeyError) as error:  # insightface asserts that there is a detector
-            raise ModelMissing(
-                f"The face pack {self.folder.name} lacks a detector or a recogniser.", "Choose a pack with both."
-            ) from error
+            raise ModelMissing("face_pack_incomplete", pack=self.folder.name) from error
         if not self._app.det_model.use_kps:
-            raise ModelMissing(
-                f"The detector of the face pack {self.folder.name} gives no landmarks.", "Choose another pack."
-            )
+            raise ModelMissing("face_detector_without_landmarks", pack=self.folder.name)
         self._app.prepare(ctx_id=-1, det_thresh=DETECTION_THRESHOLD, det_size=(256, 256))
 
     @property
@@ -201,13 +193,12 @@ class FaceReader:
 def read_calibration(folder: Path | str) -> FaceCalibration:
     """`calibration.json` of a pack. Raises ModelMissing where there is none, or one of other models."""
     path = Path(folder) / "calibration.json"
-    advice = "Calibrate the pack: persona-studio calibrate PHOTOS --pack PACK."
     try:
         calibration = FaceCalibration.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
-        raise ModelMissing(f"The face pack {Path(folder).name} has no valid calibration: {error}", advice) from error
+        raise ModelMissing("calibration_invalid", pack=Path(folder).name, reason=str(error)) from error
     if calibration.pack_sha256 != pack_sha256(folder):
-        raise ModelMissing(f"The calibration of the face pack {Path(folder).name} is of other models.", advice)
+        raise ModelMissing("calibration_of_other_models", pack=Path(folder).name)
     return calibration
 
 

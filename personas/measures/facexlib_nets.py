@@ -103,14 +103,15 @@ def rate_faces(net: nn.Module, crops: list[Picture]) -> list[float]:
 
 
 def _load(net: nn.Module, path: Path, device: torch.device) -> nn.Module:
-    advice = f"Put facexlib's {path.name} there (see docs/measures.md)."
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # tensors only: a pickle could run code
         net.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state.items()})
     except FileNotFoundError:
-        raise ModelMissing(f"{path} is missing.", advice) from None
+        raise ModelMissing("measure_weights_missing", path=str(path), file=path.name) from None
     except (OSError, RuntimeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelMissing(f"{path} does not load: {str(error).splitlines()[0]}", advice) from error
+        raise ModelMissing(
+            "measure_weights_unreadable", path=str(path), file=path.name, reason=str(error).splitlines()[0]
+        ) from error
     return net.eval().requires_grad_(False).to(device)
 
 

@@ -28,14 +28,13 @@ class PersonReader:
 
         given = name_or_folder.expanduser()
         folder = (_ROOT.expanduser() / "models" / given) if len(given.parts) == 1 else given.resolve()
-        advice = "Put a complete insightface person package there (see docs/measures.md)."
         if folder.parent.name != "models" or not (folder / "manifest.json").is_file():
-            raise ModelMissing(f"There is no person package in {folder}; its folder must lie in `models`.", advice)
+            raise ModelMissing("person_package_missing", folder=str(folder))
         self._analysis = PersonAnalysis(folder.name, str(folder.parent.parent))
         try:
             self._analysis.prepare()
         except (RuntimeError, ValueError, OSError) as error:
-            raise ModelMissing(f"The person package {folder.name} does not load: {error}", advice) from error
+            raise ModelMissing("person_package_unreadable", package=folder.name, reason=str(error)) from error
 
     def read(self, image: npt.NDArray[np.uint8]) -> list[Box]:
         """Boxes (x0, y0, x1, y1) in pixels of everybody whose body is seen in uint8 [h, w, 3] RGB."""

@@ -42,17 +42,16 @@ class PoseReader:
         """Raises ModelMissing where the folder holds no ViTPose model for COCO's keypoints."""
         from transformers import VitPoseForPoseEstimation, VitPoseImageProcessor
 
-        advice = "Put the folder of a ViTPose model there (see docs/measures.md)."
         if not (folder / "config.json").is_file():
-            raise ModelMissing(f"There is no pose model in {folder}.", advice)
+            raise ModelMissing("pose_model_missing", folder=str(folder))
         try:
             self._processor = VitPoseImageProcessor.from_pretrained(folder, local_files_only=True)
             model = VitPoseForPoseEstimation.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise ModelMissing(f"The pose model in {folder} does not load: {error}", advice) from error
+            raise ModelMissing("pose_model_unreadable", folder=str(folder), reason=str(error)) from error
         if model.config.num_labels != len(COCO):
             raise ModelMissing(
-                f"The pose model in {folder} knows {model.config.num_labels} keypoints, not COCO's {len(COCO)}.", advice
+                "pose_keypoints_other", folder=str(folder), keypoints=model.config.num_labels, wanted=len(COCO)
             )
         self._model = model.eval().requires_grad_(False).to(device)
 

@@ -86,14 +86,14 @@ class RegionReader:
         """Raises ModelMissing, or BadInput if the reader was trained on other words."""
         network, words = Path(folder) / "reader.onnx", Path(folder) / "reader.json"
         if not network.is_file() or not words.is_file():
-            raise ModelMissing(f"There is no reader in {folder}.", "It holds reader.onnx and reader.json.")
+            raise ModelMissing("attribute_reader_missing", folder=str(folder))
         expected = {
             "labels": list(LABELS),
             "keypoints": list(KEYPOINTS),
             "attributes": {k: list(v) for k, v in ATTRIBUTES.items()},
         }
         if json.loads(words.read_text(encoding="utf-8")) != expected:
-            raise BadInput(f"The reader in {folder} was trained on other words.", "Train it again.")
+            raise BadInput("attribute_reader_other_words", folder=str(folder))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])

@@ -71,10 +71,7 @@ def read_lora(path: Path | str, family: str = "") -> LoraFile:
         tensors = load(data)
         header: Mapping[str, object] = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
     except (SafetensorError, ValueError, KeyError, struct.error) as error:
-        raise BadLora(
-            f"{path.name} is damaged or cut short and cannot be read ({error}).",
-            "Download or export it again.",
-        ) from error
+        raise BadLora("lora_file_damaged", file=path.name) from error
     raw = header.get("__metadata__")
     metadata = {str(key): str(value) for key, value in raw.items()} if isinstance(raw, dict) else {}
     verdict = judge_lora({name: tuple(t.shape) for name, t in tensors.items()}, metadata, family)
@@ -227,10 +224,7 @@ def _read_bytes(path: Path) -> bytes:
         ".bin",
         ".ckpt",
     ):
-        raise BadLora(
-            f"{path.name} is a pickle, which can run any program when it is opened. It was not opened.",
-            "Ask its maker for a .safetensors file.",
-        )
+        raise BadLora("lora_is_pickle", file=path.name)
     return data
 
 

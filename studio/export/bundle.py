@@ -247,7 +247,7 @@ def sheet_id(posts: Sequence[ManifestPost]) -> str:
 def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
     """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
     if upscaling.method != "lanczos":
-        raise BadInput(f"There is no resizing method {upscaling.method!r}.", "Use lanczos.")
+        raise BadInput("upscaling_method_unknown", method=upscaling.method)
     picture = Image.fromarray(image)
     scale = max(upscaling.height / picture.height, upscaling.width / picture.width)
     size = (max(upscaling.width, round(picture.width * scale)), max(upscaling.height, round(picture.height * scale)))
@@ -277,14 +277,14 @@ def write_bundle(
     target = find_platform(platform)
     if not target.min_pictures <= len(posts) <= target.max_pictures:
         raise BadInput(
-            f"{target.name_en} takes {target.min_pictures} to {target.max_pictures} pictures, "
-            f"and the set has {len(posts)}.",
-            "Choose another platform, or leave some posts out.",
+            "platform_picture_count",
+            platform=target.name_en,
+            least=target.min_pictures,
+            most=target.max_pictures,
+            count=len(posts),
         )
     for name, length, most in overlong(target, title, body):
-        raise BadInput(
-            f"The {name} has {length} characters, and {target.name_en} takes {most}.", f"Make the {name} shorter."
-        )
+        raise BadInput("platform_text_too_long", text=name, length=length, platform=target.name_en, most=most)
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}
@@ -326,9 +326,7 @@ def read_manifest(path: Path) -> Manifest:
             raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
         return Manifest.model_validate_json(text)
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            f"{path.name} is no bundle of the studio: {error}", "Choose a zip that the studio wrote."
-        ) from error
+        raise BadInput("not_a_bundle", file=path.name, reason=str(error)) from error
 
 
 def verify_bundle(path: Path) -> tuple[str, ...]:
@@ -361,7 +359,7 @@ def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int, recipe:
         data = encode_labelled(stamped, kind, label, quality, recipe)
         if len(data) <= max_bytes:
             return data
-    raise BadInput(f"A picture is larger than the platform's {max_bytes} bytes.", "Choose another platform.")
+    raise BadInput("picture_over_platform_size", most=max_bytes)
 
 
 def _one_line(text: str) -> str:
@@ -393,5 +391,5 @@ def _write_zip(path: Path, files: dict[str, bytes]) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk(f"There is no room to write {path.name}.", "Free some space and export again.") from error
+            raise OutOfDisk("no_room_for_file", file=path.name) from error
         raise

@@ -48,7 +48,7 @@ def find_platform(name: str) -> Platform:
     for platform in load_platforms():
         if platform.id == name:
             return platform
-    raise BadInput(f"There is no platform {name!r}.", f"Choose one of: {', '.join(p.id for p in load_platforms())}.")
+    raise BadInput("platform_unknown", name=name, platforms=[p.id for p in load_platforms()])
 
 
 def overlong(platform: Platform, title: str, body: str) -> tuple[tuple[str, int, int], ...]:

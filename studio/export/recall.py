@@ -83,26 +83,19 @@ def recall(studio: Studio, path: Path, owner: str) -> Recalled:
             zipped = stream.read(2) == b"PK"
         most = _MOST_ZIP_BYTES if zipped else _MOST_PICTURE_BYTES
         if size > most:
-            raise BadInput(f"{path.name} is larger than {most // 1_000_000} MB.", "Use a smaller file.", "too_large")
+            raise BadInput("file_too_large", file=path.name, most_mb=most // 1_000_000)
         if zipped:
             return _from_manifest(studio, read_manifest(path), owner, "bundle")
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.", "Check where it lies.") from error
+        raise BadInput("file_not_opened", file=path.name, reason=error.strerror or str(error)) from error
     read_picture(data, path.name)  # refuses what is none, is damaged or too large
     try:
         found = _own(studio, data, owner) or _foreign(studio, data, owner)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
-        raise BadInput(
-            f"What {path.name} says of itself cannot be read.", "Use the file as it was exported.", "no_recipe"
-        ) from error
+        raise BadInput("recipe_unreadable", file=path.name) from error
     if found is None:
-        raise BadInput(
-            f"{path.name} does not say what it was made from.",
-            "Use a picture that this studio exported, as it was exported: other programs remove its label. "
-            "A published JPEG is known only in the data folder that it was made in (--data, on the command line).",
-            "no_recipe",
-        )
+        raise BadInput("no_recipe", file=path.name)
     return found
 
 
@@ -217,7 +210,7 @@ def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
 
 def _from_manifest(studio: Studio, manifest: Manifest, owner: str, source: str) -> Recalled:
     if len(manifest.posts) > _MOST_SHOTS:
-        raise BadInput(f"The bundle names {len(manifest.posts)} pictures.", "Choose a zip that the studio wrote.")
+        raise BadInput("bundle_too_many_pictures", count=len(manifest.posts), most=_MOST_SHOTS)
     persona, place, draw = manifest.persona, manifest.scene, manifest.draw
     mine = studio.records.get(PersonaRecord, str(persona.get("id", ""))[:64], owner)
     scenes = [s for s in studio.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
@@ -251,9 +244,7 @@ def _shot(post: ManifestPost) -> RecalledShot:
     try:
         shot = asdict(Shot(**post.shot))
     except (TypeError, ValueError) as error:
-        raise BadInput(
-            f"{post.file[:60]} was made from a shot that this studio does not know.", "Use a newer studio."
-        ) from error
+        raise BadInput("bundle_shot_unknown", file=post.file[:60]) from error
     caption = " ".join(_clean(post.caption).split())
     return RecalledShot(_clean(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
 

@@ -50,18 +50,13 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
     with path.open("rb") as stream:
         pickled = stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
     if pickled or path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):
-        raise BadLora(
-            f"{path.name} is a pickle, which can run any program when it is opened. It was not opened.",
-            "Ask its maker for a .safetensors file.",
-        )
+        raise BadLora("lora_is_pickle", file=path.name)
     if is_gguf(path) or path.suffix.lower() == ".gguf":
         raise BadLora("lora_is_gguf", file=path.name)
     try:
         header = read_header(path.resolve(), _MAX_HEADER_BYTES)
     except BadInput as error:
-        raise BadLora(
-            f"{path.name} is damaged or cut short and cannot be read.", "Download or export it again."
-        ) from error
+        raise BadLora("lora_file_damaged", file=path.name) from error
     verdict = judge_lora(header.shapes, header.metadata, family)
     if verdict.fits == "other family":
         check_lora_family(path.name, verdict)
@@ -84,22 +79,18 @@ def check_form(request: DonorRequest, today: datetime.date) -> DonorRequest:
     """The form with its words trimmed. Raises BadInput where something is missing, too long or over already."""
     name, who, scope = (" ".join(text.split()) for text in (request.name, request.who, request.scope))
     if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or any(sign in name for sign in '/\\\0<>:"|?*'):
-        raise BadInput(f"A donor's name has 1 to {_MOST_NAME} plain signs.", "Choose a short name.", "bad_name")
+        raise BadInput("bad_name", most=_MOST_NAME)
     if not who or not scope:
-        raise BadInput(
-            "The consent does not say who agreed to what.", "Fill in who they are and what it is for.", "no_consent"
-        )
+        raise BadInput("no_consent")
     if max(map(len, (who, scope, request.trigger, request.licence))) > _MOST_WORDS:
-        raise BadInput(f"A field is longer than {_MOST_WORDS} signs.", "Make it shorter.", "too_long")
+        raise BadInput("too_long", most=_MOST_WORDS)
     if request.expires:
         try:
             until = datetime.date.fromisoformat(request.expires.strip())
         except ValueError as error:
-            raise BadInput(
-                f"{request.expires[:30]!r} is no date.", "Write it as 2028-12-31, or leave it empty.", "bad_date"
-            ) from error
+            raise BadInput("bad_date", date=request.expires[:30]) from error
         if until < today:
-            raise BadInput(f"The consent ended on {until.isoformat()}.", "Ask for a new one.", "consent_over")
+            raise BadInput("consent_over", date=until.isoformat())
     return DonorRequest(
         request.upload, find_category(request.category).id, name, who, scope, request.owner, request.expires.strip(),
         request.trigger.strip(), request.licence.strip() or "unknown", request.family.strip(),

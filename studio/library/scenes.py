@@ -67,7 +67,7 @@ def bundled_scenes() -> list[str]:
 def add_bundled(studio: Studio, name: str, owner: str) -> None:
     """Give the owner a place that comes with the studio. Raises BadInput."""
     if name not in bundled_scenes():
-        raise BadInput(f"There is no place {name!r}.", "Choose one of the list.")
+        raise BadInput("place_unknown", place=name)
     add_scene(studio, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
 
 

@@ -38,9 +38,7 @@ class Store:
             pass
         except (GenericError, OSError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                raise OutOfDisk(
-                    "There is no room left for the studio's files.", "Free some space; nothing was lost."
-                ) from error
+                raise OutOfDisk("out_of_disk") from error
             raise
         return key
 
@@ -49,12 +47,9 @@ class Store:
         try:
             data = bytes(obstore.get(self._store, self._path(key)).bytes())
         except FileNotFoundError as error:
-            raise BadInput(
-                f"The studio has no file {key[:12]}.",
-                "Use the data folder that it was made in (--data, on the command line).",
-            ) from error
+            raise BadInput("stored_file_missing", key=key[:12]) from error
         if hashlib.sha256(data).hexdigest() != key:
-            raise BadInput(f"The stored file {key[:12]} is damaged.", "Restore the data folder from a backup.")
+            raise BadInput("stored_file_damaged", key=key[:12])
         return data
 
     def path(self, key: str) -> Path:

@@ -48,7 +48,7 @@ async def keep_upload(
         part.replace(place / _plain(name))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk("There is no room left for this file.", "Free some space; nothing was lost.") from error
+            raise OutOfDisk("out_of_disk") from error
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def find_upload(settings: Settings, owner: str, token: str) -> Path:
     place = _folder(settings, owner) / token
     found = sorted(place.iterdir()) if _TOKEN.fullmatch(token) and place.is_dir() else []
     if not found:
-        raise BadInput("The uploaded file is not there any more.", "Drop it again.", "no_upload")
+        raise BadInput("no_upload")
     return found[0]
 
 
@@ -76,9 +76,7 @@ def _folder(settings: Settings, owner: str) -> Path:
 
 def _check(size: int) -> None:
     if size > MOST_BYTES:
-        raise BadInput(
-            f"The file is larger than {MOST_BYTES / 1e9:g} GB.", "A LoRA or a bundle is smaller.", "too_large"
-        )
+        raise BadInput("too_large", most_gb=MOST_BYTES / 1e9)
 
 
 def _forget_old(folder: Path) -> None:

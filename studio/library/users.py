@@ -62,12 +62,9 @@ class Users:
         """A new user; the name as it is kept (small letters). Raises BadInput."""
         known = _fold(name)
         if not 1 <= len(known) <= _MAX_NAME or not all(sign.isalnum() or sign in "-_." for sign in known):
-            raise BadInput(
-                f"{name[:_MAX_NAME]!r} cannot be a user's name.",
-                f"Use 1 to {_MAX_NAME} letters, digits, dots, hyphens and underlines.",
-            )
+            raise BadInput("user_name_invalid", name=name[:_MAX_NAME], most=_MAX_NAME)
         if self._records.get(UserRecord, known, known) is not None:
-            raise BadInput(f"There is a user {known} already.", "Choose another name, or change the password.")
+            raise BadInput("user_exists", name=known)
         self._keep(known, password)
         return known
 
@@ -93,7 +90,7 @@ class Users:
         with self._turn:  # one at a time: 64 MiB each, and parallel guesses are counted like others
             now = self._clock()
             if any(len(self._recent(key, now)) >= most for key, most in keys):
-                raise TooManyAttempts("There were too many wrong passwords.", "Try again in 15 minutes.")
+                raise TooManyAttempts("too_many_attempts")
             nobody, row = self._nobody, self._records.get(UserRecord, known, known)
             if not self._fits(nobody if row is None else row.password, password) or row is None:
                 for key, _ in keys:
@@ -123,7 +120,7 @@ class Users:
     def _keep(self, name: str, password: str) -> None:
         shortest, longest = _PASSWORD
         if not shortest <= len(password) <= longest:
-            raise BadInput(f"A password has {shortest} to {longest} signs.", "Choose another one.")
+            raise BadInput("password_length", shortest=shortest, longest=longest)
         row = UserRecord(id=name, owner=name, password=self._hasher.hash(password))
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == name))
@@ -132,7 +129,7 @@ class Users:
     def _known(self, name: str) -> str:
         known = _fold(name)
         if self._records.get(UserRecord, known, known) is None:
-            raise BadInput(f"There is no user {known[:_MAX_NAME]}.", "`persona-studio users list` names all.")
+            raise BadInput("user_unknown", name=known[:_MAX_NAME])
         return known
 
     def _fits(self, kept: str, password: str) -> bool:
@@ -149,10 +146,7 @@ def check_open(users: Users, host: str, names: Sequence[str]) -> bool:
     """Whether only this machine can reach the pages. Raises BadInput where others can, and nobody would be asked."""
     local = host in _LOCAL and not names
     if not local and not users.exist():
-        raise BadInput(
-            "Others could reach the studio, and there are no users yet, so nobody would be asked for a password.",
-            "Run `persona-studio users add NAME` first, or leave --host and --name out.",
-        )
+        raise BadInput("users_needed")
     return local
 
 

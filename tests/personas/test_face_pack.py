@@ -12,7 +12,7 @@ from studio.settings import ASSETS
 
 def test_a_pack_is_found_by_folder_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ModelMissing, match="insightface pack"):
+    with pytest.raises(ModelMissing, match="face_pack_missing"):
         find_pack("buffalo_m")
     named = shutil.copytree(ASSETS / "faces", tmp_path / ".insightface/models/buffalo_m")
     assert find_pack("buffalo_m") == named
@@ -26,7 +26,7 @@ def test_half_a_pack_is_refused(tmp_path: Path) -> None:
         half = tmp_path / part.split(".")[0]
         half.mkdir()
         shutil.copy(ASSETS / "faces" / part, half)
-        with pytest.raises(ModelMissing, match="lacks a detector or a recogniser"):
+        with pytest.raises(ModelMissing, match="face_pack_incomplete"):
             FaceReader(half)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from personas.looks import LOOK_CATEGORIES, UnknownCategory, find_category
 from personas.shots import Shot
+from studio.texts.errors import say_error
+from studio.texts.texts import LANGUAGES, Texts
 
 
 @pytest.mark.parametrize("category", LOOK_CATEGORIES)
@@ -21,6 +23,8 @@ def test_four_categories_with_four_subjects() -> None:
 def test_unknown_category_lists_the_known() -> None:
     with pytest.raises(UnknownCategory) as caught:
         find_category("gothic")
-    assert "gothic" in caught.value.message
-    assert all(category.id in caught.value.advice for category in LOOK_CATEGORIES)
+    for language in LANGUAGES:
+        message, advice = say_error(caught.value, Texts(language))
+        assert "gothic" in message
+        assert all(category.id in advice for category in LOOK_CATEGORIES)
     assert caught.value.code == "unknown_category"

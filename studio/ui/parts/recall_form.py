@@ -35,9 +35,9 @@ def build_reuse(ui: Ui) -> None:
 def refused(status: object) -> StudioError:
     """What the upload's answer means."""
     if status == 413:
-        return BadInput(f"The file is larger than {MOST_BYTES / 1e9:g} GB.", "A LoRA or a bundle is smaller.")
+        return BadInput("too_large", most_gb=MOST_BYTES / 1e9)
     if status == 507:
-        return OutOfDisk("There is no room left for this file.", "Free some space; nothing was lost.")
+        return OutOfDisk("out_of_disk")
     return BadInput("The file did not arrive.", "Try again.")
 
 

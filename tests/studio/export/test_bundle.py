@@ -136,11 +136,11 @@ def test_every_changed_file_is_found(tmp_path: Path) -> None:
 def test_what_is_no_bundle(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"zip?")
-    with pytest.raises(BadInput, match="no bundle"):
+    with pytest.raises(BadInput, match="not_a_bundle"):
         read_manifest(path)
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("manifest.json", json.dumps({"version": 1, "surprise": True}))
-    with pytest.raises(BadInput, match="no bundle"):
+    with pytest.raises(BadInput, match="not_a_bundle"):
         read_manifest(path)
 
 
@@ -152,7 +152,7 @@ def test_manifest_takes_no_unknown_fields(tmp_path: Path) -> None:
 
 
 def test_too_many_pictures_for_the_platform(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="1 to 5"):
+    with pytest.raises(BadInput, match=r"platform_picture_count.*most=5"):
         _write(tmp_path / "a.zip", _posts(6), "taobao")
     assert list(tmp_path.iterdir()) == []
 
@@ -162,7 +162,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
-    with pytest.raises(OutOfDisk, match="no room"):
+    with pytest.raises(OutOfDisk, match="no_room_for_file"):
         _write(tmp_path / "a.zip", _posts())
     assert list(tmp_path.iterdir()) == []
 

@@ -71,7 +71,7 @@ def test_so_does_its_contact_sheet_where_it_was_made(studio: Studio, tmp_path: P
         files.extract("contact_sheet.jpg", tmp_path)
     found = recall(studio, tmp_path / "contact_sheet.jpg", "me")
     assert (found.source, [s.seed for s in found.shots]) == ("published", [100, 101, 102])
-    with pytest.raises(BadInput, match="does not say"):
+    with pytest.raises(BadInput, match="no_recipe"):
         recall(Studio(Settings(data=tmp_path / "other")), tmp_path / "contact_sheet.jpg", "me")
 
 
@@ -88,7 +88,7 @@ def test_an_archive_carries_its_recipe_to_another_studio_but_no_enrolment(studio
 
 def test_another_persons_export_is_not_found(studio: Studio, tmp_path: Path) -> None:
     export(studio, tmp_path / "a.zip", "xiaohongshu", "wang")
-    with pytest.raises(BadInput, match="does not say what it was made from"):
+    with pytest.raises(BadInput, match="no_recipe"):
         recall(studio, _picture(tmp_path / "a.zip", tmp_path), "me")
     assert recall(studio, tmp_path / "a.zip", "me").persona_id == ""  # a bundle's own words give no rights
 
@@ -103,7 +103,7 @@ def test_a_drawn_picture_is_found_by_its_bytes(studio: Studio, tmp_path: Path) -
     )
     found = recall(studio, studio.store.path(key), "me")
     assert (found.source, found.shots[0].seed, found.settings["seed"]) == ("drawn", 7, "3")
-    with pytest.raises(BadInput, match="does not say"):
+    with pytest.raises(BadInput, match="no_recipe"):
         recall(studio, studio.store.path(key), "wang")
 
 
@@ -193,7 +193,7 @@ def test_a_small_picture_with_a_long_line_freezes_nothing(studio: Studio, tmp_pa
     chunks = PngImagePlugin.PngInfo()
     chunks.add_itxt("AIGC", "[" * 50_000, zip=True)
     Image.new("RGB", (96, 96)).save(tmp_path / "a.png", "PNG", pnginfo=chunks)
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="recipe_unreadable"):
         recall(studio, tmp_path / "a.png", "me")
 
 
@@ -204,24 +204,24 @@ def test_bombs_and_what_is_no_picture(studio: Studio, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="larger than 16 MB"):
         recall(studio, path, "me")
     path.write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(BadInput, match="no bundle"):
+    with pytest.raises(BadInput, match="not_a_bundle"):
         recall(studio, path, "me")
     path.write_bytes(b"GIF89a")
-    with pytest.raises(BadPicture, match="no picture"):
+    with pytest.raises(BadPicture, match="picture_not_readable"):
         recall(studio, path, "me")
     out = io.BytesIO()
     Image.new("1", (9000, 9000)).save(out, "PNG")
     path.write_bytes(out.getvalue())
-    with pytest.raises(BadPicture, match="40 megapixels"):
+    with pytest.raises(BadPicture, match=r"picture_too_large.*40"):
         recall(studio, path, "me")
     chunks = PngImagePlugin.PngInfo()
     chunks.add_itxt("PersonaStudio", '{"version": 1}')
     Image.new("RGB", (96, 96)).save(path, "PNG", pnginfo=chunks)
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="recipe_unreadable"):
         recall(studio, path, "me")
     with path.open("wb") as huge:
         huge.truncate(2_000_000_000)
-    with pytest.raises(BadInput, match="larger than 64 MB"):
+    with pytest.raises(BadInput, match=r"file_too_large.*64"):
         recall(studio, path, "me")
 
 
@@ -231,7 +231,7 @@ def test_an_upload_is_its_owners_and_keeps_its_name(studio: Studio) -> None:
     path = find_upload(studio.settings, "me", token)
     assert (path.name, path.read_bytes()) == ("a b..米 .png", b"abc")
     for owner, key in (("wang", token), ("me", "../../studio.sqlite"), ("me", "")):
-        with pytest.raises(BadInput, match="not there any more"):
+        with pytest.raises(BadInput, match="no_upload"):
             find_upload(studio.settings, owner, key)
     assert site.post("/uploads", content=b"x", headers={"content-length": "2000000000"}).status_code == 413
     assert site.post("/uploads", content=b"x", headers={"origin": "https://evil.example"}).status_code == 403

@@ -36,7 +36,7 @@ def test_damage_and_absence_are_told(tmp_path: Path) -> None:
     store.path(key).write_bytes(b"hellO")
     with pytest.raises(BadInput, match="damaged"):
         store.get(key)
-    with pytest.raises(BadInput, match="no file"):
+    with pytest.raises(BadInput, match="stored_file_missing"):
         store.get("0" * 64)
 
 

@@ -344,7 +344,7 @@ def test_a_host_that_others_reach_is_refused_without_users(tmp_path: Path) -> No
     users = Users(Studio(Settings(data=tmp_path)).records)
     assert check_open(users, "127.0.0.1", ()) is True
     for host, names in (("::", ()), ("192.168.1.2", ()), ("127.0.0.1", ("shop.example",))):
-        with pytest.raises(BadInput, match="no users yet"):
+        with pytest.raises(BadInput, match="users_needed"):
             check_open(users, host, names)
     command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -373,7 +373,7 @@ def test_the_command_line_keeps_the_users(
     for name, password, why in (
         ("mei", SECRET, "already"), ("a/b", SECRET, "cannot be"), ("", SECRET, "cannot be"),
         ("x" * 41, SECRET, "1 to 40"),
-        ("li", "short", "10 to 200 signs"), ("li", "x" * 201, "10 to 200 signs"),
+        ("li", "short", "10 to 200 characters"), ("li", "x" * 201, "10 to 200 characters"),
     ):  # fmt: skip
         assert _run(monkeypatch, tmp_path, password, "add", name, "--password-stdin") == 1
         assert why in capsys.readouterr().err
