@@ -17,8 +17,9 @@ from personas.donors import Donor
 from personas.looks import find_category
 from personas.measures.face import FaceReader, mean_embedding
 from personas.shots import Shot, vary_shots
-from pipelines.lora import LoraLayer, read_lora
-from pipelines.sampling.draw import DrawRequest, draw, identity_request
+from pipelines.lora import Lora, read_lora
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import DrawRequest, identity_request
 from studio.application import Studio
 from studio.settings import ASSETS
 
@@ -37,18 +38,16 @@ class Bench:
     def count(self, full: int, least: int = 8) -> int:
         return max(least, round(full * self.scale))
 
-    def draw(self, requests: Sequence[DrawRequest], layers: Sequence[LoraLayer] = ()) -> list[Picture]:
-        if not layers:
-            return [p for _, p in draw(self.studio.backbone, requests, self.studio.settings.batch_size)]
-        with self.studio.applied(layers):
-            return [p for _, p in draw(self.studio.backbone, requests, self.studio.settings.batch_size)]
+    def draw(self, requests: Sequence[DrawRequest]) -> list[Picture]:
+        return [p for _, p in draw(self.studio.backbone, requests, self.studio.settings.batch_size)]
 
     def shots(
-        self, shots: Sequence[Shot], subject: str, trigger: str, seed: int, layers: Sequence[LoraLayer] = ()
+        self, shots: Sequence[Shot], subject: str, trigger: str, seed: int, loras: tuple[Lora, ...] = ()
     ) -> list[Picture]:
         spec = self.studio.backbone.spec
-        requests = [identity_request(spec, s.prompt(subject, trigger), seed + i) for i, s in enumerate(shots)]
-        return self.draw(requests, layers)
+        return self.draw(
+            [identity_request(spec, s.prompt(subject, trigger), seed + i, loras=loras) for i, s in enumerate(shots)]
+        )
 
     def embeddings(self, pictures: Sequence[Picture], reader: FaceReader | None = None) -> list[Embedding | None]:
         reader = reader or self.studio.faces
@@ -78,7 +77,8 @@ class Bench:
         shots = vary_shots(8, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
         faces = {}
         for d in self.donors:
-            drawn = self.shots(shots, find_category(d.category).subject, d.trigger, 700, read_lora(d.lora_path).layers)
+            own = (Lora(read_lora(d.lora_path).layers),)
+            drawn = self.shots(shots, find_category(d.category).subject, d.trigger, 700, own)
             found = [e for e in self.embeddings(drawn) if e is not None]
             faces[d.id] = mean_embedding(np.stack(found))
         return faces

@@ -39,13 +39,16 @@ from benchmarks.full_size_models import (
 )
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
-from pipelines.lora import LoraLayer, concatenate
+from pipelines.lora import Lora, LoraLayer, concatenate
 from pipelines.models.hardware import read_hardware
+from pipelines.references.fill import FillReference
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
+from pipelines.references.protocol import Reference as DrawnReference
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import DrawRequest, draw, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import DrawRequest, request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from studio.application import software_versions
 
@@ -129,44 +132,43 @@ class Scene:
 
 @dataclass(frozen=True)
 class Reference:
-    """A way to inject a place: `build` gives the backbone what it needs, `changes` are fields of a post's request."""
+    """A way to inject a place: `build` gives the backbone what it needs, `make` the references of a post's request."""
 
-    changes: Callable[[Scene, Dimensions], dict[str, Any]]
+    make: Callable[[Scene, Dimensions], tuple[DrawnReference, ...]]
     build: Callable[[Backbone, Dimensions], None] = lambda backbone, size: None
     companion: str = ""
 
 
-def _landmark(scene: Scene) -> dict[str, Any]:
-    return {"landmark": Landmark(scene.image, scene.landmark)}
+def _landmark(scene: Scene) -> Landmark:
+    return Landmark(scene.image, scene.landmark)
 
 
-def _adapter(scene: Scene, size: Dimensions) -> dict[str, Any]:
-    return {"ip_adapter": IpAdapterReference((scene.image,), (0.7,) * size.double_blocks)}
-
-
-def _redux(scene: Scene, pool: int) -> dict[str, Any]:
-    return {"reference": ReduxReference(scene.image, pool=pool)}
+def _adapter(scene: Scene, size: Dimensions) -> IpAdapterReference:
+    return IpAdapterReference((scene.image,), (0.7,) * size.double_blocks)
 
 
 # One entry a way to inject a place; a new way is one more entry.
 REFERENCES: dict[str, Reference] = {
-    "no reference": Reference(lambda scene, size: {}),
-    "Redux, 729 tokens": Reference(lambda scene, size: _redux(scene, 1), add_redux),
-    "Redux, 81 tokens": Reference(lambda scene, size: _redux(scene, 3)),
-    "IP-Adapter in all blocks": Reference(_adapter, add_ip_adapter),
-    "landmark": Reference(lambda scene, size: _landmark(scene)),
-    "landmark and Redux, 81 tokens": Reference(lambda scene, size: _landmark(scene) | _redux(scene, 3)),
-    "landmark and IP-Adapter": Reference(lambda scene, size: _landmark(scene) | _adapter(scene, size)),
+    "no reference": Reference(lambda scene, size: ()),
+    "Redux, 729 tokens": Reference(lambda scene, size: (ReduxReference(scene.image),), add_redux),
+    "Redux, 81 tokens": Reference(lambda scene, size: (ReduxReference(scene.image, pool=3),)),
+    "IP-Adapter in all blocks": Reference(lambda scene, size: (_adapter(scene, size),), add_ip_adapter),
+    "landmark": Reference(lambda scene, size: (_landmark(scene),)),
+    "landmark and Redux, 81 tokens": Reference(
+        lambda scene, size: (ReduxReference(scene.image, pool=3), _landmark(scene))
+    ),
+    "landmark and IP-Adapter": Reference(lambda scene, size: (_adapter(scene, size), _landmark(scene))),
     "landmark by Fill": Reference(
-        lambda scene, size: _landmark(scene) | {"keep": "fill"},
+        lambda scene, size: (FillReference(_landmark(scene)),),
         lambda backbone, size: add_companion(backbone, size, "fill"),
         "fill",
     ),
     "landmark by Fill and Redux, 81 tokens": Reference(
-        lambda scene, size: _landmark(scene) | _redux(scene, 3) | {"keep": "fill"}, companion="fill"
+        lambda scene, size: (ReduxReference(scene.image, pool=3), FillReference(_landmark(scene))),
+        companion="fill",
     ),
     "Kontext": Reference(
-        lambda scene, size: {"context": ContextReference(scene.image)},
+        lambda scene, size: (ContextReference(scene.image),),
         lambda backbone, size: add_companion(backbone, size, "kontext"),
         "kontext",
     ),
@@ -191,7 +193,7 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
                      num_inference_steps=work.num_inference_steps)
         for seed, prompt in enumerate(prompts)
     ]  # fmt: skip
-    stack = backbone.lora_stack
+    stack, lora = backbone.lora_stack, Lora(fused, 0.8)
     with meter.phase("put the fused LoRA on the weights"):
         stack.set([(fused, 1.0)])
     with meter.phase("change its strength"):
@@ -201,9 +203,9 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
         for prompt in prompts:
             encode_prompt(backbone, prompt)
     with meter.phase(f"{work.candidates} candidates", work.candidates):
-        pictures = _draw(backbone, requests[: work.candidates], work)
+        pictures = _draw(backbone, [replace(r, loras=(lora,)) for r in requests[: work.candidates]], work)
     stack.clear()
-    del stack, fused
+    del stack, fused, lora
     for px in work.training_px:
         with meter.phase(f"persona training at {px}²") as told:
             told["each"] = _train(backbone, pictures[0], prompts[0], px, work)
@@ -213,10 +215,10 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
             print(f"| {name}: left out, a second transformer has no room here | | | |", flush=True)
             continue
         reference.build(backbone, size)
-        posts = [replace(request, **reference.changes(scene, size)) for request in requests[: work.posts]]
+        posts = [replace(request, references=reference.make(scene, size)) for request in requests[: work.posts]]
         with meter.phase(f"{work.posts} posts, {name}", work.posts):
             drawn = _draw(backbone, posts, work)
-        if posts[0].landmark is not None:
+        if any(r.kind in ("landmark", "fill") for r in posts[0].references):
             assert all(np.array_equal(p[scene.landmark], scene.image[scene.landmark]) for p in drawn)
     return meter.rows
 

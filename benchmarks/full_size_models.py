@@ -47,12 +47,12 @@ from transformers import (
 
 from pipelines.adapters.ip_adapter import AdapterFile, IpAdapter
 from pipelines.backbones import Backbone, BackboneSpec
+from pipelines.families.flux1.model import ALL_LINEAR, Flux1Model
 from pipelines.lora import LoraLayer, named_linears
 from pipelines.models.catalogue import MODELS
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import plan_places
 from pipelines.models.sources import Source
-from pipelines.training.lora import ALL_LINEAR
 
 __all__ = [
     "DEV", "SLICE", "Dimensions", "add_companion", "add_ip_adapter", "add_redux", "build_backbone", "companion_bytes",
@@ -132,7 +132,7 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
     )  # fmt: skip
     parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
     plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already
-    return Backbone(spec, pipeline, dtype, device, plan)
+    return Backbone(spec, Flux1Model(pipeline, device, dtype, size.text_length), plan)
 
 
 def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
@@ -145,7 +145,7 @@ def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
         embedder = _gaussian(lambda: ReduxImageEncoder(size.siglip_width, size.t5_width), seed + 1)
     processor = SiglipImageProcessor(size={"height": size.siglip_px, "width": size.siglip_px})
     redux = FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder)
-    backbone.__dict__["redux"] = redux  # in place of the folder that the cached property would load
+    backbone.beside["redux", backbone.spec.redux_folder] = redux  # in place of a folder's
 
 
 def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None:
@@ -165,7 +165,7 @@ def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None
     side = {"height": size.vision_px, "width": size.vision_px}
     file = AdapterFile(Path("random"), "", "none", "Gaussian weights.", "xlabs", {}, ())
     adapter = IpAdapter(file, encoder, CLIPImageProcessor(size=side, crop_size=side), projection, processors)
-    backbone.__dict__["ip_adapter"] = adapter  # in place of the folder that the cached property would load
+    backbone.beside["ip_adapter", None] = adapter  # in place of a folder's
 
 
 def add_companion(backbone: Backbone, size: Dimensions, role: str, seed: int = 50) -> None:
@@ -175,12 +175,16 @@ def add_companion(backbone: Backbone, size: Dimensions, role: str, seed: int = 5
     channels = {"fill": 64 + 64 + 256, "kontext": 64}[role]
     with _born(backbone.device, backbone.dtype):
         transformer = _gaussian(lambda: _transformer(size, channels), seed)
-    pipeline = FluxPipeline(**(backbone.pipeline.components | {"transformer": transformer}))
-    pipeline.tokenizer_max_length = backbone.pipeline.tokenizer_max_length
+    model = backbone.model
+    assert isinstance(model, Flux1Model)
+    pipeline = FluxPipeline(**(model.pipeline.components | {"transformer": transformer}))
+    pipeline.tokenizer_max_length = model.pipeline.tokenizer_max_length
     pipeline.set_progress_bar_config(disable=True)
     known = MODELS[{"fill": "FLUX.1-Fill-dev", "kontext": "FLUX.1-Kontext-dev"}[role]]
     spec = replace(backbone.spec, id=f"{known.id}, random", guidance_scale=known.guidance_scale)
-    backbone.companions[role] = replace(backbone, spec=spec, pipeline=pipeline, companions={})
+    backbone.companions[role] = replace(
+        backbone, spec=spec, model=replace(model, pipeline=pipeline), role=role, companions={}
+    )
 
 
 def companion_bytes(backbone: Backbone) -> int:

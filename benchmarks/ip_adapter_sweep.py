@@ -25,11 +25,13 @@ from PIL import Image
 from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import vary_shots
+from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import StudioError, in_words
 from pipelines.pictures import fit_to_canvas, load_scene
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
-from pipelines.sampling.draw import draw, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.settings import ASSETS, Settings
 from studio.workflows.redux_dials import clear_person
@@ -52,7 +54,7 @@ def sweep(
 ) -> tuple[list[SweepRow], list[list[Picture]]]:
     """The rows, and each row's pictures. Raises ModelMissing where the backbone has no IP-Adapter."""
     backbone = studio.backbone
-    count = len(backbone.ip_adapter.processors)
+    count = len(adapter_of(backbone).processors)
     canvas = fit_to_canvas(load_scene(photo).image, backbone.spec.height, backbone.spec.width)
     person = studio.regions.read([canvas])[0].person
     shown = fill_foreground(canvas, clear_person(canvas, person))
@@ -64,7 +66,7 @@ def sweep(
         scales = (0.0,) * count if name == "off" else block_scales("" if name == "all" else name, scale, count)
         reference = IpAdapterReference((shown,), scales)
         requests = [
-            request_from(backbone.spec, s.prompt(subject, with_setting=False), seed + i, ip_adapter=reference)
+            request_from(backbone.spec, s.prompt(subject, with_setting=False), seed + i, references=(reference,))
             for i, s in enumerate(asked)
         ]
         pictures = [p for _, p in draw(backbone, requests, studio.settings.batch_size)]

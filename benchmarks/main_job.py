@@ -28,10 +28,11 @@ from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
 from pipelines.errors import BadLora, in_words
-from pipelines.lora import LoraLayer, check_fits, read_lora
+from pipelines.lora import Lora, LoraLayer, check_fits, read_lora
 from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
 from pipelines.references.landmark import grow_mask
-from pipelines.sampling.draw import draw, identity_request
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.cli.progress import Bars
 from studio.domain.requests import PostRequest
@@ -40,7 +41,7 @@ from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import trigger_of
-from studio.workflows.drawing import persona_layers
+from studio.workflows.drawing import persona_lora
 from studio.workflows.post import draw_posts
 
 Picture = NDArray[np.uint8]
@@ -104,7 +105,7 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
     design, persona = job.design, job.persona
     shots = [Shot(**s) for s in design["shots"]]
     fused = [studio.store.get_picture(k) for k in design["pictures"]]
-    again = _draw(studio, persona_layers(studio, persona), design["prompts"], design["seeds"])
+    again = _draw(studio, persona_lora(studio, persona), design["prompts"], design["seeds"])
     others = _other_category(studio, look, seed, len(shots))
     renders = _render_person(look, shots, seed)
     sets = {"fused": fused, "persona": again, "renders": renders}
@@ -136,13 +137,13 @@ def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mas
 
 def _draw(
     studio: Studio,
-    layers: Sequence[LoraLayer],
+    lora: Lora,
     prompts: Sequence[str],
     seeds: Sequence[int],
 ) -> list[Picture]:
-    requests = [identity_request(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
-    with studio.applied(layers):
-        return [picture for _, picture in draw(studio.backbone, requests, studio.settings.batch_size)]
+    spec = studio.backbone.spec
+    requests = [identity_request(spec, p, s, loras=(lora,)) for p, s in zip(prompts, seeds, strict=True)]
+    return [picture for _, picture in draw(studio.backbone, requests, studio.settings.batch_size)]
 
 
 def _other_category(studio: Studio, look: str, seed: int, count: int) -> list[Picture]:
@@ -155,7 +156,7 @@ def _other_category(studio: Studio, look: str, seed: int, count: int) -> list[Pi
     used = [d for d in donors if d.id in plan.recipe.donors]
     prompts = [s.prompt(find_category(other).subject, trigger_of(used)) for s in vary_shots(count, seed + 1)]
     seeds = [int(s) for s in np.random.default_rng([seed, 9]).integers(0, 2**32, count)]
-    return _draw(studio, fuse_donors(plan.recipe, donors).layers, prompts, seeds)
+    return _draw(studio, Lora(fuse_donors(plan.recipe, donors).layers), prompts, seeds)
 
 
 def _render_person(look: str, shots: Sequence[Shot], seed: int) -> list[Picture]:

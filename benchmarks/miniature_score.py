@@ -36,9 +36,10 @@ from personas.measures.scene import scene_similarity
 from personas.recipes import plan_recipe
 from personas.shots import GOODS, SETTINGS, Shot, vary_shots
 from pipelines.errors import in_words
-from pipelines.lora import read_lora
+from pipelines.lora import Lora, read_lora
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.settings import Settings
 
@@ -75,7 +76,7 @@ def vae(bench: Bench) -> dict[str, Score]:
     count = bench.count(96)
     identity, _ = people(count, SEED)
     originals = render_shots(identity, vary_shots(count, SEED), SEED, 256, 256)
-    model, dtype = bench.studio.backbone.vae, bench.studio.backbone.dtype
+    model, dtype = bench.studio.backbone.model.vae, bench.studio.backbone.dtype
     back: list[Picture] = []
     for picture in originals:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].to(dtype) / 127.5 - 1
@@ -228,7 +229,7 @@ def single_donors(bench: Bench) -> dict[str, Score]:
             shots = vary_shots(bench.count(16), SEED + 5 + k)
             enrolment = render_shots(identities[[k] * 24], vary_shots(24, SEED + 6), SEED + 7)
             drawn = bench.shots(
-                shots, find_category(look).subject, donor.trigger, SEED + 8, read_lora(donor.lora_path).layers
+                shots, find_category(look).subject, donor.trigger, SEED + 8, (Lora(read_lora(donor.lora_path).layers),)
             )
             renders = render_shots(identities[[k] * len(shots)], shots, SEED + 9)
             sheet += [p for pair in zip(renders[:2], drawn[:2], strict=True) for p in pair]
@@ -261,8 +262,8 @@ def fused(bench: Bench) -> dict[str, Score]:
         for attempt in range(bench.count(5, 2)):
             pool = [d for d in bench.donors if d.category == look]
             recipe = plan_recipe(pool, look, 4, seed=SEED + attempt, ceiling=ceiling).recipe
-            layers, trigger = fuse_donors(recipe, pool).layers, pool[0].trigger
-            drawn = bench.shots(shots, category.subject, trigger, SEED + 12, layers)
+            loras, trigger = (Lora(fuse_donors(recipe, pool).layers),), pool[0].trigger
+            drawn = bench.shots(shots, category.subject, trigger, SEED + 12, loras)
             found = bench.embeddings(drawn)
             centre = mean_embedding(np.stack([e for e in found if e is not None]))
             novel.append(float(max(float(centre @ f) for f in bench.donor_faces.values()) < ceiling))
@@ -296,7 +297,7 @@ def redux(bench: Bench) -> dict[str, Score]:
         requests = [
             request_from(
                 spec, s.prompt("a woman", with_setting=not with_reference), SEED + i,
-                reference=ReduxReference(p[0]) if with_reference else None,
+                references=(ReduxReference(p[0]),) if with_reference else (),
             )
             for i, (s, p) in enumerate(zip(shots, places, strict=True))
         ]  # fmt: skip

@@ -32,8 +32,9 @@ from personas.measures.face import FaceReader, mean_embedding
 from personas.measures.regions import HEAD
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
-from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
-from pipelines.sampling.draw import draw, identity_request
+from pipelines.lora import Lora, LoraLayer, LoraMetadata, read_lora, write_lora
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import identity_request
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 
 NAMES = {
@@ -174,13 +175,9 @@ def draw_portrait(
     """The picture on a donor's card: of eight, the one whose face is most like all of them; any where none is read."""
     shot = Shot(framing="close-up", expression="smiling", setting="studio", outfit_colour="white")
     prompt = shot.prompt(find_category(look).subject, NEUTRAL_TRIGGER)
-    requests = [identity_request(backbone.spec, prompt, seed + 10_000 * k) for k in range(8)]
-    stack = backbone.lora_stack
-    stack.set([(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers), 1.0)])
-    try:
-        pictures = [picture for _, picture in draw(backbone, requests)]
-    finally:
-        stack.clear()
+    loras = (Lora(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers)),)
+    requests = [identity_request(backbone.spec, prompt, seed + 10_000 * k, loras=loras) for k in range(8)]
+    pictures = [picture for _, picture in draw(backbone, requests)]
     found = [(p, f.embedding) for p, f in zip(pictures, faces.read_many(pictures), strict=True) if f is not None]
     if not found:
         return pictures[0]

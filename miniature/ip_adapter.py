@@ -35,6 +35,7 @@ from miniature.renders import FOLDER
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.families.flux1.latents import pack
+from pipelines.families.flux1.model import Flux1Model
 from pipelines.training.losses import flow_matching_loss
 
 TOKENS = 4  # what diffusers' own loader takes for granted at this width
@@ -83,7 +84,9 @@ def train(
     """Train for `minutes` of wall clock across resumes, at most `steps`, in front of the FLUX of `folder`."""
     torch.manual_seed(4)
     backbone = load_backbone(resolve_backbone(folder), DEVICE, torch.float32)
-    transformer, length = backbone.transformer, backbone.spec.max_sequence_length
+    model, length = backbone.model, backbone.spec.max_sequence_length
+    assert isinstance(model, Flux1Model)
+    transformer = model.transformer
     cache = torch.load(work / "latents.pt", weights_only=True)
     latents, spread = cache["latents"], cache["spread"][:, None, None].to(DEVICE)
     references = np.load(work / "references.npy", mmap_mode="r")
@@ -113,7 +116,7 @@ def train(
             cast(FluxIPAdapterAttnProcessor, processor).scale = [scale]
         with autocast():
             with torch.no_grad():
-                text, pooled, text_ids = backbone.pipeline.encode_prompt(texts, None, max_sequence_length=length)
+                text, pooled, text_ids = model.pipeline.encode_prompt(texts, None, max_sequence_length=length)
             photos = torch.from_numpy(np.asarray(references[rows])).to(DEVICE)
             velocity = transformer(
                 hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.backbones import Backbone
-from pipelines.lora import LoraLayer, concatenate
+from pipelines.lora import Lora, LoraLayer, concatenate
 from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.pictures import PictureLoss
@@ -69,12 +69,12 @@ def default_pool(backbone: Backbone) -> int:
 
 
 def _is_small(backbone: Backbone) -> bool:
-    return bool(backbone.transformer.inner_dim < 1024)
+    return bool(backbone.model.width < 1024)
 
 
 def train_persona(
     backbone: Backbone,
-    mix: Sequence[LoraLayer],
+    mix: Lora,
     kept: Portraits,
     others: Portraits,
     identity: PictureLoss | None,
@@ -89,8 +89,8 @@ def train_persona(
     not quite the person. From them, too, the LoRA is led to the person's face, so it learns the face in far more shots
     than were kept, while all else stays as it was.
 
-    `mix`, the fused LoRA that drew them, must be on the backbone: what is learnt is added to it, and the persona is
-    their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
+    `mix`, the fused LoRA that drew them, is on the backbone meanwhile: what is learnt is added to it, and the persona
+    is their sum, with both ranks. A mix of donors has learnt from true pictures how one face looks in any shot; a LoRA
     that starts from nothing must learn that from drawn ones and obeys its captions less.
     Heads weigh more in the loss. Captions say all that may vary
     (clothes, place, light) and leave out who it is, so that the trigger learns just that. See `train_lora` for errors
@@ -105,8 +105,9 @@ def train_persona(
         at_checkpoint,
         regularisation=_examples(others),
         judge=identity,
+        mix=(mix,),
     )
-    return PersonaLora(concatenate([mix, trained.layers], [1.0, 1.0]), trained.losses)
+    return PersonaLora(concatenate([mix.layers, trained.layers], [mix.scale, 1.0]), trained.losses)
 
 
 def _examples(portraits: Portraits) -> list[TrainingExample]:

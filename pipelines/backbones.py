@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from pipelines import torchvision_mend  # noqa: F401
-
-# isort: split
-from diffusers import AutoencoderKL, FluxInpaintPipeline, FluxPipeline, FluxPriorReduxPipeline
-from diffusers import FluxTransformer2DModel as FluxTransformer
-
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.catalogue import detect_file, detect_folder, find_family
+from pipelines.families.flux1 import model as flux1
 from pipelines.families.flux1.companion_folders import find_beside, named_beside
 from pipelines.families.flux1.detection import transformer_config
-from pipelines.families.flux1.loading import check_transformer, load_pipeline
+from pipelines.families.flux1.loading import check_transformer
 from pipelines.families.folders import read_json, read_part_headers
+from pipelines.families.model import Model, TextEmbeds
+from pipelines.families.spec import BackboneSpec
 from pipelines.lora.stack import LoraStack
 from pipelines.models.catalogue import find_model
-from pipelines.models.hardware import Hardware, read_hardware, work_bytes
+from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.headers import read_header
 from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
-from pipelines.models.sources import MINIATURE, Source, find_source
-
-if TYPE_CHECKING:
-    from pipelines.adapters.ip_adapter import IpAdapter
+from pipelines.models.sources import MINIATURE, find_source
 
 __all__ = [
     "MINIATURE",
     "Backbone",
     "BackboneSpec",
-    "PromptEmbeds",
     "best_device",
     "encode_prompt",
     "fast_dtype",
@@ -49,141 +42,75 @@ __all__ = [
     "resolve_backbone",
 ]
 
+_FAMILIES: Mapping[str, Callable[[BackboneSpec, LoadPlan, torch.device], Model]] = {"flux1": flux1.load_model}
+"""A family's name to what loads it: one line a family."""
 _PROMPTS_KEPT = 512
-
 _LOG = logging.getLogger(__name__)
-# FluxPipeline says this itself, but of T5 it names the wrong words (it cuts at CLIP's length); `_warn_of_cuts` does it.
-logging.getLogger("diffusers.pipelines.flux.pipeline_flux").addFilter(lambda r: "was truncated" not in r.getMessage())
 
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
-
-    `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
-    `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
-    says who is shown: their negative side is drawn without it (1 = off). `redux_folder` is a `FluxPriorReduxPipeline`
-    folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer`
-    (`pipelines.families.flux1.companions`), or are None, and `ip_adapter_folder` an IP-Adapter
-    (`pipelines.adapters.ip_adapter`). `family` is an id of `pipelines.families.catalogue.FAMILIES`.
-    """
-
-    id: str
-    source: Source
-    licence: str
-    licence_note: str
-    height: int
-    width: int
-    num_inference_steps: int
-    guidance_scale: float
-    true_cfg_scale: float
-    max_sequence_length: int
-    lora_rank: int
-    redux_folder: Path | None
-    identity_guidance_scale: float = 1.0
-    fill_folder: Path | None = None
-    kontext_folder: Path | None = None
-    ip_adapter_folder: Path | None = None
-    family: str = "flux1"
-
-    @property
-    def folder(self) -> Path:
-        """The diffusers folder that gives everything but, perhaps, the transformer's weights."""
-        return self.source.base
-
-
-@dataclass(frozen=True, eq=False)
-class PromptEmbeds:
-    """A prompt as the transformer reads it: `prompt_embeds` [1, s, d] (T5) and `pooled` [1, p] (CLIP)."""
-
-    prompt_embeds: torch.Tensor
-    pooled: torch.Tensor
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A loaded backbone. The pipelines made on demand share its modules, so a LoRA put on one is on all.
+    """A loaded backbone: a family's model, and what has been made or loaded for it since.
 
-    A companion is a Backbone, too, with a transformer of its own and all else shared; `companions` holds those loaded.
+    A companion is a Backbone, too, with a transformer of its own, all else shared, and its `role`. `prompts` keeps
+    encoded prompts, `companions` the loaded companion by its role, `beside` what references and adapters have loaded
+    for themselves (`loaded_beside`).
     """
 
     spec: BackboneSpec
-    pipeline: FluxPipeline
-    dtype: torch.dtype
-    device: torch.device
+    model: Model
     plan: LoadPlan
-    prompts: OrderedDict[str, PromptEmbeds] = field(default_factory=OrderedDict, repr=False)
+    role: str = ""
+    prompts: OrderedDict[str, TextEmbeds] = field(default_factory=OrderedDict, repr=False)
     companions: dict[str, Backbone] = field(default_factory=dict, repr=False)
+    beside: dict[tuple[str, Path | None], Any] = field(default_factory=dict, repr=False)
 
     @property
-    def transformer(self) -> FluxTransformer:
-        return self.pipeline.transformer
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that is computed in."""
+        return self.model.dtype
+
+    @property
+    def transformer(self) -> Any:
+        return self.model.transformer
+
+    @property
+    def text_encoders(self) -> Mapping[str, nn.Module]:
+        return self.model.text_encoders
 
     @cached_property
     def lora_stack(self) -> LoraStack:
         """The one writer of LoRAs onto its weights."""
         return LoraStack(self.transformer, self.text_encoders)
 
-    @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        """By their names in the folder, which LoRA layers use too."""
-        return {"text_encoder": self.pipeline.text_encoder, "text_encoder_2": self.pipeline.text_encoder_2}
+    def drawn_by(self, role: str, hardware: Hardware | None = None) -> Backbone:
+        """Return what draws: the backbone itself for role "", else its companion, loaded when first asked for.
 
-    @property
-    def vae(self) -> AutoencoderKL:
-        return self.pipeline.vae
-
-    @property
-    def latent_channels(self) -> int:
-        """Channels of the VAE's latents: a quarter of what the transformer gives, which sees 2×2 patches.
-
-        What it takes may be more: a Fill transformer also reads a masked picture and the mask.
+        One companion is kept at a time. Raises ModelMissing where there is no such companion, BadInput where it does
+        not fit, NotEnoughMemory before anything is loaded.
         """
-        return int(self.transformer.out_channels) // 4
+        if role and role not in self.companions:
+            spec, model, plan = self.model.load_companion(role, self.spec, self.plan, hardware)
+            self.companions.clear()
+            self.companions[role] = Backbone(spec, model, plan, role, self.prompts)
+        drawing = self.companions[role] if role else self
+        if self.companions:
+            others = [b.model for b in (self, *self.companions.values()) if b is not drawing]
+            drawing.model.take_turn(others)
+        return drawing
 
-    @property
-    def cell_px(self) -> int:
-        """Pixels along the side of one latent (16 in the miniature, 8 in FLUX.1)."""
-        return int(self.pipeline.vae_scale_factor)
-
-    @cached_property
-    def inpainting(self) -> FluxInpaintPipeline:
-        # built from the components, not with from_pipe, which casts the shared modules to float32
-        pipeline = FluxInpaintPipeline(**self.pipeline.components)
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
-
-    @cached_property
-    def redux(self) -> FluxPriorReduxPipeline:
-        """The Redux image encoder; raises ModelMissing where the backbone has none."""
-        folder = self.spec.redux_folder
-        if folder is None:
-            raise ModelMissing(
-                f"The backbone {self.spec.id} has no Redux folder, so a scene picture cannot be injected.",
-                "Put a FluxPriorReduxPipeline folder beside it, and name it as redux_folder in studio.json.",
-            )
-        if not folder.is_dir():
-            raise ModelMissing(f"The Redux folder {folder} is missing.", "Correct redux_folder in studio.json.")
-        try:
-            pipeline = FluxPriorReduxPipeline.from_pretrained(folder, dtype=self.dtype, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
-        return pipeline.to(self.device)
-
-    @cached_property
-    def ip_adapter(self) -> IpAdapter:
-        """Raises ModelMissing where the backbone has none, BadInput where it does not fit."""
-        from pipelines.adapters.ip_adapter import load_adapter
-
-        folder = self.spec.ip_adapter_folder
-        if folder is None:
-            raise ModelMissing(
-                f"The backbone {self.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
-                "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
-            )
-        work = work_bytes(self.transformer.inner_dim, self.spec.height * self.spec.width)
-        waits = 0 if self.plan.offload == "none" else sum(p.nbytes for p in self.transformer.parameters())
-        return load_adapter(folder, self.transformer, self.device, self.dtype, beside=work + waits)
+    def loaded_beside(self, kind: str, folder: Path | None, load: Callable[[Path | None], Loaded]) -> Loaded:
+        """Return what `load` gives for a folder, loaded once; `kind` says what it is ("redux")."""
+        if (kind, folder) not in self.beside:
+            self.beside[kind, folder] = load(folder)
+        loaded: Loaded = self.beside[kind, folder]
+        return loaded
 
 
 def best_device() -> torch.device:
@@ -288,45 +215,23 @@ def load_backbone(
     kind = fast_dtype(where) if dtype is None else dtype
     plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    pipeline = load_pipeline(
-        spec.source, read_part_headers(spec.source, find_family(spec.family))["transformer"], plan, where
-    )
-    # CLIP's tokenizer files may allow more words than its text encoder has positions for
-    positions = int(pipeline.text_encoder.config.max_position_embeddings)
-    pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
-    return Backbone(spec=spec, pipeline=pipeline, dtype=plan.dtype, device=where, plan=plan)
+    return Backbone(spec, _FAMILIES[spec.family](spec, plan, where), plan)
 
 
 @torch.no_grad()
-def encode_prompt(backbone: Backbone, prompt: str) -> PromptEmbeds:
-    """The prompt's embeddings, kept for the next time.
+def encode_prompt(backbone: Backbone, prompt: str) -> TextEmbeds:
+    """Return the prompt's embeddings, kept for the next time.
 
     Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone,
     and a picture must not depend on its neighbours' prompts. What does not fit is cut, and a warning says what.
     """
     kept = backbone.prompts
     if prompt not in kept:
-        _warn_of_cuts(backbone, prompt)
-        prompt_embeds, pooled, _ = backbone.pipeline.encode_prompt(
-            prompt=[prompt], prompt_2=None, max_sequence_length=backbone.spec.max_sequence_length
-        )
-        kept[prompt] = PromptEmbeds(prompt_embeds.to(backbone.dtype), pooled.to(backbone.dtype))
+        kept[prompt] = backbone.model.encode_text(prompt)
         while len(kept) > _PROMPTS_KEPT:
             kept.popitem(last=False)
     kept.move_to_end(prompt)
     return kept[prompt]
-
-
-def _warn_of_cuts(backbone: Backbone, prompt: str) -> None:
-    pipeline = backbone.pipeline
-    for name, tokenizer, limit in (
-        ("CLIP", pipeline.tokenizer, pipeline.tokenizer_max_length),
-        ("T5", pipeline.tokenizer_2, backbone.spec.max_sequence_length),
-    ):
-        ids = tokenizer(prompt).input_ids
-        if len(ids) > limit:  # the last place is the end's
-            cut = tokenizer.decode(ids[limit - 1 : -1], skip_special_tokens=True).strip()
-            _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, limit, cut)
 
 
 def _checked_overrides(folder: Path) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.errors import BadPicture
+from pipelines.errors import BadInput, BadPicture
 
 __all__ = [
     "ScenePhoto",
+    "check_rgb",
     "fit_mask",
     "fit_to_canvas",
     "fit_weights",
@@ -164,3 +165,9 @@ def fit_weights(grey: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDA
     """The same crop for weights uint8 [h, w]: float32 [height, width] in [0, 1]."""
     fitted = ImageOps.fit(Image.fromarray(grey), (width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted, np.float32) / np.float32(255)
+
+
+def check_rgb(image: npt.NDArray[np.uint8]) -> None:
+    """Raise BadInput for what is no RGB picture, uint8 [h, w, 3]."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise BadInput("picture_not_rgb", shape=image.shape)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
-    from pipelines.lora import LoraLayer
 
 __all__ = ["Studio", "software_versions"]
 
@@ -149,37 +146,6 @@ class Studio:
 
         package = self.settings.person_package
         return PhotographicReader(self.settings.reader, self.faces, None if package is None else PersonReader(package))
-
-    @contextmanager
-    def applied(self, layers: Sequence[LoraLayer], model: Backbone | None = None) -> Iterator[None]:
-        """The backbone, or the companion that draws, with a LoRA on it; pristine again afterwards, bit by bit.
-
-        Raises BadLora where a layer of it does not fit.
-        """
-        from pipelines.errors import BadLora
-
-        model = self.backbone if model is None else model
-        stack = model.lora_stack
-        try:
-            stack.set([(tuple(layers), 1.0)])
-        except BadLora as error:
-            if model is self.backbone:
-                raise
-            raise BadLora(
-                f"The LoRA does not fit {model.spec.id}, which draws here in the backbone's place: {error.message}",
-                f"Draw without {model.spec.id}, or train a LoRA of layers that both have alike.",
-            ) from error
-        reads_differently = any(
-            name in self.backbone.text_encoders for name in {x.split(".")[0] for x in stack.changed}
-        )
-        if reads_differently:
-            self.backbone.prompts.clear()
-        try:
-            yield
-        finally:
-            stack.clear()
-            if reads_differently:
-                self.backbone.prompts.clear()
 
 
 def software_versions() -> dict[str, str]:

@@ -41,6 +41,9 @@ from transformers import (
     T5Tokenizer,
 )
 
+from pipelines.backbones import Backbone
+from pipelines.families.flux1.model import Flux1Model
+
 SENTENCES = (
     "close-up portrait of a young woman, facing the camera, smiling, wearing a red dress, in a cafe",
     "half-body shot of a young man, turned to the left, calm face, wearing a black suit, at night",
@@ -199,6 +202,12 @@ def write_ip_adapter(folder: Path, tensors: dict[str, torch.Tensor]) -> Path:
     save_file(tensors, folder / "ip_adapter.safetensors")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
     return folder
+
+
+def flux1(backbone: Backbone) -> Flux1Model:
+    """The backbone's model, known to be FLUX.1's: diffusers' own pipelines are made of its parts."""
+    assert isinstance(backbone.model, Flux1Model)
+    return backbone.model
 
 
 def assert_same_picture(picture: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""IP-Adapters for FLUX: read from a folder, checked, and ready to be put on a transformer (`references/ip_adapter.py`).
+"""IP-Adapters for FLUX.1: read from a folder, checked, and ready to be put on a transformer (`adapters/attention.py`).
 
 A folder holds one .safetensors file in XLabs' or diffusers' layout, a CLIP vision encoder in `image_encoder/` (or
 beside the folder), and a model card that names the licence. What the file holds: a projection from CLIP's embedding to
@@ -31,13 +31,14 @@ from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProc
 from PIL import Image
 from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
+from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.models.catalogue import find_model
-from pipelines.models.hardware import Hardware, read_hardware
+from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
 from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
 
-__all__ = ["AdapterFile", "IpAdapter", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
+__all__ = ["AdapterFile", "IpAdapter", "adapter_of", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _BLOCK = re.compile(
@@ -83,6 +84,14 @@ class IpAdapter:
     image_processor: object
     projection: ImageProjection
     processors: tuple[FluxIPAdapterAttnProcessor, ...]
+
+
+def adapter_of(backbone: Backbone, folder: Path | None = None) -> IpAdapter:
+    """Return the adapter of a folder (None: the backbone's own), loaded once.
+
+    Raises ModelMissing where there is none, BadInput where it does not fit.
+    """
+    return backbone.loaded_beside("ip_adapter", folder, lambda named: _load_for(backbone, named))
 
 
 def read_adapter(folder: Path) -> AdapterFile:
@@ -172,7 +181,7 @@ def load_adapter(
     processors = tuple(_processor(block, file) for block in file.blocks)
     for module in (encoder, projection):
         module.to(device, dtype).requires_grad_(False).eval()
-    for module in processors:  # they go to the device when they are put on the transformer
+    for module in processors:  # they go to the device when they are at work
         module.to(dtype).requires_grad_(False).eval()
     return IpAdapter(file, encoder, processor, projection, processors)
 
@@ -207,6 +216,19 @@ def find_encoder(folder: Path) -> Path:
         f"The IP-Adapter {folder.name} has no image encoder.",
         "Put the folder of its CLIP vision encoder (XLabs: openai/clip-vit-large-patch14) into it as image_encoder.",
     )
+
+
+def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
+    where, transformer = folder or backbone.spec.ip_adapter_folder, backbone.transformer
+    if where is None:
+        raise ModelMissing(
+            f"The backbone {backbone.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
+            "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
+        )
+    assert isinstance(transformer, FluxTransformer2DModel)
+    work = work_bytes(backbone.model.width, backbone.spec.height * backbone.spec.width)
+    waits = 0 if backbone.plan.offload == "none" else sum(p.nbytes for p in transformer.parameters())
+    return load_adapter(where, transformer, backbone.device, backbone.dtype, beside=work + waits)
 
 
 def _adapter_file(folder: Path) -> Path:

@@ -2,12 +2,13 @@
 
 from pipelines.lora.files import FitReport, LoraFile, check_fits, named_linears, read_lora, write_lora
 from pipelines.lora.inspect import LoraReport, inspect_lora
-from pipelines.lora.layers import LoraLayer
+from pipelines.lora.layers import Lora, LoraLayer
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms, recompress
 
 __all__ = [
     "FitReport",
+    "Lora",
     "LoraFile",
     "LoraLayer",
     "LoraMetadata",

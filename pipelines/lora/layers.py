@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["LoraLayer"]
+__all__ = ["Lora", "LoraLayer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,3 +29,24 @@ class LoraLayer:
     @property
     def scale(self) -> float:
         return self.alpha / self.rank
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """A LoRA as it is drawn with: its layers, and the scale that they are added at.
+
+    Two are equal if they have the same scale and the very same layers: matrices are not compared.
+    """
+
+    layers: tuple[LoraLayer, ...]
+    scale: float = 1.0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lora) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return (self.scale, *map(id, self.layers))

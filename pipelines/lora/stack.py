@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.lora.files import check_fits, named_linears
-from pipelines.lora.layers import LoraLayer
+from pipelines.lora.layers import Lora, LoraLayer
 
 __all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
 
@@ -111,6 +111,7 @@ class LoraStack:
         self._travelling = {id(module) for model in travelling for module in model.modules()}
         self._pristine: dict[str, Tensor] = {}
         self._beside: dict[str, tuple[_Beside, RemovableHandle]] = {}
+        self._loras: tuple[Lora, ...] = ()
         self._changed: dict[str, LoraLayer] = {}
         self._set_aside: dict[str, Tensor] = {}
         self._undoing: dict[str, _Beside] = {}  # kept from pause to pause, so that ΔW travels to the device once
@@ -121,18 +122,25 @@ class LoraStack:
         """The modules that compute differently from the backbone's own now."""
         return frozenset(self._changed)
 
+    @property
+    def loras(self) -> tuple[Lora, ...]:
+        """What is on the weights now."""
+        return self._loras
+
     @torch.no_grad()
     def set(self, entries: Sequence[tuple[Sequence[LoraLayer], float]]) -> None:
-        """Make the weights W0 + Σ scaleᵢ ΔWᵢ, whatever was set before.
+        """Make the weights W0 + Σ scaleᵢ ΔWᵢ, whatever was set before; nothing is done where they are that already.
 
         Entries with scale 0 are left out. Nothing changes if one raises BadLora (does not fit) or BadInput
         (a scale that is no number).
         """
         self.resume()
-        live = [(layers, scale) for layers, scale in entries if scale != 0.0]
-        for layers, _ in live:
-            check_fits(layers, self._transformer, text_encoders=self._text_encoders)
-        summed = concatenate([layers for layers, _ in live], [scale for _, scale in live])
+        live = tuple(Lora(tuple(layers), scale) for layers, scale in entries if scale != 0.0)
+        if live == self._loras:
+            return
+        for lora in live:
+            check_fits(lora.layers, self._transformer, text_encoders=self._text_encoders)
+        summed = concatenate([lora.layers for lora in live], [lora.scale for lora in live])
         fused = {layer.module: layer for layer in summed if layer.module in self._modules}
         for name in self._changed.keys() - fused.keys():
             self._restore(name)
@@ -150,6 +158,7 @@ class LoraStack:
                 self._beside[name] = (hook, self._modules[name].register_forward_hook(hook))
             self._changed[name] = layer
             self._undoing.pop(name, None)
+        self._loras = live
 
     @torch.no_grad()
     def clear(self) -> None:
@@ -157,6 +166,7 @@ class LoraStack:
         self.resume()
         for name in tuple(self._changed):
             self._restore(name)
+        self._loras = ()
 
     @torch.no_grad()
     def pause(self) -> None:

@@ -1,50 +1,63 @@
 """Explicit reference by FLUX.1-Fill: the transformer itself sees what is kept, in channels beside its noise.
 
 As `FluxFillPipeline` of diffusers: [noise ; the masked picture's latents ; the mask] along the channels, the mask's
-pixels folded into channels. That pipeline draws the masked picture's latents at random from the VAE's posterior, and it
-has neither negative prompts nor latents of ours; so its input is packed here (the posterior's mode) and put in front of
-the transformer, whichever pipeline calls it. Redux tokens and guidance against a negative prompt go with it.
+pixels folded into channels. That pipeline draws the masked picture's latents at random from the VAE's posterior; here
+they are the posterior's mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipelines.backbones import Backbone
-from pipelines.families.flux1.latents import encode_pictures, pack
-from pipelines.hooks import hooked
-from pipelines.references.landmark import Landmark
+from pipelines.errors import BadInput
+from pipelines.references.landmark import Landmark, check_kept
+from pipelines.references.protocol import Conditions, Reference, Request
 
-__all__ = ["encode_kept", "filled_model"]
-
-
-@torch.no_grad()
-def encode_kept(backbone: Backbone, landmarks: Sequence[Landmark]) -> Tensor:
-    """[b, n, 4c + 4·cell²]: per token the latents of the picture with grey where it is drawn, and the mask, 1 there."""
-    cell = backbone.cell_px
-    drawn = ~np.stack([mark.mask for mark in landmarks])
-    z = encode_pictures(backbone.vae, np.stack([mark.image for mark in landmarks]), backbone.device, hidden=drawn)
-    mask = rearrange(torch.from_numpy(drawn).to(z), "b (h p) (w q) -> b (p q) h w", p=cell, q=cell)
-    return torch.cat([pack(z), pack(mask)], dim=2).to(backbone.dtype)
+__all__ = ["FillReference"]
 
 
-@contextmanager
-def filled_model(transformer: nn.Module, kept: Tensor | None) -> Iterator[None]:
-    """While open, every call of the transformer sees `kept` [b, n, k] behind its channels; None changes nothing."""
-    if kept is None:
-        yield
-        return
+@dataclass(frozen=True, eq=False)
+class FillReference(Reference):
+    """A landmark that FLUX.1-Fill draws around."""
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        kwargs["hidden_states"] = torch.cat([kwargs["hidden_states"], kept.to(kwargs["hidden_states"])], dim=2)
-        return args, kwargs
+    kind: ClassVar[str] = "fill"
+    families: ClassVar[tuple[str, ...]] = ("flux1",)
+    companion: ClassVar[str] = "fill"
 
-    with hooked(transformer, before):
-        yield
+    landmark: Landmark
+
+    def key(self) -> Hashable:
+        return ()
+
+    def check(self, request: Request) -> None:
+        check_kept(self, self.landmark, request)
+        if request.strength < 1:
+            raise BadInput("fill_needs_full_strength", strength=request.strength)
+        if any(r.companion not in ("", self.companion) for r in request.references):
+            raise BadInput("fill_and_kontext")
+
+    @torch.no_grad()
+    def encode(self, backbone: Backbone) -> Tensor:
+        """[1, n, 4c + 4·cell²]: per token the latents of the picture with grey where it is drawn, and the mask, 1
+        there."""
+        model, cell = backbone.model, backbone.model.cell_px
+        drawn = ~self.landmark.mask[None]
+        z = model.encode_pictures(self.landmark.image[None], hidden=drawn)
+        mask = rearrange(torch.from_numpy(drawn).to(z), "b (h p) (w q) -> b (p q) h w", p=cell, q=cell)
+        return torch.cat([model.pack(z), model.pack(mask)], dim=2).to(model.dtype)
+
+    @staticmethod
+    def extend(conditions: Conditions, references: Sequence[FillReference], encoded: Sequence[Tensor]) -> None:
+        conditions.channels = torch.cat(list(encoded))
+
+    def finish(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return self.landmark.finish(picture)

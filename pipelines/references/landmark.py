@@ -8,8 +8,9 @@ et al. 2003, with a screening term), then, only if the seam still shows, by a fe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,10 @@ from scipy.sparse.linalg import cg
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.latents import encode_pictures
+from pipelines.pictures import check_rgb
+from pipelines.references.protocol import Conditions, Kept, Reference, Request
 
-__all__ = ["SEAM_LIMIT", "KeptLatents", "Landmark", "grow_mask", "keep_latents", "keep_pixels", "seam_ratio"]
+__all__ = ["SEAM_LIMIT", "Landmark", "check_kept", "encode_kept", "grow_mask", "keep_pixels", "seam_ratio"]
 
 SEAM_LIMIT = 1.5
 _AIM = 1.25  # stop a little under the limit, so that other ways to measure agree
@@ -35,19 +37,21 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Landmark:
+class Landmark(Reference):
     """`image` uint8 [h, w, 3], the scene resized to the canvas; `mask` bool [h, w], True where it is kept.
 
-    Not `exact`: only latents are kept, and whoever asked puts the pixels back.
+    As a reference of a request it is kept by inpainting. Not `exact`: only latents are kept, and whoever asked puts the
+    pixels back.
     """
+
+    kind: ClassVar[str] = "landmark"
 
     image: Rgb
     mask: Mask
     exact: bool = True
 
     def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise BadInput(f"The scene picture has shape {self.image.shape}.", "Give an RGB picture, uint8 [h, w, 3].")
+        check_rgb(self.image)
         if self.mask.shape != self.image.shape[:2] or self.mask.dtype != np.bool_:
             raise BadInput(
                 f"The landmark mask has shape {self.mask.shape}, the picture {self.image.shape[:2]}.",
@@ -58,37 +62,48 @@ class Landmark:
         if self.mask.all() and self.exact:
             raise BadInput("The landmark mask keeps everything.", "Mark the landmark only, so there is room to draw.")
 
+    def key(self) -> Hashable:
+        return ()
 
-@dataclass(frozen=True, eq=False)
-class KeptLatents:
-    """What the inpainting pipeline needs for a batch.
+    def check(self, request: Request) -> None:
+        check_kept(self, self, request)
 
-    `latents` [b, c, h', w'] of the scenes, `repaint` [b, 1, h, w] with 1 where pixels are drawn, constant on
-    each latent's cell, `context` what the pipeline encodes as the masked picture (it is not used by these
-    models).
-    """
+    def encode(self, backbone: Backbone) -> Kept:
+        return encode_kept(backbone, self)
 
-    latents: torch.Tensor
-    repaint: torch.Tensor
-    context: torch.Tensor
+    @staticmethod
+    def extend(conditions: Conditions, references: Sequence[Landmark], encoded: Sequence[Kept]) -> None:
+        conditions.kept = Kept(torch.cat([e.pictures for e in encoded]), torch.cat([e.repaint for e in encoded]))
+
+    def finish(self, picture: Rgb) -> Rgb:
+        return keep_pixels(picture, self) if self.exact else picture
+
+
+def check_kept(reference: Reference, landmark: Landmark, request: Request) -> None:
+    """Raise BadInput where a landmark has another size than the request, or another reference keeps something, too."""
+    if landmark.mask.shape != (request.height, request.width):
+        raise BadInput(
+            "landmark_of_other_size",
+            landmark="×".join(map(str, landmark.mask.shape)),
+            canvas=f"{request.height}×{request.width}",
+        )
+    if any(r.kind in ("landmark", "fill") and r is not reference for r in request.references):
+        raise BadInput("two_kept_parts")
 
 
 @torch.no_grad()
-def keep_latents(backbone: Backbone, landmarks: Sequence[Landmark]) -> KeptLatents:
-    """Encode the scenes (the posterior's mode, no randomness) and decide which latents are kept.
+def encode_kept(backbone: Backbone, landmark: Landmark) -> Kept:
+    """Encode the scene (the posterior's mode, no randomness) and decide which cells are drawn, as states [1, …].
 
-    A latent is kept if at least half of its pixels are: the rest of its pixels then come from the scene too,
-    which keeps the drawn side near the seam in tune with it.
+    A cell is kept if at least half of its pixels are: the rest of its pixels then come from the scene too, which keeps
+    the drawn side near the seam in tune with it.
     """
-    cell = backbone.cell_px
-    images = np.stack([mark.image for mark in landmarks])
-    z = encode_pictures(backbone.vae, images, backbone.device)
-    masks = torch.from_numpy(np.stack([mark.mask for mark in landmarks])).float()[:, None]
-    kept = (torch.nn.functional.avg_pool2d(masks, cell) >= _MIN_KEPT_SHARE).float()
-    repaint = 1 - kept.repeat_interleave(cell, dim=2).repeat_interleave(cell, dim=3)
-    # FluxInpaintPipeline takes 16 channels for latents and anything else for a picture that it must encode
-    context = z if z.shape[1] == 16 else torch.zeros(1, 3, *masks.shape[2:]).to(backbone.device, backbone.dtype)
-    return KeptLatents(latents=z, repaint=repaint.to(backbone.device), context=context)
+    model = backbone.model
+    z = model.encode_pictures(landmark.image[None])
+    mask = torch.from_numpy(landmark.mask).float()[None, None]
+    kept = torch.nn.functional.avg_pool2d(mask, model.cell_px) >= _MIN_KEPT_SHARE
+    repaint = (~kept).to(z).expand(z.shape)
+    return Kept(model.pack(z).to(model.dtype), model.pack(repaint).to(model.dtype))
 
 
 def grow_mask(mask: Mask, margin_px: float, avoid: Mask | None = None) -> Mask:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +20,52 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 
-from pipelines.backbones import Backbone, PromptEmbeds
+from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
+from pipelines.families.flux1.model import PromptEmbeds
+from pipelines.families.flux1.redux import load_redux
+from pipelines.pictures import check_rgb
+from pipelines.references.protocol import Conditions, Reference, Request
 
 __all__ = [
     "ReduxReference",
     "ReduxReferences",
     "append_tokens",
-    "check_picture",
     "encode_reference",
     "fill_foreground",
     "merge_tokens",
-    "token_count_key",
 ]
 
 _MIN_BACKGROUND = 0.25  # a token is dropped if less of its patch than this is background
 
 
+class _Redux(Reference):
+    """What one reference and several have alike."""
+
+    kind: ClassVar[str] = "redux"
+    families: ClassVar[tuple[str, ...]] = ("flux1",)
+
+    def check(self, request: Request) -> None:
+        ours = [r for r in request.references if isinstance(r, ReduxReference | ReduxReferences)]
+        if len({r.guided for r in ours}) > 1:
+            raise BadInput("redux_guided_in_part")
+
+    @staticmethod
+    def extend(
+        conditions: Conditions,
+        references: Sequence[ReduxReference | ReduxReferences],
+        encoded: Sequence[torch.Tensor],
+    ) -> None:
+        """Both sides of guidance get the tokens, so that they are equally long."""
+        for i, (reference, tokens) in enumerate(zip(references, encoded, strict=True)):
+            conditions.text[i] = append_tokens(conditions.text[i], tokens, reference.scale)
+            if conditions.negative:
+                against = 0.0 if reference.guided else reference.scale
+                conditions.negative[i] = append_tokens(conditions.negative[i], tokens, against)
+
+
 @dataclass(frozen=True, eq=False)
-class ReduxReference:
+class ReduxReference(_Redux):
     """A scene picture, uint8 [h, w, 3], and how much of it to use.
 
     `mask` bool [h, w]: True is a person or other foreground, to be left out. `scale` in [0, 1]: 0 is exactly
@@ -55,7 +84,7 @@ class ReduxReference:
     weights: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        check_picture(self.image)
+        check_rgb(self.image)
         if not (math.isfinite(self.scale) and 0 <= self.scale <= 1):
             raise BadInput(f"The scene's scale is {self.scale}.", "Choose a number from 0 (off) to 1.")
         if self.pool < 1:
@@ -75,9 +104,20 @@ class ReduxReference:
                 "Give a grey picture: white where the scene counts, black where it does not.",
             )
 
+    def key(self) -> Hashable | None:
+        """References with the same key give the same number of tokens."""
+        if self.scale == 0:
+            return None
+        mask = b"" if self.mask is None else _bits(self.mask)
+        zeros = b"" if self.weights is None else repr(self.weights.shape).encode() + _bits(self.weights > 0)
+        return (self.pool, hashlib.sha256(mask).hexdigest(), hashlib.sha256(zeros).hexdigest())
+
+    def encode(self, backbone: Backbone) -> torch.Tensor:
+        return encode_reference(backbone, self)
+
 
 @dataclass(frozen=True, eq=False)
-class ReduxReferences:
+class ReduxReferences(_Redux):
     """Several references at once: their tokens in a row, each at its own scale.
 
     `merge` in (0, 1]: tokens whose cosine is at least this become one, their mean; 1 leaves all as they are.
@@ -92,7 +132,20 @@ class ReduxReferences:
         if not 0 < self.merge <= 1:  # false for NaN too
             raise BadInput(f"Tokens cannot be merged at a cosine of {self.merge}.", "Choose 0.5 to 1 (never).")
         if len({r.guided for r in self.references}) > 1:
-            raise BadInput("Some of the references are guided and some are not.", "Guide all of them or none.")
+            raise BadInput("redux_guided_in_part")
+
+    def key(self) -> Hashable | None:
+        """As each one's, and where tokens are merged the pictures: which are alike depends on what they show."""
+        keys = tuple(key for r in self.references if (key := r.key()) is not None)
+        if not keys:
+            return None
+        if self.merge == 1:
+            return keys
+        pictures = tuple(hashlib.sha256(r.image.tobytes()).hexdigest() for r in self.references if r.scale > 0)
+        return (*keys, *pictures, self.merge)
+
+    def encode(self, backbone: Backbone) -> torch.Tensor:
+        return encode_reference(backbone, self)
 
     @property
     def guided(self) -> bool:
@@ -102,29 +155,6 @@ class ReduxReferences:
     def scale(self) -> float:
         """0 where all of them are off, else 1: the tokens hold each reference's own scale already."""
         return float(any(r.scale > 0 for r in self.references))
-
-
-def check_picture(image: npt.NDArray[np.uint8]) -> None:
-    """Raises BadInput for what is no RGB picture, uint8 [h, w, 3]."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise BadInput(f"The scene picture has shape {image.shape}.", "Give an RGB picture, uint8 [h, w, 3].")
-
-
-def token_count_key(reference: ReduxReference | ReduxReferences | None) -> tuple[object, ...]:
-    """References with the same key give the same number of tokens; () gives none."""
-    if isinstance(reference, ReduxReferences):
-        keys = tuple(key for r in reference.references if (key := token_count_key(r)))
-        if not keys or reference.merge == 1:
-            return keys
-        # which tokens are alike depends on what the pictures show
-        pictures = tuple(hashlib.sha256(r.image.tobytes()).hexdigest() for r in reference.references if r.scale > 0)
-        return (*keys, *pictures, reference.merge)
-    if reference is None or reference.scale == 0:
-        return ()
-    mask = b"" if reference.mask is None else np.packbits(reference.mask).tobytes()
-    weights = reference.weights
-    zeros = b"" if weights is None else repr(weights.shape).encode() + np.packbits(weights > 0).tobytes()
-    return (reference.pool, hashlib.sha256(mask).hexdigest(), hashlib.sha256(zeros).hexdigest())
 
 
 def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -181,7 +211,9 @@ def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Ten
     """
     image = reference.image
     mask = np.zeros(image.shape[:2], np.bool_) if reference.mask is None else reference.mask
-    pipeline = backbone.redux
+    pipeline = backbone.loaded_beside(
+        "redux", backbone.spec.redux_folder, lambda f: load_redux(f, backbone.spec.id, backbone.device, backbone.dtype)
+    )
     hidden = pipeline.encode_image(Image.fromarray(fill_foreground(image, mask)), backbone.device, 1)
     tokens = pipeline.image_embedder(hidden).image_embeds.float()  # [1, g·g, d]
     side = math.isqrt(tokens.shape[1])
@@ -202,6 +234,10 @@ def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Ten
             "The scene's weights count only where the foreground is masked out.", "Give the background some weight."
         )
     return (grid * weight).flatten(2).transpose(1, 2)[:, kept]
+
+
+def _bits(flags: npt.NDArray[np.bool_]) -> bytes:
+    return np.packbits(flags).tobytes()
 
 
 def _pool(grid: torch.Tensor, side: int) -> torch.Tensor:

@@ -7,38 +7,29 @@ agrees more with itself (autoguidance, arXiv:2406.02507).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from pipelines.hooks import hooked
+from pipelines.families.model import Conditioning
 from pipelines.lora.stack import LoraStack
+from pipelines.sampling.loop import Extension, Velocity
 
-__all__ = ["paused_lora"]
+__all__ = ["IdentityGuidance"]
 
 
-@contextmanager
-def paused_lora(stack: LoraStack, transformer: nn.Module, negative: Tensor | None) -> Iterator[None]:
-    """While open, passes of the transformer that read the negative prompt compute without the stack's LoRAs.
+class IdentityGuidance(Extension):
+    """Computes the velocity under `negative`, a conditioning known by identity, without the stack's LoRAs."""
 
-    `negative`, the negative prompt's pooled embeddings, is known by identity: the pipelines hand on what they are
-    given. None: all stays as it is.
-    """
-    if negative is None or not stack.changed:
-        yield
-        return
+    def __init__(self, stack: LoraStack, negative: Conditioning) -> None:
+        self._stack, self._negative = stack, negative
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if kwargs.get("pooled_projections") is negative:
-            stack.pause()
+    def wrap(self, velocity: Velocity) -> Velocity:
+        def paused(state: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+            if conditioning is not self._negative:
+                return velocity(state, sigma, conditioning)
+            self._stack.pause()
+            try:
+                return velocity(state, sigma, conditioning)
+            finally:
+                self._stack.resume()
 
-    def after(*_: object) -> None:
-        stack.resume()
-
-    try:
-        with hooked(transformer, before, after):
-            yield
-    finally:
-        stack.resume()  # a pass that failed had no end
+        return paused

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
-from pipelines.families.flux1.latents import encode_pictures, pack
+from pipelines.families.model import TextEmbeds
 from pipelines.progress import Progress
 from pipelines.training.losses import focus_weights
 
@@ -34,17 +34,16 @@ class TrainingExample:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Latents as the transformer reads them and their weights [n, t, c], captions' embeddings; `grid` in tokens.
+    """Pictures as states [n, …] and their weights, of the same shape; all are `height` x `width` pixels.
 
-    `caption_of` [n] points into `prompt_embeds` [m, s, d] and `pooled` [m, p]; row 0 of both is the empty
-    caption.
+    `caption_of` [n] points into `captions`, of which the first is the empty one.
     """
 
-    latents: torch.Tensor
+    states: torch.Tensor
     weights: torch.Tensor
-    grid: tuple[int, int]
-    prompt_embeds: torch.Tensor
-    pooled: torch.Tensor
+    height: int
+    width: int
+    captions: tuple[TextEmbeds, ...]
     caption_of: torch.Tensor
 
 
@@ -86,21 +85,21 @@ def prepare_examples(
     captions = {"": 0}
     for example in examples:
         captions.setdefault(example.caption, len(captions))
-    packed, weights, grid = [], [], (0, 0)
+    model = backbone.model
+    states, weights = [], []
     for done, example in enumerate(examples):
         progress.check_cancelled()
-        z = encode_pictures(backbone.vae, fit_image(example.image, height, width)[None], backbone.device)
-        packed.append(pack(z))
-        weights.append(pack(_cell_weights(example, height, width, z.shape[2:], focus).expand(z.shape).to(z.device)))
-        grid = (z.shape[2] // 2, z.shape[3] // 2)
+        z = model.encode_pictures(fit_image(example.image, height, width)[None])
+        states.append(model.pack(z))
+        cells = _cell_weights(example, height, width, z.shape[2:], focus)
+        weights.append(model.pack(cells.expand(z.shape).to(z.device)))
         progress.step("encode", done + 1, len(examples))
-    embeds = [encode_prompt(backbone, caption) for caption in captions]
     return TrainingSet(
-        latents=torch.cat(packed),
+        states=torch.cat(states),
         weights=torch.cat(weights),
-        grid=grid,
-        prompt_embeds=torch.cat([e.prompt_embeds for e in embeds]),
-        pooled=torch.cat([e.pooled for e in embeds]),
+        height=height,
+        width=width,
+        captions=tuple(encode_prompt(backbone, caption) for caption in captions),
         caption_of=torch.tensor([captions[e.caption] for e in examples], device=backbone.device),
     )
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,29 +22,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
-from diffusers import FluxPipeline
 from peft import LoraConfig
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
-from pipelines.lora.layers import LoraLayer
+from pipelines.families.model import Extras
+from pipelines.lora.layers import Lora, LoraLayer
 from pipelines.progress import SILENT, Progress
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
-from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas, shift_sigmas
+from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
 from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
 
-__all__ = ["ALL_LINEAR", "ATTENTION", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
+__all__ = ["LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
 
-ATTENTION = (
-    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
-    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-)  # fmt: skip
-ALL_LINEAR = (
-    *ATTENTION,
-    "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",  # double blocks
-    "proj_mlp", "proj_out",  # single blocks
-)  # fmt: skip
 _ADAPTER = "trainee"  # "training" is an attribute of every module, and peft keeps adapters in module dictionaries
 
 
@@ -52,10 +43,10 @@ class LoraTrainingConfig(BaseModel):
     """How a LoRA is trained. `height` and `width` of 0 mean the backbone's own; an `alpha` of 0 becomes
     `rank`.
 
-    `target_modules` are ends of module names inside the transformer's blocks. `caption_dropout` is the share
-    of samples that see the empty caption (keeps classifier-free guidance working). The learning rate warms up
-    linearly, then falls by a cosine to `final_learning_rate_share` of itself. `focus` is how much the examples' focus
-    weighs on top of the whole picture's 1 (`focus_weights`).
+    `target_modules` are the family's kinds of them (`Model.lora_modules`), or ends of the names of some.
+    `caption_dropout` is the share of samples that see the empty caption (keeps classifier-free guidance working). The
+    learning rate warms up linearly, then falls by a cosine to `final_learning_rate_share` of itself. `focus` is how
+    much the examples' focus weighs on top of the whole picture's 1 (`focus_weights`).
 
     `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
     with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
@@ -70,7 +61,7 @@ class LoraTrainingConfig(BaseModel):
     batch_size: int = Field(default=4, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     checkpoint_every: int = Field(default=100, ge=1)
-    target_modules: tuple[str, ...] = Field(default=ALL_LINEAR, min_length=1)
+    target_modules: Literal["attention", "all"] | tuple[str, ...] = Field(default="all", min_length=1)
     caption_dropout: float = Field(default=0.1, ge=0, le=1)
     warmup_steps: int = Field(default=10, ge=0)
     final_learning_rate_share: float = Field(default=0.1, ge=0, le=1)
@@ -103,7 +94,6 @@ class _Task:
     training_set: TrainingSet
     own: int
     judge: PictureLoss | None
-    ids: tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +115,11 @@ def train_lora(
     regularisation: Sequence[TrainingExample] = (),
     judge: PictureLoss | None = None,
     start: Sequence[LoraLayer] = (),
+    mix: tuple[Lora, ...] = (),
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
-    A LoRA that is on it already (`LoraStack`) stays on meanwhile, and what is trained comes on top.
+    `mix` is on it meanwhile, and what is trained comes on top.
 
     Half of every batch is of `regularisation` where there is some: pictures that keep the model able to do all else
     (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`, and
@@ -155,18 +146,21 @@ def train_lora(
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
 
+    before = backbone.lora_stack.loras  # the stack must know the modules before an adapter wraps them
     try:
+        backbone.lora_stack.set([(lora.layers, lora.scale) for lora in mix])
         parameters = _add_adapter(backbone, config)
         if start:
             _begin_at(start, parameters, config)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
         training_set = prepare_examples(backbone, everything, height, width, progress, config.focus)
-        task = _Task(backbone, config, training_set, len(examples), judge, _position_ids(backbone, training_set))
+        task = _Task(backbone, config, training_set, len(examples), judge)
         final = _run(task, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
         backbone.transformer.disable_gradient_checkpointing()
+        backbone.lora_stack.set([(lora.layers, lora.scale) for lora in before])
     write_atomically(folder / "losses.json", json.dumps(list(final.losses)).encode())
     return _trained(final, config)
 
@@ -212,32 +206,25 @@ def _run(
 
 
 def _loss(task: _Task, step: int) -> torch.Tensor:
-    """The loss of one step's batch: [b, t, c] latents at b sigmas."""
+    """The loss of one step's batch: states [b, …] at b sigmas."""
     backbone, training_set, config = task.backbone, task.training_set, task.config
-    device = backbone.device
+    device, model, size = backbone.device, backbone.model, (training_set.height, training_set.width)
     count = config.batch_size
     rows = torch.from_numpy(_batch(task, step)).to(device)
     # drawn on the CPU in float32 and then moved, so that every device and dtype trains on the same samples
     generator = torch.Generator().manual_seed(_seed(config.seed, 1, step))
-    x = training_set.latents[rows]
+    x = training_set.states[rows]
     sigmas = sample_sigmas(count, config.sigma_density, generator)
-    sigmas = shift_sigmas(sigmas, backbone.pipeline.scheduler, x.shape[1]).to(device)
+    sigmas = model.shift(sigmas, math.prod(side // model.token_px for side in size)).to(device)
     noise = torch.randn(x.shape, generator=generator).to(device)
     dropped = (torch.rand(count, generator=generator) < config.caption_dropout).to(device)
     captions = training_set.caption_of[rows].masked_fill(dropped, 0)
-    noisy = torch.lerp(x, noise, sigmas[:, None, None])
-    guided = bool(backbone.transformer.config.guidance_embeds)
+    s = sigmas.view(-1, *[1] * (x.ndim - 1))
+    noisy = torch.lerp(x, noise, s)
+    text = model.join([training_set.captions[i] for i in captions.tolist()])
+    conditioning = model.condition(text, *size, config.guidance_scale, Extras())
     with torch.autocast(device.type, dtype=backbone.dtype, enabled=backbone.dtype != torch.float32):
-        velocity = backbone.transformer(
-            hidden_states=noisy,
-            timestep=sigmas,
-            guidance=torch.full((count,), config.guidance_scale, device=device) if guided else None,
-            pooled_projections=training_set.pooled[captions],
-            encoder_hidden_states=training_set.prompt_embeds[captions],
-            txt_ids=task.ids[0],
-            img_ids=task.ids[1],
-            return_dict=False,
-        )[0]
+        velocity = model.velocity(noisy, sigmas, conditioning)
     loss = flow_matching_loss(velocity, x, noise, training_set.weights[rows])
     if task.judge is None or not config.picture_weight:
         return loss
@@ -247,29 +234,25 @@ def _loss(task: _Task, step: int) -> torch.Tensor:
     chosen = [usable[i] for i in torch.randperm(len(usable), generator=generator)[: config.picture_samples]]
     if not chosen:
         return loss
-    clean = (noisy - sigmas[:, None, None] * velocity.float())[chosen]
+    clean = (noisy - s * velocity.float())[chosen]
     judged = [numbers[i] for i in chosen]
-    judgement = picture_loss(backbone, task.judge, clean, sigmas[chosen], judged, training_set.grid, generator)
+    judgement = picture_loss(backbone, task.judge, clean, sigmas[chosen], judged, size, generator)
     return loss + config.picture_weight * judgement
 
 
 def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:
     """Put a fresh peft adapter on the transformer: its parameters by name, float32, seeded by the config."""
     transformer = backbone.transformer
-    ends = "|".join(re.escape(name) for name in config.target_modules)
-    # anchored inside the blocks: a bare "proj_out" would also match the transformer's last layer, which
-    # other tools' converters drop
-    pattern = rf"(?:single_)?transformer_blocks\.\d+\.(?:{ends})"
-    if not any(re.fullmatch(pattern, name) for name, _ in transformer.named_modules()):
-        raise BadInput(
-            f"No layer of {backbone.spec.id} is called {' or '.join(config.target_modules)}.",
-            f"Choose target_modules among {', '.join(ALL_LINEAR)}.",
-        )
+    names = _target_modules(backbone, config)
     if config.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
     with torch.random.fork_rng(devices=[]):  # peft's own start values are replaced below; leave the global state alone
         transformer.add_adapter(
-            LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=pattern, bias="none"), _ADAPTER
+            # a pattern: peft takes plain names for ends of names
+            LoraConfig(
+                r=config.rank, lora_alpha=config.alpha, target_modules="|".join(map(re.escape, names)), bias="none"
+            ),
+            _ADAPTER,
         )
     generator = torch.Generator().manual_seed(_seed(config.seed, 0, 0))
     parameters: dict[str, torch.nn.Parameter] = {}
@@ -302,16 +285,21 @@ def _begin_at(
         parameter.data.copy_(given[name])
 
 
-def _position_ids(backbone: Backbone, training_set: TrainingSet) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotary positions of text [s, 3] (all zero) and of image tokens [t, 3], as FluxPipeline makes them."""
-    height, width = training_set.grid
-    image_ids = FluxPipeline._prepare_latent_image_ids(1, height, width, backbone.device, torch.float32)
-    return torch.zeros(training_set.prompt_embeds.shape[1], 3, device=backbone.device), image_ids
+def _target_modules(backbone: Backbone, config: LoraTrainingConfig) -> tuple[str, ...]:
+    wanted = config.target_modules
+    if wanted in ("attention", "all"):
+        return backbone.model.lora_modules(wanted)
+    ends = tuple(f".{name}" for name in wanted)
+    names = tuple(name for name in backbone.model.lora_modules("all") if name.endswith(ends))
+    if not names:
+        some = sorted({name.split(".", 2)[2] for name in backbone.model.lora_modules("all")})
+        raise BadInput("no_such_modules", model=backbone.spec.id, wanted=list(wanted), known=some)
+    return names
 
 
 def _batch(task: _Task, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The rows of one batch; its second half regularises where there is something to do so with."""
-    count, others = task.config.batch_size, len(task.training_set.latents) - task.own
+    count, others = task.config.batch_size, len(task.training_set.states) - task.own
     if not others:
         return _rows(task.own, count, task.config.seed, step)
     half = max(1, count // 2)

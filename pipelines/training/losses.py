@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 
-from pipelines import torchvision_mend  # noqa: F401
-
-# isort: split
-from diffusers import FlowMatchEulerDiscreteScheduler
-
-__all__ = ["SigmaDensity", "flow_matching_loss", "focus_weights", "sample_sigmas", "shift_sigmas"]
+__all__ = ["SigmaDensity", "flow_matching_loss", "focus_weights", "sample_sigmas"]
 
 SigmaDensity = Literal["logit_normal", "uniform"]
-
-
-def shift_sigmas(sigmas: torch.Tensor, scheduler: FlowMatchEulerDiscreteScheduler, image_tokens: int) -> torch.Tensor:
-    """Move sigmas in (0, 1) as the scheduler moves those of its inference steps.
-
-    With dynamic shifting (FLUX.1-dev) the shift grows with the picture's tokens: mu is linear in them
-    (`calculate_shift` of diffusers' pipeline_flux.py); else it is the scheduler's constant.
-    """
-    config = scheduler.config
-    if config.use_dynamic_shifting:
-        slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
-        mu = config.base_shift + slope * (image_tokens - config.base_image_seq_len)
-        shift = math.exp(mu) if config.time_shift_type == "exponential" else mu
-    else:
-        shift = float(scheduler.shift)
-    return shift * sigmas / (1 + (shift - 1) * sigmas)
 
 
 def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator) -> torch.Tensor:
@@ -58,11 +36,11 @@ def focus_weights(share: torch.Tensor, part: float = 0.3) -> torch.Tensor:
 
 
 def flow_matching_loss(
-    velocity: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor, weights: torch.Tensor | None = None
+    velocity: torch.Tensor, state: torch.Tensor, noise: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean squared error to the straight path's velocity `noise − latents` (arXiv:2210.02747), in float32.
+    """Mean squared error to the straight path's velocity `noise − state` (arXiv:2210.02747), in float32.
 
-    All [b, t, c]; `weights` have a mean of 1 a picture, None weighs all alike.
+    All [b, …]; `weights` have a mean of 1 a picture, None weighs all alike.
     """
-    error = (velocity.float() - (noise - latents)).square()
+    error = (velocity.float() - (noise - state)).square()
     return error.mean() if weights is None else (error * weights).mean()

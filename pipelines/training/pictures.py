@@ -14,7 +14,6 @@ import torch
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.latents import decode, unpack
 
 __all__ = ["Box", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
 
@@ -58,18 +57,18 @@ def picture_loss(
     clean: torch.Tensor,
     sigmas: torch.Tensor,
     rows: Sequence[int],
-    grid: tuple[int, int],
+    size: tuple[int, int],
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """The mean loss of predicted clean latents [b, t, c], each weighed by 1 − its sigma [b].
+    """Return the mean loss of predicted clean states [b, …] of `size` (height, width), each weighed by 1 − its sigma.
 
     From much noise the prediction is the blur of all that may come: its judgement counts less.
     """
     total = clean.new_zeros(())
-    for tokens, sigma, row in zip(clean, sigmas, rows, strict=True):
+    for state, sigma, row in zip(clean, sigmas, rows, strict=True):
         box = loss.box(row)
         assert box is not None, "rows without a box must be left out"
-        pixels, corner = decode_box(backbone, unpack(tokens[None], *grid), box)
+        pixels, corner = decode_box(backbone, backbone.model.unpack(state[None], *size), box)
         total = total + (1 - sigma) * loss(pixels, row, corner, generator)
     return total / len(rows)
 
@@ -80,10 +79,10 @@ def decode_box(backbone: Backbone, z: torch.Tensor, box: Box) -> tuple[torch.Ten
     The window is 32 cells a side, or a little larger than the box: what is smaller is decoded whole, and of a large
     picture only a part must be kept for the way back.
     """
-    scale = backbone.cell_px
+    scale = backbone.model.cell_px
     left, right = _window(box[0], box[2], scale, z.shape[3])
     top, bottom = _window(box[1], box[3], scale, z.shape[2])
-    pixels = decode(backbone.vae, z[:, :, top:bottom, left:right])
+    pixels = backbone.model.decode(z[:, :, top:bottom, left:right])
     return pixels[0].float().clamp(-1, 1), (left * scale, top * scale)
 
 

@@ -37,7 +37,7 @@ class PostRequest(Request):
     """A set of posts. `scale` is how much the model is shown of the scene, 0 nothing; `panels` how many shots are
     drawn as one picture (1: each alone), later ones around the set's first post.
 
-    `detail` and `renoise` are those of `pipelines.sampling.realism`, off at 0. `goods` is a product (a shot's own goods
+    `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `goods` is a product (a shot's own goods
     are a kind of thing that the model draws into the hand), `goods_as` how it is shown, `goods_box` where: left, top,
     right, bottom in shares. `inject` is how the scene becomes a reference, with `dials`, and `blocks` of the IP-Adapter
     (see `block_scales`); `keep` is how pixels are kept. `seeds` and `captions` go with the shots: None, or none at all,

@@ -70,7 +70,7 @@ def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
 class PostRequest:
     """`persona` and `scene` are JSON of earlier steps, `shots` fields of Shot; `scale` 0 does not show the scene.
 
-    `detail` and `renoise` are those of `pipelines.sampling.realism`, off at 0. `panels` shots are drawn as one picture
+    `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `panels` shots are drawn as one picture
     (1: each alone); pictures after the first are drawn around the set's first post. `goods` is JSON of `add_goods`, a
     product's photo (a shot's own goods are a kind of thing that the model draws into the hand). `inject` is how the
     scene becomes a reference ("redux", "ip-adapter", "kontext"), with `redux`, JSON of `add_redux`, and `blocks` of the

@@ -108,7 +108,7 @@ class CompanionFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
+    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling`, panels,
     ways.
 
     `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from personas.shots import Shot
+from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
 from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import DrawRequest
+from pipelines.sampling.request import DrawRequest
 from studio.application import Studio, software_versions
 from studio.domain.requests import ExportRequest, PostRequest
 from studio.export.bundle import (
@@ -192,7 +193,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
                 f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
             )
     adapter = manifest.draw.ip_adapter_sha256
-    if adapter and backbone.ip_adapter.file.sha256 != adapter:
+    if adapter and adapter_of(backbone).file.sha256 != adapter:
         raise BadInput(
             "The bundle was drawn with another IP-Adapter.", "Name the folder of that one as ip_adapter_folder."
         )
@@ -267,7 +268,7 @@ def _as_it_was(request: DrawRequest, shot: DrawnShot) -> DrawRequest:
         prompt=shot.prompt,
         seed=shot.seed,
         num_inference_steps=shot.num_inference_steps,
-        guidance_scale=shot.guidance_scale,
-        true_cfg_scale=shot.true_cfg_scale,
+        distilled_guidance=shot.guidance_scale,
+        cfg_scale=shot.true_cfg_scale,
         identity_guidance=shot.identity_guidance,
     )

@@ -15,9 +15,9 @@ from personas.gates import Gates
 from personas.measures.face import pairwise_mean
 from personas.selection import Selection, select_candidates
 from personas.shots import Shot
-from pipelines.lora import LoraLayer
+from pipelines.lora import Lora
 from pipelines.progress import Progress
-from pipelines.sampling.draw import identity_request
+from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.texts.texts import Texts
 from studio.workflows import Run
@@ -70,15 +70,16 @@ def draw_candidates(
     studio: Studio,
     run: Run,
     name: str,
-    layers: Sequence[LoraLayer],
+    lora: Lora,
     prompts: Sequence[str],
     seeds: Sequence[int],
     shots: Sequence[Shot],
     progress: Progress,
 ) -> Candidates:
     """Every batch is drawn, and measured, as a step of its own."""
-    requests = [identity_request(studio.backbone.spec, p, s) for p, s in zip(prompts, seeds, strict=True)]
-    drawn = draw_all(studio, run, f"{name} pictures", layers, requests, progress)
+    spec = studio.backbone.spec
+    requests = [identity_request(spec, p, s, loras=(lora,)) for p, s in zip(prompts, seeds, strict=True)]
+    drawn = draw_all(studio, run, f"{name} pictures", requests, progress)
     measures: dict[int, dict[str, Any]] = {}
     for number, batch in enumerate(drawn.batches):
         progress.check_cancelled()

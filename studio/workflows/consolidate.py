@@ -22,7 +22,7 @@ from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
-from pipelines.lora import LoraLayer, LoraMetadata, read_lora, write_lora
+from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
@@ -76,13 +76,13 @@ def consolidate_persona(
     if persona_config(studio.backbone, request.seed, request.steps, request.identity_loss).picture_weight:
         check_differentiable(studio.backbone)  # what cannot work is said before anything is drawn
         IdentityLoss(studio.faces, (), np.asarray(design["enrolment"], np.float32))
-    mix = fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"])).layers
+    mix = Lora(fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"])).layers)
     rounds: list[dict[str, Any]] = []
     trained: dict[str, Any] = {}
     for number in range(request.rounds):
         try:
-            layers = read_lora(studio.store.path(trained["lora"])).layers if trained else mix
-            pool = _pool(studio, request, number, layers, run, progress)
+            lora = Lora(read_lora(studio.store.path(trained["lora"])).layers) if trained else mix
+            pool = _pool(studio, request, number, lora, run, progress)
             kept, facts = _choose(studio, request, pool, kept.enrolment)
         except NotEnough as error:
             rounds.append({"why": error.message})
@@ -128,11 +128,11 @@ def _pool(
     studio: Studio,
     request: ConsolidateRequest,
     number: int,
-    layers: Sequence[LoraLayer],
+    lora: Lora,
     run: Run,
     progress: Progress,
 ) -> Candidates:
-    """What a round chooses from: pictures by `layers`; in the first the design's own, too."""
+    """What a round chooses from: pictures by `lora`; in the first the design's own, too."""
     design = request.design
     count = (request.pool or default_pool(studio.backbone)) * len(design["pictures"])
     if number == 0:
@@ -150,7 +150,7 @@ def _pool(
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
-    drawn = draw_candidates(studio, run, name, layers, prompts, seeds, shots, progress)
+    drawn = draw_candidates(studio, run, name, lora, prompts, seeds, shots, progress)
     return own + drawn if number == 0 else drawn
 
 
@@ -197,7 +197,7 @@ def _train(
     studio: Studio,
     request: ConsolidateRequest,
     persona: str,
-    mix: Sequence[LoraLayer],
+    mix: Lora,
     kept: _Kept,
     number: int,
     run: Run,
@@ -215,9 +215,8 @@ def _train(
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
         folder = studio.work / persona / f"round-{number}"
-        sampler = Sampler(studio, design, kept.enrolment, folder, progress)
-        with studio.applied(mix):
-            trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
+        sampler = Sampler(studio, design, mix, kept.enrolment, folder, progress)
+        trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(
             title=request.name,

@@ -18,9 +18,9 @@ from personas.recipes import Recipe, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
-from pipelines.lora import LoraLayer, check_fits, read_lora
+from pipelines.lora import Lora, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import identity_request
+from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.requests import DesignRequest
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
@@ -92,17 +92,17 @@ def _try_recipe(
     check_fits(fused.layers, studio.backbone.transformer, "The fused LoRA", studio.backbone.text_encoders)
     for donor in used:
         if donor.id not in faces:
-            layers = read_lora(donor.lora_path, donor.family).layers
-            faces[donor.id] = mean_face(studio, f"donor {donor.name}", layers, look, donor.trigger, run, progress)
-    trigger = trigger_of(used)
+            own = Lora(read_lora(donor.lora_path, donor.family).layers)
+            faces[donor.id] = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run, progress)
+    trigger, lora = trigger_of(used), Lora(fused.layers)
 
     shots = vary_shots(request.candidates, request.seed)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
-    candidates = draw_candidates(studio, run, f"candidates {attempt}", fused.layers, prompts, seeds, shots, progress)
+    candidates = draw_candidates(studio, run, f"candidates {attempt}", lora, prompts, seeds, shots, progress)
     who = {"subject": look.subject, "trigger": trigger}
     for number, template in enumerate(request.templates):
-        step = partial(_swap_in, studio, template, fused.layers, who, request.seed + number)
+        step = partial(_swap_in, studio, template, lora, who, request.seed + number)
         swapped, shot = run(f"template-{attempt}-{number}", step)
         shots = (*shots, Shot(**shot))
         (measures,) = measure_pictures(studio, [swapped])
@@ -138,19 +138,19 @@ def _try_recipe(
 
 
 def _swap_in(
-    studio: Studio, template: tuple[str, str], layers: Sequence[LoraLayer], who: dict[str, Any], seed: int
+    studio: Studio, template: tuple[str, str], lora: Lora, who: dict[str, Any], seed: int
 ) -> tuple[str, dict[str, str]]:
     """The template with the new face, and the shot it shows."""
     name, key = template
     picture = studio.store.get_picture(key)
-    swapped = swap_face(studio, name, picture, layers, who, seed, strength=0.8, hair=True)
+    swapped = swap_face(studio, name, picture, lora, who, seed, strength=0.8, hair=True)
     return studio.store.put_picture(swapped), asdict(read_shot(studio.regions.read([picture])[0].attributes))
 
 
 def mean_face(
     studio: Studio,
     who: str,
-    layers: Sequence[LoraLayer],
+    lora: Lora,
     look: LookCategory,
     trigger: str,
     run: Run,
@@ -159,10 +159,10 @@ def mean_face(
     """The normalised mean face of a LoRA, from eight plain close pictures: what the novelty gate compares with."""
     shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
     requests = [
-        identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i)
+        identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i, loras=(lora,))
         for i, shot in enumerate(shots)
     ]
-    drawn = draw_all(studio, run, who, layers, requests, progress)
+    drawn = draw_all(studio, run, who, requests, progress)
 
     def measure() -> list[float]:
         found = [

@@ -20,10 +20,11 @@ from personas.donors import Consent, Donor, save_donor
 from personas.looks import find_category
 from personas.shots import Shot
 from pipelines.errors import BadInput, NotEnough
-from pipelines.lora import LoraMetadata, check_fits, read_lora, write_lora
+from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
 from pipelines.pictures import load_scene
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import draw_batch, identity_request
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import identity_request
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
 from studio.domain.requests import DonorRequest
@@ -97,8 +98,8 @@ def _add(
     with tempfile.TemporaryDirectory() as scratch:
         thumbnail = Path(scratch) / "thumbnail.png"
         prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, word)
-        with studio.applied(file.layers):
-            picture = draw_batch(studio.backbone, [identity_request(studio.backbone.spec, prompt, 1)])[0]
+        request = identity_request(studio.backbone.spec, prompt, 1, loras=(Lora(file.layers),))
+        picture = draw_batch(studio.backbone, [request])[0]
         Image.fromarray(picture).save(thumbnail)
         record = Consent(who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires)
         donor = Donor(

@@ -22,12 +22,12 @@ from studio.application import Studio
 from studio.workflows import Run
 
 if TYPE_CHECKING:
-    from pipelines.lora import LoraLayer
-    from pipelines.sampling.draw import DrawRequest
+    from pipelines.lora import Lora
+    from pipelines.sampling.request import DrawRequest
 
 __all__ = [
     "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
-    "persona_layers",
+    "persona_lora",
 ]  # fmt: skip
 
 Arrived = Callable[[int, str], None]
@@ -47,7 +47,6 @@ def draw_all(
     studio: Studio,
     run: Run,
     name: str,
-    layers: Sequence[LoraLayer],
     requests: Sequence[DrawRequest],
     progress: Progress,
     arrived: Arrived = lambda number, key: None,
@@ -56,8 +55,8 @@ def draw_all(
 
     `arrived` is told of every picture's number and key as soon as its batch is drawn.
     """
-    from pipelines.families.flux1.companions import drawing_backbone
-    from pipelines.sampling.draw import draw_batch, plan_batches
+    from pipelines.sampling.draw import draw_batch
+    from pipelines.sampling.request import plan_batches
 
     batches = plan_batches(requests, studio.settings.batch_size)
     keys: dict[int, str] = {}
@@ -68,9 +67,7 @@ def draw_all(
                 progress.check_cancelled()
                 progress.step(name, finished, len(requests), denoising=f"{done}/{total}")
 
-            model = drawing_backbone(studio.backbone, requests[batch[0]].companion)
-            with studio.applied(layers, model):
-                pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
+            pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
             return [studio.store.put_picture(picture) for picture in pictures]
 
         keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
@@ -80,18 +77,17 @@ def draw_all(
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
 
 
-def persona_layers(studio: Studio, persona: dict[str, Any]) -> tuple[LoraLayer, ...]:
+def persona_lora(studio: Studio, persona: dict[str, Any]) -> Lora:
     """The persona's LoRA from the store."""
-    from pipelines.lora import read_lora
+    from pipelines.lora import Lora, read_lora
 
-    return read_lora(studio.store.path(persona["lora"])).layers
+    return Lora(read_lora(studio.store.path(persona["lora"])).layers)
 
 
 def draw_panels(
     studio: Studio,
     run: Run,
     name: str,
-    layers: Sequence[LoraLayer],
     requests: Sequence[DrawRequest],
     panels: int,
     progress: Progress,
@@ -101,9 +97,8 @@ def draw_panels(
 
     `arrived` as in `draw_all`. Raises BadInput where the panels fit no grid.
     """
-    from pipelines.families.flux1.companions import drawing_backbone
-    from pipelines.references.panels import join_panels, plan_panels, split_panels
     from pipelines.sampling.draw import draw_batch
+    from pipelines.sampling.panels import join_panels, plan_panels, split_panels
 
     keys: list[str] = []
     groups = plan_panels(len(requests), panels)
@@ -117,8 +112,7 @@ def draw_panels(
             given = [studio.store.get_picture(key) for key in drawn[:1]]
             members = [requests[i] for i in (*range(len(given)), *group)]
             request = join_panels(members, given)
-            with studio.applied(layers, drawing_backbone(studio.backbone, request.companion)):
-                (joint,) = draw_batch(studio.backbone, [request], on_step)
+            (joint,) = draw_batch(studio.backbone, [request], on_step)
             pictures = split_panels(joint, members, given)
             return [studio.store.put_picture(picture) for picture in pictures[len(given) :]]
 
@@ -133,16 +127,14 @@ def draw_beside(
     studio: Studio,
     run: Run,
     name: str,
-    layers: Sequence[LoraLayer],
     requests: Sequence[DrawRequest],
     given: tuple[str, str],
     progress: Progress,
     arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
     """Draw each request as the second of two panels whose first is `given`: the key of a picture and its prompt."""
-    from pipelines.families.flux1.companions import drawing_backbone
-    from pipelines.references.panels import join_panels, split_panels
     from pipelines.sampling.draw import draw_batch
+    from pipelines.sampling.panels import join_panels, split_panels
 
     keys: list[str] = []
     for number, request in enumerate(requests):
@@ -151,8 +143,7 @@ def draw_beside(
             shown = [studio.store.get_picture(given[0])]
             members = [replace(request, prompt=given[1]), request]
             joint = join_panels(members, shown)
-            with studio.applied(layers, drawing_backbone(studio.backbone, joint.companion)):
-                (drawn,) = draw_batch(studio.backbone, [joint], lambda done, total: progress.check_cancelled())
+            (drawn,) = draw_batch(studio.backbone, [joint], lambda done, total: progress.check_cancelled())
             return studio.store.put_picture(split_panels(drawn, members, shown)[1])
 
         keys.append(run(f"{name} beside-{number}", step))

@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from personas.measures.subject import ShownGoods
 from personas.shots import Shot
+from pipelines.errors import BadInput
 from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.cutout import Cutout, Place, fit_box
+from pipelines.references.fill import FillReference
 from pipelines.references.goods import place_goods
-from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
+from pipelines.references.protocol import Reference
+from pipelines.references.redux import fill_foreground
 from studio.application import Studio
 from studio.domain.ways import check_ways
 from studio.library.scenes import get_mask
@@ -59,27 +61,37 @@ class Injections:
             if request.goods_box is not None:
                 left, top, right, bottom = request.goods_box
                 self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
-        self.reference: ReduxReference | ReduxReferences | None = None
-        self.context: ContextReference | None = None
-        self.ip_adapter: IpAdapterReference | None = None
+        self.references: tuple[Reference, ...] = ()
+        """What shows the place, the same for every shot."""
         if request.scale > 0:
             self._refer(studio)
 
     @property
     def referred(self) -> bool:
         """Whether the model is shown the place; else the words must say it."""
-        return any(r is not None for r in (self.reference, self.context, self.ip_adapter))
+        return bool(self.references)
 
     @property
     def companion(self) -> str:
         """Which of the backbone's companions draws; "": itself."""
-        return "fill" if self._request.keep == "fill" else "kontext" if self.context is not None else ""
+        return "fill" if self._request.keep == "fill" else next((r.companion for r in self.references), "")
 
     def landmark(self, shot: Shot) -> Landmark | None:
         """What is kept in this shot: the scene's landmark, the goods, both or nothing."""
         if self._goods is None or not self._as_pixels:
             return self._landmark
         return place_goods(self._goods, self._stand(shot), self.canvas, self._landmark)
+
+    def beside(self, landmark: Landmark | None) -> tuple[Reference, ...]:
+        """All references of a picture in which this is kept, in the way that was asked for.
+
+        Raises BadInput where Fill has nothing to draw around.
+        """
+        if self._request.keep != "fill":
+            return self.references if landmark is None else (*self.references, landmark)
+        if landmark is None:
+            raise BadInput("nothing_to_fill_around")
+        return (*self.references, FillReference(landmark))
 
     def words(self, prompt: str) -> str:
         """The prompt with the goods in it, so that the drawing makes sense of them."""
@@ -103,11 +115,12 @@ class Injections:
             placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
             shown, hidden = placed.image, hidden & ~placed.mask
         if self._request.inject == "kontext":
-            self.context = ContextReference(fill_foreground(shown, hidden))
+            self.references = (ContextReference(fill_foreground(shown, hidden)),)
         elif self._request.inject == "ip-adapter":
-            self.ip_adapter = through_adapter(studio, self._request, shown, hidden)
+            through = through_adapter(studio, self._request, shown, hidden)
+            self.references = () if through is None else (through,)
         else:
-            self.reference = through_redux(studio, self._request, shown, hidden)
+            self.references = (through_redux(studio, self._request, shown, hidden),)
 
     def _stand(self, shot: Shot) -> Place:
         return self._place or _PLACES[shot.framing]

@@ -12,15 +12,16 @@ import numpy as np
 from personas.measures.catalogue import POST_MEASURES, measure_subject
 from personas.measures.subject import ShownScene, Subject
 from personas.shots import Shot
+from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import DrawRequest, identity_request
-from pipelines.sampling.realism import Realism
+from pipelines.references.ip_adapter import IpAdapterReference
+from pipelines.sampling.request import DrawRequest, identity_request
 from studio.application import Studio
 from studio.domain.requests import PostRequest, plain_caption
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
-from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_layers
+from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_lora
 from studio.workflows.injections import Injections
 
 __all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requests", "score_post"]
@@ -108,8 +109,8 @@ def draw_shots(
             "scores": arrived[i]["scores"],
             "caption": _caption(request, i, shot),
             "num_inference_steps": r.num_inference_steps,
-            "guidance_scale": r.guidance_scale,
-            "true_cfg_scale": r.true_cfg_scale,
+            "guidance_scale": r.distilled_guidance,
+            "true_cfg_scale": r.cfg_scale,
             "identity_guidance": r.identity_guidance,
             "fixes": [],
         }
@@ -134,20 +135,20 @@ def draw_requests(
     arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
     """Alone, as panels, or as panels around `given`."""
-    layers = persona_layers(studio, request.persona)
     if request.panels == 1:
-        return draw_all(studio, run, name, layers, requests, progress, arrived)
+        return draw_all(studio, run, name, requests, progress, arrived)
     if given is not None:
-        return draw_beside(studio, run, name, layers, requests, given, progress, arrived)
-    return draw_panels(studio, run, name, layers, requests, request.panels, progress, arrived)
+        return draw_beside(studio, run, name, requests, given, progress, arrived)
+    return draw_panels(studio, run, name, requests, request.panels, progress, arrived)
 
 
 def plan_requests(
     studio: Studio, request: PostRequest, shots: Sequence[Shot], injections: Injections
 ) -> list[DrawRequest]:
-    """One for each shot, with its own seed or one from the request's. Pure."""
+    """One for each shot, with its own seed or one from the request's."""
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
     seeds: list[int] = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots)).tolist()
+    lora = persona_lora(studio, persona)
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     return [
@@ -156,12 +157,10 @@ def plan_requests(
             # the place comes from the reference; without one the words must say it
             injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),
             seed,
-            reference=injections.reference,
-            context=injections.context,
-            ip_adapter=injections.ip_adapter,
-            keep=request.keep,
-            landmark=injections.landmark(shot),
-            realism=Realism(request.detail, request.renoise),
+            loras=(lora,),
+            references=injections.beside(injections.landmark(shot)),
+            detail=request.detail,
+            renoise=request.renoise,
         )
         for shot, seed in zip(shots, seeds, strict=True)
     ]
@@ -189,7 +188,7 @@ def score_post(
 
 def _adapter_facts(studio: Studio, injections: Injections) -> dict[str, str]:
     """The IP-Adapter's fields of DrawFacts; none where it is off."""
-    if injections.ip_adapter is None:
+    if not any(isinstance(r, IpAdapterReference) for r in injections.references):
         return {}
-    file = studio.backbone.ip_adapter.file
+    file = adapter_of(studio.backbone).file
     return {"ip_adapter_sha256": file.sha256, "ip_adapter_licence": file.licence}

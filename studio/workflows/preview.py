@@ -14,9 +14,10 @@ from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.recipes import Recipe
 from personas.shots import Shot
-from pipelines.lora import read_lora
+from pipelines.lora import Lora, read_lora
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import draw_batch, identity_request
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.requests import PostRequest, PreviewRequest, StrengthsRequest
 from studio.library.records import content_id
@@ -69,13 +70,13 @@ def preview_strengths(
 def _draw(studio: Studio, recipe: Recipe, seeds: list[int], progress: Progress) -> list[str]:
     look, donors = _who(studio, recipe)
     prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
-    requests = [identity_request(studio.backbone.spec, prompt, seed) for seed in seeds]
+    loras = (Lora(fuse_donors(recipe, donors).layers),)
+    requests = [identity_request(studio.backbone.spec, prompt, seed, loras=loras) for seed in seeds]
 
     def on_step(done: int, total: int) -> None:
         progress.check_cancelled()
 
-    with studio.applied(fuse_donors(recipe, donors).layers):
-        pictures = draw_batch(studio.backbone, requests, on_step)
+    pictures = draw_batch(studio.backbone, requests, on_step)
     return [studio.store.put_picture(picture) for picture in pictures]
 
 
@@ -85,7 +86,7 @@ def _measure(studio: Studio, recipe: Recipe, pictures: list[str], progress: Prog
     near: dict[str, float | None] = {}
     for donor in donors:
         if donor.id not in studio.donor_faces:  # a donor's face is the same in every preview
-            own = read_lora(donor.lora_path, donor.family).layers
+            own = Lora(read_lora(donor.lora_path, donor.family).layers)
             face = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run_directly, progress)
             studio.donor_faces[donor.id] = np.asarray(face, np.float32)
         near[donor.id] = float(np.mean([e @ studio.donor_faces[donor.id] for e in found])) if found else None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipelines.errors import BadInput
 from pipelines.pictures import fit_to_canvas, fit_weights, load_scene, load_weights
-from pipelines.references.ip_adapter import IpAdapterReference, block_scales
+from pipelines.references.ip_adapter import IpAdapterReference, block_count, block_scales
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
 from studio.domain.ways import NO_DIALS
@@ -86,7 +86,7 @@ def through_redux(
 
 def through_adapter(studio: Studio, request: PostRequest, shown: Picture, hidden: Mask) -> IpAdapterReference | None:
     """The scene and more references for the IP-Adapter; None where no block is on."""
-    scales = block_scales(request.blocks, request.scale, studio.backbone.transformer.config.num_layers)
+    scales = block_scales(request.blocks, request.scale, block_count(studio.backbone))
     pictures = [(shown, hidden), *_more(studio, request.redux or NO_DIALS)]
     reference = IpAdapterReference(tuple(fill_foreground(p, m) for p, m in pictures), scales)
     return reference if reference.on else None

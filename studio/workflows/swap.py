@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.errors import BadInput
-from pipelines.lora import LoraLayer
+from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
-from pipelines.sampling.draw import draw_batch, identity_request
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.library.records import content_id
 from studio.workflows import Run
-from studio.workflows.drawing import persona_layers
+from studio.workflows.drawing import persona_lora
 
 __all__ = ["SwapRequest", "read_shot", "swap_face", "swap_faces"]
 
@@ -45,7 +46,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
 
     Raises BadInput for a picture without a face.
     """
-    layers = persona_layers(studio, request.persona)
+    lora = persona_lora(studio, request.persona)
     enrolment = np.asarray(request.persona["enrolment"], np.float32)
     rows: list[dict[str, Any]] = []
     for number, (name, key) in enumerate(request.pictures):
@@ -53,7 +54,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
 
         def step(name: str = name, key: str = key, seed: int = request.seed + number) -> dict[str, Any]:
             before = studio.store.get_picture(key)
-            after = swap_face(studio, name, before, layers, request.persona, seed, request.strength, request.hair)
+            after = swap_face(studio, name, before, lora, request.persona, seed, request.strength, request.hair)
             return {"name": name, "before": key, "picture": studio.store.put_picture(after), "seed": seed} | _scores(
                 studio, before, after, enrolment
             )
@@ -71,7 +72,7 @@ def swap_face(
     studio: Studio,
     name: str,
     image: Picture,
-    layers: Sequence[LoraLayer],
+    lora: Lora,
     who: dict[str, Any],
     seed: int,
     strength: float,
@@ -93,11 +94,11 @@ def swap_face(
         # what must be said again so that pose and light stay; all else of the picture is kept
         replace(read_shot(seen.attributes), framing="close-up").prompt(who["subject"], who["trigger"]),
         seed,
-        landmark=swap_landmark(image, region, *canvas),
+        loras=(lora,),
+        references=(swap_landmark(image, region, *canvas),),
         strength=strength,
     )
-    with studio.applied(layers):
-        (drawn,) = draw_batch(studio.backbone, [request])
+    (drawn,) = draw_batch(studio.backbone, [request])
     return paste_face(image, drawn, region)
 
 

@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
+from pipelines.families.flux1.companions import drawing_spec
 from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress
 from pipelines.references.landmark import Landmark
-from pipelines.sampling.draw import draw_batch, request_from
-from pipelines.sampling.realism import Realism
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.domain.requests import FixRequest, PostRequest, VaryRequest
 from studio.export.bundle import pixels_sha256
 from studio.library.records import content_id
 from studio.library.scenes import get_mask
 from studio.workflows import Run
-from studio.workflows.drawing import persona_layers
+from studio.workflows.drawing import persona_lora
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots, score_post
 
@@ -89,19 +89,16 @@ def fix_region(
         post["prompt"],
         int(fix["seed"]),
         num_inference_steps=post["num_inference_steps"],
-        guidance_scale=post["guidance_scale"],
-        true_cfg_scale=post["true_cfg_scale"],
+        distilled_guidance=post["guidance_scale"],
+        cfg_scale=post["true_cfg_scale"],
         identity_guidance=post.get("identity_guidance", False),
-        reference=injections.reference,
-        context=injections.context,
-        ip_adapter=injections.ip_adapter,
-        keep=asked.keep,
-        landmark=Landmark(before, ~painted),
-        realism=Realism(asked.detail, asked.renoise),
+        loras=(persona_lora(studio, asked.persona),),
+        references=injections.beside(Landmark(before, ~painted)),
+        detail=asked.detail,
+        renoise=asked.renoise,
         strength=1.0 if asked.keep == "fill" else float(fix["strength"]),
     )
-    with studio.applied(persona_layers(studio, asked.persona), drawing_backbone(studio.backbone, request.companion)):
-        (drawn,) = draw_batch(studio.backbone, [request], on_step)
+    (drawn,) = draw_batch(studio.backbone, [request], on_step)
     return drawn
 
 
@@ -112,7 +109,7 @@ def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot,
     kept = injections.landmark(shot)
     if kept is not None:
         painted &= ~kept.mask
-    cell = studio.backbone.cell_px
+    cell = studio.backbone.model.cell_px
     whole = painted[: height // cell * cell, : width // cell * cell]
     shares = whole.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
     if not (shares > 0.5).any():

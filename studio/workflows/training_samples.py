@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from personas.shots import Shot
+from pipelines.lora import Lora
 from pipelines.progress import Progress
-from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
 
@@ -21,15 +23,24 @@ _SHOTS = (Shot(framing="close-up", expression="smiling"), Shot(framing="half-bod
 
 
 class Sampler:
-    """Draws at a checkpoint, with the transformer as it is then; keeps what was drawn in `folder` across resumes."""
+    """Draws at a checkpoint, with `mix` and what has been learnt on top of it until then.
+
+    What was drawn is kept in `folder` across resumes.
+    """
 
     def __init__(
-        self, studio: Studio, design: dict[str, Any], enrolment: Sequence[float], folder: Path, progress: Progress
+        self,
+        studio: Studio,
+        design: dict[str, Any],
+        mix: Lora,
+        enrolment: Sequence[float],
+        folder: Path,
+        progress: Progress,
     ) -> None:
         self._studio, self._file, self._progress = studio, folder / "samples.json", progress
         self._enrolment = np.asarray(enrolment, np.float32)
         self._requests = [
-            request_from(studio.backbone.spec, shot.prompt(design["subject"], design["trigger"]), 900 + i)
+            request_from(studio.backbone.spec, shot.prompt(design["subject"], design["trigger"]), 900 + i, loras=(mix,))
             for i, shot in enumerate(_SHOTS)
         ]
         self.rows: list[dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else []

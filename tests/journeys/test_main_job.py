@@ -21,11 +21,12 @@ from personas.measures.face import pairwise_mean
 from personas.recipes import make_recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput, NotEnough
-from pipelines.lora import LoraStack, read_lora
+from pipelines.lora import Lora, read_lora
 from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
 from pipelines.progress import SILENT
 from pipelines.references.landmark import grow_mask
-from pipelines.sampling.draw import draw, identity_request, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import identity_request, request_from
 from studio.application import Studio
 from studio.domain.requests import ConsolidateRequest, DesignRequest, PostRequest, StrengthsRequest, plan_shots
 from studio.export.bundle import verify_bundle
@@ -38,7 +39,7 @@ from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.consolidate import _choose, _pool, _portraits, consolidate_persona
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import recipe_of
-from studio.workflows.drawing import judged, persona_layers
+from studio.workflows.drawing import judged, persona_lora
 from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey
@@ -82,9 +83,10 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
     assert samples[-1]["identity"] > 0.4
     assert facts["kept_consistency"] > facts["consistency"] + 0.1
     spec, design = studio.backbone.spec, job.design
-    requests = [identity_request(spec, p, s) for p, s in zip(design["prompts"], design["seeds"], strict=True)]
-    with studio.applied(persona_layers(studio, job.persona)):
-        pictures = [picture for _, picture in draw(studio.backbone, requests)]
+    lora = persona_lora(studio, job.persona)
+    prompts = zip(design["prompts"], design["seeds"], strict=True)
+    requests = [identity_request(spec, prompt, seed, loras=(lora,)) for prompt, seed in prompts]
+    pictures = [picture for _, picture in draw(studio.backbone, requests)]
     sets = {"fused": [studio.store.get_picture(key) for key in design["pictures"]], "persona": pictures}
     agree = {
         name: pairwise_mean([None if (f := studio.faces.read(p)) is None else f.embedding for p in some])
@@ -99,7 +101,7 @@ def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
     engine, job, _, _ = way
     studio, design = engine.studio, job.design
     request = ConsolidateRequest(design, "few", 4, pool=1, keep=6)
-    pool = _pool(studio, request, 0, (), run_directly, SILENT)
+    pool = _pool(studio, request, 0, Lora(()), run_directly, SILENT)
     kept, facts = _choose(studio, request, pool, design["enrolment"])
     row = {key: i for i, key in enumerate(pool.pictures)}
     chosen = [row[key] for key in kept.pictures]
@@ -168,11 +170,9 @@ def test_a_donor_of_weight_one_is_drawn_exactly(way: tuple[Engine, MainJob, Path
     fused = fuse_donors(make_recipe([one, two], [1.0, 0.0], "sweet", equalise=True), [one, two])
     pictures = []
     for layers in (fused.layers, read_lora(one.lora_path).layers):
-        stack = LoraStack(engine.studio.backbone.transformer)
-        stack.set([(layers, 1.0)])
-        request = request_from(engine.studio.backbone.spec, "close-up portrait of ohwx a young woman", 3)
+        prompt = "close-up portrait of ohwx a young woman"
+        request = request_from(engine.studio.backbone.spec, prompt, 3, loras=(Lora(layers),))
         pictures.append(next(draw(engine.studio.backbone, [request]))[1])
-        stack.clear()
     first, second = pictures
     np.testing.assert_array_equal(first, second)
 

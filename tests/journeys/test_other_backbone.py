@@ -8,8 +8,9 @@ import pytest
 from miniature.samples import save_scene
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadLora
-from pipelines.lora import LoraStack, check_fits, read_lora
-from pipelines.sampling.draw import draw, request_from
+from pipelines.lora import Lora, check_fits, read_lora
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.export.bundle import verify_bundle
 from studio.jobs.engine import Engine
@@ -52,11 +53,9 @@ def test_it_draws_what_the_miniature_draws(backbone: Backbone, donors: Path, min
     large = next(donors.glob(f"sweet/{small.name}/lora.safetensors"))
     pictures = []
     for where, lora in ((miniature.backbone, small.lora_path), (backbone, large)):
-        stack = LoraStack(where.transformer)
-        stack.set([(read_lora(lora).layers, 1.0)])
-        request = request_from(where.spec, f"close-up portrait of {small.trigger} a young woman", 3)
+        prompt = f"close-up portrait of {small.trigger} a young woman"
+        request = request_from(where.spec, prompt, 3, loras=(Lora(read_lora(lora).layers),))
         pictures.append(next(draw(where, [request]))[1].astype(int))
-        stack.clear()
     assert np.abs(pictures[0] - pictures[1]).mean() < 3  # bf16 rounds differently in other widths
 
 

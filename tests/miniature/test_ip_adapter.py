@@ -15,7 +15,8 @@ from personas.shots import vary_shots
 from pipelines.adapters.ip_adapter import read_adapter
 from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.references.ip_adapter import IpAdapterReference
-from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype")  # of autocast, which the recipes run under
@@ -41,9 +42,7 @@ def test_it_trains_resumes_and_is_exported(tiny_flux: Path, tmp_path: Path) -> N
     assert (file.format, file.licence, file.tokens, len(file.blocks)) == ("xlabs", "apache-2.0", 4, 2)
     spec = replace(resolve_backbone(tiny_flux), ip_adapter_folder=folder)
     backbone = load_backbone(spec, "cpu", torch.float32)
-    pictures = [
-        draw_batch(backbone, [request_from(spec, "a cafe", 1, ip_adapter=IpAdapterReference((photo,), (2.0, 2.0)))])[0]
-        for photo in photos[:2]
-    ]
+    references = [IpAdapterReference((photo,), (2.0, 2.0)) for photo in photos[:2]]
+    pictures = [draw_batch(backbone, [request_from(spec, "a cafe", 1, references=(r,))])[0] for r in references]
     (bare,) = draw_batch(backbone, [request_from(spec, "a cafe", 1)])
     assert not np.array_equal(pictures[0], bare)

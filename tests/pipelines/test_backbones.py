@@ -11,6 +11,7 @@ import torch
 
 from pipelines.backbones import Backbone, encode_prompt, fast_dtype, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing
+from tests.tiny import flux1
 
 
 @pytest.fixture
@@ -110,21 +111,9 @@ def test_prompts_are_encoded_as_the_pipeline_does_and_kept(tiny_backbone_float32
     backbone = tiny_backbone_float32
     embeds = encode_prompt(backbone, "a young woman, smiling")
     length = backbone.spec.max_sequence_length
-    theirs, pooled, _ = backbone.pipeline.encode_prompt("a young woman, smiling", max_sequence_length=length)
+    theirs, pooled, _ = flux1(backbone).pipeline.encode_prompt("a young woman, smiling", max_sequence_length=length)
     assert torch.equal(embeds.prompt_embeds, theirs)
     assert torch.equal(embeds.pooled, pooled)
     assert encode_prompt(backbone, "a young woman, smiling") is embeds
     other = encode_prompt(backbone, "a young man at night")
     assert (other.prompt_embeds - embeds.prompt_embeds).abs().mean() > 0.1
-
-
-def test_the_inpainting_pipeline_shares_modules_in_their_dtype(tiny_backbone: Backbone) -> None:
-    before = tiny_backbone.transformer.dtype
-    assert tiny_backbone.inpainting.transformer is tiny_backbone.transformer
-    assert tiny_backbone.inpainting is tiny_backbone.inpainting
-    assert tiny_backbone.transformer.dtype == before == tiny_backbone.dtype
-
-
-def test_no_redux_is_a_clear_error(tiny_dev_backbone: Backbone) -> None:
-    with pytest.raises(ModelMissing, match="no Redux"):
-        _ = tiny_dev_backbone.redux

@@ -15,9 +15,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.families.flux1.latents import decode_latents, encode_pictures
+from pipelines.families.flux1.model import Flux1Model
 from pipelines.training.dataset import fit_image
 from tests.data import FOLDER, need
-from tests.tiny import POOLED_WIDTH, TEXT_WIDTH
+from tests.tiny import POOLED_WIDTH, TEXT_WIDTH, flux1
 
 PORTRAITS = sorted((FOLDER / "faces/xverse_human").glob("*.jpg"))
 
@@ -43,7 +44,8 @@ def real_words(tiny_dev_backbone: Backbone) -> Backbone:
     clip = CLIPTokenizer.from_pretrained(need("tokenizers/clip_l"))
     t5 = T5TokenizerFast.from_pretrained(need("tokenizers/t5"))
     torch.manual_seed(0)
-    parts = dict(tiny_dev_backbone.pipeline.components)
+    model = flux1(tiny_dev_backbone)
+    parts = dict(model.pipeline.components)
     parts |= {
         "tokenizer": clip,
         "tokenizer_2": t5,
@@ -56,11 +58,11 @@ def real_words(tiny_dev_backbone: Backbone) -> Backbone:
             vocab_size=len(t5), d_model=TEXT_WIDTH, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
         )),
     }  # fmt: skip
-    pipeline = type(tiny_dev_backbone.pipeline)(**parts)
+    pipeline = type(model.pipeline)(**parts)
     pipeline.tokenizer_max_length = 77
     spec = replace(tiny_dev_backbone.spec, max_sequence_length=512)
-    plan = tiny_dev_backbone.plan
-    return Backbone(spec=spec, pipeline=pipeline, dtype=torch.float32, device=torch.device("cpu"), plan=plan)
+    long = Flux1Model(pipeline, torch.device("cpu"), torch.float32, spec.max_sequence_length)
+    return Backbone(spec, long, tiny_dev_backbone.plan)
 
 
 def test_long_prompts_are_cut_and_a_warning_shows_what(real_words: Backbone, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,7 +77,7 @@ def test_long_prompts_are_cut_and_a_warning_shows_what(real_words: Backbone, cap
 
     caplog.clear()
     encode_prompt(real_words, "a woman, " + "very " * 505 + "tired, holding a teapot")
-    clip, t5 = (r.getMessage() for r in caplog.records if r.name == "pipelines.backbones")
+    clip, t5 = (r.getMessage() for r in caplog.records if r.name == "pipelines.families.flux1.model")
     assert "CLIP" in clip
     assert "512" in t5
     assert t5.endswith("holding a teapot")

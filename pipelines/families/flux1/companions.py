@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
@@ -18,9 +20,9 @@ from diffusers import FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 from torch import nn
 
-from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.families.folders import read_json
+from pipelines.families.spec import BackboneSpec
 from pipelines.models.catalogue import MODELS
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
@@ -28,7 +30,7 @@ from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
 from pipelines.models.precision import LoadPlan, plan_places
 from pipelines.models.sources import Source
 
-__all__ = ["COMPANIONS", "drawing_backbone", "drawing_spec"]
+__all__ = ["COMPANIONS", "drawing_spec", "is_offloaded", "load_transformer"]
 
 
 @dataclass(frozen=True)
@@ -72,25 +74,38 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
     )
 
 
-def drawing_backbone(backbone: Backbone, role: str, hardware: Hardware | None = None) -> Backbone:
-    """What draws: the backbone for role "", else its companion, loaded when first asked for and kept.
+def load_transformer(
+    pipeline: FluxPipeline,
+    base: BackboneSpec,
+    held: LoadPlan,
+    spec: BackboneSpec,
+    device: torch.device,
+    hardware: Hardware | None = None,
+) -> tuple[FluxPipeline, LoadPlan]:
+    """Load the transformer of `spec` into a pipeline that shares all other parts with that of the backbone `base`.
 
-    One companion is kept at a time. Where both transformers do not fit the device together, all parts wait in memory
-    until they are needed. Raises what `drawing_spec` raises, and NotEnoughMemory before anything is loaded.
+    `held` is how the backbone was loaded.
+
+    Where both transformers do not fit the device together, all parts wait in memory until they are needed. Raises
+    ModelMissing, and NotEnoughMemory before anything is loaded.
     """
-    if role and role not in backbone.companions:
-        spec = drawing_spec(backbone.spec, role)
-        backbone.companions.clear()
-        backbone.companions[role] = _load(backbone, spec, hardware)
-    drawing = backbone.companions[role] if role else backbone
-    if backbone.companions and _is_offloaded(backbone):
-        # The shared parts' hooks know the transformer that they make room for: the last pipeline to set them must be
-        # the one that draws now.
-        for other in (backbone, *backbone.companions.values()):
-            if other is not drawing:
-                other.pipeline.maybe_free_model_hooks()
-        drawing.pipeline.maybe_free_model_hooks()
-    return drawing
+    dtype = held.dtype
+    plan = _plan(pipeline, base, held, spec, read_hardware(device) if hardware is None else hardware)
+    _LOG.info("%s with %s: %s", spec.id, base.id, plan.describe())
+    try:
+        transformer = FluxTransformer.from_pretrained(spec.folder / "transformer", dtype=dtype, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelMissing(f"{spec.id} does not load: {error}", "Fetch its folder again.") from error
+    transformer.requires_grad_(False).eval()
+    own = FluxPipeline(**(pipeline.components | {"transformer": transformer}))
+    own.tokenizer_max_length = pipeline.tokenizer_max_length
+    own.set_progress_bar_config(disable=True)
+    if plan.offload == "model" or is_offloaded(pipeline):
+        pipeline.enable_model_cpu_offload(device=device)
+        own.enable_model_cpu_offload(device=device)
+    else:
+        transformer.to(device)
+    return own, plan
 
 
 def _folder(spec: BackboneSpec, role: str) -> Path:
@@ -133,55 +148,37 @@ def _check_fits(spec: BackboneSpec, role: str, folder: Path, config: dict[str, A
             )
 
 
-def _load(backbone: Backbone, spec: BackboneSpec, hardware: Hardware | None) -> Backbone:
-    plan = _plan(backbone, spec, read_hardware(backbone.device) if hardware is None else hardware)
-    _LOG.info("%s with %s: %s", spec.id, backbone.spec.id, plan.describe())
-    try:
-        transformer = FluxTransformer.from_pretrained(
-            spec.folder / "transformer", dtype=backbone.dtype, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        raise ModelMissing(f"{spec.id} does not load: {error}", "Fetch its folder again.") from error
-    transformer.requires_grad_(False).eval()
-    pipeline = FluxPipeline(**(backbone.pipeline.components | {"transformer": transformer}))
-    pipeline.tokenizer_max_length = backbone.pipeline.tokenizer_max_length
-    pipeline.set_progress_bar_config(disable=True)
-    if plan.offload == "model" or _is_offloaded(backbone):
-        backbone.pipeline.enable_model_cpu_offload(device=backbone.device)
-        pipeline.enable_model_cpu_offload(device=backbone.device)
-    else:
-        transformer.to(backbone.device)
-    return Backbone(spec, pipeline, backbone.dtype, backbone.device, plan, backbone.prompts)
-
-
-def _plan(backbone: Backbone, spec: BackboneSpec, hardware: Hardware) -> LoadPlan:
+def _plan(
+    pipeline: FluxPipeline, base: BackboneSpec, held: LoadPlan, spec: BackboneSpec, hardware: Hardware
+) -> LoadPlan:
     """For all parts of both, the companion in the plain number type: what the backbone holds already counts as free."""
-    if backbone.plan.offload == "group":
+    if held.offload == "group":
         raise NotEnoughMemory(
-            f"{backbone.spec.id} comes to the device block by block: there is no room for {spec.id} beside it.",
+            f"{base.id} comes to the device block by block: there is no room for {spec.id} beside it.",
             "Choose a precision of fewer bits, or draw without the companion.",
         )
     parts: dict[str, float] = {
-        name: _size(part) for name, part in backbone.pipeline.components.items() if isinstance(part, nn.Module)
+        name: _size(part) for name, part in pipeline.components.items() if isinstance(part, nn.Module)
     }
-    held = float(sum(parts.values()))
-    in_ram = hardware.device == "cpu" or _is_offloaded(backbone)
+    taken = float(sum(parts.values()))
+    in_ram = hardware.device == "cpu" or is_offloaded(pipeline)
     free = Hardware(
         hardware.device,
-        hardware.device_free + (0.0 if _is_offloaded(backbone) else held),
-        hardware.ram_free + (held if in_ram else 0.0),
+        hardware.device_free + (0.0 if is_offloaded(pipeline) else taken),
+        hardware.ram_free + (taken if in_ram else 0.0),
     )
     headers = [read_header(path) for path in shards_of(spec.folder / "transformer")]
-    parts["companion"] = sum(h.parameters for h in headers) * backbone.dtype.itemsize
-    config = backbone.transformer.config
+    parts["companion"] = sum(h.parameters for h in headers) * held.dtype.itemsize
+    config = pipeline.transformer.config
     width = int(config.num_attention_heads) * int(config.attention_head_dim)
     work = work_bytes(width, spec.height * spec.width)
-    return plan_places(parts, work, free, backbone.dtype, f"{backbone.spec.id} with {spec.id}")
+    return plan_places(parts, work, free, held.dtype, f"{base.id} with {spec.id}")
 
 
 def _size(module: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in module.parameters())
 
 
-def _is_offloaded(backbone: Backbone) -> bool:
-    return bool(getattr(backbone.pipeline, "_all_hooks", None))
+def is_offloaded(pipeline: FluxPipeline) -> bool:
+    """Return whether its parts come to the device one at a time."""
+    return bool(getattr(pipeline, "_all_hooks", None))

@@ -121,7 +121,7 @@ def test_a_gguf_file_takes_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_parameters_are_counted_as_they_load(tiny_flux: Path) -> None:
     spec = resolve_backbone(tiny_flux)
     backbone = load_backbone(spec, "cpu")
-    parts = {"transformer": backbone.transformer, "vae": backbone.vae, **backbone.text_encoders}
+    parts = {"transformer": backbone.transformer, "vae": backbone.model.vae, **backbone.text_encoders}
     counted = {
         name: sum(h.parameters for h in headers) for name, headers in read_part_headers(spec.source, FLUX1).items()
     }

@@ -15,13 +15,15 @@ from diffusers.pipelines.flux import pipeline_flux_fill
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
+from pipelines.families.flux1.companions import drawing_spec
 from pipelines.families.flux1.latents import pack
+from pipelines.references.fill import FillReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import DrawRequest, draw_batch, plan_batches, request_from
-from pipelines.sampling.realism import Realism
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import DrawRequest, plan_batches, request_from
+from tests.tiny import flux1
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -37,10 +39,13 @@ def tower() -> npt.NDArray[np.bool_]:
     return mask
 
 
+def kept(seed: int = 0, **changes: Any) -> FillReference:
+    return FillReference(replace(Landmark(noise(seed), tower()), **changes))
+
+
 def filling(backbone: Backbone, seed: int = 1, **changes: Any) -> DrawRequest:
-    mark = Landmark(noise(0), tower())
     spec = drawing_spec(backbone.spec, "fill")
-    given = {"landmark": mark, "keep": "fill", "num_inference_steps": 3} | changes
+    given = {"references": (kept(),), "num_inference_steps": 3} | changes
     return request_from(spec, "a young woman", seed, **given)
 
 
@@ -51,11 +56,8 @@ def test_it_is_drawn_as_by_diffusers_own_pipeline(
     # the one difference that is meant: no luck in the masked picture's latents
     mode = partial(pipeline_flux_fill.retrieve_latents, sample_mode="argmax")
     monkeypatch.setattr(pipeline_flux_fill, "retrieve_latents", mode)
-    request = filling(backbone)
-    assert request.landmark is not None
-    loose = replace(request.landmark, exact=False)
-    ours = draw_batch(backbone, [replace(request, landmark=loose)])[0]
-    parts = drawing_backbone(backbone, "fill").pipeline.components
+    ours = draw_batch(backbone, [filling(backbone, references=(kept(exact=False),))])[0]
+    parts = flux1(backbone.drawn_by("fill")).pipeline.components
     theirs = FluxFillPipeline(**{name: part for name, part in parts.items() if part is not None})
     theirs.set_progress_bar_config(disable=True)
     start = torch.randn((1, 8, 6, 4), generator=torch.Generator().manual_seed(1))
@@ -79,13 +81,15 @@ def test_the_landmarks_pixels_stay_exactly(tiny_family_backbone: Backbone) -> No
 
 
 def test_what_is_kept_reaches_what_is_drawn(tiny_family_backbone: Backbone) -> None:
-    marks = [Landmark(noise(seed), tower(), exact=False) for seed in (0, 1)]
-    first, second = (draw_batch(tiny_family_backbone, [filling(tiny_family_backbone, landmark=m)])[0] for m in marks)
+    marks = [kept(seed, exact=False) for seed in (0, 1)]
+    first, second = (
+        draw_batch(tiny_family_backbone, [filling(tiny_family_backbone, references=(m,))])[0] for m in marks
+    )
     assert np.abs(first.astype(int) - second)[~tower()].mean() > 0.5
     # what lies under the part that is drawn does not
     elsewhere = np.where(tower()[..., None], noise(0), noise(5))
     third = draw_batch(
-        tiny_family_backbone, [filling(tiny_family_backbone, landmark=replace(marks[0], image=elsewhere))]
+        tiny_family_backbone, [filling(tiny_family_backbone, references=(kept(image=elsewhere, exact=False),))]
     )[0]
     assert np.array_equal(first, third)
 
@@ -93,10 +97,10 @@ def test_what_is_kept_reaches_what_is_drawn(tiny_family_backbone: Backbone) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"reference": ReduxReference(noise(3))},
-        {"true_cfg_scale": 2.0, "negative_prompt": "at night"},
-        {"realism": Realism(detail=1.0)},
-        {"realism": Realism(renoise=0.5)},
+        {"references": (ReduxReference(noise(3)), kept())},
+        {"cfg_scale": 2.0, "negative_prompt": "at night"},
+        {"detail": 1.0},
+        {"renoise": 0.5},
     ],
     ids=["redux", "negative", "detail", "renoise"],
 )
@@ -112,20 +116,21 @@ def test_the_backbone_is_as_it_was(tiny_family_backbone: Backbone) -> None:
     before = draw_batch(tiny_family_backbone, [plain])[0]
     draw_batch(tiny_family_backbone, [filling(tiny_family_backbone)])
     assert np.array_equal(before, draw_batch(tiny_family_backbone, [plain])[0])
-    fill = drawing_backbone(tiny_family_backbone, "fill")
-    assert fill.vae is tiny_family_backbone.vae
+    fill = tiny_family_backbone.drawn_by("fill")
+    assert fill.model.vae is tiny_family_backbone.model.vae
     assert not fill.transformer._forward_pre_hooks
-    inpainted = filling(tiny_family_backbone, keep="inpaint")
+    inpainted = filling(tiny_family_backbone, references=(kept().landmark,))
     assert plan_batches([inpainted, filling(tiny_family_backbone)]) == ((0,), (1,))
 
 
 def test_what_fill_cannot_do_is_said(tiny_family_backbone: Backbone) -> None:
     good = filling(tiny_family_backbone)
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"landmark": None}, "nothing to fill around"),
-        ({"context": ContextReference(noise(1))}, "two models"),
-        ({"strength": 0.5}, "pure noise only"),
-        ({"keep": "glue"}, "cannot be kept by 'glue'"),
+        ({"references": (kept(), ContextReference(noise(1)))}, "fill_and_kontext"),
+        ({"references": (ContextReference(noise(1)), kept())}, "fill_and_kontext"),
+        ({"references": (kept(), kept().landmark)}, "two_kept_parts"),
+        ({"references": (kept(), kept())}, "two_kept_parts"),
+        ({"strength": 0.5}, "strength_out_of_range"),
     ]
     for change, words in changes:
         with pytest.raises(BadInput, match=words):

@@ -15,7 +15,8 @@ from pipelines.errors import BadInput
 from pipelines.references.cutout import Place, cut_out, fit_box
 from pipelines.references.goods import place_goods
 from pipelines.references.landmark import Landmark
-from pipelines.sampling.draw import draw, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -62,11 +63,11 @@ def test_goods_and_landmark_stay_exactly(tiny_backbone: Backbone) -> None:
     rows = np.flatnonzero((mark.mask & ~tower).any(axis=1))
     assert (rows[0], rows[-1] + 1) == (round(0.95 * 96) - round(0.4 * 96), round(0.95 * 96))
     np.testing.assert_array_equal(mark.image[tower], scene[tower])
-    request = replace(request_from(tiny_backbone.spec, "a woman with a bottle", 1), landmark=mark)
+    request = replace(request_from(tiny_backbone.spec, "a woman with a bottle", 1), references=(mark,))
     drawn = next(draw(tiny_backbone, [request]))[1]
     np.testing.assert_array_equal(drawn[mark.mask], mark.image[mark.mask])
     assert goods_similarity(drawn, goods, place) == 1
-    without = next(draw(tiny_backbone, [replace(request, landmark=None)]))[1]
+    without = next(draw(tiny_backbone, [replace(request, references=())]))[1]
     assert goods_similarity(without, goods, place) < 0.9
 
 

@@ -18,13 +18,15 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPVisionModelWithProjection
 
-from pipelines.adapters.ip_adapter import encode_pictures, load_adapter, read_adapter
+from pipelines.adapters.ip_adapter import load_adapter, read_adapter
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.models.hardware import Hardware
-from pipelines.references.ip_adapter import IpAdapterReference, adapter_on, block_scales
+from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.landmark import Landmark
-from pipelines.sampling.draw import draw, draw_batch, plan_batches, request_from
+from pipelines.references.protocol import Conditions
+from pipelines.sampling.draw import draw, draw_batch
+from pipelines.sampling.request import plan_batches, request_from
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
 
 Picture = npt.NDArray[np.uint8]
@@ -46,15 +48,14 @@ def backbone(tiny_flux: Path, folder: Path) -> Backbone:
 
 
 def one(backbone: Backbone, *scales: float, seed: int = 0, image: int = 1) -> Picture:
-    reference = IpAdapterReference((noise(image),), scales) if scales else None
-    return draw_batch(backbone, [request_from(backbone.spec, "a cafe", seed, ip_adapter=reference)])[0]
+    references = (IpAdapterReference((noise(image),), scales),) if scales else ()
+    return draw_batch(backbone, [request_from(backbone.spec, "a cafe", seed, references=references)])[0]
 
 
 @pytest.mark.parametrize("layout", ["xlabs", "diffusers"])
 def test_it_draws_what_diffusers_draws(backbone: Backbone, tiny_flux: Path, tmp_path: Path, layout: str) -> None:
     tensors = ip_adapter_tensors(layout)
     written = write_ip_adapter(tmp_path, tensors)
-    ours = replace(backbone, spec=replace(backbone.spec, ip_adapter_folder=written))
     assert read_adapter(written).format == layout
     theirs = FluxPipeline.from_pretrained(tiny_flux, dtype=torch.float32)
     theirs.load_ip_adapter(
@@ -63,7 +64,9 @@ def test_it_draws_what_diffusers_draws(backbone: Backbone, tiny_flux: Path, tmp_
     )  # fmt: skip
     theirs.set_ip_adapter_scale([0.7, 0.4])
     square = noise(1)[:32, :32]  # of the encoder's own size: nothing is resized
-    tokens = encode_pictures(ours.ip_adapter, (square,))
+    reference = IpAdapterReference((square,), (0.7, 0.4), written)
+    encoded = reference.encode(backbone)
+    tokens = encoded[1]
     told = theirs.transformer.encoder_hid_proj([theirs.encode_image(Image.fromarray(square), "cpu", 1)[None]])
     assert torch.allclose(told[0], tokens, atol=1e-5)
     call = {
@@ -74,10 +77,12 @@ def test_it_draws_what_diffusers_draws(backbone: Backbone, tiny_flux: Path, tmp_
     both = torch.cat([tokens, tokens])
     with torch.no_grad():
         want = theirs.transformer(**call, joint_attention_kwargs={"ip_hidden_states": [both]})[0]
-        plain = ours.transformer(**call)[0]
-        with adapter_on(ours.transformer, ours.ip_adapter, (0.7, 0.4)):
-            got = ours.transformer(**call, joint_attention_kwargs={"ip_hidden_states": [both]})[0]
-        after = ours.transformer(**call)[0]
+        plain = backbone.transformer(**call)[0]
+        conditions = Conditions(backbone, [], [])
+        reference.extend(conditions, [reference] * 2, [encoded] * 2)
+        with conditions.installed[0]:
+            got = backbone.transformer(**call)[0]
+        after = backbone.transformer(**call)[0]
     assert torch.equal(got, want)
     assert (got - plain).abs().max() > 0.01
     assert torch.equal(after, plain)
@@ -97,7 +102,7 @@ def test_off_is_exactly_off_and_every_block_counts(backbone: Backbone) -> None:
 def test_pictures_of_a_batch_have_their_own_references(backbone: Backbone) -> None:
     scales = (0.8, 0.5)
     references = [IpAdapterReference((noise(i),), scales) for i in (1, 2)]
-    requests = [request_from(backbone.spec, "a cafe", 5, ip_adapter=r) for r in references]
+    requests = [request_from(backbone.spec, "a cafe", 5, references=(r,)) for r in references]
     assert plan_batches(requests) == ((0, 1),)
     together = draw_batch(backbone, requests)
     for picture, image in zip(together, (1, 2), strict=True):
@@ -106,11 +111,11 @@ def test_pictures_of_a_batch_have_their_own_references(backbone: Backbone) -> No
 
 
 def test_what_differs_is_not_drawn_together(backbone: Backbone) -> None:
-    def ask(reference: IpAdapterReference | None) -> tuple[tuple[int, ...], ...]:
+    def ask(*references: IpAdapterReference) -> tuple[tuple[int, ...], ...]:
         plain = request_from(backbone.spec, "a cafe", 1)
-        return plan_batches([plain, replace(plain, ip_adapter=reference)])
+        return plan_batches([plain, replace(plain, references=references)])
 
-    assert ask(None) == ask(IpAdapterReference((noise(1),), (0.0, 0.0))) == ((0, 1),)
+    assert ask() == ask(IpAdapterReference((noise(1),), (0.0, 0.0))) == ((0, 1),)
     assert ask(IpAdapterReference((noise(1),), (1.0, 0.0))) == ((0,), (1,))
 
 
@@ -119,11 +124,9 @@ def test_it_goes_with_a_landmark_guidance_and_several_references(backbone: Backb
     mask[:32, :32] = True
     image = np.random.default_rng(4).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     reference = IpAdapterReference((noise(1), noise(2)), (1.0, 1.0))
-    request = request_from(
-        backbone.spec, "a cafe", 1, landmark=Landmark(image, mask), ip_adapter=reference, true_cfg_scale=2.0
-    )
+    request = request_from(backbone.spec, "a cafe", 1, references=(reference, Landmark(image, mask)), cfg_scale=2.0)
     ((_, drawn),) = draw(backbone, [request])
-    ((_, bare),) = draw(backbone, [replace(request, ip_adapter=None)])
+    ((_, bare),) = draw(backbone, [replace(request, references=request.references[1:])])
     assert np.array_equal(drawn[mask], image[mask])
     assert not np.array_equal(drawn, bare)
 
@@ -142,9 +145,9 @@ def test_blocks_in_words() -> None:
 def test_wrong_references(backbone: Backbone) -> None:
     with pytest.raises(BadInput, match="no reference"):
         IpAdapterReference((), (1.0,))
-    with pytest.raises(BadInput, match="RGB"):
+    with pytest.raises(BadInput, match="picture_not_rgb"):
         IpAdapterReference((noise(1)[..., 0],), (1.0,))
-    with pytest.raises(BadInput, match="3 scales"):
+    with pytest.raises(BadInput, match="scales=3"):
         one(backbone, 1.0, 1.0, 1.0)
 
 

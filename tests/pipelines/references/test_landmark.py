@@ -15,8 +15,8 @@ from pipelines.references.landmark import (
     SEAM_LIMIT,
     Landmark,
     _membrane,
+    encode_kept,
     grow_mask,
-    keep_latents,
     keep_pixels,
     seam_ratio,
 )
@@ -149,12 +149,13 @@ def test_latents_are_kept_where_most_of_their_pixels_are(tiny_backbone: Backbone
     mask = np.zeros((96, 64), np.bool_)
     mask[:40, :23] = True  # cells of 16: rows 0, 1 and half of 2; column 0 and 7/16 of column 1
     scene = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
-    kept = keep_latents(tiny_backbone, [Landmark(scene, mask), Landmark(scene, ~mask)])
-    expected = torch.ones(96, 64)
-    expected[:48, :16] = 0
-    assert torch.equal(kept.repaint[0, 0], expected)
-    assert kept.latents.shape == (2, 8, 6, 4)
-    assert torch.equal(kept.latents[0], kept.latents[1])
+    kept, other = (encode_kept(tiny_backbone, Landmark(scene, m)) for m in (mask, ~mask))
+    repaint = tiny_backbone.model.unpack(kept.repaint, 96, 64)
+    expected = torch.ones(1, 8, 6, 4)
+    expected[:, :, :3, :1] = 0
+    assert torch.equal(repaint.float(), expected)
+    assert kept.pictures.dtype == tiny_backbone.dtype
+    assert torch.equal(kept.pictures, other.pictures)
 
 
 def test_wrong_landmarks() -> None:

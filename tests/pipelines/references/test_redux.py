@@ -16,7 +16,8 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPriorReduxPipeline
 
 from pipelines.backbones import Backbone, encode_prompt
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.flux1.redux import load_redux
 from pipelines.references.redux import (
     ReduxReference,
     ReduxReferences,
@@ -25,7 +26,9 @@ from pipelines.references.redux import (
     fill_foreground,
     merge_tokens,
 )
-from pipelines.sampling.draw import draw_batch, plan_batches, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import plan_batches, request_from
+from tests.tiny import flux1
 
 
 def scene(seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -43,7 +46,8 @@ def test_whole_scene_at_full_scale_is_what_diffusers_makes(tiny_backbone_float32
     backbone = tiny_backbone_float32
     embeds = encode_prompt(backbone, "a cafe")
     ours = append_tokens(embeds, encode_reference(backbone, ReduxReference(scene())), 1.0)
-    parts = backbone.redux.components | {"text_encoder": backbone.pipeline.text_encoder}
+    redux = load_redux(backbone.spec.redux_folder, backbone.spec.id, backbone.device, backbone.dtype)
+    parts = redux.components | {"text_encoder": flux1(backbone).pipeline.text_encoder}
     theirs = FluxPriorReduxPipeline(**parts)(
         Image.fromarray(scene()),
         prompt_embeds=embeds.prompt_embeds.clone(),
@@ -110,7 +114,7 @@ def test_wrong_references() -> None:
         ReduxReference(scene(), np.ones((96, 64), np.bool_))
     with pytest.raises(BadInput, match="mask"):
         ReduxReference(scene(), np.ones((64, 96), np.bool_))
-    with pytest.raises(BadInput, match="RGB"):
+    with pytest.raises(BadInput, match="picture_not_rgb"):
         ReduxReference(scene()[..., 0])
 
 
@@ -142,9 +146,9 @@ def test_weight_0_everywhere_is_no_reference_bit_for_bit(tiny_backbone: Backbone
     plain = request_from(tiny_backbone.spec, "a cafe", 3)
     (without,) = draw_batch(tiny_backbone, [plain])
     for off in offs:
-        (picture,) = draw_batch(tiny_backbone, [replace(plain, reference=off)])
+        (picture,) = draw_batch(tiny_backbone, [replace(plain, references=(off,))])
         assert np.array_equal(picture, without)
-    (injected,) = draw_batch(tiny_backbone, [replace(plain, reference=ReduxReference(scene()))])
+    (injected,) = draw_batch(tiny_backbone, [replace(plain, references=(ReduxReference(scene()),))])
     assert not np.array_equal(injected, without)
 
 
@@ -179,7 +183,7 @@ def test_only_equally_many_tokens_share_a_batch(tiny_backbone: Backbone) -> None
         ReduxReference(scene(0), scale=0),
         None,
     )
-    requests = [request_from(tiny_backbone.spec, "a cafe", 3, reference=r) for r in references]
+    requests = [request_from(tiny_backbone.spec, "a cafe", 3, references=() if r is None else (r,)) for r in references]
     batches = plan_batches(requests)
     assert (0, 1) in batches
     assert (6, 7) in batches
@@ -198,9 +202,26 @@ def test_wrong_weights_and_merges(tiny_backbone: Backbone) -> None:
             ReduxReferences((ReduxReference(scene()),), merge=merge)
     with pytest.raises(BadInput, match="no reference"):
         ReduxReferences(())
-    with pytest.raises(BadInput, match="guided"):
-        ReduxReferences((ReduxReference(scene()), ReduxReference(scene(), guided=False)))
+    unlike = (ReduxReference(scene()), ReduxReference(scene(), guided=False))
+    with pytest.raises(BadInput, match="redux_guided_in_part"):
+        ReduxReferences(unlike)
+    with pytest.raises(BadInput, match="redux_guided_in_part"):
+        request_from(tiny_backbone.spec, "a cafe", 1, references=unlike)
     with pytest.raises(BadInput, match="nothing"):
         fill_foreground(scene(), np.ones((96, 64), np.bool_))
     with pytest.raises(BadInput, match="masked out"):
         encode_reference(tiny_backbone, ReduxReference(scene(), person(), weights=person().astype(np.float32)))
+
+
+def test_two_in_a_request_are_as_several_of_one_kind(tiny_backbone: Backbone) -> None:
+    parts = (ReduxReference(scene(0), scale=0.5), ReduxReference(scene(1), pool=2))
+    plain = request_from(tiny_backbone.spec, "a cafe", 3)
+    two, one = replace(plain, references=parts), replace(plain, references=(ReduxReferences(parts),))
+    assert plan_batches([two, one]) == ((0,), (1,))
+    assert np.array_equal(draw_batch(tiny_backbone, [two])[0], draw_batch(tiny_backbone, [one])[0])
+
+
+def test_no_redux_is_a_clear_error(tiny_dev_backbone: Backbone) -> None:
+    request = request_from(tiny_dev_backbone.spec, "a cafe", 1, references=(ReduxReference(scene()),))
+    with pytest.raises(ModelMissing, match="no Redux"):
+        draw_batch(tiny_dev_backbone, [request])

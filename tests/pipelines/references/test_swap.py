@@ -13,7 +13,8 @@ from pipelines.errors import BadInput
 from pipelines.families.flux1.latents import decode_latents, encode_pictures
 from pipelines.references.landmark import keep_pixels
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
-from pipelines.sampling.draw import draw, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
 
 CANVAS = (96, 64)
 POINTS = np.array([[-20, -15], [20, -15], [0, 5], [-14, 25], [14, 25]], np.float64)
@@ -67,7 +68,7 @@ def test_outside_the_region_every_pixel_stays(tiny_backbone: Backbone) -> None:
     region = grow_region(face, hair)
     request = replace(
         request_from(tiny_backbone.spec, "close-up portrait of a woman", 5),
-        landmark=swap_landmark(image, region, *CANVAS), strength=0.7,
+        references=(swap_landmark(image, region, *CANVAS),), strength=0.7,
     )  # fmt: skip
     drawn = next(draw(tiny_backbone, [request]))[1]
     swapped = paste_face(image, drawn, region)
@@ -84,9 +85,9 @@ def test_less_strength_stays_nearer_to_the_picture(tiny_backbone: Backbone) -> N
     image = photo()
     region = face_region(image.shape[:2], *turned(0), CANVAS)
     mark = swap_landmark(image, region, *CANVAS)
-    base = replace(request_from(tiny_backbone.spec, "a woman", 1), num_inference_steps=8, landmark=mark)
+    base = replace(request_from(tiny_backbone.spec, "a woman", 1), num_inference_steps=8, references=(mark,))
     far, near = (next(draw(tiny_backbone, [replace(base, strength=s)]))[1] for s in (1.0, 0.02))
-    vae = tiny_backbone.vae  # of random weights: what it makes of the picture is the nearest that can be reached
+    vae = tiny_backbone.model.vae  # of random weights: what it makes of the picture is the nearest that can be reached
     same = keep_pixels(decode_latents(vae, encode_pictures(vae, mark.image[None]))[0], mark)
     error = [np.abs(d.astype(int) - same).mean() for d in (far, near)]
     assert error[1] < 0.7 * error[0]

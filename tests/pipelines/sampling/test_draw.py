@@ -15,7 +15,9 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import DrawRequest, draw, draw_batch, plan_batches, request_from
+from pipelines.sampling.draw import draw, draw_batch
+from pipelines.sampling.request import DrawRequest, plan_batches, request_from
+from tests.tiny import flux1
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -33,7 +35,7 @@ def noise(seed: int, size: tuple[int, int, int] = (96, 64, 3)) -> Rgb:
 def test_the_pictures_are_those_of_plain_diffusers(tiny_backbone_float32: Backbone) -> None:
     backbone, seeds = tiny_backbone_float32, [3, 4]
     ours = pictures(backbone, [request_from(backbone.spec, "a young woman", s, negative_prompt="night") for s in seeds])
-    theirs = backbone.pipeline(
+    theirs = flux1(backbone).pipeline(
         prompt=["a young woman"] * 2, negative_prompt=["night"] * 2, true_cfg_scale=2.0, height=96, width=64,
         num_inference_steps=3, max_sequence_length=backbone.spec.max_sequence_length, output_type="np",
         generator=[torch.Generator().manual_seed(s) for s in seeds],
@@ -43,8 +45,8 @@ def test_the_pictures_are_those_of_plain_diffusers(tiny_backbone_float32: Backbo
 
 
 def test_distilled_guidance_reaches_the_model(tiny_dev_backbone: Backbone) -> None:
-    request = replace(request_from(tiny_dev_backbone.spec, "a young woman", 1), true_cfg_scale=1.0)
-    weak, strong = pictures(tiny_dev_backbone, [replace(request, guidance_scale=g) for g in (1.0, 6.0)])
+    request = replace(request_from(tiny_dev_backbone.spec, "a young woman", 1), cfg_scale=1.0)
+    weak, strong = pictures(tiny_dev_backbone, [replace(request, distilled_guidance=g) for g in (1.0, 6.0)])
     assert np.abs(weak.astype(int) - strong).mean() > 0.5
 
 
@@ -58,7 +60,7 @@ def test_the_same_requests_give_the_same_pixels(tiny_backbone: Backbone) -> None
 
 def test_guidance_against_a_negative_prompt_matters(tiny_backbone: Backbone) -> None:
     request = request_from(tiny_backbone.spec, "a woman", 1)
-    off = replace(request, true_cfg_scale=1.0)
+    off = replace(request, cfg_scale=1.0)
     drawn = pictures(tiny_backbone, [request, replace(request, negative_prompt="night"), off,
                                      replace(off, negative_prompt="night")])  # fmt: skip
     assert not np.array_equal(drawn[0], drawn[1])
@@ -73,27 +75,27 @@ def test_batches_join_only_what_can_be_drawn_together(tiny_backbone: Backbone) -
         base,
         replace(base, num_inference_steps=2),
         replace(base, seed=1, prompt="a man", negative_prompt="night"),
-        replace(base, reference=scene),
-        replace(base, reference=replace(scene, scale=0.0)),
-        replace(base, reference=replace(scene, image=noise(1), scale=0.5)),
-        replace(base, reference=replace(scene, pool=2)),
-        replace(base, landmark=Landmark(noise(2), np.eye(96, 64, dtype=np.bool_))),
+        replace(base, references=(scene,)),
+        replace(base, references=(replace(scene, scale=0.0),)),
+        replace(base, references=(replace(scene, image=noise(1), scale=0.5),)),
+        replace(base, references=(replace(scene, pool=2),)),
+        replace(base, references=(Landmark(noise(2), np.eye(96, 64, dtype=np.bool_)),)),
     ]
     assert plan_batches(requests) == ((0, 2, 4), (1,), (3, 5), (6,), (7,))
     assert plan_batches(requests, 2) == ((0, 2), (1,), (3, 5), (4,), (6,), (7,))
     assert plan_batches([]) == ()
     with pytest.raises(BadInput):
         plan_batches(requests, 0)
-    with pytest.raises(BadInput, match="one batch"):
+    with pytest.raises(BadInput, match="batch_mixed"):
         draw_batch(tiny_backbone, requests[:2])
     assert len(pictures(tiny_backbone, requests)) == 8  # in order, although the batches are not
 
 
 def test_a_reference_of_scale_zero_is_no_reference(tiny_backbone: Backbone) -> None:
     base = request_from(tiny_backbone.spec, "a woman", 5)
-    references = [None, ReduxReference(noise(0), scale=0.0), ReduxReference(noise(0), scale=0.5),
-                  ReduxReference(noise(0)), ReduxReference(noise(0), guided=False)]  # fmt: skip
-    drawn = pictures(tiny_backbone, [replace(base, reference=r) for r in references])
+    references = [(), (ReduxReference(noise(0), scale=0.0),), (ReduxReference(noise(0), scale=0.5),),
+                  (ReduxReference(noise(0)),), (ReduxReference(noise(0), guided=False),)]  # fmt: skip
+    drawn = pictures(tiny_backbone, [replace(base, references=r) for r in references])
     assert np.array_equal(drawn[0], drawn[1])
     assert all(not np.array_equal(drawn[i], drawn[j]) for i in range(2, 5) for j in range(i))
 
@@ -103,7 +105,7 @@ def test_a_landmark_keeps_its_pixels_and_frees_the_rest(tiny_backbone: Backbone)
     mask[20:70, 5:30] = True
     scene = noise(7)
     base = request_from(tiny_backbone.spec, "a woman", 5)
-    marked = replace(base, landmark=Landmark(scene, mask))
+    marked = replace(base, references=(Landmark(scene, mask),))
     drawn = pictures(tiny_backbone, [base, marked, replace(marked, seed=6)])
     for picture in drawn[1:]:
         assert np.array_equal(picture[mask], scene[mask])
@@ -115,9 +117,10 @@ def test_a_landmark_keeps_its_pixels_and_frees_the_rest(tiny_backbone: Backbone)
 def test_landmark_and_reference_and_guidance_go_together(tiny_backbone: Backbone) -> None:
     mask = np.zeros((96, 64), np.bool_)
     mask[:40] = True
-    base = request_from(tiny_backbone.spec, "a woman", 5, landmark=Landmark(noise(7), mask))
+    base = request_from(tiny_backbone.spec, "a woman", 5, references=(Landmark(noise(7), mask),))
     drawn = pictures(tiny_backbone, [
-        base, replace(base, true_cfg_scale=1.0), replace(base, reference=ReduxReference(noise(8))),
+        base, replace(base, cfg_scale=1.0),
+        replace(base, references=(*base.references, ReduxReference(noise(8)))),
     ])  # fmt: skip
     assert all(np.array_equal(picture[mask], noise(7)[mask]) for picture in drawn)
     assert not np.array_equal(drawn[0], drawn[1])
@@ -152,14 +155,14 @@ def test_stopping_takes_effect_within_a_denoising_step(tiny_backbone: Backbone) 
 def test_requests_that_cannot_be_drawn(tiny_backbone: Backbone) -> None:
     good = request_from(tiny_backbone.spec, "a woman", 0)
     changes: list[dict[str, Any]] = [
-        {"seed": -1}, {"seed": 2**32}, {"num_inference_steps": 0}, {"true_cfg_scale": float("nan")},
-        {"guidance_scale": -1.0}, {"height": 128, "landmark": Landmark(noise(0), np.eye(96, 64,
-        dtype=np.bool_))},
+        {"seed": -1}, {"seed": 2**32}, {"num_inference_steps": 0}, {"cfg_scale": float("nan")},
+        {"distilled_guidance": -1.0}, {"detail": 3.0}, {"renoise": float("nan")}, {"strength": 0.5},
+        {"height": 128, "references": (Landmark(noise(0), np.eye(96, 64, dtype=np.bool_)),)},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(BadInput):
             replace(good, **change)
     sizes: list[dict[str, Any]] = [{"height": 100}, {"width": 0}, {"width": 48}]
     for size in sizes:
-        with pytest.raises(BadInput, match="multiples of 32"):
+        with pytest.raises(BadInput, match=r"size_not_drawable.*unit=32"):
             pictures(tiny_backbone, [replace(good, **size)])

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from pipelines.backbones import Backbone
+from pipelines.lora import Lora
 from pipelines.references.landmark import Landmark
-from pipelines.sampling.draw import draw_batch, identity_request, plan_batches, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import identity_request, plan_batches, request_from
 from tests.loras import make_layers
 
 
@@ -30,16 +32,18 @@ def passes(backbone: Backbone) -> Iterator[list[tuple[dict[str, Any], torch.Tens
         handle.remove()
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_only_the_negative_side_is_without_the_lora(tiny_backbone_float32: Backbone, kept: bool) -> None:
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_only_the_negative_side_is_without_the_lora(tiny_backbone_float32: Backbone, is_kept: bool) -> None:
     backbone = tiny_backbone_float32
     stack = backbone.lora_stack
-    mark = Landmark(np.full((96, 64, 3), 90, np.uint8), np.eye(96, 64, dtype=np.bool_)) if kept else None
-    request = request_from(backbone.spec, "a woman", 1, landmark=mark, identity_guidance=True)
-    stack.set([(make_layers(backbone.transformer, 3), 1.0)])
+    mark = Landmark(np.full((96, 64, 3), 90, np.uint8), np.eye(96, 64, dtype=np.bool_)) if is_kept else None
+    lora = Lora(make_layers(backbone.transformer, 3))
+    kept = () if mark is None else (mark,)
+    request = request_from(backbone.spec, "a woman", 1, references=kept, loras=(lora,), identity_guidance=True)
+    with passes(backbone) as seen:
+        guided, plain = (draw_batch(backbone, [r])[0] for r in (request, replace(request, identity_guidance=False)))
+    stack.set([(lora.layers, 1.0)])
     try:
-        with passes(backbone) as seen:
-            guided, plain = (draw_batch(backbone, [r])[0] for r in (request, replace(request, identity_guidance=False)))
         with torch.no_grad():
             fused = [backbone.transformer(**kwargs)[0] for kwargs, _ in seen[:6]]
     finally:
@@ -61,13 +65,14 @@ def test_without_a_lora_nothing_changes(tiny_backbone: Backbone) -> None:
 
 
 def test_a_draw_that_fails_leaves_the_lora_on(tiny_backbone: Backbone) -> None:
-    stack = tiny_backbone.lora_stack
-    stack.set([(make_layers(tiny_backbone.transformer, 3), 1.0)])
+    stack, lora = tiny_backbone.lora_stack, Lora(make_layers(tiny_backbone.transformer, 3))
+    stack.set([(lora.layers, 1.0)])
     on = {name: value.clone() for name, value in tiny_backbone.transformer.state_dict().items()}
+    request = request_from(tiny_backbone.spec, "a woman", 1, loras=(lora,), identity_guidance=True)
     handle = tiny_backbone.transformer.register_forward_pre_hook(_Fails(on_call=2))
     try:
         with pytest.raises(RuntimeError, match="in the negative pass"):
-            draw_batch(tiny_backbone, [request_from(tiny_backbone.spec, "a woman", 1, identity_guidance=True)])
+            draw_batch(tiny_backbone, [request])
         assert all(torch.equal(on[name], value) for name, value in tiny_backbone.transformer.state_dict().items())
     finally:
         handle.remove()
@@ -89,6 +94,6 @@ def test_a_lora_that_says_who_is_shown_guides_where_the_backbone_has_a_scale(tin
     plain = identity_request(spec, "a woman", 1)
     assert asdict(plain) == asdict(request_from(spec, "a woman", 1))  # as FLUX.1-dev: one pass a step
     guided = identity_request(replace(spec, identity_guidance_scale=3.0), "a woman", 1, num_inference_steps=2)
-    assert (guided.true_cfg_scale, guided.identity_guidance, guided.num_inference_steps) == (3.0, True, 2)
+    assert (guided.cfg_scale, guided.identity_guidance, guided.num_inference_steps) == (3.0, True, 2)
     alike = [guided, replace(guided, identity_guidance=False), guided]
     assert plan_batches(alike) == ((0, 2), (1,))

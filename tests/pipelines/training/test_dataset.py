@@ -11,6 +11,7 @@ from pipelines.errors import BadInput
 from pipelines.families.flux1.latents import pack
 from pipelines.progress import SILENT
 from pipelines.training.dataset import TrainingExample, fit_image, hash_examples, prepare_examples
+from tests.tiny import flux1
 
 
 def test_pictures_are_cropped_to_the_canvas_not_squeezed() -> None:
@@ -32,7 +33,7 @@ def test_pictures_are_cropped_to_the_canvas_not_squeezed() -> None:
 
 def test_packing_is_that_of_the_pipeline(tiny_backbone: Backbone) -> None:
     latents = torch.randn(2, 8, 6, 4)
-    assert torch.equal(pack(latents), tiny_backbone.pipeline._pack_latents(latents, 2, 8, 6, 4))
+    assert torch.equal(pack(latents), flux1(tiny_backbone).pipeline._pack_latents(latents, 2, 8, 6, 4))
 
 
 def test_each_picture_and_each_caption_is_encoded_once(tiny_backbone: Backbone) -> None:
@@ -41,16 +42,15 @@ def test_each_picture_and_each_caption_is_encoded_once(tiny_backbone: Backbone) 
         TrainingExample(rng.integers(0, 256, (96, 64, 3), dtype=np.uint8), text) for text in ("a", "b", "a", "")
     ]
     ready = prepare_examples(tiny_backbone, examples, 96, 64, SILENT)
-    assert ready.latents.shape == (4, 6, 32)
-    assert ready.grid == (3, 2)
+    assert ready.states.shape == (4, 6, 32)
+    assert (ready.height, ready.width) == (96, 64)
     assert ready.caption_of.tolist() == [1, 2, 1, 0]
-    assert torch.equal(ready.prompt_embeds[:1], encode_prompt(tiny_backbone, "").prompt_embeds)
-    assert torch.equal(ready.pooled[2:], encode_prompt(tiny_backbone, "b").pooled)
+    assert ready.captions == tuple(encode_prompt(tiny_backbone, caption) for caption in ("", "a", "b"))
     # the inverse of what the pipeline does before decoding
-    z = tiny_backbone.pipeline._unpack_latents(ready.latents[:1], 96, 64, 16)
+    z = flux1(tiny_backbone).pipeline._unpack_latents(ready.states[:1], 96, 64, 16)
     x = torch.from_numpy(examples[0].image).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
-        mode = tiny_backbone.vae.encode(x.to(tiny_backbone.dtype)).latent_dist.mode().float()
+        mode = tiny_backbone.model.vae.encode(x.to(tiny_backbone.dtype)).latent_dist.mode().float()
     assert torch.allclose(z / 1.0 + 0.1, mode, atol=2e-2)
 
 
@@ -72,10 +72,9 @@ def test_a_focus_weighs_its_cells_and_makes_another_training(tiny_backbone_float
     with_focus, without = TrainingExample(image, "a", focus), TrainingExample(image, "a")
     assert hash_examples([with_focus]) != hash_examples([without])
     prepared = prepare_examples(tiny_backbone_float32, [with_focus, without], 96, 64, SILENT)
-    assert prepared.weights.shape == prepared.latents.shape
+    assert prepared.weights.shape == prepared.states.shape
     assert torch.equal(prepared.weights[1], torch.ones_like(prepared.weights[1]))
-    cells = prepared.weights[0].view(*prepared.grid, -1)
-    height, width = prepared.grid
-    assert cells[: height // 2, : width // 2].min() > 1.5 > 1 > cells[height // 2 :, width // 2 :].max()
+    cells = prepared.weights[0].view(3, 2, -1)
+    assert cells[:1, :1].min() > 1.5 > 1 > cells[1:, 1:].max()
     with pytest.raises(BadInput, match="focus"):
         prepare_examples(tiny_backbone_float32, [TrainingExample(image, "a", focus[:9])], 96, 64, SILENT)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,18 @@ from pydantic import ValidationError
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled, OutOfDisk
-from pipelines.lora import LoraLayer
+from pipelines.lora import Lora, LoraLayer
 from pipelines.lora.files import read_lora, write_lora
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack
 from pipelines.progress import SILENT
-from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from pipelines.training import lora
 from pipelines.training.checkpoints import read_checkpoint
 from pipelines.training.dataset import prepare_examples
-from pipelines.training.lora import ATTENTION, LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
+from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
+from tests.tiny import flux1
 
 CONFIG = LoraTrainingConfig(rank=3, steps=8, batch_size=2, learning_rate=1e-3, checkpoint_every=2, seed=5)
 
@@ -209,7 +212,7 @@ def _loss_with(backbone: Backbone, result: TrainedLora | None) -> float:
     try:
         training_set = prepare_examples(backbone, examples()[:1], 96, 64, SILENT)
         config = CONFIG.model_copy(update={"caption_dropout": 0.0, "batch_size": 8})
-        task = lora._Task(backbone, config, training_set, 1, None, lora._position_ids(backbone, training_set))
+        task = lora._Task(backbone, config, training_set, 1, None)
         with torch.no_grad():
             return float(np.mean([lora._loss(task, 1000 + i).item() for i in range(8)]))
     finally:
@@ -235,13 +238,12 @@ def test_the_file_does_in_plain_diffusers_what_the_layers_do_here(
     write_lora(tmp_path / "face.safetensors", result.layers, LoraMetadata(title="face"))
     request = request_from(backbone.spec, "a young woman", 3)
     without = draw_batch(backbone, [request])[0]
-    stack = LoraStack(backbone.transformer)
-    stack.set([(read_lora(tmp_path / "face.safetensors").layers, 1.0)])
-    ours = draw_batch(backbone, [request])[0]
-    stack.clear()
-    backbone.pipeline.load_lora_weights(tmp_path / "face.safetensors")
+    read = Lora(read_lora(tmp_path / "face.safetensors").layers)
+    ours = draw_batch(backbone, [replace(request, loras=(read,))])[0]
+    pipeline = flux1(backbone).pipeline
+    pipeline.load_lora_weights(tmp_path / "face.safetensors")
     theirs = draw_batch(backbone, [request])[0]
-    backbone.pipeline.unload_lora_weights()
+    pipeline.unload_lora_weights()
     assert np.abs(ours.astype(int) - theirs).max() <= 1
     assert np.abs(ours.astype(int) - without).mean() > 1
     assert np.array_equal(draw_batch(backbone, [request])[0], without)
@@ -266,7 +268,7 @@ def test_only_the_named_modules_of_the_blocks_are_trained(undisturbed: TrainedLo
     assert "single_transformer_blocks.1.proj_out" in modules
     assert len(modules) == 2 * 12 + 2 * 5  # two double blocks, two single ones
     assert all(layer.rank == 3 and layer.alpha == 3.0 and layer.up.abs().sum() > 0 for layer in undisturbed.layers)
-    config = CONFIG.model_copy(update={"target_modules": ATTENTION, "steps": 1})
+    config = CONFIG.model_copy(update={"target_modules": "attention", "steps": 1})
     few = {layer.module for layer in train_lora(tiny_backbone, examples(), config, tmp_path).layers}
     assert few == {m for m in modules if ".attn." in m}
     with pytest.raises(BadInput, match="nonsense"):

@@ -79,7 +79,7 @@ def test_only_what_it_can_judge_is_shown(tiny_backbone: Backbone, tmp_path: Path
 
 def test_half_of_every_batch_regularises(tiny_backbone: Backbone) -> None:
     training_set = prepare_examples(tiny_backbone, [*examples(), *others()], 96, 64, SILENT)
-    task = lora._Task(tiny_backbone, CONFIG, training_set, 5, None, lora._position_ids(tiny_backbone, training_set))
+    task = lora._Task(tiny_backbone, CONFIG, training_set, 5, None)
     batches = [lora._batch(task, step) for step in range(15)]
     assert all((batch[:2] < 5).all() and (batch[2:] >= 5).all() for batch in batches)
     assert [int(np.sum([batch == row for batch in batches])) for row in range(8)] == [6] * 5 + [10] * 3
@@ -110,12 +110,12 @@ def test_another_judge_is_another_training(tiny_backbone: Backbone, tmp_path: Pa
 def test_a_small_picture_is_decoded_whole_and_of_a_large_one_a_window(tiny_backbone_float32: Backbone) -> None:
     backbone = tiny_backbone_float32
     picture = np.random.default_rng(0).integers(0, 256, (1, 96, 64, 3), np.uint8)
-    z = encode_pictures(backbone.vae, picture)
+    z = encode_pictures(backbone.model.vae, picture)
     assert torch.equal(unpack(pack(z), z.shape[2] // 2, z.shape[3] // 2), z)
     pixels, corner = decode_box(backbone, z, (8, 8, 20, 20))
     assert corner == (0, 0)
     grey = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    assert np.array_equal(grey, decode_latents(backbone.vae, z)[0])
+    assert np.array_equal(grey, decode_latents(backbone.model.vae, z)[0])
     scale = 96 // z.shape[2]
     large = torch.randn(1, z.shape[1], 80, 48)
     for box, top, left in (
@@ -126,7 +126,7 @@ def test_a_small_picture_is_decoded_whole_and_of_a_large_one_a_window(tiny_backb
         pixels, corner = decode_box(backbone, large, box)
         assert pixels.shape == (3, 32 * scale, 32 * scale)
         assert corner == (left * scale, top * scale)
-        expected = decode(backbone.vae, large[:, :, top : top + 32, left : left + 32])[0].clamp(-1, 1)
+        expected = decode(backbone.model.vae, large[:, :, top : top + 32, left : left + 32])[0].clamp(-1, 1)
         assert torch.equal(pixels, expected)
     tall, _ = decode_box(backbone, large, (0, 0, 4, 50 * scale))
     assert tall.shape == (3, 54 * scale, 32 * scale), "a margin, so that the crop may tremble"
@@ -150,9 +150,9 @@ def test_what_regularises_is_part_of_what_a_training_is(tiny_backbone: Backbone,
 
 
 def test_what_comes_from_much_noise_counts_less(tiny_backbone_float32: Backbone) -> None:
-    clean = torch.zeros(1, 6, tiny_backbone_float32.latent_channels * 4, requires_grad=True)
+    clean = torch.zeros(1, 6, 32, requires_grad=True)
     losses = [
-        picture_loss(tiny_backbone_float32, Darker(), clean, torch.tensor([sigma]), [0], (3, 2), torch.Generator())
+        picture_loss(tiny_backbone_float32, Darker(), clean, torch.tensor([sigma]), [0], (96, 64), torch.Generator())
         for sigma in (0.0, 0.75)
     ]
     assert torch.allclose(losses[0] * 0.25, losses[1])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput, BadPicture, ModelMissing
 from pipelines.pictures import load_weights
-from pipelines.references.redux import encode_reference
+from pipelines.references.redux import ReduxReference, ReduxReferences, encode_reference
 from studio.application import Studio
 from studio.domain.requests import PostRequest, plan_shots
 from studio.library.scenes import add_scene
@@ -67,8 +68,8 @@ def test_redux_with_every_dial_is_drawn_again_to_the_pixel(studio: Studio, asked
 
 def test_every_dial_changes_the_reference(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     def tokens(**more: Any) -> list[float]:
-        reference = Injections(studio, replace(asked, redux=dials(studio, asked, tmp_path, **more))).reference
-        assert reference is not None
+        (reference,) = Injections(studio, replace(asked, redux=dials(studio, asked, tmp_path, **more))).references
+        assert isinstance(reference, ReduxReference | ReduxReferences)
         found: list[float] = encode_reference(studio.backbone, reference).float().flatten().tolist()
         return found
 
@@ -89,7 +90,7 @@ def test_the_ip_adapter_is_drawn_again_to_the_pixel(
     assert set(prompt.split(", ")) < set(told.split(", "))
     assert not np.array_equal(pictures[0], bare[0])
     draws = bundle(studio, post_set, tmp_path / "a.zip").draw
-    assert draws.ip_adapter_sha256 == studio.backbone.ip_adapter.file.sha256
+    assert draws.ip_adapter_sha256 == adapter_of(studio.backbone).file.sha256
     assert (draws.ip_adapter_licence, draws.blocks, draws.inject) == (
         "apache-2.0",
         more.get("blocks", ""),

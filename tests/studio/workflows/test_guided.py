@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 from personas.looks import find_category
 from personas.recipes import plan_recipe
 from personas.shots import Shot
+from pipelines.lora import Lora
 from pipelines.progress import SILENT
-from pipelines.sampling.draw import DrawRequest
+from pipelines.sampling.request import DrawRequest
 from studio.application import Studio
 from studio.settings import ASSETS, Settings
 from studio.workflows import candidates, design, preview, run_directly
@@ -25,11 +25,11 @@ class _SeenEnough(Exception):
 
 
 def _candidates(studio: Any) -> None:
-    candidates.draw_candidates(studio, run_directly, "x", (), ["a woman"], [1], [Shot()], SILENT)
+    candidates.draw_candidates(studio, run_directly, "x", Lora(()), ["a woman"], [1], [Shot()], SILENT)
 
 
 def _mean_face(studio: Any) -> None:
-    design.mean_face(studio, "x", (), find_category("sweet"), "ohwx", run_directly, SILENT)
+    design.mean_face(studio, "x", Lora(()), find_category("sweet"), "ohwx", run_directly, SILENT)
 
 
 def _preview(studio: Any) -> None:
@@ -40,8 +40,8 @@ def _preview(studio: Any) -> None:
 @pytest.mark.parametrize(
     ("draw", "module", "name", "place"),
     [
-        (_candidates, candidates, "draw_all", 4),
-        (_mean_face, design, "draw_all", 4),
+        (_candidates, candidates, "draw_all", 3),
+        (_mean_face, design, "draw_all", 3),
         (_preview, preview, "draw_batch", 1),
     ],
 )
@@ -58,10 +58,8 @@ def test_mixes_and_donors_are_guided_as_personas_are(
     real = Studio(Settings())
     spec = replace(real.backbone_spec, identity_guidance_scale=2.5)
     assert ASSETS in spec.folder.parents
-    studio = SimpleNamespace(
-        backbone=SimpleNamespace(spec=spec), donors=real.donors, applied=lambda layers: nullcontext()
-    )
+    studio = SimpleNamespace(backbone=SimpleNamespace(spec=spec), donors=real.donors)
     with pytest.raises(_SeenEnough):
         draw(studio)
     assert asked
-    assert all(r.identity_guidance and r.true_cfg_scale == 2.5 for r in asked)
+    assert all(r.identity_guidance and r.cfg_scale == 2.5 and len(r.loras) == 1 for r in asked)

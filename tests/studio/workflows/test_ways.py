@@ -137,7 +137,7 @@ def test_the_personas_lora_is_on_what_draws(studio: Studio, asked: PostRequest, 
         other = draw(studio, replace(request, persona=request.persona | {"lora": key}))[1][0]
         assert not np.array_equal(strong, other)
     misfit = persona(studio, tmp_path, (*BLOCKS, "x_embedder"))
-    with pytest.raises(BadLora, match=r"does not fit FLUX\.1-Fill-dev, which draws here"):
+    with pytest.raises(BadLora, match=r"lora_does_not_fit_companion.*FLUX\.1-Fill-dev"):
         draw(studio, replace(asked, keep="fill", persona=misfit))
     draw(studio, replace(asked, persona=misfit))
 

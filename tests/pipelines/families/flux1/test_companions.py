@@ -13,14 +13,16 @@ import torch
 
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
-from pipelines.families.flux1.companions import drawing_backbone, drawing_spec
-from pipelines.lora import LoraStack
+from pipelines.families.flux1.companions import drawing_spec
+from pipelines.lora import Lora
 from pipelines.models.hardware import Hardware
+from pipelines.references.fill import FillReference
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
-from pipelines.sampling.draw import draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from tests.loras import make_layers
-from tests.tiny import assert_same_picture, write_companion
+from tests.tiny import assert_same_picture, flux1, write_companion
 
 
 def test_they_are_found_and_drawn_with_their_own_defaults(tiny_family: Path, tiny_flux: Path) -> None:
@@ -70,38 +72,40 @@ def test_a_model_of_other_channels_is_refused(tiny_family_backbone: Backbone, tm
 
 def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> None:
     backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
-    assert drawing_backbone(backbone, "") is backbone
-    fill = drawing_backbone(backbone, "fill")
-    assert drawing_backbone(backbone, "fill") is fill
-    assert fill.latent_channels == backbone.latent_channels == 8
+    assert backbone.drawn_by("") is backbone
+    fill = backbone.drawn_by("fill")
+    assert backbone.drawn_by("fill") is fill
+    assert flux1(fill).latent_channels == flux1(backbone).latent_channels == 8
     assert fill.prompts is backbone.prompts
-    drawing_backbone(backbone, "kontext")
+    backbone.drawn_by("kontext")
     assert list(backbone.companions) == ["kontext"]
     with pytest.raises(NotEnoughMemory, match=r"with FLUX\.1-Fill-dev needs"):
-        drawing_backbone(backbone, "fill", Hardware("cuda", 1e6, 1e6))
+        backbone.drawn_by("fill", Hardware("cuda", 1e6, 1e6))
 
 
 def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
     backbone = tiny_family_backbone
     picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     spec = drawing_spec(backbone.spec, "kontext")
-    request = request_from(spec, "a woman", 1, context=ContextReference(picture), num_inference_steps=3)
-    kontext = drawing_backbone(backbone, "kontext")
+    request = request_from(spec, "a woman", 1, references=(ContextReference(picture),), num_inference_steps=3)
+    kontext = backbone.drawn_by("kontext")
     plain = draw_batch(backbone, [request])[0]
     layers = make_layers(kontext.transformer, 3, modules=("transformer_blocks.0.attn.to_q",))
-    stack = LoraStack(kontext.transformer, kontext.text_encoders)
-    stack.set([(layers, 3.0)])
-    changed = draw_batch(backbone, [request])[0]
-    stack.clear()
+    changed = draw_batch(backbone, [replace(request, loras=(Lora(layers, 3.0),))])[0]
+    assert not kontext.lora_stack.changed
     assert np.abs(plain.astype(int) - changed).mean() > 0.1
     assert np.array_equal(plain, draw_batch(backbone, [request])[0])
 
 
 def test_a_lora_of_a_layer_that_differs_is_refused(tiny_family_backbone: Backbone) -> None:
     layers = make_layers(tiny_family_backbone.transformer, 3, modules=("x_embedder",))
-    fill = drawing_backbone(tiny_family_backbone, "fill")
-    with pytest.raises(BadLora, match=r"x_embedder is \(32, 1088\) here and \(32, 32\)"):
-        LoraStack(fill.transformer).set([(layers, 1.0)])
+    mark = Landmark(np.zeros((96, 64, 3), np.uint8), np.eye(96, 64, dtype=np.bool_))
+    request = request_from(
+        tiny_family_backbone.spec, "a woman", 1, references=(FillReference(mark),), loras=(Lora(layers),)
+    )
+    with pytest.raises(BadLora, match="lora_does_not_fit_companion") as error:
+        draw_batch(tiny_family_backbone, [request])
+    assert "x_embedder is (32, 1088) here and (32, 32)" in str(error.value.fields["cause"])
 
 
 def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_backbone: Backbone) -> None:
@@ -109,15 +113,16 @@ def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_
     mask[5:70, 3:30] = True
     picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     plain = request_from(tiny_family_backbone.spec, "a woman", 1)
-    inpainted = replace(plain, landmark=Landmark(picture, mask))
-    in_context = replace(inpainted, context=ContextReference(picture))
-    asked = [plain, inpainted, in_context, inpainted, replace(inpainted, keep="fill"), plain]
+    mark = Landmark(picture, mask)
+    inpainted = replace(plain, references=(mark,))
+    in_context = replace(plain, references=(mark, ContextReference(picture)))
+    asked = [plain, inpainted, in_context, inpainted, replace(plain, references=(FillReference(mark),)), plain]
     expected = [draw_batch(tiny_family_backbone, [request])[0] for request in asked]
     backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
-    kontext = drawing_backbone(tiny_family_backbone, "kontext").transformer
+    kontext = tiny_family_backbone.drawn_by("kontext").transformer
     size = sum(p.numel() * p.element_size() for p in kontext.parameters())
     # room for the work and half of the companion beside what the backbone holds
-    drawing_backbone(backbone, "kontext", Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
-    assert backbone.pipeline._all_hooks
+    backbone.drawn_by("kontext", Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
+    assert flux1(backbone).pipeline._all_hooks
     for request, picture in zip(asked, expected, strict=True):
         assert_same_picture(draw_batch(backbone, [request])[0], picture)

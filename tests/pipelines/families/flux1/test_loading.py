@@ -21,7 +21,8 @@ from pipelines.lora import LoraStack
 from pipelines.models.hardware import Hardware
 from pipelines.models.headers import read_header
 from pipelines.models.precision import part_bytes
-from pipelines.sampling.draw import draw, request_from
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from tests.loras import make_layers
 from tests.originals import original_tensors, write_gguf, write_single_file

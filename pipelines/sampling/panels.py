@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
+from pipelines.references.fill import FillReference
 from pipelines.references.landmark import Landmark, keep_pixels
-from pipelines.sampling.draw import DrawRequest, plan_batches
+from pipelines.references.protocol import Reference
+from pipelines.sampling.request import DrawRequest, plan_batches
 
 __all__ = ["GRIDS", "join_panels", "plan_panels", "split_panels"]
 
@@ -60,21 +62,27 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
     if len(given) >= count:
         raise BadInput("All panels are given, so there is none to draw.", "Give fewer.")
     first, (rows, columns) = requests[0], GRIDS[count]
-    alike = plan_batches([replace(r, landmark=None, strength=1.0, keep="inpaint") for r in requests], count)
-    if len(alike) > 1 or any(_shared(r) != _shared(first) for r in requests):
-        raise BadInput("Panels of one picture must agree in size, steps, guidance and scene.", "Draw them alone.")
+    alike = plan_batches([replace(r, references=_shared(r), strength=1.0) for r in requests], count)
+    if len(alike) > 1 or any(
+        (_shared(r), r.strength, r.companion) != (_shared(first), first.strength, first.companion) for r in requests
+    ):
+        raise BadInput("panels_differ")
     names = [row + column for row in _ROWS[rows] for column in _COLUMNS[columns]]
     panels = " ".join(f"[{name}] {request.prompt}" for name, request in zip(names, requests, strict=True))
     marks = [
-        Landmark(picture, np.ones(picture.shape[:2], np.bool_), exact=False) if picture is not None else r.landmark
+        Landmark(picture, np.ones(picture.shape[:2], np.bool_), exact=False) if picture is not None else _kept(r)
         for picture, r in zip([*given, *[None] * (count - len(given))], requests, strict=True)
     ]
+    joint = _join_landmarks(marks, (rows, columns), (first.height, first.width))
+    kept: tuple[Reference, ...] = ()
+    if joint is not None:
+        kept = (FillReference(joint) if any(r.kind == "fill" for r in first.references) else joint,)
     return replace(
         first,
         prompt=f"[{_COUNT[count]}-PANEL] The same person in the same place in {count} pictures; {panels}",
         height=rows * first.height,
         width=columns * first.width,
-        landmark=_join_landmarks(marks, (rows, columns), (first.height, first.width)),
+        references=(*_shared(first), *kept),
     )
 
 
@@ -88,14 +96,20 @@ def split_panels(picture: Rgb, requests: Sequence[DrawRequest], given: Sequence[
         for x in range(columns)
     ]
     drawn = [
-        panel if request.landmark is None else keep_pixels(panel, request.landmark)
+        panel if (mark := _kept(request)) is None else keep_pixels(panel, mark)
         for panel, request in zip(cut[len(given) :], requests[len(given) :], strict=True)
     ]
     return [*given, *drawn]
 
 
-def _shared(request: DrawRequest) -> tuple[object, ...]:
-    return request.reference, request.context, request.ip_adapter, request.strength, request.keep
+def _kept(request: DrawRequest) -> Landmark | None:
+    fill = next((r.landmark for r in request.references if isinstance(r, FillReference)), None)
+    return request.landmark if fill is None else fill
+
+
+def _shared(request: DrawRequest) -> tuple[Reference, ...]:
+    """The references of the whole picture; what is kept is each panel's own."""
+    return tuple(r for r in request.references if not isinstance(r, Landmark | FillReference))
 
 
 def _join_landmarks(marks: Sequence[Landmark | None], grid: tuple[int, int], size: tuple[int, int]) -> Landmark | None:

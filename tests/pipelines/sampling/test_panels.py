@@ -10,9 +10,10 @@ import pytest
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
-from pipelines.references.panels import GRIDS, join_panels, plan_panels, split_panels
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import DrawRequest, draw_batch, request_from
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.panels import GRIDS, join_panels, plan_panels, split_panels
+from pipelines.sampling.request import DrawRequest, request_from
 
 
 def requests(backbone: Backbone, count: int) -> list[DrawRequest]:
@@ -68,7 +69,7 @@ def test_a_landmark_is_exact_in_its_own_panel(tiny_backbone: Backbone) -> None:
     scene = np.random.default_rng(3).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     mask = np.zeros((96, 64), np.bool_)
     mask[10:50, 40:64] = True
-    members = [replace(r, landmark=Landmark(scene, mask)) for r in requests(tiny_backbone, 2)]
+    members = [replace(r, references=(Landmark(scene, mask),)) for r in requests(tiny_backbone, 2)]
     panels = split_panels(draw_batch(tiny_backbone, [join_panels(members)])[0], members)
     for panel in panels:
         np.testing.assert_array_equal(panel[mask], scene[mask])
@@ -78,8 +79,8 @@ def test_a_landmark_is_exact_in_its_own_panel(tiny_backbone: Backbone) -> None:
 def test_what_cannot_be_one_picture_is_refused(tiny_backbone: Backbone) -> None:
     one, two = requests(tiny_backbone, 2)
     photo = ReduxReference(np.zeros((32, 32, 3), np.uint8))
-    for other in (replace(two, height=64), replace(two, num_inference_steps=1), replace(two, reference=photo)):
-        with pytest.raises(BadInput, match="agree"):
+    for other in (replace(two, height=64), replace(two, num_inference_steps=1), replace(two, references=(photo,))):
+        with pytest.raises(BadInput, match="panels_differ"):
             join_panels([one, other])
     with pytest.raises(BadInput, match="5 panels"):
         join_panels(requests(tiny_backbone, 5))

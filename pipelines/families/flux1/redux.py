@@ -1,0 +1,32 @@
+"""FLUX.1-Redux, which reads a picture into tokens like T5's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import FluxPriorReduxPipeline
+
+from pipelines.errors import ModelMissing
+
+__all__ = ["load_redux"]
+
+
+def load_redux(folder: Path | None, backbone: str, device: torch.device, dtype: torch.dtype) -> FluxPriorReduxPipeline:
+    """Load the image encoder and its embedder; raises ModelMissing where the backbone (by its id) has none."""
+    if folder is None:
+        raise ModelMissing(
+            f"The backbone {backbone} has no Redux folder, so a scene picture cannot be injected.",
+            "Put a FluxPriorReduxPipeline folder beside it, and name it as redux_folder in studio.json.",
+        )
+    if not folder.is_dir():
+        raise ModelMissing(f"The Redux folder {folder} is missing.", "Correct redux_folder in studio.json.")
+    try:
+        pipeline = FluxPriorReduxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
+    return pipeline.to(device)

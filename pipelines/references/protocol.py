@@ -1,0 +1,89 @@
+"""What every kind of reference answers, and what it may add to the conditions that a batch is drawn under.
+
+A kind is one file and one line in `pipelines.references.table.REFERENCES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pipelines.backbones import Backbone
+from pipelines.families.model import ReferenceTokens, TextEmbeds
+
+__all__ = ["Conditions", "Kept", "Reference", "Request"]
+
+Rgb = npt.NDArray[np.uint8]
+
+
+class Request(Protocol):
+    """The part of a drawing's request that a reference may look at."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def strength(self) -> float: ...
+    @property
+    def references(self) -> tuple[Reference, ...]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """States [b, …] in the model's number type: the pictures of which a part is kept, and 1 where they are drawn."""
+
+    pictures: Tensor
+    repaint: Tensor
+
+
+@dataclass(eq=False)
+class Conditions:
+    """All that a batch is drawn under. References add to it; `text` and `negative` hold one entry a picture.
+
+    `negative` is empty where there is no classifier-free guidance. `installed` are entered while the batch is sampled.
+    """
+
+    drawing: Backbone
+    text: list[TextEmbeds]
+    negative: list[TextEmbeds]
+    tokens: list[ReferenceTokens] = field(default_factory=list)
+    channels: Tensor | None = None
+    kept: Kept | None = None
+    installed: list[AbstractContextManager[Any]] = field(default_factory=list)
+
+
+class Reference(Protocol):
+    """Something that a picture is drawn with besides its prompt; compared by identity.
+
+    `kind` is its name in the table; `families` are the ids of the model families that can take it (none: all);
+    `companion` is the role of the companion that draws with it ("": the backbone itself).
+    """
+
+    kind: ClassVar[str]
+    families: ClassVar[tuple[str, ...]] = ()
+    companion: ClassVar[str] = ""
+
+    def key(self) -> Hashable | None:
+        """Return what must agree with the others of its place in a batch; None where it is off, exactly."""
+
+    def check(self, request: Request) -> None:
+        """Raise BadInput where the request, or another reference in it, does not go with this one."""
+        return
+
+    def encode(self, backbone: Backbone) -> Any:
+        """Compute what `extend` needs; called once for each distinct reference of a batch."""
+
+    @staticmethod
+    def extend(conditions: Conditions, references: Sequence[Any], encoded: Sequence[Any]) -> None:
+        """Add the contributions of a batch's references of one place, one for each picture."""
+
+    def finish(self, picture: Rgb) -> Rgb:
+        """Return the drawn picture uint8 [h, w, 3] with what only pixels can keep."""
+        return picture

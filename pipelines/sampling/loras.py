@@ -1,0 +1,46 @@
+"""The LoRAs of a request on the model that draws, for as long as it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.backbones import Backbone
+from pipelines.errors import BadLora
+from pipelines.lora.layers import Lora
+
+__all__ = ["loras_on"]
+
+
+@contextmanager
+def loras_on(backbone: Backbone, loras: tuple[Lora, ...]) -> Iterator[None]:
+    """While open, exactly `loras` are on the backbone, or the companion; afterwards what was on before, bit by bit.
+
+    Nothing is done where they are on already. Raises BadLora where a layer does not fit.
+    """
+    before = backbone.lora_stack.loras
+    if loras == before:
+        yield
+        return
+    try:
+        _put_on(backbone, loras)
+        yield
+    finally:
+        _put_on(backbone, before)
+
+
+def _put_on(backbone: Backbone, loras: tuple[Lora, ...]) -> None:
+    stack = backbone.lora_stack
+    read_before = _changes_text(backbone)
+    try:
+        stack.set([(lora.layers, lora.scale) for lora in loras])
+    except BadLora as error:
+        if not backbone.role:
+            raise
+        raise BadLora("lora_does_not_fit_companion", model=backbone.spec.id, cause=error) from error
+    if read_before or _changes_text(backbone):
+        backbone.prompts.clear()
+
+
+def _changes_text(backbone: Backbone) -> bool:
+    return any(name.split(".")[0] in backbone.text_encoders for name in backbone.lora_stack.changed)
