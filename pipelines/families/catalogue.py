@@ -12,6 +12,7 @@ from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES
 from pipelines.families.protocol import Family, Shapes, Variant, Verdict
 from pipelines.families.spellings import MAX_NAME, said_base_models
+from pipelines.models.catalogue import MODELS
 from pipelines.models.headers import read_header
 from pipelines.models.sources import Source
 
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 FAMILIES: tuple[Family, ...] = (FLUX1,)
+_MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tenth
 
 
 def find_family(identifier: str) -> Family:
@@ -52,7 +54,7 @@ def detect_folder(folder: Path, index: Mapping[str, Any], transformer: Mapping[s
         if variant := family.detect_folder(index, transformer):
             return family, variant
     kind = str(index.get("_class_name", ""))
-    raise BadInput("folder_of_other_family", folder=folder.name, family=_name_of_class(kind), known=_loadable())
+    raise BadInput("folder_of_other_family", folder=folder.name, family=_name_of_class(kind), known=_backbones())
 
 
 def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
@@ -65,8 +67,8 @@ def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
             return family, variant
     for what, starts in PART_FILES:
         if any(name.startswith(starts) for name in names):
-            raise BadInput("file_of_other_family", file=file, family=what, known=_loadable())
-    raise BadInput("file_of_no_family", file=file, known=_loadable())
+            raise BadInput("file_of_other_family", file=file, family=what, known=_backbones())
+    raise BadInput("file_of_no_family", file=file, known=_backbones())
 
 
 def detect_source(source: Source) -> tuple[Family, Variant, int]:
@@ -91,6 +93,8 @@ def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", wi
     What its layers prove overrules what it says only where the two cannot go together. `stated` is the family that a
     person named: it answers where the file itself leaves the choice. `width` 0 accepts any hidden width.
     """
+    if len(shapes) > _MAX_TENSORS:
+        return Verdict("unknown")
     said = _said_family(metadata)
     marked = _marked_family(shapes)
     if marked or (said and said not in [f.id for f in FAMILIES]):
@@ -140,7 +144,7 @@ def _marked_family(shapes: Shapes) -> str:
 def _refuse(file: str, names: Iterable[str], rows: Iterable[tuple[str, tuple[str, ...]]]) -> None:
     for what, marks in rows:
         if any(mark in name for mark in marks for name in names):
-            raise BadInput("file_of_other_family", file=file, family=what, known=_loadable())
+            raise BadInput("file_of_other_family", file=file, family=what, known=_backbones())
 
 
 def _name_of_class(kind: str) -> str:
@@ -154,3 +158,8 @@ def _name_of_class(kind: str) -> str:
 
 def _loadable() -> list[str]:
     return [family.name for family in FAMILIES]
+
+
+def _backbones() -> list[str]:
+    """The published models that somebody who brought another may choose."""
+    return [model.id for model in MODELS.values() if model.role == "backbone" and model.hub]

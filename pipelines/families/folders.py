@@ -58,7 +58,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise ModelMissing(
             f"{path.parent.name}/{path.name} is missing in {path.parent.parent}.",
-            "Choose a folder that diffusers' FluxPipeline loads, or fetch it again.",
+            "Choose a whole folder in diffusers' layout, or fetch it again.",
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not JSON: {error}", "Fetch the model's folder again.") from error

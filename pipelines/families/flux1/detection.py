@@ -44,7 +44,9 @@ def transformer_config(header: Header, source: Source) -> dict[str, Any]:
     """
     layout = layout_of(header.shapes)
     if layout is None:
-        raise BadInput("file_of_no_family", file=header.path.name, known=["FLUX.1"])
+        raise BadInput(
+            "file_of_no_family", file=header.path.name, known=["FLUX.1-dev", "FLUX.1-schnell", "FLUX.1-Krea-dev"]
+        )
     names = bare_names(header.shapes)
     own = layout == "black-forest-labs"
     found: dict[str, Any] = {}

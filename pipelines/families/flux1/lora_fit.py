@@ -44,8 +44,12 @@ _TEXT_IN = ("txt_in", "context_embedder")
 
 @dataclass
 class _Seen:
-    """What a file's layers tell: proofs for either family, the last blocks, and whether single blocks are named."""
+    """What a file's layers tell: how many are FLUX.1's by name, proofs for either family, and the last blocks.
 
+    `diffusers` says that no block has black-forest-labs' name.
+    """
+
+    layers: int = 0
     flux1: bool = False
     flux2: bool = False
     double: int = -1
@@ -57,7 +61,7 @@ class _Seen:
 def judge_lora(shapes: Shapes, width: int = 0) -> Verdict:
     """Judge by names and shapes alone; `width` 0 accepts any hidden width."""
     seen = _look(shapes)
-    if seen.double < 0 and seen.single < 0 and not seen.flux1 and not seen.flux2:
+    if not seen.layers:
         return Verdict("unknown")
     found = seen.widths.most_common(1)[0][0] if seen.widths else 0
     if seen.flux2:
@@ -81,6 +85,7 @@ def _look(shapes: Shapes) -> _Seen:
         targets = SPELLINGS.targets(name.layer) if name else ()
         if name is None or not targets or name.layer.startswith("text_encoder"):
             continue
+        seen.layers += 1
         blocks, index, leaf = SPELLINGS.split(name.layer)
         side = sides.setdefault(name.layer, {})
         if len(shape) == 2 and name.part in ("down", "up"):

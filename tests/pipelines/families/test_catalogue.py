@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +22,9 @@ from pipelines.families.catalogue import (
     find_family,
     judge_lora,
 )
+from pipelines.families.flux1.facts import Flux1
 from pipelines.families.known_others import KNOWN_OTHERS
-from pipelines.families.protocol import Shapes
+from pipelines.families.protocol import Shapes, Variant, Verdict
 from pipelines.models.catalogue import MODELS
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
@@ -104,6 +108,9 @@ def test_what_only_shared_layers_cannot_tell_is_asked() -> None:
     assert judge_lora(*klein_attention(), "flux1", 256).fits == "other width"
     assert judge_lora(*klein_attention(), "flux2").family == "flux2"
     assert judge_lora(*klein_attention(), "sdxl").fits == "ambiguous"  # no answer to this question
+    outside = {"final_layer.linear.lora_A.weight": (8, 3072), "final_layer.linear.lora_B.weight": (64, 8)}
+    assert judge_lora(outside, {}).fits == "ambiguous"
+    assert judge_lora({f"x.{n}.lora_A.weight": (1, 1) for n in range(20_001)}, {}).fits == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +182,32 @@ def test_every_family_says_all_that_is_asked_of_it() -> None:
     with pytest.raises(BadInput) as refused:
         find_family("z-image")
     assert "Z-Image" in Texts("zh").error(refused.value)
+
+
+def test_a_new_family_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dummy that takes all that FLUX.1 leaves to others: it is asked, and named in refusals."""
+
+    @dataclass(frozen=True)
+    class Dummy(Flux1):
+        id: str = "dummy"
+        name: str = "Dummy"
+
+        def detect_folder(self, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Variant | None:
+            return (
+                Variant(id="Dummy-1", family="dummy", licence="mit") if index == {"_class_name": "DummyPipe"} else None
+            )
+
+        def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
+            return Verdict("yes", "dummy", 8) if "dummy.lora_A.weight" in shapes else Verdict("unknown")
+
+    monkeypatch.setattr("pipelines.families.catalogue.FAMILIES", (*FAMILIES, Dummy()))
+    family, variant = detect_folder(Path("x"), {"_class_name": "DummyPipe"}, {})
+    assert (family.name, variant.id, find_family("dummy").name) == ("Dummy", "Dummy-1", "Dummy")
+    assert judge_lora({"dummy.lora_A.weight": (2, 8)}, {}).family == "dummy"
+    assert judge_lora(*klein_attention(), "flux1").family == "flux1"
+    with pytest.raises(BadLora) as refused:
+        check_lora_family("a", judge_lora(*klein_attention(ss_base_model_version="zimage")))
+    assert refused.value.fields["known"] == ["FLUX.1", "Dummy"]
 
 
 def test_facts_do_not_import_torch() -> None:

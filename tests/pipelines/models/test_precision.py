@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.folders import read_part_headers
+from pipelines.families.protocol import Part
 from pipelines.models import precision
 from pipelines.models.catalogue import MODELS, find_model
-from pipelines.models.hardware import Hardware
+from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
 from pipelines.models.licences import LICENCES, find_licence
 from pipelines.models.precision import LoadPlan, Precision, part_bytes, plan_loading
@@ -145,3 +147,28 @@ def test_known_models_say_what_a_merchant_may_do() -> None:
     assert all(m.licence in LICENCES for m in MODELS.values())
     assert all(licence.read_on for licence in LICENCES.values())
     assert all(m.train_on in ("", *MODELS) for m in MODELS.values())
+
+
+def test_which_parts_are_small_and_which_come_by_block_is_the_familys_to_say() -> None:
+    """A family whose text encoder is as large as its transformer, as FLUX.2-klein's Qwen3 is."""
+    parts = (
+        Part("transformer", "diffusers", is_large=True, is_quantised=True),
+        Part("text_encoder", "transformers", is_text_encoder=True, is_large=True, is_quantised=True),
+        Part("vae", "diffusers"),
+    )
+    family = replace(FLUX1, id="other", parts=parts, uncast=r"^never$")
+    headers = {
+        "transformer": header("t", norm__linear__weight=(1000, 4_000_000)),
+        "text_encoder": header("qwen", w__weight=(1000, 4_000_000)),
+        "vae": header("vae", conv__weight=(1000, 80_000)),
+    }
+
+    def bytes_of(wish: str, device_gb: float) -> tuple[str, float]:
+        hardware = Hardware("cuda", device_gb * GB, 64 * GB)
+        found = plan_loading(family, headers, 3072, PIXELS, hardware, torch.bfloat16, wish)
+        return found.offload, round((found.device_bytes - work_bytes(3072, PIXELS)) / GB, 6)
+
+    assert bytes_of("bf16", 20) == ("none", 16.16)
+    assert bytes_of("fp8", 20) == ("none", 8.16)  # both are cast, the VAE is not
+    assert bytes_of("bf16", 12) == ("model", 8.0)
+    assert bytes_of("bf16", 6) == ("group", 1.12)  # only the VAE stays

@@ -1,0 +1,48 @@
+"""What the backbone is and can do, told from its files: by its family, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from studio.domain.capabilities import abilities, backbone_facts
+from studio.settings import ASSETS, Settings
+from tests.originals import write_single_file
+
+
+def test_the_miniature_says_what_it_is(tmp_path: Path) -> None:
+    facts = backbone_facts(Settings(data=tmp_path))
+    assert facts is not None
+    assert (facts.family, facts.width, facts.companions) == ("flux1", 256, frozenset({"redux"}))
+    assert facts.can.lora
+    assert facts.can.cfg
+    assert not facts.can.distilled_guidance
+    assert facts.can.references_max == 0
+
+
+def test_a_single_file_says_it_too(tiny_flux: Path, tmp_path: Path) -> None:
+    file = write_single_file(tiny_flux, tmp_path / "some.safetensors")
+    facts = backbone_facts(Settings(data=tmp_path, backbone=str(file), base=str(tiny_flux)))
+    folder = backbone_facts(Settings(data=tmp_path, backbone=str(tiny_flux)))
+    assert facts is not None
+    assert facts == folder
+    assert facts.width == 32
+
+
+def test_another_familys_folder_offers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_index.json").write_text(json.dumps({"_class_name": "ZImagePipeline"}))
+    settings = Settings(data=tmp_path, backbone=str(tmp_path / "model"), kontext_folder=ASSETS / "flux")
+    assert backbone_facts(settings) is None
+    assert abilities(settings) == frozenset()
+
+
+def test_it_needs_no_torch() -> None:
+    code = (
+        "import sys; from studio.domain.capabilities import abilities; from studio.settings import Settings;"
+        "print(sorted(abilities(Settings())), 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "['redux'] False"
