@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import uvicorn
@@ -26,12 +27,13 @@ def main() -> int:
     parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
     given = parser.parse_args()
     settings = Settings() if given.data is None else Settings(data=given.data)
-    with in_words(lambda error: say_error(error, Texts("en"))):
-        make_data_folder(settings)
-        local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
-    from studio.web.app import make_app  # takes seconds: a refusal does not
+    with ExitStack() as stack:
+        with in_words(lambda error: say_error(error, Texts("en"))):
+            make_data_folder(settings)
+            local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
+            stack.enter_context(Supervisor(settings))
+        from studio.web.app import make_app  # takes seconds: a refusal does not
 
-    with Supervisor(settings):
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
         site = make_app(settings, given.name, local)
         # an open tab keeps a connection: Ctrl-C must not wait for it

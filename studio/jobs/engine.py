@@ -8,17 +8,15 @@ cloud.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import IO, Any, ParamSpec, TypeVar
 
 from dbos import (
@@ -31,20 +29,28 @@ from dbos import (
     SetWorkflowID,
     WorkflowHandle,
 )
+from sqlalchemy.exc import OperationalError
 
 from pipelines import errors
-from pipelines.errors import BadInput, Cancelled, StudioError
+from pipelines.errors import BadInput, Cancelled, StudioError, error_from_json
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.jobs.heartbeat import Pulse
+from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, engine_url, first_step_to_run, job_id
+from studio.jobs.reconcile import reconcile
 from studio.library.index import shelve
 from studio.library.records import JobRecord, StopRecord
+from studio.texts.texts import Texts
 
 __all__ = ["Engine"]
 
 _MAX_RECOVERIES = 3
+_RECONCILE_SOON_S, _RECONCILE_EVERY_S = 3.0, 60.0
+_PATIENCE_S = 300.0  # with records that are locked
+_MAX_REASON = 300  # characters
+_LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -160,6 +166,7 @@ class Engine:
         self._lock: IO[str] | None = None
         self._running: tuple[str, Reporter] | None = None
         self._ready, self._idle_since = False, time.monotonic()
+        self._leaving = Event()
         # One thread computes for all jobs: each that does has OpenMP threads of its own, and where those are more than
         # the cores, they sleep between operations instead of waiting: small models are drawn half as quickly.
         self._hands = ThreadPoolExecutor(1, "compute")
@@ -168,7 +175,8 @@ class Engine:
     def __enter__(self) -> Engine:
         """Start; jobs that were running when the last process died go on at once."""
         data = self.studio.settings.data
-        self._lock = _lock(data / "worker.lock")
+        self._lock = take_lock(data / "worker.lock", "folder_in_use")
+        (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
         config = DBOSConfig(
             name="persona-studio",
             system_database_url=engine_url(data),
@@ -189,13 +197,20 @@ class Engine:
         )
         for queue in (QUEUE, NEXT):
             DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
-        self._give_up()
+        self._reconcile()
+        Thread(target=self._reconcile_often, daemon=True).start()
         self._ready, self._idle_since = True, time.monotonic()
-        (data / "engine.ready").touch()
+        (data / "engine.ready").write_text(str(os.getpid()))
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Give the running jobs back, so that they go on at the next start and this end is not counted as a crash."""
+        self._leaving.set()
+        (self.studio.settings.data / "engine.ready").unlink(missing_ok=True)
         DBOS.destroy(destroy_registry=False)
+        with suppress(OperationalError):
+            for row in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
+                self._client.resume_workflow(row.workflow_id, queue_name=row.queue_name or QUEUE)
         self._client.destroy()
         self._hands.shutdown(wait=False)
         registry_forget(self._jobs)
@@ -216,9 +231,9 @@ class Engine:
             owner = self._owner(request)
             self.studio.records.remove(StopRecord, job, owner)
             DBOS.rewind_workflow(job, start_step=first_step_to_run(DBOS.list_workflow_steps(job)))
-            return _result_of(DBOS.retrieve_workflow(job))
+            return self._result_of(DBOS.retrieve_workflow(job), job, self._owner(request))
         with SetWorkflowID(job):
-            return _result_of(DBOS.start_workflow(self._jobs.job, kind, request))
+            return self._result_of(DBOS.start_workflow(self._jobs.job, kind, request), job, self._owner(request))
 
     def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call it in the thread in which all jobs compute, and wait."""
@@ -236,16 +251,17 @@ class Engine:
                 progress.check_cancelled()
                 result = self.compute(_FUNCTIONS[kind], self.studio, request, _run_step, progress)
             except StudioError as error:
-                state = "cancelled" if isinstance(error, Cancelled) else "failed"
-                self._note(job, kind, owner, state, str(error), code=error.code)
+                self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+                raise
+            except OperationalError:
+                self._note(job, kind, owner, "failed", StudioError("records_locked"))
                 raise
             except Exception as error:
                 # The engine wraps what a step raised; the cause is what a person can do something about.
-                self._note(job, kind, owner, "failed", f"{type(error).__name__}: {error}", code="unexpected")
+                reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
+                self._note(job, kind, owner, "failed", StudioError("job_unexpected", reason=reason))
                 raise
-        self.studio.records.share(owner, result)
-        shelve(self.studio.records, owner, kind, result)
-        self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
+        self._note_result(job, kind, owner, result)
         return result
 
     @contextmanager
@@ -282,33 +298,74 @@ class Engine:
             self._idle_since = time.monotonic()
             self._running = None
 
-    def _give_up(self) -> None:
-        """A job that ended its worker too often is not taken up again; whoever waits for it must hear so."""
-        for status in DBOS.list_workflows(status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", load_input=False, load_output=False):
-            for row in self.studio.records.all_of(JobRecord, status.workflow_id):
-                if row.state in ("queued", "running"):
-                    self._note(row.id, row.kind, row.owner, "failed", "The worker ended again and again. Try again.")
+    def _reconcile_often(self) -> None:
+        pause = _RECONCILE_SOON_S  # the engine gives a job up only when it would begin it once more
+        while not self._leaving.wait(pause):
+            self._reconcile()
+            pause = _RECONCILE_EVERY_S
+
+    def _reconcile(self) -> None:
+        """Let records and engine agree; where one of them is locked or its disk full, the next minute will do."""
+        running = self._running
+        try:
+            reconcile(self.studio.records, self._client, self._settle, () if running is None else (running[0],))
+        except OperationalError as error:
+            if not self._leaving.is_set():
+                _LOG.warning("Jobs are compared with the engine in a minute: %s", error)
+
+    def _settle(self, row: JobRecord, how: StudioError | dict[str, Any]) -> None:
+        if isinstance(how, dict):
+            self._note_result(row.id, row.kind, row.owner, how)
+        else:
+            self._note(row.id, row.kind, row.owner, "cancelled" if isinstance(how, Cancelled) else "failed", how)
 
     def _owner(self, request: dict[str, Any]) -> str:
         return str(request.get("owner", self.studio.settings.owner))
 
-    def _note(self, job: str, kind: str, owner: str, state: str, error: str | None, **facts: str) -> None:
-        known = self.studio.records.get(JobRecord, job, owner)
-        if known is None:
-            known = JobRecord(id=job, owner=owner, kind=kind, state=state, error=error, facts={})
-        known.state, known.error, known.facts = state, error, {**known.facts, "pid": os.getpid(), **facts}
-        self.studio.records.keep(known)
+    def _note_result(self, job: str, kind: str, owner: str, result: dict[str, Any]) -> None:
+        self._patiently(lambda: self.studio.records.share(owner, result))
+        self._patiently(lambda: shelve(self.studio.records, owner, kind, result))
+        self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
 
+    def _note(self, job: str, kind: str, owner: str, state: str, error: StudioError | None, **facts: Any) -> None:
+        if self._leaving.is_set():  # what a job meets when the engine goes is not its own
+            return
+        if error is not None:
+            facts |= {"code": error.code, "raised": error.as_json()}
 
-def _result_of(handle: WorkflowHandle[dict[str, Any]]) -> dict[str, Any]:
-    """A job's result. What a job of before was stored to have raised comes back by its name and its words."""
-    try:
-        return dict(handle.get_result())
-    except PortableWorkflowError as error:
-        known = getattr(errors, error.name, None)
-        if isinstance(known, type) and issubclass(known, StudioError):
-            raise known(error.message) from error
-        raise
+        def note() -> None:
+            known = self.studio.records.get(JobRecord, job, owner)
+            if known is None:
+                known = JobRecord(id=job, owner=owner, kind=kind, state=state, error=None, facts={})
+            kept = {name: fact for name, fact in known.facts.items() if name not in ("code", "raised")}
+            known.state, known.error = state, None if error is None else Texts("en").error(error)
+            known.facts = {**kept, "pid": os.getpid(), **facts}
+            self.studio.records.keep(known)
+
+        self._patiently(note)
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        """Write, and try again while another process holds the records. Raises OperationalError after minutes."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return write()
+            except OperationalError:
+                if time.monotonic() > deadline or self._leaving.wait(0.5):
+                    raise
+
+    def _result_of(self, handle: WorkflowHandle[dict[str, Any]], job: str, owner: str) -> dict[str, Any]:
+        """Return a job's result. What a job of before was stored to have raised comes back as it was."""
+        try:
+            return dict(handle.get_result())
+        except PortableWorkflowError as error:
+            row = self.studio.records.get(JobRecord, job, owner)
+            if row is not None and row.state == "failed" and "raised" in row.facts:
+                raise error_from_json(row.facts["raised"]) from error
+            known = getattr(errors, error.name, None)
+            if isinstance(known, type) and issubclass(known, StudioError):
+                raise known(error.message) from error
+            raise
 
 
 def _unforeseen(record: logging.LogRecord) -> bool:
@@ -323,15 +380,3 @@ def registry_forget(instance: DBOSConfiguredInstance) -> None:
     instances = _get_or_create_dbos_registry().instance_info_map
     for key in [key for key, value in instances.items() if value is instance]:
         del instances[key]
-
-
-def _lock(path: Path) -> IO[str]:
-    handle = path.open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise BadInput(
-            f"Another studio is working in {path.parent}.", "Wait until it is done, or choose another data folder."
-        ) from error
-    return handle

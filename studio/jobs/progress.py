@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import Cancelled
 from studio.library.records import Records, ReportRecord, StopRecord
@@ -29,7 +32,12 @@ class Reporter:
         self._losses: list[tuple[int, float]] = []
 
     def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
+        """Note how far the job is. A report that cannot be written, because the records are locked, is left out."""
         self.moved = time.monotonic()
+        with suppress(OperationalError):
+            self._step(stage, done, total, facts)
+
+    def _step(self, stage: str, done: int, total: int, facts: dict[str, float | str]) -> None:
         now = time.time()
         stages = self._facts["stages"]
         if stage not in stages:

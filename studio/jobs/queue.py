@@ -7,11 +7,20 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer
+from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
-from studio.library.records import PAUSED, JobRecord, MarkRecord, ReportRecord, StopRecord, content_id
+from studio.library.records import (
+    PAUSED,
+    JobRecord,
+    MarkRecord,
+    Records,
+    ReportRecord,
+    RequestRecord,
+    StopRecord,
+    content_id,
+)
 
 __all__ = [
     "APPLICATION_VERSION",
@@ -21,11 +30,14 @@ __all__ = [
     "QUEUE",
     "Queue",
     "engine_url",
+    "enqueue",
     "first_step_to_run",
     "job_id",
+    "move_over",
+    "queue_of",
 ]
 
-# raise it when a workflow's steps or the shipped weights change; old jobs then need to be started anew
+# raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
 APPLICATION_VERSION = "10"
 QUEUE = "work"
 NEXT = "next"  # what somebody asked to run next; the worker takes from it first
@@ -53,6 +65,35 @@ def first_step_to_run(steps: Any) -> int:
     return min(failed) if failed else max((s["function_id"] for s in steps), default=0) + 1
 
 
+def queue_of(records: Records, owner: str) -> str:
+    """Return the queue that an owner's new jobs wait in."""
+    row = records.get(MarkRecord, PAUSED, owner)
+    return HELD if row is not None and row.facts.get("paused") else QUEUE
+
+
+def enqueue(client: DBOSClient, records: Records, request: RequestRecord, queue: str) -> None:
+    """Give the engine a job whose row and request are in the records; nothing happens to one that it has already."""
+    client.enqueue(
+        {
+            "workflow_name": "job",
+            "class_name": "_Jobs",
+            "instance_name": "studio",
+            "queue_name": queue,
+            "workflow_id": request.id,
+            "app_version": APPLICATION_VERSION,
+        },
+        request.facts["kind"],
+        request.facts["request"],
+    )
+    records.remove(RequestRecord, request.id, request.owner)
+
+
+def move_over(client: DBOSClient, job: str, queue: str) -> None:
+    """Let an unfinished or ended workflow run from its beginning, under this version."""
+    client.cancel_workflow(job)
+    client.rewind_workflow(job, start_step=1, queue_name=queue, application_version=APPLICATION_VERSION)
+
+
 class Queue:
     """One owner's jobs of one data folder. The worker (`studio.jobs.worker`) makes the database, and does the work."""
 
@@ -75,9 +116,10 @@ class Queue:
         )
 
     def put(self, kind: str, request: dict[str, Any], **facts: Any) -> str:
-        """Queue a job, or find the same one; its id. A finished one is not run again, a failed or stopped one is.
+        """Queue a job, or find the same one; return its id. A failed or stopped one goes on, a finished one is left.
 
-        `facts` are kept for the page (a title). Raises BadInput, StudioError.
+        `facts` are kept for the page (a title). If this process ends between the row and the engine, the worker finds
+        the request in the records (`studio.jobs.reconcile`). Raises BadInput, StudioError.
         """
         if kind not in KINDS:
             raise BadInput(f"There is no job of the kind {kind!r}.", f"Choose one of: {', '.join(KINDS)}.")
@@ -85,26 +127,17 @@ class Queue:
         known = self.find(job, owner)
         if known is not None and known.state in (*_UNFINISHED, "done"):
             return job
+        wish = RequestRecord(id=job, owner=owner, facts={"kind": kind, "request": request})
         if known is not None:
-            self.retry(job, owner)
+            self._again(known, wish)
             return job
         client = self._client
         if "set" in request:  # a new take goes when its set goes
             facts = facts | {"set": request["set"]}
-        row = JobRecord(id=job, owner=owner, kind=kind, state="queued", error=None, facts=facts)
-        self.studio.records.keep(row)
-        client.enqueue(
-            {
-                "workflow_name": "job",
-                "class_name": "_Jobs",
-                "instance_name": "studio",
-                "queue_name": self._queue_of(owner),
-                "workflow_id": job,
-                "app_version": APPLICATION_VERSION,
-            },
-            kind,
-            request,
+        self.studio.records.keep(
+            JobRecord(id=job, owner=owner, kind=kind, state="queued", error=None, facts=facts), wish
         )
+        enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))
         return job
 
     def stop(self, job: str, owner: str) -> None:
@@ -113,30 +146,40 @@ class Queue:
         if row.state not in _UNFINISHED:
             return
         self.studio.records.keep(StopRecord(id=job, owner=owner))
-        status = next(iter(self._client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
-        if status is None or status.status in ("ENQUEUED", "DELAYED"):
+        status = self._workflow(job)
+        if status is None or status.status != "PENDING" or status.app_version != APPLICATION_VERSION:
             self._client.cancel_workflow(job)
             self._keep(row, "cancelled", "Stopped.")
 
     def retry(self, job: str, owner: str) -> None:
         """Let a failed or stopped job go on behind its last finished step."""
         row = self._mine(job, owner)
-        if row.state in (*_UNFINISHED, "done"):
-            return
+        if row.state not in (*_UNFINISHED, "done"):
+            self._again(row, self.studio.records.get(RequestRecord, job, owner))
+
+    def _again(self, row: JobRecord, request: RequestRecord | None) -> None:
+        """`request` is needed only where the engine does not know the job. Raises StudioError without it."""
+        job, owner, client = row.id, row.owner, self._client
+        status, queue = self._workflow(job), queue_of(self.studio.records, owner)
+        if status is None and request is None:
+            raise StudioError("job_lost")
         self.studio.records.remove(StopRecord, job, owner)
         self.studio.records.remove(ReportRecord, job, owner)
         self._keep(row, "queued", None)
-        client = self._client
-        status = next(iter(client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
-        if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
-            return
-        if status is not None and status.status == "CANCELLED":
-            client.resume_workflow(job, queue_name=self._queue_of(owner))
-            return
-        step = first_step_to_run(client.list_workflow_steps(job))
-        client.rewind_workflow(
-            job, start_step=step, queue_name=self._queue_of(owner), application_version=APPLICATION_VERSION
-        )
+        if status is None:
+            assert request is not None
+            self.studio.records.keep(request)
+            enqueue(client, self.studio.records, request, queue)
+        elif status.app_version not in (None, APPLICATION_VERSION):
+            move_over(client, job, queue)
+        elif status.status == "CANCELLED":
+            client.resume_workflow(job, queue_name=queue)
+        elif status.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+            step = first_step_to_run(client.list_workflow_steps(job))
+            client.rewind_workflow(job, start_step=step, queue_name=queue, application_version=APPLICATION_VERSION)
+
+    def _workflow(self, job: str) -> WorkflowStatus | None:
+        return next(iter(self._client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
 
     def run_next(self, job: str, owner: str) -> None:
         """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
@@ -152,14 +195,10 @@ class Queue:
         row.facts = {"paused": paused}
         self.studio.records.keep(row)
         waiting = [job.id for job in self.jobs(owner, state="queued")]
-        self._move(waiting[::-1], self._queue_of(owner))
+        self._move(waiting[::-1], queue_of(self.studio.records, owner))
 
     def paused(self, owner: str) -> bool:
-        row = self.studio.records.get(MarkRecord, PAUSED, owner)
-        return row is not None and bool(row.facts.get("paused"))
-
-    def _queue_of(self, owner: str) -> str:
-        return HELD if self.paused(owner) else QUEUE
+        return queue_of(self.studio.records, owner) == HELD
 
     def _move(self, jobs: list[str], queue: str) -> None:
         """Only what really waits: a job that was just taken would be started twice."""
@@ -187,7 +226,7 @@ class Queue:
         if jobs:
             self._client.delete_workflows(jobs)
         for job in jobs:
-            for table in (ReportRecord, StopRecord, JobRecord):
+            for table in (RequestRecord, ReportRecord, StopRecord, JobRecord):
                 self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> dict[str, Any]:
@@ -212,4 +251,5 @@ class Queue:
 
     def _keep(self, row: JobRecord, state: str, error: str | None) -> None:
         row.state, row.error = state, error
+        row.facts = {name: value for name, value in row.facts.items() if name not in ("code", "raised")}
         self.studio.records.keep(row)

@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 from studio.application import Studio
 from studio.jobs.heartbeat import PULSE_VARIABLE, Patience, Pulse, read_pulses, why_restart
+from studio.jobs.locks import take_lock
 from studio.library.records import PAUSED, JobRecord, MarkRecord
 from studio.settings import Settings
 
@@ -39,7 +41,8 @@ class Supervisor:
         self._environment |= {
             f"PERSONA_STUDIO_{name.upper()}": str(value) for name, value in settings.model_dump(mode="json").items()
         }
-        self._ready = settings.data / "engine.ready"
+        self._place = settings.data / "studio.lock"
+        self._lock: IO[str] | None = None
         self._closing = threading.Event()
         self._worker: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -51,6 +54,8 @@ class Supervisor:
         return None if worker is None or worker.poll() is not None else worker.pid
 
     def __enter__(self) -> Supervisor:
+        """Raises BadInput where the studio is open in this data folder already."""
+        self._lock = take_lock(self._place, "open_already")
         self._thread.start()
         return self
 
@@ -64,11 +69,12 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 worker.kill()
         self._thread.join(10)
+        if self._lock is not None:
+            self._lock.close()
 
     def _watch(self) -> None:
         pause = 0.5
         while not self._closing.is_set():
-            self._ready.unlink(missing_ok=True)
             began = time.monotonic()
             command = [sys.executable, "-m", "studio.jobs.worker"]
             ours, its = os.pipe()

@@ -1,41 +1,65 @@
-"""The worker: `python -m studio.jobs.worker` does the queue's work until its standard input closes.
+"""The worker: `python -m studio.jobs.worker` does the queue's work until its standard input closes, or SIGINT, SIGTERM.
 
 The page's process starts it and starts it again when it dies; its jobs then go on behind their last finished step.
+Being told to end is no crash: the jobs are given back, and the engine does not count it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
+from types import FrameType
 
 from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.heartbeat import PULSE_VARIABLE, send_pulses
 from studio.settings import Settings
+from studio.texts.texts import Texts
 
 __all__ = ["main"]
 
 _NICE = 5  # pages answer first
 
 
+class _Ended(BaseException):
+    """The worker was told to end."""
+
+
 def main() -> int:
     os.nice(_NICE)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches the page's process and this one alike
+        signal.signal(number, _end)
     try:
         engine = Engine(Studio(Settings()), None)
         if descriptor := os.environ.pop(PULSE_VARIABLE, ""):
             send_pulses(int(descriptor), engine.pulse)
-        with engine:
+        with engine, suppress(_Ended):
             threading.Thread(target=_load_ahead, daemon=True).start()
             while sys.stdin.buffer.read(4096):
                 pass
+            _ignore_signals()
     except StudioError as error:
-        print(error, file=sys.stderr)
+        print(Texts("en").error(error), file=sys.stderr)
         return 1
+    except _Ended:  # before it began
+        pass
     # a job may be in the middle of a step: it goes on there the next time
     os._exit(0)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    _ignore_signals()  # asked twice, it still gives its jobs back
+    raise _Ended
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _load_ahead() -> None:

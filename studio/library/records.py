@@ -30,6 +30,7 @@ __all__ = [
     "PostSetRecord",
     "RecipeRecord",
     "ReportRecord",
+    "RequestRecord",
     "Records",
     "SceneRecord",
     "SessionRecord",
@@ -41,6 +42,7 @@ __all__ = [
 
 
 WHOLE = -1
+_BUSY_MS = 10_000  # how long a write waits for another process's
 _KEY = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -141,6 +143,13 @@ class JobRecord(Base):
     kind: Mapped[str]
     state: Mapped[str]
     error: Mapped[str | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class RequestRecord(Base):
+    """What a job was asked for, until the engine has it; its id is the job's. `facts`: kind and request."""
+
+    __tablename__ = "requests"
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -259,10 +268,12 @@ class Records:
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
             return list(session.scalars(query))
 
-    def everyones(self, table: type[Record], column: str, values: Sequence[str]) -> list[Record]:
-        """The rows whose column has one of these values, whoever's they are: for who keeps the worker, never a page."""
+    def everyones(self, table: type[Record], column: str = "", values: Sequence[str] = ()) -> list[Record]:
+        """Return the rows whose column has one of these values (without a column: all), whoever's they are: for who
+        keeps the worker, never for a page."""
+        query = select(table).where(getattr(table, column).in_(values)) if column else select(table)
         with self.transaction() as session:
-            return list(session.scalars(select(table).where(getattr(table, column).in_(values))))
+            return list(session.scalars(query))
 
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""
@@ -273,6 +284,6 @@ class Records:
 
 def _set_pragmas(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from personas.donors import Donor
-from pipelines.errors import StudioError
+from pipelines.errors import StudioError, error_from_json
 from studio.application import Studio
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, MarkRecord
@@ -93,11 +93,19 @@ class Ui:
         if job.state == "done":
             return panel(f"<strong>✓ {name}</strong> {then}", "done")
         if job.state in ("failed", "cancelled"):
-            why = escape(t.explain(job.error or "", str(job.facts.get("code", "")))) if job.state == "failed" else ""
+            why = escape(self.why(job))
             again = button(t("job.resume" if job.state == "cancelled" else "job.retry"), "retry", job=job.id)
             state = escape(t(f"job.{job.state}"))
             return panel(f"<strong>{name}: {state}</strong> <p>{why}</p>{again}", job.state)
         return panel(self._running(owner, job, name, strip))
+
+    def why(self, job: JobRecord) -> str:
+        """Return why a job failed and what to do, "" for one that did not."""
+        if job.state != "failed" or not job.error:
+            return ""
+        if raised := job.facts.get("raised"):
+            return self.t.error(error_from_json(raised))
+        return self.t.explain(job.error, str(job.facts.get("code", "")))
 
     def _running(self, owner: str, job: JobRecord, name: str, with_strip: bool) -> str:
         t, report = self.t, self.queue.report(job.id, owner)

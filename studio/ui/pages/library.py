@@ -251,7 +251,7 @@ def _jobs(ui: Ui, owner: str) -> str:
             report = ui.queue.report(job.id, owner)
             stage = report.get("stages", {}).get(report.get("stage", ""), {"done": 0, "total": 0})
             state += f" {ui.stage(str(report.get('stage', '')))} {stage['done']}/{stage['total']}"
-        why = t.explain(job.error, str(job.facts.get("code", ""))) if job.error and job.state == "failed" else ""
+        why = ui.why(job)
         do = ""
         if job.state in ("queued", "running"):
             do = button(t("job.stop"), "stop", job=job.id)

@@ -130,7 +130,7 @@ def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
 
 
 def test_one_worker_per_data_folder(tmp_path: Path) -> None:
-    with Engine(_studio(tmp_path)), pytest.raises(BadInput, match="Another studio"):
+    with Engine(_studio(tmp_path)), pytest.raises(BadInput, match="folder_in_use"):
         Engine(_studio(tmp_path)).__enter__()
 
 

@@ -48,21 +48,24 @@ def test_a_frozen_worker_is_replaced_and_a_forgotten_job_wakes_it_once(tmp_path:
     settings = Settings(data=tmp_path)
     with Supervisor(settings, Patience(silent_s=20, stalled_s=100, idle_s=3)) as supervisor:
         first = _other_pid(supervisor, None, 20)
-        _ready(tmp_path)
+        _ready(tmp_path, first)
         os.kill(first, signal.SIGSTOP)
         second = _other_pid(supervisor, first, 60)
-        _ready(tmp_path)
+        _ready(tmp_path, second)
         # what a full disk leaves: the records know a job that the engine does not
         row = JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={})
         Studio(settings).records.keep(row)
         third = _other_pid(supervisor, second, 60)
-        _ready(tmp_path)
+        _ready(tmp_path, third)
         time.sleep(6)
         assert supervisor.pid == third
+        told = Studio(settings).records.get(JobRecord, "posts-1", "me")
+        assert told is not None
+        assert (told.state, told.facts["code"]) == ("failed", "job_lost")
 
 
-def _ready(data: Path) -> None:
+def _ready(data: Path, pid: int) -> None:
     deadline = time.monotonic() + 60
-    while not (data / "engine.ready").exists():
+    while not (data / "engine.ready").exists() or (data / "engine.ready").read_text() != str(pid):
         assert time.monotonic() < deadline, "the worker does not start"
         time.sleep(0.1)

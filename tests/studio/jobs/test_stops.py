@@ -1,0 +1,154 @@
+"""A planned end of the worker is no crash; a second start takes nothing from the first. Real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from studio.application import Studio
+from studio.jobs.engine import Engine
+from studio.jobs.queue import Queue
+from studio.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+_WORKER = """
+import sys, time
+from pathlib import Path
+import studio.jobs.engine as engine_module
+from studio.jobs import worker
+
+data = Path(sys.argv[1])
+
+def job(studio, request, run, progress):
+    def step():
+        (data / "began").touch()
+        while (data / "hold").exists():
+            time.sleep(0.02)
+    run("step", step)
+    return {"id": "it"}
+
+engine_module._FUNCTIONS["swap"] = job
+worker._load_ahead = lambda: None
+sys.exit(worker.main())
+"""
+
+
+def _environment(data: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "PERSONA_STUDIO_DATA": str(data)}
+
+
+def _worker(data: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", _WORKER, str(data)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment(data))
+
+
+def _until(true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def _end(worker: subprocess.Popen[bytes], how: signal.Signals | None) -> None:
+    """By a signal, or (None) as the page's process ends it."""
+    assert worker.stdin is not None
+    if how is not None:
+        worker.send_signal(how)
+    else:
+        worker.stdin.close()
+    worker.wait(20)
+    if how is not None:
+        worker.stdin.close()
+
+
+def test_four_planned_ends_leave_a_job_that_goes_on(tmp_path: Path) -> None:
+    """The engine gives a job up whose worker crashed three times; Ctrl-C and restarts are no crashes."""
+    (tmp_path / "hold").touch()
+    queue = Queue(Studio(Settings(data=tmp_path)))
+    job = ""
+    for how in (signal.SIGINT, None, signal.SIGTERM, signal.SIGINT):
+        worker = _worker(tmp_path)
+        job = queue.put("swap", {"owner": "li"})
+        _until((tmp_path / "began").exists, "the job does not begin")
+        assert (tmp_path / "engine.ready").read_text() == str(worker.pid)
+        _end(worker, how)
+        assert worker.returncode == 0
+        assert not (tmp_path / "engine.ready").exists()
+        row = queue.find(job, "li")
+        assert row is not None
+        assert row.state == "running"
+        (tmp_path / "began").unlink()
+    (tmp_path / "hold").unlink()
+    worker = _worker(tmp_path)
+
+    def done() -> bool:
+        row = queue.find(job, "li")
+        return row is not None and row.state == "done"
+
+    _until(done, "the job is not done")
+    _end(worker, None)
+
+
+def test_crashes_are_still_counted(tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    queue = Queue(Studio(Settings(data=tmp_path)))
+    job = ""
+
+    def given_up() -> bool:
+        row = queue.find(job, "li")
+        return row is not None and row.state == "failed" and row.facts["code"] == "job_given_up"
+
+    for crash in range(6):
+        worker = _worker(tmp_path)
+        job = job or queue.put("swap", {"owner": "li"})
+        _until(lambda: (tmp_path / "began").exists() or given_up(), "nothing happens")
+        if given_up():
+            break
+        _end(worker, signal.SIGKILL)
+        (tmp_path / "began").unlink()
+    else:
+        pytest.fail(f"it is not given up after {crash + 1} crashes")
+    _end(worker, None)
+    assert crash >= 2
+
+
+def test_a_second_engine_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    with Engine(Studio(Settings(data=tmp_path)), None):
+        ready = (tmp_path / "engine.ready").read_text()
+        second = subprocess.run(
+            [sys.executable, "-m", "studio.jobs.worker"],
+            env=_environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert second.returncode == 1
+        assert "Another studio is working in" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert (tmp_path / "engine.ready").read_text() == ready == str(os.getpid())
+
+
+def test_the_studio_opened_twice_says_so_and_the_first_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0"]
+    first = subprocess.Popen(command, cwd=ROOT, env=_environment(tmp_path), stdout=subprocess.DEVNULL)
+    try:
+        _until((tmp_path / "engine.ready").exists, "the worker does not start")
+        ready = (tmp_path / "engine.ready").read_text()
+        second = subprocess.run(
+            command, cwd=ROOT, env=_environment(tmp_path), capture_output=True, text=True, timeout=60
+        )
+        assert second.returncode == 1
+        assert "The studio is open already in" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert (tmp_path / "engine.ready").read_text() == ready
+        os.kill(int(ready), 0)
+        assert Queue(Studio(Settings(data=tmp_path)))._client.list_workflows() == []
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.wait(30)
+    assert not (tmp_path / "engine.ready").exists()
