@@ -81,7 +81,7 @@ def _settle(records: Records, settle: Settle, row: JobRecord, how: StudioError |
 def ended_with(workflow: WorkflowStatus) -> StudioError | dict[str, Any]:
     """Return the result or the error of a workflow that has ended."""
     if workflow.status == "SUCCESS":
-        return dict(workflow.output)
+        return dict(workflow.output or {})
     if workflow.status == "CANCELLED":
         return Cancelled("job_stopped")
     if workflow.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
