@@ -175,7 +175,9 @@ class Engine:
     def __enter__(self) -> Engine:
         """Start; jobs that were running when the last process died go on at once."""
         data = self.studio.settings.data
-        self._lock = take_lock(data / "worker.lock", "folder_in_use")
+        self._lock = take_lock(data / "worker.lock")
+        if self._lock is None:
+            raise BadInput("folder_in_use", folder=str(data))
         (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
         config = DBOSConfig(
             name="persona-studio",

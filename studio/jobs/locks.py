@@ -6,17 +6,15 @@ import fcntl
 from pathlib import Path
 from typing import IO
 
-from pipelines.errors import BadInput
-
 __all__ = ["take_lock"]
 
 
-def take_lock(path: Path, code: str) -> IO[str]:
-    """Return the open file that holds the lock until it is closed. Raises BadInput(code, folder) where it is taken."""
+def take_lock(path: Path) -> IO[str] | None:
+    """Return the open file that holds the lock until it is closed, or None where somebody else holds it."""
     handle = path.open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except OSError:
         handle.close()
-        raise BadInput(code, folder=str(path.parent)) from error
+        return None
     return handle

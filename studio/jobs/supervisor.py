@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.jobs.heartbeat import PULSE_VARIABLE, Patience, Pulse, read_pulses, why_restart
 from studio.jobs.locks import take_lock
@@ -55,7 +56,9 @@ class Supervisor:
 
     def __enter__(self) -> Supervisor:
         """Raises BadInput where the studio is open in this data folder already."""
-        self._lock = take_lock(self._place, "open_already")
+        self._lock = take_lock(self._place)
+        if self._lock is None:
+            raise BadInput("open_already", folder=str(self._place.parent))
         self._thread.start()
         return self
 
