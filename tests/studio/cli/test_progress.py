@@ -1,0 +1,47 @@
+"""Off a terminal somebody who reads the lines knows at least every 20 seconds what goes on."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+
+from studio.cli import progress
+from studio.cli.progress import Bars, Lines
+
+
+def test_a_line_every_twenty_seconds_and_one_per_finished_stage() -> None:
+    now = [100.0]
+    out = io.StringIO()
+    lines = Lines(out, lambda: now[0])
+    for _ in range(70):  # a model is loaded: nobody calls step
+        now[0] += 1
+        lines.tick()
+    assert out.getvalue().splitlines() == [f"starting, {s} s so far" for s in (20, 40, 60)]
+    out.truncate(0)
+    out.seek(0)
+    for done in range(1, 61):
+        now[0] += 1
+        lines.step("drawing", done, 60, finished=done == 60)
+    assert out.getvalue().splitlines() == [
+        "drawing: 10/60, 80 s so far",
+        "drawing: 30/60, 100 s so far",
+        "drawing: 50/60, 120 s so far",
+        "drawing: 60/60",
+    ]
+
+
+def test_bars_off_a_terminal_speak_by_themselves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_SILENT_S", 0.2)
+    monkeypatch.setattr(progress, "_TICK_S", 0.05)
+    with Bars() as bars:
+        bars.step("training", 3, 350, loss=0.5)
+        time.sleep(0.6)
+    assert "training: 3/350, " in capsys.readouterr().err
+    with Bars(quiet=True) as bars:
+        bars.step("training", 3, 3)
+        time.sleep(0.6)
+    assert capsys.readouterr().err == ""
