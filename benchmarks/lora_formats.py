@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from pipelines import torchvision_mend  # noqa: F401
 from pipelines.errors import BadLora
 from pipelines.lora import LoraStack, read_lora
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 # isort: split
 from diffusers import FluxTransformer2DModel
@@ -58,7 +60,7 @@ def check_listing(path: Path, seed: int = 0) -> Row:
             before = _weights(transformer, encoders)
             LoraStack(transformer, encoders).set([(layers, 1.0)])
         except BadLora as error:
-            return Row(path.name, "refused", 0, 0, error.message, None)
+            return Row(path.name, "refused", 0, 0, say_error(error, Texts("en"))[0], None)
     after = _weights(transformer, encoders)
     expected = hand_computed(tensors)
     changed = {name for name in after if not torch.equal(before[name], after[name])}

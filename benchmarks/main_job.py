@@ -38,6 +38,8 @@ from studio.cli.progress import Bars
 from studio.domain.requests import PostRequest
 from studio.jobs.engine import Engine
 from studio.settings import ASSETS, Settings
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 from studio.workflows import run_directly
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import trigger_of
@@ -86,7 +88,8 @@ def fitting_donors(settings: Settings, look: str, out: Path) -> Settings:
             check_fits(read_lora(donor.lora_path).layers, studio.backbone.transformer, donor.name)
         return settings
     except BadLora as error:
-        print(f"{error.message} Ten donors are trained for {studio.backbone.spec.id} now; this takes a while.")
+        why = say_error(error, Texts("en"))[0]
+        print(f"{why} Ten donors are trained for {studio.backbone.spec.id} now; this takes a while.")
     folder = out / f"donors-{studio.backbone.spec.id}"
     for each in (look, other_look(look)):
         for index, person in enumerate(chosen_people(each, len(NAMES[each]), studio.faces)):

@@ -150,7 +150,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     source = find_source(name, base, models)
     folder = source.base
     if not folder.is_dir():
-        raise ModelMissing(f"The backbone's folder {folder} is missing.", "Fetch it again.")
+        raise ModelMissing("backbone_folder_missing", folder=str(folder))
     index = read_json(folder / "model_index.json")
     config = folder / "transformer" / "config.json"
     family, variant = detect_folder(folder, index, read_json(config) if config.is_file() else {})
@@ -241,7 +241,7 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
     kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family")}
     for name, value in given.items():
         if name not in kinds:
-            raise BadInput(f"{path} sets {name!r}, which is no setting.", f"It may set {', '.join(sorted(kinds))}.")
+            raise BadInput("backbone_setting_unknown", path=str(path), name=name, known=sorted(kinds))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = {
             "str": isinstance(value, str),
@@ -249,8 +249,5 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
             "float": number and value >= 0,
         }.get(kinds[name], value is None or isinstance(value, str))
         if not fits:
-            raise BadInput(
-                f"{path} sets {name} to {value!r}, which does not fit.",
-                f"It should be of type {kinds[name]}.",
-            )
+            raise BadInput("backbone_setting_invalid", path=str(path), name=name, value=str(value), type=kinds[name])
     return given | named_beside(folder, given)

@@ -31,8 +31,5 @@ def write_whole(path: Path, data: bytes) -> None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk(
-                f"There is no room to write {path.name} ({len(data)} bytes).",
-                "Free some disk space and run again.",
-            ) from error
+            raise OutOfDisk("no_room_to_write", file=path.name, size_mb=len(data) / 1e6) from error
         raise

@@ -35,7 +35,6 @@ MAX_PIXELS = 40_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I")
 _MOST_GREY = 0.2  # a mask's soft edges
-_PAINT = "Paint the landmark white and all the rest black."
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,11 +80,11 @@ class Studio:
             if str(row.facts["id"]).startswith(key)
         ]
         if not rows:
-            name = {"consolidate": "persona", "posts": "post set"}.get(kind, kind)
-            raise BadInput(
-                f"There is no {name} {key} in {self.settings.data}." if key else f"There is no {name} yet.",
-                f"Run `persona-studio {kind}` first, or name the folder that it was made in (--data).",
-            )
+            if key:
+                raise BadInput(
+                    "result_unknown", result=f"result {kind}", key=key, folder=str(self.settings.data), kind=kind
+                )
+            raise BadInput("no_result_yet", result=f"result {kind}", kind=kind)
         return dict(self.store.get_json(rows[-1].facts["result"]))
 
     @cached_property

@@ -221,10 +221,7 @@ def find_encoder(folder: Path) -> Path:
 def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
     where, transformer = folder or backbone.spec.ip_adapter_folder, backbone.transformer
     if where is None:
-        raise ModelMissing(
-            f"The backbone {backbone.spec.id} has no IP-Adapter, so a reference cannot be injected by one.",
-            "Put an IP-Adapter's folder beside it as ip_adapter, or name it as ip_adapter_folder in studio.json.",
-        )
+        raise ModelMissing("ip_adapter_missing", backbone=backbone.spec.id)
     assert isinstance(transformer, FluxTransformer2DModel)
     work = work_bytes(backbone.model.width, backbone.spec.height * backbone.spec.width)
     waits = 0 if backbone.plan.offload == "none" else sum(p.nbytes for p in transformer.parameters())

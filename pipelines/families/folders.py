@@ -36,7 +36,7 @@ def read_part_headers(source: Source, family: Family) -> dict[str, tuple[Header,
     for tokenizer in family.tokenizers:
         folder = base / tokenizer
         if not any(folder.glob("*.json")) and not any(folder.glob("*.model")):
-            raise ModelMissing(f"{base.name}/{tokenizer} is missing.", "Fetch the model's folder again.")
+            raise ModelMissing("tokenizer_missing", folder=f"{base.name}/{tokenizer}")
         if family.needs_chat_template and not _has_chat_template(folder):
             raise ModelMissing("chat_template_missing", folder=f"{base.name}/{tokenizer}")
     files = {part.name: shards_of(base / part.name) for part in family.parts if whole or part.name != "transformer"}
@@ -56,12 +56,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelMissing(
-            f"{path.parent.name}/{path.name} is missing in {path.parent.parent}.",
-            "Choose a whole folder in diffusers' layout, or fetch it again.",
-        ) from None
+        file = f"{path.parent.name}/{path.name}"
+        raise ModelMissing("model_config_missing", file=file, folder=str(path.parent.parent)) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not JSON: {error}", "Fetch the model's folder again.") from error
+        raise BadInput("json_unreadable", path=str(path), reason=str(error)) from error
     if not isinstance(value, dict):
-        raise BadInput(f"{path} does not hold a JSON object.", "Fetch the model's folder again.")
+        raise BadInput("json_no_object", path=str(path))
     return value

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipelines.lora.metadata import LoraMetadata, describe_layers
 
 __all__ = ["FitReport", "LoraFile", "check_fits", "named_linears", "read_lora", "write_lora"]
 
-_KINDS = {"dora": "a DoRA", "lora_magnitude": "a DoRA", "lokr": "a LoKr", "hada": "a LoHa", "oft": "an OFT adapter"}
+_KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT"}
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -85,9 +86,9 @@ def read_lora(path: Path | str, family: str = "") -> LoraFile:
     layers = tuple(
         layer for name in sorted(parts) for layer in _to_diffusers(path.name, name, parts[name], alphas, facts)
     )
-    twice = {layer.module for layer in layers}
-    if len(twice) != len(layers):
-        raise BadLora(f"{path.name} names a layer twice.", "Export it again in one spelling only.")
+    modules = Counter(layer.module for layer in layers)
+    if twice := sorted(module for module, count in modules.items() if count > 1):
+        raise BadLora("lora_layer_twice", file=path.name, layer=twice[0])
     _check_values(path.name, layers)
     return LoraFile(path, hashlib.sha256(data).hexdigest(), layers, metadata, format_, facts.id, verdict.width)
 
@@ -102,7 +103,7 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     the same layers and metadata give the same bytes (safetensors itself shuffles its header).
     """
     if not layers:
-        raise BadLora("There are no layers to write.", "Train or fuse a LoRA first.")
+        raise BadLora("lora_empty")
     _check_values(Path(path).name, layers)
     spellings = find_family(metadata.family).lora_spellings
     tensors: dict[str, Tensor] = {}
@@ -112,7 +113,7 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
         up = (layer.up.double() * layer.scale).to(layer.up.dtype) if layer.scale != 1.0 else layer.up
         tensors[f"{name}.lora_B.weight"] = up.contiguous().cpu()
     if len(tensors) != 2 * len(layers):
-        raise BadLora("Two of the layers to write have the same name.", "Concatenate them first.")
+        raise BadLora("lora_layers_same_name")
     plain = save(tensors)
     size = struct.unpack("<Q", plain[:8])[0]
     body = plain[8 + size :]
@@ -137,7 +138,7 @@ def named_linears(transformer: nn.Module, text_encoders: Mapping[str, nn.Module]
 def check_fits(
     layers: Sequence[LoraLayer],
     transformer: nn.Module,
-    name: str = "This LoRA",
+    name: str = "LoRA",
     text_encoders: Mapping[str, nn.Module] | None = None,
 ) -> FitReport:
     """Check every layer against the backbone's linear layers before anything is changed.
@@ -154,21 +155,15 @@ def check_fits(
         if module is None and any(word in layer.module for word in optional):
             left_out.append(layer.module)
         elif not isinstance(module, nn.Linear):
-            raise BadLora(
-                f"{name} was made for another model: there is no layer {layer.module} here.",
-                "Use a LoRA that was trained on this backbone.",
-            )
+            raise BadLora("lora_layer_not_here", name=name, layer=layer.module)
         else:
             shape = (layer.up.shape[0], layer.down.shape[1])
             here = (module.out_features, module.in_features)  # a quantised weight has another shape
             if shape != here:
-                raise BadLora(
-                    f"{name} was made for another model: {layer.module} is {here} here and {shape} in the LoRA.",
-                    "Use a LoRA that was trained on this backbone.",
-                )
+                raise BadLora("lora_shape_other", name=name, layer=layer.module, here=list(here), shape=list(shape))
             changed.append(layer.module)
     if not changed:
-        raise BadLora(f"{name} changes no layer of this backbone.", "Use a LoRA that was trained on this backbone.")
+        raise BadLora("lora_changes_nothing_here", name=name)
     return FitReport(tuple(changed), tuple(left_out))
 
 
@@ -181,9 +176,9 @@ class _Alphas:
         try:
             settings = json.loads(raw) if raw else {}
         except (ValueError, RecursionError) as error:
-            raise BadLora(f"{path.name} has damaged adapter metadata ({error}).", "Export it again.") from error
+            raise BadLora("lora_metadata_damaged", file=path.name) from error
         if not isinstance(settings, dict):
-            raise BadLora(f"{path.name} has damaged adapter metadata.", "Export it again.")
+            raise BadLora("lora_metadata_damaged", file=path.name)
         # "transformer.lora_alpha", "text_encoder.lora_alpha"; a key without a part is the transformer's
         self._settings: dict[str, dict[str, Any]] = {"transformer": {}}
         for key, value in settings.items():
@@ -194,7 +189,7 @@ class _Alphas:
             # what peft's save_pretrained writes: the alpha is in that second file only
             self._settings["transformer"] = json.loads(beside.read_text(encoding="utf-8"))
         if any(settings.get("use_dora") for settings in self._settings.values()):
-            raise BadLora(f"{path.name} is a DoRA, which cannot be mixed exactly.", "Train it as a plain LoRA.")
+            raise BadLora("lora_not_plain", file=path.name, kind="DoRA")
 
     def of(self, module: str, rank: int) -> float:
         encoder, _, name = module.partition(".")
@@ -216,7 +211,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadLora(f"{path} cannot be read ({error.strerror}).", "Check the file's name and place.") from error
+        raise BadLora("lora_file_not_opened", file=str(path), reason=error.strerror or str(error)) from error
     if data[:4] == b"GGUF":
         raise BadLora("lora_is_gguf", file=path.name)
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or path.suffix in (
@@ -236,10 +231,7 @@ def _sort_tensors(file: str, tensors: Mapping[str, Tensor], family: Family) -> t
     for key in sorted(tensors):
         name = spellings.parse(key)
         if key.endswith(("_norm.scale", ".norm_q.weight", ".norm_k.weight")):
-            raise BadLora(
-                f"{file} is a control LoRA: it also replaces norms ({key}), which cannot be mixed.",
-                "Use a plain LoRA of a face.",
-            )
+            raise BadLora("lora_is_control", file=file, key=key)
         if name is None or not spellings.targets(name.layer):
             raise BadLora("lora_unknown_layer", file=file, family=family.name, layer=key[:MAX_NAME])
         if name.part not in ("down", "up", "alpha"):
@@ -247,7 +239,7 @@ def _sort_tensors(file: str, tensors: Mapping[str, Tensor], family: Family) -> t
             continue
         formats.append(name.format)
         if parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key]) is not tensors[key]:
-            raise BadLora(f"{file} names the layer {name.layer} twice.", "Export it again in one spelling only.")
+            raise BadLora("lora_layer_twice", file=file, layer=name.layer)
     if all(layer.startswith("text_encoder") for layer in parts):
         # nor does a LoRA of Stable Diffusion's, whose CLIP is FLUX.1's too, say anything about FLUX.1
         raise BadLora("lora_of_text_encoders_only", file=file, family=family.name)
@@ -258,11 +250,8 @@ def _refuse_unless_zero(file: str, name: TensorName, tensor: Tensor) -> None:
     # some tools write all-zero biases and norm differences beside a plain LoRA: they change nothing
     if name.part in ("diff", "diff_b", "lora_B.bias", "w_norm", "b_norm") and not bool(tensor.float().any()):
         return
-    kind = next((kind for start, kind in _KINDS.items() if name.part.startswith(start)), "no plain LoRA")
-    raise BadLora(
-        f"{file} is {kind}: {name.layer} has a part {name.part!r}, which cannot be mixed exactly.",
-        "Train or export it as a plain LoRA.",
-    )
+    kind = next((kind for start, kind in _KINDS.items() if name.part.startswith(start)), name.part)
+    raise BadLora("lora_not_plain", file=file, kind=kind, layer=name.layer, part=name.part)
 
 
 def _to_diffusers(
@@ -271,7 +260,7 @@ def _to_diffusers(
     """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are moved."""
     down, up = parts.get("down"), parts.get("up")
     if down is None or up is None:
-        raise BadLora(f"{file} is incomplete: {name} has only one of its two matrices.", "Download it again.")
+        raise BadLora("lora_incomplete", file=file, layer=name)
     if down.dtype not in _FLOATS or up.dtype not in _FLOATS:
         raise BadLora("lora_odd_numbers", file=file, layer=name, types=[str(down.dtype), str(up.dtype)])
     if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1] or not down.numel() or not up.numel():
@@ -281,7 +270,7 @@ def _to_diffusers(
     rank, width = down.shape
     given = parts.get("alpha")
     if given is not None and given.numel() != 1:
-        raise BadLora(f"{file} is damaged: {name} has {given.numel()} alphas.", "Export it again.")
+        raise BadLora("lora_alpha_invalid", file=file, layer=name, count=given.numel())
     rows = _rows(up.float(), [target.share for target in targets], width)
     if not rows:
         shapes = [list(down.shape), list(up.shape)]
@@ -311,9 +300,6 @@ def _check_values(file: str, layers: Sequence[LoraLayer]) -> None:
     for layer in layers:
         finite = math.isfinite(layer.alpha) and layer.down.isfinite().all() and layer.up.isfinite().all()
         if not finite:
-            raise BadLora(
-                f"{file} holds values that are not numbers (NaN or infinity) in {layer.module}.",
-                "Its training failed: train again with a lower learning rate, or use an earlier checkpoint.",
-            )
+            raise BadLora("lora_not_finite", file=file, layer=layer.module)
     if not any(layer.alpha and layer.down.any() and layer.up.any() for layer in layers):
-        raise BadLora(f"{file} changes no layer: all its weights are zero.", "Train it again.")
+        raise BadLora("lora_all_zero", file=file)

@@ -72,7 +72,7 @@ def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer,
     itself is never formed. The loss is Σ(dropped σ²) / Σσ² over all modules, in [0, 1].
     """
     if rank < 1:
-        raise BadInput(f"A LoRA cannot have rank {rank}.", "Choose a rank of 1 or more.")
+        raise BadInput("lora_rank_invalid", rank=rank)
     kept: list[LoraLayer] = []
     lost = total = 0.0
     for layer in layers:
@@ -253,10 +253,7 @@ def _concatenate_module(module: str, entries: Sequence[tuple[LoraLayer, float]])
         return layer if scale == 1.0 else replace(layer, alpha=layer.alpha * scale)
     shapes = {(layer.up.shape[0], layer.down.shape[1]) for layer, _ in entries}
     if len(shapes) != 1:
-        raise BadLora(
-            f"These LoRAs were made for different models: {module} has shapes {sorted(shapes)}.",
-            "Mix LoRAs that were trained on the same backbone.",
-        )
+        raise BadLora("loras_of_different_models", layer=module, shapes=[list(shape) for shape in sorted(shapes)])
     down = torch.cat([layer.down for layer, _ in entries])  # [Σr, in]
     up = torch.cat([(layer.up.double() * (scale * layer.scale)).float() for layer, scale in entries], dim=1)
     return LoraLayer(module, down, up, float(down.shape[0]))
@@ -264,6 +261,6 @@ def _concatenate_module(module: str, entries: Sequence[tuple[LoraLayer, float]])
 
 def _check_scales(files: Sequence[Sequence[LoraLayer]], scales: Sequence[float]) -> None:
     if len(files) != len(scales):
-        raise BadInput(f"There are {len(files)} LoRAs and {len(scales)} scales.", "Give every LoRA one scale.")
+        raise BadInput("lora_scale_count_differs", loras=len(files), scales=len(scales))
     if bad := [scale for scale in scales if not math.isfinite(scale)]:
-        raise BadInput(f"{bad[0]} is no scale.", "Give a number, such as 1.0.")
+        raise BadInput("lora_scale_invalid", scale=bad[0])

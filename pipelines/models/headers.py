@@ -16,7 +16,6 @@ from pipelines.models.gguf_header import read_gguf_header
 __all__ = ["Header", "read_header", "shards_of"]
 
 _MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-_AGAIN = "Fetch it again: what is whole stays."
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,11 @@ def read_header(path: Path, max_bytes: int = _MAX_HEADER_BYTES) -> Header:
     it is GGUF and the package gguf is missing.
     """
     if not path.is_file():
-        raise ModelMissing(f"{path.parent.name}/{path.name} is missing.", _AGAIN)
+        raise ModelMissing("model_file_missing", files=[f"{path.parent.name}/{path.name}"])
     try:
         return _read_gguf(path) if path.suffix.lower() == ".gguf" else _read_safetensors(path, max_bytes)
     except (OSError, ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path.parent.name}/{path.name} is damaged or cut short ({error}).", _AGAIN) from error
+        raise BadInput("model_file_damaged", file=f"{path.parent.name}/{path.name}", reason=str(error)) from error
 
 
 def shards_of(folder: Path) -> list[Path]:
@@ -57,21 +56,16 @@ def shards_of(folder: Path) -> list[Path]:
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise BadInput(f"{folder.name}/{index.name} is damaged ({error}).", _AGAIN) from error
+            raise BadInput("model_file_damaged", file=f"{folder.name}/{index.name}", reason=str(error)) from error
         if missing := [name for name in names if not (folder / name).is_file()]:
-            what = "is" if len(missing) == 1 else "are"
-            files = ", ".join(f"{folder.name}/{name}" for name in missing)
-            raise ModelMissing(f"{len(missing)} of {len(names)} files {what} missing: {files}.", _AGAIN)
+            raise ModelMissing("model_file_missing", files=[f"{folder.name}/{name}" for name in missing])
         return [folder / name for name in names]
     for name in ("diffusion_pytorch_model.safetensors", "model.safetensors"):
         if (folder / name).is_file():
             return [folder / name]
     if any(folder.glob("*.bin")) or any(folder.glob("*.ckpt")):
-        raise ModelMissing(
-            f"{folder.name} holds pickles only, which can run any program when they are opened.",
-            "Get the model's safetensors files.",
-        )
-    raise ModelMissing(f"{folder.name} holds no weights (no .safetensors file).", _AGAIN)
+        raise ModelMissing("weights_are_pickles", folder=folder.name)
+    raise ModelMissing("weights_missing", folder=folder.name)
 
 
 def _read_safetensors(path: Path, max_bytes: int) -> Header:
@@ -90,10 +84,7 @@ def _read_safetensors(path: Path, max_bytes: int) -> Header:
 
 def _read_gguf(path: Path) -> Header:
     if find_spec("gguf") is None:
-        raise ModelMissing(
-            f"{path.name} is a GGUF file, and the package that reads them is not installed.",
-            "Run: pip install gguf",
-        )
+        raise ModelMissing("gguf_package_missing", file=path.name)
     from gguf.constants import GGML_QUANT_SIZES
 
     read = read_gguf_header(path, {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()})

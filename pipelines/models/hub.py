@@ -54,19 +54,17 @@ def choose_files(repo_id: str, files: Sequence[HubFile], only: str | None = None
     if only is not None:
         chosen = [f for f in loadable if f.path == only]
         if not chosen:
-            raise BadInput(f"{repo_id} has no file {only} that can be loaded.", f"It has {_names(loadable)}.")
+            raise BadInput("hub_file_unknown", model=repo_id, file=only, files=[f.path for f in loadable])
     elif any(f.path == "model_index.json" for f in files):
         chosen = [f for f in files if f.path == "model_index.json" or _PART.fullmatch(f.path)]
         if not any(f.path.endswith(".safetensors") for f in chosen):
-            raise BadInput(f"{repo_id} holds no safetensors files.", "Pickles are never loaded: choose another model.")
+            raise BadInput("hub_model_is_pickles", model=repo_id)
     elif len(loadable) == 1:
         chosen = loadable
     elif loadable:
-        raise BadInput(
-            f"{repo_id} holds {len(loadable)} models.", f"Choose one of them with --file: {_names(loadable)}."
-        )
+        raise BadInput("hub_file_to_choose", model=repo_id, count=len(loadable), files=[f.path for f in loadable])
     else:
-        raise BadInput(f"{repo_id} holds no model that can be loaded.", "Choose one with .safetensors or .gguf files.")
+        raise BadInput("hub_no_model", model=repo_id)
     return (*chosen, *(f for f in papers if f not in chosen))
 
 
@@ -87,9 +85,9 @@ def fetch_model(
     known = find_model(repo_id)
     repo_id = known.hub if known is not None and known.hub else repo_id
     if known is not None and (known.role == "not yet" or not known.hub):
-        raise BadInput(f"{known.id} need not be fetched: it is part of the studio, or cannot be loaded yet.")
+        raise BadInput("model_not_to_be_fetched", model=known.id)
     if not _ID.fullmatch(repo_id):
-        raise BadInput(f"{repo_id!r} is no hub id.", "It looks like OWNER/NAME.")
+        raise BadInput("hub_id_invalid", model=repo_id)
     folder = (models / repo_id).resolve()
     with _plainly(repo_id):
         info = HfApi(endpoint=endpoint).model_info(repo_id, files_metadata=True, timeout=_TIMEOUT_S)
@@ -121,7 +119,7 @@ def _fetch_file(
     done, total = bytes_of
     target = folder / file.path
     if not target.resolve().is_relative_to(folder):
-        raise BadInput(f"{repo_id} names a file outside its folder: {file.path}.", "Do not use this model.")
+        raise BadInput("hub_file_outside", model=repo_id, file=file.path)
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     if target.is_file():  # of another revision, or never verified
@@ -146,9 +144,7 @@ def _fetch_file(
     if _hash(part, file) != _hash_of(file):
         if part.stat().st_size >= file.size:  # a shorter one is gone on with
             part.unlink()
-        raise ModelMissing(
-            f"{file.path} did not come whole: it is not what the hub announced.", "Fetch it again: what is whole stays."
-        )
+        raise ModelMissing("hub_file_not_whole", file=file.path)
     os.replace(part, target)
 
 
@@ -191,18 +187,11 @@ def _check_room(models: Path, repo_id: str, needed: int) -> None:
     models.mkdir(parents=True, exist_ok=True)
     free = _free_bytes(models)
     if needed > free:
-        raise OutOfDisk(
-            f"{repo_id} needs {needed / 1e9:.1f} GB more on the disk, and {free / 1e9:.1f} GB are free.",
-            "Make room, or choose another folder in PERSONA_STUDIO_MODELS.",
-        )
+        raise OutOfDisk("no_room_for_model", model=repo_id, needed_gb=needed / 1e9, free_gb=free / 1e9)
 
 
 def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
-
-
-def _names(files: Sequence[HubFile]) -> str:
-    return ", ".join(f.path for f in files) or "none"
 
 
 @contextmanager
@@ -219,23 +208,18 @@ def _plainly(repo_id: str) -> Iterator[None]:
         raise
     except GatedRepoError as error:
         if get_token() is None:
-            advice = f"Accept its licence on {page}, make a token there, set it as HF_TOKEN, and fetch again."
-            raise ModelMissing(f"{repo_id} is given only to people who accepted its licence.", advice) from error
-        raise ModelMissing(
-            f"Your token has no access to {repo_id}.", f"Accept its licence on {page} with the token's account."
-        ) from error
+            raise ModelMissing("hub_licence_not_accepted", model=repo_id, page=page) from error
+        raise ModelMissing("hub_token_without_access", model=repo_id, page=page) from error
     except RepositoryNotFoundError as error:
-        advice = "Check the spelling; for a private one set HF_TOKEN to a token that may read it."
-        raise ModelMissing(f"The hub has no model {repo_id}, or hides it from you.", advice) from error
+        raise ModelMissing("hub_model_unknown", model=repo_id) from error
     except OfflineModeIsEnabled as error:
-        advice = "Unset HF_HUB_OFFLINE to fetch, or copy the model's folder here and name it as the backbone."
-        raise ModelMissing(f"{repo_id} was not fetched: HF_HUB_OFFLINE forbids the network.", advice) from error
+        raise ModelMissing("hub_offline", model=repo_id) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        raise ModelMissing(f"The hub refused {repo_id} (HTTP {status}).", "Try again later.") from error
+        raise ModelMissing("hub_refused", model=repo_id, status=status) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfDisk("The disk is full.", "Make room and fetch again: what has come stays.") from error
+            raise OutOfDisk("disk_full_while_fetching", model=repo_id) from error
         raise _unreachable(repo_id, error) from error
     except Exception as error:
         # the HTTP library's own errors share no public base with the standard library's
@@ -246,7 +230,4 @@ def _plainly(repo_id: str) -> Iterator[None]:
 
 
 def _unreachable(repo_id: str, error: Exception) -> ModelMissing:
-    return ModelMissing(
-        f"The hub cannot be reached to fetch {repo_id} ({type(error).__name__}).",
-        "Check the network and fetch again: what has come stays. Or copy the model's folder here and name it.",
-    )
+    return ModelMissing("hub_unreachable", model=repo_id, reason=type(error).__name__)

@@ -99,7 +99,7 @@ def plan_loading(
 
     `family` tells what its parts are; `parts` are headers by part; `width` is the transformer's; `dtype` is the
     hardware's fast one. Raises BadInput for a wish that cannot be, ModelMissing for one whose package is not installed,
-    NotEnoughMemory with advice.
+    NotEnoughMemory.
     """
     gguf = any(header.path.suffix.lower() == ".gguf" for headers in parts.values() for header in headers)
     ways = _ways(wish, gguf, hardware.device == "cpu", dtype)
@@ -107,7 +107,7 @@ def plan_loading(
     plans = [
         _plan(family, parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways
     ]
-    return _first_that_fits(plans, hardware, name, _advice(wish, gguf))
+    return _first_that_fits(plans, hardware, name, wish, gguf)
 
 
 def plan_places(sizes: Mapping[str, float], work: float, hardware: Hardware, dtype: torch.dtype, name: str) -> LoadPlan:
@@ -123,31 +123,39 @@ def plan_places(sizes: Mapping[str, float], work: float, hardware: Hardware, dty
             LoadPlan(_PLAIN[dtype], dtype, "none", total + work, largest),
             LoadPlan(_PLAIN[dtype], dtype, "model", largest + work, total),
         ]
-    return _first_that_fits(plans, hardware, name, _advice("auto", gguf=False))
+    return _first_that_fits(plans, hardware, name, "auto", gguf=False)
 
 
-def _first_that_fits(plans: Sequence[LoadPlan], hardware: Hardware, name: str, advice: str) -> LoadPlan:
+def _first_that_fits(plans: Sequence[LoadPlan], hardware: Hardware, name: str, wish: str, gguf: bool) -> LoadPlan:
     for plan in plans:
         if plan.device_bytes <= hardware.device_free and plan.ram_bytes <= hardware.ram_free:
             return plan
     least = min(plans, key=lambda plan: (plan.device_bytes, plan.ram_bytes))
-    raise NotEnoughMemory(
-        f"{name} needs at least {least.describe()}; free are {hardware.device_free / 1e9:.1f} GB and "
-        f"{hardware.ram_free / 1e9:.1f} GB.",
-        advice,
-    )
+    fields = {
+        "model": name,
+        "precision": least.precision,
+        "device_gb": least.device_bytes / 1e9,
+        "ram_gb": least.ram_bytes / 1e9,
+        "free_device_gb": hardware.device_free / 1e9,
+        "free_ram_gb": hardware.ram_free / 1e9,
+    }
+    if gguf:
+        raise NotEnoughMemory("no_memory_for_gguf", **fields)
+    if wish != "auto":
+        raise NotEnoughMemory("no_memory_for_precision", **fields)
+    raise NotEnoughMemory("no_memory_for_model", **fields)
 
 
 def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Precision, Offload]]:
     if wish not in PRECISIONS:
-        raise BadInput(f"There is no precision {wish!r}.", f"Choose one of {', '.join(PRECISIONS)}.")
+        raise BadInput("precision_unknown", precision=wish, known=list(PRECISIONS))
     if gguf:
         if wish not in ("auto", "gguf"):
-            raise BadInput(f"A GGUF file is quantised already and cannot be loaded in {wish}.", "Choose auto.")
+            raise BadInput("precision_of_gguf", precision=wish)
         _need_package("gguf")
         return [("gguf", "none")] if cpu else [("gguf", "none"), ("gguf", "model")]
     if wish == "gguf":
-        raise BadInput("Only a .gguf file can be loaded as gguf.", "Choose auto, or name a .gguf file.")
+        raise BadInput("precision_gguf_without_file")
     plain = _PLAIN[dtype]
     if wish == "auto":
         if cpu:
@@ -159,7 +167,7 @@ def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Pr
         ]  # fmt: skip
     _need_package(wish)
     if wish == "nf4" and cpu:
-        raise BadInput("Precision nf4 needs a GPU, and there is none.", "Choose auto, or name a GGUF file.")
+        raise BadInput("precision_needs_gpu", precision=wish)
     precision: Precision = wish  # type: ignore[assignment]
     if cpu:
         return [(precision, "none")]
@@ -203,17 +211,4 @@ def _installed(precision: str) -> bool:
 def _need_package(precision: str) -> None:
     if precision in _PACKAGES and not _installed(precision):
         package = _PACKAGES[precision]
-        raise ModelMissing(
-            f"Precision {precision} needs the package {package}, which is not installed.",
-            f"Run: pip install {package}, or choose another precision.",
-        )
-
-
-def _advice(wish: str, gguf: bool) -> str:
-    first = "Close other programs, draw fewer or smaller pictures at once, "
-    if gguf:
-        return first + "or get a GGUF file of fewer bits."
-    if wish != "auto":
-        return first + "or set PERSONA_STUDIO_PRECISION to auto."
-    more = "" if _installed("nf4") else "install bitsandbytes (pip install bitsandbytes), "
-    return first + more + "or name a GGUF file or a smaller model."
+        raise ModelMissing("precision_package_missing", precision=precision, package=package)

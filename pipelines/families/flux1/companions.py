@@ -35,16 +35,14 @@ __all__ = ["COMPANIONS", "drawing_spec", "is_offloaded", "load_transformer"]
 
 @dataclass(frozen=True)
 class _Role:
-    """What a companion is for, in words, and what does without it."""
+    """Name the model of `MODELS` that draws in a role."""
 
     model: str
-    does: str
-    instead: str
 
 
 COMPANIONS = {
-    "fill": _Role("FLUX.1-Fill-dev", "keep a landmark by filling", "keep it by inpainting (inpaint)"),
-    "kontext": _Role("FLUX.1-Kontext-dev", "show it a reference picture", "use a reference through Redux (redux)"),
+    "fill": _Role("FLUX.1-Fill-dev"),
+    "kontext": _Role("FLUX.1-Kontext-dev"),
 }
 _LOG = logging.getLogger(__name__)
 
@@ -95,7 +93,7 @@ def load_transformer(
     try:
         transformer = FluxTransformer.from_pretrained(spec.folder / "transformer", dtype=dtype, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ModelMissing(f"{spec.id} does not load: {error}", "Fetch its folder again.") from error
+        raise ModelMissing("model_unreadable", model=spec.id, reason=str(error)) from error
     transformer.requires_grad_(False).eval()
     own = FluxPipeline(**(pipeline.components | {"transformer": transformer}))
     own.tokenizer_max_length = pipeline.tokenizer_max_length
@@ -111,16 +109,11 @@ def load_transformer(
 def _folder(spec: BackboneSpec, role: str) -> Path:
     what = COMPANIONS[role]
     folder = {"fill": spec.fill_folder, "kontext": spec.kontext_folder}[role]
-    advice = (
-        f"Name the folder of {what.model} as {role}_folder in the backbone's studio.json or in "
-        f"PERSONA_STUDIO_{role.upper()}_FOLDER, or {what.instead}."
-    )
+    variable = f"PERSONA_STUDIO_{role.upper()}_FOLDER"
     if folder is None:
-        raise ModelMissing(
-            f"The backbone {spec.id} has no {what.model} beside it, which is needed to {what.does}.", advice
-        )
+        raise ModelMissing("companion_missing", backbone=spec.id, model=what.model, role=role, variable=variable)
     if not (folder / "transformer" / "config.json").is_file():
-        raise ModelMissing(f"There is no {what.model} in {folder}: it holds no transformer/config.json.", advice)
+        raise ModelMissing("companion_folder_empty", folder=str(folder), model=what.model, role=role, variable=variable)
     return folder
 
 
@@ -142,9 +135,13 @@ def _check_fits(spec: BackboneSpec, role: str, folder: Path, config: dict[str, A
     for name, (has, wanted) in pairs.items():
         if has != wanted:
             raise BadInput(
-                f"The model in {folder} is no {COMPANIONS[role].model} for {spec.id}: its {name} is {has}, and "
-                f"{wanted} is needed.",
-                f"Choose a {COMPANIONS[role].model} that belongs to the backbone.",
+                "companion_does_not_fit",
+                folder=str(folder),
+                model=COMPANIONS[role].model,
+                backbone=spec.id,
+                name=name,
+                has=has,
+                wanted=wanted,
             )
 
 
@@ -153,10 +150,7 @@ def _plan(
 ) -> LoadPlan:
     """For all parts of both, the companion in the plain number type: what the backbone holds already counts as free."""
     if held.offload == "group":
-        raise NotEnoughMemory(
-            f"{base.id} comes to the device block by block: there is no room for {spec.id} beside it.",
-            "Choose a precision of fewer bits, or draw without the companion.",
-        )
+        raise NotEnoughMemory("no_memory_for_companion", backbone=base.id, companion=spec.id)
     parts: dict[str, float] = {
         name: _size(part) for name, part in pipeline.components.items() if isinstance(part, nn.Module)
     }

@@ -13,7 +13,6 @@ from pipelines.models.sources import Source
 __all__ = ["Layout", "layout_of", "transformer_config"]
 
 Layout = Literal["diffusers", "black-forest-labs"]
-_FLUX = "Choose a model of FLUX.1's architecture: FLUX.1-dev, -schnell, -Krea-dev, or a fine-tune of them."
 # config's name: (black-forest-labs' tensor, diffusers' tensor, which dimension)
 _DIMENSIONS: Mapping[str, tuple[str, str, int]] = {
     "in_channels": ("img_in.weight", "x_embedder.weight", 1),
@@ -53,7 +52,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, Any]:
     for field, (theirs, diffusers, dimension) in _DIMENSIONS.items():
         name = names.get(theirs if own else diffusers)
         if name is None:
-            raise BadInput(f"{header.path.name} is incomplete: {theirs if own else diffusers} is not in it.", _FLUX)
+            raise BadInput("transformer_incomplete", file=header.path.name, lacks=1, name=theirs if own else diffusers)
         found[field] = header.shapes[name][dimension]
     width = header.shapes[names["img_in.weight" if own else "x_embedder.weight"]][0]
     double, single = ("double_blocks", "single_blocks") if own else ("transformer_blocks", "single_transformer_blocks")
@@ -77,15 +76,21 @@ def _check_base(config: Mapping[str, Any], header: Header, source: Source) -> No
     latent = 4 * int(vae.get("latent_channels", 0))
     if config["in_channels"] != latent:
         raise BadInput(
-            f"{header.path.name} reads {config['in_channels']} channels and the VAE in {base.name} gives {latent}: it "
-            "is a Fill, Canny or Depth model, or made for another VAE.",
-            _FLUX,
+            "transformer_of_other_vae",
+            file=header.path.name,
+            channels=config["in_channels"],
+            folder=base.name,
+            latent=latent,
         )
     for field, given, part in (
         ("joint_attention_dim", t5.get("d_model"), "T5"), ("pooled_projection_dim", clip.get("hidden_size"), "CLIP")
     ):  # fmt: skip
         if config[field] != given:
             raise BadInput(
-                f"{header.path.name} reads text {config[field]} wide and the {part} in {base.name} writes {given}.",
-                "Name a folder that goes with it in PERSONA_STUDIO_BASE.",
+                "transformer_of_other_text_encoder",
+                file=header.path.name,
+                reads=config[field],
+                part=part,
+                folder=base.name,
+                writes=given,
             )

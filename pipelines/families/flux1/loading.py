@@ -29,8 +29,6 @@ from pipelines.models.sources import Source
 
 __all__ = ["check_transformer", "load_pipeline"]
 
-_AGAIN = "Fetch it again, or choose another model."
-
 
 def check_transformer(source: Source, header: Sequence[Header]) -> dict[str, Any]:
     """The transformer's config, once its files are known to hold every tensor that it asks for, and in the right shape.
@@ -46,20 +44,19 @@ def check_transformer(source: Source, header: Sequence[Header]) -> dict[str, Any
     if layout_of(shapes) != "diffusers":
         empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
         if "img_in.bias" not in empty:
-            raise BadInput(f"{source.name} is incomplete: img_in.bias is missing.", _AGAIN)
+            raise BadInput("transformer_incomplete", file=source.name, lacks=1, name="img_in.bias")
         bare = {name: tuple(t.shape) for name, t in to_diffusers(empty, source.name).items()}
     with init_empty_weights():
         wanted = {n: tuple(t.shape) for n, t in FluxTransformer.from_config(config).state_dict().items()}
     if missing := sorted(wanted.keys() - bare.keys()):
-        raise BadInput(
-            f"{source.name} is incomplete: {len(missing)} of {len(wanted)} tensors are missing, such as {missing[0]}.",
-            _AGAIN,
-        )
+        raise BadInput("transformer_incomplete", file=source.name, lacks=len(missing), name=missing[0])
     if extra := sorted(bare.keys() - wanted.keys()):
-        raise BadInput(f"{source.name} holds {extra[0]}, which its configuration has no place for.", _AGAIN)
+        raise BadInput("transformer_tensor_unknown", file=source.name, name=extra[0])
     if other := sorted(name for name in wanted if bare[name] != wanted[name]):
         name = other[0]
-        raise BadInput(f"{source.name} has a {name} of {bare[name]} instead of {wanted[name]}.", _AGAIN)
+        raise BadInput(
+            "transformer_shape_other", file=source.name, name=name, has=list(bare[name]), wanted=list(wanted[name])
+        )
     return config
 
 
@@ -78,7 +75,7 @@ def load_pipeline(source: Source, header: Sequence[Header], plan: LoadPlan, devi
             source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing(f"The backbone {source.name} does not load: {error}", "Fetch it again.") from error
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
     for part in (pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False).eval()
         _check_numbers(source.name, part)
@@ -165,10 +162,7 @@ def _check_numbers(name: str, part: nn.Module) -> None:
     for weight, parameter in part.named_parameters():
         numbers = _numbers(parameter)
         if numbers is not None and not bool(torch.isfinite(numbers).all()):
-            raise BadInput(
-                f"{name} holds values that are not numbers (NaN or infinity) in {weight}.",
-                "The file is damaged or its training failed: fetch it again, or choose another model.",
-            )
+            raise BadInput("model_not_finite", name=name, weight=weight)
 
 
 def _numbers(parameter: Tensor) -> Tensor | None:

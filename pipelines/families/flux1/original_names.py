@@ -40,10 +40,7 @@ def to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
         layer, _, part = name.rpartition(".")
         targets = SPELLINGS.targets(layer)
         if not targets or part not in ("weight", "bias"):
-            raise BadInput(
-                f"{file} holds {name}, which FLUX.1 has no place for.",
-                "Get it in bf16, in fp8 without scales, or as GGUF.",
-            )
+            raise BadInput("transformer_name_unknown", file=file, name=name)
         rows = tensor.shape[0]
         sizes = [width] * 3 + [rows - 3 * width] if targets[-1].share == -1 else [rows // len(targets)] * len(targets)
         for target, block in zip(targets, _split(tensor, sizes), strict=True):

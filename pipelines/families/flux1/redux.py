@@ -19,14 +19,11 @@ __all__ = ["load_redux"]
 def load_redux(folder: Path | None, backbone: str, device: torch.device, dtype: torch.dtype) -> FluxPriorReduxPipeline:
     """Load the image encoder and its embedder; raises ModelMissing where the backbone (by its id) has none."""
     if folder is None:
-        raise ModelMissing(
-            f"The backbone {backbone} has no Redux folder, so a scene picture cannot be injected.",
-            "Put a FluxPriorReduxPipeline folder beside it, and name it as redux_folder in studio.json.",
-        )
+        raise ModelMissing("redux_missing", backbone=backbone)
     if not folder.is_dir():
-        raise ModelMissing(f"The Redux folder {folder} is missing.", "Correct redux_folder in studio.json.")
+        raise ModelMissing("redux_folder_missing", folder=str(folder))
     try:
         pipeline = FluxPriorReduxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ModelMissing(f"The Redux folder {folder} does not load: {error}", "Fetch it again.") from error
+        raise ModelMissing("redux_unreadable", folder=str(folder), reason=str(error)) from error
     return pipeline.to(device)

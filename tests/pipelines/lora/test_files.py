@@ -237,7 +237,7 @@ def test_text_encoder_layers_are_applied_too(tmp_path: Path, spelling: str) -> N
     assert not torch.allclose(clip(words).pooler_output, plain)
     stack.clear()
     assert torch.equal(clip.get_submodule(CLIP_LAYER).weight, before)
-    with pytest.raises(BadLora, match="another model"):  # without its encoder it would be applied in part only
+    with pytest.raises(BadLora, match="lora_layer_not_here"):  # without its encoder it would be applied in part only
         check_fits(layers, transformer)
 
 

@@ -47,7 +47,7 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_a_bad_lora(tmp_path: Path) -> None:
-    with pytest.raises(BadLora, match="cannot be read"):
+    with pytest.raises(BadLora, match="lora_file_not_opened"):
         read_lora(tmp_path / "none.safetensors")
 
 
@@ -83,13 +83,13 @@ def test_file_with_text_encoder_layers_only_changes_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("part", "kind"),
-    [("dora_scale", "a DoRA"), ("lokr_w1", "a LoKr"), ("hada_w1_a", "a LoHa"), ("lora_B.bias", "no plain LoRA")],
+    [("dora_scale", "DoRA"), ("lokr_w1", "LoKr"), ("hada_w1_a", "LoHa"), ("lora_B.bias", "lora_B.bias")],
 )
 def test_what_is_no_plain_lora_is_refused(tmp_path: Path, part: str, kind: str) -> None:
     tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")
     tensors[f"transformer.{MODULES[0]}.{part}"] = torch.ones(32)
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match=kind):
+    with pytest.raises(BadLora, match=f"lora_not_plain.*kind={kind}"):
         read_lora(tmp_path / "a.safetensors")
 
 
@@ -111,7 +111,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float, pa
     else:
         tensors[key][1, 1] = value
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="NaN"):
+    with pytest.raises(BadLora, match="lora_not_finite"):
         read_lora(tmp_path / "a.safetensors")
 
 
@@ -119,9 +119,9 @@ def test_all_zero_lora_changes_nothing(tmp_path: Path) -> None:
     layers = [LoraLayer(layer.module, layer.down, layer.up * 0, 4.0) for layer in make_layers(tiny_transformer(), 1)]
     tensors = plain_tensors(tuple(layers), "transformer.{}", "lora_A", "lora_B")
     save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="changes no layer"):
+    with pytest.raises(BadLora, match="lora_all_zero"):
         read_lora(tmp_path / "a.safetensors")
-    with pytest.raises(BadLora, match="changes no layer"):
+    with pytest.raises(BadLora, match="lora_all_zero"):
         write_lora(tmp_path / "b.safetensors", layers, TITLE)
 
 
@@ -140,10 +140,10 @@ def test_half_a_layer_and_wrong_ranks_are_refused(tmp_path: Path) -> None:
 def test_lora_of_another_width_does_not_fit(tmp_path: Path) -> None:
     layers = make_layers(tiny_transformer(heads=4), 1)
     write_lora(tmp_path / "a.safetensors", layers, TITLE)
-    with pytest.raises(BadLora, match=r"made for another model.*here and \(\d+, \d+\)"):
+    with pytest.raises(BadLora, match=r"lora_shape_other.*here=\[\d+, \d+\]"):
         check_fits(read_lora(tmp_path / "a.safetensors").layers, tiny_transformer(), "a.safetensors")
     other = LoraLayer("transformer_blocks.7.attn.to_q", torch.ones(1, 32), torch.ones(32, 1), 1.0)
-    with pytest.raises(BadLora, match=r"no layer transformer_blocks\.7"):
+    with pytest.raises(BadLora, match=r"lora_layer_not_here.*transformer_blocks\.7"):
         check_fits([other], tiny_transformer())
 
 
@@ -155,5 +155,5 @@ def test_fit_report_names_the_guidance_layers_that_are_missing() -> None:
     report = check_fits((*layers, extra), transformer)
     assert report.left_out == (guidance,)
     assert set(report.changed) == set(MODULES)
-    with pytest.raises(BadLora, match="changes no layer"):
+    with pytest.raises(BadLora, match="lora_changes_nothing_here"):
         check_fits((extra,), transformer)

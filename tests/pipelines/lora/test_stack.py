@@ -73,7 +73,7 @@ def test_scales_that_are_no_numbers_and_loras_that_do_not_match() -> None:
         concatenate(loras, (0.5, math.nan, 0.5))
     with pytest.raises(BadInput):
         concatenate(loras, (0.5, 0.5))
-    with pytest.raises(BadLora, match="different models"):
+    with pytest.raises(BadLora, match="loras_of_different_models"):
         concatenate([loras[0], make_layers(tiny_transformer(heads=4), 1)], (0.5, 0.5))
 
 

@@ -17,6 +17,8 @@ from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, Cancelled, ModelMissing, OutOfDisk
 from pipelines.models.hub import HubFile, choose_files, fetch_model
 from pipelines.models.sources import FETCHED, find_source
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 REPO = "someone/tiny-flux"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -134,10 +136,10 @@ def test_a_model_is_fetched_verified_and_loads(hub: tuple[type[Hub], str], tmp_p
 def test_a_fetch_goes_on_where_it_stopped(hub: tuple[type[Hub], str], tmp_path: Path) -> None:
     served, address = hub
     served.cut = 5000
-    with pytest.raises(ModelMissing, match="cannot be reached") as broken:
+    with pytest.raises(ModelMissing, match="hub_unreachable") as broken:
         fetch_model(REPO, tmp_path, endpoint=address)
-    assert "what has come stays" in broken.value.advice
-    with pytest.raises(ModelMissing, match="in part only"):
+    assert "what has come stays" in say_error(broken.value, Texts("en"))[1]
+    with pytest.raises(ModelMissing, match="model_fetched_in_part"):
         find_source(REPO, models=tmp_path)
     (part,) = (tmp_path / REPO).rglob("*.safetensors.part")
     assert part.stat().st_size == 5000
@@ -161,7 +163,7 @@ def test_a_stopped_fetch_keeps_what_came(hub: tuple[type[Hub], str], tmp_path: P
 def test_a_file_that_changed_on_its_way_is_not_kept(hub: tuple[type[Hub], str], tmp_path: Path, name: str) -> None:
     served, address = hub
     served.spoil = name
-    with pytest.raises(ModelMissing, match=f"{name} did not come whole"):
+    with pytest.raises(ModelMissing, match=rf"hub_file_not_whole.*{name}"):
         fetch_model(REPO, tmp_path, endpoint=address)
     assert not list((tmp_path / REPO).rglob(f"{Path(name).name}.part"))
     served.spoil = ""
@@ -173,12 +175,12 @@ def test_a_gated_model_says_how_to_get_in(
 ) -> None:
     served, address = hub
     served.gated = True
-    with pytest.raises(ModelMissing, match="accepted its licence") as gated:
+    with pytest.raises(ModelMissing, match="hub_licence_not_accepted") as gated:
         fetch_model(REPO, tmp_path, endpoint=address)
-    assert "HF_TOKEN" in gated.value.advice
-    assert f"https://huggingface.co/{REPO}" in gated.value.advice
+    assert "HF_TOKEN" in say_error(gated.value, Texts("en"))[1]
+    assert f"https://huggingface.co/{REPO}" in say_error(gated.value, Texts("en"))[1]
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_x")
-    with pytest.raises(ModelMissing, match="Your token has no access"):
+    with pytest.raises(ModelMissing, match="hub_token_without_access"):
         fetch_model(REPO, tmp_path, endpoint=address)
 
 
@@ -186,17 +188,17 @@ def test_no_network_no_model_no_room(
     hub: tuple[type[Hub], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, address = hub
-    with pytest.raises(ModelMissing, match="has no model someone/else"):
+    with pytest.raises(ModelMissing, match=r"hub_model_unknown.*someone/else"):
         fetch_model("someone/else", tmp_path, endpoint=address)
-    with pytest.raises(ModelMissing, match="cannot be reached"):
+    with pytest.raises(ModelMissing, match="hub_unreachable"):
         fetch_model(REPO, tmp_path, endpoint="http://127.0.0.1:9")
     monkeypatch.setattr("pipelines.models.hub._free_bytes", lambda path: 10)
-    with pytest.raises(OutOfDisk, match="GB are free"):
+    with pytest.raises(OutOfDisk, match="no_room_for_model"):
         fetch_model(REPO, tmp_path, endpoint=address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelMissing, match="HF_HUB_OFFLINE forbids") as offline:
+    with pytest.raises(ModelMissing, match="hub_offline") as offline:
         fetch_model(REPO, tmp_path)
-    assert "copy the model's folder here" in offline.value.advice
+    assert "copy the model's folder here" in say_error(offline.value, Texts("en"))[1]
 
 
 def test_what_a_repository_is_asked_for() -> None:
@@ -212,15 +214,15 @@ def test_what_a_repository_is_asked_for() -> None:
         "tokenizer_2/spiece.model", "tokenizer/chat_template.jinja", "README.md", "LICENSE.md",
     ]  # fmt: skip
     several = files("flux1-dev-Q4_K_S.gguf", "flux1-dev-Q8_0.gguf", "README.md")
-    with pytest.raises(BadInput, match="holds 2 models") as unclear:
+    with pytest.raises(BadInput, match=r"hub_file_to_choose.*count=2") as unclear:
         choose_files("a/b", several)
-    assert "--file: flux1-dev-Q4_K_S.gguf, flux1-dev-Q8_0.gguf" in unclear.value.advice
+    assert "--file: flux1-dev-Q4_K_S.gguf, flux1-dev-Q8_0.gguf" in say_error(unclear.value, Texts("en"))[1]
     assert [f.path for f in choose_files("a/b", several, "flux1-dev-Q8_0.gguf")] == ["flux1-dev-Q8_0.gguf", "README.md"]
-    with pytest.raises(BadInput, match="no file other"):
+    with pytest.raises(BadInput, match=r"hub_file_unknown.*file=other"):
         choose_files("a/b", several, "other.gguf")
-    with pytest.raises(BadInput, match="holds no model"):
+    with pytest.raises(BadInput, match="hub_no_model"):
         choose_files("a/b", files("pytorch_model.bin"))
-    with pytest.raises(BadInput, match="no safetensors"):
+    with pytest.raises(BadInput, match="hub_model_is_pickles"):
         choose_files("a/b", files("model_index.json", "unet/diffusion_pytorch_model.bin"))
 
 

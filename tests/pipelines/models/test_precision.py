@@ -19,6 +19,8 @@ from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
 from pipelines.models.licences import LICENCES, find_licence
 from pipelines.models.precision import LoadPlan, Precision, part_bytes, plan_loading
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 
 GB = 1e9
 PIXELS = 1024 * 768
@@ -82,31 +84,31 @@ def test_sizes_are_those_that_are_published() -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_what_fits_nowhere_is_refused_with_advice() -> None:
-    with pytest.raises(NotEnoughMemory, match=r"FLUX.1-dev needs at least fp8, block by block") as refused:
+    with pytest.raises(NotEnoughMemory, match=r"no_memory_for_model.*FLUX\.1-dev, precision=fp8") as refused:
         plan(4)
-    assert "pip install bitsandbytes" in refused.value.advice
-    assert "GGUF" in refused.value.advice
+    assert "pip install bitsandbytes" in say_error(refused.value, Texts("en"))[1]
+    assert "GGUF" in say_error(refused.value, Texts("en"))[1]
     with pytest.raises(NotEnoughMemory) as refused:
         plan(32, ram_gb=16, wish="bf16")
-    assert "PERSONA_STUDIO_PRECISION to auto" in refused.value.advice
+    assert "PERSONA_STUDIO_PRECISION to auto" in say_error(refused.value, Texts("en"))[1]
     with pytest.raises(NotEnoughMemory):
         plan(24, ram_gb=24, device="cpu")
 
 
 @pytest.mark.usefixtures("bare")
 def test_a_wish_that_cannot_be_is_refused() -> None:
-    with pytest.raises(BadInput, match="no precision 'int3'"):
+    with pytest.raises(BadInput, match=r"precision_unknown.*int3"):
         plan(80, wish="int3")
-    with pytest.raises(ModelMissing, match="needs the package bitsandbytes") as refused:
+    with pytest.raises(ModelMissing, match=r"precision_package_missing.*bitsandbytes") as refused:
         plan(80, wish="nf4")
-    assert "pip install bitsandbytes" in refused.value.advice
-    with pytest.raises(BadInput, match=r"Only a \.gguf file"):
+    assert "pip install bitsandbytes" in say_error(refused.value, Texts("en"))[1]
+    with pytest.raises(BadInput, match="precision_gguf_without_file"):
         plan(80, wish="gguf")
 
 
 def test_nf4_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "find_spec", lambda name: object())
-    with pytest.raises(BadInput, match="needs a GPU"):
+    with pytest.raises(BadInput, match="precision_needs_gpu"):
         plan(80, wish="nf4", device="cpu")
 
 
@@ -117,7 +119,7 @@ def test_a_gguf_file_takes_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.ram_bytes == pytest.approx((6.8 + 9.53 + 0.25 + 0.17) * GB, rel=0.01)
     with pytest.raises(NotEnoughMemory) as refused:
         plan_loading(FLUX1, GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
-    assert "fewer bits" in refused.value.advice
+    assert "fewer bits" in say_error(refused.value, Texts("en"))[1]
 
 
 def test_parameters_are_counted_as_they_load(tiny_flux: Path) -> None:

@@ -223,5 +223,5 @@ def test_two_in_a_request_are_as_several_of_one_kind(tiny_backbone: Backbone) ->
 
 def test_no_redux_is_a_clear_error(tiny_dev_backbone: Backbone) -> None:
     request = request_from(tiny_dev_backbone.spec, "a cafe", 1, references=(ReduxReference(scene()),))
-    with pytest.raises(ModelMissing, match="no Redux"):
+    with pytest.raises(ModelMissing, match="redux_missing"):
         draw_batch(tiny_dev_backbone, [request])
