@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines.errors import in_words
+from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records import Records
 from studio.library.users import Users, check_open
@@ -20,6 +21,7 @@ from studio.texts.texts import Texts
 
 def main() -> int:
     """Serve until Ctrl-C; to this machine only unless told otherwise."""
+    quiet_third_parties()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="where the studio keeps its files (default: data)")
     parser.add_argument("--port", type=int, default=7860)

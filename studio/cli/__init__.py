@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.errors import in_words
+from pipelines.quiet import quiet_third_parties
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
 from studio.cli.models import lora, models
@@ -46,5 +47,6 @@ def _options(
 
 def main() -> None:
     """The entry point."""
+    quiet_third_parties()
     with in_words(lambda error: say_error(error, Texts("en"))):
         app()

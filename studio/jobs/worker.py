@@ -15,6 +15,7 @@ from importlib import import_module
 from types import FrameType
 
 from pipelines.errors import StudioError
+from pipelines.quiet import quiet_third_parties
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.heartbeat import PULSE_VARIABLE, send_pulses
@@ -31,6 +32,7 @@ class _Ended(BaseException):
 
 
 def main() -> int:
+    quiet_third_parties()
     os.nice(_NICE)
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches the page's process and this one alike
         signal.signal(number, _end)
