@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,3 +248,51 @@ def test_a_real_shape_fits(tmp_path: Path) -> None:
     (tmp_path / "x" / "image_encoder").rename(tmp_path / "image_encoder")
     adapter = load_adapter(tmp_path, transformer, torch.device("cpu"), torch.float32)
     assert len(adapter.processors) == 19
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another adapter for the same transformer, with other weights and more tokens."""
+    return write_ip_adapter(tmp_path_factory.mktemp("second"), ip_adapter_tensors(seed=77, tokens=6))
+
+
+def test_two_adapters_add_up_in_every_block(backbone: Backbone, second: Path) -> None:
+    attention = backbone.transformer.transformer_blocks[1].attn
+    generator = torch.Generator().manual_seed(0)
+    image, text = (torch.randn(1, n, 32, generator=generator) for n in (24, 5))
+    references = [IpAdapterReference((noise(1),), (0.0, 0.7)), IpAdapterReference((noise(2),), (0.0, 0.4), second)]
+
+    @torch.no_grad()
+    def read(*some: IpAdapterReference) -> tuple[torch.Tensor, ...]:
+        conditions = Conditions(backbone, [], [])
+        for reference in some:
+            reference.extend(conditions, [reference], [reference.encode(backbone)])
+        with ExitStack() as stack:
+            for installed in conditions.installed:
+                stack.enter_context(installed)
+            return tuple(attention(hidden_states=image, encoder_hidden_states=text))
+
+    plain, one, two, both = read(), read(references[0]), read(references[1]), read(*references)
+    assert len(plain) == 2
+    for found in (one, two, both):
+        assert torch.equal(found[0], plain[0])
+        assert torch.equal(found[1], plain[1])
+    assert torch.equal(both[2], one[2] + two[2])
+    assert min(float(found[2].abs().max()) for found in (one, two)) > 0.01
+    after = read()
+    assert len(after) == 2
+
+
+def test_one_of_two_adapters_that_is_off_leaves_the_other_alone(backbone: Backbone, second: Path) -> None:
+    first, other = IpAdapterReference((noise(1),), (0.7, 0.4)), IpAdapterReference((noise(2),), (0.5, 0.5), second)
+    off = replace(other, scales=(0.0, 0.0))
+
+    def drawn(*references: IpAdapterReference) -> Picture:
+        return draw_batch(backbone, [request_from(backbone.spec, "a cafe", 1, references=references)])[0]
+
+    alone = drawn(first)
+    assert np.array_equal(drawn(first, off), alone)
+    assert np.array_equal(drawn(off, first), alone)
+    assert not np.array_equal(drawn(first, other), alone)
+    assert not np.array_equal(drawn(first, other), drawn(other))
+    assert np.array_equal(drawn(), one(backbone, seed=1))
