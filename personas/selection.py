@@ -145,26 +145,26 @@ def _tightest_cluster(faces: Embedding, seed: int) -> tuple[list[int], tuple[int
 
 
 def _k_means(x: npt.NDArray[np.float64], k: int, seed: int) -> npt.NDArray[np.int64]:
-    """Spherical k-means with k-means++ starts; the best of eight runs. Labels [n]."""
+    """Return labels [n] of the best of eight runs. x [n, d] of length 1.
+
+    The starts are k-means++ by the angle, because scikit-learn's own are drawn otherwise and a seed would choose other
+    people; the best run is the one whose clusters agree most in direction (spherical k-means' score).
+    """
+    if k == 1:
+        return np.zeros(len(x), np.int64)
+    from sklearn.cluster import KMeans  # takes a second to import
+
     rng = np.random.default_rng(seed)
     best, best_score = np.zeros(len(x), np.int64), -np.inf
-    for _ in range(8 if k > 1 else 1):
+    for _ in range(8):
         centres = [x[rng.integers(len(x))]]
         while len(centres) < k:
             distance = np.clip(1 - np.max(x @ np.array(centres).T, axis=1), 1e-9, None) ** 2
             centres.append(x[rng.choice(len(x), p=distance / distance.sum())])
-        c = np.array(centres)
-        labels = np.zeros(len(x), np.int64)
-        for _ in range(50):
-            labels = np.argmax(x @ c.T, axis=1)
-            moved = np.stack([x[labels == j].mean(axis=0) if (labels == j).any() else c[j] for j in range(k)])
-            moved /= np.linalg.norm(moved, axis=1, keepdims=True) + 1e-12
-            if np.allclose(moved, c):
-                break
-            c = moved
-        score = float((x * c[labels]).sum())
+        labels = KMeans(k, init=np.array(centres), n_init=1).fit(x).labels_
+        score = sum(float(np.linalg.norm(x[labels == j].sum(axis=0))) for j in range(k))
         if score > best_score:
-            best, best_score = labels, score
+            best, best_score = labels.astype(np.int64), score
     return best
 
 
