@@ -9,14 +9,12 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines.errors import in_words
 from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records import Records
 from studio.library.users import Users, check_open
 from studio.settings import Settings, make_data_folder
-from studio.texts.errors import say_error
-from studio.texts.texts import Texts
+from studio.texts.terminal import in_words
 
 
 def main() -> int:
@@ -30,7 +28,7 @@ def main() -> int:
     given = parser.parse_args()
     settings = Settings() if given.data is None else Settings(data=given.data)
     with ExitStack() as stack:
-        with in_words(lambda error: say_error(error, Texts("en"))):
+        with in_words():
             make_data_folder(settings)
             local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
             stack.enter_context(Supervisor(settings))

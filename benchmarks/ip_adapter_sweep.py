@@ -26,7 +26,7 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import vary_shots
 from pipelines.adapters.ip_adapter import adapter_of
-from pipelines.errors import StudioError, in_words
+from pipelines.errors import StudioError
 from pipelines.pictures import fit_to_canvas, load_scene
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
@@ -34,6 +34,7 @@ from pipelines.sampling.draw import draw
 from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.settings import ASSETS, Settings
+from studio.texts.terminal import in_words
 from studio.workflows.redux_dials import clear_person
 
 Picture = NDArray[np.uint8]

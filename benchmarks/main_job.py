@@ -27,7 +27,7 @@ from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
-from pipelines.errors import BadLora, in_words
+from pipelines.errors import BadLora
 from pipelines.lora import Lora, LoraLayer, check_fits, read_lora
 from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
 from pipelines.references.landmark import grow_mask
@@ -39,6 +39,7 @@ from studio.domain.requests import PostRequest
 from studio.jobs.engine import Engine
 from studio.settings import ASSETS, Settings
 from studio.texts.errors import say_error
+from studio.texts.terminal import in_words
 from studio.texts.texts import Texts
 from studio.workflows import run_directly
 from studio.workflows.demo import MainJob, MainJobRequest, run_main_job

@@ -35,13 +35,13 @@ from personas.measures.face import FaceCalibration, mean_embedding, pairwise_mea
 from personas.measures.scene import scene_similarity
 from personas.recipes import plan_recipe
 from personas.shots import GOODS, SETTINGS, Shot, vary_shots
-from pipelines.errors import in_words
 from pipelines.lora import Lora, read_lora
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.settings import Settings
+from studio.texts.terminal import in_words
 
 SEED = 5_000_000  # far from every seed of a training
 PERSON_ATTRIBUTES = ("view", "framing", "expression", "outfit", "outfit_colour")

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "StudioError",
     "UnknownCategory",
     "error_from_json",
-    "in_words",
 ]
 
 
@@ -131,17 +128,3 @@ def error_from_json(value: Mapping[str, Any]) -> StudioError:
         return kind(str(value["message"]), str(value.get("advice", "")), str(value["code"]))
     fields = {n: error_from_json(v) if isinstance(v, dict) and "error" in v else v for n, v in value["fields"].items()}
     return kind(str(value["code"]), **fields)
-
-
-@contextmanager
-def in_words(say: Callable[[StudioError], tuple[str, str]] | None = None) -> Iterator[None]:
-    """End the program with a sentence, not with a traceback, at an error that somebody can act on.
-
-    `say` returns what happened and what to do; without it an error says what it can itself.
-    """
-    try:
-        yield
-    except StudioError as error:
-        message, advice = (error.message or str(error), error.advice) if say is None else say(error)
-        print(f"{message}\n  → {advice}" if advice else message, file=sys.stderr)
-        raise SystemExit(1) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing may be fetched, not even by accident
+os.environ["LC_ALL"] = "C.UTF-8"  # programs speak the terminal's language
 
 from pathlib import Path
 

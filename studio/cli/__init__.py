@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pipelines.errors import in_words
 from pipelines.quiet import quiet_third_parties
 from studio.cli.backbones import backbones
 from studio.cli.donors import donors
@@ -15,8 +14,7 @@ from studio.cli.models import lora, models
 from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way
-from studio.texts.errors import say_error
-from studio.texts.texts import Texts
+from studio.texts.terminal import in_words
 
 __all__ = ["main"]
 
@@ -48,5 +46,5 @@ def _options(
 def main() -> None:
     """The entry point."""
     quiet_third_parties()
-    with in_words(lambda error: say_error(error, Texts("en"))):
+    with in_words():
         app()

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pipelines import errors
-from pipelines.errors import BadLora, Cancelled, OutOfDisk, StudioError, in_words
+from pipelines.errors import BadLora, Cancelled, OutOfDisk, StudioError
 from pipelines.progress import SILENT
 
 SUBCLASSES: list[type[StudioError]] = [
@@ -40,15 +40,6 @@ def test_codes_are_stable_and_unlike() -> None:
         "cancelled",
     )
     assert BadLora("x", code="bad_lora_pickle").code == "bad_lora_pickle"
-
-
-def test_a_program_ends_with_a_sentence_not_with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end, in_words():
-        raise BadLora("It broke.", "Mend it.")
-    assert end.value.code == 1
-    assert capsys.readouterr().err == "It broke.\n  → Mend it.\n"
-    with pytest.raises(ZeroDivisionError), in_words():  # a flaw of ours keeps its traceback
-        _ = 1 / 0
 
 
 def test_silence_never_stops() -> None:

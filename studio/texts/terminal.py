@@ -1,0 +1,31 @@
+"""Errors on a terminal: a sentence and an advice in the language that it is set to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pipelines.errors import StudioError
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
+
+__all__ = ["in_words", "terminal_texts"]
+
+
+def terminal_texts(environment: Mapping[str, str] = os.environ) -> Texts:
+    """Return the texts of the terminal's language: Chinese where its locale is, English for all others."""
+    said = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return Texts("zh" if said.casefold().startswith("zh") else "en")
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """End the program with a sentence, not with a traceback, at an error that somebody can act on."""
+    try:
+        yield
+    except StudioError as error:
+        message, advice = say_error(error, terminal_texts())
+        print(f"{message}\n  → {advice}" if advice else message, file=sys.stderr)
+        raise SystemExit(1) from error
