@@ -218,7 +218,7 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
         posts = [replace(request, references=reference.make(scene, size)) for request in requests[: work.posts]]
         with meter.phase(f"{work.posts} posts, {name}", work.posts):
             drawn = _draw(backbone, posts, work)
-        if any(r.kind in ("landmark", "fill") for r in posts[0].references):
+        if any(r.kind in ("inpaint", "fill") for r in posts[0].references):
             assert all(np.array_equal(p[scene.landmark], scene.image[scene.landmark]) for p in drawn)
     return meter.rows
 

@@ -91,6 +91,38 @@ class Dummy(Flux1):
     def lora_fits(self, shapes, metadata, width=0):
         return Verdict("unknown")
 '''
+_REFERENCE = f'''"""A dummy kind of reference: it shows nothing."""
+
+from dataclasses import dataclass
+
+from pipelines.references.protocol import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class DummyReference(Reference):
+    """Never in the way of anything."""
+
+    kind = "{DUMMY}"
+
+    @classmethod
+    def show(cls, image, scale):
+        return cls()
+
+    def key(self):
+        return ()
+
+    def encode(self, backbone):
+        return None
+
+    @staticmethod
+    def extend(conditions, references, encoded):
+        return
+'''
+_REFERENCE_ROW = f'''    ReferenceKind(
+        "{DUMMY}", "show", "pipelines.references.{DUMMY}", ("DummyReference",),
+        words={{"en": Words("Dummy reference", "Shows nothing."), "zh": Words("占位参考", "什么都不展示。")}},
+    ),
+'''
 DUMMIES: tuple[Dummy, ...] = (
     Dummy(
         "gate",
@@ -133,6 +165,14 @@ DUMMIES: tuple[Dummy, ...] = (
             Line("pipelines/families/catalogue.py", "FAMILIES: ", "FAMILIES = (*FAMILIES, Dummy())\n"),
         ),
         ("tests/tables/test_families_table.py",),
+    ),
+    Dummy(
+        "reference",
+        (
+            Line(f"pipelines/references/{DUMMY}.py", "", _REFERENCE),
+            Line("pipelines/references/catalogue.py", "REFERENCES: ", _REFERENCE_ROW),
+        ),
+        ("tests/tables/test_references_table.py", "tests/studio/ui/test_set_form.py"),
     ),
 )
 

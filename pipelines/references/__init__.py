@@ -1,1 +1,1 @@
-"""Ways to inject a reference into a picture: one file a way, one line in `pipelines.references.table`."""
+"""Ways to inject a reference into a picture: one file a way, one line in `pipelines.references.catalogue`."""

@@ -44,6 +44,8 @@ class FillReference(Reference):
             raise BadInput("fill_needs_full_strength", strength=request.strength)
         if any(r.companion not in ("", self.companion) for r in request.references):
             raise BadInput("fill_and_kontext")
+        if any(r.kind == "ip-adapter" and r.key() is not None for r in request.references):
+            raise BadInput("fill_and_ip_adapter")
 
     @torch.no_grad()
     def encode(self, backbone: Backbone) -> Tensor:

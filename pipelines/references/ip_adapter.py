@@ -47,7 +47,7 @@ class IpAdapterReference(Reference):
     adapter's; None: the backbone's own.
     """
 
-    kind: ClassVar[str] = "ip_adapter"
+    kind: ClassVar[str] = "ip-adapter"
     families: ClassVar[tuple[str, ...]] = ("flux1",)
 
     images: tuple[npt.NDArray[np.uint8], ...]

@@ -37,6 +37,11 @@ class ContextReference(Reference):
     def __post_init__(self) -> None:
         check_rgb(self.image)
 
+    @classmethod
+    def show(cls, image: npt.NDArray[np.uint8], scale: float) -> ContextReference:
+        """Of any scale: Kontext is shown a picture or not."""
+        return cls(image)
+
     def key(self) -> Hashable:
         return self.image.shape
 

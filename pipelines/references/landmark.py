@@ -44,7 +44,7 @@ class Landmark(Reference):
     pixels back.
     """
 
-    kind: ClassVar[str] = "landmark"
+    kind: ClassVar[str] = "inpaint"
 
     image: Rgb
     mask: Mask
@@ -87,7 +87,7 @@ def check_kept(reference: Reference, landmark: Landmark, request: Request) -> No
             landmark="×".join(map(str, landmark.mask.shape)),
             canvas=f"{request.height}×{request.width}",
         )
-    if any(r.kind in ("landmark", "fill") and r is not reference for r in request.references):
+    if any(r.kind in ("inpaint", "fill") and r is not reference for r in request.references):
         raise BadInput("two_kept_parts")
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from pipelines.backbones import Backbone
+from pipelines.errors import BadInput
 from pipelines.families.model import ReferenceTokens, TextEmbeds
 
 __all__ = ["Conditions", "Kept", "Reference", "Request"]
@@ -69,6 +70,11 @@ class Reference(Protocol):
     kind: ClassVar[str]
     families: ClassVar[tuple[str, ...]] = ()
     companion: ClassVar[str] = ""
+
+    @classmethod
+    def show(cls, image: Rgb, scale: float) -> Reference:
+        """Make one from a picture uint8 [h, w, 3] with people filled in; BadInput where a picture is not enough."""
+        raise BadInput("reference_needs_more", kind=cls.kind)
 
     def key(self) -> Hashable | None:
         """Return what must agree with the others of its place in a batch; None where it is off, exactly."""

@@ -104,6 +104,10 @@ class ReduxReference(_Redux):
                 "Give a grey picture: white where the scene counts, black where it does not.",
             )
 
+    @classmethod
+    def show(cls, image: npt.NDArray[np.uint8], scale: float) -> ReduxReference:
+        return cls(image, scale=scale)
+
     def key(self) -> Hashable | None:
         """References with the same key give the same number of tokens."""
         if self.scale == 0:

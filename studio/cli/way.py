@@ -13,6 +13,7 @@ from personas.gates import CHOOSABLE
 from personas.looks import find_category
 from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
+from pipelines.references.catalogue import kinds_that
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, say, settings_of
 from studio.cli.progress import Bars
@@ -139,7 +140,7 @@ def posts(
     persona: str = "",
     count: Annotated[int, typer.Option(min=1, max=35)] = 9,
     inject: Annotated[
-        str, typer.Option(help="How the place is shown to the model: redux, ip-adapter or kontext.")
+        str, typer.Option(help=f"How the place is shown to the model: {', '.join(kinds_that('show'))}.")
     ] = "redux",
     scale: Annotated[float, typer.Option(min=0, max=2, help="How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
     blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",

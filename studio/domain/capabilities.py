@@ -12,6 +12,7 @@ from pipelines.families.catalogue import detect_source
 from pipelines.families.flux1.companion_folders import find_beside, named_beside
 from pipelines.families.protocol import Capabilities
 from pipelines.models.sources import find_source
+from pipelines.references.catalogue import REFERENCES
 from studio.settings import Settings
 
 __all__ = ["BackboneFacts", "abilities", "backbone_facts"]
@@ -47,9 +48,11 @@ def backbone_facts(settings: Settings) -> BackboneFacts | None:
 
 
 def abilities(settings: Settings) -> frozenset[str]:
-    """Those of redux, ip-adapter, kontext and fill that can be used; none where there is no backbone."""
+    """Return the ways to show or keep a place that can be used, inpainting aside; none where there is no backbone."""
     facts = backbone_facts(settings)
-    return frozenset() if facts is None else facts.companions
+    if facts is None:
+        return frozenset()
+    return facts.companions | {kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs}
 
 
 def _companions(settings: Settings, folder: Path) -> frozenset[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
+from pipelines.references.catalogue import kinds_that
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, Request, Result, Seed, Value
@@ -19,6 +20,13 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_SHOTS = 35
+
+
+if TYPE_CHECKING:
+    InjectWay = str
+else:
+    InjectWay = Literal[kinds_that("show")]  # one of the table's rows
+
 Scores = Mapping[str, float | None]
 
 
@@ -54,7 +62,7 @@ class PostRequest(Request):
     renoise: float = Field(0.0, ge=0, le=1)
     panels: Literal[1, 2, 3, 4, 6, 9] = 1
     goods: Goods | None = None
-    inject: Literal["redux", "ip-adapter", "kontext"] = "redux"
+    inject: InjectWay = "redux"
     dials: ReferenceDials = ReferenceDials()
     blocks: str = Field("", max_length=300)
     keep: Literal["inpaint", "fill"] = "inpaint"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.errors import BadInput
+from pipelines.references.catalogue import kinds_that
 from studio.domain.requests import PostRequest
 
 __all__ = ["GOODS_WAYS", "INJECT_WAYS", "KEEP_WAYS", "NO_DIALS", "check_ways"]
 
-INJECT_WAYS = ("redux", "ip-adapter", "kontext")
-KEEP_WAYS = ("inpaint", "fill")
+INJECT_WAYS = kinds_that("show")
+KEEP_WAYS = kinds_that("keep")
 GOODS_WAYS = ("pixels", "reference")
 NO_DIALS: dict[str, Any] = {"weights": None, "pool": 1, "merge": 1.0, "references": []}
 

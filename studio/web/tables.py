@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from personas.gates import GATES
 from personas.measures.catalogue import MEASURES
 from pipelines.families.catalogue import FAMILIES
+from pipelines.references.catalogue import REFERENCES
 from studio.export.platforms import load_platforms
 from studio.jobs.queue import KINDS
 from studio.texts.texts import LANGUAGES, Texts
@@ -68,6 +69,15 @@ class FamilyRow(_Row):
     name: str
 
 
+class ReferenceRow(_Row):
+    """A way to show a picture to the model, or to keep a part of one; `needs` is what must lie beside the backbone."""
+
+    id: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.id for row in REFERENCES]})]
+    words: _Words
+    use: str
+    needs: str
+
+
 class Tables(_Row):
     """One list a table."""
 
@@ -76,6 +86,7 @@ class Tables(_Row):
     measures: list[MeasureRow]
     platforms: list[PlatformRow]
     families: list[FamilyRow]
+    references: list[ReferenceRow]
 
 
 def list_tables() -> Tables:
@@ -100,6 +111,10 @@ def list_tables() -> Tables:
             for p in load_platforms()
         ],
         families=[FamilyRow(id=f.id, name=f.name) for f in FAMILIES],
+        references=[
+            ReferenceRow(id=r.id, words={k: w.name for k, w in r.words.items()}, use=r.use, needs=r.needs)
+            for r in REFERENCES
+        ],
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,10 @@ from personas.measures.subject import ShownGoods
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.pictures import fit_mask, fit_to_canvas
+from pipelines.references.catalogue import find_kind
 from pipelines.references.cutout import Cutout, Place, fit_box
 from pipelines.references.fill import FillReference
 from pipelines.references.goods import place_goods
-from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.protocol import Reference
 from pipelines.references.redux import fill_foreground
@@ -28,11 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Injections"]
 
+Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
 _LANDMARK_MARGIN_PX = 5
 _PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
+_WITH_DIALS: Mapping[str, Callable[[Studio, PostRequest, Picture, Mask], Reference | None]] = {
+    "redux": through_redux,
+    "ip-adapter": through_adapter,
+}
+"""Kinds that have more to set than a scale; the others are shown by `Reference.show`."""
 _IN_REFERENCE = Place(0.5, 0.95, 0.45)  # large enough to be read, with the place still around it
-
-Picture = npt.NDArray[np.uint8]
 
 
 class Injections:
@@ -114,13 +121,13 @@ class Injections:
             # a stranger goes first: filled in later, they would be filled with the goods' colours
             placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
             shown, hidden = placed.image, hidden & ~placed.mask
-        if self._request.inject == "kontext":
-            self.references = (ContextReference(fill_foreground(shown, hidden)),)
-        elif self._request.inject == "ip-adapter":
-            through = through_adapter(studio, self._request, shown, hidden)
-            self.references = () if through is None else (through,)
+        with_dials = _WITH_DIALS.get(self._request.inject)
+        if with_dials is not None:
+            reference = with_dials(studio, self._request, shown, hidden)
         else:
-            self.references = (through_redux(studio, self._request, shown, hidden),)
+            first = find_kind(self._request.inject).load()[0]
+            reference = first.show(fill_foreground(shown, hidden), self._request.scale)
+        self.references = () if reference is None else (reference,)
 
     def _stand(self, shot: Shot) -> Place:
         return self._place or _PLACES[shot.framing]

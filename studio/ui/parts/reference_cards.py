@@ -6,13 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from html import escape
 
+from pipelines.references.catalogue import find_kind, kinds_that
 from studio.texts.texts import Texts
 from studio.ui.parts.html import card
 
 __all__ = ["PANELS", "Ways", "choose_way", "most_strength", "show_ways"]
 
 PANELS = (2, 3, 4, 6, 9)
-_ONE_OF = ("redux", "ip-adapter", "kontext")
+_ONE_OF = kinds_that("show")
 _WALL, _TABLE, _WINDOW, _PERSON = "#f5deb8", "#8a5a2b", "#9cc9ea", "#0f766e"
 
 
@@ -36,7 +37,7 @@ def choose_way(ways: Ways, way: str, able: Collection[str]) -> Ways:
 
 def most_strength(ways: Ways) -> float:
     """The slider's end; 0 where there is none: Kontext is shown the place or not, there is no more or less."""
-    return {"ip-adapter": 2.0, "kontext": 0.0}.get(ways.inject, 1.0)
+    return find_kind(ways.inject).most_scale
 
 
 def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:
@@ -45,9 +46,12 @@ def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:
     for way in (*_ONE_OF, "exact", "panels"):
         lacking = way in _ONE_OF and way not in able
         on = ways.inject == way and not lacking if way in _ONE_OF else bool(getattr(ways, way))
-        name = escape(t(f"way.{way}"))
+        words = find_kind(way).words[t.language] if way in _ONE_OF else None
+        name = escape(t(f"way.{way}") if words is None else words.name)
         press = f'data-do="way" data-way="{way}" data-key="way-{way}" aria-pressed="{str(on).lower()}"'
-        what = t("way.lacking", model=t(f"way.{way}_model")) if lacking else t(f"way.{way}_what")
+        what = t(f"way.{way}_what") if words is None else words.what
+        if words is not None and lacking:
+            what = t("way.lacking", model=words.model)
         body = [
             f'<button type="button" class="st-btn" {"disabled" if lacking else press}>{name}</button>',
             f'<span class="st-soft">{escape(what)}</span>',

@@ -153,7 +153,7 @@ def test_wrong_references(backbone: Backbone) -> None:
 
 
 def test_a_backbone_without_one_says_so(tiny_backbone: Backbone) -> None:
-    with pytest.raises(ModelMissing, match="no IP-Adapter"):
+    with pytest.raises(ModelMissing, match="ip_adapter_missing"):
         one(tiny_backbone, 1.0, 1.0)
 
 
