@@ -35,14 +35,14 @@ from pipelines.sampling.draw import draw
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.cli.progress import Bars
-from studio.domain.requests import PostRequest
+from studio.domain.design import Design
 from studio.jobs.engine import Engine
+from studio.jobs.main_job import MainJob, MainJobRequest, run_main_job
 from studio.settings import ASSETS, Settings
 from studio.texts.errors import say_error
 from studio.texts.terminal import in_words
 from studio.texts.texts import Texts
 from studio.workflows import run_directly
-from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
 from studio.workflows.design import trigger_of
 from studio.workflows.drawing import persona_lora
 from studio.workflows.post import draw_posts
@@ -71,7 +71,7 @@ def main() -> None:
         report = engine.compute(measure, engine.studio, job, look, args.seed, photo, mask)
         report["seconds"] = job.seconds | {"measuring": time.perf_counter() - begin}
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    sheet = engine.studio.store.path(job.design["contact_sheet"])
+    sheet = engine.studio.store.path(job.design.contact_sheet)
     print(json.dumps({k: v for k, v in report.items() if k != "posts"}, indent=1))
     print(f"Candidates: {sheet}\nReport: {(args.out / 'report.json').resolve()}\nThe bundle is {job.bundle}")
 
@@ -107,30 +107,30 @@ def other_look(look: str) -> str:
 def measure(studio: Studio, job: MainJob, look: str, seed: int, photo: Path, mask: Path) -> dict[str, Any]:
     """All that the report says beyond the job's own seconds."""
     design, persona = job.design, job.persona
-    shots = [Shot(**s) for s in design["shots"]]
-    fused = [studio.store.get_picture(k) for k in design["pictures"]]
-    again = _draw(studio, persona_lora(studio, persona), design["prompts"], design["seeds"])
+    shots = design.shots
+    fused = [studio.store.get_picture(k) for k in design.pictures]
+    again = _draw(studio, persona_lora(studio, persona), design.prompts, design.seeds)
     others = _other_category(studio, look, seed, len(shots))
     renders = _render_person(look, shots, seed)
     sets = {"fused": fused, "persona": again, "renders": renders}
     second = FaceReader(ASSETS / "faces_second")
     faces = {name: _embeddings(studio.faces, pictures) for name, pictures in sets.items()}
     donors = studio.donors()
-    recipe_donors = [d for d in donors if d.id in design["recipe"]["donors"]]
+    recipe_donors = [d for d in donors if d.id in design.recipe.donors]
     return {
         "seed": seed,
         "look": look,
-        "novelty_max": design["novelty_max"],
-        "novelty_ceiling": design["novelty_ceiling"],
-        "redraws": design["redraws"],
-        "rejected_recipes": len(design["rejected"]),
-        "kept": len(design["kept"]),
+        "novelty_max": design.novelty_max,
+        "novelty_ceiling": design.novelty_ceiling,
+        "redraws": design.redraws,
+        "rejected_recipes": len(design.rejected),
+        "kept": len(design.kept),
         "pairwise_face": {name: pairwise_mean(e) for name, e in faces.items()},
         "pairwise_face_second": {name: pairwise_mean(_embeddings(second, p)) for name, p in sets.items()},
         "shots_obeyed": {name: _obeyed(studio, sets[name], shots) for name in ("fused", "persona")},
         "cross_face": _cross(faces["persona"], _embeddings(studio.faces, others)),
         "fusion_error": fusion_error(
-            fuse_donors(_recipe(design), donors),
+            fuse_donors(design.recipe, donors),
             [read_lora(d.lora_path).layers for d in _ordered(design, recipe_donors)],
         ),
         "landmark_exact": _landmark_exact(studio, job, photo, mask),
@@ -192,15 +192,9 @@ def _cross(a: Sequence[NDArray[np.float32] | None], b: Sequence[NDArray[np.float
     return float((x.astype(np.float64) @ y.T).mean())
 
 
-def _recipe(design: dict[str, Any]) -> Any:
-    from studio.workflows.design import recipe_of
-
-    return recipe_of(design["recipe"])
-
-
-def _ordered(design: dict[str, Any], donors: Sequence[Any]) -> list[Any]:
+def _ordered(design: Design, donors: Sequence[Any]) -> list[Any]:
     by_id = {d.id: d for d in donors}
-    return [by_id[i] for i in design["recipe"]["donors"]]
+    return [by_id[i] for i in design.recipe.donors]
 
 
 def fusion_error(fused: FusedLora, stacks: Sequence[Sequence[LoraLayer]]) -> float:
@@ -225,9 +219,7 @@ def _landmark_exact(studio: Studio, job: MainJob, photo: Path, mask: Path) -> bo
     scene = load_scene(photo).image
     canvas = fit_to_canvas(scene, spec.height, spec.width)
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
-    return all(
-        np.array_equal(studio.store.get_picture(p["picture"])[keep], canvas[keep]) for p in job.post_set["posts"]
-    )
+    return all(np.array_equal(studio.store.get_picture(p.picture)[keep], canvas[keep]) for p in job.post_set.posts)
 
 
 def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
@@ -235,20 +227,17 @@ def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:
 
     `prompt` is the share of outfit and framing obeyed; the studio's own score also asks for the outfit's colour.
     """
-    shots = [p["shot"] for p in job.post_set["posts"]]
-    request = PostRequest(
-        job.persona, job.post_set["scene"], shots, job.post_set["seed"], scale=0.0, keep_landmark=False
-    )
+    request = job.post_set.request.changed(scale=0.0, keep_landmark=False)
     bare = draw_posts(studio, request, run_directly)
-    regions = studio.regions.read([studio.store.get_picture(p["picture"]) for p in job.post_set["posts"]])
+    regions = studio.regions.read([studio.store.get_picture(p.picture) for p in job.post_set.posts])
     return [
         {
-            **p["scores"],
-            "prompt": attributes_obeyed(Shot(**p["shot"]), seen.attributes, ("outfit", "framing")),
-            "prompt_and_colour": p["scores"]["prompt"],
-            "scene_without": b["scores"]["scene"],
+            **p.scores,
+            "prompt": attributes_obeyed(p.shot, seen.attributes, ("outfit", "framing")),
+            "prompt_and_colour": p.scores["prompt"],
+            "scene_without": b.scores["scene"],
         }
-        for p, b, seen in zip(job.post_set["posts"], bare["posts"], regions, strict=True)
+        for p, b, seen in zip(job.post_set.posts, bare.posts, regions, strict=True)
     ]
 
 

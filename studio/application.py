@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.errors import BadInput
 from studio.domain.capabilities import backbone_facts
-from studio.library.records import JobRecord, Records
+from studio.domain.values import Result
+from studio.library.library import Library
+from studio.library.records import Records
+from studio.library.results import result_of
 from studio.library.store import Store
 from studio.settings import Settings, make_data_folder
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Studio", "software_versions"]
 
+R = TypeVar("R", bound=Result)
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "insightface", "onnxruntime", "numpy", "pillow")
 
 
@@ -36,20 +39,17 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         make_data_folder(settings)
-        self.store = Store(settings.data / "files")
-        self.records = Records(settings.data / "studio.sqlite")
+        self.library = Library(Records(settings.data / "studio.sqlite"), Store(settings.data / "files"), settings.data)
         self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews
         self._hashes: dict[Path, str] = {}
 
     @property
-    def work(self) -> Path:
-        """For checkpoints of running trainings."""
-        return self.settings.data / "work"
+    def records(self) -> Records:
+        return self.library.records
 
     @property
-    def donors_folder(self) -> Path:
-        """Donors that the user added."""
-        return self.settings.data / "donors"
+    def store(self) -> Store:
+        return self.library.store
 
     def donors(self, category: str | None = None) -> tuple[Donor, ...]:
         """The bundled donors and the user's own, without the damaged ones."""
@@ -59,7 +59,7 @@ class Studio:
         """The same with the damaged ones, of all categories."""
         from personas.donors import list_donors
 
-        return list_donors(self.settings.bundled_donors, self.donors_folder, category=category)
+        return list_donors(self.settings.bundled_donors, self.library.donors_folder, category=category)
 
     def fits(self, donor: Donor) -> bool:
         """Whether a donor can be mixed for this backbone; yes where there is none to ask."""
@@ -72,20 +72,9 @@ class Studio:
         donors = self.donors(category)
         return donors if facts is None else tuple(d for d in donors if d.fits(facts.family, facts.width))
 
-    def result_of(self, kind: str, key: str = "") -> dict[str, Any]:
+    def result_of(self, kind: type[R], key: str = "") -> R:
         """The result of an earlier job by the beginning of its id; the newest if `key` is empty. Raises BadInput."""
-        rows = [
-            row
-            for row in self.records.find(JobRecord, self.settings.owner, kind=kind, state="done")
-            if str(row.facts["id"]).startswith(key)
-        ]
-        if not rows:
-            if key:
-                raise BadInput(
-                    "result_unknown", result=f"result {kind}", key=key, folder=str(self.settings.data), kind=kind
-                )
-            raise BadInput("no_result_yet", result=f"result {kind}", kind=kind)
-        return dict(self.store.get_json(rows[-1].facts["result"]))
+        return result_of(self.records, self.store, self.settings.owner, kind, key)
 
     @cached_property
     def backbone(self) -> Backbone:

@@ -27,7 +27,7 @@ def recall(
     from studio.export.recall import recall as recall_file
 
     studio = Studio(settings_of(data, owner))
-    found = recall_file(studio, path, studio.settings.owner)
+    found = recall_file(studio.library, path, studio.settings.owner, studio.donors)
     lines = [f"{name}: {value}" for name, value in (("persona", found.persona), ("scene", found.scene)) if value]
     lines += [f"{name}: {value}" for name, value in found.settings.items()]
     for shot in found.shots:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -39,7 +38,7 @@ def demo(
     backbone: str | None = None,
 ) -> None:
     """The main job: a new person, nine posts in one place, one bundle."""
-    from studio.workflows.demo import MainJobRequest, run_main_job
+    from studio.jobs.main_job import MainJobRequest, run_main_job
 
     scenes = ASSETS / "scenes"
     find_category(category)
@@ -68,7 +67,9 @@ def design(
 ) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
     from pipelines.pictures import load_scene
-    from studio.domain.requests import DesignRequest
+    from studio.domain.design import Design, DesignRequest
+    from studio.domain.values import NamedPicture
+    from studio.library.scenes import add_picture
 
     find_category(category)
     gates = _read_gates(gate or ())
@@ -78,18 +79,27 @@ def design(
     images = [(file.name, load_scene(file).image) for file in files]
     studio = Studio(settings_of(data, owner))
     with open_engine(studio, as_json) as engine:
-        pictures = [(name, studio.store.put_picture(image)) for name, image in images]
-        request = DesignRequest(
-            category, seed, studio.settings.owner, donors=mix, candidates=candidates, gates=gates, templates=pictures
+        owner = studio.settings.owner
+        pictures = tuple(
+            NamedPicture(name=name, picture=add_picture(studio.library, image, owner)) for name, image in images
         )
-        result = engine.run("design", asdict(request))
-    sheet, report = (studio.store.path(result[name]) for name in ("contact_sheet", "report"))
-    kept, drawn, nearest = len(result["kept"]), len(result["pictures"]), result["novelty_max"]
+        request = DesignRequest.make(
+            category=category,
+            seed=seed,
+            owner=owner,
+            donors=mix,
+            candidates=candidates,
+            gates=gates,
+            templates=pictures,
+        )
+        result = engine.run(request, Design)
+    sheet, report = studio.store.path(result.contact_sheet), studio.store.path(result.report)
+    kept, drawn, nearest = len(result.kept), len(result.pictures), result.novelty_max
     text = (
-        f"Design {result['id']}: {kept} of {drawn} kept, nearest donor {nearest:.2f} "
-        f"(ceiling {result['novelty_ceiling']:.2f}).\nContact sheet: {sheet}\nReport: {report}"
+        f"Design {result.id}: {kept} of {drawn} kept, nearest donor {nearest:.2f} "
+        f"(ceiling {result.novelty_ceiling:.2f}).\nContact sheet: {sheet}\nReport: {report}"
     )
-    say({"id": result["id"], "kept": result["kept"], "contact_sheet": str(sheet), "report": str(report)}, as_json, text)
+    say({"id": result.id, "kept": result.kept, "contact_sheet": str(sheet), "report": str(report)}, as_json, text)
 
 
 @way.command()
@@ -107,18 +117,19 @@ def consolidate(
     as_json: Json = False,
 ) -> None:
     """Train the persona LoRA of a design (the newest if none is named)."""
-    from studio.domain.requests import ConsolidateRequest
+    from studio.domain.design import Design
+    from studio.domain.persona import ConsolidateRequest, Persona
 
     studio = Studio(settings_of(data, owner))
-    request = ConsolidateRequest(
-        studio.result_of("design", design_id), name, seed, studio.settings.owner, steps, rounds,
-        identity_loss=identity_loss,
+    request = ConsolidateRequest.make(
+        design=studio.result_of(Design, design_id), name=name, seed=seed, owner=studio.settings.owner, steps=steps,
+        rounds=rounds, identity_loss=identity_loss,
     )  # fmt: skip
     with open_engine(studio, as_json) as engine:
-        result = engine.run("consolidate", asdict(request))
-    lora = studio.store.path(result["lora"])
-    text = f"{name} version {result['version']} ({result['id']}).\nLoRA: {lora}"
-    say({"id": result["id"], "version": result["version"], "lora": str(lora)}, as_json, text)
+        result = engine.run(request, Persona)
+    lora = studio.store.path(result.lora)
+    text = f"{name} version {result.version} ({result.id}).\nLoRA: {lora}"
+    say({"id": result.id, "version": result.version, "lora": str(lora)}, as_json, text)
 
 
 @way.command()
@@ -129,8 +140,8 @@ def scene(
     from studio.library.scenes import add_scene
 
     studio = Studio(settings_of(data, owner))
-    value = add_scene(studio, photo, mask, name or photo.stem, studio.settings.owner)
-    say(value, as_json, f"Scene {value['name']} ({value['id']}).")
+    value = add_scene(studio.library, photo, mask, name or photo.stem, studio.settings.owner)
+    say(value.model_dump(mode="json"), as_json, f"Scene {value.name} ({value.id}).")
 
 
 @way.command(epilog=f"Every post is scored: {', '.join(Texts('en')(f'score.{row.name}') for row in POST_MEASURES)}.")
@@ -163,32 +174,44 @@ def posts(
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     from pipelines.pictures import load_mask, load_scene
-    from studio.domain.requests import PostRequest, plan_shots
+    from studio.domain.persona import Persona
+    from studio.domain.posts import PostRequest, PostSet, plan_shots
     from studio.library.scenes import add_goods, add_scene
 
     box = _read_box(goods_box)
     studio = Studio(settings_of(data, owner))
     who = studio.settings.owner
-    who_is_it = studio.result_of("consolidate", persona)
+    who_is_it = studio.result_of(Persona, persona)
     shown = load_scene(photo).image
     if mask is not None:
         load_mask(mask, (shown.shape[0], shown.shape[1]))
     with open_engine(studio, as_json) as engine:
         from studio.workflows.redux_dials import add_redux  # takes seconds: a refusal does not
 
-        place = add_scene(studio, photo, mask, photo.stem, who)
-        shots = [asdict(s) for s in plan_shots(count, seed)]
-        product = None if goods is None else add_goods(studio, goods, goods_name)
-        more: dict[str, Any] = {"detail": detail, "renoise": renoise, "panels": panels, "goods": product}
-        dials = add_redux(studio, place, weights, also or (), pool, merge)
-        more |= {"inject": inject, "redux": dials, "blocks": blocks}
-        more |= {"keep": keep, "goods_as": goods_as, "goods_box": box}
-        request = PostRequest(who_is_it, place, shots, seed, who, scale, **more)
-        result = engine.run("posts", asdict(request))
-    rows = [p["scores"] for p in result["posts"]]
+        place = add_scene(studio.library, photo, mask, photo.stem, who)
+        request = PostRequest.make(
+            persona=who_is_it,
+            scene=place,
+            shots=plan_shots(count, seed),
+            seed=seed,
+            owner=who,
+            scale=scale,
+            detail=detail,
+            renoise=renoise,
+            panels=panels,
+            goods=None if goods is None else add_goods(studio.library, goods, goods_name, who),
+            inject=inject,
+            dials=add_redux(studio, place, weights, also or (), pool, merge, who),
+            blocks=blocks,
+            keep=keep,
+            goods_as=goods_as,
+            goods_box=box,
+        )
+        result = engine.run(request, PostSet)
+    rows = [dict(p.scores) for p in result.posts]
     said = [say_scores(Texts("en"), row, POST_MEASURES).values() for row in rows]
     text = "\n".join(f"{i + 1:2} {'  '.join(words)}" for i, words in enumerate(said))
-    say({"id": result["id"], "scores": rows}, as_json, f"Post set {result['id']}\n{text}")
+    say({"id": result.id, "scores": rows}, as_json, f"Post set {result.id}\n{text}")
 
 
 def _read_gates(given: Sequence[str]) -> dict[str, float]:
@@ -227,24 +250,28 @@ def swap(
 ) -> None:
     """Put the persona's face into existing pictures; everything outside the face region stays as it was."""
     from pipelines.pictures import load_scene
-    from studio.workflows.swap import SwapRequest
+    from studio.domain.persona import Persona, Swap, SwapRequest
+    from studio.domain.values import NamedPicture
+    from studio.library.scenes import add_picture
 
     studio = Studio(settings_of(data, owner))
-    store = studio.store
-    who = studio.result_of("consolidate", persona)
+    store, asker = studio.store, studio.settings.owner
+    who = studio.result_of(Persona, persona)
     images = [(photo.name, load_scene(photo).image) for photo in photos]
     with open_engine(studio, as_json) as engine:
-        pictures = [(name, store.put_picture(image)) for name, image in images]
-        request = SwapRequest(who, pictures, seed, studio.settings.owner, strength, hair)
-        result = engine.run("swap", asdict(request))
+        pictures = tuple(
+            NamedPicture(name=name, picture=add_picture(studio.library, image, asker)) for name, image in images
+        )
+        request = SwapRequest.make(persona=who, pictures=pictures, seed=seed, owner=asker, strength=strength, hair=hair)
+        result = engine.run(request, Swap)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, row in enumerate(result["pictures"], 1):
-        file = (out / f"{number:03d}-{Path(row['name']).stem}.png").resolve()
-        file.write_bytes(store.get(row["picture"]))
-        rows.append(row | {"file": str(file)})
+    for number, row in enumerate(result.pictures, 1):
+        file = (out / f"{number:03d}-{Path(row.name).stem}.png").resolve()
+        file.write_bytes(store.get(row.picture))
+        rows.append(row.model_dump(mode="json") | {"file": str(file)})
     text = "\n".join(f"{r['file']}: identity {r['identity_before']:.2f} → {r['identity']:.2f}" for r in rows)
-    say({"id": result["id"], "pictures": rows}, as_json, text)
+    say({"id": result.id, "pictures": rows}, as_json, text)
 
 
 @way.command()
@@ -259,9 +286,11 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Export a post set (the newest if none is named) for a platform."""
+    from studio.domain.posts import PostSet
+
     find_platform(platform)
     studio = Studio(settings_of(data, owner))
-    chosen = studio.result_of("posts", post_set)
+    chosen = studio.result_of(PostSet, post_set)
     with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
         from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
 

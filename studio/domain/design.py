@@ -14,7 +14,7 @@ from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.domain.thresholds import thresholds_schema
-from studio.domain.values import FileKey, NamedPicture, Request, Result, Seed, Value
+from studio.domain.values import FileKey, IndexEntry, NamedPicture, Request, Result, Seed, Value
 
 __all__ = [
     "Design", "DesignRequest", "Preview", "PreviewRequest", "PreviewedRecipe", "RejectedRecipe", "UsedDonor",
@@ -112,6 +112,16 @@ class Design(Result):
     rejected: tuple[RejectedRecipe, ...] = ()
     held: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+
+    def index_entry(self) -> IndexEntry:
+        look = self.recipe.category
+        facts: dict[str, str | int] = {
+            "name": look,
+            "kept": len(self.kept),
+            "count": len(self.pictures),
+            "picture": self.contact_sheet,
+        }
+        return IndexEntry(facts, (look, *(donor.name for donor in self.donors)))
 
 
 class PreviewRequest(Request):

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator
 
 from personas.recipes import Recipe
 from studio.domain.design import Design, UsedDonor
-from studio.domain.values import FileKey, NamedPicture, Owner, Request, Result, Seed, Value
+from studio.domain.values import FileKey, IndexEntry, NamedPicture, Owner, Request, Result, Seed, Value
 
 __all__ = [
     "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapRequest", "SwappedPicture",
@@ -84,25 +84,35 @@ class Sample(Value):
 class Persona(Result):
     """A person that stays the same: `lora` draws them, `enrolment` (a unit vector) says who they are.
 
-    `version` counts a name's personas. `losses` is JSON in the store, `config` the training's resolved settings.
+    `version` counts a name's personas. `losses` is JSON in the store, `config` the training's resolved settings. What
+    follows `lora` is not known of a persona that a bundle tells of.
     """
 
     kind: ClassVar[str] = "consolidate"
 
     name: str
     version: int
-    design: str
     trigger: str
     subject: str
     enrolment: tuple[float, ...]
     recipe: Recipe
     donors: tuple[UsedDonor, ...]
-    request: Consolidation
-    rounds: tuple[Round, ...]
     lora: FileKey
-    losses: FileKey
-    config: Mapping[str, JsonValue]
+    design: str = ""
+    request: Consolidation | None = None
+    rounds: tuple[Round, ...] = ()
+    losses: FileKey | None = None
+    config: Mapping[str, JsonValue] = Field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+
+    def index_entry(self) -> IndexEntry:
+        sheets = [r.contact_sheet for r in self.rounds if r.contact_sheet is not None]
+        facts: dict[str, str | int] = {
+            "name": self.name,
+            "version": self.version,
+            "picture": sheets[-1] if sheets else "",
+        }
+        return IndexEntry(facts, (self.name, self.recipe.category))
 
 
 class SwapRequest(Request):

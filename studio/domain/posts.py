@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
-from pipelines.references.catalogue import kinds_that
+from pipelines.references.catalogue import find_kind, kinds_that
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
-from studio.domain.values import Caption, FileKey, Request, Result, Seed, Value
+from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value
 
 __all__ = [
-    "MOST_SHOTS", "Drawing", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet", "Scores", "plain_caption",
-    "plan_shots",
+    "MOST_SHOTS", "Drawing", "DrawnShot", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet",
+    "Scores", "plain_caption", "plan_shots",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
 
-
 if TYPE_CHECKING:
     InjectWay = str
+    KeepWay = str
 else:
     InjectWay = Literal[kinds_that("show")]  # one of the table's rows
+    KeepWay = Literal[kinds_that("keep")]
 
 Scores = Mapping[str, float | None]
 
@@ -65,7 +67,7 @@ class PostRequest(Request):
     inject: InjectWay = "redux"
     dials: ReferenceDials = ReferenceDials()
     blocks: str = Field("", max_length=300)
-    keep: Literal["inpaint", "fill"] = "inpaint"
+    keep: KeepWay = "inpaint"
     goods_as: Literal["pixels", "reference"] = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
@@ -77,6 +79,8 @@ class PostRequest(Request):
         self._check_goods()
         self._check_fill()
         dials, inject = self.dials, self.inject
+        if 0 < (most := find_kind(inject).most_scale) < self.scale:
+            raise BadInput("scale_too_large", scale=self.scale, inject=inject, most=most)
         if self.blocks and inject != "ip-adapter":
             raise BadInput("blocks_need_ip_adapter", inject=inject)
         if (dials.weights, dials.pool, dials.merge) != (None, 1, 1.0) and inject != "redux":
@@ -116,23 +120,28 @@ class Fix(Value):
     parent: str
 
 
-class Post(Value):
-    """One picture of a set, all that it was drawn from, and what was measured on it.
+class DrawnShot(Value):
+    """What one picture was drawn from, besides its set's request."""
+
+    prompt: str
+    seed: Seed
+    shot: Shot
+    num_inference_steps: int
+    guidance_scale: float
+    true_cfg_scale: float
+    identity_guidance: bool = False
+
+
+class Post(DrawnShot):
+    """One picture of a set, and what was measured on it.
 
     `origin` is the drawing that it is from (the id of a set or a take) and its number in it. `fixes` were done to it
     afterwards, one after the other.
     """
 
     picture: FileKey
-    prompt: str
-    seed: Seed
-    shot: Shot
     scores: Scores
     caption: str
-    num_inference_steps: int
-    guidance_scale: float
-    true_cfg_scale: float
-    identity_guidance: bool = False
     fixes: tuple[Fix, ...] = ()
     origin: tuple[str, int]
 
@@ -168,3 +177,9 @@ class PostSet(Result):
     companion: str = ""
     ip_adapter: IpAdapterFacts | None = None
     drawings: tuple[Drawing, ...] = ()
+
+    def index_entry(self) -> IndexEntry:
+        who, where, posts = self.request.persona.name, self.request.scene.name, self.posts
+        facts: dict[str, str | int] = {"name": who, "scene": where, "count": len(posts), "picture": posts[0].picture}
+        words = (word for p in posts for word in (p.prompt, p.caption, *asdict(p.shot).values()))
+        return IndexEntry(facts, (who, where, *words))

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from pipelines.references.cutout import Place
-from studio.domain.values import FileKey, Result, Sha256, Value
+from studio.domain.values import FileKey, IndexEntry, Result, Sha256, Value
 
 __all__ = ["Goods", "MorePlace", "ReferenceDials", "Scene"]
 
@@ -24,6 +24,9 @@ class Scene(Result):
     sha256: Sha256
     photo: FileKey
     landmark: FileKey | None = None
+
+    def index_entry(self) -> IndexEntry:
+        return IndexEntry({"name": self.name, "picture": self.photo}, (self.name,))
 
 
 class Goods(Value):

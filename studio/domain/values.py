@@ -7,6 +7,7 @@ never by what somebody wrote into a caption.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
@@ -15,8 +16,8 @@ from pydantic_core import CoreSchema, core_schema
 from pipelines.errors import BadInput
 
 __all__ = [
-    "SCHEMA_VERSION", "Caption", "FileKey", "Id", "NamedPicture", "Owner", "Request", "Result", "Seed", "Sha256",
-    "Stored", "Value", "invalid_request",
+    "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "NamedPicture", "Owner", "Request", "Result", "Seed",
+    "Sha256", "Stored", "Value", "invalid_request",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -55,12 +56,24 @@ class Stored(Value):
     schema_version: Literal[1] = 1
 
 
+@dataclass(frozen=True)
+class IndexEntry:
+    """What a card of the library shows of a result, and the texts whose words find it."""
+
+    facts: Mapping[str, str | int]
+    words: tuple[str, ...]
+
+
 class Result(Stored):
     """What a job, or the library, made. `kind` is the kind of job; its `id` is made from its content."""
 
     kind: ClassVar[str] = ""
 
     id: Id
+
+    def index_entry(self) -> IndexEntry | None:
+        """Return how the library shows it; None: not at all."""
+        return None
 
 
 class Request(Stored):

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,194 +19,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 
+from personas.recipes import Recipe
 from pipelines.errors import BadInput, OutOfDisk
+from studio.export.manifest import (
+    DonorFacts,
+    DrawFacts,
+    Drawing,
+    FixFacts,
+    Manifest,
+    ManifestPersona,
+    ManifestPost,
+    SceneFacts,
+    Upscaling,
+    read_manifest,
+)
 from studio.export.platforms import find_platform, overlong
 from studio.export.provenance import Label, encode_labelled, stamp
 
 __all__ = [
-    "BundlePost",
-    "CompanionFacts",
-    "DonorFacts",
-    "DrawFacts",
-    "Drawing",
-    "DrawnShot",
-    "FixFacts",
-    "Manifest",
-    "ManifestPost",
-    "ReduxFacts",
-    "SceneFacts",
-    "Upscaling",
-    "fit_for_platform",
-    "pixels_sha256",
-    "produce_id",
-    "read_manifest",
-    "verify_bundle",
-    "write_bundle",
-]
+    "BundlePost", "fit_for_platform", "pixels_sha256", "produce_id", "sheet_id", "verify_bundle", "write_bundle",
+]  # fmt: skip
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
 _SHEET_COLUMNS = 3
-_MOST_MANIFEST_BYTES = 16_000_000
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DonorFacts(_Strict):
-    id: str
-    name: str
-    mix_weight: float = Field(ge=0)
-    licence: str
-    consent: str
-
-
-class ReferenceFacts(_Strict):
-    """Another place's photo: `sha256` of its file, and its key in the studio's store."""
-
-    sha256: str
-    photo: str
-
-
-class ReduxFacts(_Strict):
-    """What `add_redux` gave; `weights` is a key in the studio's store."""
-
-    weights: str | None = None
-    pool: int = Field(1, ge=1)
-    merge: float = Field(1.0, gt=0, le=1)
-    references: tuple[ReferenceFacts, ...] = ()
-
-
-class SceneFacts(_Strict):
-    """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
-
-    `landmark` is "" where no landmark's pixels were kept. `goods` is what `add_goods` gave, or None; `goods_as` and
-    `goods_box` are those of the request. `scale` is how much the model was shown of the place, 0 nothing.
-    """
-
-    name: str
-    sha256: str
-    photo: str
-    landmark: str
-    scale: float
-    redux: ReduxFacts | None = None
-    goods: dict[str, Any] | None = None
-    goods_as: str = "pixels"
-    goods_box: tuple[float, float, float, float] | None = None
-
-
-class CompanionFacts(_Strict):
-    """A model that drew in the backbone's place: "fill" or "kontext", and the hash of its transformer's weights."""
-
-    role: str
-    id: str
-    sha256: str
-    licence: str
-
-
-class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling`, panels,
-    ways.
-
-    `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
-    the IP-Adapter's hash and licence where none was on.
-    """
-
-    backbone: str
-    backbone_sha256: str
-    batch_size: int = Field(ge=1)
-    batches: tuple[tuple[int, ...], ...]
-    dtype: str
-    precision: str
-    offload: str
-    device: str
-    threads: int = Field(ge=1)
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    detail: float = 0.0
-    renoise: float = 0.0
-    panels: int = Field(1, ge=1)
-    keep: str = "inpaint"
-    inject: str = "redux"
-    blocks: str = ""
-    ip_adapter_sha256: str = ""
-    ip_adapter_licence: str = ""
-    companions: tuple[CompanionFacts, ...] = ()
-
-
-class Upscaling(_Strict):
-    """From the drawn size to the platform's: cover the canvas with this filter, crop the middle."""
-
-    method: str = "lanczos"
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-
-
-class FixFacts(_Strict):
-    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before."""
-
-    mask: str
-    seed: int = Field(ge=0, lt=2**32)
-    strength: float = Field(gt=0, le=1)
-    parent: str
-
-
-class DrawnShot(_Strict):
-    """What one picture was drawn from."""
-
-    prompt: str
-    seed: int = Field(ge=0, lt=2**32)
-    num_inference_steps: int = Field(ge=1)
-    guidance_scale: float
-    true_cfg_scale: float
-    identity_guidance: bool = False
-    shot: dict[str, str]
-
-
-class ManifestPost(DrawnShot):
-    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
-
-    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
-    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
-    """
-
-    file: str
-    sha256: str
-    drawn_sha256: str
-    caption: str
-    scores: dict[str, float | None]
-    origin: tuple[int, int] | None = None
-    fixes: tuple[FixFacts, ...] = ()
-
-
-class Drawing(_Strict):
-    """Pictures that were drawn in one go, exported or not: how they are batched decides their last bits."""
-
-    shots: tuple[DrawnShot, ...] = Field(min_length=1)
-
-
-class Manifest(_Strict):
-    """All that is needed to say what is in the bundle, who allowed it, and to draw it again.
-
-    `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
-    """
-
-    version: int = 1
-    persona: dict[str, Any]
-    recipe: dict[str, Any]
-    donors: tuple[DonorFacts, ...]
-    scene: SceneFacts
-    platform: str
-    title: str = ""
-    body: str = ""
-    draw: DrawFacts
-    upscaling: Upscaling
-    posts: tuple[ManifestPost, ...] = Field(min_length=1)
-    drawings: tuple[Drawing, ...] = ()
-    software: dict[str, str]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +96,8 @@ def write_bundle(
     path: Path,
     posts: Sequence[BundlePost],
     *,
-    persona: dict[str, Any],
-    recipe: dict[str, Any],
+    persona: ManifestPersona,
+    recipe: Recipe,
     donors: Sequence[DonorFacts],
     scene: SceneFacts,
     draw: DrawFacts,
@@ -289,11 +124,15 @@ def write_bundle(
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}
     listed: list[ManifestPost] = []
-    common: dict[str, Any] = {
-        "persona": persona, "recipe": recipe, "donors": tuple(donors), "scene": scene, "platform": platform,
-        "title": title, "body": body, "draw": draw, "upscaling": upscaling, "drawings": tuple(drawings),
-        "software": software,
-    }  # fmt: skip
+
+    def tell(posts: Sequence[ManifestPost], persona: ManifestPersona, files: dict[str, str]) -> Manifest:
+        return Manifest(
+            persona=persona, recipe=recipe, donors=tuple(donors), scene=scene, platform=platform, title=title,
+            body=body, draw=draw, upscaling=upscaling, posts=tuple(posts), drawings=tuple(drawings), software=software,
+            files=files,
+        )  # fmt: skip
+
+    faceless = persona.model_copy(update={"enrolment": ()})
     for number, post in enumerate(posts, 1):
         name = f"pictures/{number:02d}.{suffix}"
         drawn = pixels_sha256(post.image)
@@ -301,7 +140,9 @@ def write_bundle(
         row = ManifestPost(file=name, sha256="", drawn_sha256=drawn, **told)
         label = Label(producer, produce_id(drawn), post.composite)
         # an archive tells all, a published picture only that it was made by a model
-        recipe_text = _recipe_of(common, row) if target.format == "PNG" else ""
+        recipe_text = ""
+        if target.embeds_recipe:
+            recipe_text = tell([row], faceless, {}).model_dump_json(exclude={"persona": {"enrolment"}})
         fitted = fit_for_platform(post.image, upscaling)
         files[name] = _encode(fitted, target.format, label, target.max_bytes, recipe_text)
         listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
@@ -311,22 +152,10 @@ def write_bundle(
     sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
     files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], sheet_label)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    manifest = Manifest(**common, posts=tuple(listed), files=hashes)
+    manifest = tell(listed, persona, hashes)
     files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
     _write_zip(path, files)
     return manifest
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a bundle; BadInput where it is none."""
-    try:
-        with zipfile.ZipFile(path) as bundle, bundle.open("manifest.json") as stream:
-            text = stream.read(_MOST_MANIFEST_BYTES + 1)  # what the zip says of its size may be a lie
-        if len(text) > _MOST_MANIFEST_BYTES:
-            raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
-        return Manifest.model_validate_json(text)
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
-        raise BadInput("not_a_bundle", file=path.name, reason=str(error)) from error
 
 
 def verify_bundle(path: Path) -> tuple[str, ...]:
@@ -345,12 +174,6 @@ def verify_bundle(path: Path) -> tuple[str, ...]:
             if not same:
                 wrong.append(f"{name} was changed.")
     return tuple(wrong)
-
-
-def _recipe_of(common: dict[str, Any], post: ManifestPost) -> str:
-    """A manifest of this one picture, as JSON; without the enrolment, which only a whole bundle needs."""
-    persona = {key: value for key, value in common["persona"].items() if key != "enrolment"}
-    return Manifest(**common | {"persona": persona}, posts=(post,), files={}).model_dump_json()
 
 
 def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int, recipe: str) -> bytes:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from pipelines.errors import BadInput
 
@@ -18,7 +18,8 @@ _FILE = Path(__file__).resolve().parents[2] / "assets" / "platforms.json"
 class Platform(BaseModel):
     """Sizes in pixels; 0 × 0 keeps the picture as it was drawn. `max_title` and `max_body` in characters, 0: not known.
 
-    `usual_pictures` is how many a page proposes.
+    `usual_pictures` is how many a page proposes. A picture that `embeds_recipe` (a PNG) tells its prompt, its donors
+    and all else that it was made from: only for what is not published.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,11 +33,18 @@ class Platform(BaseModel):
     max_pictures: int = Field(ge=1)
     usual_pictures: int = Field(ge=1)
     format: Literal["JPEG", "PNG"]
+    embeds_recipe: bool
     max_bytes: int = Field(gt=0)
     max_title: int = Field(ge=0)
     max_body: int = Field(ge=0)
     source: str
     date: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Platform:
+        if self.embeds_recipe and self.format != "PNG":
+            raise ValueError("only a PNG can embed its recipe")
+        return self
 
 
 @cache

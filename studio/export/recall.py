@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,15 +19,19 @@ from typing import Any
 from PIL import ExifTags, Image
 from pydantic import ValidationError
 
+from personas.donors import Donor
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.pictures import read_picture
-from studio.application import Studio
-from studio.export.bundle import Manifest, ManifestPost, produce_id, read_manifest, sheet_id
+from studio.export.bundle import produce_id, sheet_id
+from studio.export.manifest import Manifest, ManifestPost, parse_manifest, read_manifest
 from studio.export.provenance import RECIPE_CHUNK, read_label
+from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
 
-__all__ = ["Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parameters", "recall", "remember_export"]
+__all__ = [
+    "Draft", "Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parameters", "recall", "remember_export",
+]  # fmt: skip
 
 _MOST_ZIP_BYTES, _MOST_PICTURE_BYTES = 512_000_000, 64_000_000
 _MOST_TEXT = 20_000
@@ -75,8 +79,23 @@ class Recalled:
     loras: tuple[RecalledLora, ...] = ()
 
 
-def recall(studio: Studio, path: Path, owner: str) -> Recalled:
-    """What a file was made from. Raises BadInput or BadPicture, naming what is wrong with it."""
+@dataclass(frozen=True)
+class Draft:
+    """A set that is not asked for yet: `name` is its persona's; ids are "" where missing. Columns go with the shots."""
+
+    name: str
+    persona: str
+    scene: str
+    shots: tuple[Shot, ...]
+    seeds: tuple[int | None, ...]
+    captions: tuple[str, ...]
+
+
+def recall(library: Library, path: Path, owner: str, donors: Callable[[], Sequence[Donor]]) -> Recalled:
+    """What a file was made from. Raises BadInput or BadPicture, naming what is wrong with it.
+
+    `donors` returns all that there are: a file may name their LoRAs.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -85,13 +104,13 @@ def recall(studio: Studio, path: Path, owner: str) -> Recalled:
         if size > most:
             raise BadInput("file_too_large", file=path.name, most_mb=most // 1_000_000)
         if zipped:
-            return _from_manifest(studio, read_manifest(path), owner, "bundle")
+            return _from_manifest(library, read_manifest(path), owner, "bundle")
         data = path.read_bytes()
     except OSError as error:
         raise BadInput("file_not_opened", file=path.name, reason=error.strerror or str(error)) from error
     read_picture(data, path.name)  # refuses what is none, is damaged or too large
     try:
-        found = _own(studio, data, owner) or _foreign(studio, data, owner)
+        found = _own(library, data, owner) or _foreign(library, data, owner, donors)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise BadInput("recipe_unreadable", file=path.name) from error
     if found is None:
@@ -99,10 +118,10 @@ def recall(studio: Studio, path: Path, owner: str) -> Recalled:
     return found
 
 
-def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
+def remember_export(library: Library, manifest: Manifest, owner: str) -> None:
     """Let this bundle's pictures be found again by what their labels call them."""
-    kept = studio.store.put_json(manifest.model_dump(mode="json"))
-    studio.records.keep(
+    kept = library.store.put_json(manifest.model_dump(mode="json"))
+    library.records.keep(
         ExportedRecord(id=sheet_id(manifest.posts), owner=owner, manifest=kept, number=WHOLE),
         *(
             ExportedRecord(id=produce_id(p.drawn_sha256), owner=owner, manifest=kept, number=number)
@@ -111,19 +130,19 @@ def remember_export(studio: Studio, manifest: Manifest, owner: str) -> None:
     )
 
 
-def draft_of(recalled: Recalled) -> dict[str, Any] | None:
-    """What the posts page can start from, as JSON; ids are "" where missing. None where no shots are."""
+def draft_of(recalled: Recalled) -> Draft | None:
+    """What the posts page can start from. None where no shots are."""
     known = [s for s in recalled.shots if s.shot]
     if not known:
         return None
-    return {
-        "name": recalled.persona.rpartition(" · ")[0] or recalled.persona,
-        "persona": recalled.persona_id,
-        "scene": recalled.scene_id,
-        "shots": [s.shot for s in known],
-        "seeds": [s.seed for s in known],
-        "captions": [s.caption for s in known],
-    }
+    return Draft(
+        recalled.persona.rpartition(" · ")[0] or recalled.persona,
+        recalled.persona_id,
+        recalled.scene_id,
+        tuple(Shot(**s.shot) for s in known),
+        tuple(s.seed for s in known),
+        tuple(s.caption for s in known),
+    )
 
 
 def parse_parameters(text: str) -> RecalledShot:
@@ -186,40 +205,39 @@ def _hashes(text: str) -> list[tuple[str, str]]:
     return found[:_MAX_LORAS]
 
 
-def _own(studio: Studio, data: bytes, owner: str) -> Recalled | None:
+def _own(library: Library, data: bytes, owner: str) -> Recalled | None:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         recipe = image.info.get(RECIPE_CHUNK)
     if recipe is not None:
         try:
-            manifest = Manifest.model_validate_json(str(recipe))
+            manifest = parse_manifest(str(recipe))
         except ValidationError as error:
             raise ValueError("no recipe of the studio") from error
-        return _from_manifest(studio, manifest, owner, "archive")
+        return _from_manifest(library, manifest, owner, "archive")
     label = read_label(data)
-    exported = studio.records.get(ExportedRecord, str((label or {}).get("ProduceID", "")), owner)
+    exported = library.records.get(ExportedRecord, str((label or {}).get("ProduceID", "")), owner)
     if exported is not None:
-        manifest = Manifest.model_validate(studio.store.get_json(exported.manifest))
+        manifest = parse_manifest(library.store.get(exported.manifest))
         if exported.number != WHOLE:
             manifest = manifest.model_copy(update={"posts": (manifest.posts[exported.number],)})
-        return _from_manifest(studio, manifest, owner, "published")
+        return _from_manifest(library, manifest, owner, "published")
     key = hashlib.sha256(data).hexdigest()
-    drawn = studio.records.find(PostRecord, owner, picture=key)
-    return _from_record(studio, drawn[-1], owner) if drawn else None
+    drawn = library.records.find(PostRecord, owner, picture=key)
+    return _from_record(library, drawn[-1], owner) if drawn else None
 
 
-def _from_manifest(studio: Studio, manifest: Manifest, owner: str, source: str) -> Recalled:
+def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str) -> Recalled:
     if len(manifest.posts) > _MOST_SHOTS:
         raise BadInput("bundle_too_many_pictures", count=len(manifest.posts), most=_MOST_SHOTS)
     persona, place, draw = manifest.persona, manifest.scene, manifest.draw
-    mine = studio.records.get(PersonaRecord, str(persona.get("id", ""))[:64], owner)
-    scenes = [s for s in studio.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
+    mine = library.records.get(PersonaRecord, persona.id[:64], owner)
+    scenes = [s for s in library.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
     # a set may leave the landmark's pixels out
     scenes.sort(key=lambda s: (s.landmark or "") == place.landmark)
-    lora = str(persona.get("lora", ""))
     return Recalled(
         source,
-        _clean(f"{persona.get('name', '')} · {persona.get('version', '')}".strip(" ·"))[:200],
+        _clean(f"{persona.name} · {persona.version}".strip(" ·"))[:200],
         "" if mine is None else mine.id,
         _clean(place.name)[:200],
         scenes[-1].id if scenes else "",
@@ -236,7 +254,7 @@ def _from_manifest(studio: Studio, manifest: Manifest, owner: str, source: str) 
             "renoise": f"{draw.renoise:g}",
             "panels": str(draw.panels),
         },
-        () if not lora else (RecalledLora(str(persona.get("name", "")), lora, "" if mine is None else mine.name),),
+        () if not persona.lora else (RecalledLora(persona.name, persona.lora, "" if mine is None else mine.name),),
     )
 
 
@@ -249,11 +267,11 @@ def _shot(post: ManifestPost) -> RecalledShot:
     return RecalledShot(_clean(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
 
 
-def _from_record(studio: Studio, row: PostRecord, owner: str) -> Recalled:
+def _from_record(library: Library, row: PostRecord, owner: str) -> Recalled:
     """A picture as it was drawn, before any export."""
-    of = studio.records.get(PostSetRecord, row.post_set, owner)
-    persona = None if of is None else studio.records.get(PersonaRecord, of.persona, owner)
-    scene = None if of is None else studio.records.get(SceneRecord, of.scene, owner)
+    of = library.records.get(PostSetRecord, row.post_set, owner)
+    persona = None if of is None else library.records.get(PersonaRecord, of.persona, owner)
+    scene = None if of is None else library.records.get(SceneRecord, of.scene, owner)
     facts = row.facts
     return Recalled(
         "drawn",
@@ -272,11 +290,11 @@ def _from_record(studio: Studio, row: PostRecord, owner: str) -> Recalled:
     )
 
 
-def _steps(facts: dict[str, Any]) -> dict[str, str]:
+def _steps(facts: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"{facts[name]:g}" for name in ("num_inference_steps", "guidance_scale", "true_cfg_scale")}
 
 
-def _foreign(studio: Studio, data: bytes, owner: str) -> Recalled | None:
+def _foreign(library: Library, data: bytes, owner: str, donors: Callable[[], Sequence[Donor]]) -> Recalled | None:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         text = image.info.get("parameters")
@@ -287,7 +305,7 @@ def _foreign(studio: Studio, data: bytes, owner: str) -> Recalled | None:
         return None
     shot = parse_parameters(str(text))
     named = _hashes(shot.settings.get("Lora hashes", ""))
-    known = _our_loras(studio, owner) if named else {}
+    known = _our_loras(library, owner, donors()) if named else {}
     loras = []
     for name, digest in named:
         ours = next((who for full, who in known.items() if full.startswith(digest)), "")
@@ -304,10 +322,10 @@ def _user_comment(value: Any) -> str:
     return (rest if code in (b"ASCII\0\0\0", b"\0" * 8) else raw).decode("utf-8", "replace")
 
 
-def _our_loras(studio: Studio, owner: str) -> dict[str, str]:
+def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[str, str]:
     """Names by both hashes that tools write: of the whole file (AutoV2) and of what follows its header (A1111)."""
-    files = [(d.lora_path, d.name) for d in studio.donors()]
-    files += [(studio.store.path(p.lora), p.name) for p in studio.records.find(PersonaRecord, owner)]
+    files = [(d.lora_path, d.name) for d in donors]
+    files += [(library.store.path(p.lora), p.name) for p in library.records.find(PersonaRecord, owner)]
     found: dict[str, str] = {}
     for path, name in files:
         try:

@@ -35,13 +35,18 @@ from pipelines import errors
 from pipelines.errors import BadInput, Cancelled, StudioError, error_from_json
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
+from studio.domain.migration import read_stored
+from studio.domain.values import Request, Result
+from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.heartbeat import Pulse
+from studio.jobs.kinds import find_kind, read_request
 from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
-from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, engine_url, first_step_to_run, job_id
+from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
 from studio.jobs.reconcile import reconcile
-from studio.library.index import shelve
+from studio.library.index import index_result
 from studio.library.records import JobRecord, StopRecord
+from studio.library.results import find_result
 from studio.texts.texts import Texts
 
 __all__ = ["Engine"]
@@ -53,6 +58,7 @@ _MAX_REASON = 300  # characters
 _LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", bound=Result)
 
 
 @DBOS.dbos_class()
@@ -66,93 +72,6 @@ class _Jobs(DBOSConfiguredInstance):
     @DBOS.workflow(name="job", max_recovery_attempts=_MAX_RECOVERIES)
     def job(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.engine.perform(str(DBOS.workflow_id), kind, request)
-
-
-def _run_step(name: str, step: Callable[[], Any]) -> Any:
-    return DBOS.run_step({"name": name}, step)
-
-
-def _design(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import DesignRequest
-    from studio.workflows.design import design_persona
-
-    return design_persona(studio, DesignRequest(**request), run, progress)
-
-
-def _consolidate(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import ConsolidateRequest
-    from studio.workflows.consolidate import consolidate_persona
-
-    return consolidate_persona(studio, ConsolidateRequest(**request), run, progress)
-
-
-def _posts(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import PostRequest
-    from studio.workflows.post import draw_posts
-
-    return draw_posts(studio, PostRequest(**request), run, progress)
-
-
-def _vary(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import VaryRequest
-    from studio.workflows.takes import vary_post
-
-    return vary_post(studio, VaryRequest(**request), run, progress)
-
-
-def _fix(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import FixRequest
-    from studio.workflows.takes import fix_post
-
-    return fix_post(studio, FixRequest(**request), run, progress)
-
-
-def _swap(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.workflows.swap import SwapRequest, swap_faces
-
-    return swap_faces(studio, SwapRequest(**request), run, progress)
-
-
-def _preview(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import PreviewRequest
-    from studio.workflows.preview import preview_recipes
-
-    return preview_recipes(studio, PreviewRequest(**request), run, progress)
-
-
-def _strengths(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import StrengthsRequest
-    from studio.workflows.preview import preview_strengths
-
-    return preview_strengths(studio, StrengthsRequest(**request), run, progress)
-
-
-def _export(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import ExportRequest
-    from studio.workflows.bundling import export_posts
-
-    return export_posts(studio, ExportRequest(**request), run, progress)
-
-
-def _donor(studio: Studio, request: dict[str, Any], run: Any, progress: Progress) -> dict[str, Any]:
-    from studio.domain.requests import DonorRequest
-    from studio.workflows.donors import add_uploaded_donor
-
-    return add_uploaded_donor(studio, DonorRequest(**request), run, progress)
-
-
-_FUNCTIONS: dict[str, Callable[[Studio, dict[str, Any], Any, Progress], dict[str, Any]]] = {
-    "design": _design,
-    "consolidate": _consolidate,
-    "posts": _posts,
-    "vary": _vary,
-    "fix": _fix,
-    "swap": _swap,
-    "preview": _preview,
-    "strengths": _strengths,
-    "export": _export,
-    "donor": _donor,
-}
 
 
 class Engine:
@@ -219,39 +138,44 @@ class Engine:
         if self._lock is not None:
             self._lock.close()
 
-    def run(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    def run(self, request: Request, result: type[R]) -> R:
         """Run a job to its end, or join the one that already runs; a finished one is not run again.
 
-        Raises the job's own StudioError. A job that failed is tried again, from its first unfinished step on.
+        Raises BadInput for files that its owner may not see, and the job's own StudioError. A job that failed is tried
+        again, from its first unfinished step on.
         """
-        if kind not in _FUNCTIONS:
-            raise BadInput(f"There is no job of the kind {kind!r}.", f"Choose one of: {', '.join(_FUNCTIONS)}.")
-        job = job_id(kind, request)
+        job, kind, value = admit(self.studio, request)
+        return read_stored(result, self._run(job, kind.name, request.owner, value))
+
+    def _run(self, job: str, kind: str, owner: str, value: dict[str, Any]) -> dict[str, Any]:
         status = DBOS.get_workflow_status(job)
         if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             # a failed job ignores "resume"
-            owner = self._owner(request)
             self.studio.records.remove(StopRecord, job, owner)
             DBOS.rewind_workflow(job, start_step=first_step_to_run(DBOS.list_workflow_steps(job)))
-            return self._result_of(DBOS.retrieve_workflow(job), job, self._owner(request))
+            return self._result_of(DBOS.retrieve_workflow(job), job, owner)
         with SetWorkflowID(job):
-            return self._result_of(DBOS.start_workflow(self._jobs.job, kind, request), job, self._owner(request))
+            return self._result_of(DBOS.start_workflow(self._jobs.job, kind, value), job, owner)
 
     def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call it in the thread in which all jobs compute, and wait."""
         context = copy_context()  # the engine knows the running job by it
         return self._hands.submit(lambda: context.run(function, *args, **named)).result()
 
-    def perform(self, job: str, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    def perform(self, job: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
-        owner = self._owner(request)
-        reporter = Reporter(self.studio.records, job, owner)
+        owner = str(value.get("owner", self.studio.settings.owner))
+        files = JobFiles(self.studio.records, job, owner, self._patiently)
+        reporter = Reporter(self.studio.records, job, owner, files.made)
         progress = reporter if self._progress is None else self._progress
-        with self._turn_of(job), self._busy(job, reporter):
+        with self._turn_of(job), self._busy(job, reporter), self.studio.store.recording(files.made):
             self._note(job, kind, owner, "running", None)
             try:
                 progress.check_cancelled()
-                result = self.compute(_FUNCTIONS[kind], self.studio, request, _run_step, progress)
+                request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
+                files.keep(request)
+                workflow = find_kind(kind).load()
+                result = self.compute(workflow, self.studio, request, files.stepping(_run_step), progress)
             except StudioError as error:
                 self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", error)
                 raise
@@ -263,8 +187,12 @@ class Engine:
                 reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
                 self._note(job, kind, owner, "failed", StudioError("job_unexpected", reason=reason))
                 raise
+        files.write()
         self._note_result(job, kind, owner, result)
-        return result
+        return result.model_dump(mode="json")
+
+    def _find(self, owner: str, kind: type[Result], key: str) -> Result:
+        return find_result(self.studio.records, self.studio.store, owner, kind, key)
 
     @contextmanager
     def _turn_of(self, job: str) -> Iterator[None]:
@@ -310,6 +238,7 @@ class Engine:
         """Let records and engine agree; where one of them is locked or its disk full, the next minute will do."""
         running = self._running
         try:
+            note_older_files(self.studio.library)
             reconcile(self.studio.records, self._client, self._settle, () if running is None else (running[0],))
         except OperationalError as error:
             if not self._leaving.is_set():
@@ -317,17 +246,16 @@ class Engine:
 
     def _settle(self, row: JobRecord, how: StudioError | dict[str, Any]) -> None:
         if isinstance(how, dict):
-            self._note_result(row.id, row.kind, row.owner, how)
+            self._note_result(row.id, row.kind, row.owner, read_stored(find_kind(row.kind).result, how))
         else:
             self._note(row.id, row.kind, row.owner, "cancelled" if isinstance(how, Cancelled) else "failed", how)
 
-    def _owner(self, request: dict[str, Any]) -> str:
-        return str(request.get("owner", self.studio.settings.owner))
-
-    def _note_result(self, job: str, kind: str, owner: str, result: dict[str, Any]) -> None:
-        self._patiently(lambda: self.studio.records.share(owner, result))
-        self._patiently(lambda: shelve(self.studio.records, owner, kind, result))
-        self._note(job, kind, owner, "done", None, id=result["id"], result=self.studio.store.put_json(result))
+    def _note_result(self, job: str, kind: str, owner: str, result: Result) -> None:
+        key = self.studio.store.put_json(result.model_dump(mode="json"))
+        JobFiles(self.studio.records, job, owner, self._patiently).finish(result, key)
+        if find_kind(kind).indexed:
+            self._patiently(lambda: index_result(self.studio.records, owner, result))
+        self._note(job, kind, owner, "done", None, id=result.id, result=key)
 
     def _note(self, job: str, kind: str, owner: str, state: str, error: StudioError | None, **facts: Any) -> None:
         if self._leaving.is_set():  # what a job meets when the engine goes is not its own
@@ -368,6 +296,10 @@ class Engine:
             if isinstance(known, type) and issubclass(known, StudioError):
                 raise known(error.message) from error
             raise
+
+
+def _run_step(name: str, step: Callable[[], Any]) -> Any:
+    return DBOS.run_step({"name": name}, step)
 
 
 def _unforeseen(record: logging.LogRecord) -> bool:

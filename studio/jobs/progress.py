@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import Cancelled
+from studio.library.grants import grant
 from studio.library.records import Records, ReportRecord, StopRecord
 
 __all__ = ["Reporter"]
@@ -21,11 +23,12 @@ _CURVE_POINTS = 400
 class Reporter:
     """A Progress that writes into the records, at most every 0.4 s, and stops when a StopRecord is there.
 
-    `moved` is when (time.monotonic) the job last said or asked anything.
+    `moved` is when (time.monotonic) the job last said or asked anything. `made` are the keys of the files that the job
+    stored so far: its owner may see those that it tells of.
     """
 
-    def __init__(self, records: Records, job: str, owner: str) -> None:
-        self._records, self._job, self._owner = records, job, owner
+    def __init__(self, records: Records, job: str, owner: str, made: frozenset[str] | set[str]) -> None:
+        self._records, self._job, self._owner, self._made = records, job, owner, made
         self._facts: dict[str, Any] = {"started": time.time(), "stages": {}}
         self._written = self._asked = 0.0
         self.moved = time.monotonic()
@@ -47,11 +50,11 @@ class Reporter:
         if "pictures" in facts:
             keys = str(facts["pictures"]).split()
             self._facts["pictures"] = keys
-            self._records.share(self._owner, keys)
+            self._show(keys)
         for name in ("posts", "samples"):
             if name in facts:
                 self._facts[name] = json.loads(str(facts[name]))
-                self._records.share(self._owner, self._facts[name])
+                self._show(_pictures_of(self._facts[name]))
         if "loss" in facts:
             if self._losses and done <= self._losses[-1][0]:
                 self._losses = []  # the next round's training
@@ -61,6 +64,9 @@ class Reporter:
         if now - self._written >= _EVERY_S or done == total:
             self._written = now
             self.write()
+
+    def _show(self, keys: Iterable[str]) -> None:
+        grant(self._records, self._owner, self._made.intersection(keys))
 
     def write(self) -> None:
         """Now, however short ago the last time was."""
@@ -73,3 +79,8 @@ class Reporter:
         self._asked = now
         if self._records.get(StopRecord, self._job, self._owner) is not None:
             raise Cancelled("Stopped.", "Go on where it was with Resume.")
+
+
+def _pictures_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Posts tell of one picture each, samples of several."""
+    return [key for row in rows for key in [row.get("picture"), *row.get("pictures", ())] if key is not None]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
+from studio.domain.migration import read_stored
+from studio.domain.takes import FixRequest, VaryRequest
+from studio.domain.values import Request, Result
+from studio.jobs.files import JobFiles
+from studio.jobs.kinds import Kind, kind_of
+from studio.library.grants import check_readable
 from studio.library.records import (
     PAUSED,
+    JobFilesRecord,
     JobRecord,
     MarkRecord,
     Records,
@@ -25,28 +32,27 @@ from studio.library.records import (
 __all__ = [
     "APPLICATION_VERSION",
     "HELD",
-    "KINDS",
     "NEXT",
     "QUEUE",
     "Queue",
+    "admit",
     "engine_url",
     "enqueue",
     "first_step_to_run",
-    "job_id",
     "move_over",
     "queue_of",
 ]
 
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
-APPLICATION_VERSION = "10"
+APPLICATION_VERSION = "11"
 QUEUE = "work"
 NEXT = "next"  # what somebody asked to run next; the worker takes from it first
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
-KINDS = ("design", "consolidate", "posts", "vary", "fix", "swap", "preview", "strengths", "export", "donor")
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000
 _MOST_RESULTS = 100
+R = TypeVar("R", bound=Result)
 
 
 def engine_url(data: Path) -> str:
@@ -54,9 +60,16 @@ def engine_url(data: Path) -> str:
     return f"sqlite:///{data.resolve() / 'engine.sqlite'}"
 
 
-def job_id(kind: str, request: dict[str, Any]) -> str:
-    """The same request is the same job: a double click makes one."""
-    return f"{kind}-{content_id({'kind': kind, 'request': request, 'version': APPLICATION_VERSION})}"
+def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
+    """Return the job's id, its kind, and the request as JSON. The same request is the same job: a double click makes
+    one.
+
+    Raises BadInput where the request names a file that its owner may not see.
+    """
+    check_readable(studio.records, request.owner, request.file_keys())
+    kind, value = kind_of(request), request.model_dump(mode="json")
+    told = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}
+    return f"{kind.name}-{content_id(told)}", kind, value
 
 
 def first_step_to_run(steps: Any) -> int:
@@ -99,7 +112,7 @@ class Queue:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(studio.store.get_json)  # what is stored never changes
+        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(self._read_result)  # what is stored never changes
 
     @cached_property
     def _client(self) -> DBOSClient:
@@ -115,28 +128,26 @@ class Queue:
             application_name="persona-studio",
         )
 
-    def put(self, kind: str, request: dict[str, Any], **facts: Any) -> str:
+    def put(self, request: Request, **facts: Any) -> str:
         """Queue a job, or find the same one; return its id. A failed or stopped one goes on, a finished one is left.
 
         `facts` are kept for the page (a title). If this process ends between the row and the engine, the worker finds
         the request in the records (`studio.jobs.reconcile`). Raises BadInput, StudioError.
         """
-        if kind not in KINDS:
-            raise BadInput(f"There is no job of the kind {kind!r}.", f"Choose one of: {', '.join(KINDS)}.")
-        owner, job = str(request["owner"]), job_id(kind, request)
+        (job, kind, value), owner = admit(self.studio, request), request.owner
         known = self.find(job, owner)
         if known is not None and known.state in (*_UNFINISHED, "done"):
             return job
-        wish = RequestRecord(id=job, owner=owner, facts={"kind": kind, "request": request})
+        wish = RequestRecord(id=job, owner=owner, facts={"kind": kind.name, "request": value})
         if known is not None:
             self._again(known, wish)
             return job
         client = self._client
-        if "set" in request:  # a new take goes when its set goes
-            facts = facts | {"set": request["set"]}
-        self.studio.records.keep(
-            JobRecord(id=job, owner=owner, kind=kind, state="queued", error=None, facts=facts), wish
-        )
+        if isinstance(request, VaryRequest | FixRequest):  # a new take goes when its set goes
+            facts = facts | {"set": request.post_set.id}
+        JobFiles(self.studio.records, job, owner).keep(request)
+        row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
+        self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))
         return job
 
@@ -226,7 +237,7 @@ class Queue:
         if jobs:
             self._client.delete_workflows(jobs)
         for job in jobs:
-            for table in (RequestRecord, ReportRecord, StopRecord, JobRecord):
+            for table in (RequestRecord, ReportRecord, StopRecord, JobFilesRecord, JobRecord):
                 self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> dict[str, Any]:
@@ -234,14 +245,17 @@ class Queue:
         row = self.studio.records.get(ReportRecord, job, owner)
         return {} if row is None else dict(row.facts)
 
-    def result(self, row: JobRecord) -> dict[str, Any]:
+    def result(self, row: JobRecord, kind: type[R]) -> R:
         """Of a finished job."""
-        return dict(self._read(row.facts["result"]))
+        return self._read(kind, str(row.facts["result"]))
 
-    def results(self, owner: str, kind: str, limit: int = _MOST_RESULTS) -> list[dict[str, Any]]:
+    def results(self, kind: type[R], owner: str, limit: int = _MOST_RESULTS) -> list[R]:
         """Of the last finished jobs of a kind, newest first; the library (`studio.library.index`) finds the older
         ones."""
-        return [self.result(row) for row in self.jobs(owner, limit, kind=kind, state="done")]
+        return [self.result(row, kind) for row in self.jobs(owner, limit, kind=kind.kind, state="done")]
+
+    def _read_result(self, kind: type[R], key: str) -> R:
+        return read_stored(kind, self.studio.store.get_json(key))
 
     def _mine(self, job: str, owner: str) -> JobRecord:
         row = self.find(job, owner)

@@ -6,18 +6,17 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-from personas.looks import find_category
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.catalogue import FAMILIES, check_lora_family, family_name, judge_lora
 from pipelines.models.gguf_header import is_gguf
 from pipelines.models.headers import read_header
-from studio.domain.requests import DonorRequest
+from studio.domain.donor import DonorRequest
 
-__all__ = ["LoraSummary", "check_form", "inspect_header"]
+__all__ = ["LoraSummary", "check_unexpired", "inspect_header"]
 
-_MOST_NAME, _MOST_WORDS = 60, 300
 # A FLUX LoRA's header has some 100 kB, with training captions and a thumbnail some MB. It is parsed beside the pages.
 _MAX_HEADER_BYTES = 16_000_000
+_MOST_WORDS = 300
 
 
 @dataclass(frozen=True)
@@ -75,26 +74,10 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
     )
 
 
-def check_form(request: DonorRequest, today: datetime.date) -> DonorRequest:
-    """The form with its words trimmed. Raises BadInput where something is missing, too long or over already."""
-    name, who, scope = (" ".join(text.split()) for text in (request.name, request.who, request.scope))
-    if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or any(sign in name for sign in '/\\\0<>:"|?*'):
-        raise BadInput("bad_name", most=_MOST_NAME)
-    if not who or not scope:
-        raise BadInput("no_consent")
-    if max(map(len, (who, scope, request.trigger, request.licence))) > _MOST_WORDS:
-        raise BadInput("too_long", most=_MOST_WORDS)
-    if request.expires:
-        try:
-            until = datetime.date.fromisoformat(request.expires.strip())
-        except ValueError as error:
-            raise BadInput("bad_date", date=request.expires[:30]) from error
-        if until < today:
-            raise BadInput("consent_over", date=until.isoformat())
-    return DonorRequest(
-        request.upload, find_category(request.category).id, name, who, scope, request.owner, request.expires.strip(),
-        request.trigger.strip(), request.licence.strip() or "unknown", request.family.strip(),
-    )  # fmt: skip
+def check_unexpired(request: DonorRequest, today: datetime.date) -> None:
+    """Raise BadInput where the consent is over already."""
+    if request.until is not None and request.until < today:
+        raise BadInput("consent_over", date=request.until.isoformat())
 
 
 def _short(text: str) -> str:

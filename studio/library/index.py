@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import and_, func, or_, select
 
+from studio.domain.values import Result
 from studio.library.records import MarkRecord, Records, ShelfRecord
 
-__all__ = ["KINDS", "Thing", "find_things", "shelve", "tags_of"]
+__all__ = ["KINDS", "Thing", "find_things", "index_result", "tags_of"]
 
 KINDS = ("consolidate", "posts", "scene", "design")
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")
@@ -29,18 +30,18 @@ class Thing:
     marks: dict[str, Any]
 
 
-def shelve(records: Records, owner: str, kind: str, result: dict[str, Any]) -> None:
-    """Put a finished thing on the shelf; nothing happens for kinds that the library does not show."""
-    if kind not in KINDS:
+def index_result(records: Records, owner: str, result: Result) -> None:
+    """Let a finished thing be found; nothing happens for results that the library does not show."""
+    entry = result.index_entry()
+    if entry is None:
         return
-    facts, words = _describe(kind, result)
-    now = datetime.now(UTC)
-    known = records.get(ShelfRecord, f"{kind}:{result['id']}", owner)
+    key, now = f"{result.kind}:{result.id}", datetime.now(UTC)
+    known = records.get(ShelfRecord, key, owner)
     created = now if known is None else known.created
-    text = " ".join(sorted({w for part in words for w in _WORD.findall(str(part).casefold())}))
+    text = " ".join(sorted({w for part in entry.words for w in _WORD.findall(part.casefold())}))
     records.keep(
         ShelfRecord(
-            id=f"{kind}:{result['id']}", owner=owner, kind=kind, created=created, facts=facts,
+            id=key, owner=owner, kind=result.kind, created=created, facts=dict(entry.facts),
             words=f"{created:%Y-%m-%d} {text}",
         )
     )  # fmt: skip
@@ -92,21 +93,3 @@ def tags_of(records: Records, owner: str) -> list[str]:
         tags = MarkRecord.facts["tags"].as_string()
         texts = session.scalars(select(tags).where(MarkRecord.owner == owner, tags.is_not(None)).distinct())
         return sorted({tag for text in texts for tag in text.split()})
-
-
-def _describe(kind: str, result: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """What a card shows, and what a search finds."""
-    if kind == "consolidate":
-        sheets = [r["contact_sheet"] for r in result["rounds"] if "contact_sheet" in r]
-        facts = {"name": result["name"], "version": result["version"], "picture": (sheets or [""])[-1]}
-        return facts, [result["name"], result["recipe"]["category"]]
-    if kind == "posts":
-        posts, person, scene = result["posts"], result["persona"], result["scene"]
-        facts = {"name": person["name"], "scene": scene["name"], "count": len(posts), "picture": posts[0]["picture"]}
-        words = [word for p in posts for word in (p["prompt"], p["caption"], *p["shot"].values())]
-        return facts, [person["name"], scene["name"], *words]
-    if kind == "scene":
-        return {"name": result["name"], "picture": result["photo"]}, [result["name"]]
-    look = result["recipe"]["category"]
-    facts = {"name": look, "kept": len(result["kept"]), "count": len(result["pictures"])}
-    return facts | {"picture": result["contact_sheet"]}, [look, *(d["name"] for d in result["donors"])]

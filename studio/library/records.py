@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ __all__ = [
     "WHOLE",
     "ExportedRecord",
     "FileRecord",
+    "JobFilesRecord",
     "JobRecord",
     "MarkRecord",
     "PAUSED",
@@ -43,7 +43,6 @@ __all__ = [
 
 WHOLE = -1
 _BUSY_MS = 10_000  # how long a write waits for another process's
-_KEY = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def content_id(value: Any) -> str:
@@ -177,9 +176,18 @@ class StopRecord(Base):
 
 
 class FileRecord(Base):
-    """This owner may see the stored file of this key."""
+    """A grant: this owner may see the stored file of this key; `created` is when it was last granted."""
 
     __tablename__ = "files"
+
+
+class JobFilesRecord(Base):
+    """The stored files that a job needs or is made of, by its id: `keys` are kept as long as the job is known, `made`
+    are those of them that the job itself stored."""
+
+    __tablename__ = "job_files"
+    keys: Mapped[list[str]] = mapped_column(JSON)
+    made: Mapped[list[str]] = mapped_column(JSON)
 
 
 PAUSED = "queue:paused"
@@ -246,10 +254,6 @@ class Records:
         with self.transaction() as session:
             if (row := session.get(table, (key, owner))) is not None:
                 session.delete(row)
-
-    def share(self, owner: str, value: Any) -> None:
-        """Let the owner see every stored file whose key is somewhere in this JSON value."""
-        self.keep(*(FileRecord(id=key, owner=owner) for key in sorted(set(_KEY.findall(json.dumps(value))))))
 
     def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,50 +11,58 @@ import numpy.typing as npt
 from pipelines.errors import BadInput
 from pipelines.pictures import load_goods, load_mask, load_scene
 from pipelines.references.cutout import Place, cut_out
-from studio.application import Studio
-from studio.library.index import shelve
+from studio.domain.scene import Goods, Scene
+from studio.domain.values import FileKey
+from studio.library.grants import grant
+from studio.library.index import index_result
+from studio.library.library import Library
 from studio.library.records import SceneRecord, content_id
+from studio.library.results import scene_of
 from studio.settings import ASSETS
 
 __all__ = [
-    "add_bundled", "add_goods", "add_scene", "bundled_scenes", "default_scene", "get_mask", "put_mask", "scenes_of",
+    "add_bundled", "add_goods", "add_picture", "add_scene", "bundled_scenes", "default_scene", "get_mask",
+    "put_mask", "scenes_of",
 ]  # fmt: skip
 
 _BUNDLED = ASSETS / "scenes"
 _FIRST = "cafe"
 
 
-def add_scene(studio: Studio, photo: Path, mask: Path | None, name: str, owner: str = "me") -> dict[str, Any]:
-    """Check and store a scene's photo and its landmark mask; the scene as JSON. Raises BadPicture."""
+def add_scene(library: Library, photo: Path, mask: Path | None, name: str, owner: str = "me") -> Scene:
+    """Check and store a scene's photo and its landmark mask. Raises BadPicture."""
     scene = load_scene(photo)
     landmark = None
     if mask is not None:
-        landmark = put_mask(studio, load_mask(mask, (scene.image.shape[0], scene.image.shape[1])))
-    picture = studio.store.put_picture(scene.image)
-    value = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
-    key = content_id(value)
-    studio.records.keep(
-        SceneRecord(id=key, owner=owner, name=name, photo=picture, landmark=landmark, sha256=scene.sha256)
-    )
-    studio.records.share(owner, [picture, landmark])
-    shelve(studio.records, owner, "scene", {"id": key, **value})
-    return {"id": key, **value}
+        landmark = put_mask(library, load_mask(mask, (scene.image.shape[0], scene.image.shape[1])))
+    picture = library.store.put_picture(scene.image)
+    told = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
+    added = Scene(id=content_id(told), name=name, sha256=scene.sha256, photo=picture, landmark=landmark)
+    library.records.keep(SceneRecord(owner=owner, id=added.id, **told))
+    grant(library.records, owner, added.file_keys())
+    index_result(library.records, owner, added)
+    return added
 
 
-def add_goods(studio: Studio, photo: Path, name: str, place: Place | None = None) -> dict[str, Any]:
-    """Check, cut out and store a product's photo; the goods as JSON. Raises BadPicture, BadInput.
+def add_goods(library: Library, photo: Path, name: str, owner: str = "me", place: Place | None = None) -> Goods:
+    """Check, cut out and store a product's photo; its owner may see it. Raises BadPicture, BadInput.
 
     Without a `place` they stand where the framing of each shot leaves room; `name` is what prompts call them.
     """
     image, alpha = load_goods(photo)
-    goods = cut_out(image, alpha)
-    return {
-        "name": name,
-        "sha256": hashlib.sha256(photo.read_bytes()).hexdigest(),
-        "picture": studio.store.put_picture(goods.image),
-        "mask": put_mask(studio, goods.mask),
-        "place": None if place is None else asdict(place),
-    }
+    cut = cut_out(image, alpha)
+    sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
+    picture, mask = library.store.put_picture(cut.image), put_mask(library, cut.mask)
+    goods = Goods(name=name, sha256=sha256, picture=picture, mask=mask, place=place)
+    grant(library.records, owner, goods.file_keys())
+    return goods
+
+
+def add_picture(library: Library, image: npt.NDArray[np.uint8], owner: str) -> FileKey:
+    """Store a picture that the owner brought."""
+    key = library.store.put_picture(image)
+    grant(library.records, owner, [key])
+    return key
 
 
 def bundled_scenes() -> list[str]:
@@ -64,29 +70,27 @@ def bundled_scenes() -> list[str]:
     return sorted(p.stem for p in _BUNDLED.glob("*.png") if not p.stem.endswith("_landmark"))
 
 
-def add_bundled(studio: Studio, name: str, owner: str) -> None:
+def add_bundled(library: Library, name: str, owner: str) -> None:
     """Give the owner a place that comes with the studio. Raises BadInput."""
     if name not in bundled_scenes():
         raise BadInput("place_unknown", place=name)
-    add_scene(studio, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
+    add_scene(library, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
 
 
-def default_scene(studio: Studio, owner: str) -> None:
+def default_scene(library: Library, owner: str) -> None:
     """Who has no scene gets the café, so that nobody has to paint before the first post."""
-    if not scenes_of(studio, owner):
-        add_bundled(studio, _FIRST, owner)
+    if not scenes_of(library, owner):
+        add_bundled(library, _FIRST, owner)
 
 
-def scenes_of(studio: Studio, owner: str) -> list[dict[str, Any]]:
-    """The owner's scenes as `add_scene` gave them, newest first."""
-    names = ("id", "name", "sha256", "photo", "landmark")
-    rows = studio.records.find(SceneRecord, owner)[::-1]
-    return [{name: getattr(row, name) for name in names} for row in rows]
+def scenes_of(library: Library, owner: str) -> list[Scene]:
+    """The owner's scenes, newest first."""
+    return [scene_of(row) for row in library.records.find(SceneRecord, owner)[::-1]]
 
 
-def put_mask(studio: Studio, mask: npt.NDArray[np.bool_]) -> str:
-    return studio.store.put_picture(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2))
+def put_mask(library: Library, mask: npt.NDArray[np.bool_]) -> FileKey:
+    return library.store.put_picture(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2))
 
 
-def get_mask(studio: Studio, key: str) -> npt.NDArray[np.bool_]:
-    return np.asarray(studio.store.get_picture(key)[..., 0] >= 128)
+def get_mask(library: Library, key: str) -> npt.NDArray[np.bool_]:
+    return np.asarray(library.store.get_picture(key)[..., 0] >= 128)

@@ -6,6 +6,9 @@ import errno
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from obstore.store import LocalStore
 from PIL import Image
 
 from pipelines.errors import BadInput, OutOfDisk
+from studio.domain.values import FileKey
 
 __all__ = ["Store"]
 
@@ -28,10 +32,22 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._root = folder
         self._store = LocalStore(str(folder))
+        self._made: ContextVar[set[str] | None] = ContextVar("made", default=None)
 
-    def put(self, data: bytes) -> str:
+    @contextmanager
+    def recording(self, made: set[str]) -> Iterator[None]:
+        """Add the keys of all that is put from within to `made`, also what was stored before."""
+        token = self._made.set(made)
+        try:
+            yield
+        finally:
+            self._made.reset(token)
+
+    def put(self, data: bytes) -> FileKey:
         """Store bytes; their key. Raises OutOfDisk."""
-        key = hashlib.sha256(data).hexdigest()
+        key = FileKey(hashlib.sha256(data).hexdigest())
+        if (made := self._made.get()) is not None:
+            made.add(key)
         try:
             obstore.put(self._store, self._path(key), data, mode="create")
         except AlreadyExistsError:
@@ -56,7 +72,7 @@ class Store:
         """Where a key lies on disk, for libraries that only read files."""
         return self._root / self._path(key)
 
-    def put_picture(self, image: npt.NDArray[np.uint8]) -> str:
+    def put_picture(self, image: npt.NDArray[np.uint8]) -> FileKey:
         """As PNG, lossless."""
         out = io.BytesIO()
         Image.fromarray(image).save(out, "PNG", compress_level=4)
@@ -65,7 +81,7 @@ class Store:
     def get_picture(self, key: str) -> npt.NDArray[np.uint8]:
         return np.asarray(Image.open(io.BytesIO(self.get(key))).convert("RGB"))
 
-    def put_json(self, value: Any) -> str:
+    def put_json(self, value: Any) -> FileKey:
         return self.put(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
 
     def get_json(self, key: str) -> Any:

@@ -1,25 +1,32 @@
-"""Emptying the trash for good: rows first, then the files that nothing names any more. And what takes the disk."""
+"""Emptying the trash for good: rows first, then the files that nobody needs any more. And what takes the disk.
+
+A file is needed where a job's list names it, a row's own column does, or where somebody may see it who has chosen it
+lately: a page's draft is in no row yet. Words never count.
+"""
 
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from pipelines.errors import BadInput
-from studio.application import Studio
-from studio.jobs.queue import Queue
+from studio.domain.bundle import Bundle
+from studio.domain.takes import FixTake, Take, VaryTake
 from studio.library.index import find_things
+from studio.library.library import Library
 from studio.library.records import (
     Base,
     CandidateRecord,
     ExportedRecord,
     FileRecord,
+    JobFilesRecord,
     JobRecord,
     MarkRecord,
     PersonaRecord,
@@ -28,13 +35,15 @@ from studio.library.records import (
     SceneRecord,
     ShelfRecord,
 )
+from studio.library.results import read_result
 
 __all__ = ["Freed", "disk_use", "empty_trash", "sweep"]
 
-_KEY = re.compile(r"\b[0-9a-f]{64}\b")
-_KEY_BYTES = re.compile(rb"\b[0-9a-f]{64}\b")
-_YOUNG_S = 600.0  # a page may have stored a file whose row is still to be written
+_KEY = re.compile(r"[0-9a-f]{64}")
+_YOUNG_S = 600.0  # a page may have stored a file whose grant is still to be written
+_DRAFT_S = 24 * 3600.0  # what a page has chosen and not asked for, as long as an upload is kept
 _JOBS = ("consolidate", "posts", "design")
+_TAKES: dict[str, type[Take]] = {"vary": VaryTake, "fix": FixTake}
 
 
 @dataclass(frozen=True)
@@ -44,83 +53,97 @@ class Freed:
     bytes: int
 
 
-def empty_trash(queue: Queue, owner: str, young_s: float = _YOUNG_S) -> Freed:
-    """Delete an owner's trashed things for ever, with every file that nothing else uses.
+def empty_trash(
+    library: Library, owner: str, forget: Callable[[list[str], str], None], young_s: float = _YOUNG_S
+) -> Freed:
+    """Delete an owner's trashed things for ever, with every file that nothing else needs.
 
-    Raises BadInput while any job waits or runs: its files are named nowhere yet.
+    `forget` makes the engine forget jobs. Raises BadInput while any job waits or runs.
     """
-    studio = queue.studio
-    _check_quiet(studio)
-    things, _ = find_things(studio.records, owner, trashed=True, size=1_000_000)
+    records = library.records
+    _check_quiet(library)
+    things, _ = find_things(records, owner, trashed=True, size=1_000_000)
     gone = {kind: {t.id.partition(":")[2] for t in things if t.kind == kind} for kind in (*_JOBS, "scene")}
-    jobs = [j.id for kind in _JOBS for j in queue.jobs(owner, kind=kind) if j.facts.get("id") in gone[kind]]
-    for job in queue.jobs(owner, kind="export", state="done"):
-        if queue.result(job)["post_set"] in gone["posts"]:
+    jobs = [
+        j.id for kind in _JOBS for j in records.find(JobRecord, owner, kind=kind) if j.facts.get("id") in gone[kind]
+    ]
+    for job in records.find(JobRecord, owner, kind="export", state="done"):
+        if read_result(library.store, Bundle, job).post_set in gone["posts"]:
             jobs.append(job.id)
-    for kind in ("vary", "fix"):
-        jobs += [j.id for j in queue.jobs(owner, kind=kind) if _set_of(queue, j) in gone["posts"]]
-    queue.forget(jobs, owner)
-    _forget_rows(studio, owner, gone)
+    for kind in _TAKES:
+        jobs += [j.id for j in records.find(JobRecord, owner, kind=kind) if _set_of(library, j) in gone["posts"]]
+    made = {key for job in jobs if (row := records.get(JobFilesRecord, job, owner)) is not None for key in row.made}
+    for scene in records.find(SceneRecord, owner):
+        if scene.id in gone["scene"]:
+            made |= {key for key in (scene.photo, scene.landmark) if key is not None}
+    forget(jobs, owner)
+    _forget_rows(library, owner, gone)
     for thing in things:
-        studio.records.remove(ShelfRecord, thing.id, owner)
-        studio.records.remove(MarkRecord, thing.id, owner)
-    files, size = sweep(studio, young_s)
+        records.remove(ShelfRecord, thing.id, owner)
+        records.remove(MarkRecord, thing.id, owner)
+    _withdraw(library, owner, made - _needed(library, owner))
+    files, size = sweep(library, young_s)
     return Freed(len(things), files, size)
 
 
-def sweep(studio: Studio, young_s: float = _YOUNG_S) -> tuple[int, int]:
-    """Delete stored files that no row names, neither itself nor through a stored JSON; how many, and their bytes."""
-    _check_quiet(studio)
-    with studio.records.transaction() as session:
+def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S) -> tuple[int, int]:
+    """Delete stored files that nobody needs; how many, and their bytes."""
+    _check_quiet(library)
+    before = datetime.now(UTC) - timedelta(seconds=draft_s)
+    with library.records.transaction() as session:
         owners = set(session.scalars(select(FileRecord.owner).distinct()))
     for owner in owners:
-        mine = _reachable(studio, _named(studio, owner))
-        for row in studio.records.find(FileRecord, owner):
-            if row.id not in mine:
-                studio.records.remove(FileRecord, row.id, owner)
-    everyones = _reachable(studio, _named(studio, None) | _engine_keys(studio))
+        old = {row.id for row in library.records.find(FileRecord, owner) if row.created.replace(tzinfo=UTC) < before}
+        _withdraw(library, owner, old - _needed(library, owner))
+    with library.records.transaction() as session:
+        kept = _needed(library, None) | set(session.scalars(select(FileRecord.id).distinct()))
     files = size = 0
     now = time.time()
-    for path in (studio.settings.data / "files").glob("*/*"):
+    for path in (library.data / "files").glob("*/*"):
         facts = path.stat()
-        if path.name in everyones or not _KEY.fullmatch(path.name) or now - facts.st_mtime < young_s:
+        if path.name in kept or not _KEY.fullmatch(path.name) or now - facts.st_mtime < young_s:
             continue
         path.unlink()
         files, size = files + 1, size + facts.st_size
-        for thumb in (studio.settings.data / "thumbs").glob(f"{path.name}-*.webp"):
+        for thumb in (library.data / "thumbs").glob(f"{path.name}-*.webp"):
             thumb.unlink(missing_ok=True)
     return files, size
 
 
-def disk_use(studio: Studio) -> dict[str, int]:
+def disk_use(library: Library) -> dict[str, int]:
     """Bytes by kind: pictures, loras, bundles, notes (JSON), donors, uploads, work (checkpoints), records."""
     used = dict.fromkeys(("pictures", "loras", "bundles", "notes", "donors", "uploads", "work", "records"), 0)
-    data = studio.settings.data
+    data = library.data
     for path in (data / "files").glob("*/*"):
         used[_kind_of(path)] += path.stat().st_size
     used["pictures"] += _size_of(data / "thumbs")
-    for name, folder in (("donors", studio.donors_folder), ("uploads", data / "uploads"), ("work", studio.work)):
+    for name, folder in (("donors", library.donors_folder), ("uploads", data / "uploads"), ("work", library.work)):
         used[name] += _size_of(folder)
     used["records"] = sum(path.stat().st_size for path in data.glob("*.sqlite*"))
     return used
 
 
-def _check_quiet(studio: Studio) -> None:
-    with studio.records.transaction() as session:
+def _check_quiet(library: Library) -> None:
+    """Also where an older studio's jobs have no lists yet: the worker writes them when it starts."""
+    with library.records.transaction() as session:
         busy = session.scalar(select(JobRecord.id).where(JobRecord.state.in_(("queued", "running"))).limit(1))
-    if busy is not None:
+        listed = select(JobFilesRecord.id).where(
+            JobFilesRecord.id == JobRecord.id, JobFilesRecord.owner == JobRecord.owner
+        )
+        unlisted = session.scalar(select(JobRecord.id).where(~listed.exists()).limit(1))
+    if busy is not None or unlisted is not None:
         raise BadInput("A job is waiting or running.", "Empty the trash when all jobs are done.", "busy")
 
 
-def _set_of(queue: Queue, job: JobRecord) -> str | None:
+def _set_of(library: Library, job: JobRecord) -> str | None:
     """The post set that a new take is for; None for a failed one of an older version, which did not note it."""
     if (noted := job.facts.get("set")) is not None or job.state != "done":
-        return noted
-    return str(queue.result(job)["set"])
+        return None if noted is None else str(noted)
+    return read_result(library.store, _TAKES[job.kind], job).post_set
 
 
-def _forget_rows(studio: Studio, owner: str, gone: dict[str, set[str]]) -> None:
-    records = studio.records
+def _forget_rows(library: Library, owner: str, gone: dict[str, set[str]]) -> None:
+    records = library.records
     of_design = [r.id for d in gone["design"] for r in records.find(CandidateRecord, owner, design=d)]
     of_set = [r.id for s in gone["posts"] for r in records.find(PostRecord, owner, post_set=s)]
     rows: list[tuple[type[Base], Iterable[str]]] = [
@@ -132,53 +155,34 @@ def _forget_rows(studio: Studio, owner: str, gone: dict[str, set[str]]) -> None:
             records.remove(table, key, owner)
 
 
-def _named(studio: Studio, owner: str | None) -> set[str]:
-    """Every key in any row of this owner (None: of all); that somebody may see a file does not name it."""
-    keys: set[str] = set()
-    with studio.records.transaction() as session:
-        for table in Base.metadata.sorted_tables:
-            if table.name == FileRecord.__tablename__:
-                continue
-            query = select(table) if owner is None else select(table).where(table.c.owner == owner)
-            for row in session.execute(query):
-                keys.update(_KEY.findall(repr(tuple(row))))
-    return keys
+def _withdraw(library: Library, owner: str, keys: Collection[str]) -> None:
+    """Take back the owner's grants of these files."""
+    with library.records.transaction() as session:
+        for key in keys:
+            session.execute(delete(FileRecord).where(FileRecord.owner == owner, FileRecord.id == key))
 
 
-def _reachable(studio: Studio, named: set[str]) -> set[str]:
-    """The named keys, and those in the stored JSON that they lead to.
+def _needed(library: Library, owner: str | None) -> set[str]:
+    """The keys in rows of this owner (None: of all): the lists of jobs, and columns that hold a key.
 
     What was exported stays known by its manifest, but does not keep the files that it was made from.
     """
-    with studio.records.transaction() as session:
-        manifests = set(session.scalars(select(ExportedRecord.manifest)))
-    seen: set[str] = set()
-    waiting = set(named)
-    while waiting:
-        key = waiting.pop()
-        seen.add(key)
-        path = studio.store.path(key)
-        if key in manifests or not path.is_file() or _kind_of(path) != "notes":
-            continue
-        found = {k.decode() for k in _KEY_BYTES.findall(path.read_bytes())}
-        waiting |= found - seen
-    return seen
+    columns: list[tuple[type[Base], Any]] = [
+        (SceneRecord, SceneRecord.photo), (SceneRecord, SceneRecord.landmark),
+        (CandidateRecord, CandidateRecord.picture), (PersonaRecord, PersonaRecord.lora),
+        (PersonaRecord, PersonaRecord.facts["losses"].as_string()), (PostRecord, PostRecord.picture),
+        (ExportedRecord, ExportedRecord.manifest), (ShelfRecord, ShelfRecord.facts["picture"].as_string()),
+        (JobRecord, JobRecord.facts["result"].as_string()),
+    ]  # fmt: skip
 
+    def of_owner(table: type[Base], column: Any) -> Any:
+        return select(column) if owner is None else select(column).where(table.owner == owner)
 
-def _engine_keys(studio: Studio) -> set[str]:
-    """What jobs that can still go on (failed, stopped) have made so far: the engine alone knows."""
-    path = studio.settings.data / "engine.sqlite"
-    if not path.exists():
-        return set()
-    query = (
-        "select o.output from operation_outputs o join workflow_status w using (workflow_uuid) "
-        "where w.status != 'SUCCESS' union all select inputs from workflow_status where status != 'SUCCESS'"
-    )
-    connection = sqlite3.connect(path, timeout=10)
-    try:
-        return {key for (text,) in connection.execute(query) if text for key in _KEY.findall(str(text))}
-    finally:
-        connection.close()
+    with library.records.transaction() as session:
+        keys = {key for row in session.scalars(of_owner(JobFilesRecord, JobFilesRecord.keys)) for key in row}
+        for table, column in columns:
+            keys.update(key for key in session.scalars(of_owner(table, column)) if key)
+    return keys
 
 
 def _kind_of(path: Path) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from html import escape
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from personas.donors import Donor
 from pipelines.errors import StudioError, error_from_json
 from studio.application import Studio
+from studio.domain.values import Result
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.users import Users
@@ -22,6 +23,7 @@ from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 
 __all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of", "toast"]
 
+R = TypeVar("R", bound=Result)
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
@@ -77,10 +79,11 @@ class Ui:
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
         self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.said(owner, thing) | facts))
 
-    def results(self, owner: str, kind: str) -> list[dict[str, Any]]:
+    def results(self, owner: str, kind: type[R]) -> list[R]:
         """Finished and not in the trash, newest first."""
         marks = self.marks(owner)
-        return [r for r in self.queue.results(owner, kind) if not marks.get(f"{kind}:{r['id']}", {}).get("trashed")]
+        found = self.queue.results(kind, owner)
+        return [r for r in found if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")]
 
     def newest(self, owner: str, kind: str) -> JobRecord | None:
         return next(iter(self.queue.jobs(owner, 1, kind=kind)), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
@@ -13,12 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from personas.looks import find_category
 from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
-from studio.domain.requests import ConsolidateRequest, DesignRequest, ExportRequest, PostRequest, plan_shots
+from studio.domain.bundle import ExportRequest
+from studio.domain.design import Design, DesignRequest
+from studio.domain.persona import ConsolidateRequest, Persona
+from studio.domain.posts import PostRequest, PostSet, plan_shots
+from studio.domain.scene import Scene
 from studio.domain.thresholds import Thresholds
+from studio.domain.values import Result
 from studio.export.platforms import find_platform
 from studio.export.recall import recall
-from studio.jobs.queue import KINDS, Queue
+from studio.jobs.kinds import KINDS
+from studio.jobs.queue import Queue
 from studio.library.records import JobRecord
+from studio.library.results import find_result
 from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
 from studio.texts.errors import say_error
@@ -27,6 +34,7 @@ from studio.web.tables import Tables, list_tables
 
 __all__ = ["add_api"]
 
+R = TypeVar("R", bound=Result)
 _Id = Annotated[str, Field(min_length=1, max_length=64)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 _Caption = Annotated[str, Field(max_length=300)]
@@ -94,7 +102,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
     def put_job(body: JobBody, request: Request) -> dict[str, Any]:
         """Queue a job. The same request is the same job: asking twice does the work once."""
         owner = owner_of(request)
-        job = queue.put(body.kind, asdict(_wish(queue, owner, body)))
+        job = queue.put(_wish(queue, owner, body))
         return _job(queue, owner, job)
 
     @api.get("/jobs")
@@ -120,17 +128,19 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
         """Of finished jobs of a kind, the newest first; `scene` lists the scenes."""
         owner = owner_of(request)
         if kind == "scene":
-            default_scene(queue.studio, owner)
-            return scenes_of(queue.studio, owner)[:limit]
+            default_scene(queue.studio.library, owner)
+            return [_json(scene) for scene in scenes_of(queue.studio.library, owner)[:limit]]
         if kind not in KINDS:
             raise HTTPException(404)
-        return queue.results(owner, kind, limit)
+        return [_json(result) for result in queue.results(KINDS[kind].result, owner, limit)]
 
     @api.get("/recall/{upload}")
     def recall_upload(upload: str, request: Request) -> dict[str, Any]:
         """What a picture or a bundle that was sent to POST /uploads was made from."""
         owner = owner_of(request)
-        return asdict(recall(queue.studio, find_upload(queue.studio.settings, owner, upload), owner))
+        return asdict(
+            recall(queue.studio.library, find_upload(queue.studio.settings, owner, upload), owner, queue.studio.donors)
+        )
 
     @api.get("/tables")
     def tables() -> Tables:
@@ -139,7 +149,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: Callable[[Request], str]) -> N
 
     @app.exception_handler(StudioError)
     def explain(_: Request, error: StudioError) -> JSONResponse:
-        status = 404 if error.code in ("no_job", "no_upload", "not_found") else 422
+        status = 404 if error.code in ("no_job", "no_upload", "not_found", "file_not_yours") else 422
         message, advice = say_error(error, Texts("en"))
         return JSONResponse({"code": error.code, "message": message, "advice": advice}, status)
 
@@ -151,42 +161,42 @@ def _wish(
 ) -> DesignRequest | ConsolidateRequest | PostRequest | ExportRequest:
     if isinstance(body, DesignBody):
         look = find_category(body.category).id
-        return DesignRequest(look, body.seed, owner, donors=body.donors, candidates=body.candidates, gates=body.gates)
-    if isinstance(body, ConsolidateBody):
-        design = _result(queue, owner, "design", body.design)
-        return ConsolidateRequest(
-            design, body.name.strip(), body.seed, owner, body.steps, body.rounds, identity_loss=body.identity_loss
+        return DesignRequest.make(
+            category=look,
+            seed=body.seed,
+            owner=owner,
+            donors=body.donors,
+            candidates=body.candidates,
+            gates=body.gates,
         )
+    if isinstance(body, ConsolidateBody):
+        return ConsolidateRequest.make(
+            design=_result(queue, owner, Design, body.design), name=body.name, seed=body.seed, owner=owner,
+            steps=body.steps, rounds=body.rounds, identity_loss=body.identity_loss,
+        )  # fmt: skip
     if isinstance(body, ExportBody):
         find_platform(body.platform)
-        return ExportRequest(_result(queue, owner, "posts", body.post_set), body.platform, owner)
-    scene = next((s for s in scenes_of(queue.studio, owner) if s["id"] == body.scene), None)
-    if scene is None:
-        raise _missing("scene", body.scene)
-    shots = [asdict(shot) for shot in body.shots or plan_shots(body.count, body.seed)]
-    persona = _result(queue, owner, "consolidate", body.persona)
-    return PostRequest(
-        persona,
-        scene,
-        shots,
-        body.seed,
-        owner,
-        body.scale,
+        post_set = _result(queue, owner, PostSet, body.post_set)
+        return ExportRequest.make(post_set=post_set, platform=body.platform, owner=owner)
+    return PostRequest.make(
+        persona=_result(queue, owner, Persona, body.persona),
+        scene=_result(queue, owner, Scene, body.scene),
+        shots=tuple(body.shots) or plan_shots(body.count, body.seed),
+        seed=body.seed,
+        owner=owner,
+        scale=body.scale,
         keep_landmark=body.keep_landmark,
-        seeds=body.seeds,
-        captions=body.captions,
+        seeds=tuple(body.seeds),
+        captions=tuple(body.captions),
     )
 
 
-def _result(queue: Queue, owner: str, kind: str, key: str) -> dict[str, Any]:
-    for row in queue.jobs(owner, kind=kind, state="done"):
-        if row.facts.get("id") == key:
-            return queue.result(row)
-    raise _missing(kind, key)
+def _result(queue: Queue, owner: str, kind: type[R], key: str) -> R:
+    return find_result(queue.studio.records, queue.studio.store, owner, kind, key)
 
 
-def _missing(kind: str, key: str) -> BadInput:
-    return BadInput(f"There is no {kind} {key!r}.", f"See GET /api/results/{kind}.", "not_found")
+def _json(result: Result) -> dict[str, Any]:
+    return result.model_dump(mode="json")
 
 
 def _job(queue: Queue, owner: str, job: str) -> dict[str, Any]:
@@ -194,7 +204,10 @@ def _job(queue: Queue, owner: str, job: str) -> dict[str, Any]:
     if row is None:
         raise BadInput("There is no such job.", "See GET /api/jobs.", "no_job")
     done = row.state == "done"
-    return _said(row) | {"progress": queue.report(job, owner), "result": queue.result(row) if done else None}
+    return _said(row) | {
+        "progress": queue.report(job, owner),
+        "result": _json(queue.result(row, KINDS[row.kind].result)) if done else None,
+    }
 
 
 def _said(row: JobRecord) -> dict[str, Any]:

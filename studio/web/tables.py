@@ -11,7 +11,7 @@ from personas.measures.catalogue import MEASURES
 from pipelines.families.catalogue import FAMILIES
 from pipelines.references.catalogue import REFERENCES
 from studio.export.platforms import load_platforms
-from studio.jobs.queue import KINDS
+from studio.jobs.kinds import KINDS
 from studio.texts.texts import LANGUAGES, Texts
 
 __all__ = ["Tables", "list_tables"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,24 @@ from pipelines.families.flux1.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
 from pipelines.sampling.request import DrawRequest
 from studio.application import Studio, software_versions
-from studio.domain.requests import ExportRequest, PostRequest
-from studio.export.bundle import (
-    BundlePost,
+from studio.domain.bundle import Bundle, ExportRequest
+from studio.domain.design import UsedDonor
+from studio.domain.persona import Persona
+from studio.domain.posts import DrawnShot, Fix, PostRequest, PostSet
+from studio.domain.scene import ReferenceDials, Scene
+from studio.domain.values import FileKey
+from studio.export.bundle import BundlePost, pixels_sha256, write_bundle
+from studio.export.manifest import (
     CompanionFacts,
     DonorFacts,
     DrawFacts,
     Drawing,
-    DrawnShot,
     FixFacts,
     Manifest,
-    ReduxFacts,
+    ManifestPersona,
+    ManifestShot,
     SceneFacts,
-    pixels_sha256,
     read_manifest,
-    write_bundle,
 )
 from studio.export.recall import remember_export
 from studio.library.records import BundleRecord
@@ -42,59 +45,52 @@ __all__ = ["export_bundle", "export_posts", "redraw_bundle"]
 
 
 def export_bundle(
-    studio: Studio, post_set: dict[str, Any], platform: str, path: Path, title: str = "", body: str = ""
+    studio: Studio, post_set: PostSet, platform: str, path: Path, title: str = "", body: str = ""
 ) -> Manifest:
     """Write the zip and record it. Raises what `write_bundle` raises."""
     import torch
 
-    persona, scene, backbone = post_set["persona"], post_set["scene"], studio.backbone
-    landmark, goods = scene["landmark"] if post_set["keep_landmark"] else None, post_set.get("goods")
-    weights = persona["recipe"]["mix_weights"]
-    by_id = dict(zip(persona["recipe"]["donors"], weights, strict=True))
+    asked, backbone = post_set.request, studio.backbone
+    persona, scene, goods = asked.persona, asked.scene, asked.goods
+    landmark = scene.landmark if asked.keep_landmark else None
+    by_id = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
+    drawings = [drawing.id for drawing in post_set.drawings]
     manifest = write_bundle(
         path,
         [
             BundlePost(
-                image=studio.store.get_picture(p["picture"]),
-                prompt=p["prompt"],
-                caption=p["caption"],
-                seed=p["seed"],
-                num_inference_steps=p["num_inference_steps"],
-                guidance_scale=p["guidance_scale"],
-                true_cfg_scale=p["true_cfg_scale"],
-                identity_guidance=p.get("identity_guidance", False),
-                shot=p["shot"],
-                scores=p["scores"],
-                composite=landmark is not None or (goods is not None and post_set["goods_as"] == "pixels"),
-                origin=tuple(p["origin"]) if "drawings" in post_set else None,
-                fixes=tuple(FixFacts.model_validate(fix) for fix in p["fixes"]),
+                image=studio.store.get_picture(p.picture),
+                caption=p.caption,
+                scores=dict(p.scores),
+                composite=landmark is not None or (goods is not None and asked.goods_as == "pixels"),
+                origin=(drawings.index(p.origin[0]), p.origin[1]) if drawings else None,
+                fixes=tuple(FixFacts(**fix.model_dump()) for fix in p.fixes),
+                **_as_told(p),
             )
-            for p in post_set["posts"]
+            for p in post_set.posts
         ],
-        persona={k: persona[k] for k in ("id", "name", "version", "lora", "trigger", "subject", "enrolment")},
-        recipe=persona["recipe"],
+        persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
+        recipe=persona.recipe,
         donors=[
-            DonorFacts(
-                id=d["id"], name=d["name"], mix_weight=by_id[d["id"]], licence=d["licence"], consent=d["consent"]
-            )
-            for d in persona["donors"]
+            DonorFacts(id=d.id, name=d.name, mix_weight=by_id[d.id], licence=d.licence, consent=d.consent)
+            for d in persona.donors
         ],
         scene=SceneFacts(
-            name=scene["name"],
-            sha256=scene["sha256"],
-            photo=scene["photo"],
+            name=scene.name,
+            sha256=scene.sha256,
+            photo=scene.photo,
             landmark=landmark or "",
-            scale=post_set["scale"],
-            redux=None if post_set["redux"] is None else ReduxFacts.model_validate(post_set["redux"]),
+            scale=asked.scale,
+            redux=None if asked.dials == ReferenceDials() else asked.dials,
             goods=goods,
-            goods_as=post_set["goods_as"],
-            goods_box=post_set["goods_box"],
+            goods_as=asked.goods_as,
+            goods_box=asked.goods_box,
         ),
         draw=DrawFacts(
             backbone=backbone.spec.id,
             backbone_sha256=studio.backbone_sha256,
             batch_size=studio.settings.batch_size,
-            batches=tuple(tuple(b) for b in post_set["batches"]),
+            batches=post_set.batches,
             dtype=str(backbone.dtype).removeprefix("torch."),
             precision=backbone.plan.precision,
             offload=backbone.plan.offload,
@@ -102,18 +98,18 @@ def export_bundle(
             threads=torch.get_num_threads(),
             height=backbone.spec.height,
             width=backbone.spec.width,
-            detail=post_set.get("detail", 0.0),
-            renoise=post_set.get("renoise", 0.0),
-            panels=post_set.get("panels", 1),
-            keep=post_set["keep"],
-            inject=post_set["inject"],
-            blocks=post_set["blocks"],
-            **post_set["ip_adapter"],
-            companions=_companion_facts(studio, post_set["companion"]),
+            detail=asked.detail,
+            renoise=asked.renoise,
+            panels=asked.panels,
+            keep=asked.keep,
+            inject=asked.inject,
+            blocks=asked.blocks,
+            ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
+            ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
+            companions=_companion_facts(studio, post_set.companion),
         ),
         drawings=[
-            Drawing(shots=tuple(DrawnShot(**{name: p[name] for name in DrawnShot.model_fields}) for p in d["posts"]))
-            for d in post_set.get("drawings", ())
+            Drawing(shots=tuple(ManifestShot(**_as_told(p)) for p in drawing.posts)) for drawing in post_set.drawings
         ],
         platform=platform,
         title=title,
@@ -124,38 +120,45 @@ def export_bundle(
     studio.records.keep(
         BundleRecord(
             id=sha256[:16],
-            owner=post_set["owner"],
-            post_set=post_set["id"],
+            owner=asked.owner,
+            post_set=post_set.id,
             platform=platform,
             path=str(path.resolve()),
             sha256=sha256,
         )
     )
-    remember_export(studio, manifest, post_set["owner"])
+    remember_export(studio.library, manifest, asked.owner)
     return manifest
 
 
-def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """Write a set's bundle into the store; its key, name and size as JSON."""
+def _as_told(post: DrawnShot) -> dict[str, Any]:
+    """The fields of ManifestShot."""
+    return {name: getattr(post, name) for name in ManifestShot.model_fields} | {"shot": asdict(post.shot)}
+
+
+def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Progress = SILENT) -> Bundle:
+    """Write a set's bundle into the store."""
     progress.check_cancelled()
 
-    def export() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(dir=studio.work) as scratch:
+    def export() -> tuple[str, int, int]:
+        with tempfile.TemporaryDirectory(dir=studio.library.work) as scratch:
             path = Path(scratch) / f"{request.platform}.zip"
             manifest = export_bundle(studio, request.post_set, request.platform, path, request.title, request.body)
             data = path.read_bytes()
-        return {"bundle": studio.store.put(data), "bytes": len(data), "pictures": len(manifest.posts)}
+        return studio.store.put(data), len(data), len(manifest.posts)
 
-    studio.work.mkdir(parents=True, exist_ok=True)
-    written = run("export", export)
-    post_set = request.post_set
-    name = f"{post_set['persona']['name']}-{request.platform}-{post_set['id'][:6]}.zip"
-    return {
-        "id": written["bundle"][:16],
-        "post_set": post_set["id"],
-        "platform": request.platform,
-        "name": name,
-    } | written
+    studio.library.work.mkdir(parents=True, exist_ok=True)
+    key, size, pictures = run("export", export)
+    post_set, platform = request.post_set, request.platform
+    return Bundle(
+        id=key[:16],
+        post_set=post_set.id,
+        platform=platform,
+        name=f"{post_set.request.persona.name}-{platform}-{post_set.id[:6]}.zip",
+        bundle=FileKey(key),
+        bytes=size,
+        pictures=pictures,
+    )
 
 
 def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
@@ -197,31 +200,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         raise BadInput(
             "The bundle was drawn with another IP-Adapter.", "Name the folder of that one as ip_adapter_folder."
         )
-    place = manifest.scene
-    scene = {
-        "id": "",
-        "name": place.name,
-        "sha256": place.sha256,
-        "photo": place.photo,
-        "landmark": place.landmark or None,
-    }
-    request = PostRequest(
-        manifest.persona,
-        scene,
-        [],
-        0,
-        scale=place.scale,
-        detail=manifest.draw.detail,
-        renoise=manifest.draw.renoise,
-        panels=manifest.draw.panels,
-        goods=place.goods,
-        inject=manifest.draw.inject,
-        redux=None if place.redux is None else place.redux.model_dump(),
-        blocks=manifest.draw.blocks,
-        keep=manifest.draw.keep,
-        goods_as=place.goods_as,
-        goods_box=place.goods_box,
-    )
+    request = _asked(manifest)
     injections = Injections(studio, request)
     pictures = _redraw_shots(studio, request, injections, manifest, run, progress)
     wrong = []
@@ -230,10 +209,44 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         for fix in post.fixes:
             if pixels_sha256(image) != fix.parent:
                 break
-            image = fix_region(studio, request, injections, image, post.model_dump(), fix.model_dump())
+            image = fix_region(studio, request, injections, image, post.as_drawn(), Fix(**fix.model_dump()))
         if pixels_sha256(image) != post.drawn_sha256:
             wrong.append(f"{post.file} came out differently.")
     return tuple(wrong)
+
+
+def _asked(manifest: Manifest) -> PostRequest:
+    """The set's request, as far as its pictures depend on it. Raises BadInput where it is none."""
+    place, draw, told = manifest.scene, manifest.draw, manifest.persona
+    persona = Persona(
+        id=told.id,
+        name=told.name,
+        version=told.version,
+        trigger=told.trigger,
+        subject=told.subject,
+        enrolment=told.enrolment,
+        recipe=manifest.recipe,
+        donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent) for d in manifest.donors),
+        lora=FileKey(told.lora),
+    )
+    landmark = FileKey(place.landmark) if place.landmark else None
+    scene = Scene(id="bundle", name=place.name, sha256=place.sha256, photo=FileKey(place.photo), landmark=landmark)
+    return PostRequest.make(
+        persona=persona,
+        scene=scene,
+        shots=(manifest.posts[0].as_drawn().shot,),
+        scale=place.scale,
+        detail=draw.detail,
+        renoise=draw.renoise,
+        panels=draw.panels,
+        goods=place.goods,
+        inject=draw.inject,
+        dials=place.redux or ReferenceDials(),
+        blocks=draw.blocks,
+        keep=draw.keep,
+        goods_as=place.goods_as,
+        goods_box=place.goods_box,
+    )
 
 
 def _redraw_shots(
@@ -241,7 +254,7 @@ def _redraw_shots(
 ) -> dict[tuple[int, int], str]:
     """The pictures of all drawings that posts are from, by drawing and number in it."""
     pictures: dict[tuple[int, int], str] = {}
-    drawings = manifest.drawings or (Drawing(shots=tuple(_as_shot(p) for p in manifest.posts)),)
+    drawings = manifest.drawings or (Drawing(shots=manifest.posts),)
     used = {(p.origin or (0, 0))[0] for p in manifest.posts}
     given = None
     for number, drawing in enumerate(drawings):
@@ -258,11 +271,7 @@ def _redraw_shots(
     return pictures
 
 
-def _as_shot(post: Any) -> DrawnShot:
-    return DrawnShot(**{name: getattr(post, name) for name in DrawnShot.model_fields})
-
-
-def _as_it_was(request: DrawRequest, shot: DrawnShot) -> DrawRequest:
+def _as_it_was(request: DrawRequest, shot: ManifestShot) -> DrawRequest:
     return replace(
         request,
         prompt=shot.prompt,

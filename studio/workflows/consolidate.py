@@ -8,30 +8,32 @@ pictures have in common and lose what their captions say.)
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from personas.consolidation import Portraits, default_pool, persona_config, train_persona
 from personas.fusion import fuse_donors
 from personas.identity_loss import IdentityLoss
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.shots import Shot, vary_shots
+from personas.shots import vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
-from studio.domain.requests import ConsolidateRequest
+from studio.domain.persona import ConsolidateRequest, Persona, Round, Sample
+from studio.domain.values import FileKey, Value
 from studio.library.records import PersonaRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
-from studio.workflows.design import recipe_of
 from studio.workflows.training_samples import Sampler
 
 __all__ = ["consolidate_persona"]
@@ -51,74 +53,84 @@ class _Kept:
 
     pictures: tuple[str, ...]
     captions: tuple[str, ...]
-    enrolment: list[float]
-    likeness: list[float] = field(default_factory=list)
+    enrolment: tuple[float, ...]
+    likeness: tuple[float, ...] = ()
     others: tuple[str, ...] = ()
     other_captions: tuple[str, ...] = ()
 
 
-def consolidate_persona(
-    studio: Studio, request: ConsolidateRequest, run: Run, progress: Progress = SILENT
-) -> dict[str, Any]:
-    """The persona as JSON. The training resumes from its own checkpoints when a run was killed in the middle.
+class _Trained(Value):
+    """What a round's training gave, as in Persona."""
+
+    lora: FileKey
+    losses: FileKey
+    config: Mapping[str, JsonValue]
+    samples: tuple[Sample, ...]
+
+
+def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, progress: Progress = SILENT) -> Persona:
+    """Train and record a persona. The training resumes from its own checkpoints when a run was killed in the middle.
 
     A round whose pictures do not pass selection (too few agree, or the face comes too near to a donor) ends the
     rounds, with its reason in `rounds`; the persona is then what the last good round gave, the first of them the
     design's own kept pictures.
     """
     design = request.design
-    persona = content_id(asdict(request) | {"design": design["id"], "name": ""})
+    persona = content_id(request.model_dump(mode="json") | {"design": design.id, "name": ""})
     kept = _Kept(
-        tuple(design["pictures"][i] for i in design["kept"]),
-        tuple(design["prompts"][i] for i in design["kept"]),
-        design["enrolment"],
+        tuple(design.pictures[i] for i in design.kept),
+        tuple(design.prompts[i] for i in design.kept),
+        design.enrolment,
     )
     if persona_config(studio.backbone, request.seed, request.steps, request.identity_loss).picture_weight:
         check_differentiable(studio.backbone)  # what cannot work is said before anything is drawn
-        IdentityLoss(studio.faces, (), np.asarray(design["enrolment"], np.float32))
-    mix = Lora(fuse_donors(recipe_of(design["recipe"]), studio.donors(design["recipe"]["category"])).layers)
-    rounds: list[dict[str, Any]] = []
-    trained: dict[str, Any] = {}
+        IdentityLoss(studio.faces, (), np.asarray(design.enrolment, np.float32))
+    mix = Lora(fuse_donors(design.recipe, studio.donors(design.recipe.category)).layers)
+    rounds: list[Round] = []
+    trained: _Trained | None = None
     for number in range(request.rounds):
         try:
-            lora = Lora(read_lora(studio.store.path(trained["lora"])).layers) if trained else mix
+            lora = mix if trained is None else Lora(read_lora(studio.store.path(trained.lora)).layers)
             pool = _pool(studio, request, number, lora, run, progress)
             kept, facts = _choose(studio, request, pool, kept.enrolment)
         except NotEnough as error:
-            rounds.append({"why": error.message})
+            rounds.append(Round(why=str(error)))
             break
         rounds.append(facts)
         trained = _train(studio, request, persona, mix, kept, number, run, progress)
-        if 1 - facts["consistency"] < _ENOUGH * (1 - rounds[0]["consistency"]):
+        if 1 - (facts.consistency or 0) < _ENOUGH * (1 - (rounds[0].consistency or 0)):
             break
-    if not trained:
+    if trained is None:
         trained = _train(studio, request, persona, mix, kept, 0, run, progress)
     earlier = studio.records.find(PersonaRecord, request.owner, name=request.name)
     versions = {row.id: row.version for row in earlier}
-    result = {
-        "id": persona,
-        "name": request.name,
-        "version": versions.get(persona, max(versions.values(), default=0) + 1),
-        "design": design["id"],
-        "trigger": design["trigger"],
-        "subject": design["subject"],
-        "enrolment": kept.enrolment,
-        "recipe": design["recipe"],
-        "donors": design["donors"],
-        "request": {k: v for k, v in asdict(request).items() if k != "design"},
-        "rounds": rounds,
-        **trained,
-    }
-    facts = {k: result[k] for k in ("trigger", "subject", "enrolment", "recipe", "donors", "losses", "config")}
+    result = Persona(
+        id=persona,
+        name=request.name,
+        version=versions.get(persona, max(versions.values(), default=0) + 1),
+        design=design.id,
+        trigger=design.trigger,
+        subject=design.subject,
+        enrolment=kept.enrolment,
+        recipe=design.recipe,
+        donors=design.donors,
+        request=request.consolidation,
+        rounds=tuple(rounds),
+        lora=trained.lora,
+        losses=trained.losses,
+        config=trained.config,
+        samples=trained.samples,
+    )
+    told = {"trigger", "subject", "enrolment", "recipe", "donors", "losses", "config", "rounds"}
     studio.records.keep(
         PersonaRecord(
             id=persona,
             owner=request.owner,
             name=request.name,
-            version=int(result["version"]),
-            design=design["id"],
-            lora=result["lora"],
-            facts=facts | {"rounds": rounds},
+            version=result.version,
+            design=design.id,
+            lora=result.lora,
+            facts=result.model_dump(mode="json", include=told),
         )
     )
     return result
@@ -134,40 +146,39 @@ def _pool(
 ) -> Candidates:
     """What a round chooses from: pictures by `lora`; in the first the design's own, too."""
     design = request.design
-    count = (request.pool or default_pool(studio.backbone)) * len(design["pictures"])
+    count = (request.pool or default_pool(studio.backbone)) * len(design.pictures)
     if number == 0:
         own = Candidates(
-            tuple(design["prompts"]), tuple(design["seeds"]), tuple(design["pictures"]),
-            tuple(studio.store.get_json(design["measures"])), tuple(Shot(**shot) for shot in design["shots"]),
+            design.prompts, design.seeds, design.pictures, tuple(studio.store.get_json(design.measures)), design.shots
         )  # fmt: skip
-        if dropped := set(design.get("dropped", ())):
+        if dropped := set(design.dropped):
             own = own.take([i for i in range(len(own.pictures)) if i not in dropped])
-        count -= len(design["pictures"])
+        count -= len(design.pictures)
         if not count:
             return own
     name = f"round {number}"
     rng = np.random.default_rng([request.seed, 2, zlib.crc32(name.encode())])
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
-    prompts = [shot.prompt(design["subject"], design["trigger"]) for shot in shots]
+    prompts = [shot.prompt(design.subject, design.trigger) for shot in shots]
     drawn = draw_candidates(studio, run, name, lora, prompts, seeds, shots, progress)
     return own + drawn if number == 0 else drawn
 
 
 def _choose(
-    studio: Studio, request: ConsolidateRequest, pool: Candidates, enrolment: list[float]
-) -> tuple[_Kept, dict[str, Any]]:
+    studio: Studio, request: ConsolidateRequest, pool: Candidates, enrolment: Sequence[float]
+) -> tuple[_Kept, Round]:
     """The pool's pictures that are most the person, equally many of each framing and view, and those `held` by hand.
 
     Beside them others that pass all gates but that of the face. Raises NotEnough.
     """
     design = request.design
     # a LoRA that learns pictures which show something else than their captions learns not to listen
-    gates = default_gates(studio.calibration).replace({"min_obeyed": 1.0} | design["request"]["gates"])
+    gates = default_gates(studio.calibration).replace({"min_obeyed": 1.0} | dict(design.request.gates))
     centre = np.asarray(enrolment, np.float32)
-    selection = pool.select(gates, design["donor_faces"], request.seed, max_kept=request.keep, centre=centre)
+    selection = pool.select(gates, design.donor_faces, request.seed, max_kept=request.keep, centre=centre)
     chosen = [*selection.kept]
-    if by_hand := {design["pictures"][i] for i in design.get("held", ())}:
+    if by_hand := {design.pictures[i] for i in design.held}:
         chosen += [i for i, key in enumerate(pool.pictures) if key in by_hand and i not in selection.kept]
     usable = [v.index for v in selection.verdicts if v.reasons and {*v.reasons} <= _NOT_QUITE and v.index not in chosen]
     if len(usable) < len(chosen):  # half of each batch is theirs: few would be learnt by heart
@@ -177,19 +188,19 @@ def _choose(
     kept = _Kept(
         tuple(pool.pictures[i] for i in chosen),
         tuple(pool.prompts[i] for i in chosen),
-        selection.centre.tolist(),
+        tuple(selection.centre.tolist()),
         _likeness(pool, chosen),
         others.pictures,
         others.prompts,
     )
     sheet = pool.contact_sheet(studio, selection)
-    facts = {
-        "drawn": len(pool.pictures),
-        "kept": len(kept.pictures),
-        "consistency": pool.consistency,
-        "kept_consistency": pool.take(selection.kept).consistency,
-        "contact_sheet": sheet,
-    }
+    facts = Round(
+        drawn=len(pool.pictures),
+        kept=len(kept.pictures),
+        consistency=pool.consistency,
+        kept_consistency=pool.take(selection.kept).consistency,
+        contact_sheet=FileKey(sheet),
+    )
     return kept, facts
 
 
@@ -202,8 +213,8 @@ def _train(
     number: int,
     run: Run,
     progress: Progress,
-) -> dict[str, Any]:
-    """Keys of the LoRA file and its loss curve."""
+) -> _Trained:
+    """Train one round, or find that it was."""
     design, backbone = request.design, studio.backbone
 
     def train() -> dict[str, Any]:
@@ -214,49 +225,48 @@ def _train(
             others = _portraits(studio, kept.others, kept.other_captions, progress)
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
-        folder = studio.work / persona / f"round-{number}"
+        folder = studio.library.work / persona / f"round-{number}"
         sampler = Sampler(studio, design, mix, kept.enrolment, folder, progress)
         trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(
             title=request.name,
-            trigger_phrase=design["trigger"],
-            license=", ".join(sorted({d["licence"] for d in design["donors"]})),
+            trigger_phrase=design.trigger,
+            license=", ".join(sorted({d.licence for d in design.donors})),
             author=request.owner,
             description="A persona LoRA, trained on the kept pictures of a fused face.",
             base_model=backbone.spec.id,
             family=backbone.spec.family,
             height=backbone.spec.height,
             width=backbone.spec.width,
-            merged_from=tuple(
-                (d["name"], w) for d, w in zip(design["donors"], design["recipe"]["mix_weights"], strict=False)
-            ),
+            merged_from=tuple((d.name, w) for d, w in zip(design.donors, design.recipe.mix_weights, strict=False)),
             training={
                 "learning_rate": str(config.learning_rate),
                 "steps": str(config.steps),
                 "num_train_images": str(len(own.images)),
                 "identity_loss": str(config.picture_weight),
-                "persona_recipe": design["recipe"]["id"],
+                "persona_recipe": design.recipe.id,
                 "persona_round": str(number),
             },
         )
         write_lora(path, trained.layers, metadata)
-        return {
-            "lora": studio.store.put(path.read_bytes()),
-            "losses": studio.store.put_json(list(trained.losses)),
-            "config": config.model_dump(mode="json"),
-            "samples": sampler.rows,
-        }
+        done = _Trained(
+            lora=studio.store.put(path.read_bytes()),
+            losses=studio.store.put_json(list(trained.losses)),
+            config=config.model_dump(mode="json"),
+            samples=sampler.rows,
+        )
+        return done.model_dump(mode="json")
 
-    return dict(run(f"train-{number}", train))
+    return _Trained.model_validate_json(json.dumps(run(f"train-{number}", train)))
 
 
-def _likeness(pool: Candidates, rows: Sequence[int]) -> list[float]:
+def _likeness(pool: Candidates, rows: Sequence[int]) -> tuple[float, ...]:
     """The mean face of the largest third; those chosen by hand may have none."""
     seen = [pool.measures[i] for i in rows if pool.measures[i]["face"] is not None]
     largest = sorted(seen, key=lambda m: -float(m["face_height"]))[: max(1, len(seen) // 3)]
     mean = mean_embedding(np.asarray([m["face"] for m in largest], np.float32))
-    return [float(v) for v in mean]
+    return tuple(float(v) for v in mean)
 
 
 def _portraits(studio: Studio, pictures: Sequence[str], captions: Sequence[str], progress: Progress) -> Portraits:

@@ -14,7 +14,7 @@ from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.recipes import Recipe, plan_recipe, predicted_similarity
+from personas.recipes import Recipe, RecipePlan, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
@@ -22,20 +22,21 @@ from pipelines.lora import Lora, check_fits, read_lora
 from pipelines.progress import SILENT, Progress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
-from studio.domain.requests import DesignRequest
+from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
+from studio.domain.values import FileKey, NamedPicture
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates, say_report
 from studio.workflows.drawing import draw_all, measure_pictures
 from studio.workflows.swap import read_shot, swap_face
 
-__all__ = ["design_persona", "mean_face", "recipe_of", "trigger_of"]
+__all__ = ["design_persona", "mean_face", "trigger_of"]
 
 _DONOR_SHOTS = 8
 
 
-def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """The design as JSON: recipe, pictures, measures, report. Raises StudioError; what was drawn stays.
+def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> Design:
+    """Draw, measure and select candidates. Raises StudioError; what was drawn stays.
 
     A mix that comes too near to a donor is thrown away, with the reason reported, and another is planned, up to
     `recipes` times.
@@ -43,7 +44,7 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     look = find_category(request.category)
     donors = studio.donors(look.id)
     faces: dict[str, list[float]] = {}
-    rejected: list[dict[str, Any]] = []
+    rejected: list[RejectedRecipe] = []
     attempts = 1 if request.recipe is not None else request.recipes
     for attempt in range(attempts):
         try:
@@ -51,14 +52,14 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
         except NotEnough as error:
             if error.code != NOT_NOVEL:
                 raise
-            rejected.append({"attempt": attempt, "why": error.message})
+            rejected.append(RejectedRecipe(attempt=attempt, why=str(error)))
             if attempt + 1 == attempts:
                 raise
             progress.step("recipes", attempt + 1, attempts, why="too near to a donor")
         else:
-            result["rejected"] = rejected
-            _record(studio, request, result, [d for d in donors if d.id in result["recipe"]["donors"]])
-            return result
+            design = result.model_copy(update={"rejected": tuple(rejected)})
+            _record(studio, design, [d for d in donors if d.id in design.recipe.donors])
+            return design
     raise AssertionError("a request has at least one recipe")
 
 
@@ -71,22 +72,21 @@ def _try_recipe(
     faces: dict[str, list[float]],
     run: Run,
     progress: Progress,
-) -> dict[str, Any]:
+) -> Design:
     """One recipe from its plan to its selection; NotEnough with the code NOT_NOVEL if it is too near to a donor."""
     ceiling = studio.calibration.novelty_ceiling
     seed = int(np.random.SeedSequence([request.seed, attempt]).generate_state(1)[0]) if attempt else request.seed
 
     def plan_it() -> dict[str, Any]:
-        if request.recipe is not None:
-            own = asdict(recipe_of(request.recipe))
-            return {"recipe": own, "redraws": 0, "predicted_similarity": predicted_similarity(own["mix_weights"])}
+        if (own := request.recipe) is not None:
+            return asdict(RecipePlan(own, 0, predicted_similarity(own.mix_weights)))
         fitting = [donor for donor in donors if studio.fits(donor)]
         return asdict(
             plan_recipe(fitting, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
         )
 
     plan = run(f"plan-{attempt}", plan_it)
-    recipe = recipe_of(plan["recipe"])
+    recipe = _recipe_of(plan["recipe"])
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
     check_fits(fused.layers, studio.backbone.transformer, "LoRA", studio.backbone.text_encoders)
@@ -100,9 +100,8 @@ def _try_recipe(
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     candidates = draw_candidates(studio, run, f"candidates {attempt}", lora, prompts, seeds, shots, progress)
-    who = {"subject": look.subject, "trigger": trigger}
     for number, template in enumerate(request.templates):
-        step = partial(_swap_in, studio, template, lora, who, request.seed + number)
+        step = partial(_swap_in, studio, template, lora, look.subject, trigger, request.seed + number)
         swapped, shot = run(f"template-{attempt}-{number}", step)
         shots = (*shots, Shot(**shot))
         (measures,) = measure_pictures(studio, [swapped])
@@ -112,38 +111,37 @@ def _try_recipe(
     gates = default_gates(studio.calibration).replace(request.gates)
     used_faces = {d.id: faces[d.id] for d in used}
     selection = candidates.select(gates, used_faces, request.seed)
-    return {
-        "id": content_id({"request": asdict(request), "pictures": candidates.pictures}),
-        "request": asdict(request),
-        "recipe": asdict(recipe),
-        "redraws": plan["redraws"],
-        "predicted_similarity": plan["predicted_similarity"],
-        "donors": [{"id": d.id, "name": d.name, "licence": d.licence, "consent": d.consent.who} for d in used],
-        "trigger": trigger,
-        "subject": look.subject,
-        "shots": [asdict(shot) for shot in shots],
-        "prompts": list(candidates.prompts),
-        "seeds": list(candidates.seeds),
-        "pictures": list(candidates.pictures),
-        "measures": studio.store.put_json(list(candidates.measures)),
-        "consistency": candidates.consistency,
-        "kept": list(selection.kept),
-        "enrolment": selection.centre.tolist(),
-        "donor_faces": used_faces,
-        "report": studio.store.put_json(say_report(selection)),
-        "novelty_max": max(selection.donor_similarity.values()),
-        "novelty_ceiling": ceiling,
-        "contact_sheet": candidates.contact_sheet(studio, selection),
-    }
+    return Design(
+        id=content_id({"request": request.model_dump(mode="json"), "pictures": candidates.pictures}),
+        request=request,
+        recipe=recipe,
+        redraws=plan["redraws"],
+        predicted_similarity=plan["predicted_similarity"],
+        donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent.who) for d in used),
+        trigger=trigger,
+        subject=look.subject,
+        shots=shots,
+        prompts=candidates.prompts,
+        seeds=candidates.seeds,
+        pictures=tuple(map(FileKey, candidates.pictures)),
+        measures=studio.store.put_json(list(candidates.measures)),
+        consistency=candidates.consistency,
+        kept=selection.kept,
+        enrolment=tuple(selection.centre.tolist()),
+        donor_faces={donor: tuple(face) for donor, face in used_faces.items()},
+        report=studio.store.put_json(say_report(selection)),
+        novelty_max=max(selection.donor_similarity.values()),
+        novelty_ceiling=ceiling,
+        contact_sheet=FileKey(candidates.contact_sheet(studio, selection)),
+    )
 
 
 def _swap_in(
-    studio: Studio, template: tuple[str, str], lora: Lora, who: dict[str, Any], seed: int
+    studio: Studio, template: NamedPicture, lora: Lora, subject: str, trigger: str, seed: int
 ) -> tuple[str, dict[str, str]]:
     """The template with the new face, and the shot it shows."""
-    name, key = template
-    picture = studio.store.get_picture(key)
-    swapped = swap_face(studio, name, picture, lora, who, seed, strength=0.8, hair=True)
+    picture = studio.store.get_picture(template.picture)
+    swapped = swap_face(studio, template.name, picture, lora, subject, trigger, seed, strength=0.8, hair=True)
     return studio.store.put_picture(swapped), asdict(read_shot(studio.regions.read([picture])[0].attributes))
 
 
@@ -178,8 +176,8 @@ def mean_face(
     return list(run(f"face of {who}", measure))
 
 
-def recipe_of(value: dict[str, Any]) -> Recipe:
-    """A recipe from its JSON."""
+def _recipe_of(value: dict[str, Any]) -> Recipe:
+    """A recipe from a step's JSON."""
     return Recipe(**(value | {"donors": tuple(value["donors"]), "mix_weights": tuple(value["mix_weights"])}))
 
 
@@ -189,9 +187,9 @@ def trigger_of(donors: list[Donor]) -> str:
     return " ".join(sorted(set(words), key=lambda w: (-words.count(w), w)))
 
 
-def _record(studio: Studio, request: DesignRequest, result: dict[str, Any], donors: list[Donor]) -> None:
-    report = studio.store.get_json(result["report"])
-    owner = request.owner
+def _record(studio: Studio, design: Design, donors: list[Donor]) -> None:
+    report = studio.store.get_json(design.report)
+    request, owner = design.request, design.request.owner
     studio.records.keep(
         *(
             DonorRecord(
@@ -204,17 +202,17 @@ def _record(studio: Studio, request: DesignRequest, result: dict[str, Any], dono
             for d in donors
         ),
         RecipeRecord(
-            id=result["recipe"]["id"], owner=owner, category=request.category, seed=request.seed, facts=result["recipe"]
+            id=design.recipe.id, owner=owner, category=request.category, seed=request.seed, facts=asdict(design.recipe)
         ),
         *(
             CandidateRecord(
-                id=f"{result['id']}-{i:03d}",
+                id=f"{design.id}-{i:03d}",
                 owner=owner,
-                design=result["id"],
+                design=design.id,
                 picture=key,
-                kept=i in result["kept"],
-                facts={"shot": result["shots"][i], "verdict": report["candidates"][i]},
+                kept=i in design.kept,
+                facts={"shot": asdict(design.shots[i]), "verdict": report["candidates"][i]},
             )
-            for i, key in enumerate(result["pictures"])
+            for i, key in enumerate(design.pictures)
         ),
     )

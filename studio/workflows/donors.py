@@ -8,7 +8,6 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
-from studio.domain.requests import DonorRequest
+from studio.domain.donor import DonorAdded, DonorRequest
 from studio.library.uploads import find_upload
 from studio.workflows import Run
 
@@ -65,20 +64,19 @@ def add_lora_donor(
     return _add(studio, lora, category, _read_consent(consent), name, trigger, licence, family)
 
 
-def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """The same with a file that a page brought; the donor as JSON."""
+def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> DonorAdded:
+    """The same with a file that a page brought."""
     progress.step("inspect", 0, 1)
 
-    def add() -> dict[str, Any]:
+    def add() -> dict[str, str]:
         path = find_upload(studio.settings, request.owner, request.upload)
-        expires = datetime.date.fromisoformat(request.expires) if request.expires else None
-        form = _ConsentForm(who=request.who, scope=request.scope, expires=expires)
+        form = _ConsentForm(who=request.who, scope=request.scope, expires=request.until)
         donor = _add(
             studio, path, request.category, form, request.name, request.trigger, request.licence, request.family
         )
         return {"id": donor.id, "name": donor.name, "category": donor.category}
 
-    added = dict(run("add", add))
+    added = DonorAdded(**run("add", add))
     progress.step("inspect", 1, 1)
     return added
 
@@ -114,7 +112,7 @@ def _add(
             file.family,
             file.width,
         )
-        return save_donor(studio.donors_folder, donor)
+        return save_donor(studio.library.donors_folder, donor)
 
 
 def train_folder_donor(
@@ -139,9 +137,9 @@ def train_folder_donor(
     if steps:
         config = config.model_copy(update={"steps": steps})
     job = hashlib.sha256(json.dumps([str(folder.resolve()), config.model_dump(mode="json")]).encode()).hexdigest()[:16]
-    trained = train_lora(backbone, examples, config, studio.work / f"donor-{job}", progress)
+    trained = train_lora(backbone, examples, config, studio.library.work / f"donor-{job}", progress)
     title = name or folder.resolve().name
-    path = studio.work / f"donor-{job}" / f"{title}.safetensors"
+    path = studio.library.work / f"donor-{job}" / f"{title}.safetensors"
     write_lora(
         path,
         [replace(x) for x in trained.layers],

@@ -24,6 +24,7 @@ from studio.workflows import Run
 if TYPE_CHECKING:
     from pipelines.lora import Lora
     from pipelines.sampling.request import DrawRequest
+    from studio.domain.persona import Persona
 
 __all__ = [
     "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
@@ -77,11 +78,11 @@ def draw_all(
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
 
 
-def persona_lora(studio: Studio, persona: dict[str, Any]) -> Lora:
+def persona_lora(studio: Studio, persona: Persona) -> Lora:
     """The persona's LoRA from the store."""
     from pipelines.lora import Lora, read_lora
 
-    return Lora(read_lora(studio.store.path(persona["lora"])).layers)
+    return Lora(read_lora(studio.store.path(persona.lora)).layers)
 
 
 def draw_panels(

@@ -20,12 +20,11 @@ from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.protocol import Reference
 from pipelines.references.redux import fill_foreground
 from studio.application import Studio
-from studio.domain.ways import check_ways
 from studio.library.scenes import get_mask
 from studio.workflows.redux_dials import clear_person, through_adapter, through_redux
 
 if TYPE_CHECKING:
-    from studio.domain.requests import PostRequest
+    from studio.domain.posts import PostRequest
 
 __all__ = ["Injections"]
 
@@ -43,28 +42,24 @@ _IN_REFERENCE = Place(0.5, 0.95, 0.45)  # large enough to be read, with the plac
 
 
 class Injections:
-    """A scene and goods on the backbone's canvas, ready for any number of shots.
-
-    Raises BadInput for ways that do not exist or do not go together, before anything is drawn.
-    """
+    """A scene and goods on the backbone's canvas, ready for any number of shots."""
 
     def __init__(self, studio: Studio, request: PostRequest) -> None:
         spec, scene, goods = studio.backbone.spec, request.scene, request.goods
-        check_ways(request)
         self._request = request
-        self.canvas = fit_to_canvas(studio.store.get_picture(scene["photo"]), spec.height, spec.width)
+        self.canvas = fit_to_canvas(studio.store.get_picture(scene.photo), spec.height, spec.width)
         self.person = studio.regions.read([self.canvas])[0].person
         self._landmark: Landmark | None = None
-        if scene["landmark"] is not None and request.keep_landmark:
-            mask = get_mask(studio, scene["landmark"])
+        if scene.landmark is not None and request.keep_landmark:
+            mask = get_mask(studio.library, scene.landmark)
             # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
             kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
             self._landmark = Landmark(self.canvas, kept)
         self._goods: Cutout | None = None
         self._place: Place | None = None
         if goods is not None:
-            self._goods = Cutout(studio.store.get_picture(goods["picture"]), get_mask(studio, goods["mask"]))
-            self._place = None if goods["place"] is None else Place(**goods["place"])
+            self._goods = Cutout(studio.store.get_picture(goods.picture), get_mask(studio.library, goods.mask))
+            self._place = goods.place
             if request.goods_box is not None:
                 left, top, right, bottom = request.goods_box
                 self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
@@ -102,7 +97,7 @@ class Injections:
 
     def words(self, prompt: str) -> str:
         """The prompt with the goods in it, so that the drawing makes sense of them."""
-        return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods['name']}"
+        return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods.name}"
 
     def goods_in(self, shot: Shot) -> ShownGoods | None:
         """Return the goods that a post of this shot shows; None without goods."""

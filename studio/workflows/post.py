@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from pipelines.progress import SILENT, Progress
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request
 from studio.application import Studio
-from studio.domain.requests import PostRequest, plain_caption
+from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, plain_caption
+from studio.domain.values import FileKey
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_lora
@@ -29,30 +30,34 @@ __all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requ
 
 @dataclass(frozen=True)
 class DrawnShots:
-    """`posts` as JSON without their origin; `batches` say which were drawn together."""
+    """`posts` whose origin is not known yet; `batches` say which were drawn together."""
 
-    posts: list[dict[str, Any]]
-    batches: list[list[int]]
+    posts: tuple[Post, ...]
+    batches: tuple[tuple[int, ...], ...]
 
     @property
     def pictures(self) -> list[str]:
-        return [str(post["picture"]) for post in self.posts]
+        return [post.picture for post in self.posts]
+
+    def of(self, drawing: str) -> tuple[Post, ...]:
+        """Return the posts as those of the drawing of this id."""
+        return tuple(post.model_copy(update={"origin": (drawing, i)}) for i, post in enumerate(self.posts))
 
 
-def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """Draw and score a set; the set as JSON."""
+def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> PostSet:
+    """Draw and score a set."""
     persona = request.persona
     injections = Injections(studio, request)
     drawn = draw_shots(studio, request, injections, run, progress)
-    said = {"pictures": drawn.pictures, "persona": persona["id"], "scene": request.scene["id"]}
+    said = {"pictures": drawn.pictures, "persona": persona.id, "scene": request.scene.id}
     post_set = content_id(said | ({"captions": request.captions} if request.captions else {}))
-    posts = [post | {"origin": [post_set, i]} for i, post in enumerate(drawn.posts)]
+    posts = drawn.of(post_set)
     studio.records.keep(
         PostSetRecord(
             id=post_set,
             owner=request.owner,
-            persona=persona["id"],
-            scene=request.scene["id"],
+            persona=persona.id,
+            scene=request.scene.id,
             facts={"seed": request.seed, "scale": request.scale},
         ),
         *(
@@ -61,20 +66,20 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
                 owner=request.owner,
                 post_set=post_set,
                 number=i + 1,
-                picture=p["picture"],
-                facts=p,
+                picture=p.picture,
+                facts=p.model_dump(mode="json"),
             )
             for i, p in enumerate(posts)
         ),
     )
-    # the whole request, so that nothing of it is lost when one post is drawn again
-    return asdict(request) | {
-        "id": post_set,
-        "posts": posts,
-        "ip_adapter": _adapter_facts(studio, injections),
-        "companion": injections.companion,
-        "batches": drawn.batches,
-    }
+    return PostSet(
+        id=post_set,
+        request=request,
+        posts=posts,
+        batches=drawn.batches,
+        companion=injections.companion,
+        ip_adapter=_adapter_facts(studio, injections),
+    )
 
 
 def draw_shots(
@@ -89,7 +94,7 @@ def draw_shots(
 
     `given`, a picture's key and its prompt, is what panels are drawn around.
     """
-    shots = [Shot(**s) for s in request.shots]
+    shots = request.shots
     requests = plan_requests(studio, request, shots, injections)
     arrived: dict[int, dict[str, Any]] = {}
 
@@ -100,28 +105,28 @@ def draw_shots(
         progress.step("scores", len(arrived), len(shots), posts=known)
 
     drawn = draw_requests(studio, run, "posts", request, requests, progress, given, score)
-    posts = [
-        {
-            "picture": key,
-            "prompt": r.prompt,
-            "seed": r.seed,
-            "shot": asdict(shot),
-            "scores": arrived[i]["scores"],
-            "caption": _caption(request, i, shot),
-            "num_inference_steps": r.num_inference_steps,
-            "guidance_scale": r.distilled_guidance,
-            "true_cfg_scale": r.cfg_scale,
-            "identity_guidance": r.identity_guidance,
-            "fixes": [],
-        }
+    posts = tuple(
+        Post(
+            picture=FileKey(key),
+            prompt=r.prompt,
+            seed=r.seed,
+            shot=shot,
+            scores=arrived[i]["scores"],
+            caption=_caption(request, i, shot),
+            num_inference_steps=r.num_inference_steps,
+            guidance_scale=r.distilled_guidance,
+            true_cfg_scale=r.cfg_scale,
+            identity_guidance=r.identity_guidance,
+            origin=("", i),
+        )
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
-    ]
-    return DrawnShots(posts, [list(b) for b in drawn.batches])
+    )
+    return DrawnShots(posts, drawn.batches)
 
 
 def _caption(request: PostRequest, number: int, shot: Shot) -> str:
     own = request.captions[number] if number < len(request.captions) else None
-    return " ".join((own or "").split()) or plain_caption(request.persona["name"], shot)
+    return " ".join((own or "").split()) or plain_caption(request.persona.name, shot)
 
 
 def draw_requests(
@@ -155,7 +160,7 @@ def plan_requests(
         identity_request(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona["subject"], persona["trigger"], with_setting=not injections.referred)),
+            injections.words(shot.prompt(persona.subject, persona.trigger, with_setting=not injections.referred)),
             seed,
             loras=(lora,),
             references=injections.beside(injections.landmark(shot)),
@@ -170,7 +175,7 @@ def score_post(
     studio: Studio, request: PostRequest, shot: Shot, picture: str, injections: Injections
 ) -> dict[str, float | None]:
     """Return the scores of a post, by the names of POST_MEASURES; goods only where there are some."""
-    enrolment = np.asarray(request.persona["enrolment"], np.float64)
+    enrolment = np.asarray(request.persona.enrolment, np.float64)
     image = studio.store.get_picture(picture)
     face, (regions,) = studio.faces.read(image), studio.regions.read([image])
     subject = Subject(
@@ -186,9 +191,9 @@ def score_post(
     return measure_subject(subject, POST_MEASURES)
 
 
-def _adapter_facts(studio: Studio, injections: Injections) -> dict[str, str]:
-    """The IP-Adapter's fields of DrawFacts; none where it is off."""
+def _adapter_facts(studio: Studio, injections: Injections) -> IpAdapterFacts | None:
+    """None where it is off."""
     if not any(isinstance(r, IpAdapterReference) for r in injections.references):
-        return {}
+        return None
     file = adapter_of(studio.backbone).file
-    return {"ip_adapter_sha256": file.sha256, "ip_adapter_licence": file.licence}
+    return IpAdapterFacts(sha256=file.sha256, licence=file.licence)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,55 +18,56 @@ from pipelines.progress import SILENT, Progress
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
-from studio.domain.requests import PostRequest, PreviewRequest, StrengthsRequest
+from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
+from studio.domain.takes import Strength, Strengths, StrengthsRequest
+from studio.domain.values import FileKey
 from studio.library.records import content_id
 from studio.workflows import Run, run_directly
-from studio.workflows.design import mean_face, recipe_of, trigger_of
+from studio.workflows.design import mean_face, trigger_of
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots
 
 __all__ = ["preview_recipes", "preview_strengths"]
 
 
-def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """The pictures of each recipe and the cosine of its face to each donor's, None where no face was found.
+def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> Preview:
+    """Draw each recipe, and measure the cosine of its face to each donor's, None where no face was found.
 
     Everything is drawn before anything is measured: a person wants to see first.
     """
-    rows = []
+    drawings: list[list[str]] = []
     shown: list[str] = []
-    for number, value in enumerate(request.recipes):
-        recipe = recipe_of(value)
+    for number, recipe in enumerate(request.recipes):
         drawn = run(f"draw-{number}", partial(_draw, studio, recipe, request.seeds, progress))
         shown += drawn
         progress.step("preview", number + 1, len(request.recipes), pictures=" ".join(shown))
-        rows.append({"recipe": asdict(recipe), "pictures": drawn})
-    for number, row in enumerate(rows):
-        recipe = recipe_of(row["recipe"])
-        row["similarity"] = run(f"near-{number}", partial(_measure, studio, recipe, row["pictures"], progress))
-    return {"id": content_id(asdict(request)), "ceiling": studio.calibration.novelty_ceiling, "recipes": rows}
+        drawings.append(drawn)
+    rows = []
+    for number, (recipe, drawn) in enumerate(zip(request.recipes, drawings, strict=True)):
+        near = run(f"near-{number}", partial(_measure, studio, recipe, drawn, progress))
+        rows.append(PreviewedRecipe(recipe=recipe, pictures=tuple(map(FileKey, drawn)), similarity=near))
+    key = content_id(request.model_dump(mode="json"))
+    return Preview(id=key, ceiling=studio.calibration.novelty_ceiling, recipes=tuple(rows))
 
 
-def preview_strengths(
-    studio: Studio, request: StrengthsRequest, run: Run, progress: Progress = SILENT
-) -> dict[str, Any]:
+def preview_strengths(studio: Studio, request: StrengthsRequest, run: Run, progress: Progress = SILENT) -> Strengths:
     """The same shot and seed with the scene shown ever more strongly; its scores say what it costs the person."""
-    asked = PostRequest(**request.asked)
-    rows: list[dict[str, Any]] = []
+    asked = request.asked
+    rows: list[Strength] = []
     for scale in request.scales:
 
         def named(name: str, step: Callable[[], Any], scale: float = scale) -> Any:
             return run(f"{scale:g} {name}", step)
 
-        one = replace(asked, scale=scale, shots=asked.shots[:1], panels=1)
+        one = asked.model_copy(update={"scale": scale, "shots": asked.shots[:1], "panels": 1})
         (post,) = draw_shots(studio, one, Injections(studio, one), named, SILENT).posts
         progress.check_cancelled()
-        rows.append({"scale": scale, "picture": post["picture"], "scores": post["scores"]})
-        progress.step("strengths", len(rows), len(request.scales), pictures=" ".join(r["picture"] for r in rows))
-    return {"id": content_id(asdict(request)), "rows": rows}
+        rows.append(Strength(scale=scale, picture=post.picture, scores=post.scores))
+        progress.step("strengths", len(rows), len(request.scales), pictures=" ".join(row.picture for row in rows))
+    return Strengths(id=content_id(request.model_dump(mode="json")), rows=tuple(rows))
 
 
-def _draw(studio: Studio, recipe: Recipe, seeds: list[int], progress: Progress) -> list[str]:
+def _draw(studio: Studio, recipe: Recipe, seeds: Sequence[int], progress: Progress) -> list[str]:
     look, donors = _who(studio, recipe)
     prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
     loras = (Lora(fuse_donors(recipe, donors).layers),)

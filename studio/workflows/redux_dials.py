@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,11 @@ from pipelines.pictures import fit_to_canvas, fit_weights, load_scene, load_weig
 from pipelines.references.ip_adapter import IpAdapterReference, block_count, block_scales
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
-from studio.domain.ways import NO_DIALS
+from studio.domain.scene import MorePlace, ReferenceDials, Scene
+from studio.library.scenes import add_picture
 
 if TYPE_CHECKING:
-    from studio.domain.requests import PostRequest
+    from studio.domain.posts import PostRequest
 
 __all__ = ["add_redux", "clear_person", "through_adapter", "through_redux"]
 
@@ -29,27 +30,24 @@ Mask = npt.NDArray[np.bool_]
 
 def add_redux(
     studio: Studio,
-    scene: dict[str, Any],
+    scene: Scene,
     weights: Path | None = None,
     also: Sequence[Path] = (),
     pool: int = 1,
     merge: float = 1.0,
-) -> dict[str, Any]:
-    """Check and store what `ReduxReference` and `ReduxReferences` know besides the scene; the dials as JSON.
+    owner: str = "me",
+) -> ReferenceDials:
+    """Check and store what `ReduxReference` and `ReduxReferences` know besides the scene; its owner may see it.
 
     `weights` is a grey picture over the scene's photo, `also` are photos of more places. Raises BadPicture.
     """
     key = None
     if weights is not None:
-        grey = load_weights(weights, studio.store.get_picture(scene["photo"]).shape[:2])
-        key = studio.store.put_picture(np.repeat(grey[..., None], 3, axis=2))
+        grey = load_weights(weights, studio.store.get_picture(scene.photo).shape[:2])
+        key = add_picture(studio.library, np.repeat(grey[..., None], 3, axis=2), owner)
     photos = [load_scene(path) for path in also]
-    return {
-        "weights": key,
-        "pool": pool,
-        "merge": merge,
-        "references": [{"sha256": p.sha256, "photo": studio.store.put_picture(p.image)} for p in photos],
-    }
+    places = tuple(MorePlace(sha256=p.sha256, photo=add_picture(studio.library, p.image, owner)) for p in photos)
+    return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
 
 
 def clear_person(picture: Picture, person: Mask) -> Mask:
@@ -70,30 +68,30 @@ def through_redux(
     studio: Studio, request: PostRequest, shown: Picture, hidden: Mask
 ) -> ReduxReference | ReduxReferences:
     """The scene, and more references at the same scale; the weights are the scene's own."""
-    dials = request.redux or NO_DIALS
+    dials = request.dials
     weights = None
-    if dials["weights"] is not None:
-        grey = studio.store.get_picture(dials["weights"])[..., 0]
+    if dials.weights is not None:
+        grey = studio.store.get_picture(dials.weights)[..., 0]
         weights = fit_weights(grey, shown.shape[0], shown.shape[1])
-    pool, scale = dials["pool"], request.scale
+    pool, scale = dials.pool, request.scale
     first = ReduxReference(shown, hidden if hidden.any() else None, scale=scale, pool=pool, weights=weights)
     others = [
         ReduxReference(picture, mask if mask.any() else None, scale=scale, pool=pool)
         for picture, mask in _more(studio, dials)
     ]
-    return first if not others and dials["merge"] == 1 else ReduxReferences((first, *others), dials["merge"])
+    return first if not others and dials.merge == 1 else ReduxReferences((first, *others), dials.merge)
 
 
 def through_adapter(studio: Studio, request: PostRequest, shown: Picture, hidden: Mask) -> IpAdapterReference | None:
     """The scene and more references for the IP-Adapter; None where no block is on."""
     scales = block_scales(request.blocks, request.scale, block_count(studio.backbone))
-    pictures = [(shown, hidden), *_more(studio, request.redux or NO_DIALS)]
+    pictures = [(shown, hidden), *_more(studio, request.dials)]
     reference = IpAdapterReference(tuple(fill_foreground(p, m) for p, m in pictures), scales)
     return reference if reference.on else None
 
 
-def _more(studio: Studio, dials: dict[str, Any]) -> list[tuple[Picture, Mask]]:
+def _more(studio: Studio, dials: ReferenceDials) -> list[tuple[Picture, Mask]]:
     spec = studio.backbone.spec
-    keys = [reference["photo"] for reference in dials["references"]]
+    keys = [reference.photo for reference in dials.references]
     pictures = [fit_to_canvas(studio.store.get_picture(key), spec.height, spec.width) for key in keys]
     return [(p, clear_person(p, studio.regions.read([p])[0].person)) for p in pictures]

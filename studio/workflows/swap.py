@@ -17,55 +17,52 @@ from pipelines.references.swap import face_region, grow_region, paste_face, swap
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
+from studio.domain.persona import Swap, SwappedPicture, SwapRequest
+from studio.domain.values import FileKey, NamedPicture
 from studio.library.records import content_id
 from studio.workflows import Run
 from studio.workflows.drawing import persona_lora
 
-__all__ = ["SwapRequest", "read_shot", "swap_face", "swap_faces"]
+__all__ = ["read_shot", "swap_face", "swap_faces"]
 
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class SwapRequest:
-    """`persona` is JSON of consolidation, `pictures` are pairs of a name and a store key; `strength` in (0, 1].
+class SwapScores:
+    """Cosines to the enrolment before and after; `moved` is how far the landmarks went, in heights of the face."""
 
-    More strength is more of the persona and less of the old face; `hair` swaps the hair, too.
-    """
-
-    persona: dict[str, Any]
-    pictures: list[tuple[str, str]]
-    seed: int
-    owner: str = "me"
-    strength: float = 0.8
-    hair: bool = True
+    identity_before: float
+    identity: float
+    moved: float | None
 
 
-def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """Every picture is a step of its own; the swap as JSON, with the identity before and after.
+def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progress = SILENT) -> Swap:
+    """Every picture is a step of its own.
 
     Raises BadInput for a picture without a face.
     """
     lora = persona_lora(studio, request.persona)
-    enrolment = np.asarray(request.persona["enrolment"], np.float32)
-    rows: list[dict[str, Any]] = []
-    for number, (name, key) in enumerate(request.pictures):
+    enrolment = np.asarray(request.persona.enrolment, np.float32)
+    who = request.persona
+    rows: list[SwappedPicture] = []
+    for number, given in enumerate(request.pictures):
         progress.check_cancelled()
+        seed = request.seed + number
 
-        def step(name: str = name, key: str = key, seed: int = request.seed + number) -> dict[str, Any]:
-            before = studio.store.get_picture(key)
-            after = swap_face(studio, name, before, lora, request.persona, seed, request.strength, request.hair)
-            return {"name": name, "before": key, "picture": studio.store.put_picture(after), "seed": seed} | _scores(
-                studio, before, after, enrolment
+        def step(given: NamedPicture = given, seed: int = seed) -> dict[str, Any]:
+            before = studio.store.get_picture(given.picture)
+            after = swap_face(
+                studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
             )
+            return {"picture": studio.store.put_picture(after)} | asdict(_scores(studio, before, after, enrolment))
 
-        rows.append(run(f"swap-{number}", step))
+        made = run(f"swap-{number}", step)
+        picture = FileKey(made.pop("picture"))
+        rows.append(SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made))
         progress.step("swap", number + 1, len(request.pictures))
-    return {
-        "id": content_id({"request": asdict(request) | {"persona": request.persona["id"]}}),
-        "persona": request.persona["id"],
-        "pictures": rows,
-    }
+    told = request.model_dump(mode="json") | {"persona": who.id}
+    return Swap(id=content_id({"request": told}), persona=who.id, pictures=tuple(rows))
 
 
 def swap_face(
@@ -73,12 +70,13 @@ def swap_face(
     name: str,
     image: Picture,
     lora: Lora,
-    who: dict[str, Any],
+    subject: str,
+    trigger: str,
     seed: int,
     strength: float,
     hair: bool,
 ) -> Picture:
-    """The picture with the face of the LoRA; `who` has its `subject` and `trigger`. Raises BadInput without a face."""
+    """The picture with the face of the LoRA that `subject` and `trigger` call. Raises BadInput without a face."""
     face = studio.faces.read(image)
     if face is None:
         raise BadInput(f"There is no face in {name}.", "Use a picture in which a face is clearly seen.")
@@ -92,7 +90,7 @@ def swap_face(
     request = identity_request(
         spec,
         # what must be said again so that pose and light stay; all else of the picture is kept
-        replace(read_shot(seen.attributes), framing="close-up").prompt(who["subject"], who["trigger"]),
+        replace(read_shot(seen.attributes), framing="close-up").prompt(subject, trigger),
         seed,
         loras=(lora,),
         references=(swap_landmark(image, region, *canvas),),
@@ -111,17 +109,10 @@ def read_shot(attributes: Mapping[str, str]) -> Shot:
     return Shot(**{name: attributes[name] for name, choices in words.items() if attributes.get(name) in choices})
 
 
-def _scores(
-    studio: Studio, before: Picture, after: Picture, enrolment: npt.NDArray[np.float32]
-) -> dict[str, float | None]:
-    """Cosine to the enrolment before and after, and how far the landmarks moved, as a share of the face's height."""
+def _scores(studio: Studio, before: Picture, after: Picture, enrolment: npt.NDArray[np.float32]) -> SwapScores:
     old, new = studio.faces.read(before), studio.faces.read(after)
     assert old is not None
     if new is None:
-        return {"identity_before": float(enrolment @ old.embedding), "identity": 0.0, "moved": None}
+        return SwapScores(float(enrolment @ old.embedding), 0.0, None)
     shift = float(np.hypot(*(new.landmarks - old.landmarks).T).mean()) / (old.box[3] - old.box[1])
-    return {
-        "identity_before": float(enrolment @ old.embedding),
-        "identity": float(enrolment @ new.embedding),
-        "moved": shift,
-    }
+    return SwapScores(float(enrolment @ old.embedding), float(enrolment @ new.embedding), shift)

@@ -16,7 +16,9 @@ from pipelines.references.landmark import Landmark
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
-from studio.domain.requests import FixRequest, PostRequest, VaryRequest
+from studio.domain.posts import DrawnShot, Fix, PostRequest
+from studio.domain.takes import FixRequest, FixTake, VaryRequest, VaryTake
+from studio.domain.values import FileKey
 from studio.export.bundle import pixels_sha256
 from studio.library.records import content_id
 from studio.library.scenes import get_mask
@@ -31,27 +33,23 @@ Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 
-def vary_post(studio: Studio, request: VaryRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """Draw and score new takes with all that the set was asked for; they as JSON, in the form of a set's posts."""
-    asked = PostRequest(**request.asked)
-    given = (request.given["picture"], request.given["prompt"]) if request.given else None
+def vary_post(studio: Studio, request: VaryRequest, run: Run, progress: Progress = SILENT) -> VaryTake:
+    """Draw and score new takes with all that the set was asked for."""
+    asked = request.asked
+    given = (request.given.picture, request.given.prompt) if request.given else None
     drawn = draw_shots(studio, asked, Injections(studio, asked), run, progress, given)
-    key = content_id({"pictures": drawn.pictures, "set": request.set, "slot": request.slot, "seed": asked.seed})
-    posts = [post | {"origin": [key, i]} for i, post in enumerate(drawn.posts)]
-    return {
-        "id": key, "kind": "vary", "set": request.set, "slot": request.slot, "posts": posts, "batches": drawn.batches
-    }  # fmt: skip
+    post_set, number = request.post_set.id, request.number
+    key = content_id({"pictures": drawn.pictures, "set": post_set, "slot": number, "seed": asked.seed})
+    return VaryTake(id=key, post_set=post_set, number=number, posts=drawn.of(key), batches=drawn.batches)
 
 
-def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress = SILENT) -> dict[str, Any]:
-    """Draw the painted region of a post anew; the new take as JSON. Raises what `fix_region` raises."""
-    asked, post = PostRequest(**request.asked), request.post
-    shot, injections = Shot(**post["shot"]), Injections(studio, asked)
+def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress = SILENT) -> FixTake:
+    """Draw the painted region of a post anew. Raises what `fix_region` raises."""
+    asked, post = request.asked, request.shown
+    injections = Injections(studio, asked)
     progress.check_cancelled()
-    before = studio.store.get_picture(post["picture"])
-    fix = {
-        "mask": request.mask, "seed": request.seed, "strength": request.strength, "parent": pixels_sha256(before)
-    }  # fmt: skip
+    before = studio.store.get_picture(post.picture)
+    fix = Fix(mask=request.mask, seed=request.seed, strength=request.strength, parent=pixels_sha256(before))
 
     def draw() -> str:
         def on_step(done: int, total: int) -> None:
@@ -61,11 +59,12 @@ def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress =
         return studio.store.put_picture(fix_region(studio, asked, injections, before, post, fix, on_step))
 
     picture = run("fix", draw)
-    scores = run("score", lambda: score_post(studio, asked, shot, picture, injections))
+    scores = run("score", lambda: score_post(studio, asked, post.shot, picture, injections))
     progress.step("posts", 1, 1)
-    fixed = post | {"picture": picture, "scores": scores, "fixes": [*post["fixes"], fix]}
-    key = content_id({"picture": picture, "set": request.set, "slot": request.slot, "fix": fix})
-    return {"id": key, "kind": "fix", "set": request.set, "slot": request.slot, "posts": [fixed]}
+    fixed = post.model_copy(update={"picture": FileKey(picture), "scores": scores, "fixes": (*post.fixes, fix)})
+    post_set, number = request.post_set.id, request.number
+    key = content_id({"picture": picture, "set": post_set, "slot": number, "fix": fix.model_dump(mode="json")})
+    return FixTake(id=key, post_set=post_set, number=number, posts=(fixed,))
 
 
 def fix_region(
@@ -73,8 +72,8 @@ def fix_region(
     asked: PostRequest,
     injections: Injections,
     before: Picture,
-    post: dict[str, Any],
-    fix: dict[str, Any],
+    post: DrawnShot,
+    fix: Fix,
     on_step: Any = lambda done, total: None,
 ) -> Picture:
     """The picture uint8 [h, w, 3] with the region of `fix` drawn by the persona's LoRA and the post's own prompt.
@@ -82,21 +81,21 @@ def fix_region(
     Outside of the region, and on a landmark's or goods' exact pixels, it stays bit by bit as it was. Raises BadInput
     where nothing is left to draw.
     """
-    painted = _region(studio, injections, before, Shot(**post["shot"]), fix["mask"])
+    painted = _region(studio, injections, before, post.shot, fix.mask)
     spec = drawing_spec(studio.backbone.spec, injections.companion)
     request = request_from(
         spec,
-        post["prompt"],
-        int(fix["seed"]),
-        num_inference_steps=post["num_inference_steps"],
-        distilled_guidance=post["guidance_scale"],
-        cfg_scale=post["true_cfg_scale"],
-        identity_guidance=post.get("identity_guidance", False),
+        post.prompt,
+        fix.seed,
+        num_inference_steps=post.num_inference_steps,
+        distilled_guidance=post.guidance_scale,
+        cfg_scale=post.true_cfg_scale,
+        identity_guidance=post.identity_guidance,
         loras=(persona_lora(studio, asked.persona),),
         references=injections.beside(Landmark(before, ~painted)),
         detail=asked.detail,
         renoise=asked.renoise,
-        strength=1.0 if asked.keep == "fill" else float(fix["strength"]),
+        strength=1.0 if asked.keep == "fill" else fix.strength,
     )
     (drawn,) = draw_batch(studio.backbone, [request], on_step)
     return drawn
@@ -105,7 +104,7 @@ def fix_region(
 def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot, key: str) -> Mask:
     """What is drawn anew, bool [h, w]."""
     height, width = before.shape[:2]
-    painted = fit_mask(get_mask(studio, key), height, width)
+    painted = fit_mask(get_mask(studio.library, key), height, width)
     kept = injections.landmark(shot)
     if kept is not None:
         painted &= ~kept.mask

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from personas.shots import Shot
 from pipelines.lora import Lora
@@ -16,9 +15,13 @@ from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
+from studio.domain.design import Design
+from studio.domain.persona import Sample
+from studio.domain.values import FileKey
 
 __all__ = ["Sampler"]
 
+_SAMPLES = TypeAdapter(tuple[Sample, ...])
 _SHOTS = (Shot(framing="close-up", expression="smiling"), Shot(framing="half-body", view="left", outfit="dress"))
 
 
@@ -31,7 +34,7 @@ class Sampler:
     def __init__(
         self,
         studio: Studio,
-        design: dict[str, Any],
+        design: Design,
         mix: Lora,
         enrolment: Sequence[float],
         folder: Path,
@@ -40,10 +43,11 @@ class Sampler:
         self._studio, self._file, self._progress = studio, folder / "samples.json", progress
         self._enrolment = np.asarray(enrolment, np.float32)
         self._requests = [
-            request_from(studio.backbone.spec, shot.prompt(design["subject"], design["trigger"]), 900 + i, loras=(mix,))
+            request_from(studio.backbone.spec, shot.prompt(design.subject, design.trigger), 900 + i, loras=(mix,))
             for i, shot in enumerate(_SHOTS)
         ]
-        self.rows: list[dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else []
+        known = self._file.read_bytes() if self._file.exists() else b"[]"
+        self.rows: tuple[Sample, ...] = _SAMPLES.validate_json(known)
 
     def __call__(self, steps: int) -> None:
         """One row: `step`, the pictures' keys, and `identity`, their mean cosine to the enrolment (no face: 0).
@@ -53,12 +57,10 @@ class Sampler:
         pictures = draw_batch(self._studio.backbone, self._requests, lambda *_: self._progress.check_cancelled())
         faces = self._studio.faces.read_many(pictures)
         alike = [0.0 if face is None else float(self._enrolment @ face.embedding) for face in faces]
-        row = {
-            "step": steps,
-            "pictures": [self._studio.store.put_picture(picture) for picture in pictures],
-            "identity": float(np.mean(alike)),
-        }
+        keys = tuple(FileKey(self._studio.store.put_picture(picture)) for picture in pictures)
+        row = Sample(step=steps, pictures=keys, identity=float(np.mean(alike)))
         # a run that was killed after a checkpoint may come by it again
-        self.rows = [r for r in self.rows if r["step"] < steps] + [row]
-        write_atomically(self._file, json.dumps(self.rows).encode())
-        self._progress.step("samples", len(self.rows), len(self.rows), samples=json.dumps(self.rows))
+        self.rows = (*(r for r in self.rows if r.step < steps), row)
+        told = _SAMPLES.dump_json(self.rows)
+        write_atomically(self._file, told)
+        self._progress.step("samples", len(self.rows), len(self.rows), samples=told.decode())

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from studio.application import Studio
-from studio.export.bundle import read_manifest
+from studio.domain.bundle import Bundle
+from studio.export.manifest import read_manifest
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, Records
 from studio.settings import Settings
@@ -27,10 +28,10 @@ DONOR = ROOT / "assets" / "miniature" / "donors" / "sweet" / "mei" / "lora.safet
 def _bundle(site: Site) -> Path:
     """The bundle that the first test of test_way.py exported."""
     studio = Studio(Settings(data=site.data))
-    made = Queue(studio).results("me", "export")
+    made = Queue(studio).results(Bundle, "me")
     if not made:
         pytest.fail("nothing was exported yet: run this file together with test_way.py")
-    return studio.store.path(made[-1]["bundle"])
+    return studio.store.path(made[-1].bundle)
 
 
 def _library(page: Any, kind: str, language: str = "en") -> None:

@@ -3,10 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -28,19 +28,21 @@ from pipelines.references.landmark import grow_mask
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import identity_request, request_from
 from studio.application import Studio
-from studio.domain.requests import ConsolidateRequest, DesignRequest, PostRequest, StrengthsRequest, plan_shots
+from studio.domain.design import Design, DesignRequest
+from studio.domain.persona import ConsolidateRequest, Swap, SwapRequest
+from studio.domain.posts import PostSet, plan_shots
+from studio.domain.takes import Strengths, StrengthsRequest
+from studio.domain.values import NamedPicture
 from studio.export.bundle import verify_bundle
 from studio.jobs.engine import Engine
+from studio.jobs.main_job import MainJob, MainJobRequest, run_main_job
 from studio.library.records import CandidateRecord, PersonaRecord, PostRecord
-from studio.library.scenes import add_goods
+from studio.library.scenes import add_goods, add_picture
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.consolidate import _choose, _pool, _portraits, consolidate_persona
-from studio.workflows.demo import MainJob, MainJobRequest, run_main_job
-from studio.workflows.design import recipe_of
 from studio.workflows.drawing import judged, persona_lora
-from studio.workflows.swap import SwapRequest
 
 pytestmark = pytest.mark.journey
 CANDIDATES, POSTS = 24, 4
@@ -58,36 +60,36 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Main
 def test_the_new_face_is_new_and_its_pictures_agree(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     design = job.design
-    assert design["novelty_max"] < design["novelty_ceiling"]
-    assert len(design["kept"]) >= 6
+    assert design.novelty_max < design.novelty_ceiling
+    assert len(design.kept) >= 6
     faces = [
-        np.array(m["face"], np.float32) if m["face"] else None for m in engine.studio.store.get_json(design["measures"])
+        np.array(m["face"], np.float32) if m["face"] else None for m in engine.studio.store.get_json(design.measures)
     ]
-    kept = pairwise_mean([faces[i] for i in design["kept"]])
+    kept = pairwise_mean([faces[i] for i in design.kept])
     assert kept > pairwise_mean(faces) - 1e-9
-    report = engine.studio.store.get_json(design["report"])
+    report = engine.studio.store.get_json(design.report)
     assert all(row["kept"] or row["why"] for row in report["candidates"])
-    assert len(engine.studio.records.find(CandidateRecord, "me", design=design["id"])) == CANDIDATES
+    assert len(engine.studio.records.find(CandidateRecord, "me", design=design.id)) == CANDIDATES
 
 
 def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     studio = engine.studio
-    (facts,) = job.persona["rounds"]
-    assert facts["drawn"] == 10 * CANDIDATES
-    assert 6 <= facts["kept"] <= 24
-    samples = job.persona["samples"]
-    assert [row["step"] for row in samples] == [60, 120, 180, 240]
-    assert len({key for row in samples for key in row["pictures"]}) == 8
-    assert all(studio.store.get_picture(key).shape == (256, 192, 3) for row in samples for key in row["pictures"])
-    assert samples[-1]["identity"] > 0.4
-    assert facts["kept_consistency"] > facts["consistency"] + 0.1
+    (facts,) = job.persona.rounds
+    assert facts.drawn == 10 * CANDIDATES
+    assert 6 <= facts.kept <= 24
+    samples = job.persona.samples
+    assert [row.step for row in samples] == [60, 120, 180, 240]
+    assert len({key for row in samples for key in row.pictures}) == 8
+    assert all(studio.store.get_picture(key).shape == (256, 192, 3) for row in samples for key in row.pictures)
+    assert samples[-1].identity > 0.4
+    assert (facts.kept_consistency or 0) > (facts.consistency or 0) + 0.1
     spec, design = studio.backbone.spec, job.design
     lora = persona_lora(studio, job.persona)
-    prompts = zip(design["prompts"], design["seeds"], strict=True)
+    prompts = zip(design.prompts, design.seeds, strict=True)
     requests = [identity_request(spec, prompt, seed, loras=(lora,)) for prompt, seed in prompts]
     pictures = [picture for _, picture in draw(studio.backbone, requests)]
-    sets = {"fused": [studio.store.get_picture(key) for key in design["pictures"]], "persona": pictures}
+    sets = {"fused": [studio.store.get_picture(key) for key in design.pictures], "persona": pictures}
     agree = {
         name: pairwise_mean([None if (f := studio.faces.read(p)) is None else f.embedding for p in some])
         for name, some in sets.items()
@@ -100,12 +102,12 @@ def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
 ) -> None:
     engine, job, _, _ = way
     studio, design = engine.studio, job.design
-    request = ConsolidateRequest(design, "few", 4, pool=1, keep=6)
+    request = ConsolidateRequest.make(design=design, name="few", seed=4, pool=1, keep=6)
     pool = _pool(studio, request, 0, Lora(()), run_directly, SILENT)
-    kept, facts = _choose(studio, request, pool, design["enrolment"])
+    kept, facts = _choose(studio, request, pool, design.enrolment)
     row = {key: i for i, key in enumerate(pool.pictures)}
     chosen = [row[key] for key in kept.pictures]
-    assert len(chosen) == facts["kept"] == 6
+    assert len(chosen) == facts.kept == 6
     kinds = Counter((pool.shots[i].framing, pool.shots[i].view) for i in chosen)
     assert max(kinds.values()) <= 2
     assert not set(kept.pictures) & set(kept.others)
@@ -128,7 +130,7 @@ def test_the_identity_loss_is_on_where_it_was_measured(
 ) -> None:
     engine, job, _, _ = way
     backbone = engine.studio.backbone
-    assert job.persona["config"]["picture_weight"] == persona_config(backbone, 4).picture_weight > 0
+    assert job.persona.config["picture_weight"] == persona_config(backbone, 4).picture_weight > 0
     assert persona_config(backbone, 4, 77, 0.0).picture_weight == 0.0
     given = persona_config(backbone, 4, 77, 2.5)
     assert (given.steps, given.picture_weight) == (77, 2.5)
@@ -139,27 +141,28 @@ def test_the_identity_loss_is_on_where_it_was_measured(
 
 def test_a_second_round_learns_the_pictures_of_the_first(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
-    request = ConsolidateRequest(job.design, "again", 4, steps=40, rounds=2, pool=1)
+    request = ConsolidateRequest.make(design=job.design, name="again", seed=4, steps=40, rounds=2, pool=1)
     persona = consolidate_persona(engine.studio, request, run_directly)
-    first, second = persona["rounds"]
-    assert (first["drawn"], second["drawn"]) == (CANDIDATES, CANDIDATES)
-    assert first["contact_sheet"] != second["contact_sheet"]
+    first, second = persona.rounds
+    assert (first.drawn, second.drawn) == (CANDIDATES, CANDIDATES)
+    assert first.contact_sheet != second.contact_sheet
 
 
 def test_a_round_that_comes_too_near_to_a_donor_is_not_learnt(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
-    design = job.design | {"donor_faces": {"someone": job.design["enrolment"]}}
-    persona = consolidate_persona(engine.studio, ConsolidateRequest(design, "twin", 4, steps=60, pool=1), run_directly)
-    assert [list(r) for r in persona["rounds"]] == [["why"]]
-    assert "someone" in persona["rounds"][0]["why"]
-    assert persona["enrolment"] == job.design["enrolment"]
-    assert read_lora(engine.studio.store.path(persona["lora"])).layers
+    design = job.design.model_copy(update={"donor_faces": {"someone": job.design.enrolment}})
+    request = ConsolidateRequest.make(design=design, name="twin", seed=4, steps=60, pool=1)
+    persona = consolidate_persona(engine.studio, request, run_directly)
+    assert [r.contact_sheet for r in persona.rounds] == [None]
+    assert "someone" in persona.rounds[0].why
+    assert persona.enrolment == job.design.enrolment
+    assert read_lora(engine.studio.store.path(persona.lora)).layers
 
 
 def test_the_fusion_is_the_weighted_sum(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     donors = {d.id: d for d in engine.studio.donors()}
-    recipe = recipe_of(job.design["recipe"])
+    recipe = job.design.recipe
     stacks = [read_lora(donors[i].lora_path).layers for i in recipe.donors]
     assert fusion_error(fuse_donors(recipe, list(donors.values())), stacks) <= 1e-6
 
@@ -183,23 +186,26 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
     scene = load_scene(photo).image
     canvas = fit_to_canvas(scene, spec.height, spec.width)
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
-    for post in job.post_set["posts"]:
-        picture = engine.studio.store.get_picture(post["picture"])
+    for post in job.post_set.posts:
+        picture = engine.studio.store.get_picture(post.picture)
         np.testing.assert_array_equal(picture[keep], canvas[keep])
-        assert set(post["scores"]) == {"identity", "scene", "prompt"}
-    stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set["id"])
+        assert set(post.scores) == {"identity", "scene", "prompt"}
+    stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set.id)
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
 
 
 def test_a_strip_shows_the_place_ever_more_strongly(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
-    shots = [asdict(shot) for shot in plan_shots(2, 4)]
-    asked = PostRequest(job.persona, job.post_set["scene"], shots, 4)
-    rows = engine.run("strengths", asdict(StrengthsRequest(asdict(asked), [0.0, 0.5, 1.0])))["rows"]
-    assert [row["scale"] for row in rows] == [0.0, 0.5, 1.0]
-    assert rows[2]["scores"]["scene"] > rows[0]["scores"]["scene"]
-    whole = engine.run("posts", asdict(replace(asked, shots=shots[:1])))
-    assert rows[2]["picture"] == whole["posts"][0]["picture"]  # what the strip shows is what is drawn
+    asked = job.post_set.request.changed(shots=plan_shots(2, 4))
+    rows = engine.run(StrengthsRequest.make(asked=asked, scales=(0.0, 0.5, 1.0)), Strengths).rows
+    assert [row.scale for row in rows] == [0.0, 0.5, 1.0]
+    assert (rows[2].scores["scene"] or 0) > (rows[0].scores["scene"] or 0)
+    whole = engine.run(asked.changed(shots=asked.shots[:1]), PostSet)
+    assert rows[2].picture == whole.posts[0].picture  # what the strip shows is what is drawn
+
+
+def _named(engine: Engine, name: str, photo: npt.NDArray[np.uint8]) -> NamedPicture:
+    return NamedPicture(name=name, picture=add_picture(engine.studio.library, photo, "me"))
 
 
 def test_the_persona_takes_the_place_of_another_face(way: tuple[Engine, MainJob, Path, Path]) -> None:
@@ -207,17 +213,18 @@ def test_the_persona_takes_the_place_of_another_face(way: tuple[Engine, MainJob,
     shots = (Shot(framing="half-body", view="front"), Shot(framing="close-up", view="left", light="dusk"))
     strangers = look_identities("mature", 2, torch.Generator().manual_seed(5))
     photos = render(World(strangers, shots, sample_scenes(["park", "cafe"], [1, 2]), 3), 512, 384).images.numpy()
-    pictures = [(f"{i}.png", engine.studio.store.put_picture(photo)) for i, photo in enumerate(photos)]
-    result = engine.run("swap", asdict(SwapRequest(job.persona, pictures, 1)))
-    for photo, row in zip(photos, result["pictures"], strict=True):
-        assert row["identity"] > row["identity_before"]
-        assert row["moved"] < 0.2
-        after = engine.studio.store.get_picture(row["picture"])
+    pictures = tuple(_named(engine, f"{i}.png", photo) for i, photo in enumerate(photos))
+    result = engine.run(SwapRequest.make(persona=job.persona, pictures=pictures), Swap)
+    for photo, row in zip(photos, result.pictures, strict=True):
+        assert row.identity > row.identity_before
+        assert row.moved is not None
+        assert row.moved < 0.2
+        after = engine.studio.store.get_picture(row.picture)
         changed = (after != photo).any(axis=2)
         assert 0.01 < changed.mean() < 0.4
-    blank = engine.studio.store.put_picture(np.full((256, 192, 3), 200, np.uint8))
+    blank = _named(engine, "wall.png", np.full((256, 192, 3), 200, np.uint8))
     with pytest.raises(BadInput, match="no face in wall"):
-        engine.run("swap", asdict(SwapRequest(job.persona, [("wall.png", blank)], 1)))
+        engine.run(SwapRequest.make(persona=job.persona, pictures=(blank,)), Swap)
 
 
 def test_pictures_with_the_face_put_in_are_candidates_too(way: tuple[Engine, MainJob, Path, Path]) -> None:
@@ -225,19 +232,21 @@ def test_pictures_with_the_face_put_in_are_candidates_too(way: tuple[Engine, Mai
     shot = Shot(framing="half-body", outfit="suit", outfit_colour="blue")
     stranger = look_identities("mature", 1, torch.Generator().manual_seed(6))
     photo = render(World(stranger, (shot,), sample_scenes(["office"], [1]), 3)).images.numpy()[0]
-    template = ("office.png", engine.studio.store.put_picture(photo))
+    template = _named(engine, "office.png", photo)
     gates = {
         "min_face_similarity": -1.0,
         "novelty_ceiling": 1.0,
         "min_body_similarity": 0.0,
         "min_hair_similarity": -1.0,
     }
-    design = engine.run("design", asdict(DesignRequest("sweet", 4, candidates=8, gates=gates, templates=[template])))
-    assert len(design["pictures"]) == len(design["prompts"]) == len(design["shots"]) == 9
-    assert (design["shots"][8]["outfit"], design["shots"][8]["framing"]) == ("suit", "half-body")
-    picture = engine.studio.store.get_picture(design["pictures"][8])
+    design = engine.run(
+        DesignRequest.make(category="sweet", seed=4, candidates=8, gates=gates, templates=(template,)), Design
+    )
+    assert len(design.pictures) == len(design.prompts) == len(design.shots) == 9
+    assert (design.shots[8].outfit, design.shots[8].framing) == ("suit", "half-body")
+    picture = engine.studio.store.get_picture(design.pictures[8])
     assert 0.3 < (picture == photo).all(axis=2).mean() < 1
-    assert 8 in design["kept"]
+    assert 8 in design.kept
 
 
 def test_the_bundle_verifies_and_is_drawn_again_to_the_pixel(way: tuple[Engine, MainJob, Path, Path]) -> None:
@@ -251,15 +260,13 @@ def test_the_bundle_verifies_and_is_drawn_again_to_the_pixel(way: tuple[Engine, 
 
 def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], tmp_path: Path) -> None:
     engine, job, photo, mask = way
-    shots = [asdict(shot) for shot in plan_shots(3, 4)]
-    request = PostRequest(job.persona, job.post_set["scene"], shots, 4, panels=2)
-    post_set = engine.run("posts", asdict(request))
+    post_set = engine.run(job.post_set.request.changed(shots=plan_shots(3, 4), panels=2), PostSet)
     spec = engine.studio.backbone.spec
     scene = load_scene(photo).image
     canvas = fit_to_canvas(scene, spec.height, spec.width)
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
-    for post in post_set["posts"]:
-        picture = engine.studio.store.get_picture(post["picture"])
+    for post in post_set.posts:
+        picture = engine.studio.store.get_picture(post.picture)
         assert picture.shape == (spec.height, spec.width, 3)
         np.testing.assert_array_equal(picture[keep], canvas[keep])
     export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "panels.zip")
@@ -272,11 +279,10 @@ def test_goods_are_shown_pixel_by_pixel(way: tuple[Engine, MainJob, Path, Path],
     photo[60:260, 80:160] = (190, 30, 40)
     photo[120:180, 95:145] = 250
     Image.fromarray(photo).save(tmp_path / "tin.png")
-    goods = add_goods(engine.studio, tmp_path / "tin.png", "a red tin")
-    shots = [asdict(shot) for shot in plan_shots(2, 4)]
-    post_set = engine.run("posts", asdict(PostRequest(job.persona, job.post_set["scene"], shots, 4, goods=goods)))
-    assert [p["scores"]["goods"] for p in post_set["posts"]] == [1.0, 1.0]
-    assert all(p["prompt"].endswith("with a red tin") for p in post_set["posts"])
+    goods = add_goods(engine.studio.library, tmp_path / "tin.png", "a red tin")
+    post_set = engine.run(job.post_set.request.changed(shots=plan_shots(2, 4), goods=goods), PostSet)
+    assert [p.scores["goods"] for p in post_set.posts] == [1.0, 1.0]
+    assert all(p.prompt.endswith("with a red tin") for p in post_set.posts)
     manifest = export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "goods.zip")
     assert manifest.scene.goods is not None
     assert redraw_bundle(engine.studio, tmp_path / "goods.zip", run_directly) == ()
@@ -291,14 +297,14 @@ def test_a_second_run_draws_nothing_again(
         raise AssertionError("it was drawn again")
 
     monkeypatch.setattr("pipelines.sampling.draw.draw_batch", refuse)
-    again = engine.run("design", job.design["request"])
-    assert again["pictures"] == job.design["pictures"]
+    again = engine.run(job.design.request, Design)
+    assert again.pictures == job.design.pictures
     rows = engine.studio.records.find(PersonaRecord, "me", name="demo")
     assert [(r.name, r.version) for r in rows] == [("demo", 1)]
 
 
 def test_gates_that_drop_all_say_which_and_lose_nothing(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, _, _, _ = way
-    request = DesignRequest("sweet", 1, candidates=8, gates={"min_sharpness": 1e6})
+    request = DesignRequest.make(category="sweet", candidates=8, gates={"min_sharpness": 1e6})
     with pytest.raises(NotEnough, match="sharpness"):
-        engine.run("design", asdict(request))
+        engine.run(request, Design)

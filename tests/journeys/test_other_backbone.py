@@ -14,8 +14,8 @@ from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.export.bundle import verify_bundle
 from studio.jobs.engine import Engine
+from studio.jobs.main_job import MainJobRequest, run_main_job
 from studio.settings import ASSETS, Settings
-from studio.workflows.demo import MainJobRequest, run_main_job
 from tests.grown import grow_donors, grow_flux
 
 pytestmark = pytest.mark.journey

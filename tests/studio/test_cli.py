@@ -138,4 +138,4 @@ def test_a_command_beside_an_open_studio_leaves_nothing(
     with Engine(studio, None):
         assert run(monkeypatch, "posts", str(CAFE), "--data", str(tmp_path)) == 1
     assert "Another studio is working" in capsys.readouterr().err
-    assert scenes_of(studio, "me") == []
+    assert scenes_of(studio.library, "me") == []

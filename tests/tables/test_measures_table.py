@@ -12,10 +12,11 @@ from personas.measures.catalogue import CANDIDATE_MEASURES, MEASURES, POST_MEASU
 from personas.measures.subject import NEEDS
 from personas.selection import Selection, Verdict
 from studio.domain.scores import say_scores, weak_scores
-from studio.library.judgement import Judgement
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.pages.select import Hand, _candidate
 from studio.ui.parts.post_cards import _numbers
+from studio.workflows.judgement import Judgement
+from tests.studio.domain.values import make_design
 from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui, texts
 
 # what is known at the three moments at which candidates are measured
@@ -78,7 +79,7 @@ def _card(numbers: dict[str, float | None]) -> str:
     verdict = Verdict(0, True, (), numbers)
     gates = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
     selection = Selection((verdict,), np.zeros(4, np.float32), (1,), {}, gates)
-    return _candidate(make_ui(), {"pictures": ["a" * 64]}, Judgement(selection, (0,), (), ()), 0, Hand())
+    return _candidate(make_ui(), make_design(), Judgement(selection, (0,), (), ()), 0, Hand())
 
 
 def test_what_could_not_be_measured_is_never_a_number() -> None:

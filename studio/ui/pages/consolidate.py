@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.domain.persona import Persona
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
 from studio.ui.parts.page_head import open_page
@@ -53,27 +54,27 @@ def _progress(ui: Ui, owner: str) -> str:
 
 def _versions(ui: Ui, owner: str) -> str:
     t, marks = ui.t, ui.marks(owner)
-    personas = ui.results(owner, "consolidate")
+    personas = ui.results(owner, Persona)
     if not personas:
         return ""
     cards = []
     for persona in personas:
-        rounds = [r for r in persona["rounds"] if "consistency" in r]
-        agree = f"{rounds[-1]['kept_consistency']:.2f}" if rounds else "–"
-        losses = ui.studio.store.get_json(persona["losses"])
-        chosen = bool(marks.get(f"consolidate:{persona['id']}", {}).get("chosen"))
-        sheet = picture(rounds[-1]["contact_sheet"], t("consolidate.sheet"), 640) if rounds else ""
-        name = f"{persona['name']} · {t('version')} {persona['version']}"
+        rounds = [r for r in persona.rounds if r.contact_sheet is not None]
+        agree = f"{rounds[-1].kept_consistency or 0:.2f}" if rounds else "–"
+        losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
+        chosen = bool(marks.get(f"consolidate:{persona.id}", {}).get("chosen"))
+        sheet = picture(rounds[-1].contact_sheet or "", t("consolidate.sheet"), 640) if rounds else ""
+        name = f"{persona.name} · {t('version')} {persona.version}"
         body = [
             f"<strong>{escape(name)}</strong>",
             f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
             curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
-            samples(t, persona.get("samples", [])),
+            samples(t, [s.model_dump(mode="json") for s in persona.samples]),
             '<div class="st-row">'
-            + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona["id"])
+            + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id)
             + link(
                 t("consolidate.lora"),
-                file_url(persona["lora"], f"{persona['name']}.safetensors"),
+                file_url(persona.lora, f"{persona.name}.safetensors"),
                 big=False,
                 download=True,
             )

@@ -6,7 +6,7 @@ import datetime
 import math
 import random
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from html import escape
 from threading import Lock
 from typing import Any
@@ -15,9 +15,10 @@ import gradio as gr
 
 from personas.donors import with_consent
 from personas.looks import LOOK_CATEGORIES, find_category
+from personas.recipes import Recipe
 from pipelines.errors import StudioError
+from studio.domain.design import DesignRequest, Preview, PreviewRequest
 from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
-from studio.domain.requests import DesignRequest, PreviewRequest
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import button, card, gauge, grid, link, picture
 from studio.ui.parts.page_head import open_page
@@ -88,11 +89,12 @@ def build(ui: Ui) -> None:
 
     def start(now: Desk, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
-        recipe = asdict(recipe_of_mix(now.mix, ui.donors(now.mix.category))) if now.by_hand else None
-        wish = DesignRequest(
-            now.mix.category, now.mix.seed if recipe is None else 1, owner, candidates=_CANDIDATES[how], recipe=recipe
-        )
-        ui.queue.put("design", asdict(wish))
+        recipe = recipe_of_mix(now.mix, ui.donors(now.mix.category)) if now.by_hand else None
+        wish = DesignRequest.make(
+            category=now.mix.category, seed=now.mix.seed if recipe is None else 1, owner=owner,
+            candidates=_CANDIDATES[how], recipe=recipe,
+        )  # fmt: skip
+        ui.queue.put(wish)
         return _progress(ui, owner, now)
 
     gr.on(None, guarded(ui, load), None, [desk, table, category], **HIDDEN)
@@ -181,16 +183,16 @@ def _preview(ui: Ui, now: Desk, owner: str) -> str:
         if other.category == look and other.drawn != now.mix.drawn and agreed.issuperset(d for d, _ in other.drawn):
             mixes.append(other)
     mixes += [roll(donors, look, now.mix.seed + n + 1, ui.ceiling) for n in range(_PREVIEWS - len(mixes))]
-    recipes = [asdict(recipe_of_mix(mix, donors)) for mix in mixes]
-    return ui.queue.put("preview", asdict(PreviewRequest(recipes, [11], owner)))
+    recipes = tuple(recipe_of_mix(mix, donors) for mix in mixes)
+    return ui.queue.put(PreviewRequest.make(recipes=recipes, seeds=(11,), owner=owner))
 
 
 def _adopt(ui: Ui, now: Desk, owner: str, recipe: str) -> Desk:
-    for result in ui.queue.results(owner, "preview"):
-        for row in result["recipes"]:
-            r = row["recipe"]
-            if r["id"] == recipe:
-                return now.with_mix(Mix(r["category"], tuple(r["donors"]), tuple(r["mix_weights"]), r["seed"]))
+    for result in ui.queue.results(Preview, owner):
+        for row in result.recipes:
+            r = row.recipe
+            if r.id == recipe:
+                return now.with_mix(Mix(r.category, r.donors, r.mix_weights, r.seed))
     return now
 
 
@@ -251,9 +253,9 @@ def _donor(ui: Ui, donor: Any, more: list[str], classes: str) -> str:
     return card(image, [facts, *more], classes)
 
 
-def _called(ui: Ui, now: Desk, recipe: dict[str, Any]) -> str:
+def _called(ui: Ui, now: Desk, recipe: Recipe) -> str:
     """Which of the mixes on the table a preview is of."""
-    drawn = tuple(zip(recipe["donors"], recipe["mix_weights"], strict=True))
+    drawn = tuple(zip(recipe.donors, recipe.mix_weights, strict=True))
     stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if mix.drawn == drawn]
     mine = [ui.t("design.this_mix")] if now.mix.drawn == drawn else []
     return " ".join(mine + stars) or ui.t("design.other_mix")
@@ -264,19 +266,19 @@ def _progress(ui: Ui, owner: str, now: Desk) -> str:
     parts = []
     job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
     if job is not None and job.state == "done":
-        result = ui.queue.result(job)
-        look = find_category(result["recipes"][0]["recipe"]["category"])
+        result = ui.queue.result(job, Preview)
+        look = find_category(result.recipes[0].recipe.category)
         names = {d.id: d.name for d in ui.donors(look.id)}
         cards = []
-        for row in result["recipes"]:
+        for row in result.recipes:
             near = [
                 f'<span class="st-soft">{escape(names.get(d, d))}</span>'
-                + gauge(s or 0.0, result["ceiling"], names.get(d, d))
-                for d, s in row["similarity"].items()
+                + gauge(s or 0.0, result.ceiling, names.get(d, d))
+                for d, s in row.similarity.items()
             ]
-            name = f"<strong>{escape(_called(ui, now, row['recipe']))}</strong>"
-            use = button(t("design.adopt"), "adopt", recipe=row["recipe"]["id"])
-            cards.append(card(picture(row["pictures"][0], t("design.previewed")), [name, *near, use]))
+            name = f"<strong>{escape(_called(ui, now, row.recipe))}</strong>"
+            use = button(t("design.adopt"), "adopt", recipe=row.recipe.id)
+            cards.append(card(picture(row.pictures[0], t("design.previewed")), [name, *near, use]))
         parts.append(f"<h2>{escape(t('design.previews'))}</h2>{grid(cards)}")
     elif job is not None:
         parts.append(ui.job_panel(owner, job))

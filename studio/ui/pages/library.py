@@ -96,7 +96,7 @@ def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
     elif do in ("pause", "go-on"):
         ui.queue.pause(owner, do == "pause")
     elif do == "empty-sure":
-        freed = empty_trash(ui.queue, owner)
+        freed = empty_trash(ui.studio.library, owner, ui.queue.forget)
         toast(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
     else:
         with ui.turn:
@@ -278,5 +278,5 @@ def _disk(ui: Ui, wanted: bool = False) -> str:
     said = f"<p class='st-soft'>{escape(t('library.disk', free=f'{free / 1e9:.1f}'))} "
     if not wanted:
         return f"{said}{button(t('disk.show'), 'disk')}</p>"
-    rows = [[escape(t(f"disk.{kind}")), f"{size / 1e6:.1f} MB"] for kind, size in disk_use(ui.studio).items()]
+    rows = [[escape(t(f"disk.{kind}")), f"{size / 1e6:.1f} MB"] for kind, size in disk_use(ui.studio.library).items()]
     return f"{said}</p>{table([t('disk.kind'), t('disk.size')], rows)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -12,10 +11,23 @@ import gradio as gr
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from studio.domain.post_set import Slot, add_take, arrange, compose, drop_job, move, request_of, step_back, weak_slots
-from studio.domain.requests import ExportRequest, PostRequest, VaryRequest, plain_caption
-from studio.domain.ways import check_ways
+from studio.domain.arrangement import (
+    Arrangement,
+    Slot,
+    add_take,
+    arrange,
+    close_choices,
+    compose,
+    move,
+    step_back,
+    weak_slots,
+)
+from studio.domain.bundle import Bundle, ExportRequest
+from studio.domain.persona import Persona
+from studio.domain.posts import PostRequest, PostSet, plain_caption
+from studio.domain.takes import VaryRequest
 from studio.export.platforms import find_platform, load_platforms, overlong
+from studio.export.recall import Draft
 from studio.library.scenes import default_scene, scenes_of
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
@@ -39,7 +51,7 @@ from studio.ui.parts.shots_table import (
 )
 from studio.ui.parts.strengths import build_strengths
 
-__all__ = ["build", "default_captions", "redraw_request"]
+__all__ = ["build", "default_captions"]
 
 _DRAFT = "text:draft"
 _VARIANTS = 3
@@ -88,15 +100,15 @@ def build(ui: Ui) -> None:
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
-        default_scene(ui.studio, owner)
+        default_scene(ui.studio.library, owner)
         people, places = _people(ui, owner), _places(ui, owner)
-        draft = recalled_draft(ui, owner, request) or {"persona": "", "scene": "", "shots": []}
-        recalled = [Shot(**shot) for shot in draft["shots"][:MOST]]
-        again = write_shots(ui, recalled, draft["seeds"], _written(draft, recalled)) if recalled else gr.skip()
+        draft = recalled_draft(ui, owner, request) or Draft("", "", "", (), (), ())
+        recalled = draft.shots[:MOST]
+        again = write_shots(ui, recalled, draft.seeds, _written(draft, recalled)) if recalled else gr.skip()
         text = _text(ui, owner)
         return (
-            gr.Dropdown(people, value=_first(people, draft["persona"])),
-            gr.Dropdown(places, value=_first(places, draft["scene"])),
+            gr.Dropdown(people, value=_first(people, draft.persona)),
+            gr.Dropdown(places, value=_first(places, draft.scene)),
             again, gr.Accordion(open=bool(recalled)), text[0], text[1], _progress(ui, owner), _posts(ui, owner),
         )  # fmt: skip
 
@@ -124,26 +136,24 @@ def build(ui: Ui) -> None:
         owner = owner_of(request)
         newest = _newest(ui, owner)
         with ui.turn:
-            for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest['id']}"]):
+            for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest.id}"]):
                 ui.mark(owner, thing, title=head or "", body=words or "")
         return _length(ui, where, head or "", words or "")
 
     def wish(values: Mapping[Any, Any], owner: str) -> PostRequest:
-        person = next((p for p in ui.results(owner, "consolidate") if p["id"] == values[persona]), None)
-        place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == values[scene]), None)
+        person = next((p for p in ui.results(owner, Persona) if p.id == values[persona]), None)
+        place = next((s for s in scenes_of(ui.studio.library, owner) if s.id == values[scene]), None)
         if person is None or place is None:
             raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
         table = read_shots(ui, values[rows])
-        usual = default_captions(t, person["name"], table.shots)
-        captions = [own or other for own, other in zip(table.captions, usual, strict=True)]
-        fields = read_form(form, values) | {"seeds": list(table.seeds), "captions": captions}
-        asked = PostRequest(person, place, [asdict(s) for s in table.shots], 1, owner, **fields)
-        check_ways(asked)
-        return asked
+        usual = default_captions(t, person.name, table.shots)
+        captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
+        fields = read_form(form, values) | {"seeds": table.seeds, "captions": captions}
+        return PostRequest.make(persona=person, scene=place, shots=table.shots, owner=owner, **fields)
 
     def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
-        ui.queue.put("posts", asdict(wish(values, owner)))
+        ui.queue.put(wish(values, owner))
         return _progress(ui, owner)
 
     def act(where: str, head: str, words: str, event: gr.EventData, request: gr.Request) -> Any:
@@ -177,15 +187,6 @@ def build(ui: Ui) -> None:
     fixing.done.change(guarded(ui, fixed), None, [progress, posts], **HIDDEN)
 
 
-def redraw_request(post_set: dict[str, Any], number: int, shot: dict[str, str], seed: int, count: int) -> VaryRequest:
-    """New takes of one post with all that its set was asked for; only the seed differs."""
-    captions = [post_set["posts"][number]["caption"]] * count
-    changed = {"shots": [shot] * count, "seed": seed, "seeds": [], "captions": captions}
-    asked = asdict(request_of(post_set)) | changed
-    given = post_set["posts"][0] if post_set["panels"] > 1 else None
-    return VaryRequest(asked, post_set["id"], number, post_set["owner"], given)
-
-
 def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
     """In the page's language; a person writes better ones over them."""
 
@@ -196,79 +197,80 @@ def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
     return [caption(s) for s in shots]
 
 
-def _written(draft: dict[str, Any], shots: Sequence[Shot]) -> list[str]:
+def _written(draft: Draft, shots: Sequence[Shot]) -> list[str]:
     """A recalled set's captions without those that nobody wrote: they would name the old persona and outfit."""
-    usual = [default_captions(Texts(language), draft["name"], shots) for language in LANGUAGES]
-    usual.append([plain_caption(draft["name"], shot) for shot in shots])
-    return ["" if own in others else own for own, *others in zip(draft["captions"], *usual, strict=False)]
+    usual = [default_captions(Texts(language), draft.name, shots) for language in LANGUAGES]
+    usual.append([plain_caption(draft.name, shot) for shot in shots])
+    return ["" if own in others else own for own, *others in zip(draft.captions, *usual, strict=False)]
 
 
 def _act(ui: Ui, owner: str, data: dict[str, Any], fixing: Fixing, export: tuple[str, str, str]) -> Any:
     """What a card's button does; what the region editor shows then."""
-    post_set = next((s for s in ui.results(owner, "posts") if s["id"] == data.get("set")), None)
+    post_set = next((s for s in ui.results(owner, PostSet) if s.id == data.get("set")), None)
     if post_set is None:
         return fixing.nothing()
-    facts, jobs, do = facts_of(ui, owner, post_set), take_jobs(ui, owner), data["do"]
-    thing = f"posts:{post_set['id']}"
+    said, jobs, do = facts_of(ui, owner, post_set), take_jobs(ui, owner), data["do"]
+    thing = f"posts:{post_set.id}"
     if do == "export":
         where, title, body = export
         find_platform(where)
-        arranged = compose(post_set, facts, jobs)
-        ui.queue.put("export", asdict(ExportRequest(arranged, where, owner, title, body)))
+        arranged = compose(post_set, said, jobs)
+        ui.queue.put(ExportRequest.make(post_set=arranged, platform=where, owner=owner, title=title, body=body))
         return fixing.nothing()
     if do == "redraw-weak":
-        for weak in weak_slots(arrange(post_set, facts, jobs), ui.least_identity):
-            facts = _redraw(ui, post_set, facts, weak)
-        ui.mark(owner, thing, **facts)
+        for weak in weak_slots(arrange(post_set, said, jobs), ui.least_identity):
+            said = _redraw(ui, post_set, said, weak)
+        ui.mark(owner, thing, **said.as_marks())
         return fixing.nothing()
     number = int(str(data["number"]))
-    slot = next(s for s in arrange(post_set, facts, jobs).slots if s.number == number)
+    slot = next(s for s in arrange(post_set, said, jobs).slots if s.number == number)
     if do == "fix":
         return fixing.open(owner, post_set, slot)
     if do == "leave":
-        facts = facts | {"left_out": sorted(set(facts.get("left_out", ())) ^ {number})}
+        said = said.model_copy(update={"left_out": tuple(sorted({*said.left_out} ^ {number}))})
     elif do == "caption":
         text = " ".join(str(data.get("value", "")).split())[:MOST_CAPTION]
-        facts = facts | {"captions": dict(facts.get("captions", {})) | {str(number): text}}
+        said = said.model_copy(update={"captions": {**said.captions, str(number): text}})
     elif do == "move":
-        facts = move(post_set, facts, number, int(str(data["to"])))
+        said = move(post_set, said, number, int(str(data["to"])))
     elif do in ("undo", "redo"):
-        facts = step_back(facts, number, jobs, forward=do == "redo")
+        said = step_back(said, number, jobs, forward=do == "redo")
     elif do == "choose":
-        facts = add_take(facts, number, str(data["take"]))
+        said = add_take(said, number, str(data["take"]))
     elif do == "close":
-        facts = drop_job(facts, number)
+        said = close_choices(said, number)
     elif do == "redraw":
-        facts = _redraw(ui, post_set, facts, slot)
+        said = _redraw(ui, post_set, said, slot)
     elif do == "vary":
-        facts, job = _draw_again(ui, post_set, facts, slot, _VARIANTS)
-        facts = facts | {"choices": dict(facts.get("choices", {})) | {str(number): job}}
-    ui.mark(owner, thing, **facts)
+        said, job = _draw_again(ui, post_set, said, slot, _VARIANTS)
+        said = said.model_copy(update={"choices": {**said.choices, str(number): job}})
+    ui.mark(owner, thing, **said.as_marks())
     return fixing.nothing()
 
 
-def _redraw(ui: Ui, post_set: dict[str, Any], facts: dict[str, Any], slot: Slot) -> dict[str, Any]:
-    """The set's marks with a new take of one post, which is shown when it is there."""
-    facts, job = _draw_again(ui, post_set, facts, slot, 1)
-    return add_take(facts, slot.number, f"{job}:0")
+def _redraw(ui: Ui, post_set: PostSet, said: Arrangement, slot: Slot) -> Arrangement:
+    """The arrangement with a new take of one post, which is shown when it is there."""
+    said, job = _draw_again(ui, post_set, said, slot, 1)
+    return add_take(said, slot.number, f"{job}:0")
 
 
-def _draw_again(
-    ui: Ui, post_set: dict[str, Any], facts: dict[str, Any], slot: Slot, count: int
-) -> tuple[dict[str, Any], str]:
-    """Queue `count` takes with seeds that were not drawn yet; the set's marks and the job."""
-    turn = int(facts.get("turns", 0)) + 1
-    seed = zlib.crc32(f"{post_set['id']} {slot.number} {turn}".encode()) % 2**31
-    job = ui.queue.put("vary", asdict(redraw_request(post_set, slot.number, slot.post["shot"], seed, count)))
-    return facts | {"turns": turn}, job
+def _draw_again(ui: Ui, post_set: PostSet, said: Arrangement, slot: Slot, count: int) -> tuple[Arrangement, str]:
+    """Queue `count` takes with seeds that were not drawn yet; the arrangement and the job."""
+    turn = said.turns + 1
+    seed = zlib.crc32(f"{post_set.id} {slot.number} {turn}".encode()) % 2**31
+    wish = VaryRequest.make(
+        post_set=post_set, number=slot.number, seed=seed, count=count, shot=slot.post.shot,
+        owner=post_set.request.owner,
+    )  # fmt: skip
+    return said.model_copy(update={"turns": turn}), ui.queue.put(wish)
 
 
 def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:
     """The chosen version first, then the newest."""
     marks = ui.marks(owner)
-    people = ui.results(owner, "consolidate")
-    people.sort(key=lambda p: not marks.get(f"consolidate:{p['id']}", {}).get("chosen", False))
-    return [(f"{p['name']} · {ui.t('version')} {p['version']}", str(p["id"])) for p in people]
+    people = ui.results(owner, Persona)
+    people.sort(key=lambda p: not marks.get(f"consolidate:{p.id}", {}).get("chosen", False))
+    return [(f"{p.name} · {ui.t('version')} {p.version}", p.id) for p in people]
 
 
 def _first(choices: list[tuple[str, str]], wanted: str) -> str | None:
@@ -279,8 +281,8 @@ def _first(choices: list[tuple[str, str]], wanted: str) -> str | None:
 
 def _places(ui: Ui, owner: str) -> list[tuple[str, str]]:
     marks = ui.marks(owner)
-    rows = [s for s in scenes_of(ui.studio, owner) if not marks.get(f"scene:{s['id']}", {}).get("trashed")]
-    return [(ui.t.word(s["name"]), str(s["id"])) for s in rows]
+    rows = [s for s in scenes_of(ui.studio.library, owner) if not marks.get(f"scene:{s.id}", {}).get("trashed")]
+    return [(ui.t.word(s.name), s.id) for s in rows]
 
 
 def _known(ui: Ui) -> str:
@@ -289,18 +291,18 @@ def _known(ui: Ui) -> str:
     )
 
 
-def _newest(ui: Ui, owner: str) -> dict[str, Any] | None:
+def _newest(ui: Ui, owner: str) -> PostSet | None:
     """The newest set that is not in the trash; asked every second, so only its own result is read."""
     for row in ui.queue.jobs(owner, _RECENT, kind="posts", state="done"):
         if not ui.said(owner, f"posts:{row.facts['id']}").get("trashed"):
-            return ui.queue.result(row)
+            return ui.queue.result(row, PostSet)
     return None
 
 
 def _text(ui: Ui, owner: str) -> tuple[str, str]:
     """The title and body of the newest set; those written last where it has none."""
     newest, marks = _newest(ui, owner), ui.marks(owner)
-    own = {} if newest is None else marks.get(f"posts:{newest['id']}", {})
+    own = {} if newest is None else marks.get(f"posts:{newest.id}", {})
     facts = own if "title" in own else marks.get(_DRAFT, {})
     return str(facts.get("title", "")), str(facts.get("body", ""))
 
@@ -320,7 +322,7 @@ def _progress(ui: Ui, owner: str) -> str:
     t = ui.t
     drawing, export = ui.newest(owner, "posts"), ui.newest(owner, "export")
     if drawing is None:
-        if ui.results(owner, "consolidate"):
+        if ui.results(owner, Persona):
             return ""
         return empty(t("posts.empty"), link(t("consolidate.title"), ui.url("consolidate")))
     parts = [ui.job_panel(owner, drawing, strip=False)]
@@ -331,9 +333,9 @@ def _progress(ui: Ui, owner: str) -> str:
     if export is not None:
         then = ""
         if export.state == "done":
-            made = ui.queue.result(export)
-            label = t("posts.download", size=f"{made['bytes'] / 1e6:.1f}", count=made["pictures"])
-            then = link(label, file_url(made["bundle"], made["name"]), name="download", download=True)
+            made = ui.queue.result(export, Bundle)
+            label = t("posts.download", size=f"{made.bytes / 1e6:.1f}", count=made.pictures)
+            then = link(label, file_url(made.bundle, made.name), name="download", download=True)
         parts.append(ui.job_panel(owner, export, then))
     return "".join(parts)
 

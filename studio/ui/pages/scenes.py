@@ -70,12 +70,12 @@ def build(ui: Ui) -> None:
             if mask is not None:
                 file = Path(folder) / "mask.png"
                 Image.fromarray(mask).save(file)
-            add_scene(ui.studio, Path(path), file, check_name(called), owner_of(request))
+            add_scene(ui.studio.library, Path(path), file, check_name(called), owner_of(request))
         note = t("scenes.saved_mask" if mask is not None else "scenes.saved")
         return show(request), f'<div class="st-panel done" role="status">✓ {escape(note)}</div>'
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        add_bundled(ui.studio, str((event._data or {}).get("place")), owner_of(request))
+        add_bundled(ui.studio.library, str((event._data or {}).get("place")), owner_of(request))
         return show(request)
 
     def act(event: gr.EventData, request: gr.Request) -> str:
@@ -102,16 +102,14 @@ def painted_mask(painted: Any) -> Any:
 
 def _mine(ui: Ui, owner: str) -> str:
     t, marks = ui.t, ui.marks(owner)
-    rows = [s for s in scenes_of(ui.studio, owner) if not marks.get(f"scene:{s['id']}", {}).get("trashed")]
+    rows = [s for s in scenes_of(ui.studio.library, owner) if not marks.get(f"scene:{s.id}", {}).get("trashed")]
     if not rows:
         return empty(t("scenes.empty"))
     cards = []
     for scene in rows:
-        what = t("scenes.with_landmark" if scene["landmark"] else "scenes.without_landmark")
-        label = f"<strong>{escape(t.word(scene['name']))}</strong><span class='st-soft'>{escape(what)}</span>"
-        cards.append(
-            card(picture(scene["photo"], scene["name"]), [label, button(t("trash"), "trash", scene=scene["id"])])
-        )
+        what = t("scenes.with_landmark" if scene.landmark else "scenes.without_landmark")
+        label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
+        cards.append(card(picture(scene.photo, scene.name), [label, button(t("trash"), "trash", scene=scene.id)]))
     return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -12,12 +12,13 @@ from personas.gates import CHOOSABLE, Gates
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from personas.selection import Verdict
 from pipelines.errors import BadInput, StudioError
-from studio.domain.requests import ConsolidateRequest
+from studio.domain.design import Design
+from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
-from studio.library.judgement import Judgement, amend, gates_of, judge
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture, scatter
 from studio.ui.parts.page_head import open_page
+from studio.workflows.judgement import Judgement, amend, gates_of, judge
 
 __all__ = ["ROUNDS", "build", "check_name"]
 
@@ -78,10 +79,10 @@ def build(ui: Ui) -> None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
             return Hand(), nothing, *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
-        fresh = Hand(design=found["id"])
+        fresh = Hand(design=found.id)
         return fresh, _board(ui, found, gates, fresh), *(gates[name] for name in sliders)
 
-    def chosen_gates(found: dict[str, Any], said: Said) -> Gates:
+    def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
 
     def resort(said: Said, request: gr.Request) -> Any:
@@ -99,8 +100,8 @@ def build(ui: Ui) -> None:
         if found is None:
             raise BadInput("There is no finished design.", "Design a person first.", code="no_design")
         chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
-        wish = ConsolidateRequest(chosen, check_name(said[name]), 1, owner, **ROUNDS[said[effort]])
-        ui.queue.put("consolidate", asdict(wish))
+        wish = ConsolidateRequest.make(design=chosen, name=said[name], owner=owner, **ROUNDS[said[effort]])
+        ui.queue.put(wish)
 
     inputs: set[Any] = {hand, *sliders.values()}
     gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders.values()], **HIDDEN)
@@ -114,13 +115,13 @@ def build(ui: Ui) -> None:
 
 def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
     return [
-        (f"{ui.t.word(r['recipe']['category'])} · {len(r['kept'])}/{len(r['pictures'])} · {r['id'][:6]}", str(r["id"]))
-        for r in ui.results(owner, "design")
+        (f"{ui.t.word(r.recipe.category)} · {len(r.kept)}/{len(r.pictures)} · {r.id[:6]}", r.id)
+        for r in ui.results(owner, Design)
     ]
 
 
-def _find(ui: Ui, owner: str, key: str | None) -> dict[str, Any] | None:
-    return next((r for r in ui.results(owner, "design") if r["id"] == key), None)
+def _find(ui: Ui, owner: str, key: str | None) -> Design | None:
+    return next((r for r in ui.results(owner, Design) if r.id == key), None)
 
 
 def _act(now: Hand, data: dict[str, Any]) -> Hand:
@@ -135,7 +136,7 @@ def _act(now: Hand, data: dict[str, Any]) -> Hand:
     return now
 
 
-def _board(ui: Ui, design: dict[str, Any], gates: Gates, now: Hand) -> str:
+def _board(ui: Ui, design: Design, gates: Gates, now: Hand) -> str:
     t = ui.t
     try:
         found = judge(ui.studio, design, gates, now.held, now.dropped)
@@ -156,7 +157,7 @@ def _board(ui: Ui, design: dict[str, Any], gates: Gates, now: Hand) -> str:
     count = t("select.count", kept=len(found.kept), drawn=len(verdicts))
     compared = ""
     if len(now.pair) == 2:
-        a, b = (file_url(design["pictures"][i]) for i in now.pair)
+        a, b = (file_url(design.pictures[i]) for i in now.pair)
         compared = (
             f'<div class="st-compare"><img src="{a}" alt="{now.pair[0] + 1}"><img src="{b}" alt="{now.pair[1] + 1}">'
             f'<input type="range" data-compare aria-label="{escape(t("select.compare"))}"></div>'
@@ -170,7 +171,7 @@ def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
     return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
 
 
-def _candidate(ui: Ui, design: dict[str, Any], found: Judgement, i: int, now: Hand) -> str:
+def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Hand) -> str:
     t, verdict = ui.t, found.selection.verdicts[i]
     kept = i in found.kept
     hint = escape(_hint(ui, verdict, kept))
@@ -184,4 +185,4 @@ def _candidate(ui: Ui, design: dict[str, Any], found: Judgement, i: int, now: Ha
         f'<span title="{hint}" class="{"st-good" if kept else "st-bad"}">{hint}</span>',
         f'<span class="st-soft">{escape(numbers)}</span><div class="st-row">{row}</div>',
     ]
-    return card(picture(design["pictures"][i], hint), body, "kept" if kept else "dropped")
+    return card(picture(design.pictures[i], hint), body, "kept" if kept else "dropped")

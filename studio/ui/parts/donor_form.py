@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -12,8 +11,8 @@ import gradio as gr
 from personas.looks import LOOK_CATEGORIES
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import family_name
-from studio.domain.requests import DonorRequest
-from studio.library.donor_files import check_form, inspect_header
+from studio.domain.donor import DonorRequest
+from studio.library.donor_files import check_unexpired, inspect_header
 from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import drop, panel
@@ -69,13 +68,16 @@ def build_adding(ui: Ui) -> None:
     ) -> Any:  # fmt: skip
         if not sure:
             raise BadInput("Nobody has said that this adult agreed.", "Tick the box if so.", "not_agreed")
-        wish = DonorRequest(upload, look, called, person, use, owner_of(request), until, word, terms, whose or "")
-        checked = check_form(wish, datetime.now(UTC).date())
-        path = find_upload(ui.studio.settings, checked.owner, upload)
-        found = inspect_header(path, checked.family)
+        wish = DonorRequest.make(
+            upload=upload, category=look, name=called, who=person, scope=use, owner=owner_of(request), expires=until,
+            trigger=word, licence=terms, family=whose or "",
+        )  # fmt: skip
+        check_unexpired(wish, datetime.now(UTC).date())
+        path = find_upload(ui.studio.settings, wish.owner, upload)
+        found = inspect_header(path, wish.family)
         if not found.family:
             raise found.ask(path.name)
-        ui.queue.put("donor", asdict(checked))
+        ui.queue.put(wish)
         return panel(escape(t("adding.queued"))), gr.Group(visible=False), False
 
     zone.click(guarded(ui, look_at), None, [said, token, form, name, trigger, licence, family], **HIDDEN)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from pipelines.errors import BadInput
-from studio.domain.post_set import Slot, add_take, arrange, request_of
-from studio.domain.requests import FixRequest
+from studio.domain.arrangement import Slot, add_take, arrange
+from studio.domain.posts import PostSet
+from studio.domain.takes import FixRequest
+from studio.domain.values import FileKey
+from studio.library.grants import grant
 from studio.library.scenes import put_mask
 from studio.ui.context import HIDDEN, Ui, guarded, owner_of
 from studio.ui.pages.scenes import painted_mask
@@ -41,21 +44,23 @@ class Fixing:
         """Leave the editor as it is."""
         return gr.skip(), gr.skip(), gr.skip()
 
-    def open(self, owner: str, post_set: dict[str, Any], slot: Slot) -> tuple[Any, ...]:
+    def open(self, owner: str, post_set: PostSet, slot: Slot) -> tuple[Any, ...]:
         """Show this post in the editor."""
-        image = Image.fromarray(self.ui.studio.store.get_picture(slot.post["picture"]))
+        image = Image.fromarray(self.ui.studio.store.get_picture(slot.post.picture))
         scale = _CANVAS_PX / max(image.size)  # small pictures are painted large
         image = image.resize((round(image.width * scale), round(image.height * scale)))
         return gr.Column(visible=True), {"background": image, "layers": [], "composite": None}, (
-            post_set["id"], slot.number
+            post_set.id, slot.number
         )  # fmt: skip
 
 
-def fix_request(post_set: dict[str, Any], slot: Slot, mask: str, strength: float) -> FixRequest:
-    """The post's own request with a region; another region or strength is another seed."""
-    asked = asdict(request_of(post_set)) | {"shots": [slot.post["shot"]]}
-    seed = zlib.crc32(f"{slot.post['picture']} {mask} {strength}".encode())
-    return FixRequest(asked, slot.post, mask, seed, post_set["id"], slot.number, post_set["owner"], strength)
+def fix_request(post_set: PostSet, slot: Slot, mask: FileKey, strength: float) -> FixRequest:
+    """A region of the shown post; another region or strength is another seed."""
+    seed = zlib.crc32(f"{slot.post.picture} {mask} {strength}".encode())
+    return FixRequest.make(
+        post_set=post_set, number=slot.number, post=slot.post, mask=mask, seed=seed, strength=strength,
+        owner=post_set.request.owner,
+    )  # fmt: skip
 
 
 def build_fixing(ui: Ui) -> Fixing:
@@ -77,17 +82,18 @@ def build_fixing(ui: Ui) -> Fixing:
 
     def start(what: Any, painted: Any, how: float, times: int, request: gr.Request) -> Any:
         owner = owner_of(request)
-        post_set = next((s for s in ui.results(owner, "posts") if what and s["id"] == what[0]), None)
+        post_set = next((s for s in ui.results(owner, PostSet) if what and s.id == what[0]), None)
         mask = painted_mask(painted)
         if post_set is None or mask is None:
             raise BadInput("Nothing was painted.", "Paint over what should be drawn anew.", code="not_painted")
         facts = facts_of(ui, owner, post_set)
         slot = next(s for s in arrange(post_set, facts, take_jobs(ui, owner)).slots if s.number == what[1])
-        wish = fix_request(post_set, slot, put_mask(ui.studio, mask[..., 0] >= 128), float(how))
-        job = ui.queue.put("fix", asdict(wish))
+        key = put_mask(ui.studio.library, mask[..., 0] >= 128)
+        grant(ui.studio.records, owner, [key])
+        job = ui.queue.put(fix_request(post_set, slot, key, float(how)))
         with ui.turn:
             facts = facts_of(ui, owner, post_set)
-            ui.mark(owner, f"posts:{post_set['id']}", **add_take(facts, slot.number, f"{job}:0"))
+            ui.mark(owner, f"posts:{post_set.id}", **add_take(facts, slot.number, f"{job}:0").as_marks())
         return gr.Column(visible=False), times + 1
 
     go.click(guarded(ui, start), [which, editor, strength, done], [box, done], **HIDDEN)

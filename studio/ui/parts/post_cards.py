@@ -6,8 +6,11 @@ from html import escape
 from typing import Any
 
 from personas.measures.catalogue import POST_MEASURES
-from studio.domain.post_set import Arranged, Slot, arrange, weak_slots
+from studio.domain.arrangement import Arranged, Arrangement, Slot, arrange, weak_slots
+from studio.domain.migration import read_marks
+from studio.domain.posts import PostSet, Scores
 from studio.domain.scores import say_scores, weak_scores
+from studio.domain.takes import FixTake, VaryTake
 from studio.library.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
@@ -16,18 +19,18 @@ from studio.ui.parts.shots_table import MOST_CAPTION, describe_shot
 __all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
 
 
-def facts_of(ui: Ui, owner: str, post_set: dict[str, Any]) -> dict[str, Any]:
+def facts_of(ui: Ui, owner: str, post_set: PostSet) -> Arrangement:
     """What a person said of a set."""
-    return ui.said(owner, f"posts:{post_set['id']}")
+    return read_marks(ui.said(owner, f"posts:{post_set.id}"))
 
 
-def take_jobs(ui: Ui, owner: str) -> dict[str, dict[str, Any] | None]:
+def take_jobs(ui: Ui, owner: str) -> dict[str, VaryTake | FixTake | None]:
     """The takes that were asked for, by job: a finished one's result, None while it waits or runs."""
     rows = ui.queue.jobs(owner, kind="vary") + ui.queue.jobs(owner, kind="fix")
-    found: dict[str, dict[str, Any] | None] = {}
+    found: dict[str, VaryTake | FixTake | None] = {}
     for row in rows:
         if row.state == "done":
-            found[row.id] = ui.queue.result(row)
+            found[row.id] = ui.queue.result(row, VaryTake) if row.kind == "vary" else ui.queue.result(row, FixTake)
         elif row.state in ("queued", "running"):
             found[row.id] = None
     return found
@@ -54,15 +57,15 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
     return f"<h2>{escape(ui.t('posts.arriving'))}</h2>{grid(cards)}" if cards else ""
 
 
-def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
+def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     """All cards of a set as a person arranged it."""
     t = ui.t
     arranged = arrange(post_set, facts_of(ui, owner, post_set), take_jobs(ui, owner))
-    title = t("posts.set", name=post_set["persona"]["name"], count=len(arranged.shown))
-    cards = "".join(_card(ui, post_set["id"], arranged, place) for place in range(len(arranged.slots)))
-    buttons = button(t("posts.export"), "export", big=True, set=post_set["id"])
+    title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
+    cards = "".join(_card(ui, post_set.id, arranged, place) for place in range(len(arranged.slots)))
+    buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
     if weak := weak_slots(arranged, ui.least_identity):
-        buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set["id"])
+        buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)
     return (
         f"<h2>{escape(title)}</h2><div class='st-row'>{buttons}</div>"
         f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid'>{cards}</div>"
@@ -72,7 +75,7 @@ def show_set(ui: Ui, owner: str, post_set: dict[str, Any]) -> str:
 def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     t, slot = ui.t, arranged.slots[place]
     which: dict[str, Any] = {"set": key, "number": slot.number}
-    shot = describe_shot(t, slot.post["shot"])
+    shot = describe_shot(t, slot.post.shot)
     last = place == len(arranged.slots) - 1
     order = (
         _arrow("←", t("posts.earlier", number=place + 1), "earlier", place - 1, place == 0, which)
@@ -86,7 +89,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     )
     body = [
         f'<div class="st-row">{order}</div>',
-        f"<span class='st-soft'>{escape(shot)}</span><span>{_numbers(ui, slot.post['scores'])}</span>",
+        f"<span class='st-soft'>{escape(shot)}</span><span>{_numbers(ui, slot.post.scores)}</span>",
         caption,
         f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
     ]
@@ -95,7 +98,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
         body.append(f'<div class="st-row" role="status">{escape(t("posts.take_waits"))} {stops}</div>')
     if slot.choices:
         body.append(_choices(ui, slot, which))
-    link = f'<a href="{file_url(slot.post["picture"])}" target="_blank">{picture(slot.post["picture"], shot)}</a>'
+    link = f'<a href="{file_url(slot.post.picture)}" target="_blank">{picture(slot.post.picture, shot)}</a>'
     classes = "dropped" if slot.left_out else ""
     return (
         f'<div class="st-card {classes}" draggable="true" data-drag="{slot.number}" data-place="{place}" '
@@ -129,8 +132,8 @@ def _buttons(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
 def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
     t = ui.t
     parts = [
-        f"<div>{picture(post['picture'], t('posts.variant', number=i + 1))}"
-        f"<span>{_numbers(ui, post['scores'])}</span>"
+        f"<div>{picture(post.picture, t('posts.variant', number=i + 1))}"
+        f"<span>{_numbers(ui, post.scores)}</span>"
         f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
         for i, (take, post) in enumerate(slot.choices)
     ]
@@ -138,7 +141,7 @@ def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
     return f'<div class="st-choices"><strong>{escape(t("posts.variants"))}</strong>{"".join(parts)}{done}</div>'
 
 
-def _numbers(ui: Ui, scores: dict[str, float | None]) -> str:
+def _numbers(ui: Ui, scores: Scores) -> str:
     """As HTML; what is too low is marked, and not by its colour alone."""
     weak = weak_scores(scores, ui.least_identity)
     said = {name: escape(text) for name, text in say_scores(ui.t, scores, POST_MEASURES).items()}

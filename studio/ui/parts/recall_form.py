@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput, OutOfDisk, StudioError
-from studio.export.recall import Recalled, draft_of, recall
+from studio.export.recall import Draft, Recalled, draft_of, recall
 from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import drop, link, panel, table
@@ -27,7 +27,9 @@ def build_reuse(ui: Ui) -> None:
         if data.get("do") == "refused":
             raise refused(data.get("status"))
         owner, token = owner_of(request), str(data.get("upload", ""))
-        return _show(ui, recall(ui.studio, find_upload(ui.studio.settings, owner, token), owner), token)
+        return _show(
+            ui, recall(ui.studio.library, find_upload(ui.studio.settings, owner, token), owner, ui.studio.donors), token
+        )
 
     zone.click(guarded(ui, act), None, [found], **HIDDEN)
 
@@ -41,7 +43,7 @@ def refused(status: object) -> StudioError:
     return BadInput("The file did not arrive.", "Try again.")
 
 
-def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> dict[str, Any] | None:
+def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> Draft | None:
     """What a link of this part fills the posts page with, as `draft_of`; None where the page was opened by itself.
 
     Raises what `recall` raises.
@@ -49,7 +51,12 @@ def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> dict[str, Any] | 
     token = str(dict(request.query_params).get("recalled", ""))
     if not token:
         return None
-    return draft_of(recall(ui.studio, find_upload(ui.studio.settings, owner, token), owner))
+    return draft_of(_recall(ui, owner, token))
+
+
+def _recall(ui: Ui, owner: str, token: str) -> Recalled:
+    path = find_upload(ui.studio.settings, owner, token)
+    return recall(ui.studio.library, path, owner, ui.studio.donors)
 
 
 def _show(ui: Ui, found: Recalled, token: str) -> str:

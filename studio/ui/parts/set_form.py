@@ -12,6 +12,7 @@ import gradio as gr
 
 from pipelines.errors import BadInput
 from studio.domain.capabilities import abilities
+from studio.domain.scene import Goods
 from studio.library.scenes import add_goods, scenes_of
 from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import file_url, panel, thumb_url
@@ -68,7 +69,11 @@ def read_form(form: SetForm, values: Mapping[Any, Any]) -> dict[str, Any]:
         return fields
     called = " ".join(str(values[form.goods_name] or "").split())[:_MAX_NAME] or "a product"
     box = _box(str(values[form.stands]), [float(values[side]) for side in form.box])
-    return fields | {"goods": goods | {"name": called}, "goods_as": str(values[form.goods_as]), "goods_box": box}
+    return fields | {
+        "goods": goods.model_copy(update={"name": called}),
+        "goods_as": str(values[form.goods_as]),
+        "goods_box": box,
+    }
 
 
 def _box(stands: str, own: list[float]) -> tuple[float, ...] | None:
@@ -140,8 +145,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
         if not path:
             return None, ""
         owner = owner_of(request)
-        found = add_goods(ui.studio, Path(path), "a product")
-        ui.studio.records.share(owner, found)
+        found = add_goods(ui.studio.library, Path(path), "a product", owner)
         return found, _stage(ui, owner, found, where, stand, sides)
 
     def load(path: str | None, where: str | None, stand: str, a: float, b: float, c: float, d: float,
@@ -162,24 +166,24 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
     return SetForm(ways, goods, strength, panels, goods_name, goods_as, stands, box, detail, renoise, keep, strengths)
 
 
-def _stage(ui: Ui, owner: str, goods: Any, scene: str | None, stands: str, own: Collection[float]) -> str:
+def _stage(ui: Ui, owner: str, goods: Goods | None, scene: str | None, stands: str, own: Collection[float]) -> str:
     """The product, cut out, where it will stand in the scene."""
     if goods is None:
         return ""
-    place = next((s for s in scenes_of(ui.studio, owner) if s["id"] == scene), None)
+    place = next((s for s in scenes_of(ui.studio.library, owner) if s.id == scene), None)
     try:
         box = _box(stands, list(own))
     except BadInput as error:
         return panel(escape(ui.t.error(error)), "failed")
     name = escape(ui.t("goods.cut_out"))
-    mask = f"url({file_url(goods['mask'])})"
-    product = f'<img src="{file_url(goods["picture"])}" alt="{name}" style="-webkit-mask:{mask};mask:{mask};{{}}">'
+    mask = f"url({file_url(goods.mask)})"
+    product = f'<img src="{file_url(goods.picture)}" alt="{name}" style="-webkit-mask:{mask};mask:{mask};{{}}">'
     mode = "mask-mode:luminance;mask-size:100% 100%;"
     if place is None or box is None:
         return f'<figure class="st-cut">{product.format(mode)}<figcaption class="st-soft">{name}</figcaption></figure>'
     left, top, right, bottom = (100 * side for side in box)
     at = f"left:{left}%;top:{top}%;width:{right - left}%;height:{bottom - top}%"
     return (
-        f'<div class="st-stage"><img src="{thumb_url(place["photo"], 480)}" alt="{escape(place["name"])}">'
+        f'<div class="st-stage"><img src="{thumb_url(place.photo, 480)}" alt="{escape(place.name)}">'
         f'<div style="{at}">{product.format(mode)}</div></div>'
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from personas import shots as words
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
-from studio.domain.requests import plan_shots
+from studio.domain.posts import plan_shots
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
 
@@ -64,14 +64,13 @@ def make_shots(name: str, count: int) -> list[Shot]:
         return list(vary_shots(count, 5, framings=("half-body", "close-up"), lights=("day",), goods=words.GOODS[1:]))
     shots = plan_shots(count, 1)
     if name == "one_outfit":
-        return [Shot(**(asdict(s) | {"outfit": "dress", "outfit_colour": "red"})) for s in shots]
+        return [replace(s, outfit="dress", outfit_colour="red") for s in shots]
     return list(shots)
 
 
-def describe_shot(t: Texts, shot: Mapping[str, str]) -> str:
-    """A shot's words in the page's language; sets of older versions know nothing of goods."""
-    usual = asdict(Shot())
-    said = {column: shot.get(column, usual[column]) for column in COLUMNS}
+def describe_shot(t: Texts, shot: Shot) -> str:
+    """A shot's words in the page's language."""
+    said = {column: str(getattr(shot, column)) for column in COLUMNS}
     return ", ".join(t.word(word) for column, word in said.items() if (column, word) != ("goods", "nothing"))
 
 

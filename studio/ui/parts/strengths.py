@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from personas.measures.catalogue import POST_MEASURES
-from studio.domain.requests import PostRequest, StrengthsRequest
+from studio.domain.posts import PostRequest
 from studio.domain.scores import say_scores
+from studio.domain.takes import Strengths, StrengthsRequest
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, in_turn, owner_of
 from studio.ui.parts.html import button, picture
 from studio.ui.parts.reference_cards import most_strength
@@ -35,9 +35,9 @@ def build_strengths(
 
     def start(values: dict[Any, Any], request: gr.Request) -> str:
         owner = owner_of(request)
-        asked = replace(wish(values, owner), captions=[])  # a strip is the same whatever the posts are called
+        asked = wish(values, owner).changed(captions=())  # a strip is the same whatever the posts are called
         most = most_strength(values[form.ways])
-        ui.queue.put("strengths", asdict(StrengthsRequest(asdict(asked), [most * s for s in _SHARES], owner)))
+        ui.queue.put(StrengthsRequest.make(asked=asked, scales=tuple(most * s for s in _SHARES), owner=owner))
         return _strip(ui, owner)
 
     def tick(before: str, request: gr.Request) -> Any:
@@ -62,11 +62,11 @@ def _strip(ui: Ui, owner: str) -> str:
     if job.state != "done":
         return ui.job_panel(owner, job)
     figures = []
-    for row in ui.queue.result(job)["rows"]:
-        scores = " · ".join(say_scores(t, row["scores"], POST_MEASURES).values())
-        label = t("strengths.use", scale=f"{row['scale']:g}")
+    for row in ui.queue.result(job, Strengths).rows:
+        scores = " · ".join(say_scores(t, row.scores, POST_MEASURES).values())
+        label = t("strengths.use", scale=f"{row.scale:g}")
         figures.append(
-            f"<figure>{picture(row['picture'], label, 160)}<figcaption>{escape(scores)}</figcaption>"
-            f"{button(label, 'strength', scale=row['scale'])}</figure>"
+            f"<figure>{picture(row.picture, label, 160)}<figcaption>{escape(scores)}</figcaption>"
+            f"{button(label, 'strength', scale=row.scale)}</figure>"
         )
     return f'<div class="st-strip st-samples" tabindex="0">{"".join(figures)}</div>'

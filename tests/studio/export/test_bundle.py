@@ -13,20 +13,21 @@ from PIL import Image
 from pydantic import ValidationError
 
 from pipelines.errors import BadInput, OutOfDisk
-from studio.export.bundle import (
-    BundlePost,
+from studio.export import platforms
+from studio.export.bundle import BundlePost, fit_for_platform, pixels_sha256, verify_bundle, write_bundle
+from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
     Manifest,
+    ManifestPersona,
     SceneFacts,
-    fit_for_platform,
-    pixels_sha256,
+    Upscaling,
+    parse_manifest,
     read_manifest,
-    verify_bundle,
-    write_bundle,
 )
-from studio.export.platforms import find_platform, load_platforms
-from studio.export.provenance import read_label
+from studio.export.platforms import Platform, find_platform, load_platforms
+from studio.export.provenance import RECIPE_CHUNK, read_label
+from tests.studio.domain.values import RECIPE
 
 
 def _posts(count: int = 3) -> list[BundlePost]:
@@ -42,7 +43,7 @@ def _posts(count: int = 3) -> list[BundlePost]:
 
 def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu") -> Manifest:
     return write_bundle(
-        path, posts, persona={"id": "p"}, recipe={"seed": 1},
+        path, posts, persona=ManifestPersona(id="p", name="Lin", version=1, lora=""), recipe=RECIPE,
         donors=[DonorFacts(id="d", name="mei", mix_weight=1.0, licence="Apache-2.0", consent="invented")],
         scene=SceneFacts(name="cafe", sha256="0", photo="1", landmark="", scale=1.0),
         draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),),
@@ -117,6 +118,26 @@ def test_published_pictures_carry_labels_but_no_prompt(tmp_path: Path) -> None:
     assert b"/compositeWithTrainedAlgorithmicMedia" in first
 
 
+def test_a_png_of_a_platform_that_embeds_no_recipe_tells_neither_prompt_nor_donors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = find_platform("archive").model_copy(update={"id": "gallery", "embeds_recipe": False})
+    monkeypatch.setattr(platforms, "load_platforms", lambda: (row,))
+    _write(tmp_path / "a.zip", _posts(), "gallery")
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        data = bundle.read("pictures/02.png")
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+        told = {name: str(value) for name, value in picture.info.items()}
+    assert RECIPE_CHUNK not in told
+    assert not any(word in text for text in told.values() for word in ("prompt 1", "mei", "Lin"))
+    label = read_label(data)
+    assert label is not None
+    assert label["Label"] == "1"
+    with pytest.raises(ValidationError):
+        Platform.model_validate(find_platform("gallery").model_dump() | {"format": "JPEG", "embeds_recipe": True})
+
+
 def test_every_changed_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     _write(path, _posts())
@@ -145,8 +166,12 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
 
 
 def test_manifest_takes_no_unknown_fields(tmp_path: Path) -> None:
-    values: dict[str, Any] = _write(tmp_path / "a.zip", _posts()).model_dump()
-    assert Manifest.model_validate(values).model_dump() == values
+    manifest = _write(tmp_path / "a.zip", _posts())
+    values: dict[str, Any] = manifest.model_dump(mode="json")
+    assert parse_manifest(json.dumps(values)) == manifest
+    with pytest.raises(BadInput) as refused:
+        parse_manifest(json.dumps(values | {"version": 2, "more": 1}))
+    assert refused.value.code == "bundle_too_new"
     with pytest.raises(ValidationError):
         Manifest.model_validate(values | {"more": 1})
 
@@ -172,8 +197,6 @@ def test_platforms_are_all_usable() -> None:
         assert platform.source
         assert platform.date
         if platform.width:
-            from studio.export.bundle import Upscaling
-
             size = Upscaling(height=platform.height, width=platform.width)
             assert fit_for_platform(_posts(1)[0].image, size).size == (platform.width, platform.height)
     with pytest.raises(BadInput, match="xiaohongshu"):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import time
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
-from studio.export.recall import draft_of, parse_parameters, recall
+from studio.export.recall import Recalled, draft_of, parse_parameters
+from studio.export.recall import recall as recall_file
 from studio.library.records import PostRecord, PostSetRecord
 from studio.library.uploads import find_upload
 from studio.settings import Settings
@@ -32,6 +34,10 @@ PARAMETERS = (
 @pytest.fixture
 def studio(tmp_path: Path) -> Studio:
     return Studio(Settings(data=tmp_path / "data"))
+
+
+def recall(studio: Studio, path: Path, owner: str) -> Recalled:
+    return recall_file(studio.library, path, owner, studio.donors)
 
 
 def _picture(bundle: Path, folder: Path, number: int = 1) -> Path:
@@ -51,11 +57,11 @@ def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Pat
     assert found.settings["scale"] == "0.8"
     draft = draft_of(found)
     assert draft is not None
-    assert draft["persona"] == "p1"
-    assert draft["scene"] == found.scene_id != ""
-    assert SHOT.items() <= draft["shots"][0].items()
-    assert draft["seeds"] == [shot.seed for shot in found.shots]
-    assert draft["captions"] == ["hi"]
+    assert draft.persona == "p1"
+    assert draft.scene == found.scene_id != ""
+    assert draft.shots[0] == SHOT
+    assert list(draft.seeds) == [shot.seed for shot in found.shots]
+    assert draft.captions == ("hi",)
 
 
 def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:
@@ -95,8 +101,8 @@ def test_another_persons_export_is_not_found(studio: Studio, tmp_path: Path) -> 
 
 def test_a_drawn_picture_is_found_by_its_bytes(studio: Studio, tmp_path: Path) -> None:
     key = studio.store.put_picture(np.full((96, 64, 3), 9, np.uint8))
-    facts: dict[str, Any] = {"prompt": "p", "seed": 7, "shot": SHOT, "num_inference_steps": 4, "guidance_scale": 0.0,
-                             "true_cfg_scale": 2.0}  # fmt: skip
+    facts: dict[str, Any] = {"prompt": "p", "seed": 7, "shot": asdict(SHOT), "num_inference_steps": 4,
+                             "guidance_scale": 0.0, "true_cfg_scale": 2.0}  # fmt: skip
     studio.records.keep(
         PostSetRecord(id="s", owner="me", persona="gone", scene="gone", facts={"seed": 3, "scale": 1.0}),
         PostRecord(id="s-0", owner="me", post_set="s", number=1, picture=key, facts=facts),

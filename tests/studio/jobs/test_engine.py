@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-import studio.jobs.engine as engine_module
 from pipelines.errors import BadInput, NotEnough
 from studio.application import Studio
+from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.library.records import JobRecord
 from studio.settings import Settings
+from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
-Job = Callable[..., dict[str, Any]]
+Job = Callable[..., Work]
 
 
 def _studio(data: Path) -> Studio:
@@ -31,7 +32,7 @@ def _studio(data: Path) -> Studio:
 def _counting(calls: list[str], fail_at: set[int]) -> Job:
     """A job of five steps that each store something; fails before the steps of `fail_at`, once each."""
 
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
         keys = []
         for number in range(5):
 
@@ -40,38 +41,38 @@ def _counting(calls: list[str], fail_at: set[int]) -> Job:
                 if number in fail_at:
                     fail_at.remove(number)
                     raise NotEnough(f"There is too little of {number}.", "Bring more.")
-                return studio.store.put(f"{request['seed']} {number}".encode())
+                return studio.store.put(f"{request.seed} {number}".encode())
 
             keys.append(run(f"step-{number}", step))
-        return {"id": "job", "keys": keys}
+        return Work(id="job", keys=tuple(map(FileKey, keys)))
 
     return job
 
 
 def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
+    add_kind(monkeypatch, _counting(calls, set()))
     for _ in range(2):  # two processes one after the other, as the engine sees it
         with Engine(_studio(tmp_path)) as engine:
-            result = engine.run("swap", {"seed": 1})
-            assert engine.studio.result_of("swap") == result
+            result = engine.run(WorkRequest(seed=1), Work)
+            assert engine.studio.result_of(Work) == result
     assert calls == [f"step {i}" for i in range(5)]
-    assert [engine.studio.store.get(k) for k in result["keys"]] == [f"1 {i}".encode() for i in range(5)]
+    assert [engine.studio.store.get(k) for k in result.keys] == [f"1 {i}".encode() for i in range(5)]
 
 
 def test_all_jobs_compute_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread would have OpenMP threads of its own, more than there are cores: everything would be slower."""
     threads: list[int] = []
 
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
         threads.append(run("step", get_ident))
         threads.append(get_ident())
-        return {"id": str(request["seed"])}
+        return Work(id=str(request.seed))
 
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+    add_kind(monkeypatch, job)
     with Engine(_studio(tmp_path)) as engine:
         for seed in range(4):
-            engine.run("swap", {"seed": seed})
+            engine.run(WorkRequest(seed=seed), Work)
         threads.append(engine.compute(get_ident))
     assert len(set(threads)) == 1
     assert len(threads) == 9
@@ -79,9 +80,9 @@ def test_all_jobs_compute_in_one_thread(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_another_request_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, set()))
+    add_kind(monkeypatch, _counting(calls, set()))
     with Engine(_studio(tmp_path)) as engine:
-        assert engine.run("swap", {"seed": 1})["keys"] != engine.run("swap", {"seed": 2})["keys"]
+        assert engine.run(WorkRequest(seed=1), Work).keys != engine.run(WorkRequest(seed=2), Work).keys
     assert len(calls) == 10
 
 
@@ -89,27 +90,27 @@ def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting(calls, {3}))
+    add_kind(monkeypatch, _counting(calls, {3}))
     with Engine(_studio(tmp_path)) as engine:
         with pytest.raises(NotEnough, match="too little of 3") as caught:
-            engine.run("swap", {"seed": 1})
+            engine.run(WorkRequest(seed=1), Work)
         assert caught.value.advice == "Bring more."
         rows = engine.studio.records.find(JobRecord, "me")
         assert [(r.state, "too little of 3" in (r.error or "")) for r in rows] == [("failed", True)]
     with Engine(_studio(tmp_path)) as engine:
-        assert len(engine.run("swap", {"seed": 1})["keys"]) == 5
+        assert len(engine.run(WorkRequest(seed=1), Work).keys) == 5
         assert [r.state for r in engine.studio.records.find(JobRecord, "me")] == ["done"]
     assert calls == ["step 0", "step 1", "step 2", "step 3", "step 3", "step 4"]
 
 
 def test_a_job_that_fails_again_says_so_in_the_same_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _always_too_little)
+    add_kind(monkeypatch, _always_too_little)
     for _ in range(3):
         with Engine(_studio(tmp_path)) as engine, pytest.raises(NotEnough, match=r"Too little\. Bring more\."):
-            engine.run("swap", {"seed": 1})
+            engine.run(WorkRequest(seed=1), Work)
 
 
-def _always_too_little(*_: object) -> dict[str, Any]:
+def _always_too_little(*_: object) -> Work:
     raise NotEnough("Too little.", "Bring more.")
 
 
@@ -123,10 +124,10 @@ def test_the_log_is_for_what_nobody_foresaw(tmp_path: Path) -> None:
 
 def test_unknown_jobs_are_refused(tmp_path: Path) -> None:
     with Engine(_studio(tmp_path)) as engine:
-        with pytest.raises(BadInput, match="no job"):
-            engine.run("paint", {})
-        with pytest.raises(BadInput, match="There is no swap yet"):
-            engine.studio.result_of("swap")
+        with pytest.raises(BadInput, match="job_kind_unknown"):
+            engine.perform("x", "paint", {})
+        with pytest.raises(BadInput, match="no_result_yet"):
+            engine.studio.result_of(Work)
 
 
 def test_one_worker_per_data_folder(tmp_path: Path) -> None:
@@ -135,9 +136,9 @@ def test_one_worker_per_data_folder(tmp_path: Path) -> None:
 
 
 def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _counting([], set()))
+    add_kind(monkeypatch, _counting([], set()))
     with Engine(_studio(tmp_path)) as engine:
-        engine.run("swap", {"seed": 1})
+        engine.run(WorkRequest(seed=1), Work)
     import sqlite3
 
     with sqlite3.connect(tmp_path / "engine.sqlite") as database:
@@ -155,10 +156,11 @@ def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 _SCRIPT = """
 import sys, time
 from pathlib import Path
-import studio.jobs.engine as engine_module
 from studio.application import Studio
 from studio.jobs.engine import Engine
+from studio.jobs.kinds import KINDS
 from studio.settings import Settings
+from tests.studio.jobs.local_kind import Work, WorkRequest, work_kind
 
 data = Path(sys.argv[1])
 
@@ -171,11 +173,11 @@ def job(studio, request, run, progress):
             time.sleep(0.15)
             return studio.store.put(str(number).encode())
         keys.append(run(f"step-{number}", step))
-    return {"id": "job", "keys": keys}
+    return Work(id="job", keys=tuple(keys))
 
-engine_module._FUNCTIONS["swap"] = job
+KINDS["work"] = work_kind(job)
 with Engine(Studio(Settings(data=data))) as engine:
-    print(len(engine.run("swap", {"seed": 1})["keys"]))
+    print(len(engine.run(WorkRequest(seed=1), Work).keys))
 """
 
 

@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-import studio.jobs.engine as engine_module
 from pipelines.errors import BadInput, NotEnough
 from studio.application import Studio
+from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.library.records import FileRecord
 from studio.settings import Settings
+from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 Fail = set[int]
 
 
-def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[..., dict[str, Any]]:
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[..., Work]:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
         keys = []
         for number in range(4):
 
@@ -32,11 +33,11 @@ def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[...,
                 if number in fail_at:
                     fail_at.remove(number)
                     raise NotEnough(f"There is too little of {number}.", "Bring more.")
-                return studio.store.put(f"{request['owner']} {number}".encode())
+                return studio.store.put(f"{request.owner} {number}".encode())
 
             keys.append(run(f"step-{number}", step))
             progress.step("posts", number + 1, 4)
-        return {"id": "it", "keys": keys}
+        return Work(id="it", keys=tuple(map(FileKey, keys)))
 
     return job
 
@@ -60,33 +61,31 @@ def test_a_double_click_is_one_job_and_its_files_are_its_owners(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set()))
+    add_kind(monkeypatch, _job(calls, set()))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        ids = {queue.put("swap", {"owner": "li"}) for _ in range(2)}
+        ids = {queue.put(WorkRequest(owner="li")) for _ in range(2)}
         (job,) = ids
         assert _wait(queue, job, "li", "done") == "done"
-        assert queue.put("swap", {"owner": "li"}) == job
-        other = queue.put("swap", {"owner": "wang"})
+        assert queue.put(WorkRequest(owner="li")) == job
+        other = queue.put(WorkRequest(owner="wang"))
         _wait(queue, other, "wang", "done")
     assert calls == [0, 1, 2, 3] * 2
-    keys = queue.results("li", "swap")[0]["keys"]
+    keys = queue.results(Work, "li")[0].keys
     assert all(studio.records.get(FileRecord, key, "li") is not None for key in keys)
     assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
     assert queue.find(job, "wang") is None
     assert queue.report(job, "li")["stages"]["posts"]["done"] == 4
     with pytest.raises(BadInput, match="no such job"):
         queue.stop(job, "wang")
-    with pytest.raises(BadInput, match="no job of the kind"):
-        queue.put("paint", {"owner": "li"})
 
 
 def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, {2}))
+    add_kind(monkeypatch, _job(calls, {2}))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        job = queue.put("swap", {"owner": "li"})
+        job = queue.put(WorkRequest(owner="li"))
         _wait(queue, job, "li", "failed")
         row = queue.find(job, "li")
         assert row is not None
@@ -99,11 +98,11 @@ def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypa
 
 def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _job(calls, set(), 0.5))
+    add_kind(monkeypatch, _job(calls, set(), 0.5))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        first = queue.put("swap", {"owner": "li"})
-        second = queue.put("swap", {"owner": "li", "seed": 2})
+        first = queue.put(WorkRequest(owner="li"))
+        second = queue.put(WorkRequest(owner="li", seed=2))
         _wait(queue, first, "li", "running")
         queue.stop(second, "li")
         assert _wait(queue, second, "li", "cancelled") == "cancelled"
@@ -119,12 +118,12 @@ def test_a_job_stops_where_it_runs_and_where_it_waits(studio: Studio, monkeypatc
     assert len(calls) == 8
 
 
-def _ordered(order: list[tuple[str, int]], hold: Path) -> Callable[..., dict[str, Any]]:
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
-        order.append((request["owner"], request["seed"]))
-        while request["seed"] == 0 and hold.exists():
+def _ordered(order: list[tuple[str, int]], hold: Path) -> Callable[..., Work]:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
+        order.append((request.owner, request.seed))
+        while request.seed == 0 and hold.exists():
             time.sleep(0.02)
-        return {"id": f"{request['seed']}"}
+        return Work(id=f"{request.seed}")
 
     return job
 
@@ -135,11 +134,11 @@ def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
     order: list[tuple[str, int]] = []
     hold = tmp_path / "hold"
     hold.touch()
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", _ordered(order, hold))
+    add_kind(monkeypatch, _ordered(order, hold))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         jobs = {
-            (who, seed): queue.put("swap", {"owner": who, "seed": seed})
+            (who, seed): queue.put(WorkRequest(owner=who, seed=seed))
             for who, seed in (("li", 0), ("li", 1), ("wang", 2), ("li", 3), ("li", 4))
         }
         _wait(queue, jobs["li", 0], "li", "running")
@@ -155,8 +154,8 @@ def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
 
         order.clear()
         queue.pause("li", True)
-        held = queue.put("swap", {"owner": "li", "seed": 5})
-        _wait(queue, queue.put("swap", {"owner": "wang", "seed": 6}), "wang", "done")
+        held = queue.put(WorkRequest(owner="li", seed=5))
+        _wait(queue, queue.put(WorkRequest(owner="wang", seed=6)), "wang", "done")
         time.sleep(0.6)
         assert order == [("wang", 6)]
         queue.pause("li", False)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,11 +18,13 @@ import studio.library.records as records_module
 from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.jobs.engine import Engine
+from studio.jobs.kinds import KINDS
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, RequestRecord, StopRecord
 from studio.settings import Settings
+from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
-WISH = {"owner": "li", "seed": 1}
+WISH = WorkRequest(owner="li", seed=1)
 
 
 @pytest.fixture
@@ -30,12 +32,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the two steps of a job did; a reconciliation every half second."""
     done: list[str] = []
 
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
         for number in range(2):
-            run(f"step-{number}", lambda number=number: done.append(f"{request['seed']} {number}"))
-        return {"id": str(request["seed"])}
+            run(f"step-{number}", lambda number=number: done.append(f"{request.seed} {number}"))
+        return Work(id=str(request.seed))
 
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+    add_kind(monkeypatch, job)
     monkeypatch.setattr(engine_module, "_RECONCILE_SOON_S", 0.5)
     monkeypatch.setattr(engine_module, "_RECONCILE_EVERY_S", 0.5)
     return done
@@ -68,7 +70,7 @@ def _die_before_the_engine(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> str
     with monkeypatch.context() as patch:
         patch.setattr(queue_module, "enqueue", end)
         with pytest.raises(Ended):
-            queue.put("swap", WISH, title="t")
+            queue.put(WISH, title="t")
     (row,) = queue.jobs("li")
     assert row.state == "queued"
     return row.id
@@ -101,8 +103,8 @@ def test_one_that_never_reached_it_can_be_stopped_and_resumed(
 
 def test_a_lost_job_says_so_and_the_same_wish_can_be_made_again(studio: Studio, calls: list[str]) -> None:
     """As an older version left it: a row, no request, no workflow."""
-    job = queue_module.job_id("swap", WISH)
-    studio.records.keep(JobRecord(id=job, owner="li", kind="swap", state="queued", error=None, facts={}))
+    job = queue_module.admit(studio, WISH)[0]
+    studio.records.keep(JobRecord(id=job, owner="li", kind="work", state="queued", error=None, facts={}))
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         row = _wait(queue, job, "failed")
@@ -110,7 +112,7 @@ def test_a_lost_job_says_so_and_the_same_wish_can_be_made_again(studio: Studio, 
         assert "Ask for the same again" in str(row.error)
         with pytest.raises(StudioError, match="job_lost"):
             queue.retry(job, "li")
-        assert queue.put("swap", WISH) == job
+        assert queue.put(WISH) == job
         row = _wait(queue, job, "done")
         assert "code" not in row.facts
     assert calls == ["1 0", "1 1"]
@@ -133,7 +135,7 @@ def test_a_worker_waits_for_locked_records(studio: Studio, calls: list[str], mon
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         queue.pause("li", True)
-        job = queue.put("swap", WISH)
+        job = queue.put(WISH)
         client = queue._client
         with _locked(studio):
             client.resume_workflow(job, queue_name=queue_module.QUEUE)
@@ -150,23 +152,23 @@ def test_records_locked_for_too_long_are_put_right_and_the_job_can_go_on(
     monkeypatch.setattr(records_module, "_BUSY_MS", 100)
     monkeypatch.setattr(engine_module, "_PATIENCE_S", 0.5)
     studio = Studio(studio.settings)
-    job_function = engine_module._FUNCTIONS["swap"]
+    job_function = KINDS["work"].load()
     arrived: list[str] = []
 
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
-        result = job_function(studio, request, run, progress)
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
+        result = cast(Work, job_function(studio, request, run, progress))
         arrived.append("")
         while len(arrived) == 1:  # until the records are locked
             time.sleep(0.05)
         return result
 
     if moment == "done":
-        monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+        add_kind(monkeypatch, job)
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         if moment == "running":
             queue.pause("li", True)
-        job_id = queue.put("swap", WISH)
+        job_id = queue.put(WISH)
         while moment == "done" and not arrived:
             time.sleep(0.05)
         with _locked(studio):
@@ -196,21 +198,22 @@ def test_jobs_of_an_older_version_are_moved_over(
     """One that waits, one that its owner holds back, one that ran when the old version ended."""
     _version(monkeypatch, "old")
     hold = [True]
-    job_function = engine_module._FUNCTIONS["swap"]
+    job_function = KINDS["work"].load()
 
-    def job(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
-        run("step-before", lambda: calls.append(f"{request['seed']} before"))
-        while hold[0] and request["seed"] == 1:
+    def job(studio: Studio, request: WorkRequest, run: Any, progress: Any) -> Work:
+        run("step-before", lambda: calls.append(f"{request.seed} before"))
+        while hold[0] and request.seed == 1:
             time.sleep(0.05)
-        return job_function(studio, request, run, progress)
+        result = cast(Work, job_function(studio, request, run, progress))
+        return result
 
-    monkeypatch.setitem(engine_module._FUNCTIONS, "swap", job)
+    add_kind(monkeypatch, job)
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        jobs = [queue.put("swap", WISH | {"seed": seed}) for seed in (1, 2)]
-        held = queue_module.job_id("swap", {"owner": "wang", "seed": 3})
+        jobs = [queue.put(WISH.changed(seed=seed)) for seed in (1, 2)]
+        held = queue_module.admit(studio, WorkRequest(owner="wang", seed=3))[0]
         queue.pause("wang", True)
-        assert queue.put("swap", {"owner": "wang", "seed": 3}) == held
+        assert queue.put(WorkRequest(owner="wang", seed=3)) == held
         _wait(queue, jobs[0], "running")
     hold[0] = False
     time.sleep(0.3)
@@ -224,7 +227,7 @@ def test_jobs_of_an_older_version_are_moved_over(
         queue.pause("wang", False)
         while (row := queue.find(held, "wang")) is None or row.state != "done":
             time.sleep(0.05)
-        assert queue.put("swap", WISH) != jobs[0]  # a new version may draw otherwise
+        assert queue.put(WISH) != jobs[0]  # a new version may draw otherwise
 
 
 @pytest.mark.parametrize("how", ["stop", "retry"])
@@ -235,7 +238,7 @@ def test_an_older_versions_job_can_be_stopped_and_resumed(
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         queue.pause("li", True)
-        job = queue.put("swap", WISH)
+        job = queue.put(WISH)
         if how == "retry":
             queue.stop(job, "li")
     monkeypatch.setattr(reconcile_module, "APPLICATION_VERSION", "old")  # nobody moves it over
@@ -256,13 +259,13 @@ def test_what_has_ended_in_the_engine_is_noted(studio: Studio, calls: list[str])
     """A row that says it runs, or waits, long after its workflow is done, failed or cancelled."""
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        job = queue.put("swap", WISH)
+        job = queue.put(WISH)
         before = _wait(queue, job, "done")
         for state in ("queued", "running"):
-            studio.records.keep(JobRecord(id=job, owner="li", kind="swap", state=state, error=None, facts={}))
+            studio.records.keep(JobRecord(id=job, owner="li", kind="work", state=state, error=None, facts={}))
             assert _wait(queue, job, "done").facts["result"] == before.facts["result"]
         queue.pause("li", True)
-        held = queue.put("swap", WISH | {"seed": 2})
+        held = queue.put(WISH.changed(seed=2))
         queue._client.cancel_workflow(held)
         assert _wait(queue, held, "cancelled").facts["code"] == "job_stopped"
         assert studio.records.get(StopRecord, held, "li") is None

@@ -10,18 +10,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.settings import Settings
+from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 ROOT = Path(__file__).resolve().parents[3]
 
 _WORKER = """
 import sys, time
 from pathlib import Path
-import studio.jobs.engine as engine_module
 from studio.jobs import worker
+from studio.jobs.kinds import KINDS
+from tests.studio.jobs.local_kind import Work, work_kind
 
 data = Path(sys.argv[1])
 
@@ -31,12 +35,18 @@ def job(studio, request, run, progress):
         while (data / "hold").exists():
             time.sleep(0.02)
     run("step", step)
-    return {"id": "it"}
+    return Work(id="it")
 
-engine_module._FUNCTIONS["swap"] = job
+KINDS["work"] = work_kind(job)
 worker._load_ahead = lambda: None
 sys.exit(worker.main())
 """
+
+
+@pytest.fixture(autouse=True)
+def _row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row that the worker adds in its own process."""
+    add_kind(monkeypatch, lambda *_: Work(id="it"))
 
 
 def _environment(data: Path) -> dict[str, str]:
@@ -74,7 +84,7 @@ def test_four_planned_ends_leave_a_job_that_goes_on(tmp_path: Path) -> None:
     job = ""
     for how in (signal.SIGINT, None, signal.SIGTERM, signal.SIGINT):
         worker = _worker(tmp_path)
-        job = queue.put("swap", {"owner": "li"})
+        job = queue.put(WorkRequest(owner="li"))
         _until((tmp_path / "began").exists, "the job does not begin")
         assert (tmp_path / "engine.ready").read_text() == str(worker.pid)
         _end(worker, how)
@@ -107,7 +117,7 @@ def test_crashes_are_still_counted(tmp_path: Path) -> None:
     crashes = 0
     while True:
         worker = _worker(tmp_path)
-        job = job or queue.put("swap", {"owner": "li"})
+        job = job or queue.put(WorkRequest(owner="li"))
         _until(lambda: (tmp_path / "began").exists() or given_up(), "nothing happens")
         if given_up():
             break

@@ -8,7 +8,6 @@ import json
 import struct
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ from safetensors.torch import save_file
 from pipelines.errors import BadInput, BadLora
 from pipelines.lora import read_lora
 from studio.application import Studio
-from studio.domain.requests import DonorRequest
-from studio.library.donor_files import check_form, inspect_header
+from studio.domain.donor import DonorRequest
+from studio.library.donor_files import check_unexpired, inspect_header
 from studio.library.uploads import keep_upload
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Texts
@@ -28,7 +27,7 @@ from studio.workflows.donors import add_lora_donor
 
 TODAY = datetime.date(2026, 11, 21)
 DONOR = next((ASSETS / "donors").glob("sweet/*/lora.safetensors"))
-FORM = DonorRequest("0" * 64, "sweet", "Li", "Li Lei", "fusion")
+FORM = DonorRequest(upload="0" * 64, category="sweet", name="Li", who="Li Lei", scope="fusion")
 
 
 def _write(path: Path, *names: str) -> Path:
@@ -74,11 +73,11 @@ def test_what_is_no_flux_lora_is_refused_in_words(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_consent_without_its_words_is_none(change: dict[str, str], why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        check_form(replace(FORM, **change), TODAY)
+        check_unexpired(FORM.changed(**change), TODAY)
 
 
 def test_a_good_form_is_trimmed() -> None:
-    form = check_form(replace(FORM, name="  Li \n Lei ", expires=" 2028-12-31 ", licence=""), TODAY)
+    form = FORM.changed(name="  Li \n Lei ", expires=" 2028-12-31 ", licence="")
     assert (form.name, form.expires, form.licence) == ("Li Lei", "2028-12-31", "unknown")
 
 
@@ -95,16 +94,16 @@ def test_the_worker_keeps_an_uploaded_lora_once(tiny_flux: Path, tmp_path: Path)
         yield lora.read_bytes()
 
     token = asyncio.run(keep_upload(studio.settings, "me", lora.name, blocks()))
-    wish = check_form(replace(FORM, upload=token, expires="2028-12-31"), TODAY)
+    wish = FORM.changed(upload=token, expires="2028-12-31")
     added = [add_uploaded_donor(studio, wish, run_directly) for _ in range(2)]  # a step may run twice
     assert added[0] == added[1]
     (donor,) = studio.donors()
     assert (donor.name, donor.consent.who, donor.consent.scope) == ("Li", "Li Lei", "fusion")
-    assert asdict(wish)["expires"] == str(donor.consent.expires)
+    assert wish.until == donor.consent.expires
     with pytest.raises(BadInput, match="the donor Li already"):
-        add_uploaded_donor(studio, replace(wish, name="Another"), run_directly)
+        add_uploaded_donor(studio, wish.changed(name="Another"), run_directly)
     with pytest.raises(BadInput, match="no_upload"):
-        add_uploaded_donor(studio, replace(wish, owner="wang"), run_directly)
+        add_uploaded_donor(studio, wish.changed(owner="wang"), run_directly)
 
 
 def test_a_consent_file_that_lacks_something_is_told_what(tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-import studio.jobs.engine as engine_module
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.domain.post_set import arrange
+from studio.domain.arrangement import arrange
+from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scores import weak_scores
+from studio.domain.takes import FixRequest, FixTake, VaryRequest, VaryTake
+from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.library.index import find_things, tags_of
-from studio.library.records import FileRecord, JobRecord, MarkRecord, SceneRecord, ShelfRecord
+from studio.library.records import FileRecord, JobFilesRecord, JobRecord, MarkRecord, SceneRecord, ShelfRecord
 from studio.library.store import Store
 from studio.library.trash import disk_use, empty_trash, sweep
 from studio.settings import Settings
@@ -27,7 +29,9 @@ from studio.ui.pages.library import shelf_html
 from studio.ui.pages.posts import _act
 from studio.ui.parts.post_cards import facts_of, show_set, take_jobs
 from studio.ui.parts.tour import close_tour, tour_html
-from tests.library import keep_cafe, keep_persona, keep_posts, keep_result, picture
+from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
+from tests.studio.domain.values import make_post
+from tests.studio.jobs.local_kind import add_kind
 
 
 @pytest.fixture
@@ -80,43 +84,52 @@ def test_words_dates_and_tags_find_things_in_both_languages(studio: Studio) -> N
     assert find_things(studio.records, "me", "posts", tag="sal")[1] == 0
 
 
-def _echo(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
-    return dict(request["result"])
-
-
-def _fails(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+def _fails(studio: Studio, request: FixRequest, run: Any, progress: Any) -> FixTake:
     raise BadInput("It cannot be mended.", "Leave it.")
+
+
+def _store(studio: Studio, words: str) -> FileKey:
+    return studio.store.put(b"\x89PNG" + words.encode())
 
 
 def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three owners' sets through the real engine; one picture is in two sets, the scene in all."""
-    monkeypatch.setitem(engine_module._FUNCTIONS, "posts", _echo)
-    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _echo)
-    monkeypatch.setitem(engine_module._FUNCTIONS, "fix", _fails)
-    store = studio.store
+    add_kind(monkeypatch, _fails, "fix")
+    store, library = studio.store, studio.library
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         scene, others = keep_cafe(studio), keep_cafe(studio, "wang")
-        jobs = {}
+        jobs: dict[str, str] = {}
+        sets: dict[str, PostSet] = {}
         for name, owner, pictures in (("a", "me", "xy"), ("b", "me", "yz"), ("c", "wang", "xw")):
-            keys = [store.put(b"\x89PNG" + p.encode()) for p in pictures]
-            posts = [{"picture": k, "prompt": "p", "caption": "", "shot": {}} for k in keys]
-            result = {"id": name, "persona": {"name": "Lin"}, "scene": scene, "posts": posts}
-            jobs[name] = queue.put("posts", {"owner": owner, "result": result})
-        _wait(queue, jobs["a"], "me")
-        _wait(queue, jobs["b"], "me")
-        _wait(queue, jobs["c"], "wang")
-        takes = {name: store.put(b"\x89PNG take of " + name.encode()) for name in "ab"}
-        for name, key in takes.items():
-            redone = {"id": f"take-{name}", "set": name, "posts": [{"picture": key}]}
-            take = queue.put("vary", {"owner": "me", "set": name, "result": redone})
+
+            def draw(studio: Studio, asked: PostRequest, run: Any, _: Any, name: str = name, of: str = pictures) -> Any:
+                posts = tuple(make_post(i, name, picture=_store(studio, p)) for i, p in enumerate(of))
+                return PostSet(id=name, request=asked, posts=posts, batches=())
+
+            add_kind(monkeypatch, draw, "posts")
+            keep_persona(studio, owner)
+            asked = PostRequest(persona=PERSONA, scene=scene, shots=(SHOT,) * 2, seed=len(jobs), owner=owner)
+            jobs[name] = queue.put(asked)
+            _wait(queue, jobs[name], owner)
+            sets[name] = next(s for s in queue.results(PostSet, owner) if s.id == name)
+        takes = {}
+        for name in "ab":
+
+            def vary(studio: Studio, asked: VaryRequest, run: Any, _: Any, name: str = name) -> Any:
+                post = make_post(0, f"take-{name}", picture=_store(studio, f" take of {name}"))
+                return VaryTake(id=f"take-{name}", post_set=name, number=0, posts=(post,), batches=())
+
+            add_kind(monkeypatch, vary, "vary")
+            take = queue.put(VaryRequest(post_set=sets[name], number=0, seed=1))
             _wait(queue, take, "me")
-        broken = queue.put("fix", {"owner": "me", "set": "a"})
+            takes[name] = _store(studio, f" take of {name}")
+        broken = queue.put(FixRequest(post_set=sets["a"], number=0, seed=1, mask=sets["a"].posts[1].picture))
         _wait(queue, broken, "me", "failed")
-        stored = {p: store.put(b"\x89PNG" + p.encode()) for p in "wxyz"}
+        stored = {p: _store(studio, p) for p in "wxyz"}
         _mark(studio, "posts:a", trashed=True)
         assert find_things(studio.records, "me", trashed=True)[1] == 1
-        freed = empty_trash(queue, "me", young_s=0)
+        freed = empty_trash(library, "me", queue.forget, young_s=0)
         assert freed.things == 1
         assert freed.files >= 3  # the results' own JSON, and the take
         assert [store.path(takes[name]).exists() for name in "ab"] == [False, True]
@@ -127,35 +140,32 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         assert studio.records.get(FileRecord, stored["x"], "wang") is not None
 
         _mark(studio, "posts:b", trashed=True)
-        empty_trash(queue, "me", young_s=0)
+        empty_trash(library, "me", queue.forget, young_s=0)
         assert [p for p in "wxyz" if store.path(stored[p]).exists()] == ["w", "x"]
-        assert store.path(scene["photo"]).exists()
-        assert queue.results("wang", "posts")[0]["id"] == "c"
-        assert queue.results("me", "posts") == []
+        assert store.path(scene.photo).exists()
+        assert queue.results(PostSet, "wang")[0].id == "c"
+        assert queue.results(PostSet, "me") == []
 
-        _mark(studio, f"scene:{scene['id']}", trashed=True)
-        empty_trash(queue, "me", young_s=0)
-        assert store.path(others["photo"]).exists()  # the same photo is wang's, too
+        _mark(studio, f"scene:{scene.id}", trashed=True)
+        empty_trash(library, "me", queue.forget, young_s=0)
+        assert store.path(others.photo).exists()  # the same photo is wang's, too
         assert studio.records.find(SceneRecord, "me") == []
-        result = {
-            "id": "a",
-            "persona": {"name": "Lin"},
-            "scene": scene,
-            "posts": [{"picture": stored["w"], "prompt": "", "caption": "", "shot": {}}],
-        }
-        queue.put("posts", {"owner": "me", "result": result})
+        queue.put(sets["a"].request.changed(scene=keep_cafe(studio)))
         again = queue.jobs("me", 1)[0]
         _wait(queue, again.id, "me")  # the engine has forgotten it, too, and does it anew
 
 
 def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five: one good, one that shows something else, one that shows somebody else, one left out, one waiting."""
-    monkeypatch.setitem(engine_module._FUNCTIONS, "vary", _new_take)
-    post_set = keep_posts(studio, 1, keep_cafe(studio), pictures=5)
-    scores = [{"identity": 0.9, "prompt": p, "goods": None} for p in (1.0, 2 / 3, 1.0, 0.0, 1 / 3)]
+    add_kind(monkeypatch, _new_take, "vary")
+    scores: list[dict[str, float | None]] = [
+        {"identity": 0.9, "prompt": p, "goods": None} for p in (1.0, 2 / 3, 1.0, 0.0, 1 / 3)
+    ]
     scores[2]["identity"] = 0.1
-    changed = [post | {"scores": score} for post, score in zip(post_set["posts"], scores, strict=True)]
-    keep_result(studio, "me", "posts", post_set | {"posts": changed, "panels": 1, "shots": [], "seed": 1})
+    posts = make_posts(studio, 1, 5)
+    scored = tuple(post.model_copy(update={"scores": score}) for post, score in zip(posts, scores, strict=True))
+    keep_persona(studio)
+    post_set = keep_posts(studio, 1, keep_cafe(studio), pictures=5, posts=scored)
     _mark(studio, "posts:set00001", left_out=[3])
     assert weak_scores(scores[1], 0.5) == {"prompt"}
     assert weak_scores(scores[2], 0.5) == {"identity"}
@@ -170,7 +180,7 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
             _act(ui, "me", {"set": "set00001", **data}, fixing, ("xiaohongshu", "", ""))
 
         def page() -> str:
-            return show_set(ui, "me", ui.results("me", "posts")[0])
+            return show_set(ui, "me", ui.results("me", PostSet)[0])
 
         assert "重画不合格的(3 张" in page()
         assert page().count("st-bad") == 4
@@ -184,34 +194,35 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
         for take in takes:
             _wait(ui.queue, take.id, "me")
         assert "重画不合格的" not in page()
-        arranged = arrange(ui.results("me", "posts")[0], facts_of(ui, "me", post_set), take_jobs(ui, "me"))
+        arranged = arrange(ui.results("me", PostSet)[0], facts_of(ui, "me", post_set), take_jobs(ui, "me"))
         assert [bool(slot.take) for slot in arranged.slots] == [False, True, True, False, True]
 
 
-def _new_take(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
+def _new_take(studio: Studio, request: VaryRequest, run: Any, progress: Any) -> VaryTake:
     """A good one, whatever was asked."""
-    post = {"picture": studio.store.put_picture(picture(request["slot"])), "prompt": "", "seed": 1, "caption": ""}
-    post |= {"shot": request["asked"]["shots"][0], "scores": {"identity": 0.9, "prompt": 1.0}}
-    return {"id": f"take{request['slot']}", "set": request["set"], "slot": request["slot"], "posts": [post]}
+    key, number = studio.store.put_picture(picture(request.number)), request.number
+    scores = {"identity": 0.9, "prompt": 1.0}
+    post = make_post(0, f"take{number}", picture=key, shot=request.asked.shots[0], scores=scores)
+    return VaryTake(id=f"take{number}", post_set=request.post_set.id, number=number, posts=(post,), batches=())
 
 
 def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) -> None:
     lost = studio.store.put(b"\x89PNG lost")
-    assert sweep(studio) == (0, 0)
+    assert sweep(studio.library) == (0, 0)
     row = JobRecord(id="j", owner="wang", kind="posts", state="queued", error=None, facts={})
-    studio.records.keep(row)
+    studio.records.keep(row, JobFilesRecord(id="j", owner="wang", keys=[], made=[]))
     with pytest.raises(BadInput, match="waiting or running"):
-        sweep(studio, 0)
+        sweep(studio.library, 0)
     row.state = "done"
     studio.records.keep(row)
-    assert sweep(studio, 0) == (1, 9)
+    assert sweep(studio.library, 0) == (1, 9)
     assert not studio.store.path(lost).exists()
 
 
 def test_disk_use_says_what_takes_it(studio: Studio) -> None:
     keep_persona(studio)
     keep_cafe(studio)
-    used = disk_use(studio)
+    used = disk_use(studio.library)
     assert used["pictures"] > 1000
     assert used["notes"] > 100
     assert used["records"] > 1000

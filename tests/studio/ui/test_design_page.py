@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from personas.donors import Donor
+from personas.recipes import Recipe
 from pipelines.errors import BadInput
 from studio.application import Studio
+from studio.domain.design import PreviewRequest
 from studio.domain.mix import Mix, recipe_of_mix, roll
 from studio.jobs.queue import Queue
 from studio.settings import Settings
@@ -80,15 +81,15 @@ def test_previews_are_of_favourites_that_may_be_drawn(ui: Ui, monkeypatch: pytes
         for d in ui.donors()
     ]  # fmt: skip
     only(ui, donors, monkeypatch)
-    asked: list[dict[str, Any]] = []
+    asked: list[Recipe] = []
 
-    def put(queue: Queue, kind: str, request: dict[str, Any]) -> str:
-        asked.extend(request["recipes"])
-        return kind
+    def put(queue: Queue, request: PreviewRequest) -> str:
+        asked.extend(request.recipes)
+        return "preview"
 
     monkeypatch.setattr(Queue, "put", put)
     assert design._act(ui, now, {"do": "preview"}, "me").preview == "preview"
-    drawn = [tuple(zip(r["donors"], r["mix_weights"], strict=True)) for r in asked]
+    drawn = [tuple(zip(r.donors, r.mix_weights, strict=True)) for r in asked]
     want = [m.drawn for m in now.favourites if barred not in m.donors]
     assert 0 < len(want) < len(now.favourites)
     assert drawn[: len(want) + 1] == [now.mix.drawn, *want]

@@ -37,7 +37,7 @@ MIX = Mix("sweet", ("a", "b", "c", "d"), (0.4, 0.3, 0.2, 0.1), 7)
 def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from studio.settings import Settings\n"
-        "from studio.web.app import make_app; import app, studio.library.scenes, studio.domain.ways\n"
+        "from studio.web.app import make_app; import app, studio.library.scenes, studio.jobs.kinds\n"
         f"make_app(Settings(data=Path({str(tmp_path)!r})))\n"
         "print([m for m in ('torch', 'diffusers', 'transformers', 'peft') if m in sys.modules])"
     )
@@ -127,7 +127,7 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
     from pipelines.errors import Cancelled
 
     records = Records(tmp_path / "r.sqlite")
-    reporter = Reporter(records, "job", "me")
+    reporter = Reporter(records, "job", "me", {"a" * 64})
     reporter.step("train", 1, 2, loss=0.5)
     reporter.step("train", 2, 2, loss=0.25)
     row = records.get(ReportRecord, "job", "me")
@@ -135,12 +135,13 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
     assert row.facts["stages"]["train"]["done"] == 2
     assert row.facts["losses"] == [[1, 0.5], [2, 0.25]]
     assert records.get(ReportRecord, "job", "another") is None
-    rows = [{"step": 60, "pictures": ["a" * 64], "identity": 0.5}]
+    rows = [{"step": 60, "pictures": ["a" * 64, "b" * 64], "identity": 0.5}]
     reporter.step("samples", 1, 1, samples=json.dumps(rows))
     row = records.get(ReportRecord, "job", "me")
     assert row is not None
     assert row.facts["samples"] == rows
     assert records.get(FileRecord, "a" * 64, "me") is not None  # the page may show it before the job is done
+    assert records.get(FileRecord, "b" * 64, "me") is None  # the job did not make it
     records.keep(StopRecord(id="job", owner="me"))
     with pytest.raises(Cancelled):
         reporter.check_cancelled()
@@ -177,7 +178,7 @@ def test_posts_arrive_one_by_one_first_the_picture_then_its_scores(tmp_path: Pat
     row = JobRecord(id="posts-1", owner="me", kind="posts", state="running", error=None, facts={})
     studio.records.keep(row)
     assert show_arriving(ui, "me", row) == ""
-    reporter = Reporter(studio.records, row.id, "me")
+    reporter = Reporter(studio.records, row.id, "me", set(keys))
     reporter.step("posts", 3, 3, pictures=" ".join(keys))
     drawn = show_arriving(ui, "me", row)
     assert drawn.count("st-card") == 3

@@ -13,8 +13,6 @@ from PIL import Image, ImageDraw
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.capabilities import abilities
-from studio.domain.requests import PostRequest
-from studio.domain.ways import check_ways
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
 from studio.settings import Settings
@@ -22,6 +20,7 @@ from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
 from studio.ui.parts.set_form import SetForm, build_form, read_form
+from tests.studio.domain.values import make_goods, make_post_set
 
 
 def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
@@ -61,20 +60,21 @@ def test_only_ways_with_a_strength_have_a_slider() -> None:
 
 def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
-    assert PostRequest({}, {}, [], 1, **read_form(form, values)) == PostRequest({}, {}, [], 1)
+    asked = make_post_set().request
+    assert asked.changed(**read_form(form, values)) == asked
 
 
 def test_everything_that_was_chosen_is_asked_for(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
     values |= {
         form.ways: Ways("ip-adapter", exact=False, panels=True), form.strength: 1.5, form.panels: 3,
-        form.goods: {"name": "a product", "picture": "k"}, form.goods_name: "  a   red tin ", form.stands: "own",
+        form.goods: make_goods("a product"), form.goods_name: "  a   red tin ", form.stands: "own",
         form.goods_as: "reference", form.detail: 0.4, form.renoise: 0.2, form.keep: "fill",
     }  # fmt: skip
     values |= dict(zip(form.box, (0.1, 0.2, 0.4, 0.9), strict=True))
     assert read_form(form, values) == {
         "scale": 1.5, "inject": "ip-adapter", "keep_landmark": False, "panels": 3, "detail": 0.4, "renoise": 0.2,
-        "keep": "fill", "goods": {"name": "a red tin", "picture": "k"}, "goods_as": "reference",
+        "keep": "fill", "goods": make_goods("a red tin"), "goods_as": "reference",
         "goods_box": (0.1, 0.2, 0.4, 0.9),
     }  # fmt: skip
     values[form.stands] = "shot"
@@ -85,10 +85,9 @@ def test_everything_that_was_chosen_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_ways_that_do_not_go_together_are_refused_before_they_are_queued() -> None:
-    place = {"landmark": "k"}
-    check_ways(PostRequest({}, place, [], 1))
-    with pytest.raises(BadInput, match="Fill and Kontext"):
-        check_ways(PostRequest({}, place, [], 1, keep="fill", inject="kontext"))
+    asked = make_post_set().request
+    with pytest.raises(BadInput, match="fill_with_kontext"):
+        asked.changed(keep="fill", inject="kontext")
 
 
 def test_goods_are_cut_out_on_upload(tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_goods_are_cut_out_on_upload(tmp_path: Path) -> None:
     image.save(tmp_path / "empty.png")
     ImageDraw.Draw(image).rectangle((80, 60, 160, 260), fill=(190, 30, 40))
     image.save(tmp_path / "tin.png")
-    goods = add_goods(studio, tmp_path / "tin.png", "a red tin")
-    assert studio.store.get_picture(goods["picture"]).shape[:2] == (201, 81)
+    goods = add_goods(studio.library, tmp_path / "tin.png", "a red tin")
+    assert studio.store.get_picture(goods.picture).shape[:2] == (201, 81)
     with pytest.raises(BadInput, match="no product"):
-        add_goods(studio, tmp_path / "empty.png", "nothing")
+        add_goods(studio.library, tmp_path / "empty.png", "nothing")

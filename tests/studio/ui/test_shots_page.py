@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import pytest
 from personas.shots import GOODS, Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.domain.requests import plain_caption
+from studio.domain.posts import plain_caption
 from studio.export.platforms import find_platform, load_platforms, overlong
+from studio.export.recall import Draft
 from studio.jobs.queue import Queue
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
@@ -53,10 +54,8 @@ def test_a_line_is_a_shot_in_any_order_and_language(line: str) -> None:
 def test_goods_in_the_hand_are_a_template_and_are_said_where_there_are_some() -> None:
     shots = make_shots("goods", 8)
     assert Counter(s.goods for s in shots) == dict.fromkeys(GOODS[1:], 2)
-    assert describe_shot(Texts("zh"), asdict(shots[0])).endswith(Texts("zh").word(shots[0].goods))
-    older = {name: word for name, word in asdict(RED).items() if name != "goods"}
-    assert describe_shot(Texts("en"), older) == describe_shot(Texts("en"), asdict(RED))
-    assert "nothing" not in describe_shot(Texts("en"), older)
+    assert describe_shot(Texts("zh"), shots[0]).endswith(Texts("zh").word(shots[0].goods))
+    assert "nothing" not in describe_shot(Texts("en"), RED)
     assert default_captions(Texts("zh"), "Mira", [replace(RED, goods="cup")]) == ["Mira：红色连衣裙，杯子"]
 
 
@@ -120,9 +119,9 @@ def test_the_table_comes_back_with_its_seeds_and_captions(tmp_path: Path, langua
 def test_captions_that_nobody_wrote_are_not_taken_over() -> None:
     shots = [RED, Shot(), RED, RED]
     made = [default_captions(Texts("zh"), "Mei", shots)[0], plain_caption("Mei", Shot()), "Mei's own", ""]
-    draft = {"name": "Mei", "captions": made}
+    draft = Draft("Mei", "", "", tuple(shots), (None,) * 4, tuple(made))
     assert _written(draft, shots) == ["", "", "Mei's own", ""]
-    assert _written(draft | {"name": "Lin"}, shots) == made
+    assert _written(replace(draft, name="Lin"), shots) == made
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-import studio.jobs.engine as engine_module
 from studio.application import Studio
+from studio.domain.posts import PostRequest, PostSet
 from studio.jobs.engine import Engine
 from studio.library.scenes import add_bundled, scenes_of
 from studio.settings import Settings
 from studio.web.app import make_site
-from tests.library import keep_cafe, keep_persona, keep_posts
+from tests.library import keep_cafe, keep_persona, keep_posts, make_posts
+from tests.studio.jobs.local_kind import add_kind
 
 
 @pytest.fixture
@@ -40,17 +41,16 @@ def test_bad_bodies_are_refused(studio: Studio, body: dict[str, Any]) -> None:
 
 
 def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(studio: Studio, request: dict[str, Any], run: Any, progress: Any) -> dict[str, Any]:
-        posts = [{"picture": "", "prompt": "p", "caption": "", "shot": shot} for shot in request["shots"]]
-        facts = {key: request[key] for key in ("persona", "scene", "seed", "owner", "captions")}
-        return {"id": "drawn", "posts": posts} | facts
+    def draw(studio: Studio, request: PostRequest, run: Any, progress: Any) -> PostSet:
+        posts = make_posts(studio, 1, len(request.shots))
+        return PostSet(id="drawn", request=request, posts=posts, batches=())
 
-    monkeypatch.setitem(engine_module._FUNCTIONS, "posts", draw)
+    add_kind(monkeypatch, draw, "posts")
     keep_persona(studio)
     scene = keep_cafe(studio)
     site = TestClient(make_site(studio))
     with Engine(studio, None):
-        body = {"kind": "posts", "persona": "p1", "scene": scene["id"], "count": 3, "seed": 5}
+        body = {"kind": "posts", "persona": "p1", "scene": scene.id, "count": 3, "seed": 5}
         body |= {"captions": ["新品", None]}
         job, twice = (site.post("/api/jobs", json=body).json()["id"] for _ in range(2))
         assert job == twice
@@ -59,16 +59,16 @@ def test_a_job_is_queued_done_and_read_back(studio: Studio, monkeypatch: pytest.
             assert time.monotonic() < deadline, said
             time.sleep(0.1)
         assert len(said["result"]["posts"]) == 3
-        assert said["result"]["owner"] == "me"
-        assert said["result"]["captions"] == ["新品", None]
+        assert said["result"]["request"]["owner"] == "me"
+        assert said["result"]["request"]["captions"] == ["新品", None]
         assert site.post(f"/api/jobs/{job}/next").json()["state"] == "done"
         assert [row["id"] for row in site.get("/api/results/posts").json()] == ["drawn"]
-    assert site.get("/api/results/scene").json()[0]["id"] == scene["id"]
+    assert site.get("/api/results/scene").json()[0]["id"] == scene.id
 
 
 def test_another_owners_work_is_not_there(studio: Studio) -> None:
-    add_bundled(studio, "beach", "wang")
-    (scene,) = scenes_of(studio, "wang")
+    add_bundled(studio.library, "beach", "wang")
+    (scene,) = scenes_of(studio.library, "wang")
     keep_persona(studio, "wang")
     keep_posts(studio, 1, scene, "wang")
     site = TestClient(make_site(studio))
@@ -81,7 +81,7 @@ def test_another_owners_work_is_not_there(studio: Studio) -> None:
     for do in ("stop", "retry", "next"):
         assert site.post(f"/api/jobs/posts-set00001/{do}").status_code == 404
     assert site.post("/api/jobs", json={"kind": "export", "post_set": "set00001"}).status_code == 404
-    body = {"kind": "posts", "persona": "p1", "scene": scene["id"]}
+    body = {"kind": "posts", "persona": "p1", "scene": scene.id}
     assert site.post("/api/jobs", json=body).json()["code"] == "not_found"
     assert site.post("/api/jobs", json=body, headers={"origin": "https://evil.example"}).status_code == 403
 

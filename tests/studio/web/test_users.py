@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli import main
-from studio.domain.requests import DesignRequest
-from studio.jobs.queue import job_id
+from studio.domain.design import DesignRequest
+from studio.jobs.queue import admit
 from studio.library.records import FileRecord
 from studio.library.users import SESSION_S, TooManyAttempts, Users, check_open
 from studio.settings import Settings
@@ -239,10 +239,8 @@ def test_each_sees_only_their_own_files(studio: Studio) -> None:
         assert wang.get(path, headers={"cookie": "studio_owner=mei; studio_session=mei"}).status_code == 401
 
 
-def test_the_same_wish_of_two_users_is_two_jobs() -> None:
-    from dataclasses import asdict
-
-    jobs = {job_id("design", asdict(DesignRequest("sweet", 1, owner))) for owner in ("mei", "wang")}
+def test_the_same_wish_of_two_users_is_two_jobs(studio: Studio) -> None:
+    jobs = {admit(studio, DesignRequest(category="sweet", owner=owner))[0] for owner in ("mei", "wang")}
     assert len(jobs) == 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from pipelines.errors import BadInput, BadPicture, ModelMissing
 from pipelines.pictures import load_weights
 from pipelines.references.redux import ReduxReference, ReduxReferences, encode_reference
 from studio.application import Studio
-from studio.domain.requests import PostRequest, plan_shots
+from studio.domain.posts import PostRequest, plan_shots
+from studio.domain.scene import ReferenceDials
 from studio.library.scenes import add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -42,11 +42,11 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (96, 64)) -> Path:
 
 @pytest.fixture
 def asked(studio: Studio, tmp_path: Path) -> PostRequest:
-    scene = add_scene(studio, picture(tmp_path / "scene.png", 0), None, "square")
-    return PostRequest(persona(studio, tmp_path), scene, [vars(shot) for shot in plan_shots(2, 1)], 1, scale=0.8)
+    scene = add_scene(studio.library, picture(tmp_path / "scene.png", 0), None, "square")
+    return PostRequest.make(persona=persona(studio, tmp_path), scene=scene, shots=plan_shots(2, 1), scale=0.8)
 
 
-def dials(studio: Studio, asked: PostRequest, tmp_path: Path, **more: Any) -> dict[str, Any]:
+def dials(studio: Studio, asked: PostRequest, tmp_path: Path, **more: Any) -> ReferenceDials:
     grey = np.zeros((96, 64), np.uint8)
     grey[:50] = np.linspace(10, 255, 64).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "weights.png")
@@ -57,18 +57,18 @@ def dials(studio: Studio, asked: PostRequest, tmp_path: Path, **more: Any) -> di
 
 def test_redux_with_every_dial_is_drawn_again_to_the_pixel(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     redux = dials(studio, asked, tmp_path)
-    post_set, _ = draw(studio, replace(asked, redux=redux))
+    post_set, _ = draw(studio, asked.changed(dials=redux))
     manifest = bundle(studio, post_set, tmp_path / "a.zip")
     kept = manifest.scene.redux
     assert kept is not None
-    assert (kept.pool, kept.merge, kept.weights) == (2, 0.8, redux["weights"])
+    assert (kept.pool, kept.merge, kept.weights) == (2, 0.8, redux.weights)
     assert [len(r.sha256) for r in kept.references] == [64]
     assert (manifest.draw.inject, manifest.draw.ip_adapter_sha256) == ("redux", "")
 
 
 def test_every_dial_changes_the_reference(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     def tokens(**more: Any) -> list[float]:
-        (reference,) = Injections(studio, replace(asked, redux=dials(studio, asked, tmp_path, **more))).references
+        (reference,) = Injections(studio, asked.changed(dials=dials(studio, asked, tmp_path, **more))).references
         assert isinstance(reference, ReduxReference | ReduxReferences)
         found: list[float] = encode_reference(studio.backbone, reference).float().flatten().tolist()
         return found
@@ -83,9 +83,9 @@ def test_the_ip_adapter_is_drawn_again_to_the_pixel(
     studio: Studio, asked: PostRequest, tmp_path: Path, more: dict[str, Any]
 ) -> None:
     redux = add_redux(studio, asked.scene, also=[picture(tmp_path / "other.png", 1)])
-    post_set, pictures = draw(studio, replace(asked, inject="ip-adapter", redux=redux, **more))
-    without, bare = draw(studio, replace(asked, scale=0.0))
-    prompt, told = post_set["posts"][0]["prompt"], without["posts"][0]["prompt"]
+    post_set, pictures = draw(studio, asked.changed(inject="ip-adapter", dials=redux, **more))
+    without, bare = draw(studio, asked.changed(scale=0.0))
+    prompt, told = post_set.posts[0].prompt, without.posts[0].prompt
     assert len(prompt) < len(told)  # the place is shown instead of said
     assert set(prompt.split(", ")) < set(told.split(", "))
     assert not np.array_equal(pictures[0], bare[0])
@@ -99,17 +99,17 @@ def test_the_ip_adapter_is_drawn_again_to_the_pixel(
 
 
 def test_off_is_off_by_every_way(studio: Studio, asked: PostRequest) -> None:
-    plain = draw(studio, replace(asked, scale=0.0))
+    plain = draw(studio, asked.changed(scale=0.0))
     for off in ({"scale": 0.0, "inject": "ip-adapter"}, {"inject": "ip-adapter", "blocks": "0-1=0"}):
-        post_set, pictures = draw(studio, replace(asked, **off))  # type: ignore[arg-type]
-        assert post_set["ip_adapter"] == {}
-        assert post_set["posts"][0]["prompt"] == plain[0]["posts"][0]["prompt"]  # the words say the place
+        post_set, pictures = draw(studio, asked.changed(**off))
+        assert post_set.ip_adapter is None
+        assert post_set.posts[0].prompt == plain[0].posts[0].prompt  # the words say the place
         for a, b in zip(pictures, plain[1], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
-    export_bundle(studio, draw(studio, replace(asked, inject="ip-adapter"))[0], "xiaohongshu", tmp_path / "a.zip")
+    export_bundle(studio, draw(studio, asked.changed(inject="ip-adapter"))[0], "xiaohongshu", tmp_path / "a.zip")
     other = write_ip_adapter(tmp_path / "adapter", ip_adapter_tensors(seed=99))
     settings = studio.settings.model_copy(update={"ip_adapter_folder": other})
     with pytest.raises(BadInput, match=r"another IP-Adapter.*ip_adapter_folder"):
@@ -119,23 +119,23 @@ def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: P
 def test_dials_that_a_way_does_not_have_are_said(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     every = dials(studio, asked, tmp_path)
     several = add_redux(studio, asked.scene, also=[picture(tmp_path / "other.png", 1)])
+    kept = asked.scene.model_copy(update={"landmark": every.weights})
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"blocks": "0"}, "dial of the IP-Adapter"),
-        ({"inject": "ip-adapter", "redux": every}, "dials of Redux"),
-        ({"inject": "kontext", "redux": every}, "dials of Redux"),
-        ({"inject": "kontext", "redux": several}, "one reference"),
+        ({"blocks": "0"}, "blocks_need_ip_adapter"),
+        ({"inject": "ip-adapter", "dials": every}, "dials_need_redux"),
+        ({"inject": "kontext", "dials": every}, "dials_need_redux"),
+        ({"inject": "kontext", "dials": several}, "references_need_redux"),
         ({"inject": "ip-adapter", "blocks": "7"}, "names no blocks"),
-        ({"inject": "ip-adapter", "scale": 2.5}, "scale is 2.5"),
-        ({"scale": 1.5}, "scale is 1.5"),
-        ({"scale": float("nan")}, "scale is nan"),
-        ({"inject": "ip-adapter", "scale": -1.0}, "scale is -1"),
-        ({"redux": every | {"pool": 0}}, "pooled by 0"),
-        ({"redux": every | {"merge": 3.0}}, "cosine of 3"),
-        ({"inject": "ip-adapter", "keep": "fill", "scene": asked.scene | {"landmark": every["weights"]}}, "for Fill"),
+        ({"inject": "ip-adapter", "scale": 2.5}, "scale, limit=≤ 2"),
+        ({"scale": 1.5}, "scale_too_large"),
+        ({"scale": float("nan")}, "scale"),
+        ({"inject": "ip-adapter", "scale": -1.0}, "scale, limit=≥ 0"),
+        ({"dials": every.model_copy(update={"pool": 50})}, "pooled by 50"),
+        ({"inject": "ip-adapter", "keep": "fill", "scene": kept}, "fill_with_ip_adapter"),
     ]
     for ways, words in wrong:
         with pytest.raises(BadInput, match=words):
-            draw(studio, replace(asked, **ways))
+            draw(studio, asked.changed(**ways))
 
 
 def test_a_photo_of_nothing_but_a_person_is_refused() -> None:
@@ -161,4 +161,4 @@ def test_weights_of_another_size_are_stretched_with_a_note(tmp_path: Path, caplo
 def test_the_miniature_says_that_it_has_no_adapter(asked: PostRequest, studio: Studio) -> None:
     backbone = Studio(Settings(data=studio.settings.data, backbone=studio.settings.backbone))
     with pytest.raises(ModelMissing, match="has no IP-Adapter"):
-        draw(backbone, replace(asked, inject="ip-adapter"))
+        draw(backbone, asked.changed(inject="ip-adapter"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,98 +12,92 @@ import pytest
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.domain.post_set import Arranged, add_take, arrange, compose, drop_job, move, request_of, step_back
-from studio.domain.requests import PostRequest
-from studio.export.bundle import read_manifest
+from studio.domain.arrangement import (
+    Arranged,
+    Arrangement,
+    add_take,
+    arrange,
+    close_choices,
+    compose,
+    move,
+    step_back,
+)
+from studio.domain.posts import PostRequest
+from studio.domain.takes import VaryRequest
+from studio.export.manifest import read_manifest
 from studio.library.scenes import put_mask
 from studio.texts.texts import Texts
-from studio.ui.pages.posts import default_captions, redraw_request
+from studio.ui.pages.posts import default_captions
 from studio.ui.parts.fixing import fix_request
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
 from studio.workflows.takes import fix_post, vary_post
+from tests.studio.domain.values import make_post_set, make_take
 from tests.studio.workflows.test_ways import asked, studio  # noqa: F401
 
-SET: dict[str, Any] = {
-    "id": "s", "batches": [[0, 1, 2]],
-    "posts": [{"picture": f"p{i}", "caption": f"c{i}", "origin": ["s", i]} for i in range(3)],
-}  # fmt: skip
-TAKE = {"id": "t", "kind": "vary", "batches": [[0]], "posts": [{"picture": "new", "caption": "x", "origin": ["t", 0]}]}
+SET = make_post_set(key="s")
+TAKE = make_take(name="t")
 
 
 def pictures(arranged: Arranged) -> list[str]:
-    return [slot.post["picture"] for slot in arranged.shown]
+    return [slot.post.picture for slot in arranged.shown]
 
 
 def test_an_untouched_set_is_as_it_was_drawn() -> None:
-    assert pictures(arrange(SET, {}, {})) == ["p0", "p1", "p2"]
-    assert [p["picture"] for p in compose(SET, {}, {})["posts"]] == ["p0", "p1", "p2"]
+    drawn = [post.picture for post in SET.posts]
+    assert pictures(arrange(SET, Arrangement(), {})) == drawn
+    assert [p.picture for p in compose(SET, Arrangement(), {}).posts] == drawn
 
 
 def test_order_captions_and_leaving_out() -> None:
-    facts = move(SET, {"left_out": [1], "captions": {"2": "mine"}}, 2, 0)
-    exported = compose(SET, facts, {})["posts"]
-    assert [(p["picture"], p["caption"]) for p in exported] == [("p2", "mine"), ("p0", "c0")]
-    assert move(SET, facts, 2, 99)["order"] == [0, 1, 2]
-    assert move(SET, facts, 0, -5)["order"] == [0, 2, 1]
-    assert pictures(arrange(SET, {"order": [7, 2, 2]}, {})) == ["p2", "p0", "p1"]
+    zero, one, two = (post.picture for post in SET.posts)
+    said = move(SET, Arrangement(left_out=(1,), captions={"2": "mine"}), 2, 0)
+    exported = compose(SET, said, {}).posts
+    assert [(p.picture, p.caption) for p in exported] == [(two, "mine"), (zero, "c0")]
+    assert move(SET, said, 2, 99).order == (0, 1, 2)
+    assert move(SET, said, 0, -5).order == (0, 2, 1)
+    assert pictures(arrange(SET, Arrangement(order=(7, 2, 2)), {})) == [two, zero, one]
 
 
 def test_a_take_replaces_its_post_when_it_is_there_and_one_click_brings_the_old_one_back() -> None:
-    facts = add_take({}, 1, "job:0")
+    zero, one, two = (post.picture for post in SET.posts)
+    new = TAKE.posts[0].picture
+    said = add_take(Arrangement(), 1, "job:0")
     for waiting in ({"job": None}, {}):  # drawn, or failed
-        slot = arrange(SET, facts, waiting).slots[1]
-        assert slot.post["picture"] == "p1"
+        slot = arrange(SET, said, waiting).slots[1]
+        assert slot.post.picture == one
         assert slot.waiting == (("job",) if waiting else ())
     jobs = {"job": TAKE}
-    slot = arrange(SET, facts, jobs).slots[1]
-    assert (slot.post["picture"], slot.can_undo, slot.can_redo) == ("new", True, False)
-    back = step_back(facts, 1, jobs)
+    slot = arrange(SET, said, jobs).slots[1]
+    assert (slot.post.picture, slot.can_undo, slot.can_redo) == (new, True, False)
+    back = step_back(said, 1, jobs)
     slot = arrange(SET, back, jobs).slots[1]
-    assert (slot.post["picture"], slot.can_undo, slot.can_redo) == ("p1", False, True)
-    assert pictures(arrange(SET, step_back(back, 1, jobs, forward=True), jobs)) == ["p0", "new", "p2"]
-    exported = compose(SET, facts, jobs)
-    assert [p["origin"] for p in exported["posts"]] == [[0, 0], [1, 0], [0, 2]]
-    assert len(exported["drawings"]) == 2
+    assert (slot.post.picture, slot.can_undo, slot.can_redo) == (one, False, True)
+    assert pictures(arrange(SET, step_back(back, 1, jobs, forward=True), jobs)) == [zero, new, two]
+    exported = compose(SET, said, jobs)
+    assert [p.origin for p in exported.posts] == [("s", 0), ("t", 0), ("s", 2)]
+    assert [drawing.id for drawing in exported.drawings] == ["s", "t"]
 
 
 def test_variants_are_offered_until_they_are_closed() -> None:
-    facts: dict[str, Any] = {"choices": {"0": "job"}}
-    slot = arrange(SET, facts, {"job": TAKE}).slots[0]
+    said = Arrangement(choices={"0": "job"})
+    slot = arrange(SET, said, {"job": TAKE}).slots[0]
     assert [take for take, _ in slot.choices] == ["job:0"]
-    assert slot.post["picture"] == "p0"
-    assert arrange(SET, drop_job(facts, 0), {"job": TAKE}).slots[0].choices == ()
-
-
-def test_a_redraw_keeps_every_field_of_the_sets_request() -> None:
-    wish = PostRequest(
-        {"id": "p"}, {"id": "s"}, [{"framing": "close-up"}], 7, "li", 0.4, False, 0.5, 0.1, 3, {"name": "tin"},
-        "ip-adapter", {"pool": 2}, "0-4", "fill", "reference", (0.1, 0.2, 0.3, 0.4), [5],
-        ["a tin"],
-    )  # fmt: skip
-    default = {f.name: getattr(PostRequest({}, {}, [], 1), f.name) for f in fields(PostRequest)}
-    assert all(getattr(wish, name) != value for name, value in default.items())
-    post_set = asdict(wish) | {"id": "set", "posts": [{"picture": "k", "prompt": "p", "caption": "a tin"}]}
-    again = redraw_request(post_set, 0, wish.shots[0], 99, 3)
-    new = replace(wish, seed=99, shots=wish.shots * 3, seeds=[], captions=["a tin"] * 3)
-    assert PostRequest(**again.asked) == new  # the takes differ
-    assert again.given == {"picture": "k", "prompt": "p", "caption": "a tin"}
-    assert request_of(post_set) == wish
-    older = {name: value for name, value in post_set.items() if name != "seeds"}
-    assert request_of(older) == replace(wish, seeds=[])
+    assert slot.post == SET.posts[0]
+    assert arrange(SET, close_choices(said, 0), {"job": TAKE}).slots[0].choices == ()
 
 
 def test_captions_are_the_askers_and_in_the_pages_language(studio: Studio, asked: PostRequest) -> None:  # noqa: F811
     shots = [Shot(outfit="dress", outfit_colour="red"), Shot()]
     assert default_captions(Texts("zh"), "Mira", shots) == ["Mira：红色连衣裙", "Mira：白色T恤"]
     assert default_captions(Texts("en"), "Mira", shots)[0] == "Mira: red dress"
-    post_set = draw_posts(studio, replace(asked, captions=[None, " 新品\n上架 "]), run_directly)
-    first, second = (post["caption"] for post in post_set["posts"])
+    post_set = draw_posts(studio, asked.changed(captions=(None, " 新品\n上架 ")), run_directly)
+    first, second = (post.caption for post in post_set.posts)
     assert first.startswith("Mira: ")
     assert second == "新品 上架"
     unnamed = draw_posts(studio, asked, run_directly)  # the same pictures: a set of its own, with its own marks
-    assert unnamed["id"] != post_set["id"]
+    assert unnamed.id != post_set.id
 
 
 @pytest.mark.parametrize("ways", [{"goods_box": (0.5, 0.5, 0.95, 1.0)}, {"panels": 2, "goods": None, "detail": 0.3}])
@@ -114,24 +107,24 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
     tmp_path: Path,
     ways: dict[str, Any],
 ) -> None:
-    post_set = draw_posts(studio, replace(asked, **ways), run_directly)
-    first = post_set["posts"][0]
-    varied = vary_post(studio, redraw_request(post_set, 0, first["shot"], 5, 3), run_directly)
-    assert len({first["picture"], *(p["picture"] for p in varied["posts"])}) == 4
-    facts = add_take({"order": [1, 0], "captions": {"0": "mine"}}, 0, "v:1")
-    slot = arrange(post_set, facts, {"v": varied}).slots[1]
+    post_set = draw_posts(studio, asked.changed(**ways), run_directly)
+    first = post_set.posts[0]
+    varied = vary_post(studio, VaryRequest.make(post_set=post_set, number=0, seed=5, count=3), run_directly)
+    assert len({first.picture, *(p.picture for p in varied.posts)}) == 4
+    said = add_take(Arrangement(order=(1, 0), captions={"0": "mine"}), 0, "v:1")
+    slot = arrange(post_set, said, {"v": varied}).slots[1]
 
-    before = studio.store.get_picture(slot.post["picture"])
+    before = studio.store.get_picture(slot.post.picture)
     painted = np.zeros(before.shape[:2], np.bool_)
     painted[:60, 30:] = True
-    wish = fix_request(post_set, slot, put_mask(studio, painted), 0.9)
+    wish = fix_request(post_set, slot, put_mask(studio.library, painted), 0.9)
     fixed = fix_post(studio, wish, run_directly)
-    after = studio.store.get_picture(fixed["posts"][0]["picture"])
+    after = studio.store.get_picture(fixed.posts[0].picture)
     np.testing.assert_array_equal(after[~painted], before[~painted])
     assert (after[painted] != before[painted]).any()
 
-    facts = add_take(facts, 0, "f:0")
-    arranged = compose(post_set, facts, {"v": varied, "f": fixed})
+    said = add_take(said, 0, "f:0")
+    arranged = compose(post_set, said, {"v": varied, "f": fixed})
     export_bundle(studio, arranged, "xiaohongshu", tmp_path / "a.zip", "A title", "Words\nof it")
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
         lines = bundle.read("captions.txt").decode().splitlines()
@@ -144,16 +137,16 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
 
 
 def test_what_must_not_change_is_not_painted_over(studio: Studio, asked: PostRequest) -> None:  # noqa: F811
-    post_set = draw_posts(studio, replace(asked, goods=None), run_directly)
-    slot = arrange(post_set, {}, {}).slots[0]
+    post_set = draw_posts(studio, asked.changed(goods=None), run_directly)
+    slot = arrange(post_set, Arrangement(), {}).slots[0]
     landmark, speck = np.zeros((96, 64), np.bool_), np.zeros((96, 64), np.bool_)
     landmark[8:36, 4:18] = True
     speck[60:62, 40:42] = True
     for mask in (landmark, speck):
         with pytest.raises(BadInput, match="Nothing that may change"):
-            fix_post(studio, fix_request(post_set, slot, put_mask(studio, mask), 0.8), run_directly)
-    bare = draw_posts(studio, replace(asked, goods=None, keep_landmark=False), run_directly)
-    every = put_mask(studio, np.ones((96, 64), np.bool_))
-    wish = fix_request(bare, arrange(bare, {}, {}).slots[0], every, 0.8)
+            fix_post(studio, fix_request(post_set, slot, put_mask(studio.library, mask), 0.8), run_directly)
+    bare = draw_posts(studio, asked.changed(goods=None, keep_landmark=False), run_directly)
+    every = put_mask(studio.library, np.ones((96, 64), np.bool_))
+    wish = fix_request(bare, arrange(bare, Arrangement(), {}).slots[0], every, 0.8)
     with pytest.raises(BadInput, match="whole picture"):
         fix_post(studio, wish, run_directly)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,20 @@ from PIL import Image
 
 from pipelines.errors import BadInput, BadLora, ModelMissing
 from pipelines.lora import LoraMetadata, write_lora
+from pipelines.references.cutout import Place
 from studio.application import Studio
 from studio.cli import main
-from studio.domain.requests import PostRequest, plan_shots
-from studio.export.bundle import Manifest, read_manifest
+from studio.domain.design import UsedDonor
+from studio.domain.persona import Persona
+from studio.domain.posts import PostRequest, PostSet, plan_shots
+from studio.export.manifest import Manifest, read_manifest
 from studio.library.scenes import add_goods, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
 from tests.loras import make_layers
+from tests.studio.domain.values import RECIPE
 from tests.tiny import write_companion
 
 BLOCKS = ("transformer_blocks.0.attn.to_q", "single_transformer_blocks.0.proj_out")
@@ -33,14 +36,15 @@ def studio(tiny_family: Path, tmp_path_factory: pytest.TempPathFactory) -> Studi
     return Studio(Settings(data=tmp_path_factory.mktemp("ways"), backbone=str(tiny_family), batch_size=2))
 
 
-def persona(studio: Studio, folder: Path, modules: tuple[str, ...] = BLOCKS) -> dict[str, Any]:
+def persona(studio: Studio, folder: Path, modules: tuple[str, ...] = BLOCKS) -> Persona:
     layers = make_layers(studio.backbone.transformer, 3, modules=modules, alpha=40.0)
     write_lora(folder / "persona.safetensors", layers, LoraMetadata("Mira", "ohwx"))
-    return {
-        "id": "p1", "name": "Mira", "version": 1, "trigger": "ohwx", "subject": "a young woman",
-        "lora": studio.store.put((folder / "persona.safetensors").read_bytes()),
-        "enrolment": np.eye(1, 128)[0].tolist(), "recipe": {"donors": [], "mix_weights": []}, "donors": [],
-    }  # fmt: skip
+    donors = tuple(UsedDonor(id=d, name=d, licence="Apache-2.0", consent="invented") for d in RECIPE.donors)
+    return Persona(
+        id="p1", name="Mira", version=1, trigger="ohwx", subject="a young woman",
+        lora=studio.store.put((folder / "persona.safetensors").read_bytes()),
+        enrolment=tuple(np.eye(1, 128)[0].tolist()), recipe=RECIPE, donors=donors,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -54,18 +58,19 @@ def asked(studio: Studio, tmp_path: Path) -> PostRequest:
     photo = np.full((150, 120, 3), 215, np.uint8)
     photo[30:130, 40:80] = (190, 30, 40)
     Image.fromarray(photo).save(tmp_path / "tin.png")
-    scene = add_scene(studio, tmp_path / "scene.png", tmp_path / "mask.png", "square")
-    shots = [vars(shot) for shot in plan_shots(2, 1)]
-    goods = add_goods(studio, tmp_path / "tin.png", "a red tin")
-    return PostRequest(persona(studio, tmp_path), scene, shots, 1, scale=0.5, goods=goods)
+    scene = add_scene(studio.library, tmp_path / "scene.png", tmp_path / "mask.png", "square")
+    goods = add_goods(studio.library, tmp_path / "tin.png", "a red tin")
+    return PostRequest.make(
+        persona=persona(studio, tmp_path), scene=scene, shots=plan_shots(2, 1), scale=0.5, goods=goods
+    )
 
 
-def draw(studio: Studio, request: PostRequest) -> tuple[dict[str, Any], list[Any]]:
+def draw(studio: Studio, request: PostRequest) -> tuple[PostSet, list[Any]]:
     post_set = draw_posts(studio, request, run_directly)
-    return post_set, [studio.store.get_picture(p["picture"]) for p in post_set["posts"]]
+    return post_set, [studio.store.get_picture(p.picture) for p in post_set.posts]
 
 
-def bundle(studio: Studio, post_set: dict[str, Any], path: Path) -> Manifest:
+def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
     export_bundle(studio, post_set, "xiaohongshu", path)
     assert redraw_bundle(studio, path, run_directly) == ()
     return read_manifest(path)
@@ -85,16 +90,16 @@ def bundle(studio: Studio, post_set: dict[str, Any], path: Path) -> Manifest:
 def test_every_way_is_drawn_again_to_the_pixel(
     studio: Studio, asked: PostRequest, tmp_path: Path, ways: dict[str, Any]
 ) -> None:
-    request = replace(asked, goods_box=(0.5, 0.5, 0.95, 1.0), **ways)
+    request = asked.changed(goods_box=(0.5, 0.5, 0.95, 1.0), **ways)
     post_set, pictures = draw(studio, request)
-    scene = studio.store.get_picture(asked.scene["photo"])
-    for picture, post in zip(pictures, post_set["posts"], strict=True):
+    scene = studio.store.get_picture(asked.scene.photo)
+    for picture, post in zip(pictures, post_set.posts, strict=True):
         np.testing.assert_array_equal(picture[5:40, 3:20], scene[5:40, 3:20])
-        assert post["prompt"].endswith("with a red tin")
+        assert post.prompt.endswith("with a red tin")
         if request.goods_as == "pixels":
-            assert post["scores"]["goods"] == 1
+            assert post.scores["goods"] == 1
         else:
-            assert 0 <= post["scores"]["goods"] < 1
+            assert 0 <= (post.scores["goods"] or 0) < 1
     draws = bundle(studio, post_set, tmp_path / "ways.zip").draw
     expected = "fill" if request.keep == "fill" else "kontext" if request.inject == "kontext" else ""
     assert [(c.role, len(c.sha256), c.licence) for c in draws.companions] == [
@@ -102,25 +107,26 @@ def test_every_way_is_drawn_again_to_the_pixel(
     ]
     assert (draws.keep, draws.inject) == (request.keep, request.inject)
     if expected:
-        assert {p["num_inference_steps"] for p in post_set["posts"]} == {50 if expected == "fill" else 28}
+        assert {p.num_inference_steps for p in post_set.posts} == {50 if expected == "fill" else 28}
 
 
 def test_what_is_referred_to_reaches_the_picture(studio: Studio, asked: PostRequest) -> None:
-    base = replace(asked, inject="kontext", goods_as="reference")
+    base = asked.changed(inject="kontext", goods_as="reference")
     assert asked.goods is not None
     first = draw(studio, base)[1][0]
-    elsewhere = asked.goods | {"place": {"x": 0.3, "y": 0.6, "height": 0.3}}
-    assert not np.array_equal(first, draw(studio, replace(base, goods=elsewhere))[1][0])
-    other = dict(asked.scene) | {"photo": studio.store.put_picture(np.full((96, 64, 3), 90, np.uint8))}
-    assert not np.array_equal(first, draw(studio, replace(base, scene=other))[1][0])
+    elsewhere = asked.goods.model_copy(update={"place": Place(0.3, 0.6, 0.3)})
+    assert not np.array_equal(first, draw(studio, base.changed(goods=elsewhere))[1][0])
+    photo = studio.store.put_picture(np.full((96, 64, 3), 90, np.uint8))
+    other = asked.scene.model_copy(update={"photo": photo})
+    assert not np.array_equal(first, draw(studio, base.changed(scene=other))[1][0])
     # a scale of 0 leaves the reference out, and with it the companion
-    assert draw(studio, replace(base, goods=None, scale=0.0))[0]["companion"] == ""
+    assert draw(studio, base.changed(goods=None, scale=0.0))[0].companion == ""
 
 
 def test_a_bundle_of_another_companion_is_not_drawn_again(
     studio: Studio, asked: PostRequest, tmp_path: Path, tiny_family: Path
 ) -> None:
-    export_bundle(studio, draw(studio, replace(asked, inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip")
+    export_bundle(studio, draw(studio, asked.changed(inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip")
     folder = write_companion(tmp_path / "kontext", "kontext", seed=99)
     settings = Settings(data=studio.settings.data, backbone=str(tiny_family), kontext_folder=folder)
     with pytest.raises(BadInput, match=r"another FLUX\.1-Kontext-dev.*kontext_folder"):
@@ -129,42 +135,42 @@ def test_a_bundle_of_another_companion_is_not_drawn_again(
 
 def test_the_personas_lora_is_on_what_draws(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     for ways in ({"keep": "fill"}, {"inject": "kontext"}):
-        request = replace(asked, **ways)  # type: ignore[arg-type]
+        request = asked.changed(**ways)
         strong = draw(studio, request)[1][0]
         layers = make_layers(studio.backbone.transformer, 9, modules=BLOCKS, alpha=40.0)
         write_lora(tmp_path / "other.safetensors", layers, LoraMetadata("Lin", "ohwx"))
         key = studio.store.put((tmp_path / "other.safetensors").read_bytes())
-        other = draw(studio, replace(request, persona=request.persona | {"lora": key}))[1][0]
+        other = draw(studio, request.changed(persona=request.persona.model_copy(update={"lora": key})))[1][0]
         assert not np.array_equal(strong, other)
     misfit = persona(studio, tmp_path, (*BLOCKS, "x_embedder"))
     with pytest.raises(BadLora, match=r"lora_does_not_fit_companion.*FLUX\.1-Fill-dev"):
-        draw(studio, replace(asked, keep="fill", persona=misfit))
-    draw(studio, replace(asked, persona=misfit))
+        draw(studio, asked.changed(keep="fill", persona=misfit))
+    draw(studio, asked.changed(persona=misfit))
 
 
-def test_ways_that_cannot_be_gone_are_said(studio: Studio, asked: PostRequest) -> None:
-    bare = asked.scene | {"landmark": None}
+def test_ways_that_cannot_be_gone_are_said(asked: PostRequest) -> None:
+    bare = asked.scene.model_copy(update={"landmark": None})
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"inject": "magic"}, "injected by 'magic'"),
-        ({"keep": "glue"}, "kept by 'glue'"),
-        ({"goods_as": "song"}, "shown by 'song'"),
-        ({"keep": "fill", "inject": "kontext"}, "two models"),
-        ({"keep": "fill", "goods": None, "scene": bare}, "something to keep"),
-        ({"keep": "fill", "goods_as": "reference", "keep_landmark": False}, "something to keep"),
-        ({"goods_as": "reference", "scale": 0.0}, "would not be seen"),
-        ({"goods": None, "goods_box": (0.0, 0.0, 1.0, 1.0)}, "no goods"),
-        ({"goods_box": (0.5, 0.0, 0.4, 1.0)}, "no box"),
+        ({"inject": "magic"}, "inject"),
+        ({"keep": "glue"}, "keep"),
+        ({"goods_as": "song"}, "goods_as"),
+        ({"keep": "fill", "inject": "kontext"}, "fill_with_kontext"),
+        ({"keep": "fill", "goods": None, "scene": bare}, "fill_keeps_nothing"),
+        ({"keep": "fill", "goods_as": "reference", "keep_landmark": False}, "fill_keeps_nothing"),
+        ({"goods_as": "reference", "scale": 0.0}, "goods_reference_unseen"),
+        ({"goods": None, "goods_box": (0.0, 0.0, 1.0, 1.0)}, "goods_box_without_goods"),
+        ({"goods_box": (0.5, 0.0, 0.4, 1.0)}, "goods_box_invalid"),
     ]
     for ways, words in wrong:
         with pytest.raises(BadInput, match=words):
-            draw(studio, replace(asked, **ways))
+            asked.changed(**ways)
 
 
 def test_the_miniature_says_that_it_has_no_companions(asked: PostRequest, studio: Studio) -> None:
     miniature = Studio(Settings(data=studio.settings.data))
     for ways in ({"keep": "fill"}, {"inject": "kontext"}):
         with pytest.raises(ModelMissing, match=r"miniature has no FLUX\.1-"):
-            draw(miniature, replace(asked, **ways))  # type: ignore[arg-type]
+            draw(miniature, asked.changed(**ways))
 
 
 def test_a_folder_elsewhere_is_named_in_the_settings(studio: Studio, tiny_flux: Path, tiny_family: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from studio.domain.requests import ConsolidateRequest, DesignRequest, PostRequest, plan_shots
-from studio.export.bundle import Manifest
+from studio.domain.design import Design, DesignRequest
+from studio.domain.persona import ConsolidateRequest, Persona
+from studio.domain.posts import PostRequest, PostSet, plan_shots
+from studio.export.manifest import Manifest
 from studio.jobs.engine import Engine
 from studio.library.scenes import add_scene
 from studio.workflows.bundling import export_bundle
@@ -38,11 +39,11 @@ class MainJobRequest:
 
 @dataclass(frozen=True, eq=False)
 class MainJob:
-    """What each stage gave, as JSON, and how long it took in seconds."""
+    """What each stage gave, and how long it took in seconds."""
 
-    design: dict[str, Any]
-    persona: dict[str, Any]
-    post_set: dict[str, Any]
+    design: Design
+    persona: Persona
+    post_set: PostSet
     manifest: Manifest
     bundle: Path
     seconds: dict[str, float]
@@ -59,16 +60,18 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
         clock = time.perf_counter()
 
     owner = engine.studio.settings.owner
-    design = engine.run(
-        "design", asdict(DesignRequest(request.category, request.seed, owner=owner, candidates=request.candidates))
-    )
+    wish = DesignRequest.make(category=request.category, seed=request.seed, owner=owner, candidates=request.candidates)
+    design = engine.run(wish, Design)
     lap("design")
-    consolidate = ConsolidateRequest(design, request.name, request.seed, owner, request.steps, request.rounds)
-    persona = engine.run("consolidate", asdict(consolidate))
+    training = ConsolidateRequest.make(
+        design=design, name=request.name, seed=request.seed, owner=owner, steps=request.steps, rounds=request.rounds
+    )
+    persona = engine.run(training, Persona)
     lap("consolidate")
-    scene = add_scene(engine.studio, request.photo, request.mask, request.photo.stem, owner)
-    shots = [asdict(shot) for shot in plan_shots(request.posts, request.seed)]
-    post_set = engine.run("posts", asdict(PostRequest(persona, scene, shots, request.seed, owner=owner)))
+    scene = add_scene(engine.studio.library, request.photo, request.mask, request.photo.stem, owner)
+    shots = plan_shots(request.posts, request.seed)
+    asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner)
+    post_set = engine.run(asked, PostSet)
     lap("posts")
     manifest = export_bundle(engine.studio, post_set, request.platform, request.bundle)
     lap("bundle")

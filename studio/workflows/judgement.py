@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from personas.gates import Gates
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.selection import Selection, select_candidates
-from personas.shots import Shot
 from pipelines.errors import NotEnough
 from studio.application import Studio
+from studio.domain.design import Design
 from studio.workflows.drawing import judged
 
 __all__ = ["Judgement", "amend", "gates_of", "judge"]
@@ -35,24 +34,24 @@ class Judgement:
     dropped: tuple[int, ...]
 
 
-def gates_of(studio: Studio, design: dict[str, Any], changed: Mapping[str, float] | None = None) -> Gates:
+def gates_of(studio: Studio, design: Design, changed: Mapping[str, float] | None = None) -> Gates:
     """The gates a design was judged by, with some of them changed."""
     own = default_gates(studio.calibration)
-    values = {**design["request"]["gates"], **(changed or {})}
+    values = {**design.request.gates, **(changed or {})}
     return own.replace({name: value for name, value in values.items() if name in own})
 
 
 def judge(
-    studio: Studio, design: dict[str, Any], gates: Gates, held: Collection[int] = (), dropped: Collection[int] = ()
+    studio: Studio, design: Design, gates: Gates, held: Collection[int] = (), dropped: Collection[int] = ()
 ) -> Judgement:
     """Every candidate's verdict under these gates. Raises NotEnough if hardly any picture passes."""
     rows = [
-        judged(measures, Shot(**shot))
-        for measures, shot in zip(studio.store.get_json(design["measures"]), design["shots"], strict=True)
+        judged(measures, shot)
+        for measures, shot in zip(studio.store.get_json(design.measures), design.shots, strict=True)
     ]
-    kinds = [shot["framing"] for shot in design["shots"]]
-    donors = {name: np.asarray(face, np.float32) for name, face in design["donor_faces"].items()}
-    selection = select_candidates(rows, gates, donors, seed=design["request"]["seed"], min_kept=2, kinds=kinds)
+    kinds = [shot.framing for shot in design.shots]
+    donors = {name: np.asarray(face, np.float32) for name, face in design.donor_faces.items()}
+    selection = select_candidates(rows, gates, donors, seed=design.request.seed, min_kept=2, kinds=kinds)
     with_face = {i for i, row in enumerate(rows) if row.face is not None}
     kept = ({*selection.kept} - {*dropped}) | ({*held} & with_face)
 
@@ -63,21 +62,23 @@ def judge(
     return Judgement(selection, order, tuple(sorted({*held} & with_face)), tuple(sorted(dropped)))
 
 
-def amend(studio: Studio, design: dict[str, Any], judgement: Judgement) -> dict[str, Any]:
+def amend(studio: Studio, design: Design, judgement: Judgement) -> Design:
     """The design with this selection instead of its own. Raises NotEnough for fewer than six pictures."""
     if len(judgement.kept) < MIN_KEPT:
         raise NotEnough(
             f"Only {len(judgement.kept)} pictures are kept, and {MIN_KEPT} are needed.",
             "Keep more by hand, or loosen a gate.",
         )
-    if judgement.kept and sorted(judgement.kept) == sorted(design["kept"]) and not judgement.dropped:
+    if judgement.kept and sorted(judgement.kept) == sorted(design.kept) and not judgement.dropped:
         return design
-    measures = studio.store.get_json(design["measures"])
+    measures = studio.store.get_json(design.measures)
     faces = np.stack([np.asarray(measures[i]["face"], np.float32) for i in judgement.kept])
-    return design | {
-        "kept": sorted(judgement.kept),
-        "held": list(judgement.held),
-        "dropped": list(judgement.dropped),
-        "enrolment": mean_embedding(faces).tolist(),
-        "request": design["request"] | {"gates": dict(judgement.selection.gates)},
-    }
+    return design.model_copy(
+        update={
+            "kept": tuple(sorted(judgement.kept)),
+            "held": judgement.held,
+            "dropped": judgement.dropped,
+            "enrolment": tuple(mean_embedding(faces).tolist()),
+            "request": design.request.model_copy(update={"gates": dict(judgement.selection.gates)}),
+        }
+    )

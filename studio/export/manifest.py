@@ -1,0 +1,204 @@
+"""The manifest of a bundle: all that is needed to say what is in it, who allowed it, and to draw it again."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from personas.recipes import Recipe
+from personas.shots import Shot
+from pipelines.errors import BadInput
+from studio.domain.posts import DrawnShot
+from studio.domain.scene import Goods, ReferenceDials
+
+__all__ = [
+    "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FixFacts", "Manifest", "ManifestPersona", "ManifestPost",
+    "ManifestShot", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
+]  # fmt: skip
+
+_VERSION = 1
+_MOST_MANIFEST_BYTES = 16_000_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DonorFacts(_Strict):
+    id: str
+    name: str
+    mix_weight: float = Field(ge=0)
+    licence: str
+    consent: str
+
+
+class ManifestPersona(_Strict):
+    """Who is shown; a picture's own recipe leaves the enrolment out, which only a whole bundle needs."""
+
+    id: str
+    name: str
+    version: int
+    lora: str
+    trigger: str = ""
+    subject: str = ""
+    enrolment: tuple[float, ...] = ()
+
+
+class SceneFacts(_Strict):
+    """`sha256` of the photo's file; `photo` and `landmark` are its and its mask's keys in the studio's store.
+
+    `landmark` is "" where no landmark's pixels were kept. `goods_as`, `goods_box` and
+    `redux` (the dials) are those of the request. `scale` is how much the model was shown of the place, 0 nothing.
+    """
+
+    name: str
+    sha256: str
+    photo: str
+    landmark: str
+    scale: float
+    redux: ReferenceDials | None = None
+    goods: Goods | None = None
+    goods_as: str = "pixels"
+    goods_box: tuple[float, float, float, float] | None = None
+
+
+class CompanionFacts(_Strict):
+    """A model that drew in the backbone's place: "fill" or "kontext", and the hash of its transformer's weights."""
+
+    role: str
+    id: str
+    sha256: str
+    licence: str
+
+
+class DrawFacts(_Strict):
+    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
+    ways.
+
+    `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
+    the IP-Adapter's hash and licence where none was on.
+    """
+
+    backbone: str
+    backbone_sha256: str
+    batch_size: int = Field(ge=1)
+    batches: tuple[tuple[int, ...], ...]
+    dtype: str
+    precision: str
+    offload: str
+    device: str
+    threads: int = Field(ge=1)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    detail: float = 0.0
+    renoise: float = 0.0
+    panels: int = Field(1, ge=1)
+    keep: str = "inpaint"
+    inject: str = "redux"
+    blocks: str = ""
+    ip_adapter_sha256: str = ""
+    ip_adapter_licence: str = ""
+    companions: tuple[CompanionFacts, ...] = ()
+
+
+class Upscaling(_Strict):
+    """From the drawn size to the platform's: cover the canvas with this filter, crop the middle."""
+
+    method: str = "lanczos"
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class FixFacts(_Strict):
+    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before."""
+
+    mask: str
+    seed: int = Field(ge=0, lt=2**32)
+    strength: float = Field(gt=0, le=1)
+    parent: str
+
+
+class ManifestShot(_Strict):
+    """What one picture was drawn from, in words that a newer studio may have made."""
+
+    prompt: str
+    seed: int = Field(ge=0, lt=2**32)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float
+    true_cfg_scale: float
+    identity_guidance: bool = False
+    shot: dict[str, str]
+
+    def as_drawn(self) -> DrawnShot:
+        """Raises ValueError or TypeError for a shot that this studio does not know."""
+        told = {name: getattr(self, name) for name in ManifestShot.model_fields} | {"shot": Shot(**self.shot)}
+        return DrawnShot(**told)
+
+
+class ManifestPost(ManifestShot):
+    """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
+
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
+    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
+    """
+
+    file: str
+    sha256: str
+    drawn_sha256: str
+    caption: str
+    scores: dict[str, float | None]
+    origin: tuple[int, int] | None = None
+    fixes: tuple[FixFacts, ...] = ()
+
+
+class Drawing(_Strict):
+    """Pictures that were drawn in one go, exported or not: how they are batched decides their last bits."""
+
+    shots: tuple[ManifestShot, ...] = Field(min_length=1)
+
+
+class Manifest(_Strict):
+    """What is in the bundle, in the order of its files.
+
+    `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
+    """
+
+    version: int = _VERSION
+    persona: ManifestPersona
+    recipe: Recipe
+    donors: tuple[DonorFacts, ...]
+    scene: SceneFacts
+    platform: str
+    title: str = ""
+    body: str = ""
+    draw: DrawFacts
+    upscaling: Upscaling
+    posts: tuple[ManifestPost, ...] = Field(min_length=1)
+    drawings: tuple[Drawing, ...] = ()
+    software: dict[str, str]
+    files: dict[str, str]
+
+
+def parse_manifest(text: str | bytes) -> Manifest:
+    """Return the manifest. Raises ValueError where it is none, BadInput `bundle_too_new` for a newer studio's."""
+    value = json.loads(text)
+    version = value.get("version", _VERSION) if isinstance(value, dict) else _VERSION
+    if isinstance(version, int) and version > _VERSION:
+        raise BadInput("bundle_too_new", version=version, known=_VERSION)
+    return Manifest.model_validate_json(text)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a bundle; BadInput where it is none."""
+    try:
+        with zipfile.ZipFile(path) as bundle, bundle.open("manifest.json") as stream:
+            text = stream.read(_MOST_MANIFEST_BYTES + 1)  # what the zip says of its size may be a lie
+        if len(text) > _MOST_MANIFEST_BYTES:
+            raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
+        return parse_manifest(text)
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
+        raise BadInput("not_a_bundle", file=path.name, reason=str(error)) from error

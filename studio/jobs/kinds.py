@@ -1,0 +1,108 @@
+"""The kinds of jobs: one row each. Engine, queue, API, command line and pages go through this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import BadInput
+from studio.domain.bundle import Bundle, ExportRequest
+from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
+from studio.domain.donor import DonorAdded, DonorRequest
+from studio.domain.migration import migrate, read_stored
+from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
+from studio.domain.posts import PostRequest, PostSet
+from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
+from studio.domain.values import SCHEMA_VERSION, Request, Result
+
+if TYPE_CHECKING:
+    from pipelines.progress import Progress
+    from studio.application import Studio
+    from studio.workflows import Run
+
+__all__ = ["KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request"]
+
+Find = Callable[[type[Result], str], Result]
+"""Returns the asker's own result of this type and id. Raises BadInput where there is none."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`run` is "module:function" of the workflow, imported when the first such job runs. `page` is where a person asks
+    for it, `indexed` whether its result is found in the library."""
+
+    name: str
+    request: type[Request]
+    result: type[Result]
+    run: str
+    page: str
+    indexed: bool = False
+
+    def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
+        """Return the workflow."""
+        module, _, name = self.run.partition(":")
+        found: Callable[[Studio, Any, Run, Progress], Result] = getattr(import_module(module), name)
+        return found
+
+
+_ROWS = (
+    Kind("design", DesignRequest, Design, "studio.workflows.design:design_persona", "design", indexed=True),
+    Kind(
+        "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
+        indexed=True,
+    ),
+    Kind("posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts", indexed=True),
+    Kind("vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts"),
+    Kind("fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts"),
+    Kind("swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", ""),
+    Kind("preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design"),
+    Kind("strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts"),
+    Kind("export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts"),
+    Kind("donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library"),
+)  # fmt: skip
+
+KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}
+
+
+def find_kind(name: str) -> Kind:
+    """Return the row of this name. Raises BadInput."""
+    if name not in KINDS:
+        raise BadInput("job_kind_unknown", kind=name[:40], kinds=list(KINDS))
+    return KINDS[name]
+
+
+def kind_of(request: Request) -> Kind:
+    """Return the row that such a request is of."""
+    return next(row for row in KINDS.values() if row.request is type(request))
+
+
+def parse_request(kind: str, value: Mapping[str, Any], find: Find) -> Request:
+    """Return the request that somebody asks for in JSON.
+
+    In place of a whole result its id may stand, which `find` looks up. Raises BadInput.
+    """
+    row = find_kind(kind)
+    told = {"schema_version": SCHEMA_VERSION} | dict(value)
+    return read_stored(row.request, _with_results(row.request, migrate(row.request, told), find))
+
+
+def read_request(kind: str, value: Mapping[str, Any], find: Find) -> Request:
+    """Return a request that was stored, by version 0.1, too. Raises StudioError."""
+    row = find_kind(kind)
+    today = migrate(row.request, value) | {"schema_version": SCHEMA_VERSION}
+    return read_stored(row.request, _with_results(row.request, today, find))
+
+
+def _with_results(kind: type[Request], value: Mapping[str, Any], find: Find) -> dict[str, Any]:
+    told = dict(value)
+    for name, field in kind.model_fields.items():
+        given, wanted = told.get(name), field.annotation
+        if not isinstance(wanted, type):
+            continue
+        if issubclass(wanted, Result) and isinstance(given, str):
+            told[name] = find(wanted, given).model_dump(mode="json")
+        elif issubclass(wanted, Request) and isinstance(given, Mapping):
+            told[name] = _with_results(wanted, given, find)
+    return told

@@ -1,0 +1,54 @@
+"""A kind of job whose workflow is a function of a test: one row more in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from studio.domain.values import FileKey, Request, Result
+from studio.jobs.kinds import KINDS, Kind
+
+__all__ = ["Work", "WorkRequest", "add_kind", "work_kind"]
+
+Function = Callable[..., Result]
+
+
+class WorkRequest(Request):
+    """Anything that a test wants done."""
+
+    seed: int = 1
+    word: str = ""
+    files: tuple[FileKey, ...] = ()
+
+
+class Work(Result):
+    """What was stored."""
+
+    kind: ClassVar[str] = "work"
+
+    keys: tuple[FileKey, ...] = ()
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class _LocalKind(Kind):
+    function: Function | None = None
+
+    def load(self) -> Any:
+        return self.function
+
+
+def work_kind(function: Function) -> Kind:
+    return _LocalKind("work", WorkRequest, Work, "", "", function=function)
+
+
+def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "work") -> None:
+    """Add the kind "work", or let the function do another kind's jobs."""
+    row = work_kind(function)
+    if name != "work":
+        known = KINDS[name]
+        row = _LocalKind(name, known.request, known.result, "", "", known.indexed, function)
+    monkeypatch.setitem(KINDS, name, row)
