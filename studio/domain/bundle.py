@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from studio.domain.posts import PostSet
 from studio.domain.values import FileKey, Request, Result
+from studio.export.platforms import find_platform
 
 __all__ = ["Bundle", "ExportRequest"]
 
@@ -22,6 +23,11 @@ class ExportRequest(Request):
     platform: str = Field("xiaohongshu", min_length=1, max_length=40)
     title: str = Field("", max_length=300)
     body: str = Field("", max_length=10_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportRequest:
+        find_platform(self.platform)
+        return self
 
 
 class Bundle(Result):

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator
 
 from personas.recipes import Recipe
 from studio.domain.design import Design, UsedDonor
+from studio.domain.names import MOST_NAME
 from studio.domain.values import FileKey, IndexEntry, NamedPicture, Owner, Request, Result, Seed, Value
 
 __all__ = [
@@ -42,7 +43,7 @@ class ConsolidateRequest(Request):
     """
 
     design: Design
-    name: Annotated[str, BeforeValidator(_tidied), Field(min_length=1, max_length=60)]
+    name: Annotated[str, BeforeValidator(_tidied), Field(min_length=1, max_length=MOST_NAME)]
     seed: Seed = 1
     steps: int = Field(0, ge=0, le=20_000)
     rounds: int = Field(1, ge=1, le=5)

@@ -16,8 +16,8 @@ from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value
 
 __all__ = [
-    "MOST_SHOTS", "Drawing", "DrawnShot", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet",
-    "Scores", "plain_caption", "plan_shots",
+    "MOST_SHOTS", "Box", "Drawing", "DrawnShot", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet", "Scores",
+    "check_box", "plain_caption", "plan_shots",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
@@ -29,6 +29,8 @@ else:
     InjectWay = Literal[kinds_that("show")]  # one of the table's rows
     KeepWay = Literal[kinds_that("keep")]
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in shares of the picture."""
 Scores = Mapping[str, float | None]
 
 
@@ -41,6 +43,13 @@ def plain_caption(name: str, shot: Shot) -> str:
 def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
     """Return shots of one set: one light, framings that leave some of the place to see, the rest varied."""
     return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",))
+
+
+def check_box(box: Box) -> None:
+    """Raise BadInput where the four numbers are no box in the picture."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise BadInput("goods_box_invalid", box=[left, top, right, bottom])
 
 
 class PostRequest(Request):
@@ -69,7 +78,7 @@ class PostRequest(Request):
     blocks: str = Field("", max_length=300)
     keep: KeepWay = "inpaint"
     goods_as: Literal["pixels", "reference"] = "pixels"
-    goods_box: tuple[float, float, float, float] | None = None
+    goods_box: Box | None = None
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
 
@@ -91,9 +100,7 @@ class PostRequest(Request):
 
     def _check_goods(self) -> None:
         if self.goods_box is not None:
-            left, top, right, bottom = self.goods_box
-            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-                raise BadInput("goods_box_invalid", box=[left, top, right, bottom])
+            check_box(self.goods_box)
             if self.goods is None:
                 raise BadInput("goods_box_without_goods")
         if self.goods_as == "reference" and self.goods is not None and self.scale == 0:

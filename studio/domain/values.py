@@ -16,8 +16,8 @@ from pydantic_core import CoreSchema, core_schema
 from pipelines.errors import BadInput
 
 __all__ = [
-    "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "NamedPicture", "Owner", "Request", "Result", "Seed",
-    "Sha256", "Stored", "Value", "invalid_request",
+    "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "NamedPicture", "Owner", "Request",
+    "Result", "Seed", "Sha256", "Stored", "Value", "invalid_request",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -26,7 +26,8 @@ _KEY = r"^[0-9a-f]{64}$"
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Owner = Annotated[str, Field(min_length=1, max_length=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Caption = Annotated[str, Field(max_length=300)]
+MOST_CAPTION = 300
+Caption = Annotated[str, Field(max_length=MOST_CAPTION)]
 Sha256 = Annotated[str, Field(pattern=_KEY)]  # of a file as it was brought, which the store does not hold
 
 

@@ -56,7 +56,7 @@ _ROWS = (
     Kind("posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts", indexed=True),
     Kind("vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts"),
     Kind("fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts"),
-    Kind("swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", ""),
+    Kind("swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate"),
     Kind("preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design"),
     Kind("strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts"),
     Kind("export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts"),

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
-from pipelines.pictures import load_goods, load_mask, load_scene
+from pipelines.pictures import load_goods, load_mask, load_scene, load_weights
 from pipelines.references.cutout import Place, cut_out
-from studio.domain.scene import Goods, Scene
+from studio.domain.scene import Goods, MorePlace, Scene
 from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.index import index_result
@@ -21,8 +21,8 @@ from studio.library.results import scene_of
 from studio.settings import ASSETS
 
 __all__ = [
-    "add_bundled", "add_goods", "add_picture", "add_scene", "bundled_scenes", "default_scene", "get_mask",
-    "put_mask", "scenes_of",
+    "add_bundled", "add_goods", "add_picture", "add_place", "add_scene",
+    "add_weights", "bundled_scenes", "default_scene", "get_mask", "put_mask", "scenes_of",
 ]  # fmt: skip
 
 _BUNDLED = ASSETS / "scenes"
@@ -63,6 +63,18 @@ def add_picture(library: Library, image: npt.NDArray[np.uint8], owner: str) -> F
     key = library.store.put_picture(image)
     grant(library.records, owner, [key])
     return key
+
+
+def add_weights(library: Library, scene: Scene, path: Path, owner: str) -> FileKey:
+    """Store a grey picture over the scene's photo: how much each part of it counts. Raises BadPicture."""
+    grey = load_weights(path, library.store.get_picture(scene.photo).shape[:2])
+    return add_picture(library, np.repeat(grey[..., None], 3, axis=2), owner)
+
+
+def add_place(library: Library, photo: Path, owner: str) -> MorePlace:
+    """Check and store the photo of one more place to show. Raises BadPicture."""
+    loaded = load_scene(photo)
+    return MorePlace(sha256=loaded.sha256, photo=add_picture(library, loaded.image, owner))
 
 
 def bundled_scenes() -> list[str]:

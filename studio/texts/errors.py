@@ -7,17 +7,18 @@ that name, {name!w} for it as a word of `texts.json`. A field that is an error i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import StudioError
+from pipelines.errors import StudioError, error_from_json
 
 if TYPE_CHECKING:
     from studio.texts.texts import Texts
 
-__all__ = ["error_table", "say_error"]
+__all__ = ["error_table", "say_error", "say_failure"]
 
 _FOLDER = Path(__file__).resolve().parent / "errors"
 
@@ -44,6 +45,13 @@ def say_error(error: StudioError, texts: Texts) -> tuple[str, str]:
     words = _Words(texts)
     said = row[texts.language]
     return words.format(said["message"], **error.fields), words.format(said.get("advice", ""), **error.fields)
+
+
+def say_failure(texts: Texts, error: str, facts: Mapping[str, Any]) -> str:
+    """Return why a job failed and what to do, of what its record says; "" where it says nothing."""
+    if raised := facts.get("raised"):
+        return texts.error(error_from_json(raised))
+    return texts.explain(error, str(facts.get("code", ""))) if error else ""
 
 
 class _Words(Formatter):

@@ -1,0 +1,78 @@
+"""What a program asks for a kind of job with: the request's own fields, made from its class.
+
+In place of an earlier result (a design, a persona, a scene, a set) its id may stand; whose job it is, is never said. A
+new row in KINDS has its body by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import Any, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+
+from studio.domain.posts import MOST_SHOTS, PostRequest, plan_shots
+from studio.domain.values import Id, Request, Result, invalid_request
+from studio.jobs.kinds import Find, find_kind, parse_request
+
+__all__ = ["body_of", "parse_body"]
+
+Json = Mapping[str, Any]
+_NOT_ASKED = frozenset({"owner", "schema_version"})
+_USUAL_COUNT = 9
+_COUNT: Any = Field(_USUAL_COUNT, ge=1, le=MOST_SHOTS, description="So many varied shots, where `shots` names none.")
+
+
+@cache
+def body_of(kind: str) -> type[BaseModel]:
+    """Return the model of what a job of this kind is asked for with, for schemas. Raises BadInput."""
+    return _model(find_kind(kind).request, kind)
+
+
+def parse_body(kind: str, value: Json, owner: str, find: Find) -> Request:
+    """Return the request that the owner asks for; `find` looks up results by their ids. Raises BadInput."""
+    told = {name: part for name, part in value.items() if name != "kind"}
+    try:
+        body_of(kind).model_validate_json(json.dumps({**told, "kind": kind}))
+    except ValidationError as error:
+        raise invalid_request(error) from error
+    return parse_request(kind, _written_out(find_kind(kind).request, told, owner), find)
+
+
+def _model(request: type[Request], kind: str = "") -> type[BaseModel]:
+    fields: dict[str, Any] = {"kind": (Literal[kind], ...)} if kind else {}  # type: ignore[valid-type]
+    for name, field in request.model_fields.items():
+        if name not in _NOT_ASKED:
+            fields[name] = (_asked(field.annotation), field)
+    if request is PostRequest:
+        fields["count"] = (int, _COUNT)
+        fields["shots"] = (request.model_fields["shots"].annotation, Field((), max_length=MOST_SHOTS))
+    config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    name = f"{kind.title()}Body" if kind else f"{request.__name__}Fields"
+    return create_model(name, __config__=config, __doc__=request.__doc__, **fields)
+
+
+def _asked(annotation: Any) -> Any:
+    """Results may be named, requests inside of requests are bodies, too."""
+    if isinstance(annotation, type) and issubclass(annotation, Result):
+        return Union[Id, annotation]  # noqa: UP007
+    if isinstance(annotation, type) and issubclass(annotation, Request):
+        return _model(annotation)
+    return annotation
+
+
+def _written_out(request: type[Request], value: Json, owner: str) -> dict[str, JsonValue]:
+    """The request's own fields: `count` becomes shots, and requests inside of it are the same owner's."""
+    told = {**value, "owner": owner}
+    if request is PostRequest:
+        count = told.pop("count", _USUAL_COUNT)
+        if not told.get("shots"):
+            told["shots"] = [asdict(shot) for shot in plan_shots(count, told.get("seed", 1))]
+    for name, field in request.model_fields.items():
+        inner, given = field.annotation, told.get(name)
+        if isinstance(inner, type) and issubclass(inner, Request) and isinstance(given, Mapping):
+            told[name] = _written_out(inner, given, owner)
+    return told
