@@ -15,7 +15,6 @@ from studio.domain.design import DesignRequest
 from studio.domain.thresholds import check_thresholds
 from studio.texts.texts import LANGUAGES, Language
 from studio.ui.pages import select
-from studio.web.api import DesignBody
 from studio.workflows.candidates import say_report
 from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui, page_words, texts
 
@@ -68,7 +67,7 @@ def _dropped_by(gate: Gate) -> Selection:
 @pytest.mark.parametrize("threshold", CHOOSABLE)
 def test_thresholds_have_ends(threshold: str) -> None:
     low, high = CHOOSABLE[threshold].low, CHOOSABLE[threshold].high
-    assert DesignBody(kind="design", category="sweet", gates={threshold: low}).gates == {threshold: low}
+    assert DesignRequest.make(category="sweet", gates={threshold: low}).gates == {threshold: low}
     assert _read_gates([f"{threshold}={high}"]) == {threshold: high}
     with pytest.raises(BadInput) as caught:
         check_thresholds({threshold: high + 1})

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from studio.application import Studio
 from studio.domain.posts import PostRequest, PostSet
+from studio.domain.values import Result
+from studio.jobs.bodies import parse_body
 from studio.jobs.engine import Engine
+from studio.library.results import find_result
 from studio.library.scenes import add_bundled, scenes_of
-from studio.settings import Settings
+from studio.settings import ASSETS, Settings
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_persona, keep_posts, make_posts
 from tests.studio.jobs.local_kind import add_kind
@@ -92,3 +96,57 @@ def test_it_is_described_without_a_page_from_elsewhere(studio: Studio) -> None:
     assert {"/api/jobs", "/api/jobs/{job}", "/api/results/{kind}", "/uploads"} <= set(described["paths"])
     assert site.get("/docs").status_code == 404
     assert site.get("/redoc").status_code == 404
+
+
+def send(site: TestClient, file: Path) -> str:
+    return str(site.post("/uploads", params={"name": file.name}, content=file.read_bytes()).json()["upload"])
+
+
+def test_uploaded_files_become_what_requests_name(studio: Studio, tmp_path: Path) -> None:
+    site = TestClient(make_site(studio))
+    scenes = ASSETS / "scenes"
+    photo, mask = (send(site, scenes / name) for name in ("cafe.png", "cafe_landmark.png"))
+    scene = site.post("/api/scenes", json={"photo": photo, "mask": mask, "name": " my  shop "}).json()
+    assert [s.name for s in scenes_of(studio.library, "me")] == ["my shop"]
+    assert scene["landmark"]
+    tin = Image.new("RGB", (240, 300), (215, 215, 215))
+    ImageDraw.Draw(tin).rectangle((80, 60, 160, 260), fill=(190, 30, 40))
+    tin.save(tmp_path / "tin.png")
+    goods = site.post("/api/goods", json={"photo": send(site, tmp_path / "tin.png"), "name": "a red tin"}).json()
+    weights = site.post("/api/weights", json={"picture": photo, "scene": scene["id"]}).json()["key"]
+    place = site.post("/api/places", json={"picture": photo}).json()
+    key = site.post("/api/pictures", json={"picture": photo}).json()["key"]
+    for file in (scene["photo"], goods["picture"], goods["mask"], weights, place["photo"], key):
+        assert site.get(f"/files/{file}").status_code == 200
+    body = {"kind": "posts", "persona": "p1", "scene": scene["id"], "goods": goods}
+    body |= {"dials": {"weights": weights, "references": [place], "pool": 2}}
+    keep_persona(studio)
+    owner = studio.settings.owner
+
+    def find(kind: type[Result], key: str) -> Result:
+        return find_result(studio.records, studio.store, owner, kind, key)
+
+    asked = parse_body("posts", body, owner, find)
+    assert isinstance(asked, PostRequest)
+    assert (asked.goods and asked.goods.name, asked.dials.pool) == ("a red tin", 2)
+    gone = "0" * 64  # no upload of this owner's
+    for path, told in (
+        ("scenes", {"photo": gone, "name": "x"}), ("goods", {"photo": gone}), ("pictures", {"picture": gone}),
+        ("places", {"picture": gone}), ("weights", {"picture": photo, "scene": "x"}),
+    ):  # fmt: skip
+        assert site.post(f"/api/{path}", json=told).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [("en", "The field scale cannot be used: ≤ 2.0."), ("zh-CN,zh;q=0.9", "“scale”的值无法使用")],
+)
+def test_an_error_is_a_code_with_fields_and_a_sentence(studio: Studio, language: str, message: str) -> None:
+    site = TestClient(make_site(studio), headers={"accept-language": language})
+    body = {"kind": "posts", "persona": "p1", "scene": "x", "scale": 7}
+    said = site.post("/api/jobs", json=body).json()
+    assert set(said) == {"code", "fields", "message", "advice"}
+    assert (said["code"], said["fields"]) == ("request_invalid", {"field": "scale", "limit": "≤ 2.0"})
+    assert message in said["message"]
+    assert set(site.post("/api/jobs", content=b"{").json()) == {"code", "fields", "message", "advice"}
+    assert site.get("/api/jobs", params={"limit": 0}).json()["fields"]["field"] == "limit"
