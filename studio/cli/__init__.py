@@ -9,8 +9,12 @@ import typer
 
 from pipelines.quiet import quiet_third_parties
 from studio.cli.backbones import backbones
+from studio.cli.bundles import bundles
 from studio.cli.donors import donors
+from studio.cli.jobs import jobs
 from studio.cli.models import lora, models
+from studio.cli.pictures import pictures
+from studio.cli.posts import posting
 from studio.cli.recall import recalling
 from studio.cli.users import users
 from studio.cli.way import way
@@ -20,6 +24,10 @@ __all__ = ["main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(way)
+app.add_typer(posting)
+app.add_typer(bundles)
+app.add_typer(pictures)
+app.add_typer(jobs, name="jobs")
 app.add_typer(recalling)
 app.add_typer(models)
 app.add_typer(backbones, name="backbones")

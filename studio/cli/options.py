@@ -1,25 +1,48 @@
-"""What all commands share: options, the engine, and how results are said."""
+"""What all commands share: options, the engine, requests from files, and how results are said."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.progress import Bars
+from studio.domain.limits import limits_of
+from studio.domain.values import Request, Result
+from studio.jobs.bodies import parse_body
+from studio.library.results import find_result
 from studio.settings import Settings
 
-__all__ = ["Data", "Json", "Owner", "Seed", "open_engine", "say", "settings_of"]
+if TYPE_CHECKING:
+    from studio.jobs.engine import Engine
+
+__all__ = [
+    "Data", "Json", "Owner", "RequestFile", "Seed", "open_engine", "option", "read_request_file", "say", "settings_of",
+]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress.")]
 Owner = Annotated[str | None, typer.Option(help="Whose work this is.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
+RequestFile = Annotated[
+    Path | None,
+    typer.Option("--request", help="The whole request as JSON; - is standard input."),
+]
+
+
+def option(request: type[Request], field: str, words: str) -> Any:
+    """Return a command's option with the limits of the request's field."""
+    limits = limits_of(request, field)
+    if limits.choices:
+        words = f"{words} One of {', '.join(map(str, limits.choices))}."
+    return typer.Option(min=limits.least, max=limits.most, help=words)
 
 
 def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
@@ -27,8 +50,24 @@ def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
     return Settings(**{key: value for key, value in given.items() if value is not None})
 
 
+def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
+    """Return the request of this kind that a JSON file asks for. Raises BadInput."""
+    try:
+        value = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput("request_file_unreadable", file=path.name, why=str(error)[:200]) from error
+    if not isinstance(value, dict):
+        raise BadInput("request_file_unreadable", file=path.name, why="{ … } ?")
+    owner = studio.settings.owner
+
+    def find(wanted: type[Result], key: str) -> Result:
+        return find_result(studio.records, studio.store, owner, wanted, key)
+
+    return parse_body(kind, value, owner, find)
+
+
 @contextmanager
-def open_engine(studio: Studio, quiet: bool) -> Iterator[Any]:
+def open_engine(studio: Studio, quiet: bool) -> Iterator[Engine]:
     """Takes seconds to start: look at what was asked for before."""
     from studio.jobs.engine import Engine
 
@@ -36,5 +75,5 @@ def open_engine(studio: Studio, quiet: bool) -> Iterator[Any]:
         yield engine
 
 
-def say(value: dict[str, Any], as_json: bool, text: str) -> None:
+def say(value: Mapping[str, object], as_json: bool, text: str) -> None:
     print(json.dumps(value, ensure_ascii=False) if as_json else text)

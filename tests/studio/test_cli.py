@@ -1,6 +1,8 @@
 """The command line on LoRA files: a table for people, JSON for machines, a sentence for what is no LoRA."""
 
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from studio.library.scenes import scenes_of
 from studio.settings import ASSETS, Settings
 from tests.library import keep_persona
 from tests.loras import make_layers, tiny_transformer
+from tests.studio.jobs.local_kind import Work, add_kind
 
 CAFE = ASSETS / "scenes" / "cafe.png"
 
@@ -130,12 +133,56 @@ def test_what_cannot_be_is_refused_before_the_engine_starts(
     assert why in capsys.readouterr().err
 
 
-def test_a_command_beside_an_open_studio_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_beside_an_open_studio_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     studio = Studio(Settings(data=tmp_path))
     keep_persona(studio)
-    with Engine(studio, None):
+    said = io.StringIO()  # the engine's logger keeps the stream that it finds, so pytest's own may not be it
+    with Engine(studio, None), redirect_stderr(said):
         assert run(monkeypatch, "posts", str(CAFE), "--data", str(tmp_path)) == 1
-    assert "Another studio is working" in capsys.readouterr().err
+    assert "Another studio is working" in said.getvalue()
     assert scenes_of(studio.library, "me") == []
+
+
+def test_any_kind_is_run_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_kind(monkeypatch, lambda studio, request, run, progress: Work(id="made", word=request.word))
+    (tmp_path / "work.json").write_text('{"word": "好"}', encoding="utf-8")
+    words = ("--request", str(tmp_path / "work.json"), "--data", str(tmp_path / "data"))
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert run(monkeypatch, "jobs", "run", "work", *words, "--json") == 0
+    assert json.loads(said.getvalue())["word"] == "好"
+
+
+def test_what_is_no_request_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_kind(monkeypatch, lambda studio, request, run, progress: Work(id="made"))
+    monkeypatch.setattr(Engine, "__enter__", lambda _: pytest.fail("it started"))
+    words = ("--request", str(tmp_path / "work.json"), "--data", str(tmp_path / "data"))
+    assert run(monkeypatch, "jobs", "run", "paint", *words) == 1
+    assert "paint" in capsys.readouterr().err
+    for wrong in ("[]", "{", '{"colour": 1}', '{"owner": "wang"}'):
+        (tmp_path / "work.json").write_text(wrong)
+        assert run(monkeypatch, "jobs", "run", "work", *words) == 1
+        assert "→" in capsys.readouterr().err
+
+
+def test_posts_are_asked_for_by_a_photo_or_by_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Engine, "__enter__", lambda _: pytest.fail("it started"))
+    studio = Studio(Settings(data=tmp_path))
+    keep_persona(studio)
+    (tmp_path / "set.json").write_text('{"persona": "p1", "scene": "x", "scale": 3}')
+    request = ("--request", str(tmp_path / "set.json"))
+    for words, why in ((request, "scale"), ((), "no photo"), ((str(CAFE), *request), "both")):
+        assert run(monkeypatch, "posts", *words, "--data", str(tmp_path)) == 1
+        assert why in capsys.readouterr().err
+
+
+def test_kept_files_are_named_for_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, name in (("picture", "key"), ("upload", "upload")):
+        assert run(monkeypatch, command, str(CAFE), "--data", str(tmp_path), "--json") == 0
+        assert len(json.loads(capsys.readouterr().out)[name]) == 64

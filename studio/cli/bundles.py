@@ -1,0 +1,63 @@
+"""Commands about bundles: export a post set, verify what was exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.application import Studio
+from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of
+from studio.cli.progress import Bars
+from studio.domain.posts import PostSet
+from studio.export.platforms import find_platform, load_platforms
+
+__all__ = ["bundles"]
+
+bundles = typer.Typer()
+
+
+@bundles.command()
+def bundle(
+    out: Annotated[Path, typer.Argument(help="The zip to write.")],
+    post_set: str = "",
+    platform: Annotated[
+        str, typer.Option(help=f"One of {', '.join(row.id for row in load_platforms())}.")
+    ] = "xiaohongshu",
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Export a post set (the newest if none is named) for a platform."""
+    find_platform(platform)
+    studio = Studio(settings_of(data, owner))
+    chosen = studio.result_of(PostSet, post_set)
+    with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
+        from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
+
+        manifest = export_bundle(studio, chosen, platform, out)
+    say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
+
+
+@bundles.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A bundle.")],
+    redraw: Annotated[bool, typer.Option(help="Draw every post again and compare pixels.")] = False,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Check every hash of a bundle; with --redraw, draw its posts again from the manifest."""
+    from studio.export.bundle import verify_bundle
+
+    wrong = verify_bundle(path)
+    if redraw:
+        from studio.workflows import run_directly
+        from studio.workflows.bundling import redraw_bundle
+
+        with Bars(as_json) as bars:
+            wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)
+    say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or "Everything is as the manifest says.")
+    if wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,137 @@
+"""`persona-studio posts`: a set of posts, from options or from a whole request as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from personas.measures.catalogue import POST_MEASURES
+from pipelines.errors import BadInput
+from pipelines.pictures import load_mask, load_scene
+from studio.application import Studio
+from studio.cli.options import (
+    Data,
+    Json,
+    Owner,
+    RequestFile,
+    Seed,
+    open_engine,
+    option,
+    read_request_file,
+    say,
+    settings_of,
+)
+from studio.domain.persona import Persona
+from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
+from studio.domain.scene import ReferenceDials, Scene
+from studio.domain.scores import say_scores
+from studio.domain.values import invalid_request
+from studio.jobs.bodies import body_of
+from studio.library.scenes import add_goods, add_place, add_scene, add_weights
+from studio.texts.terminal import terminal_texts
+from studio.texts.texts import Texts
+
+__all__ = ["posting"]
+
+posting = typer.Typer()
+_FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
+_SCORES = ", ".join(Texts("en")(f"score.{row.name}") for row in POST_MEASURES)
+
+
+@posting.command(epilog=f"--request takes all fields: {_FIELDS}. Every post is scored: {_SCORES}.")
+def posts(
+    photo: Annotated[Path | None, typer.Argument(help="The scene's photo; none with --request.")] = None,
+    request: RequestFile = None,
+    mask: Annotated[Path | None, typer.Option(help="A picture, white where the landmark is.")] = None,
+    persona: Annotated[str, typer.Option(help="Whose posts; the newest persona if empty.")] = "",
+    count: Annotated[int, typer.Option(min=1, max=MOST_SHOTS, help="So many varied shots.")] = 9,
+    inject: Annotated[str, option(PostRequest, "inject", "How the place is shown to the model.")] = "redux",
+    scale: Annotated[float, option(PostRequest, "scale", "How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
+    blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",
+    also: Annotated[list[Path] | None, typer.Option(help="A photo of one more place to show; may be repeated.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A picture over the photo: white counts, black not.")] = None,
+    pool: Annotated[int, typer.Option(min=1, help="So many Redux tokens a side are averaged into one.")] = 1,
+    merge: Annotated[float, typer.Option(help="Redux tokens at least this alike (cosine) become one; 1: none.")] = 1.0,
+    detail: Annotated[float, option(PostRequest, "detail", "More fine detail (0.1 to 1 is usual).")] = 0.0,
+    renoise: Annotated[float, option(PostRequest, "renoise", "Fresh noise halfway: less smooth.")] = 0.0,
+    goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
+    goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
+    goods_as: Annotated[
+        str, option(PostRequest, "goods_as", "pixels: exact; reference: drawn anew from the photo.")
+    ] = "pixels",
+    goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
+    panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing; 1: each alone.")] = 1,
+    keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept.")] = "inpaint",
+    keep_landmark: Annotated[bool, typer.Option(help="Keep the landmark's exact pixels.")] = True,
+    caption: Annotated[
+        list[str] | None,
+        typer.Option(help="The next post's caption; may be repeated."),
+    ] = None,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a set of posts of a persona (the newest if none is named) in one place."""
+    studio = Studio(settings_of(data, owner))
+    if photo is not None and request is not None:
+        raise BadInput("request_file_alone")
+    if request is not None:
+        asked = read_request_file(studio, "posts", request)
+        with open_engine(studio, as_json) as engine:
+            _say(engine.run(asked, PostSet), as_json)
+        return
+    if photo is None:
+        raise BadInput("photo_missing")
+    who, asker, box = studio.result_of(Persona, persona), studio.settings.owner, _read_box(goods_box)
+    _check_pictures(photo, mask)
+    with open_engine(studio, as_json) as engine:
+        scene = add_scene(studio.library, photo, mask, photo.stem, asker)
+        asked = PostRequest.make(
+            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed, scale=scale,
+            keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
+            goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
+            inject=inject, dials=_dials(studio, scene, weights, also or (), pool, merge), blocks=blocks, keep=keep,
+            goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
+        )  # fmt: skip
+        result = engine.run(asked, PostSet)
+    _say(result, as_json)
+
+
+def _check_pictures(photo: Path, mask: Path | None) -> None:
+    """Raise BadPicture before the engine starts."""
+    shown = load_scene(photo).image
+    if mask is not None:
+        load_mask(mask, (shown.shape[0], shown.shape[1]))
+
+
+def _dials(
+    studio: Studio, scene: Scene, weights: Path | None, also: Sequence[Path], pool: int, merge: float
+) -> ReferenceDials:
+    library, owner = studio.library, studio.settings.owner
+    key = None if weights is None else add_weights(library, scene, weights, owner)
+    places = tuple(add_place(library, path, owner) for path in also)
+    try:
+        return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
+    except ValidationError as error:
+        raise invalid_request(error) from error
+
+
+def _read_box(text: str) -> Box | None:
+    if not text:
+        return None
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput("box_unreadable", box=text[:60]) from None
+    return left, top, right, bottom
+
+
+def _say(made: PostSet, as_json: bool) -> None:
+    said = [say_scores(terminal_texts(), post.scores, POST_MEASURES).values() for post in made.posts]
+    text = "\n".join(f"{i + 1:2} {'  '.join(words)}" for i, words in enumerate(said))
+    say({"id": made.id, "scores": [dict(p.scores) for p in made.posts]}, as_json, f"Post set {made.id}\n{text}")
