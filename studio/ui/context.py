@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from html import escape
@@ -12,23 +13,37 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from personas.donors import Donor
-from pipelines.errors import StudioError, error_from_json
+from pipelines.errors import StudioError
 from studio.application import Studio
+from studio.domain.persona import Sample
+from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, MarkRecord
+from studio.library.scenes import scenes_of
 from studio.library.users import Users
+from studio.texts.errors import say_failure
 from studio.texts.texts import Texts
 from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 
-__all__ = ["EACH", "HIDDEN", "LATEST", "Ui", "actions", "guarded", "in_turn", "owner_of", "toast"]
+__all__ = [
+    "EACH", "HIDDEN", "LATEST", "Facts", "Pressed", "Said", "Ui", "actions", "guarded", "in_turn", "owner_of",
+    "pressed", "toast",
+]  # fmt: skip
 
 R = TypeVar("R", bound=Result)
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+Options = dict[str, Any]
+Facts = Mapping[str, Any]
+"""What a person said of a thing: a mark, as JSON."""
+Pressed = Mapping[str, str]
+"""The data-* of the button that was pressed."""
+Said = dict[Any, Any]
+"""What components say, by component."""
+HIDDEN: Options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
-LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
+LATEST: Options = HIDDEN | {"trigger_mode": "always_last"}
 # Buttons that are pressed faster than they are answered: each press counts.
-EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple"}
+EACH: Options = HIDDEN | {"trigger_mode": "multiple"}
 _TURN = Lock()  # who reads marks and writes them back takes it, in either language: clicks overlap
 
 
@@ -67,23 +82,31 @@ class Ui:
     def url(self, page: str) -> str:
         return f"/{self.t.language}/{page}"
 
-    def marks(self, owner: str) -> dict[str, dict[str, Any]]:
+    def marks(self, owner: str) -> Mapping[str, Facts]:
         """What a person said of things, by "kind:id"."""
         return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
 
-    def said(self, owner: str, thing: str) -> dict[str, Any]:
+    def said(self, owner: str, thing: str) -> Facts:
         """What a person said of one thing."""
         known = self.studio.records.get(MarkRecord, thing, owner)
         return {} if known is None else dict(known.facts)
 
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
-        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts=self.said(owner, thing) | facts))
+        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts={**self.said(owner, thing), **facts}))
 
     def results(self, owner: str, kind: type[R]) -> list[R]:
         """Finished and not in the trash, newest first."""
         marks = self.marks(owner)
-        found = self.queue.results(kind, owner)
-        return [r for r in found if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")]
+        return [r for r in self.queue.results(kind, owner) if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")]
+
+    def find(self, owner: str, kind: type[R], key: str | None) -> R | None:
+        """The one of `results` with this id."""
+        return next((r for r in self.results(owner, kind) if r.id == key), None)
+
+    def scenes(self, owner: str) -> list[Scene]:
+        """Not in the trash, newest first."""
+        marks = self.marks(owner)
+        return [s for s in scenes_of(self.studio.library, owner) if not marks.get(f"scene:{s.id}", {}).get("trashed")]
 
     def newest(self, owner: str, kind: str) -> JobRecord | None:
         return next(iter(self.queue.jobs(owner, 1, kind=kind)), None)
@@ -104,11 +127,7 @@ class Ui:
 
     def why(self, job: JobRecord) -> str:
         """Return why a job failed and what to do, "" for one that did not."""
-        if job.state != "failed" or not job.error:
-            return ""
-        if raised := job.facts.get("raised"):
-            return self.t.error(error_from_json(raised))
-        return self.t.explain(job.error, str(job.facts.get("code", "")))
+        return say_failure(self.t, job.error or "", job.facts) if job.state == "failed" else ""
 
     def _running(self, owner: str, job: JobRecord, name: str, with_strip: bool) -> str:
         t, report = self.t, self.queue.report(job.id, owner)
@@ -127,7 +146,7 @@ class Ui:
             f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
             f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'
             f"{curve(report.get('losses', []), t('loss'), t('step'), t('loss'))}"
-            f"{samples(t, report.get('samples', []))}"
+            f"{samples(t, [Sample.model_validate_json(json.dumps(row)) for row in report.get('samples', [])])}"
             + (f'<div class="st-strip" tabindex="0">{strip}</div>' if strip else "")
             + stop
         )
@@ -137,12 +156,12 @@ class Ui:
         first, _, rest = stage.partition(" ")
         return f"{self.t.word(first)} {rest.replace('pictures', '').strip()}".strip()
 
-    def act(self, owner: str, data: dict[str, Any]) -> bool:
+    def act(self, owner: str, data: Pressed) -> bool:
         """A job's own buttons; whether it was one."""
         if data.get("do") == "stop":
-            self.queue.stop(str(data["job"]), owner)
+            self.queue.stop(data["job"], owner)
         elif data.get("do") == "retry":
-            self.queue.retry(str(data["job"]), owner)
+            self.queue.retry(data["job"], owner)
         else:
             return False
         return True
@@ -153,7 +172,12 @@ def owner_of(request: gr.Request) -> str:
     return str(request.username)
 
 
-def in_turn(state: str) -> dict[str, Any]:
+def pressed(event: gr.EventData) -> Pressed:
+    """Return what the button that was pressed says."""
+    return {str(name): str(value) for name, value in (event._data or {}).items()}
+
+
+def in_turn(state: str) -> Options:
     """For all events that read or write one gr.State: one after the other, in their order, or presses would be lost.
 
     Everybody's wait in one line, so their handlers must be quick.

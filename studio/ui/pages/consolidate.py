@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from studio.domain.persona import Persona
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.swap_form import build_swap
 
 __all__ = ["build"]
 
@@ -19,6 +20,7 @@ def build(ui: Ui) -> None:
     open_page(ui, "consolidate")
     progress = actions("", "progress")
     versions = actions("", "versions")
+    build_swap(ui)
     shown = gr.State("")
     timer = gr.Timer(1.0)
 
@@ -30,7 +32,7 @@ def build(ui: Ui) -> None:
         return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
 
     def act(event: gr.EventData, request: gr.Request) -> Any:
-        owner, data = owner_of(request), dict(event._data or {})
+        owner, data = owner_of(request), pressed(event)
         if not ui.act(owner, data) and data.get("do") == "choose":
             with ui.turn:
                 for key in [k for k, facts in ui.marks(owner).items() if facts.get("chosen")]:
@@ -53,35 +55,32 @@ def _progress(ui: Ui, owner: str) -> str:
 
 
 def _versions(ui: Ui, owner: str) -> str:
-    t, marks = ui.t, ui.marks(owner)
+    marks = ui.marks(owner)
     personas = ui.results(owner, Persona)
     if not personas:
         return ""
-    cards = []
-    for persona in personas:
-        rounds = [r for r in persona.rounds if r.contact_sheet is not None]
-        agree = f"{rounds[-1].kept_consistency or 0:.2f}" if rounds else "–"
-        losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
-        chosen = bool(marks.get(f"consolidate:{persona.id}", {}).get("chosen"))
-        sheet = picture(rounds[-1].contact_sheet or "", t("consolidate.sheet"), 640) if rounds else ""
-        name = f"{persona.name} · {t('version')} {persona.version}"
-        body = [
-            f"<strong>{escape(name)}</strong>",
-            f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
-            curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
-            samples(t, [s.model_dump(mode="json") for s in persona.samples]),
-            '<div class="st-row">'
-            + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id)
-            + link(
-                t("consolidate.lora"),
-                file_url(persona.lora, f"{persona.name}.safetensors"),
-                big=False,
-                download=True,
-            )
-            + "</div>",
-        ]
-        cards.append(card(sheet, body, "wide kept" if chosen else "wide"))
-    return f"<h2>{escape(t('consolidate.versions'))}</h2>{grid(cards)}"
+    cards = [_version(ui, p, bool(marks.get(f"consolidate:{p.id}", {}).get("chosen"))) for p in personas]
+    return f"<h2>{escape(ui.t('consolidate.versions'))}</h2>{grid(cards)}"
+
+
+def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
+    t = ui.t
+    trained = [r for r in persona.rounds if r.kept_consistency is not None and r.contact_sheet is not None]
+    agree = f"{trained[-1].kept_consistency:.2f}" if trained else "–"
+    losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
+    sheet = picture(str(trained[-1].contact_sheet), t("consolidate.sheet"), 640) if trained else ""
+    lora = file_url(persona.lora, f"{persona.name}.safetensors")
+    body = [
+        f"<strong>{escape(persona.name)} · {escape(t('version'))} {persona.version}</strong>",
+        f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
+        curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
+        samples(t, persona.samples),
+        '<div class="st-row">'
+        + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id)
+        + link(t("consolidate.lora"), lora, big=False, download=True)
+        + "</div>",
+    ]
+    return card(sheet, body, "wide kept" if chosen else "wide")
 
 
 def _smooth(values: list[float], over: int = 10) -> list[float]:

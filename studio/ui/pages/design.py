@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from threading import Lock
@@ -13,13 +13,25 @@ from typing import Any
 
 import gradio as gr
 
-from personas.donors import with_consent
+from personas.donors import Donor, with_consent
 from personas.looks import LOOK_CATEGORIES, find_category
 from personas.recipes import Recipe
 from pipelines.errors import StudioError
-from studio.domain.design import DesignRequest, Preview, PreviewRequest
+from studio.domain.design import DesignRequest, Preview, PreviewedRecipe, PreviewRequest
 from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
+from studio.ui.context import (
+    EACH,
+    HIDDEN,
+    LATEST,
+    Facts,
+    Pressed,
+    Ui,
+    actions,
+    guarded,
+    in_turn,
+    owner_of,
+    pressed,
+)
 from studio.ui.parts.html import button, card, gauge, grid, link, picture
 from studio.ui.parts.page_head import open_page
 
@@ -82,19 +94,14 @@ def build(ui: Ui) -> None:
 
     def act(now: Desk, event: gr.EventData, request: gr.Request) -> Any:
         owner = owner_of(request)
-        fresh = _act(ui, now, dict(event._data or {}), owner)
+        fresh = _act(ui, now, pressed(event), owner)
         if fresh.mix != now.mix:
             _keep_mix(ui, owner, fresh.mix)
         return fresh, _desk(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category
 
     def start(now: Desk, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
-        recipe = recipe_of_mix(now.mix, ui.donors(now.mix.category)) if now.by_hand else None
-        wish = DesignRequest.make(
-            category=now.mix.category, seed=now.mix.seed if recipe is None else 1, owner=owner,
-            candidates=_CANDIDATES[how], recipe=recipe,
-        )  # fmt: skip
-        ui.queue.put(wish)
+        ui.queue.put(_request(ui, now, how, owner))
         return _progress(ui, owner, now)
 
     gr.on(None, guarded(ui, load), None, [desk, table, category], **HIDDEN)
@@ -114,8 +121,17 @@ def _first_mix(ui: Ui) -> Mix:
         return Mix("sweet", (), (), 1)
 
 
-def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
-    do, donor, mix = data.get("do"), str(data.get("donor", "")), now.mix
+def _request(ui: Ui, now: Desk, effort: str, owner: str) -> DesignRequest:
+    """A mix that a hand touched is the only one tried; else its seed finds it, and others where it is not new."""
+    recipe = recipe_of_mix(now.mix, ui.donors(now.mix.category)) if now.by_hand else None
+    seed = now.mix.seed if recipe is None else 1
+    return DesignRequest.make(
+        owner=owner, category=now.mix.category, seed=seed, candidates=_CANDIDATES[effort], recipe=recipe
+    )
+
+
+def _act(ui: Ui, now: Desk, data: Pressed, owner: str) -> Desk:
+    do, donor, mix = data.get("do"), data.get("donor", ""), now.mix
     if ui.act(owner, data):
         return now
     if do == "dice":
@@ -139,7 +155,7 @@ def _act(ui: Ui, now: Desk, data: dict[str, Any], owner: str) -> Desk:
     if do == "preview":
         return replace(now, preview=_preview(ui, now, owner))
     if do == "adopt":
-        return _adopt(ui, now, owner, str(data.get("recipe")))
+        return _adopt(ui, now, owner, data.get("recipe", ""))
     return now
 
 
@@ -154,7 +170,7 @@ def _kept_desk(ui: Ui, owner: str, first: Desk) -> Desk:
     )  # the same seed could be another mix, since donors come and go
 
 
-def _favourites(said: dict[str, Any], known: Collection[str]) -> tuple[Mix, ...]:
+def _favourites(said: Facts, known: Collection[str]) -> tuple[Mix, ...]:
     found = [mix_from_json(saved, known) for saved in said.get("favourites", ())]
     return tuple(mix for mix in found if mix is not None)
 
@@ -183,14 +199,12 @@ def _preview(ui: Ui, now: Desk, owner: str) -> str:
         if other.category == look and other.drawn != now.mix.drawn and agreed.issuperset(d for d, _ in other.drawn):
             mixes.append(other)
     mixes += [roll(donors, look, now.mix.seed + n + 1, ui.ceiling) for n in range(_PREVIEWS - len(mixes))]
-    recipes = tuple(recipe_of_mix(mix, donors) for mix in mixes)
-    return ui.queue.put(PreviewRequest.make(recipes=recipes, seeds=(11,), owner=owner))
+    return ui.queue.put(PreviewRequest.make(owner=owner, recipes=tuple(recipe_of_mix(mix, donors) for mix in mixes)))
 
 
 def _adopt(ui: Ui, now: Desk, owner: str, recipe: str) -> Desk:
-    for result in ui.queue.results(Preview, owner):
-        for row in result.recipes:
-            r = row.recipe
+    for preview in ui.queue.results(Preview, owner):
+        for r in (row.recipe for row in preview.recipes):
             if r.id == recipe:
                 return now.with_mix(Mix(r.category, r.donors, r.mix_weights, r.seed))
     return now
@@ -208,25 +222,36 @@ def _desk(ui: Ui, now: Desk) -> str:
     t, mix = ui.t, now.mix
     donors = {d.id: d for d in ui.donors(mix.category)}
     norm = math.hypot(*mix.weights) or 1.0
-    cards = []
-    for donor, weight in zip(mix.donors, mix.weights, strict=True):
-        if donor not in donors:
-            continue
-        name, muted, locked = donors[donor].name, donor in mix.muted, donor in mix.locked
-        label = escape(t("design.weight", name=name))
-        off = " disabled" if muted or locked else ""
-        cards.append(_donor(ui, donors[donor], [
-            f'<label><span class="st-soft">{label}: {100 * weight:.0f}%</span><input type="range" min="0" max="100" '
-            f'value="{100 * weight:.0f}" data-do="weight" data-donor="{donor}" data-key="w-{donor}"{off}></label>',
-            gauge(weight / norm, ui.ceiling, t("design.near", name=name)),
-            '<div class="st-row">'
-            + button(t("design.lock"), "lock", pressed=locked, donor=donor)
-            + button(t("design.mute"), "mute", pressed=muted, donor=donor)
-            + "</div>",
-        ], "muted" if muted else ""))  # fmt: skip
+    cards = [
+        _mixed(ui, donors[donor], now, weight, weight / norm)
+        for donor, weight in zip(mix.donors, mix.weights, strict=True)
+        if donor in donors
+    ]
     for other in donors.values():
         if other.id not in mix.donors:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
+    return f'{_bar(ui, now)}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
+
+
+def _mixed(ui: Ui, donor: Donor, now: Desk, weight: float, nearness: float) -> str:
+    """A donor of the mix; `nearness` is how like them the mix will be, at most 1."""
+    t, muted, locked = ui.t, donor.id in now.mix.muted, donor.id in now.mix.locked
+    label = escape(t("design.weight", name=donor.name))
+    off = " disabled" if muted or locked else ""
+    dials = [
+        f'<label><span class="st-soft">{label}: {100 * weight:.0f}%</span><input type="range" min="0" max="100" '
+        f'value="{100 * weight:.0f}" data-do="weight" data-donor="{donor.id}" data-key="w-{donor.id}"{off}></label>',
+        gauge(nearness, ui.ceiling, t("design.near", name=donor.name)),
+        '<div class="st-row">'
+        + button(t("design.lock"), "lock", pressed=locked, donor=donor.id)
+        + button(t("design.mute"), "mute", pressed=muted, donor=donor.id)
+        + "</div>",
+    ]
+    return _donor(ui, donor, dials, "muted" if muted else "")
+
+
+def _bar(ui: Ui, now: Desk) -> str:
+    t, mix = ui.t, now.mix
     stars = "".join(
         button(f"★ {n + 1}", "recall", pressed=other.drawn == mix.drawn, number=n)
         for n, other in enumerate(now.favourites)
@@ -234,14 +259,13 @@ def _desk(ui: Ui, now: Desk) -> str:
     )
     starred = any(other.drawn == mix.drawn for other in now.favourites)
     star = button("☆ " + t("design.favourite"), "favourite", pressed=starred)
-    bar = (
+    return (
         f'<div class="st-row">{button("⚄ " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
         f"{star}{stars}{button(t('design.preview'), 'preview')}</div>"
     )
-    return f'{bar}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
 
 
-def _donor(ui: Ui, donor: Any, more: list[str], classes: str) -> str:
+def _donor(ui: Ui, donor: Donor, more: list[str], classes: str) -> str:
     t = ui.t
     expires = donor.consent.expires
     until = t("design.until", date=expires.isoformat()) if expires else t("design.no_end")
@@ -266,22 +290,22 @@ def _progress(ui: Ui, owner: str, now: Desk) -> str:
     parts = []
     job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
     if job is not None and job.state == "done":
-        result = ui.queue.result(job, Preview)
-        look = find_category(result.recipes[0].recipe.category)
-        names = {d.id: d.name for d in ui.donors(look.id)}
-        cards = []
-        for row in result.recipes:
-            near = [
-                f'<span class="st-soft">{escape(names.get(d, d))}</span>'
-                + gauge(s or 0.0, result.ceiling, names.get(d, d))
-                for d, s in row.similarity.items()
-            ]
-            name = f"<strong>{escape(_called(ui, now, row.recipe))}</strong>"
-            use = button(t("design.adopt"), "adopt", recipe=row.recipe.id)
-            cards.append(card(picture(row.pictures[0], t("design.previewed")), [name, *near, use]))
+        preview = ui.queue.result(job, Preview)
+        names = {d.id: d.name for d in ui.donors(find_category(preview.recipes[0].recipe.category).id)}
+        cards = [_previewed(ui, now, row, preview.ceiling, names) for row in preview.recipes]
         parts.append(f"<h2>{escape(t('design.previews'))}</h2>{grid(cards)}")
     elif job is not None:
         parts.append(ui.job_panel(owner, job))
     then = link(t("design.then"), ui.url("select"), name="next")
     parts.append(ui.job_panel(owner, ui.newest(owner, "design"), then))
     return "".join(parts)
+
+
+def _previewed(ui: Ui, now: Desk, row: PreviewedRecipe, ceiling: float, names: Mapping[str, str]) -> str:
+    near = [
+        f'<span class="st-soft">{escape(names.get(d, d))}</span>' + gauge(s or 0.0, ceiling, names.get(d, d))
+        for d, s in row.similarity.items()
+    ]
+    name = f"<strong>{escape(_called(ui, now, row.recipe))}</strong>"
+    use = button(ui.t("design.adopt"), "adopt", recipe=row.recipe.id)
+    return card(picture(row.pictures[0], ui.t("design.previewed")), [name, *near, use])

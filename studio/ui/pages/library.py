@@ -12,8 +12,9 @@ import gradio as gr
 
 from pipelines.errors import BadInput
 from studio.library.index import KINDS, Thing, find_things, tags_of
+from studio.library.records import JobRecord
 from studio.library.trash import disk_use, empty_trash
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, owner_of, toast
+from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.donor_form import build_adding
 from studio.ui.parts.html import button, card, empty, grid, panel, picture, table
 from studio.ui.parts.page_head import open_page
@@ -50,33 +51,29 @@ def build(ui: Ui) -> None:
     shown = gr.State("")
     timer = gr.Timer(2.0)
 
-    def show(what: str, words: str, wanted: str | None, page: float | None, request: gr.Request) -> Any:
+    def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
-        html = shelf_html(ui, owner, what, words, wanted or "", int(page or 1))
-        return html, _jobs(ui, owner), _tags(ui, owner, wanted or "")
+        html = shelf_html(ui, owner, said[kind], said[search] or "", said[tag] or "", int(said[number] or 1))
+        return {shelf: html, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
+
+    def load(request: gr.Request) -> Any:
+        return show({kind: "consolidate", search: "", tag: "", number: 1}, request)
 
     def tick(before: str, request: gr.Request) -> Any:
         html = _jobs(ui, owner_of(request))
         return (gr.skip(), before) if html == before else (html, html)
 
-    def act(
-        what: str, words: str, wanted: str | None, page: float | None, event: gr.EventData, request: gr.Request
-    ) -> Any:
-        data = dict(event._data or {})
+    def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
+        data = pressed(event)
         _act(ui, owner_of(request), data)
-        shown_now = show(what, words, wanted, page, request)
-        if data.get("do") == "empty":
-            return (f"{_sure(ui)}{shown_now[0]}", *shown_now[1:])
-        return shown_now
+        now = show(said, request)
+        return now | {shelf: _sure(ui) + now[shelf]} if data.get("do") == "empty" else now
 
     def about(event: gr.EventData) -> str:
-        return _disk(ui, (event._data or {}).get("do") == "disk")
+        return _disk(ui, pressed(event).get("do") == "disk")
 
-    inputs, outputs = [kind, search, tag, number], [shelf, jobs, tag]
-
-    def load(request: gr.Request) -> Any:
-        return show("consolidate", "", "", 1, request)
-
+    inputs: set[Any] = {kind, search, tag, number}
+    outputs = [shelf, jobs, tag]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     # on `input` a pasted text is told one event late
     gr.on([kind.input, search.change, tag.input, number.input], guarded(ui, show), inputs, outputs, **LATEST)
@@ -87,12 +84,12 @@ def build(ui: Ui) -> None:
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
 
 
-def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
-    do, thing = data.get("do"), str(data.get("thing", ""))
+def _act(ui: Ui, owner: str, data: Pressed) -> None:
+    do, thing = data.get("do"), data.get("thing", "")
     if ui.act(owner, data):
         return
     if do == "next":
-        ui.queue.run_next(str(data["job"]), owner)
+        ui.queue.run_next(data["job"], owner)
     elif do in ("pause", "go-on"):
         ui.queue.pause(owner, do == "pause")
     elif do == "empty-sure":
@@ -103,14 +100,14 @@ def _act(ui: Ui, owner: str, data: dict[str, Any]) -> None:
             _mark(ui, owner, do, thing, data)
 
 
-def _mark(ui: Ui, owner: str, do: object, thing: str, data: dict[str, Any]) -> None:
+def _mark(ui: Ui, owner: str, do: object, thing: str, data: Pressed) -> None:
     """What a person says of a thing."""
     if do in ("trash", "restore"):
         ui.mark(owner, thing, trashed=do == "trash")
     elif do == "star":
         ui.mark(owner, thing, favourite=not ui.marks(owner).get(thing, {}).get("favourite"))
     elif do == "tag":
-        _add_tag(ui, owner, thing, str(data.get("value", "")))
+        _add_tag(ui, owner, thing, data.get("value", ""))
     elif do == "untag":
         tags = str(ui.marks(owner).get(thing, {}).get("tags", "")).split()
         ui.mark(owner, thing, tags=_joined(name for name in tags if name != data.get("tag")))
@@ -244,28 +241,31 @@ def _sure(ui: Ui) -> str:
 
 def _jobs(ui: Ui, owner: str) -> str:
     t = ui.t
-    rows = []
-    for job in ui.queue.jobs(owner, _JOBS):
-        state = t(f"job.{job.state}")
-        if job.state == "running":
-            report = ui.queue.report(job.id, owner)
-            stage = report.get("stages", {}).get(report.get("stage", ""), {"done": 0, "total": 0})
-            state += f" {ui.stage(str(report.get('stage', '')))} {stage['done']}/{stage['total']}"
-        why = ui.why(job)
-        do = ""
-        if job.state in ("queued", "running"):
-            do = button(t("job.stop"), "stop", job=job.id)
-            if job.state == "queued":
-                do += button(t("job.next"), "next", job=job.id)
-        elif job.state in ("failed", "cancelled"):
-            do = button(t("job.resume"), "retry", job=job.id)
-        rows.append([escape(t(f"kind.{job.kind}")), _when(job.created), escape(state), escape(why), do])
+    rows = [_job(ui, owner, job) for job in ui.queue.jobs(owner, _JOBS)]
     headers = [t(f"jobs.{name}") for name in ("kind", "when", "state", "why", "do")]
     body = table(headers, rows) if rows else empty(t("jobs.empty"))
     held = ui.queue.paused(owner)
     pause = button(t("jobs.go_on" if held else "jobs.pause"), "go-on" if held else "pause")
     note = f' <span class="st-bad">{escape(t("jobs.paused"))}</span>' if held else ""
     return f"<h2>{escape(t('jobs.title'))}</h2><p>{pause}{note}</p>{body}"
+
+
+def _job(ui: Ui, owner: str, job: JobRecord) -> list[str]:
+    t = ui.t
+    state = t(f"job.{job.state}")
+    if job.state == "running":
+        report = ui.queue.report(job.id, owner)
+        stage = report.get("stages", {}).get(report.get("stage", ""), {"done": 0, "total": 0})
+        state += f" {ui.stage(str(report.get('stage', '')))} {stage['done']}/{stage['total']}"
+    why = ui.why(job)
+    do = ""
+    if job.state in ("queued", "running"):
+        do = button(t("job.stop"), "stop", job=job.id)
+        if job.state == "queued":
+            do += button(t("job.next"), "next", job=job.id)
+    elif job.state in ("failed", "cancelled"):
+        do = button(t("job.resume"), "retry", job=job.id)
+    return [escape(t(f"kind.{job.kind}")), _when(job.created), escape(state), escape(why), do]
 
 
 def _when(moment: datetime) -> str:

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from PIL import Image
 
 from pipelines.errors import BadPicture, StudioError
 from pipelines.pictures import load_scene
-from studio.library.scenes import add_bundled, add_scene, bundled_scenes, scenes_of
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of
-from studio.ui.pages.select import check_name
+from studio.domain.names import check_name
+from studio.library.scenes import add_bundled, add_scene, bundled_scenes
+from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, card, empty, grid, picture
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.painting import EDITOR_PX, build_editor, painted_mask
 
-__all__ = ["build", "painted_mask"]
-
-_EDITOR_PX = 900
+__all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
@@ -39,11 +37,7 @@ def build(ui: Ui) -> None:
             save = gr.Button(t("scenes.save"), variant="primary", elem_id="save")
             said = gr.HTML("", elem_id="said", js_on_load=None)
         with gr.Column(scale=2):
-            editor = gr.ImageEditor(
-                label=t("scenes.paint"), type="pil", sources=[], transforms=[], layers=False, height=520,
-                brush=gr.Brush(default_size=36, colors=["#ff3b8d"], color_mode="fixed"),
-                buttons=[], elem_id="editor", canvas_size=(_EDITOR_PX, _EDITOR_PX), interactive=True,
-            )  # fmt: skip
+            editor = build_editor(ui, "scenes.paint", "editor", height=520, brush=36)
     offered = actions(_offer(ui), "offered")
 
     def show(request: gr.Request) -> str:
@@ -58,7 +52,7 @@ def build(ui: Ui) -> None:
             # said beside the field: an error raised at the image editor leaves it redrawing itself for ever
             why = f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
             return gr.skip(), "", gr.skip(), why
-        image.thumbnail((_EDITOR_PX, _EDITOR_PX))
+        image.thumbnail((EDITOR_PX, EDITOR_PX))
         return {"background": image, "layers": [], "composite": None}, path, Path(path).stem[:40], ""
 
     def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
@@ -75,11 +69,11 @@ def build(ui: Ui) -> None:
         return show(request), f'<div class="st-panel done" role="status">✓ {escape(note)}</div>'
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        add_bundled(ui.studio.library, str((event._data or {}).get("place")), owner_of(request))
+        add_bundled(ui.studio.library, pressed(event).get("place", ""), owner_of(request))
         return show(request)
 
     def act(event: gr.EventData, request: gr.Request) -> str:
-        data = dict(event._data or {})
+        data = pressed(event)
         if data.get("do") == "trash":
             ui.mark(owner_of(request), f"scene:{data['scene']}", trashed=True)
         return show(request)
@@ -91,22 +85,13 @@ def build(ui: Ui) -> None:
     mine.click(guarded(ui, act), None, [mine], **EACH)
 
 
-def painted_mask(painted: Any) -> Any:
-    """White where something was painted, uint8 [h, w, 3]; None where nothing was. The editor rescales: so may this."""
-    layers = [] if not painted else [np.asarray(layer.convert("RGBA"))[..., 3] for layer in painted["layers"] if layer]
-    if not layers:
-        return None
-    mask = np.max(layers, axis=0) >= 64
-    return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) if mask.any() else None
-
-
 def _mine(ui: Ui, owner: str) -> str:
-    t, marks = ui.t, ui.marks(owner)
-    rows = [s for s in scenes_of(ui.studio.library, owner) if not marks.get(f"scene:{s.id}", {}).get("trashed")]
-    if not rows:
+    t = ui.t
+    scenes = ui.scenes(owner)
+    if not scenes:
         return empty(t("scenes.empty"))
     cards = []
-    for scene in rows:
+    for scene in scenes:
         what = t("scenes.with_landmark" if scene.landmark else "scenes.without_landmark")
         label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
         cards.append(card(picture(scene.photo, scene.name), [label, button(t("trash"), "trash", scene=scene.id)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -13,21 +14,32 @@ from personas.measures.catalogue import CANDIDATE_MEASURES
 from personas.selection import Verdict
 from pipelines.errors import BadInput, StudioError
 from studio.domain.design import Design
+from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
-from studio.ui.context import EACH, HIDDEN, LATEST, Ui, actions, guarded, in_turn, owner_of
+from studio.ui.context import (
+    EACH,
+    HIDDEN,
+    LATEST,
+    Pressed,
+    Said,
+    Ui,
+    actions,
+    guarded,
+    in_turn,
+    owner_of,
+    pressed,
+)
 from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture, scatter
 from studio.ui.parts.page_head import open_page
 from studio.workflows.judgement import Judgement, amend, gates_of, judge
 
-__all__ = ["ROUNDS", "build", "check_name"]
+__all__ = ["ROUNDS", "build"]
 
 ROUNDS: dict[str, dict[str, int]] = {
     "normal": {"rounds": 1, "pool": 0, "steps": 0},
     "quick": {"rounds": 1, "pool": 1, "steps": 60},
 }
-_MAX_NAME = 60
-Said = dict[Any, Any]  # what the components say, by component
 
 
 @dataclass(frozen=True)
@@ -38,14 +50,6 @@ class Hand:
     held: frozenset[int] = frozenset()
     dropped: frozenset[int] = frozenset()
     pair: tuple[int, ...] = ()
-
-
-def check_name(name: str) -> str:
-    """A persona's name: any signs a person likes, but some, and not too many. Raises BadInput."""
-    name = " ".join(name.split())
-    if not name or len(name) > _MAX_NAME or any(ord(sign) < 32 for sign in name):
-        raise BadInput(f"A name has 1 to {_MAX_NAME} signs.", "Choose a short name.", code="bad_name")
-    return name
 
 
 def build(ui: Ui) -> None:
@@ -61,11 +65,7 @@ def build(ui: Ui) -> None:
         )  # fmt: skip
         go = gr.Button(t("select.go"), variant="primary", elem_id="go")
     with gr.Accordion(t("select.gates"), open=False, elem_id="gates"), gr.Row():
-        sliders = {
-            name: gr.Slider(*gate.slider, label=t.word(name), elem_id=name, min_width=200)
-            for name, gate in CHOOSABLE.items()
-            if gate.slider is not None
-        }
+        sliders = _sliders(ui)
     board = actions("", "board")
 
     def load(request: gr.Request) -> Any:
@@ -74,7 +74,7 @@ def build(ui: Ui) -> None:
         return gr.Dropdown(choices, value=newest), *open_design(newest, request)
 
     def open_design(key: str | None, request: gr.Request) -> Any:
-        found = _find(ui, owner_of(request), key)
+        found = ui.find(owner_of(request), Design, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
             return Hand(), nothing, *(gr.skip() for _ in sliders)
@@ -87,21 +87,21 @@ def build(ui: Ui) -> None:
 
     def resort(said: Said, request: gr.Request) -> Any:
         now = said[hand]
-        found = _find(ui, owner_of(request), now.design)
+        found = ui.find(owner_of(request), Design, now.design)
         return gr.skip() if found is None else _board(ui, found, chosen_gates(found, said), now)
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
-        fresh = _act(said[hand], dict(event._data or {}))
+        fresh = _act(said[hand], pressed(event))
         return fresh, resort(said | {hand: fresh}, request)
 
     def start(said: Said, request: gr.Request) -> None:
         owner, now = owner_of(request), said[hand]
-        found = _find(ui, owner, now.design)
+        found = ui.find(owner, Design, now.design)
         if found is None:
             raise BadInput("There is no finished design.", "Design a person first.", code="no_design")
         chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
-        wish = ConsolidateRequest.make(design=chosen, name=said[name], owner=owner, **ROUNDS[said[effort]])
-        ui.queue.put(wish)
+        called = check_name(str(said[name] or ""))
+        ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))
 
     inputs: set[Any] = {hand, *sliders.values()}
     gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders.values()], **HIDDEN)
@@ -113,19 +113,24 @@ def build(ui: Ui) -> None:
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
 
 
+def _sliders(ui: Ui) -> Mapping[str, gr.Slider]:
+    """One for each threshold that has a slider, by its name."""
+    return {
+        name: gr.Slider(*gate.slider, label=ui.t.word(name), elem_id=name, min_width=200)
+        for name, gate in CHOOSABLE.items()
+        if gate.slider is not None
+    }
+
+
 def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
     return [
-        (f"{ui.t.word(r.recipe.category)} · {len(r.kept)}/{len(r.pictures)} · {r.id[:6]}", r.id)
-        for r in ui.results(owner, Design)
+        (f"{ui.t.word(d.recipe.category)} · {len(d.kept)}/{len(d.pictures)} · {d.id[:6]}", d.id)
+        for d in ui.results(owner, Design)
     ]
 
 
-def _find(ui: Ui, owner: str, key: str | None) -> Design | None:
-    return next((r for r in ui.results(owner, Design) if r.id == key), None)
-
-
-def _act(now: Hand, data: dict[str, Any]) -> Hand:
-    do, number = data.get("do"), int(str(data.get("number", "-1")))
+def _act(now: Hand, data: Pressed) -> Hand:
+    do, number = data.get("do"), int(data.get("number", "-1"))
     if do == "keep":
         return replace(now, held=now.held ^ {number}, dropped=now.dropped - {number})
     if do == "drop":

@@ -16,13 +16,12 @@ from studio.domain.takes import FixRequest
 from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.scenes import put_mask
-from studio.ui.context import HIDDEN, Ui, guarded, owner_of
-from studio.ui.pages.scenes import painted_mask
-from studio.ui.parts.post_cards import facts_of, take_jobs
+from studio.ui.context import HIDDEN, Said, Ui, guarded, owner_of
+from studio.ui.parts.painting import build_editor, painted_mask
+from studio.ui.parts.post_cards import keep_arrangement, read_arrangement, take_jobs
 
 __all__ = ["Fixing", "build_fixing", "fix_request"]
 
-_EDITOR_PX = 900
 _CANVAS_PX = 640
 
 
@@ -44,23 +43,27 @@ class Fixing:
         """Leave the editor as it is."""
         return gr.skip(), gr.skip(), gr.skip()
 
-    def open(self, owner: str, post_set: PostSet, slot: Slot) -> tuple[Any, ...]:
+    def open(self, post_set: PostSet, slot: Slot) -> tuple[Any, ...]:
         """Show this post in the editor."""
         image = Image.fromarray(self.ui.studio.store.get_picture(slot.post.picture))
         scale = _CANVAS_PX / max(image.size)  # small pictures are painted large
         image = image.resize((round(image.width * scale), round(image.height * scale)))
-        return gr.Column(visible=True), {"background": image, "layers": [], "composite": None}, (
-            post_set.id, slot.number
-        )  # fmt: skip
+        shown = {"background": image, "layers": [], "composite": None}
+        return gr.Column(visible=True), shown, (post_set.id, slot.number)
 
 
 def fix_request(post_set: PostSet, slot: Slot, mask: FileKey, strength: float) -> FixRequest:
-    """A region of the shown post; another region or strength is another seed."""
+    """The shown take with a region drawn anew; another region or strength is another seed."""
     seed = zlib.crc32(f"{slot.post.picture} {mask} {strength}".encode())
     return FixRequest.make(
-        post_set=post_set, number=slot.number, post=slot.post, mask=mask, seed=seed, strength=strength,
         owner=post_set.request.owner,
-    )  # fmt: skip
+        post_set=post_set,
+        number=slot.number,
+        post=slot.post,
+        mask=mask,
+        seed=seed,
+        strength=strength,
+    )
 
 
 def build_fixing(ui: Ui) -> Fixing:
@@ -68,11 +71,7 @@ def build_fixing(ui: Ui) -> Fixing:
     t = ui.t
     with gr.Column(visible=False, elem_id="fixing") as box:
         gr.HTML(f"<h2>{t('fix.title')}</h2><p class='st-soft'>{t('fix.what')}</p>", js_on_load=None)
-        editor = gr.ImageEditor(
-            label=t("fix.paint"), type="pil", sources=[], transforms=[], layers=False, height=560,
-            brush=gr.Brush(default_size=40, colors=["#ff3b8d"], color_mode="fixed"), buttons=[],
-            elem_id="fix-editor", canvas_size=(_EDITOR_PX, _EDITOR_PX), interactive=True,
-        )  # fmt: skip
+        editor = build_editor(ui, "fix.paint", "fix-editor", height=560, brush=40)
         with gr.Row():
             strength = gr.Slider(0.3, 1, value=0.8, step=0.05, label=t("fix.strength"), elem_id="fix-strength")
             go = gr.Button(t("fix.go"), variant="primary", elem_id="fix-go")
@@ -80,22 +79,21 @@ def build_fixing(ui: Ui) -> Fixing:
     which, done = gr.State(None), gr.State(0)
     fixing = Fixing(ui, box, editor, which, done)
 
-    def start(what: Any, painted: Any, how: float, times: int, request: gr.Request) -> Any:
-        owner = owner_of(request)
-        post_set = next((s for s in ui.results(owner, PostSet) if what and s.id == what[0]), None)
-        mask = painted_mask(painted)
+    def start(said: Said, request: gr.Request) -> Any:
+        owner, (key, number) = owner_of(request), said[which] or ("", 0)
+        post_set, mask = ui.find(owner, PostSet, key), painted_mask(said[editor])
         if post_set is None or mask is None:
             raise BadInput("Nothing was painted.", "Paint over what should be drawn anew.", code="not_painted")
-        facts = facts_of(ui, owner, post_set)
-        slot = next(s for s in arrange(post_set, facts, take_jobs(ui, owner)).slots if s.number == what[1])
-        key = put_mask(ui.studio.library, mask[..., 0] >= 128)
-        grant(ui.studio.records, owner, [key])
-        job = ui.queue.put(fix_request(post_set, slot, key, float(how)))
+        arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
+        slot = next(s for s in arranged.slots if s.number == number)
+        painted = put_mask(ui.studio.library, mask[..., 0] >= 128)
+        grant(ui.studio.records, owner, [painted])
+        job = ui.queue.put(fix_request(post_set, slot, painted, float(said[strength])))
         with ui.turn:
-            facts = facts_of(ui, owner, post_set)
-            ui.mark(owner, f"posts:{post_set.id}", **add_take(facts, slot.number, f"{job}:0").as_marks())
-        return gr.Column(visible=False), times + 1
+            now = read_arrangement(ui, owner, post_set)
+            keep_arrangement(ui, owner, post_set, add_take(now, number, f"{job}:0"))
+        return {box: gr.Column(visible=False), done: said[done] + 1}
 
-    go.click(guarded(ui, start), [which, editor, strength, done], [box, done], **HIDDEN)
+    go.click(guarded(ui, start), {which, editor, strength, done}, [box, done], **HIDDEN)
     leave.click(lambda: gr.Column(visible=False), None, [box], **HIDDEN)
     return fixing

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from studio.domain.persona import Sample
 from studio.texts.texts import Texts
 
 __all__ = [
@@ -134,17 +135,17 @@ def curve(points: Sequence[Sequence[float]], title: str, x: str, y: str) -> str:
     )
 
 
-def samples(t: Texts, rows: Sequence[dict[str, Any]]) -> str:
+def samples(t: Texts, rows: Sequence[Sample]) -> str:
     """What was drawn at each checkpoint of a training, and how the likeness to the person went."""
     if not rows:
         return ""
     drawn = ""
     for row in rows:
-        images = "".join(picture(key, t("samples.alt", step=row["step"]), 120) for key in row["pictures"])
-        words = t("samples.at", step=row["step"], value=f"{row['identity']:.2f}")
+        images = "".join(picture(key, t("samples.alt", step=row.step), 120) for key in row.pictures)
+        words = t("samples.at", step=row.step, value=f"{row.identity:.2f}")
         drawn += f"<figure>{images}<figcaption>{escape(words)}</figcaption></figure>"
     name = t("samples.identity")
-    likeness = curve([(row["step"], row["identity"]) for row in rows], name, t("step"), name)
+    likeness = curve([(row.step, row.identity) for row in rows], name, t("step"), name)
     return f'{likeness}<div class="st-strip st-samples" tabindex="0">{drawn}</div>'
 
 

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from personas.measures.catalogue import POST_MEASURES
-from studio.domain.arrangement import Arranged, Arrangement, Slot, arrange, weak_slots
+from studio.domain.arrangement import Arranged, Arrangement, Slot, TakeJobs, arrange, weak_slots
 from studio.domain.migration import read_marks
 from studio.domain.posts import PostSet, Scores
 from studio.domain.scores import say_scores, weak_scores
 from studio.domain.takes import FixTake, VaryTake
+from studio.domain.values import MOST_CAPTION
 from studio.library.records import JobRecord
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
-from studio.ui.parts.shots_table import MOST_CAPTION, describe_shot
+from studio.ui.parts.shots_table import describe_shot
 
-__all__ = ["facts_of", "show_arriving", "show_set", "take_jobs"]
+__all__ = ["keep_arrangement", "newest_set", "read_arrangement", "show_arriving", "show_set", "take_jobs"]
+
+_RECENT = 100
+_Which = Mapping[str, Any]  # a post, as its buttons name it
 
 
-def facts_of(ui: Ui, owner: str, post_set: PostSet) -> Arrangement:
+def read_arrangement(ui: Ui, owner: str, post_set: PostSet) -> Arrangement:
     """What a person said of a set."""
     return read_marks(ui.said(owner, f"posts:{post_set.id}"))
 
 
-def take_jobs(ui: Ui, owner: str) -> dict[str, VaryTake | FixTake | None]:
+def keep_arrangement(ui: Ui, owner: str, post_set: PostSet, said: Arrangement) -> None:
+    ui.mark(owner, f"posts:{post_set.id}", **said.as_marks())
+
+
+def newest_set(ui: Ui, owner: str) -> PostSet | None:
+    """The newest set that is not in the trash; asked every second, so only its own result is read."""
+    for row in ui.queue.jobs(owner, _RECENT, kind=PostSet.kind, state="done"):
+        if not ui.said(owner, f"posts:{row.facts['id']}").get("trashed"):
+            return ui.queue.result(row, PostSet)
+    return None
+
+
+def take_jobs(ui: Ui, owner: str) -> TakeJobs:
     """The takes that were asked for, by job: a finished one's result, None while it waits or runs."""
-    rows = ui.queue.jobs(owner, kind="vary") + ui.queue.jobs(owner, kind="fix")
     found: dict[str, VaryTake | FixTake | None] = {}
-    for row in rows:
-        if row.state == "done":
-            found[row.id] = ui.queue.result(row, VaryTake) if row.kind == "vary" else ui.queue.result(row, FixTake)
-        elif row.state in ("queued", "running"):
-            found[row.id] = None
+    kinds: tuple[type[VaryTake] | type[FixTake], ...] = (VaryTake, FixTake)
+    for kind in kinds:
+        for row in ui.queue.jobs(owner, kind=kind.kind):
+            if row.state == "done":
+                found[row.id] = ui.queue.result(row, kind)
+            elif row.state in ("queued", "running"):
+                found[row.id] = None
     return found
 
 
@@ -60,10 +78,11 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
 def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     """All cards of a set as a person arranged it."""
     t = ui.t
-    arranged = arrange(post_set, facts_of(ui, owner, post_set), take_jobs(ui, owner))
+    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
     cards = "".join(_card(ui, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
+    buttons += button(t("posts.settings"), "settings", set=post_set.id)
     if weak := weak_slots(arranged, ui.least_identity):
         buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)
     return (
@@ -74,7 +93,7 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
 
 def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     t, slot = ui.t, arranged.slots[place]
-    which: dict[str, Any] = {"set": key, "number": slot.number}
+    which = {"set": key, "number": str(slot.number)}
     shot = describe_shot(t, slot.post.shot)
     last = place == len(arranged.slots) - 1
     order = (
@@ -106,7 +125,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     )
 
 
-def _arrow(sign: str, words: str, name: str, to: int, off: bool, which: dict[str, Any]) -> str:
+def _arrow(sign: str, words: str, name: str, to: int, off: bool, which: _Which) -> str:
     """Moves a post one place: the keyboard's way to do what dragging does."""
     said = escape(words)
     return (
@@ -117,7 +136,7 @@ def _arrow(sign: str, words: str, name: str, to: int, off: bool, which: dict[str
     )
 
 
-def _buttons(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
+def _buttons(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     row = button(t("posts.redraw"), "redraw", **which) + button(t("posts.vary"), "vary", **which)
     row += button(t("posts.fix"), "fix", **which)
@@ -129,7 +148,7 @@ def _buttons(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
     return row
 
 
-def _choices(ui: Ui, slot: Slot, which: dict[str, Any]) -> str:
+def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     parts = [
         f"<div>{picture(post.picture, t('posts.variant', number=i + 1))}"

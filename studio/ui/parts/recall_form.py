@@ -10,7 +10,7 @@ import gradio as gr
 from pipelines.errors import BadInput, OutOfDisk, StudioError
 from studio.export.recall import Draft, Recalled, draft_of, recall
 from studio.library.uploads import MOST_BYTES, find_upload
-from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
+from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import drop, link, panel, table
 
 __all__ = ["build_reuse", "recalled_draft", "refused"]
@@ -23,22 +23,20 @@ def build_reuse(ui: Ui) -> None:
     found = actions("", "recalled")
 
     def act(event: gr.EventData, request: gr.Request) -> Any:
-        data = dict(event._data or {})
+        data = pressed(event)
         if data.get("do") == "refused":
             raise refused(data.get("status"))
-        owner, token = owner_of(request), str(data.get("upload", ""))
-        return _show(
-            ui, recall(ui.studio.library, find_upload(ui.studio.settings, owner, token), owner, ui.studio.donors), token
-        )
+        owner, token = owner_of(request), data.get("upload", "")
+        return _show(ui, _recall(ui, owner, token), token)
 
     zone.click(guarded(ui, act), None, [found], **HIDDEN)
 
 
-def refused(status: object) -> StudioError:
+def refused(status: str | None) -> StudioError:
     """What the upload's answer means."""
-    if status == 413:
+    if status == "413":
         return BadInput("too_large", most_gb=MOST_BYTES / 1e9)
-    if status == 507:
+    if status == "507":
         return OutOfDisk("out_of_disk")
     return BadInput("The file did not arrive.", "Try again.")
 

@@ -10,7 +10,8 @@ from typing import Any
 from personas import shots as words
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
-from studio.domain.posts import plan_shots
+from studio.domain.posts import MOST_SHOTS, plan_shots
+from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
 
@@ -18,8 +19,6 @@ __all__ = [
     "CHOICES",
     "COLUMNS",
     "HEADERS",
-    "MOST",
-    "MOST_CAPTION",
     "TEMPLATES",
     "Table",
     "describe_shot",
@@ -37,7 +36,6 @@ CHOICES = {
     "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS,
 }  # fmt: skip
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
-MOST, MOST_CAPTION = 35, 300
 _BETWEEN = " \t,.;:|/+-，。、；：的和色"
 _FILLERS = (
     "a", "an", "and", "carrying", "hand", "her", "his", "holding", "in", "showing", "the", "their", "wearing", "with",
@@ -115,9 +113,9 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
         shots.append(Shot(**cells))
         seeds.append(int(seed) if seed else None)
         captions.append(caption or None)
-    if not 1 <= len(shots) <= MOST:
+    if not 1 <= len(shots) <= MOST_SHOTS:
         raise BadInput(
-            f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
+            f"A set has 1 to {MOST_SHOTS} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
         )
     return Table(tuple(shots), tuple(seeds), tuple(captions))
 
@@ -136,9 +134,9 @@ def paste_shots(text: str) -> list[Shot]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             shots.append(Shot(**_read_line(line.casefold(), number)))
-    if not 1 <= len(shots) <= MOST:
+    if not 1 <= len(shots) <= MOST_SHOTS:
         raise BadInput(
-            f"A set has 1 to {MOST} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
+            f"A set has 1 to {MOST_SHOTS} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
         )
     return shots
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -12,32 +12,29 @@ from personas.measures.catalogue import POST_MEASURES
 from studio.domain.posts import PostRequest
 from studio.domain.scores import say_scores
 from studio.domain.takes import Strengths, StrengthsRequest
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, in_turn, owner_of
+from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.html import button, picture
 from studio.ui.parts.reference_cards import most_strength
-from studio.ui.parts.set_form import SetForm
+from studio.ui.parts.reference_form import Cards
 
 __all__ = ["build_strengths"]
 
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def build_strengths(
-    ui: Ui, form: SetForm, inputs: set[Any], wish: Callable[[Mapping[Any, Any], str], PostRequest]
-) -> None:
+def build_strengths(ui: Ui, cards: Cards, inputs: set[Any], wish: Callable[[Said, str], PostRequest]) -> None:
     """A button beside the slider and the strip under it; `wish` makes the set's request of what `inputs` say."""
-    t = ui.t
-    with form.strengths:
-        go = gr.Button(t("strengths.go"), elem_id="strengths-go")
+    with cards.strengths:
+        go = gr.Button(ui.t("strengths.go"), elem_id="strengths-go")
         strip = actions("", "strengths")
     shown = gr.State("")
     timer = gr.Timer(1.0)
 
-    def start(values: dict[Any, Any], request: gr.Request) -> str:
+    def start(said: Said, request: gr.Request) -> str:
         owner = owner_of(request)
-        asked = wish(values, owner).changed(captions=())  # a strip is the same whatever the posts are called
-        most = most_strength(values[form.ways])
-        ui.queue.put(StrengthsRequest.make(asked=asked, scales=tuple(most * s for s in _SHARES), owner=owner))
+        asked = wish(said, owner).changed(captions=())  # a strip is the same whatever the posts are called
+        most = most_strength(said[cards.ways])
+        ui.queue.put(StrengthsRequest.make(owner=owner, asked=asked, scales=tuple(most * s for s in _SHARES)))
         return _strip(ui, owner)
 
     def tick(before: str, request: gr.Request) -> Any:
@@ -45,14 +42,14 @@ def build_strengths(
         return (gr.skip(), before) if html == before else (html, html)
 
     def act(event: gr.EventData, request: gr.Request) -> Any:
-        data = dict(event._data or {})
+        data = pressed(event)
         if ui.act(owner_of(request), data) or data.get("do") != "strength":
             return gr.skip()
-        return float(str(data["scale"]))
+        return float(data["scale"])
 
     go.click(guarded(ui, start), inputs, [strip], **(HIDDEN | in_turn("ways")))
     timer.tick(guarded(ui, tick), [shown], [strip, shown], **HIDDEN)
-    strip.click(guarded(ui, act), None, [form.strength], **EACH)
+    strip.click(guarded(ui, act), None, [cards.strength], **EACH)
 
 
 def _strip(ui: Ui, owner: str) -> str:

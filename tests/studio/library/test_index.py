@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,8 +25,8 @@ from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages.library import shelf_html
-from studio.ui.pages.posts import _act
-from studio.ui.parts.post_cards import facts_of, show_set, take_jobs
+from studio.ui.parts.post_cards import read_arrangement, show_set, take_jobs
+from studio.ui.parts.set_actions import act_on_post, redraw_weak
 from studio.ui.parts.tour import close_tour, tour_html
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
 from tests.studio.domain.values import make_post
@@ -174,27 +173,24 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
     assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.0, "goods": None}, 0.5) == frozenset()
     with Engine(studio, None):
         ui = Ui(studio, Queue(Studio(studio.settings)), Texts("zh"))
-        fixing: Any = SimpleNamespace(nothing=lambda: None)
-
-        def press(**data: Any) -> None:
-            _act(ui, "me", {"set": "set00001", **data}, fixing, ("xiaohongshu", "", ""))
 
         def page() -> str:
             return show_set(ui, "me", ui.results("me", PostSet)[0])
 
         assert "重画不合格的(3 张" in page()
         assert page().count("st-bad") == 4
-        press(do="redraw", number=4)
+        drawn = arrange(post_set, read_arrangement(ui, "me", post_set), {})
+        act_on_post(ui, "me", post_set, drawn.slots[4], {"do": "redraw"})
         for job in ui.queue.jobs("me", kind="vary"):
             _wait(ui.queue, job.id, "me")
         assert "重画不合格的(2 张" in page()
-        press(do="redraw-weak")
+        redraw_weak(ui, "me", post_set)
         takes = ui.queue.jobs("me", kind="vary")
         assert len(takes) == 3
         for take in takes:
             _wait(ui.queue, take.id, "me")
         assert "重画不合格的" not in page()
-        arranged = arrange(ui.results("me", PostSet)[0], facts_of(ui, "me", post_set), take_jobs(ui, "me"))
+        arranged = arrange(ui.results("me", PostSet)[0], read_arrangement(ui, "me", post_set), take_jobs(ui, "me"))
         assert [bool(slot.take) for slot in arranged.slots] == [False, True, True, False, True]
 
 

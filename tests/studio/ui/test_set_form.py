@@ -13,14 +13,20 @@ from PIL import Image, ImageDraw
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.capabilities import abilities
+from studio.domain.posts import PostRequest
+from studio.domain.scene import MorePlace, ReferenceDials
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
-from studio.ui.parts.set_form import SetForm, build_form, read_form
-from tests.studio.domain.values import make_goods, make_post_set
+from studio.ui.parts.set_form import SetForm, build_form, read_form, write_form
+from tests.studio.domain.values import key, make_goods, make_post_set
+
+
+def studio_of(folder: Path) -> Studio:
+    return Studio(Settings(data=folder))
 
 
 def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
@@ -64,24 +70,51 @@ def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
     assert asked.changed(**read_form(form, values)) == asked
 
 
-def test_everything_that_was_chosen_is_asked_for(tmp_path: Path) -> None:
+ASKED = make_post_set().request
+REDUX = {
+    "inject": "redux", "scale": 0.5, "seed": 77, "detail": 0.4, "renoise": 0.2, "keep_landmark": False, "panels": 3,
+    "goods": make_goods("a red tin"), "goods_as": "reference", "goods_box": (0.1, 0.2, 0.4, 0.9),
+    "dials": ReferenceDials(
+        weights=key("weights"), pool=3, merge=0.9, references=(MorePlace(sha256=key("file"), photo=key("more")),)
+    ),
+}  # fmt: skip
+ADAPTER = {
+    "inject": "ip-adapter", "scale": 1.5, "blocks": "0-4,9=0.5", "goods": make_goods(), "goods_box": None,
+    "dials": ReferenceDials(references=(MorePlace(sha256=key("file"), photo=key("more")),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, {"inject": "kontext"}, {}])
+def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen: dict[str, Any]) -> None:
     form, values = build(Settings(data=tmp_path))
-    values |= {
-        form.ways: Ways("ip-adapter", exact=False, panels=True), form.strength: 1.5, form.panels: 3,
-        form.goods: make_goods("a product"), form.goods_name: "  a   red tin ", form.stands: "own",
-        form.goods_as: "reference", form.detail: 0.4, form.renoise: 0.2, form.keep: "fill",
-    }  # fmt: skip
-    values |= dict(zip(form.box, (0.1, 0.2, 0.4, 0.9), strict=True))
-    assert read_form(form, values) == {
-        "scale": 1.5, "inject": "ip-adapter", "keep_landmark": False, "panels": 3, "detail": 0.4, "renoise": 0.2,
-        "keep": "fill", "goods": make_goods("a red tin"), "goods_as": "reference",
-        "goods_box": (0.1, 0.2, 0.4, 0.9),
-    }  # fmt: skip
-    values[form.stands] = "shot"
-    assert read_form(form, values)["goods_box"] is None
-    values |= {form.stands: "own", form.box[0]: 0.8}
-    with pytest.raises(BadInput, match="no box"):
-        read_form(form, values)
+    asked = ASKED.changed(**chosen)
+    written = write_form(Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en")), form, asked)
+    assert set(written) == form.outputs
+    values |= {part: getattr(said, "value", said) for part, said in written.items()}
+    assert ASKED.changed(**read_form(form, values)) == asked
+
+
+def test_all_fields_of_a_set_are_on_the_page() -> None:
+    told = set(REDUX) | set(ADAPTER) | {"keep"} | {"persona", "scene", "shots", "seeds", "captions"}
+    assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}
+
+
+def test_dials_that_a_way_does_not_have_are_left_out(tmp_path: Path) -> None:
+    form, values = build(Settings(data=tmp_path))
+    dials = form.references.dials
+    values |= {dials.pool: 3, dials.blocks: "0-4", form.references.cards.ways: Ways("ip-adapter")}
+    assert read_form(form, values)["dials"] == ReferenceDials()
+    assert read_form(form, values)["blocks"] == "0-4"
+    values[form.references.cards.ways] = Ways("kontext")
+    assert read_form(form, values)["blocks"] == ""
+
+
+def test_a_box_that_is_none_is_refused(tmp_path: Path) -> None:
+    form, values = build(Settings(data=tmp_path))
+    values |= {form.goods.goods: make_goods(), form.goods.stands: "own", form.goods.box[0]: 0.99}
+    with pytest.raises(BadInput) as refused:
+        ASKED.changed(**read_form(form, values))
+    assert refused.value.code == "goods_box_invalid"
 
 
 def test_ways_that_do_not_go_together_are_refused_before_they_are_queued() -> None:

@@ -13,12 +13,11 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.posts import plain_caption
 from studio.export.platforms import find_platform, load_platforms, overlong
-from studio.export.recall import Draft
 from studio.jobs.queue import Queue
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
-from studio.ui.pages.posts import _written, default_captions
+from studio.ui.parts.shots_form import default_captions, own_captions
 from studio.ui.parts.shots_table import (
     CHOICES,
     COLUMNS,
@@ -119,9 +118,8 @@ def test_the_table_comes_back_with_its_seeds_and_captions(tmp_path: Path, langua
 def test_captions_that_nobody_wrote_are_not_taken_over() -> None:
     shots = [RED, Shot(), RED, RED]
     made = [default_captions(Texts("zh"), "Mei", shots)[0], plain_caption("Mei", Shot()), "Mei's own", ""]
-    draft = Draft("Mei", "", "", tuple(shots), (None,) * 4, tuple(made))
-    assert _written(draft, shots) == ["", "", "Mei's own", ""]
-    assert _written(replace(draft, name="Lin"), shots) == made
+    assert own_captions("Mei", shots, made) == ("", "", "Mei's own", "")
+    assert own_captions("Lin", shots, made) == tuple(made)
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:

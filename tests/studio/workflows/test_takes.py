@@ -27,8 +27,8 @@ from studio.domain.takes import VaryRequest
 from studio.export.manifest import read_manifest
 from studio.library.scenes import put_mask
 from studio.texts.texts import Texts
-from studio.ui.pages.posts import default_captions
 from studio.ui.parts.fixing import fix_request
+from studio.ui.parts.shots_form import default_captions
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts

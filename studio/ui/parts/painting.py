@@ -1,0 +1,32 @@
+"""A picture to paint on, and what was painted as a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from studio.ui.context import Ui
+
+__all__ = ["EDITOR_PX", "build_editor", "painted_mask"]
+
+EDITOR_PX = 900
+
+
+def build_editor(ui: Ui, label: str, name: str, height: int, brush: int) -> gr.ImageEditor:
+    """An editor for one brush; `height` and `brush` in pixels."""
+    return gr.ImageEditor(
+        label=ui.t(label), type="pil", sources=[], transforms=[], layers=False, height=height,
+        brush=gr.Brush(default_size=brush, colors=["#ff3b8d"], color_mode="fixed"), buttons=[], elem_id=name,
+        canvas_size=(EDITOR_PX, EDITOR_PX), interactive=True,
+    )  # fmt: skip
+
+
+def painted_mask(painted: Any) -> Any:
+    """White where something was painted, uint8 [h, w, 3]; None where nothing was. The editor rescales: so may this."""
+    layers = [] if not painted else [np.asarray(layer.convert("RGBA"))[..., 3] for layer in painted["layers"] if layer]
+    if not layers:
+        return None
+    mask = np.max(layers, axis=0) >= 64
+    return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) if mask.any() else None
