@@ -1,0 +1,48 @@
+"""Commands in the README and in docs/ are commands that there are, with options that they have."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from typer.main import get_command
+
+from studio.cli import app
+from studio.jobs.bodies import body_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [
+    (page.name, line.split("persona-studio ", 1)[1])
+    for page in PAGES
+    for line in page.read_text(encoding="utf-8").splitlines()
+    if re.match(r"( {4}|)(\S*/)?persona-studio ", line)
+]
+
+
+def test_they_are_found() -> None:
+    assert {page for page, _ in COMMANDS} >= {"README.md", "command-line.md"}
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_it_is_understood(page: str, line: str) -> None:
+    words = shlex.split(line, comments=True)
+    command: Any = get_command(app)
+    context = click.Context(command)
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command, words = command.commands[words[0]], words[1:]
+    assert not isinstance(command, click.Group) or command.invoke_without_command or words == [], line
+    command.make_context(line, words, parent=context)
+
+
+def test_requests_in_the_docs_are_requests() -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    vary, posts = re.findall(r"```json\n(.*?)```", text, re.S)
+    assert body_of("vary").model_validate_json(json.dumps(json.loads(vary) | {"kind": "vary"}))
+    assert body_of("posts").model_validate_json(json.dumps(json.loads(posts) | {"kind": "posts"}))
