@@ -38,10 +38,10 @@ RequestFile = Annotated[
 
 
 def option(request: type[Request], field: str, words: str) -> Any:
-    """Return a command's option with the limits of the request's field."""
+    """Return a command's option with the limits of the request's field; `words` go before its choices."""
     limits = limits_of(request, field)
     if limits.choices:
-        words = f"{words} One of {', '.join(map(str, limits.choices))}."
+        words = f"{words}: {', '.join(map(str, limits.choices))}."
     return typer.Option(min=limits.least, max=limits.most, help=words)
 
 

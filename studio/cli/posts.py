@@ -49,7 +49,7 @@ def posts(
     mask: Annotated[Path | None, typer.Option(help="A picture, white where the landmark is.")] = None,
     persona: Annotated[str, typer.Option(help="Whose posts; the newest persona if empty.")] = "",
     count: Annotated[int, typer.Option(min=1, max=MOST_SHOTS, help="So many varied shots.")] = 9,
-    inject: Annotated[str, option(PostRequest, "inject", "How the place is shown to the model.")] = "redux",
+    inject: Annotated[str, option(PostRequest, "inject", "How the place is shown to the model")] = "redux",
     scale: Annotated[float, option(PostRequest, "scale", "How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
     blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",
     also: Annotated[list[Path] | None, typer.Option(help="A photo of one more place to show; may be repeated.")] = None,
@@ -61,11 +61,11 @@ def posts(
     goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
     goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
     goods_as: Annotated[
-        str, option(PostRequest, "goods_as", "pixels: exact; reference: drawn anew from the photo.")
+        str, option(PostRequest, "goods_as", "How goods are shown, exactly or drawn anew from the photo")
     ] = "pixels",
     goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
-    panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing; 1: each alone.")] = 1,
-    keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept.")] = "inpaint",
+    panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing")] = 1,
+    keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
     keep_landmark: Annotated[bool, typer.Option(help="Keep the landmark's exact pixels.")] = True,
     caption: Annotated[
         list[str] | None,
