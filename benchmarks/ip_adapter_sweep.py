@@ -26,7 +26,6 @@ from personas.measures.prompt import attributes_obeyed
 from personas.measures.scene import scene_similarity
 from personas.shots import vary_shots
 from pipelines.adapters.ip_adapter import adapter_of
-from pipelines.errors import StudioError
 from pipelines.pictures import fit_to_canvas, load_scene
 from pipelines.references.ip_adapter import IpAdapterReference, block_scales
 from pipelines.references.redux import fill_foreground
@@ -115,10 +114,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     studio = Studio(Settings(data=args.out / "sweep-data", backbone=args.backbone))
-    try:
-        print(write_sweep(args.out, *sweep(studio, args.photo, args.scale, args.shots, args.seed)))
-    except StudioError as error:
-        raise SystemExit(str(error)) from error
+    print(write_sweep(args.out, *sweep(studio, args.photo, args.scale, args.shots, args.seed)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.ip_adapter_sweep import main, sweep, write_sweep
+from pipelines.errors import ModelMissing
 from studio.application import Studio
 from studio.settings import ASSETS, Settings
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
@@ -31,5 +32,5 @@ def test_off_all_and_each_block(tiny_flux: Path, tmp_path: Path) -> None:
 
 def test_a_backbone_without_one(tiny_flux: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["sweep", "--out", str(tmp_path), "--backbone", str(tiny_flux)])
-    with pytest.raises(SystemExit, match="has no IP-Adapter"):
+    with pytest.raises(ModelMissing, match="ip_adapter_missing"):
         main()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipelines.errors import BadInput
+from pipelines.references.catalogue import REFERENCES, kinds_that
 from studio.application import Studio
 from studio.domain.capabilities import abilities
 from studio.domain.posts import PostRequest
@@ -42,18 +43,20 @@ def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
 
 
 def test_what_lies_beside_the_backbone_is_offered(tiny_family: Path, tmp_path: Path) -> None:
-    assert abilities(Settings(data=tmp_path)) == {"redux"}
+    free = {kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs}
+    assert abilities(Settings(data=tmp_path)) == {"redux"} | free
     assert abilities(Settings(data=tmp_path, backbone=str(tiny_family))) >= {"fill", "kontext"}
-    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path)) == {"redux", "kontext"}
-    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path / "gone")) == {"redux"}
+    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path)) == {"redux", "kontext"} | free
+    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path / "gone")) == {"redux"} | free
     assert abilities(Settings(data=tmp_path, backbone="nothing/here")) == set()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_way_that_is_lacking_says_why_and_cannot_be_chosen(language: Any) -> None:
     html = show_ways(Texts(language), Ways(), {"redux"})
-    assert html.count("<svg") == 5
-    assert html.count("disabled") == 2
+    ways = kinds_that("show")
+    assert html.count("<svg") == len(ways) + 2  # the landmark's pixels, and panels
+    assert html.count("disabled") == len(ways) - 1
     assert "FLUX.1-Kontext" in html
     assert choose_way(Ways(), "kontext", {"redux"}) == Ways()
     assert choose_way(Ways(), "kontext", {"redux", "kontext"}) == Ways("kontext")

@@ -169,7 +169,7 @@ def test_ways_that_cannot_be_gone_are_said(asked: PostRequest) -> None:
 def test_the_miniature_says_that_it_has_no_companions(asked: PostRequest, studio: Studio) -> None:
     miniature = Studio(Settings(data=studio.settings.data))
     for ways in ({"keep": "fill"}, {"inject": "kontext"}):
-        with pytest.raises(ModelMissing, match=r"miniature has no FLUX\.1-"):
+        with pytest.raises(ModelMissing, match=r"companion_missing.*miniature"):
             draw(miniature, asked.changed(**ways))
 
 
