@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
@@ -27,11 +25,9 @@ from studio.cli.options import (
 )
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
-from studio.domain.scene import ReferenceDials, Scene
 from studio.domain.scores import say_scores
-from studio.domain.values import invalid_request
 from studio.jobs.bodies import body_of
-from studio.library.scenes import add_goods, add_place, add_scene, add_weights
+from studio.library.scenes import add_dials, add_goods, add_scene
 from studio.texts.terminal import terminal_texts
 from studio.texts.texts import Texts
 
@@ -95,8 +91,8 @@ def posts(
             owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed, scale=scale,
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
-            inject=inject, dials=_dials(studio, scene, weights, also or (), pool, merge), blocks=blocks, keep=keep,
-            goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
+            inject=inject, dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
+            blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)
@@ -107,18 +103,6 @@ def _check_pictures(photo: Path, mask: Path | None) -> None:
     shown = load_scene(photo).image
     if mask is not None:
         load_mask(mask, (shown.shape[0], shown.shape[1]))
-
-
-def _dials(
-    studio: Studio, scene: Scene, weights: Path | None, also: Sequence[Path], pool: int, merge: float
-) -> ReferenceDials:
-    library, owner = studio.library, studio.settings.owner
-    key = None if weights is None else add_weights(library, scene, weights, owner)
-    places = tuple(add_place(library, path, owner) for path in also)
-    try:
-        return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
-    except ValidationError as error:
-        raise invalid_request(error) from error
 
 
 def _read_box(text: str) -> Box | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from pipelines.errors import BadInput
 from pipelines.pictures import load_goods, load_mask, load_scene, load_weights
 from pipelines.references.cutout import Place, cut_out
-from studio.domain.scene import Goods, MorePlace, Scene
-from studio.domain.values import FileKey
+from studio.domain.scene import Goods, MorePlace, ReferenceDials, Scene
+from studio.domain.values import FileKey, invalid_request
 from studio.library.grants import grant
 from studio.library.index import index_result
 from studio.library.library import Library
@@ -21,7 +23,7 @@ from studio.library.results import scene_of
 from studio.settings import ASSETS
 
 __all__ = [
-    "add_bundled", "add_goods", "add_picture", "add_place", "add_scene",
+    "add_bundled", "add_dials", "add_goods", "add_picture", "add_place", "add_scene",
     "add_weights", "bundled_scenes", "default_scene", "get_mask", "put_mask", "scenes_of",
 ]  # fmt: skip
 
@@ -75,6 +77,27 @@ def add_place(library: Library, photo: Path, owner: str) -> MorePlace:
     """Check and store the photo of one more place to show. Raises BadPicture."""
     loaded = load_scene(photo)
     return MorePlace(sha256=loaded.sha256, photo=add_picture(library, loaded.image, owner))
+
+
+def add_dials(
+    library: Library,
+    scene: Scene,
+    weights: Path | None = None,
+    also: Sequence[Path] = (),
+    pool: int = 1,
+    merge: float = 1.0,
+    owner: str = "me",
+) -> ReferenceDials:
+    """Check and store how a scene is shown besides its scale: see `add_weights` and `add_place`.
+
+    Raises BadPicture, BadInput.
+    """
+    key = None if weights is None else add_weights(library, scene, weights, owner)
+    places = tuple(add_place(library, photo, owner) for photo in also)
+    try:
+        return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
+    except ValidationError as error:
+        raise invalid_request(error) from error
 
 
 def bundled_scenes() -> list[str]:

@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
-from pipelines.pictures import fit_to_canvas, fit_weights, load_scene, load_weights
+from pipelines.pictures import fit_to_canvas, fit_weights
 from pipelines.references.ip_adapter import IpAdapterReference, block_count, block_scales
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
-from studio.domain.scene import MorePlace, ReferenceDials, Scene
-from studio.library.scenes import add_picture
+from studio.domain.scene import ReferenceDials
 
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
 
-__all__ = ["add_redux", "clear_person", "through_adapter", "through_redux"]
+__all__ = ["clear_person", "through_adapter", "through_redux"]
 
 _LEAST_PERSON, _MOST_PERSON = 0.02, 0.98
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
-
-
-def add_redux(
-    studio: Studio,
-    scene: Scene,
-    weights: Path | None = None,
-    also: Sequence[Path] = (),
-    pool: int = 1,
-    merge: float = 1.0,
-    owner: str = "me",
-) -> ReferenceDials:
-    """Check and store what `ReduxReference` and `ReduxReferences` know besides the scene; its owner may see it.
-
-    `weights` is a grey picture over the scene's photo, `also` are photos of more places. Raises BadPicture.
-    """
-    key = None
-    if weights is not None:
-        grey = load_weights(weights, studio.store.get_picture(scene.photo).shape[:2])
-        key = add_picture(studio.library, np.repeat(grey[..., None], 3, axis=2), owner)
-    photos = [load_scene(path) for path in also]
-    places = tuple(MorePlace(sha256=p.sha256, photo=add_picture(studio.library, p.image, owner)) for p in photos)
-    return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
 
 
 def clear_person(picture: Picture, person: Mask) -> Mask:

@@ -17,12 +17,12 @@ from pipelines.references.redux import ReduxReference, ReduxReferences, encode_r
 from studio.application import Studio
 from studio.domain.posts import PostRequest, plan_shots
 from studio.domain.scene import ReferenceDials
-from studio.library.scenes import add_scene
+from studio.library.scenes import add_dials, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.injections import Injections
-from studio.workflows.redux_dials import add_redux, clear_person
+from studio.workflows.redux_dials import clear_person
 from tests.studio.workflows.test_ways import bundle, draw, persona
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
 
@@ -52,7 +52,7 @@ def dials(studio: Studio, asked: PostRequest, tmp_path: Path, **more: Any) -> Re
     Image.fromarray(grey).save(tmp_path / "weights.png")
     also = [picture(tmp_path / "other.png", 1, (80, 120))]
     given: dict[str, Any] = {"weights": tmp_path / "weights.png", "also": also, "pool": 2, "merge": 0.8}
-    return add_redux(studio, asked.scene, **given | more)
+    return add_dials(studio.library, asked.scene, **given | more)
 
 
 def test_redux_with_every_dial_is_drawn_again_to_the_pixel(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_every_dial_changes_the_reference(studio: Studio, asked: PostRequest, tm
 def test_the_ip_adapter_is_drawn_again_to_the_pixel(
     studio: Studio, asked: PostRequest, tmp_path: Path, more: dict[str, Any]
 ) -> None:
-    redux = add_redux(studio, asked.scene, also=[picture(tmp_path / "other.png", 1)])
+    redux = add_dials(studio.library, asked.scene, also=[picture(tmp_path / "other.png", 1)])
     post_set, pictures = draw(studio, asked.changed(inject="ip-adapter", dials=redux, **more))
     without, bare = draw(studio, asked.changed(scale=0.0))
     prompt, told = post_set.posts[0].prompt, without.posts[0].prompt
@@ -118,7 +118,7 @@ def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: P
 
 def test_dials_that_a_way_does_not_have_are_said(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     every = dials(studio, asked, tmp_path)
-    several = add_redux(studio, asked.scene, also=[picture(tmp_path / "other.png", 1)])
+    several = add_dials(studio.library, asked.scene, also=[picture(tmp_path / "other.png", 1)])
     kept = asked.scene.model_copy(update={"landmark": every.weights})
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"blocks": "0"}, "blocks_need_ip_adapter"),
@@ -154,11 +154,11 @@ def test_weights_of_another_size_are_stretched_with_a_note(tmp_path: Path, caplo
     assert (weights[:, :30].max(), weights[:, 34:].min()) == (0, 255)
     assert "128×128 pixels and the scene 64×96" in caplog.text
     Image.fromarray(small * 0).save(tmp_path / "w.png")
-    with pytest.raises(BadPicture, match="all black"):
+    with pytest.raises(BadPicture, match="weights_all_black"):
         load_weights(tmp_path / "w.png", (96, 64))
 
 
 def test_the_miniature_says_that_it_has_no_adapter(asked: PostRequest, studio: Studio) -> None:
     backbone = Studio(Settings(data=studio.settings.data, backbone=studio.settings.backbone))
-    with pytest.raises(ModelMissing, match="has no IP-Adapter"):
+    with pytest.raises(ModelMissing, match="ip_adapter_missing"):
         draw(backbone, asked.changed(inject="ip-adapter"))
