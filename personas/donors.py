@@ -172,10 +172,10 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
     """
     category = find_category(donor.category).id
     if not donor.name or donor.name.startswith(".") or any(sign in donor.name for sign in "/\\\0"):
-        raise BadInput(f"{donor.name!r} cannot be a donor's name.", "Use letters and digits.")
+        raise BadInput("donor_name_invalid", name=donor.name)
     place = Path(folder) / category / donor.name
     if (place / RECORD_NAME).exists():
-        raise BadInput(f"There is already a donor {donor.name} in {category}.", "Choose another name.")
+        raise BadInput("donor_exists", name=donor.name, look=category)
     place.mkdir(parents=True, exist_ok=True)
     for source, name in ((donor.lora_path, LORA_NAME), (donor.thumbnail_path, THUMBNAIL_NAME)):
         if source.resolve() != (place / name).resolve():
@@ -197,17 +197,11 @@ def check_consent(donor: Donor, today: datetime.date) -> None:
     """Raise ConsentMissing unless the donor's consent is for this very file, not revoked and not expired."""
     consent = donor.consent
     if consent.revoked:
-        reason = "was revoked"
-    elif consent.expires is not None and consent.expires < today:
-        reason = f"expired on {consent.expires.isoformat()}"
-    elif not consent.file_sha256.startswith(donor.id):
-        reason = "was given for another file"
-    else:
-        return
-    raise ConsentMissing(
-        f"The consent of {consent.who} for the donor {donor.name} {reason}.",
-        "Leave this donor out, or record a new consent.",
-    )
+        raise ConsentMissing("consent_revoked", who=consent.who, donor=donor.name)
+    if consent.expires is not None and consent.expires < today:
+        raise ConsentMissing("consent_expired", who=consent.who, donor=donor.name, date=consent.expires.isoformat())
+    if not consent.file_sha256.startswith(donor.id):
+        raise ConsentMissing("consent_of_other_file", who=consent.who, donor=donor.name)
 
 
 def with_consent(donors: Sequence[Donor], today: datetime.date) -> tuple[Donor, ...]:

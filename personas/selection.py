@@ -96,10 +96,7 @@ def select_candidates(
     """
     with_face = [i for i, c in enumerate(candidates) if c.face is not None]
     if len(with_face) < 2:
-        raise NotEnough(
-            f"There is no face in {len(candidates) - len(with_face)} of {len(candidates)} candidates.",
-            "Draw again with another seed; if that does not help, the LoRA's scale is too high or too low.",
-        )
+        raise NotEnough("faces_too_few", without=len(candidates) - len(with_face), count=len(candidates))
     faces = np.stack([face for c in candidates if (face := c.face) is not None])
     if centre is None:
         member, sizes = _tightest_cluster(faces, seed)
@@ -118,12 +115,7 @@ def select_candidates(
     apply_gates(pool, gates, "person")
     if not pool.remaining:
         donor = max(near, key=lambda d: near[d])
-        raise NotEnough(
-            f"The new face has a cosine of {near[donor]:.2f} to the donor {donor}, and the ceiling is "
-            f"{gates['novelty_ceiling']:.2f}: they could pass for one person.",
-            "Use more donors, more even weights, or another seed.",
-            code=NOT_NOVEL,
-        )
+        raise NotEnough("not_novel", similarity=near[donor], donor=donor, ceiling=gates["novelty_ceiling"])
     verdicts = tuple(Verdict(i, i in kept, tuple(reasons), pool.numbers(i)) for i, reasons in enumerate(pool.reasons))
     counts = Counter(reason for reasons in pool.reasons for reason in reasons)
     return Selection(verdicts, enrolment, sizes, near, gates, dict(counts))
@@ -179,11 +171,16 @@ def _too_few(pool: Pool, wanted: int) -> NotEnough:
     counts = Counter(reason for reasons in pool.reasons for reason in reasons)
     name, dropped = counts.most_common(1)[0]
     gate = find_gate(name)
-    loosen = (
-        f"{'lower' if not gate.at_most else 'raise'} {gate.threshold}" if gate.threshold else "draw more candidates"
-    )
-    return NotEnough(
-        f"Only {len(pool.remaining)} of {len(pool.candidates)} candidates pass, and {wanted} are needed. "
-        f"The gate {name!r} dropped {dropped}.",
-        f"To keep more, {loosen}.",
-    )
+    fields = {
+        "kept": len(pool.remaining),
+        "count": len(pool.candidates),
+        "wanted": wanted,
+        "gate": name,
+        "dropped": dropped,
+        "threshold": gate.threshold,
+    }
+    if not gate.threshold:
+        return NotEnough("candidates_too_few", **fields)
+    if gate.at_most:
+        return NotEnough("candidates_too_few_over", **fields)
+    return NotEnough("candidates_too_few_under", **fields)

@@ -49,15 +49,12 @@ class Settings(BaseSettings):
 
 def make_data_folder(settings: Settings) -> None:
     """Raises BadInput where there can be none, or nothing can be written into it."""
+    folder = str(settings.data)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
-        why = "" if os.access(settings.data, os.W_OK) else "it is read-only"
-    except FileExistsError:
-        why = "it is a file"
+    except FileExistsError as error:
+        raise BadInput("data_folder_is_file", folder=folder) from error
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-    if why:
-        raise BadInput(
-            f"The data folder {settings.data} cannot be used: {why}.",
-            "Name a folder of your own (--data, or PERSONA_STUDIO_DATA).",
-        )
+        raise BadInput("data_folder_unusable", folder=folder, reason=(error.strerror or str(error)).lower()) from error
+    if not os.access(settings.data, os.W_OK):
+        raise BadInput("data_folder_read_only", folder=folder)

@@ -104,9 +104,7 @@ def read_adapter(folder: Path) -> AdapterFile:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise BadInput(
-            f"The IP-Adapter {path.name} is damaged or cut short ({error}).", "Download or export it again."
-        ) from error
+        raise BadInput("ip_adapter_damaged", file=path.name, reason=str(error)) from error
     projection: dict[str, Tensor] = {}
     found: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -115,15 +113,14 @@ def read_adapter(folder: Path) -> AdapterFile:
         elif match := _PROJECTION.match(key):
             projection[f"{match[1]}.{match[2]}"] = tensor
         else:
-            raise BadInput(f"{path.name} holds {key}, which no FLUX IP-Adapter has.", "Choose a FLUX IP-Adapter.")
+            raise BadInput("ip_adapter_key_unknown", file=path.name, key=key)
         if not torch.isfinite(tensor).all():
-            raise BadInput(f"{path.name} holds values that are no numbers in {key}.", "Download or export it again.")
+            raise BadInput("ip_adapter_not_finite", file=path.name, key=key)
     blocks = tuple(found.get(i, {}) for i in range(max(found, default=-1) + 1))
     missing = [f"image_proj.{p}" for p in _PROJECTION_PARTS if p not in projection]
-    missing += [f"block {i} {p}" for i, block in enumerate(blocks) for p in _BLOCK_PARTS if p not in block]
+    missing += [f"double_blocks.{i}.{p}" for i, block in enumerate(blocks) for p in _BLOCK_PARTS if p not in block]
     if missing or not blocks:
-        lacks = ", ".join(missing[:3]) or "all of its blocks"
-        raise BadInput(f"{path.name} is not a whole FLUX IP-Adapter: it lacks {lacks}.", "Download or export it again.")
+        raise BadInput("ip_adapter_incomplete", file=path.name, lacks=missing[:3] or ["double_blocks"])
     _check_shapes(path.name, projection, blocks)
     licence, known = read_card_licence(folder), find_model(folder.name)
     if licence == UNKNOWN and known is not None:
@@ -158,9 +155,12 @@ def load_adapter(
     config, width = transformer.config, int(file.blocks[0]["k.weight"].shape[0])
     if (len(file.blocks), width) != (config.num_layers, transformer.inner_dim):
         raise BadInput(
-            f"The IP-Adapter {file.path.name} is for {len(file.blocks)} double blocks of width {width}, and the "
-            f"backbone has {config.num_layers} of width {transformer.inner_dim}.",
-            "Choose an adapter that was trained for this backbone.",
+            "ip_adapter_does_not_fit",
+            file=file.path.name,
+            blocks=len(file.blocks),
+            width=width,
+            wanted_blocks=config.num_layers,
+            wanted_width=transformer.inner_dim,
         )
     where = find_encoder(folder)
     _check_room(file, where, dtype, beside, read_hardware(device) if hardware is None else hardware)
@@ -168,13 +168,11 @@ def load_adapter(
         encoder = CLIPVisionModelWithProjection.from_pretrained(where, dtype=dtype, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(where, local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelMissing(f"The image encoder {where} does not load: {error}", "Fetch it again.") from error
+        raise ModelMissing("image_encoder_unreadable", folder=str(where), reason=str(error)) from error
     reads = int(file.projection["proj.weight"].shape[1])
     if encoder.config.projection_dim != reads:
         raise BadInput(
-            f"The IP-Adapter {file.path.name} reads embeddings of width {reads}, and its image encoder gives "
-            f"{encoder.config.projection_dim}.",
-            "Put the encoder that it was trained with beside it (XLabs: openai/clip-vit-large-patch14).",
+            "ip_adapter_encoder_does_not_fit", file=file.path.name, reads=reads, writes=encoder.config.projection_dim
         )
     projection = ImageProjection(reads, file.token_width, file.tokens)
     projection.load_state_dict({key.replace("proj", "image_embeds"): value for key, value in file.projection.items()})
@@ -212,10 +210,7 @@ def find_encoder(folder: Path) -> Path:
     ):
         if (candidate / "config.json").is_file():
             return candidate
-    raise ModelMissing(
-        f"The IP-Adapter {folder.name} has no image encoder.",
-        "Put the folder of its CLIP vision encoder (XLabs: openai/clip-vit-large-patch14) into it as image_encoder.",
-    )
+    raise ModelMissing("ip_adapter_encoder_missing", adapter=folder.name)
 
 
 def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
@@ -230,20 +225,15 @@ def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
 
 def _adapter_file(folder: Path) -> Path:
     if not folder.is_dir():
-        raise ModelMissing(f"The IP-Adapter's folder {folder} is missing.", "Correct ip_adapter_folder in studio.json.")
+        raise ModelMissing("ip_adapter_folder_missing", folder=str(folder))
     files = sorted(folder.glob("*.safetensors"))
     if len(files) == 1:
         return files[0]
     if len(files) > 1:
-        raise BadInput(
-            f"{folder.name} holds {len(files)} .safetensors files.", "Leave only the IP-Adapter's in its folder."
-        )
+        raise BadInput("ip_adapter_several_files", folder=folder.name, count=len(files))
     if pickles := [p.name for p in sorted(folder.iterdir()) if p.suffix in _PICKLES]:
-        raise BadInput(
-            f"The IP-Adapter {pickles[0]} is a pickle, which can run any program when it is opened.",
-            "Use the .safetensors file of the same adapter.",
-        )
-    raise ModelMissing(f"There is no IP-Adapter in {folder}.", "Put its .safetensors file there.")
+        raise BadInput("ip_adapter_is_pickle", file=pickles[0])
+    raise ModelMissing("ip_adapter_file_missing", folder=str(folder))
 
 
 def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, beside: float, hardware: Hardware) -> None:
@@ -254,9 +244,10 @@ def _check_room(file: AdapterFile, encoder: Path, dtype: torch.dtype, beside: fl
     needed = beside + (count + sum(map(prod, shapes))) * dtype.itemsize
     if needed > hardware.device_free:
         raise NotEnoughMemory(
-            f"The IP-Adapter {file.path.name} and its image encoder need {needed / 1e9:.1f} GB with the drawing, "
-            f"and {hardware.device_free / 1e9:.1f} GB are free.",
-            "Load the backbone in a precision of fewer bits, or inject by redux, which is smaller.",
+            "no_memory_for_ip_adapter",
+            file=file.path.name,
+            needed_gb=needed / 1e9,
+            free_gb=hardware.device_free / 1e9,
         )
 
 
@@ -276,7 +267,7 @@ def _check_shapes(name: str, projection: Mapping[str, Tensor], blocks: tuple[Map
         )
     )
     if not whole:
-        raise BadInput(f"The layers of {name} do not fit one another.", "Download or export it again.")
+        raise BadInput("ip_adapter_layers_do_not_fit", file=name)
 
 
 def _processor(block: Mapping[str, Tensor], file: AdapterFile) -> FluxIPAdapterAttnProcessor:

@@ -38,10 +38,7 @@ class Place:
 
     def __post_init__(self) -> None:
         if not (0 <= self.x <= 1 and 0 <= self.y <= 1 and 0.02 <= self.height <= 1):
-            raise BadInput(
-                f"The goods cannot stand at ({self.x}, {self.y}) with a height of {self.height}.",
-                "Give shares of the picture: x and y from 0 to 1, height from 0.02 to 1.",
-            )
+            raise BadInput("goods_place_invalid", x=self.x, y=self.y, height=self.height)
 
 
 def cut_out(image: Rgb, alpha: Mask | None = None) -> Cutout:
@@ -53,10 +50,7 @@ def cut_out(image: Rgb, alpha: Mask | None = None) -> Cutout:
     mask = _foreground(image) if alpha is None else alpha
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= (1.0 if alpha is not None else _MAX_SHARE):
-        what = "no product can be told from the background" if share < _MIN_SHARE else "the product fills it"
-        raise BadInput(
-            f"In the goods' photo {what}.", "Use a photo on a plain background with some margin, or a PNG cut out."
-        )
+        raise BadInput("goods_not_cut_out")
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     return Cutout(np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window]))
@@ -93,10 +87,7 @@ def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple
     """
     left, top, right, bottom = box
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise BadInput(
-            f"({left:g}, {top:g}, {right:g}, {bottom:g}) is no box in the picture.",
-            "Give left, top, right, bottom as shares of it, such as 0.6,0.5,0.9,1.",
-        )
+        raise BadInput("goods_box_invalid", box=[left, top, right, bottom])
     tall, wide = goods.mask.shape
     height = min(bottom - top, (right - left) * canvas[1] * tall / wide / canvas[0])
     return Place((left + right) / 2, bottom, height)

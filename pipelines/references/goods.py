@@ -29,7 +29,7 @@ def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | N
     part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
     shown = sized.mask[part] if y1 > y0 and x1 > x0 else np.zeros((0, 0), np.bool_)
     if not shown.any():
-        raise BadInput("The goods stand outside of the picture.", "Move them in, or make them larger.")
+        raise BadInput("goods_outside")
     image = canvas.copy() if landmark is None else landmark.image.copy()
     mask = np.zeros((height, width), np.bool_) if landmark is None else landmark.mask.copy()
     image[inside][shown] = sized.image[part][shown]

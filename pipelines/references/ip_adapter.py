@@ -56,7 +56,7 @@ class IpAdapterReference(Reference):
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise BadInput("There is no reference among the references.", "Name one, or leave them out.")
+            raise BadInput("references_empty")
         for image in self.images:
             check_rgb(image)
         _check_scales(self.scales)
@@ -114,10 +114,7 @@ def block_scales(blocks: str, scale: float, count: int) -> tuple[float, ...]:
         match = _SPAN.match(part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if match is None or not first <= last < count:
-            raise BadInput(
-                f"{part.strip()!r} names no blocks of this model, which has {count}.",
-                f"Write them as 0-{count - 1} or 3,5=0.5, from 0 to {count - 1}.",
-            )
+            raise BadInput("blocks_invalid", blocks=part.strip(), count=count, last=count - 1)
         scales[first : last + 1] = [scale if match[3] is None else _number(match[3])] * (last - first + 1)
     _check_scales(scales)
     return tuple(scales)
@@ -133,4 +130,4 @@ def _number(text: str) -> float:
 def _check_scales(scales: Sequence[float]) -> None:
     for scale in scales:
         if not 0 <= scale <= MAX_SCALE:  # false for NaN too
-            raise BadInput(f"The IP-Adapter's scale is {scale}.", f"Choose a number from 0 (off) to {MAX_SCALE:g}.")
+            raise BadInput("ip_adapter_scale_out_of_range", scale=scale, most=MAX_SCALE)

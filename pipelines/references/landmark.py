@@ -53,14 +53,11 @@ class Landmark(Reference):
     def __post_init__(self) -> None:
         check_rgb(self.image)
         if self.mask.shape != self.image.shape[:2] or self.mask.dtype != np.bool_:
-            raise BadInput(
-                f"The landmark mask has shape {self.mask.shape}, the picture {self.image.shape[:2]}.",
-                "Give a mask of the picture's size, true where pixels are kept.",
-            )
+            raise BadInput("landmark_mask_size", mask=list(self.mask.shape), picture=list(self.image.shape[:2]))
         if not self.mask.any():
-            raise BadInput("The landmark mask keeps nothing.", "Mark the landmark, or leave the mask out.")
+            raise BadInput("landmark_keeps_nothing")
         if self.mask.all() and self.exact:
-            raise BadInput("The landmark mask keeps everything.", "Mark the landmark only, so there is room to draw.")
+            raise BadInput("landmark_keeps_everything")
 
     def key(self) -> Hashable:
         return ()

@@ -86,23 +86,17 @@ class ReduxReference(_Redux):
     def __post_init__(self) -> None:
         check_rgb(self.image)
         if not (math.isfinite(self.scale) and 0 <= self.scale <= 1):
-            raise BadInput(f"The scene's scale is {self.scale}.", "Choose a number from 0 (off) to 1.")
+            raise BadInput("scene_scale_out_of_range", scale=self.scale)
         if self.pool < 1:
-            raise BadInput(f"The scene's tokens cannot be pooled by {self.pool}.", "Choose 1 (none) or more.")
+            raise BadInput("scene_pool_invalid", pool=self.pool)
         if self.mask is not None and self.mask.shape != self.image.shape[:2]:
-            raise BadInput(
-                f"The foreground mask has shape {self.mask.shape}, the picture {self.image.shape[:2]}.",
-                "Give a mask of the picture's size.",
-            )
+            raise BadInput("foreground_mask_size", mask=list(self.mask.shape), picture=list(self.image.shape[:2]))
         if self.mask is not None and self.mask.all():
-            raise BadInput("The foreground mask leaves nothing of the scene.", "Mark only the person.")
+            raise BadInput("foreground_covers_scene")
         weights = self.weights
         # written so that NaN is refused
         if weights is not None and not (weights.ndim == 2 and weights.size and ((weights >= 0) & (weights <= 1)).all()):
-            raise BadInput(
-                f"The scene's weights have shape {weights.shape} or values outside of 0 to 1.",
-                "Give a grey picture: white where the scene counts, black where it does not.",
-            )
+            raise BadInput("scene_weights_invalid", shape=list(weights.shape))
 
     @classmethod
     def show(cls, image: npt.NDArray[np.uint8], scale: float) -> ReduxReference:
@@ -132,9 +126,9 @@ class ReduxReferences(_Redux):
 
     def __post_init__(self) -> None:
         if not self.references:
-            raise BadInput("There is no reference among the references.", "Name one, or leave them out.")
+            raise BadInput("references_empty")
         if not 0 < self.merge <= 1:  # false for NaN too
-            raise BadInput(f"Tokens cannot be merged at a cosine of {self.merge}.", "Choose 0.5 to 1 (never).")
+            raise BadInput("scene_merge_out_of_range", merge=self.merge)
         if len({r.guided for r in self.references}) > 1:
             raise BadInput("redux_guided_in_part")
 
@@ -166,7 +160,7 @@ def fill_foreground(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -
     if not mask.any():
         return image
     if mask.all():
-        raise BadInput("The foreground mask leaves nothing of the scene.", "Mark only the person.")
+        raise BadInput("foreground_covers_scene")
     nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     filled = image[nearest[0], nearest[1]].astype(np.float32)
     blur = max(1.0, min(mask.shape) / 48)
@@ -234,9 +228,7 @@ def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Ten
     wanted = weight.flatten() > 0
     kept = wanted & (share.flatten() >= min(_MIN_BACKGROUND, float(share.max())))
     if wanted.any() and not kept.any():
-        raise BadInput(
-            "The scene's weights count only where the foreground is masked out.", "Give the background some weight."
-        )
+        raise BadInput("weights_under_foreground")
     return (grid * weight).flatten(2).transpose(1, 2)[:, kept]
 
 

@@ -57,7 +57,7 @@ def face_region(
     down = mouth - eyes
     tall = max(float(box[3] - box[1]), 2.2 * float(np.hypot(*down)))
     if tall < 16 or np.hypot(*down) < 2:
-        raise BadInput(f"The face is only {tall:.0f} pixels high.", "Use a picture in which the face is larger.")
+        raise BadInput("face_too_small", height=tall)
     # The roll comes from both eyes and mouth: in a profile the eyes nearly coincide.
     across = points[1] - points[0]
     sideways = np.array([down[1], -down[0]])  # what points right when `down` points down

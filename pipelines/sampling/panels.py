@@ -36,7 +36,7 @@ def plan_panels(count: int, panels: int) -> tuple[tuple[int, ...], ...]:
     Raises BadInput where `panels` fits no grid. The last pictures are made smaller where fewer shots are left.
     """
     if panels not in GRIDS:
-        raise BadInput(f"{panels} panels fit no grid.", f"Choose {', '.join(map(str, GRIDS))}, or 1 for none.")
+        raise BadInput("panels_fit_no_grid", panels=panels, known=list(GRIDS))
     groups: list[tuple[int, ...]] = []
     done = 0
     while done < count:
@@ -44,7 +44,7 @@ def plan_panels(count: int, panels: int) -> tuple[tuple[int, ...], ...]:
         left = count - done + given
         size = max((n for n in GRIDS if n <= min(panels, left)), default=0)
         if size == 0:
-            raise BadInput("One shot alone makes no panels.", "Ask for two posts or more, or draw without panels.")
+            raise BadInput("panels_of_one_shot")
         groups.append(tuple(range(done, done + size - given)))
         done += size - given
     return tuple(groups)
@@ -58,9 +58,9 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
     """
     count = len(requests)
     if count not in GRIDS:
-        raise BadInput(f"{count} panels fit no grid.", f"Choose {', '.join(map(str, GRIDS))}.")
+        raise BadInput("panels_fit_no_grid", panels=count, known=list(GRIDS))
     if len(given) >= count:
-        raise BadInput("All panels are given, so there is none to draw.", "Give fewer.")
+        raise BadInput("panels_all_given")
     first, (rows, columns) = requests[0], GRIDS[count]
     alike = plan_batches([replace(r, references=_shared(r), strength=1.0) for r in requests], count)
     if len(alike) > 1 or any(

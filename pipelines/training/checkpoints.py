@@ -96,10 +96,7 @@ def read_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if marker.get("fingerprint") != fingerprint:
-            raise BadInput(
-                f"{folder} holds the checkpoints of another training (other pictures, captions or settings).",
-                "Train into an empty folder, or delete this one.",
-            )
+            raise BadInput("checkpoints_of_another_training", folder=str(folder))
         return found
     return None
 
@@ -110,5 +107,5 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _translated(error: OSError, path: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutOfDisk(f"The disk is full: {path} could not be written.", "Free some space, then run it again.")
+        return OutOfDisk("disk_full_while_training", path=str(path))
     return error

@@ -50,7 +50,7 @@ class TrainingSet:
 def fit_image(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Resize until the canvas is covered, then crop the middle; the right size is returned as it is."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise BadInput(f"A training picture has shape {image.shape} and type {image.dtype}.", "Give uint8 [h, w, 3].")
+        raise BadInput("training_picture_invalid", shape=list(image.shape), type=str(image.dtype))
     h, w = image.shape[:2]
     if (h, w) == (height, width):
         return image
@@ -109,9 +109,7 @@ def _cell_weights(example: TrainingExample, height: int, width: int, cells: torc
     if example.focus is None:
         return torch.ones(1, 1, *cells)
     if example.focus.shape != example.image.shape[:2]:
-        raise BadInput(
-            f"A focus is {example.focus.shape} and its picture {example.image.shape[:2]}.", "Make them one size."
-        )
+        raise BadInput("training_focus_size", focus=list(example.focus.shape), picture=list(example.image.shape[:2]))
     grey = np.repeat(example.focus[..., None] * np.uint8(255), 3, axis=2)
     share = torch.from_numpy(fit_image(grey, height, width)[..., 0] / np.float32(255))[None, None]
     return focus_weights(torch.nn.functional.adaptive_avg_pool2d(share, (cells[0], cells[1]))[0], part)[None]

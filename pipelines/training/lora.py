@@ -130,13 +130,9 @@ def train_lora(
     a folder of another training or a start that does not fit, OutOfDisk, Cancelled (after writing a checkpoint).
     """
     if not examples:
-        raise BadInput("There is no picture to train on.", "Give at least one picture with a caption.")
+        raise BadInput("training_without_pictures")
     if not backbone.plan.trains:
-        raise BadInput(
-            f"{backbone.spec.id} is loaded for drawing only ({backbone.plan.describe()}).",
-            "To train, name an unquantised model and set PERSONA_STUDIO_PRECISION to bf16 or nf4, on a device that "
-            "holds it.",
-        )
+        raise BadInput("backbone_draws_only", backbone=backbone.spec.id, precision=backbone.plan.precision)
     if judge is not None and config.picture_weight:
         check_differentiable(backbone)
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
@@ -277,10 +273,7 @@ def _begin_at(
         given[f"{layer.module}.lora_B.weight"] = layer.up.float() * (layer.scale * config.rank / config.alpha)
     shapes, wanted = ({name: x.shape for name, x in some.items()} for some in (given, parameters))
     if wrong := sorted(name for name, _ in shapes.items() ^ wanted.items()):
-        raise BadInput(
-            f"The LoRA to learn on from has other layers or another rank than what is to be trained ({wrong[0]}).",
-            "Give the training its rank and its target_modules.",
-        )
+        raise BadInput("training_start_does_not_fit", name=wrong[0])
     for name, parameter in parameters.items():
         parameter.data.copy_(given[name])
 

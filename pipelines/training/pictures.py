@@ -44,11 +44,7 @@ class PictureLoss(Protocol):
 def check_differentiable(backbone: Backbone) -> None:
     """Raises BadInput where parts of the backbone wait in RAM: they would leave the device before the way back."""
     if backbone.plan.offload != "none":
-        raise BadInput(
-            f"{backbone.spec.id} is not on the device as a whole ({backbone.plan.describe()}), so pictures cannot be "
-            "judged in training.",
-            "Consolidate without the identity loss (--identity-loss 0), or with a smaller precision (nf4).",
-        )
+        raise BadInput("backbone_not_whole_on_device", backbone=backbone.spec.id, precision=backbone.plan.precision)
 
 
 def picture_loss(

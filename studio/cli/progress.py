@@ -106,4 +106,4 @@ class Bars:
 
     def check_cancelled(self) -> None:
         if self._stop:
-            raise Cancelled("Stopped.", "Run the same command again to go on where it was.")
+            raise Cancelled("stopped_by_key")

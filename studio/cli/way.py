@@ -68,7 +68,7 @@ def design(
 
     gates = _read_gates(gate or ())
     if templates is not None and not templates.is_dir():
-        raise BadInput(f"{templates} is no folder.", "Name the folder that holds the pictures.")
+        raise BadInput("no_folder", folder=str(templates))
     files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
     images = [(file.name, load_scene(file).image) for file in files]
     studio = Studio(settings_of(data, owner))

@@ -69,7 +69,7 @@ def mute(mix: Mix, donor: str) -> Mix:
         return move_weight(back, donor, 1 / (len(mix.donors) - len(back.muted)))
     left = [d for d in mix.donors if d not in mix.muted and d != donor]
     if len(left) < _MIN_DONORS:
-        raise BadInput(f"A mix needs at least {_MIN_DONORS} donors.", "Let another one in first.")
+        raise BadInput("mix_needs_donors", needed=_MIN_DONORS)
     free = [i for i, d in enumerate(mix.donors) if d in left and d not in mix.locked]
     free = free or [i for i, d in enumerate(mix.donors) if d in left]
     rest = 1.0 - math.fsum(w for i, w in enumerate(mix.weights) if i not in free and i != at)
@@ -102,9 +102,7 @@ def recipe_of_mix(mix: Mix, donors: Sequence[Donor]) -> Recipe:
     """As strong as one donor, like a drawn recipe. Muted donors take no part. Raises BadInput."""
     by_id = {donor.id: donor for donor in donors}
     if any(donor not in by_id for donor, _ in mix.drawn):
-        raise BadInput(
-            "A donor of this mix is not there any more.", "Roll the dice, or take another mix.", "donor_gone"
-        )
+        raise BadInput("donor_gone")
     used = [(by_id[d], w) for d, w in mix.drawn]
     weights = [w for _, w in used]
     total = math.fsum(weights)

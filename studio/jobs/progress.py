@@ -78,7 +78,7 @@ class Reporter:
             return
         self._asked = now
         if self._records.get(StopRecord, self._job, self._owner) is not None:
-            raise Cancelled("Stopped.", "Go on where it was with Resume.")
+            raise Cancelled("job_stopped")
 
 
 def _pictures_of(rows: list[dict[str, Any]]) -> list[str]:

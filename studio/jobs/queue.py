@@ -120,7 +120,7 @@ class Queue:
         deadline = time.monotonic() + _PATIENCE_S
         while not (data / "engine.ready").exists():
             if time.monotonic() > deadline:
-                raise StudioError("The worker does not start.", "See what the terminal says.", code="no_worker")
+                raise StudioError("no_worker")
             time.sleep(0.1)
         return DBOSClient(
             system_database_url=engine_url(data),
@@ -260,7 +260,7 @@ class Queue:
     def _mine(self, job: str, owner: str) -> JobRecord:
         row = self.find(job, owner)
         if row is None:
-            raise BadInput("There is no such job.", "Load the page again.", code="no_job")
+            raise BadInput("no_job")
         return row
 
     def _keep(self, row: JobRecord, state: str, error: str | None) -> None:

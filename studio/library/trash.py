@@ -132,7 +132,7 @@ def _check_quiet(library: Library) -> None:
         )
         unlisted = session.scalar(select(JobRecord.id).where(~listed.exists()).limit(1))
     if busy is not None or unlisted is not None:
-        raise BadInput("A job is waiting or running.", "Empty the trash when all jobs are done.", "busy")
+        raise BadInput("busy")
 
 
 def _set_of(library: Library, job: JobRecord) -> str | None:

@@ -178,28 +178,23 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
     manifest = read_manifest(path)
     backbone = studio.backbone
     if manifest.draw.backbone_sha256 != studio.backbone_sha256:
-        raise BadInput("The bundle was drawn with another backbone.", f"Load {manifest.draw.backbone} as it was then.")
+        raise BadInput("bundle_of_another_backbone", backbone=manifest.draw.backbone)
     dtype = str(backbone.dtype).removeprefix("torch.")
     # block by block, a LoRA is added beside the weights, which rounds differently
-    then = (manifest.draw.precision, manifest.draw.dtype, manifest.draw.device, manifest.draw.offload == "group")
-    plan = backbone.plan
+    draw, plan = manifest.draw, backbone.plan
+    then = (draw.precision, draw.dtype, draw.device, draw.offload == "group")
     if then != (plan.precision, dtype, backbone.device.type, plan.offload == "group"):
         raise BadInput(
-            f"The bundle was drawn in {manifest.draw.precision} ({manifest.draw.dtype}, offload "
-            f"{manifest.draw.offload}) on {manifest.draw.device}, and this is {plan.precision} ({dtype}, offload "
-            f"{plan.offload}) on {backbone.device.type}.",
-            "Draw it again on a machine like that one.",
+            "bundle_of_another_machine",
+            then=[draw.precision, draw.dtype, draw.device, draw.offload],
+            now=[plan.precision, dtype, backbone.device.type, plan.offload],
         )
     for drew in manifest.draw.companions:
         if _companion_facts(studio, drew.role)[0].sha256 != drew.sha256:
-            raise BadInput(
-                f"The bundle was drawn with another {drew.id}.", f"Name the folder of that one as {drew.role}_folder."
-            )
+            raise BadInput("bundle_of_another_companion", model=drew.id, role=drew.role)
     adapter = manifest.draw.ip_adapter_sha256
     if adapter and adapter_of(backbone).file.sha256 != adapter:
-        raise BadInput(
-            "The bundle was drawn with another IP-Adapter.", "Name the folder of that one as ip_adapter_folder."
-        )
+        raise BadInput("bundle_of_another_ip_adapter")
     request = _asked(manifest)
     injections = Injections(studio, request)
     pictures = _redraw_shots(studio, request, injections, manifest, run, progress)

@@ -29,11 +29,11 @@ def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> d
     """
     folder = find_pack(pack)
     if ASSETS in folder.resolve().parents:
-        raise BadInput(f"The pack {folder.name} comes with the studio and is calibrated.", "Calibrate one of your own.")
+        raise BadInput("pack_is_calibrated", pack=folder.name)
     people = sorted(p for p in photos.iterdir() if p.is_dir()) if photos.is_dir() else []
     files = [(k, f) for k, who in enumerate(people) for f in sorted(who.iterdir()) if f.suffix.lower() in _PHOTOS]
     if not files:
-        raise BadInput(f"There are no people in {photos}.", "Make one subfolder of photos per person.")
+        raise BadInput("no_people", folder=str(photos))
     reader = FaceReader(folder)
     embeddings, owner, without = [], [], []
     for number, (who, file) in enumerate(files):

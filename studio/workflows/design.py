@@ -167,10 +167,7 @@ def mean_face(
             f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None
         ]
         if len(found) < _DONOR_SHOTS // 2:
-            raise NotEnough(
-                f"There is a face in only {len(found)} of {_DONOR_SHOTS} pictures of {who}.",
-                "Leave this donor out, or train it again.",
-            )
+            raise NotEnough("donor_without_face", found=len(found), count=_DONOR_SHOTS, donor=who)
         return [float(v) for v in mean_embedding(np.stack(found))]
 
     return list(run(f"face of {who}", measure))

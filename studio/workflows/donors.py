@@ -90,7 +90,7 @@ def _add(
         if known.id == file.sha256[:16]:
             if (known.name, known.category) == (name or lora.stem, look.id):
                 return known  # a step may run twice
-            raise BadInput(f"This LoRA is the donor {known.name} already.", "Choose another file.", "known_donor")
+            raise BadInput("known_donor", donor=known.name)
     check_fits(file.layers, studio.backbone.transformer, lora.name, studio.backbone.text_encoders)
     word = trigger or file.metadata.get("modelspec.trigger_phrase", "")
     with tempfile.TemporaryDirectory() as scratch:
@@ -170,21 +170,15 @@ def _read_consent(path: Path) -> _ConsentForm:
         why = str(error)
         if isinstance(error, ValidationError):
             why = "; ".join(": ".join([*map(str, e["loc"]), e["msg"]]) for e in error.errors())
-        raise BadInput(
-            f"The consent {path.name} cannot be used: {why}",
-            'Write JSON like {"who": "Li Lei", "scope": "fusion, commercial posts", "expires": "2028-12-31"}.',
-        ) from error
+        raise BadInput("consent_file_invalid", file=path.name, reason=why) from error
 
 
 def _read_folder(folder: Path, subject: str) -> list[tuple[npt.NDArray[np.uint8], str]]:
     if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder.", "Name a folder with pictures of one person.")
+        raise BadInput("no_folder", folder=str(folder))
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
     if len(paths) < _MIN_PICTURES:
-        raise NotEnough(
-            f"There are {len(paths)} pictures in {folder}.",
-            f"Give at least {_MIN_PICTURES}; 20 are good, 100 varied ones mix better.",
-        )
+        raise NotEnough("donor_pictures_too_few", count=len(paths), folder=str(folder), needed=_MIN_PICTURES)
     rows = []
     for path in paths:
         text = path.with_suffix(".txt")

@@ -65,10 +65,7 @@ def judge(
 def amend(studio: Studio, design: Design, judgement: Judgement) -> Design:
     """The design with this selection instead of its own. Raises NotEnough for fewer than six pictures."""
     if len(judgement.kept) < MIN_KEPT:
-        raise NotEnough(
-            f"Only {len(judgement.kept)} pictures are kept, and {MIN_KEPT} are needed.",
-            "Keep more by hand, or loosen a gate.",
-        )
+        raise NotEnough("kept_too_few", kept=len(judgement.kept), needed=MIN_KEPT)
     if judgement.kept and sorted(judgement.kept) == sorted(design.kept) and not judgement.dropped:
         return design
     measures = studio.store.get_json(design.measures)

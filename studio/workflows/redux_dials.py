@@ -32,10 +32,7 @@ def clear_person(picture: Picture, person: Mask) -> Mask:
     """
     share = float(person.mean())
     if share > _MOST_PERSON:
-        raise BadInput(
-            "A reference picture shows no background: the person in it leaves nothing of the place.",
-            "Choose a photo that shows more of the place.",
-        )
+        raise BadInput("reference_without_background")
     return person if share > _LEAST_PERSON else np.zeros_like(person)
 
 

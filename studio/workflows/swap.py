@@ -79,7 +79,7 @@ def swap_face(
     """The picture with the face of the LoRA that `subject` and `trigger` call. Raises BadInput without a face."""
     face = studio.faces.read(image)
     if face is None:
-        raise BadInput(f"There is no face in {name}.", "Use a picture in which a face is clearly seen.")
+        raise BadInput("picture_without_face", name=name)
     spec = studio.backbone.spec
     canvas = (spec.height, spec.width)
     region = face_region(image.shape[:2], face.box, face.landmarks, canvas)

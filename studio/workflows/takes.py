@@ -112,10 +112,7 @@ def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot,
     whole = painted[: height // cell * cell, : width // cell * cell]
     shares = whole.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
     if not (shares > 0.5).any():
-        raise BadInput(
-            "Nothing that may change was painted: it is too small, or a landmark or goods that are kept exactly.",
-            "Paint a larger part of the picture.",
-        )
+        raise BadInput("painted_too_little")
     if painted.all():
-        raise BadInput("The whole picture was painted.", "Draw the post again instead.")
+        raise BadInput("painted_whole_picture")
     return painted

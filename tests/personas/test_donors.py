@@ -50,10 +50,10 @@ def test_donor_is_not_overwritten_and_its_name_cannot_leave_the_folder(tmp_path:
     transformer = tiny_transformer()
     donor = write_donor(tmp_path, transformer, "lin", 0)
     save_donor(tmp_path / "all", donor)
-    with pytest.raises(BadInput, match="already"):
+    with pytest.raises(BadInput, match="donor_exists"):
         save_donor(tmp_path / "all", write_donor(tmp_path / "b", transformer, "lin", 1))
     for name in ("", "..", "../lin", "a/b", "a\\b", ".hidden"):
-        with pytest.raises(BadInput, match="name"):
+        with pytest.raises(BadInput, match="donor_name_invalid"):
             save_donor(tmp_path / "all", replace(donor, name=name))
     with pytest.raises(UnknownCategory):
         save_donor(tmp_path / "all", replace(donor, name="new", category="gothic"))
@@ -172,9 +172,9 @@ def test_consent_that_does_not_hold(tmp_path: Path) -> None:
     last_day = change(expires=TODAY)
     check_consent(last_day, TODAY)  # type: ignore[arg-type]
     for bad, reason in (
-        (change(revoked=True), "revoked"),
-        (change(expires=TODAY - datetime.timedelta(days=1)), "expired"),
-        (change(file_sha256="0" * 64), "another file"),
+        (change(revoked=True), "consent_revoked"),
+        (change(expires=TODAY - datetime.timedelta(days=1)), "consent_expired"),
+        (change(file_sha256="0" * 64), "consent_of_other_file"),
     ):
         with pytest.raises(ConsentMissing, match=reason):
             check_consent(bad, TODAY)  # type: ignore[arg-type]

@@ -126,7 +126,7 @@ def test_recipe_id_is_made_from_its_content(donors: tuple[Donor, ...]) -> None:
         make_recipe(donors[:3], (0.5, 0.25, 0.25), "sweet", scale=1.1),
     ]
     assert len({base.id, *(recipe.id for recipe in changed)}) == 5
-    with pytest.raises(BadInput, match="twice"):
+    with pytest.raises(BadInput, match="recipe_donor_twice"):
         make_recipe([donors[0], donors[0]], (0.5, 0.5), "sweet")
     with pytest.raises(BadInput, match="mix_scale_invalid"):
         make_recipe(donors[:3], (0.5, 0.25, 0.25), "sweet", scale=math.nan)
@@ -184,7 +184,7 @@ def test_fusion_stops_at_revoked_consent_unknown_donors_and_changed_files(
         fuse_donors(recipe, donors[1:], TODAY)
     consent = Consent.model_validate({**donors[0].consent.model_dump(), "revoked": True})
     revoked = replace(donors[0], consent=consent)
-    with pytest.raises(ConsentMissing, match="revoked"):
+    with pytest.raises(ConsentMissing, match="consent_revoked"):
         fuse_donors(recipe, (revoked, *donors[1:]), TODAY)
     plan = plan_recipe((revoked, *donors[1:]), "sweet", seed=3, ceiling=0.9, today=TODAY)
     assert revoked.id not in plan.recipe.donors

@@ -123,7 +123,7 @@ def test_mask_follows_the_scene_to_the_canvas(tmp_path: Path) -> None:
 def test_a_mask_without_an_edge_is_refused(tmp_path: Path, value: int) -> None:
     path = tmp_path / "mask.png"
     Image.new("L", (80, 80), value).save(path)
-    with pytest.raises(BadPicture, match="all"):
+    with pytest.raises(BadPicture, match="mask_all_one_colour"):
         load_mask(path, (80, 80))
 
 

@@ -159,9 +159,9 @@ def test_latents_are_kept_where_most_of_their_pixels_are(tiny_backbone: Backbone
 
 
 def test_wrong_landmarks() -> None:
-    with pytest.raises(BadInput, match="nothing"):
+    with pytest.raises(BadInput, match="landmark_keeps_nothing"):
         Landmark(clouds(0), np.zeros(SIZE, np.bool_))
-    with pytest.raises(BadInput, match="everything"):
+    with pytest.raises(BadInput, match="landmark_keeps_everything"):
         Landmark(clouds(0), np.ones(SIZE, np.bool_))
-    with pytest.raises(BadInput, match="size"):
+    with pytest.raises(BadInput, match="landmark_mask_size"):
         Landmark(clouds(0), disc().T)

@@ -96,7 +96,7 @@ def test_less_strength_stays_nearer_to_the_picture(tiny_backbone: Backbone) -> N
 def test_a_face_too_small_or_a_strength_of_nothing_is_refused(tiny_backbone: Backbone) -> None:
     _, points = turned(0)
     tiny = (points - points.mean(axis=0)) / 10 + points.mean(axis=0)
-    with pytest.raises(BadInput, match="pixels high"):
+    with pytest.raises(BadInput, match="face_too_small"):
         face_region((300, 240), (118, 138, 122, 143), tiny.astype(np.float32), CANVAS)
     with pytest.raises(BadInput, match="strength"):
         replace(request_from(tiny_backbone.spec, "a woman", 1), strength=0.5)

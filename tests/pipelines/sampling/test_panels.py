@@ -30,9 +30,9 @@ def test_a_set_is_cut_into_joint_pictures_that_share_its_first_shot() -> None:
             groups = plan_panels(count, panels)
             assert [i for group in groups for i in group] == list(range(count))
             assert all(len(group) + (k > 0) in GRIDS for k, group in enumerate(groups))
-    with pytest.raises(BadInput, match="5 panels"):
+    with pytest.raises(BadInput, match=r"panels_fit_no_grid.*panels=5"):
         plan_panels(9, 5)
-    with pytest.raises(BadInput, match="alone"):
+    with pytest.raises(BadInput, match="panels_of_one_shot"):
         plan_panels(1, 4)
 
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_one_picture_is_refused(tiny_backbone: Backbone) -> None:
     for other in (replace(two, height=64), replace(two, num_inference_steps=1), replace(two, references=(photo,))):
         with pytest.raises(BadInput, match="panels_differ"):
             join_panels([one, other])
-    with pytest.raises(BadInput, match="5 panels"):
+    with pytest.raises(BadInput, match=r"panels_fit_no_grid.*panels=5"):
         join_panels(requests(tiny_backbone, 5))
-    with pytest.raises(BadInput, match="none to draw"):
+    with pytest.raises(BadInput, match="panels_all_given"):
         join_panels([one, two], [np.zeros((96, 64, 3), np.uint8)] * 2)

@@ -76,5 +76,5 @@ def test_a_focus_weighs_its_cells_and_makes_another_training(tiny_backbone_float
     assert torch.equal(prepared.weights[1], torch.ones_like(prepared.weights[1]))
     cells = prepared.weights[0].view(3, 2, -1)
     assert cells[:1, :1].min() > 1.5 > 1 > cells[1:, 1:].max()
-    with pytest.raises(BadInput, match="focus"):
+    with pytest.raises(BadInput, match="training_focus_size"):
         prepare_examples(tiny_backbone_float32, [TrainingExample(image, "a", focus[:9])], 96, 64, SILENT)

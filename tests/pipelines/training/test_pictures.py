@@ -17,6 +17,8 @@ from pipelines.training import lora
 from pipelines.training.dataset import prepare_examples
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.pictures import Box, decode_box, picture_loss
+from studio.texts.errors import say_error
+from studio.texts.texts import Texts
 from tests.pipelines.training.test_lora import BreaksAt, examples, same
 
 CONFIG = LoraTrainingConfig(
@@ -136,9 +138,9 @@ def test_a_model_that_waits_in_memory_is_refused_before_anything_is_learnt(
     tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
     offloaded = replace(tiny_backbone, plan=replace(tiny_backbone.plan, offload="model"))
-    with pytest.raises(BadInput, match="without the identity loss") as error:
+    with pytest.raises(BadInput, match="backbone_not_whole_on_device") as error:
         train_lora(offloaded, examples(), CONFIG, tmp_path, judge=Darker())
-    assert "judged in training" in error.value.message
+    assert "judged in training" in say_error(error.value, Texts("en"))[0]
     train_lora(offloaded, examples(), CONFIG.model_copy(update={"picture_weight": 0.0}), tmp_path, judge=Darker())
 
 

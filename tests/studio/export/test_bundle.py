@@ -199,5 +199,5 @@ def test_platforms_are_all_usable() -> None:
         if platform.width:
             size = Upscaling(height=platform.height, width=platform.width)
             assert fit_for_platform(_posts(1)[0].image, size).size == (platform.width, platform.height)
-    with pytest.raises(BadInput, match="xiaohongshu"):
+    with pytest.raises(BadInput, match=r"platform_unknown.*myspace.*xiaohongshu"):
         find_platform("myspace")

@@ -40,7 +40,7 @@ def _counting(calls: list[str], fail_at: set[int]) -> Job:
                 calls.append(f"step {number}")
                 if number in fail_at:
                     fail_at.remove(number)
-                    raise NotEnough(f"There is too little of {number}.", "Bring more.")
+                    raise NotEnough("faces_too_few", without=number, count=number)
                 return studio.store.put(f"{request.seed} {number}".encode())
 
             keys.append(run(f"step-{number}", step))
@@ -92,11 +92,11 @@ def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
     calls: list[str] = []
     add_kind(monkeypatch, _counting(calls, {3}))
     with Engine(_studio(tmp_path)) as engine:
-        with pytest.raises(NotEnough, match="too little of 3") as caught:
+        with pytest.raises(NotEnough, match=r"faces_too_few.*count=3") as caught:
             engine.run(WorkRequest(seed=1), Work)
-        assert caught.value.advice == "Bring more."
+        assert caught.value.fields == {"without": 3, "count": 3}
         rows = engine.studio.records.find(JobRecord, "me")
-        assert [(r.state, "too little of 3" in (r.error or "")) for r in rows] == [("failed", True)]
+        assert [(r.state, "3 of 3 candidates" in (r.error or "")) for r in rows] == [("failed", True)]
     with Engine(_studio(tmp_path)) as engine:
         assert len(engine.run(WorkRequest(seed=1), Work).keys) == 5
         assert [r.state for r in engine.studio.records.find(JobRecord, "me")] == ["done"]
@@ -106,18 +106,22 @@ def test_a_failed_job_says_why_and_goes_on_behind_the_last_good_step(
 def test_a_job_that_fails_again_says_so_in_the_same_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_kind(monkeypatch, _always_too_little)
     for _ in range(3):
-        with Engine(_studio(tmp_path)) as engine, pytest.raises(NotEnough, match=r"Too little\. Bring more\."):
+        with Engine(_studio(tmp_path)) as engine, pytest.raises(NotEnough, match=r"faces_too_few.*without=1, count=2"):
             engine.run(WorkRequest(seed=1), Work)
 
 
 def _always_too_little(*_: object) -> Work:
-    raise NotEnough("Too little.", "Bring more.")
+    raise NotEnough("faces_too_few", without=1, count=2)
 
 
 def test_the_log_is_for_what_nobody_foresaw(tmp_path: Path) -> None:
     with Engine(_studio(tmp_path)):
         log = logging.getLogger("dbos")
-        for error, wanted in ((NotEnough("Too little."), False), (ZeroDivisionError(), True), (None, True)):
+        for error, wanted in (
+            (NotEnough("faces_too_few", without=1, count=2), False),
+            (ZeroDivisionError(), True),
+            (None, True),
+        ):
             told = None if error is None else (type(error), error, None)
             assert bool(log.filter(log.makeRecord("dbos", logging.ERROR, "x", 1, "failed", (), told))) == wanted
 

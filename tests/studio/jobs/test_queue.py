@@ -32,7 +32,7 @@ def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[...,
                 calls.append(number)
                 if number in fail_at:
                     fail_at.remove(number)
-                    raise NotEnough(f"There is too little of {number}.", "Bring more.")
+                    raise NotEnough("faces_too_few", without=number, count=number)
                 return studio.store.put(f"{request.owner} {number}".encode())
 
             keys.append(run(f"step-{number}", step))
@@ -76,7 +76,7 @@ def test_a_double_click_is_one_job_and_its_files_are_its_owners(
     assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
     assert queue.find(job, "wang") is None
     assert queue.report(job, "li")["stages"]["posts"]["done"] == 4
-    with pytest.raises(BadInput, match="no such job"):
+    with pytest.raises(BadInput, match="no_job"):
         queue.stop(job, "wang")
 
 
@@ -89,8 +89,8 @@ def test_a_failed_job_goes_on_behind_its_last_good_step(studio: Studio, monkeypa
         _wait(queue, job, "li", "failed")
         row = queue.find(job, "li")
         assert row is not None
-        assert "too little of 2" in str(row.error)
-        assert row.facts["code"] == "not_enough"
+        assert "2 of 2 candidates" in str(row.error)
+        assert row.facts["code"] == "faces_too_few"
         queue.retry(job, "li")
         _wait(queue, job, "li", "done")
     assert calls == [0, 1, 2, 2, 3]
@@ -145,7 +145,7 @@ def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
         for seed in (4, 3):
             queue.run_next(jobs["li", seed], "li")
         queue.run_next(jobs["li", 0], "li")  # runs already
-        with pytest.raises(BadInput, match="no such job"):
+        with pytest.raises(BadInput, match="no_job"):
             queue.run_next(jobs["wang", 2], "li")
         hold.unlink()
         for (who, _), job in jobs.items():

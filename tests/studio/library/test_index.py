@@ -207,7 +207,7 @@ def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) ->
     assert sweep(studio.library) == (0, 0)
     row = JobRecord(id="j", owner="wang", kind="posts", state="queued", error=None, facts={})
     studio.records.keep(row, JobFilesRecord(id="j", owner="wang", keys=[], made=[]))
-    with pytest.raises(BadInput, match="waiting or running"):
+    with pytest.raises(BadInput, match="busy"):
         sweep(studio.library, 0)
     row.state = "done"
     studio.records.keep(row)

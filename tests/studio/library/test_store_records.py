@@ -34,7 +34,7 @@ def test_damage_and_absence_are_told(tmp_path: Path) -> None:
     store = Store(tmp_path)
     key = store.put(b"hello")
     store.path(key).write_bytes(b"hellO")
-    with pytest.raises(BadInput, match="damaged"):
+    with pytest.raises(BadInput, match="stored_file_damaged"):
         store.get(key)
     with pytest.raises(BadInput, match="stored_file_missing"):
         store.get("0" * 64)

@@ -15,7 +15,7 @@ from studio.texts.errors import error_table, say_error
 from studio.texts.texts import LANGUAGES, Texts
 
 ROOT = Path(__file__).resolve().parents[3]
-OLD_FORM = 107  # errors that are still a sentence and an advice; may only fall
+OLD_FORM = 13  # errors that are still a sentence and an advice; may only fall
 KINDS = {n for n in errors.__all__ if isinstance(k := getattr(errors, n), type) and issubclass(k, StudioError)}
 
 

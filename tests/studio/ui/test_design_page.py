@@ -64,7 +64,7 @@ def test_a_donor_that_is_gone_takes_only_its_own_mixes_along(ui: Ui, monkeypatch
     only(ui, [d for d in donors if d.id != gone], monkeypatch)
     kept = design._kept_desk(ui, "me", Desk(others[0]))
     assert (kept.mix, kept.favourites) == (others[0], tuple(others))
-    with pytest.raises(BadInput, match="not there any more"):
+    with pytest.raises(BadInput, match="donor_gone"):
         recipe_of_mix(lies, ui.donors())
 
 

@@ -134,5 +134,5 @@ def test_goods_are_cut_out_on_upload(tmp_path: Path) -> None:
     image.save(tmp_path / "tin.png")
     goods = add_goods(studio.library, tmp_path / "tin.png", "a red tin")
     assert studio.store.get_picture(goods.picture).shape[:2] == (201, 81)
-    with pytest.raises(BadInput, match="no product"):
+    with pytest.raises(BadInput, match="goods_not_cut_out"):
         add_goods(studio.library, tmp_path / "empty.png", "nothing")

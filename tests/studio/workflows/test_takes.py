@@ -143,10 +143,10 @@ def test_what_must_not_change_is_not_painted_over(studio: Studio, asked: PostReq
     landmark[8:36, 4:18] = True
     speck[60:62, 40:42] = True
     for mask in (landmark, speck):
-        with pytest.raises(BadInput, match="Nothing that may change"):
+        with pytest.raises(BadInput, match="painted_too_little"):
             fix_post(studio, fix_request(post_set, slot, put_mask(studio.library, mask), 0.8), run_directly)
     bare = draw_posts(studio, asked.changed(goods=None, keep_landmark=False), run_directly)
     every = put_mask(studio.library, np.ones((96, 64), np.bool_))
     wish = fix_request(bare, arrange(bare, Arrangement(), {}).slots[0], every, 0.8)
-    with pytest.raises(BadInput, match="whole picture"):
+    with pytest.raises(BadInput, match="painted_whole_picture"):
         fix_post(studio, wish, run_directly)

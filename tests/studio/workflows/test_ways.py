@@ -129,7 +129,7 @@ def test_a_bundle_of_another_companion_is_not_drawn_again(
     export_bundle(studio, draw(studio, asked.changed(inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip")
     folder = write_companion(tmp_path / "kontext", "kontext", seed=99)
     settings = Settings(data=studio.settings.data, backbone=str(tiny_family), kontext_folder=folder)
-    with pytest.raises(BadInput, match=r"another FLUX\.1-Kontext-dev.*kontext_folder"):
+    with pytest.raises(BadInput, match=r"bundle_of_another_companion.*FLUX\.1-Kontext-dev.*role=kontext"):
         redraw_bundle(Studio(settings), tmp_path / "set.zip", run_directly)
 
 

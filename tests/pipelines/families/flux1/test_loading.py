@@ -168,7 +168,7 @@ def lora_changes(backbone: Backbone) -> bool:
 def test_what_cannot_be_trained_says_so_before_training(tiny_flux_dev: Path, tmp_path: Path) -> None:
     backbone = load(tiny_flux_dev, precision="fp8")
     example = TrainingExample(np.zeros((96, 64, 3), np.uint8), "a woman")
-    with pytest.raises(BadInput, match="for drawing only"):
+    with pytest.raises(BadInput, match="backbone_draws_only"):
         train_lora(backbone, [example], LoraTrainingConfig(steps=1), tmp_path)
 
 
