@@ -46,6 +46,14 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @classmethod
+    def make(cls, **fields: Any) -> Self:
+        """Return the value of these fields. Raises BadInput where one is not as it should be."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise invalid_request(error) from error
+
     def file_keys(self) -> frozenset[FileKey]:
         """Return the keys of all stored files that this value is made of."""
         return frozenset(_keys_of(self))
@@ -81,14 +89,6 @@ class Request(Stored):
     """What is asked of one kind of job, whoever asks: a page, the API, the command line or a file."""
 
     owner: Owner = "me"
-
-    @classmethod
-    def make(cls, **fields: Any) -> Self:
-        """Return the request of these fields. Raises BadInput where one is not as it should be."""
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise invalid_request(error) from error
 
     def changed(self, **fields: Any) -> Self:
         """Return the same request with other values in some fields. Raises as `make`."""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from pipelines.errors import BadInput
 from pipelines.pictures import load_goods, load_mask, load_scene, load_weights
 from pipelines.references.cutout import Place, cut_out
 from studio.domain.scene import Goods, MorePlace, ReferenceDials, Scene
-from studio.domain.values import FileKey, invalid_request
+from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.index import index_result
 from studio.library.library import Library
@@ -55,7 +54,7 @@ def add_goods(library: Library, photo: Path, name: str, owner: str = "me", place
     cut = cut_out(image, alpha)
     sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
     picture, mask = library.store.put_picture(cut.image), put_mask(library, cut.mask)
-    goods = Goods(name=name, sha256=sha256, picture=picture, mask=mask, place=place)
+    goods = Goods.make(name=name, sha256=sha256, picture=picture, mask=mask, place=place)
     grant(library.records, owner, goods.file_keys())
     return goods
 
@@ -94,10 +93,7 @@ def add_dials(
     """
     key = None if weights is None else add_weights(library, scene, weights, owner)
     places = tuple(add_place(library, photo, owner) for photo in also)
-    try:
-        return ReferenceDials(weights=key, pool=pool, merge=merge, references=places)
-    except ValidationError as error:
-        raise invalid_request(error) from error
+    return ReferenceDials.make(weights=key, pool=pool, merge=merge, references=places)
 
 
 def bundled_scenes() -> list[str]:

@@ -130,12 +130,14 @@ def test_dials_that_a_way_does_not_have_are_said(studio: Studio, asked: PostRequ
         ({"scale": 1.5}, "scale_too_large"),
         ({"scale": float("nan")}, "scale"),
         ({"inject": "ip-adapter", "scale": -1.0}, "scale, limit=≥ 0"),
-        ({"dials": every.model_copy(update={"pool": 50})}, r"scene_pool_invalid.*50"),
         ({"inject": "ip-adapter", "keep": "fill", "scene": kept}, "fill_with_ip_adapter"),
     ]
     for ways, words in wrong:
         with pytest.raises(BadInput, match=words):
             draw(studio, asked.changed(**ways))
+    for dial in ({"pool": 0}, {"merge": 3.0}):
+        with pytest.raises(BadInput, match="request_invalid"):
+            dials(studio, asked, tmp_path, **dial)
 
 
 def test_a_photo_of_nothing_but_a_person_is_refused() -> None:

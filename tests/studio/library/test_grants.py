@@ -1,0 +1,174 @@
+"""Nobody is given another's file by writing its key into a text, and nobody's words keep a file from the trash."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipelines.errors import BadInput, StudioError
+from studio.application import Studio
+from studio.domain.migration import read_stored
+from studio.domain.posts import PostSet
+from studio.domain.values import Request, Result, Stored
+from studio.jobs.files import JobFiles
+from studio.jobs.kinds import KINDS, read_request
+from studio.jobs.queue import admit
+from studio.library.grants import check_readable, grant, may_read
+from studio.library.records import FileRecord, JobFilesRecord, JobRecord, MarkRecord
+from studio.library.scenes import add_goods
+from studio.library.trash import empty_trash, sweep
+from studio.settings import Settings
+from tests.library import keep_cafe, keep_posts, keep_result
+from tests.studio.domain.values import key
+
+OLD = Path(__file__).parents[1] / "domain" / "version_0_1"
+FOREIGN = key("another's picture")
+RESULTS = {name: name for name in KINDS if name not in ("export", "donor")} | {"export-publish": "export"}
+
+
+def _result(name: str) -> Result:
+    return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _request(name: str) -> Request:
+    told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
+    return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
+
+
+def _json(value: Stored) -> dict[str, Any]:
+    return value.model_dump(mode="json")
+
+
+def _texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where texts stand in a JSON value."""
+    if isinstance(value, str | None):
+        yield path
+    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in rows:
+        yield from _texts(part, (*path, name))
+
+
+def _get(value: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+def _with(value: dict[str, Any], path: tuple[Any, ...], text: str) -> dict[str, Any]:
+    changed = copy.deepcopy(value)
+    _get(changed, path[:-1])[path[-1]] = text
+    return changed
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    studio = Studio(Settings(data=tmp_path))
+    grant(studio.records, "wang", [FOREIGN])
+    return studio
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_no_field_of_a_result_gives_away_a_file_that_its_job_did_not_make(studio: Studio, name: str) -> None:
+    """Every text and every key, one after the other, is another's key."""
+    told, made = _json(_result(name)), _result(name).file_keys()
+    kind, tried = KINDS[RESULTS[name]], 0
+    for path in _texts(told):
+        try:
+            result = read_stored(kind.result, _with(told, path, FOREIGN))
+        except StudioError:
+            continue  # the field takes no such text
+        tried += 1
+        files = JobFiles(studio.records, f"job-{tried}", "me")
+        files.made |= made
+        files.finish(result, key("the result"))
+        assert not may_read(studio.records, "me", FOREIGN), path
+    assert tried
+    granted = {row.id for row in studio.records.find(FileRecord, "me")}
+    assert granted <= made
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_request_names_only_files_that_its_owner_may_see(studio: Studio, name: str) -> None:
+    request = _request(name)
+    grant(studio.records, request.owner, request.file_keys())
+    told, kind = _json(request), KINDS[RESULTS[name]]
+    texts = refused = 0
+    for path in _texts(told):
+        if path == ("owner",):
+            continue
+        try:
+            changed = read_stored(kind.request, _with(told, path, FOREIGN))
+        except StudioError:
+            continue
+        files = JobFiles(studio.records, "job", request.owner)
+        if FOREIGN in changed.file_keys():
+            refused += 1
+            with pytest.raises(BadInput) as error:
+                admit(studio, changed)
+            assert error.value.code == "file_not_yours"
+            continue
+        texts += 1
+        admit(studio, changed)
+        files.keep(changed)
+        row = studio.records.get(JobFilesRecord, "job", request.owner)
+        assert row is not None
+        assert FOREIGN not in row.keys
+    assert texts or name == "design"  # a look category is one of four words
+    assert refused or not request.file_keys()
+    assert not may_read(studio.records, request.owner, FOREIGN)
+
+
+def test_a_file_that_is_not_there_is_refused_in_the_same_words(studio: Studio) -> None:
+    said = set()
+    for wanted in (FOREIGN, key("nothing at all")):
+        with pytest.raises(BadInput) as refused:
+            check_readable(studio.records, "me", [wanted])
+        said.add((refused.value.code, tuple(refused.value.fields)))
+    assert len(said) == 1
+
+
+def test_words_keep_no_file(studio: Studio) -> None:
+    lost = studio.store.put(b"\x89PNG nobody's any more")
+    post_set = keep_posts(studio, 1, keep_cafe(studio))
+    said = post_set.model_copy(
+        update={
+            "id": "said",
+            "posts": (post_set.posts[0].model_copy(update={"caption": str(lost), "prompt": str(lost)}),),
+        }
+    )
+    keep_result(studio, "me", said)
+    sweep(studio.library, young_s=0, draft_s=0)
+    assert not studio.store.path(lost).exists()
+    assert studio.store.path(post_set.posts[0].picture).exists()
+
+
+def test_goods_that_somebody_has_just_chosen_outlive_anothers_trash(studio: Studio, tmp_path: Path) -> None:
+    image = Image.new("RGB", (240, 300), (215, 215, 215))
+    ImageDraw.Draw(image).rectangle((80, 60, 160, 260), fill=(190, 30, 40))
+    image.save(tmp_path / "tin.png")
+    goods = add_goods(studio.library, tmp_path / "tin.png", "a red tin", "me")
+    post_set = keep_posts(studio, 1, keep_cafe(studio))
+    with_goods = post_set.model_copy(
+        update={"request": post_set.request.changed(goods=goods), "id": "tins"},
+    )
+    keep_result(studio, "me", with_goods)
+    again = add_goods(studio.library, tmp_path / "tin.png", "my tin", "wang")  # in no row yet: a page's draft
+    assert again.file_keys() == goods.file_keys()
+    studio.records.keep(MarkRecord(id="posts:tins", owner="me", facts={"trashed": True}))
+
+    def forget(jobs: list[str], owner: str) -> None:
+        for job in jobs:
+            for table in (JobRecord, JobFilesRecord):
+                studio.records.remove(table, job, owner)
+
+    assert empty_trash(studio.library, "me", forget, young_s=0).things == 1
+    assert all(studio.store.path(file).exists() for file in goods.file_keys())
+    assert all(may_read(studio.records, "wang", file) for file in goods.file_keys())
+    assert np.asarray(studio.store.get_picture(again.picture)).any()
