@@ -31,8 +31,7 @@ from dbos import (
 )
 from sqlalchemy.exc import OperationalError
 
-from pipelines import errors
-from pipelines.errors import BadInput, Cancelled, StudioError, error_from_json
+from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.domain.migration import read_stored
@@ -43,7 +42,7 @@ from studio.jobs.kinds import find_kind, read_request
 from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
-from studio.jobs.reconcile import reconcile
+from studio.jobs.reconcile import error_of, reconcile
 from studio.library.index import index_result
 from studio.library.records import JobRecord, StopRecord
 from studio.library.results import find_result
@@ -289,12 +288,8 @@ class Engine:
         try:
             return dict(handle.get_result())
         except PortableWorkflowError as error:
-            row = self.studio.records.get(JobRecord, job, owner)
-            if row is not None and row.state == "failed" and "raised" in row.facts:
-                raise error_from_json(row.facts["raised"]) from error
-            known = getattr(errors, error.name, None)
-            if isinstance(known, type) and issubclass(known, StudioError):
-                raise known(error.message) from error
+            if (told := error_of(error)) is not None:
+                raise told from error
             raise
 
 

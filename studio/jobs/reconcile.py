@@ -13,11 +13,11 @@ from typing import Any
 from dbos import DBOSClient, PortableWorkflowError, WorkflowStatus
 
 from pipelines import errors
-from pipelines.errors import Cancelled, StudioError
+from pipelines.errors import Cancelled, StudioError, error_from_json
 from studio.jobs.queue import APPLICATION_VERSION, enqueue, move_over, queue_of
 from studio.library.records import JobRecord, Records, RequestRecord
 
-__all__ = ["Settle", "ended_with", "reconcile"]
+__all__ = ["Settle", "ended_with", "error_of", "reconcile"]
 
 _UNFINISHED = ("queued", "running")
 _CHUNK = 500
@@ -90,10 +90,21 @@ def ended_with(workflow: WorkflowStatus) -> StudioError | dict[str, Any]:
     name = error.name if isinstance(error, PortableWorkflowError) else type(error).__name__
     if name == "OperationalError":
         return StudioError("records_locked")
-    kind = getattr(errors, name, None)
+    told = error_of(error) if isinstance(error, PortableWorkflowError) else None
+    return told or StudioError("job_unexpected", reason=f"{name}: {error}"[:300])
+
+
+def error_of(error: PortableWorkflowError) -> StudioError | None:
+    """Return the error that a workflow ended with, None for one that nobody foresaw.
+
+    The engine keeps `StudioError.data` beside it; version 0.1 kept the class's name and a sentence.
+    """
+    if isinstance(error.data, dict) and "code" in error.data:
+        return error_from_json(error.data)
+    kind = getattr(errors, error.name, None)
     if isinstance(kind, type) and issubclass(kind, StudioError):
-        return kind(str(error), "")
-    return StudioError("job_unexpected", reason=f"{name}: {error}"[:300])
+        return StudioError("failed_before", said=error.message)
+    return None
 
 
 def _workflows(client: DBOSClient, jobs: list[str]) -> dict[str, WorkflowStatus]:

@@ -23,7 +23,7 @@ __all__ = ["SESSION_S", "TooManyAttempts", "Users", "check_open"]
 SESSION_S = 14 * 24 * 3600
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _MAX_NAME = 40
-_PASSWORD = (10, 200)  # signs; the upper one keeps a login's work small
+_PASSWORD = (10, 200)  # characters; the upper one keeps a login's work small
 _WINDOW_S = 15 * 60
 _PER_PAIR, _PER_ADDRESS, _PER_NAME = 5, 20, 100  # failures in a window
 _REMEMBERED = 10_000
@@ -31,8 +31,6 @@ _REMEMBERED = 10_000
 
 class TooManyAttempts(StudioError):
     """Too many wrong passwords; nothing is checked until the window is over."""
-
-    default_code = "too_many_attempts"
 
 
 class Users:

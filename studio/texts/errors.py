@@ -37,21 +37,19 @@ def error_table() -> dict[str, dict[str, dict[str, str]]]:
 
 def say_error(error: StudioError, texts: Texts) -> tuple[str, str]:
     """Return what happened and what to do ("" for nothing), in the texts' language."""
-    row = None if error.message else error_table().get(error.code)
-    if row is None and texts.language == "en" and error.message:
-        return error.message, error.advice
-    if row is None:
-        return texts.explain(str(error), error.code), ""
-    words = _Words(texts)
-    said = row[texts.language]
-    return words.format(said["message"], **error.fields), words.format(said.get("advice", ""), **error.fields)
+    words, row = _Words(texts), error_table().get(error.code)
+    try:
+        said = {} if row is None else row[texts.language]
+        return words.format(said["message"], **error.fields), words.format(said.get("advice", ""), **error.fields)
+    except KeyError:  # recorded by a studio of another version
+        return str(error), ""
 
 
 def say_failure(texts: Texts, error: str, facts: Mapping[str, Any]) -> str:
     """Return why a job failed and what to do, of what its record says; "" where it says nothing."""
     if raised := facts.get("raised"):
         return texts.error(error_from_json(raised))
-    return texts.explain(error, str(facts.get("code", ""))) if error else ""
+    return error  # a sentence of version 0.1
 
 
 class _Words(Formatter):

@@ -1,9 +1,8 @@
-"""Every word a page says, in English and Chinese: texts.json by key, old_errors.json by an error's own message."""
+"""Every word a page says, in English and Chinese: texts.json by key, errors/ by an error's code."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,6 @@ __all__ = ["LANGUAGES", "LOCALES", "Language", "Texts", "choose_language"]
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 LOCALES: dict[str, str] = {"en": "en", "zh": "zh-CN"}
-_MAX_MATCHED = 2000  # a message may quote what somebody typed, and the patterns are no longer linear there
 _HERE = Path(__file__).resolve().parent
 
 
@@ -59,19 +57,7 @@ class Texts:
 
     def error(self, error: StudioError) -> str:
         """Return what happened and what to do."""
-        return " ".join(part for part in say_error(error, self) if part)
-
-    def explain(self, message: str, code: str = "") -> str:
-        """A recorded error. What matches no pattern is said by its code, with the original words beside it."""
-        if code == "unexpected" or not message:
-            return f"{self('error.unexpected')} ({message[:300]})"
-        if self.language == "en":
-            return message
-        for row in _load("old_errors.json")["messages"]:
-            if found := re.match(row["match"], message[:_MAX_MATCHED]):
-                return str(row["zh"]).format(*(self.word(group or "") for group in found.groups()))
-        known = _load("old_errors.json")["codes"].get(code)
-        return f"{known or self('error.unexpected')}({message})"
+        return (" " if self.language == "en" else "").join(part for part in say_error(error, self) if part)
 
 
 def choose_language(accepted: str) -> Language:

@@ -117,7 +117,7 @@ def _add_tag(ui: Ui, owner: str, thing: str, said: str) -> None:
     names = "".join(c if c.isprintable() else " " for c in said).split()
     tags = list(dict.fromkeys([*str(ui.marks(owner).get(thing, {}).get("tags", "")).split(), *names]))
     if len(tags) > _MOST_TAGS or any(len(name) > 30 for name in tags):
-        raise BadInput(f"A thing has at most {_MOST_TAGS} tags of 30 signs.", "Remove one first.", "too_many_tags")
+        raise BadInput("too_many_tags", most=_MOST_TAGS, longest=30)
     ui.mark(owner, thing, tags=_joined(tags))
 
 

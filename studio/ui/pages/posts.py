@@ -54,7 +54,7 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     person = ui.find(owner, Persona, said[form.persona])
     place = next((s for s in ui.scenes(owner) if s.id == said[form.scene]), None)
     if person is None or place is None:
-        raise BadInput("There is no persona or no scene.", "Make both first.", code="no_persona")
+        raise BadInput("no_persona")
     shots, settings = read_table(ui, form.shots, said, person.name), read_form(form.settings, said)
     return PostRequest.make(owner=owner, persona=person, scene=place, **shots, **settings)
 

@@ -57,7 +57,7 @@ def build(ui: Ui) -> None:
 
     def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
         if not path:
-            raise BadPicture("There is no photo yet.", "Upload one first.", code="no_photo")
+            raise BadPicture("no_photo")
         mask = painted_mask(painted)
         with tempfile.TemporaryDirectory() as folder:
             file = None

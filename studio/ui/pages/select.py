@@ -98,7 +98,7 @@ def build(ui: Ui) -> None:
         owner, now = owner_of(request), said[hand]
         found = ui.find(owner, Design, now.design)
         if found is None:
-            raise BadInput("There is no finished design.", "Design a person first.", code="no_design")
+            raise BadInput("no_design")
         chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
         called = check_name(str(said[name] or ""))
         ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))

@@ -67,7 +67,7 @@ def build_adding(ui: Ui) -> None:
 
     def send(said: Said, request: gr.Request) -> Any:
         if not said[form.agreed]:
-            raise BadInput("Nobody has said that this adult agreed.", "Tick the box if so.", "not_agreed")
+            raise BadInput("not_agreed")
         asked = read_donor(form, said, owner_of(request))
         check_unexpired(asked, datetime.now(UTC).date())
         path = find_upload(ui.studio.settings, asked.owner, asked.upload)

@@ -83,7 +83,7 @@ def build_fixing(ui: Ui) -> Fixing:
         owner, (key, number) = owner_of(request), said[which] or ("", 0)
         post_set, mask = ui.find(owner, PostSet, key), painted_mask(said[editor])
         if post_set is None or mask is None:
-            raise BadInput("Nothing was painted.", "Paint over what should be drawn anew.", code="not_painted")
+            raise BadInput("not_painted")
         arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
         slot = next(s for s in arranged.slots if s.number == number)
         painted = put_mask(ui.studio.library, mask[..., 0] >= 128)

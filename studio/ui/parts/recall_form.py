@@ -38,7 +38,7 @@ def refused(status: str | None) -> StudioError:
         return BadInput("too_large", most_gb=MOST_BYTES / 1e9)
     if status == "507":
         return OutOfDisk("out_of_disk")
-    return BadInput("The file did not arrive.", "Try again.")
+    return BadInput("upload_incomplete")
 
 
 def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> Draft | None:

@@ -95,28 +95,19 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
         if not cells and not seed and not caption:
             continue
         if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < 2**32):
-            raise BadInput(
-                f"Row {number} says {seed[:40]!r}, which is no seed.",
-                "Write a whole number from 0 to 4294967295, or nothing.", code="bad_seed",
-            )  # fmt: skip
+            raise BadInput("bad_seed", row=number, said=seed[:40])
         if len(caption) > MOST_CAPTION:
-            raise BadInput(
-                f"The caption in row {number} has {len(caption)} signs.",
-                f"Use at most {MOST_CAPTION}; a longer text goes into the body.", code="long_caption",
-            )  # fmt: skip
+            raise BadInput("long_caption", row=number, length=len(caption), most=MOST_CAPTION)
         for column, word in cells.items():
             if word not in CHOICES[column]:
                 raise BadInput(
-                    f"Row {number} says {word[:40]!r}, which is no {column.replace('_', ' ')}.",
-                    f"Use one of: {', '.join(CHOICES[column])}.", code="bad_shot",
-                )  # fmt: skip
+                    "bad_shot", row=number, said=word[:40], column=column.replace("_", " "), known=list(CHOICES[column])
+                )
         shots.append(Shot(**cells))
         seeds.append(int(seed) if seed else None)
         captions.append(caption or None)
     if not 1 <= len(shots) <= MOST_SHOTS:
-        raise BadInput(
-            f"A set has 1 to {MOST_SHOTS} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
-        )
+        raise BadInput("bad_count", most=MOST_SHOTS, count=len(shots))
     return Table(tuple(shots), tuple(seeds), tuple(captions))
 
 
@@ -135,9 +126,7 @@ def paste_shots(text: str) -> list[Shot]:
         if line.strip():
             shots.append(Shot(**_read_line(line.casefold(), number)))
     if not 1 <= len(shots) <= MOST_SHOTS:
-        raise BadInput(
-            f"A set has 1 to {MOST_SHOTS} shots, and this has {len(shots)}.", "Change the table.", code="bad_count"
-        )
+        raise BadInput("bad_count", most=MOST_SHOTS, count=len(shots))
     return shots
 
 
@@ -153,10 +142,7 @@ def _read_line(line: str, number: int) -> dict[str, str]:
         elif line[at] in _BETWEEN:
             at += 1
         else:
-            raise BadInput(
-                f"Line {number} says {line[at : at + 20]!r}, which is no word for a shot.",
-                "Use the words that are listed above the table.", code="bad_shot",
-            )  # fmt: skip
+            raise BadInput("bad_shot_word", line=number, said=line[at : at + 20])
     return cells
 
 

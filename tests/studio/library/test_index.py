@@ -84,7 +84,7 @@ def test_words_dates_and_tags_find_things_in_both_languages(studio: Studio) -> N
 
 
 def _fails(studio: Studio, request: FixRequest, run: Any, progress: Any) -> FixTake:
-    raise BadInput("It cannot be mended.", "Leave it.")
+    raise BadInput("painted_whole_picture")
 
 
 def _store(studio: Studio, words: str) -> FileKey:

@@ -13,9 +13,11 @@ def test_a_program_ends_with_a_sentence_not_with_a_traceback(
 ) -> None:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     with pytest.raises(SystemExit) as end, in_words():
-        raise BadLora("It broke.", "Mend it.")
+        raise BadLora("lora_all_zero", file="a.safetensors")
     assert end.value.code == 1
-    assert capsys.readouterr().err == "It broke.\n  → Mend it.\n"
+    assert capsys.readouterr().err == (
+        "a.safetensors changes no layer: all its weights are zero.\n  → Train it again.\n"
+    )
     with pytest.raises(ZeroDivisionError), in_words():  # a flaw of ours keeps its traceback
         _ = 1 / 0
 

@@ -45,7 +45,7 @@ def _wrong_lora(name: str, folder: Path) -> None:
 
 
 def _persona(name: str, _: Path) -> None:
-    raise BadInput(f"{name} is no persona.", f"Choose another than {name}.")
+    raise BadInput("not_found", result="persona", key=name)
 
 
 @pytest.mark.parametrize("language", get_args(Language))
