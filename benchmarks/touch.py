@@ -63,14 +63,14 @@ def _words(*keys: str) -> Line:
 _PLATFORM = {
     "id": DUMMY, "name_en": "Dummy shop", "name_zh": "占位商店", "width": 600, "height": 800, "min_pictures": 1,
     "max_pictures": 9, "usual_pictures": 3, "format": "JPEG", "max_bytes": 1000000, "max_title": 0, "max_body": 0,
-    "source": "benchmarks.touch", "date": "2026-01-01",
+    "embeds_recipe": False, "source": "benchmarks.touch", "date": "2026-01-01",
 }  # fmt: skip
-_FAMILY = f'''"""A dummy family: FLUX.1 under another name that detects nothing."""
+_FAMILY = f'''"""A dummy family: folders of a class of its own, with FLUX.1's parts."""
 
 from dataclasses import dataclass, replace
 
 from pipelines.families.flux1.facts import FLUX1, Flux1
-from pipelines.families.protocol import Verdict
+from pipelines.families.protocol import Variant, Verdict
 from pipelines.families.spellings import LoraWords
 
 
@@ -80,10 +80,13 @@ class Dummy(Flux1):
 
     id: str = "{DUMMY}"
     name: str = "Dummy family"
+    pipelines: tuple[str, ...] = ("TouchDummyPipeline",)
     lora_words: LoraWords = replace(FLUX1.lora_words, read=())
 
     def detect_folder(self, index, transformer):
-        return None
+        if index.get("_class_name") not in self.pipelines:
+            return None
+        return Variant(id="Dummy-1", family=self.id, licence="apache-2.0")
 
     def detect_file(self, shapes):
         return None
@@ -118,6 +121,50 @@ class DummyReference(Reference):
     def extend(conditions, references, encoded):
         return
 '''
+_MEASURE = f'''"""A dummy measure: every picture is worth a half."""
+
+from personas.measures.measure import Measure
+
+
+def half(subject):
+    """Return 0.5."""
+    return 0.5
+
+
+DUMMY = Measure(
+    "{DUMMY}", frozenset({{"picture"}}), half, words={{"en": "halfness", "zh": "一半"}},
+    on_candidates=True, on_posts=True,
+)
+'''
+_JOB = f'''"""A dummy kind of job: it repeats a word."""
+
+from typing import ClassVar
+
+from studio.domain.values import Request, Result
+
+
+class EchoRequest(Request):
+    """What to repeat."""
+
+    word: str = "dummy"
+
+
+class Echo(Result):
+    """What was said."""
+
+    kind: ClassVar[str] = "{DUMMY}"
+
+    said: str
+
+
+def echo(studio, request, run, progress):
+    """Repeat it, as a step that is done once."""
+    return Echo(id="echo", said=run("say", lambda: request.word))
+'''
+_JOB_ROW = f'''    Kind(
+        "{DUMMY}", EchoRequest, Echo, "studio.workflows.{DUMMY}:echo", "", {{"en": "Dummy echo", "zh": "占位回声"}},
+    ),
+'''
 _REFERENCE_ROW = f'''    ReferenceKind(
         "{DUMMY}", "show", "pipelines.references.{DUMMY}", ("DummyReference",),
         words={{"en": Words("Dummy reference", "Shows nothing."), "zh": Words("占位参考", "什么都不展示。")}},
@@ -139,12 +186,13 @@ DUMMIES: tuple[Dummy, ...] = (
     Dummy(
         "measure",
         (
+            Line(f"personas/measures/{DUMMY}.py", "", _MEASURE),
             Line(
                 "personas/measures/catalogue.py",
-                "MEASURES: ",
-                f'    Measure("{DUMMY}", _needs("picture"), lambda subject: 0.5, on_candidates=True, on_posts=True),\n',
+                "from personas.measures.subject",
+                f"from personas.measures.{DUMMY} import DUMMY\n",
             ),
-            _words(f"score.{DUMMY}"),
+            Line("personas/measures/catalogue.py", "MEASURES: ", "    DUMMY,\n"),
         ),
         ("tests/tables/test_measures_table.py",),
     ),
@@ -173,6 +221,22 @@ DUMMIES: tuple[Dummy, ...] = (
             Line("pipelines/references/catalogue.py", "REFERENCES: ", _REFERENCE_ROW),
         ),
         ("tests/tables/test_references_table.py", "tests/studio/ui/test_set_form.py"),
+    ),
+    Dummy(
+        "job kind",
+        (
+            Line(f"studio/workflows/{DUMMY}.py", "", _JOB),
+            Line(
+                "studio/jobs/kinds.py",
+                "from studio.domain.values",
+                f"from studio.workflows.{DUMMY} import Echo, EchoRequest\n",
+            ),
+            Line("studio/jobs/kinds.py", "_ROWS = (", _JOB_ROW),
+        ),
+        (
+            "tests/tables/test_kinds_table.py",
+            "tests/studio/web/test_same_everywhere.py",
+        ),
     ),
 )
 

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
 
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.catalogue import detect_file, detect_folder, find_family
-from pipelines.families.flux1 import model as flux1
 from pipelines.families.flux1.companion_folders import find_beside, named_beside
-from pipelines.families.flux1.detection import transformer_config
-from pipelines.families.flux1.loading import check_transformer
 from pipelines.families.folders import read_json, read_part_headers
 from pipelines.families.model import Model, TextEmbeds
+from pipelines.families.protocol import Family
 from pipelines.families.spec import BackboneSpec
 from pipelines.lora.stack import LoraStack
 from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware
-from pipelines.models.headers import read_header
+from pipelines.models.headers import Header, read_header
 from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
-from pipelines.models.sources import MINIATURE, find_source
+from pipelines.models.sources import MINIATURE, Source, find_source
 
 __all__ = [
     "MINIATURE",
     "Backbone",
     "BackboneSpec",
+    "FamilyModule",
     "best_device",
     "encode_prompt",
     "fast_dtype",
@@ -42,12 +42,23 @@ __all__ = [
     "resolve_backbone",
 ]
 
-_FAMILIES: Mapping[str, Callable[[BackboneSpec, LoadPlan, torch.device], Model]] = {"flux1": flux1.load_model}
-"""A family's name to what loads it: one line a family."""
 _PROMPTS_KEPT = 512
 _LOG = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
+
+
+class FamilyModule(Protocol):
+    """A family's half that needs torch: what its `module` defines."""
+
+    def transformer_config(self, header: Header, source: Source) -> Mapping[str, Any]:
+        """Return the config of a single file's transformer; BadInput where the base's other parts do not go with it."""
+
+    def check_transformer(self, source: Source, header: Sequence[Header]) -> Mapping[str, Any]:
+        """Return the transformer's config; BadInput where its files lack tensors or hold others."""
+
+    def load_model(self, spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Model:
+        """Load it as planned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +169,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     header = None if source.kind == "folder" else read_header(source.path)
     if header is not None:
         family, variant = detect_file(header.shapes, source.path.name)
-        transformer_config(header, source)
+        _module(family).transformer_config(header, source)
     named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
     known = variant if named is None or named.family != family.id else named
     licence = read_card_licence(folder) if header is None else read_file_licence(header)
@@ -193,7 +204,7 @@ def plan_backbone(
     """
     family = find_family(spec.family)
     parts = read_part_headers(spec.source, family)
-    width = family.hidden_width(check_transformer(spec.source, parts["transformer"]))
+    width = family.hidden_width(_module(family).check_transformer(spec.source, parts["transformer"]))
     pixels = spec.height * spec.width * batch_size
     return plan_loading(family, parts, width, pixels, hardware, dtype, precision, spec.id)
 
@@ -215,7 +226,7 @@ def load_backbone(
     kind = fast_dtype(where) if dtype is None else dtype
     plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    return Backbone(spec, _FAMILIES[spec.family](spec, plan, where), plan)
+    return Backbone(spec, _module(find_family(spec.family)).load_model(spec, plan, where), plan)
 
 
 @torch.no_grad()
@@ -232,6 +243,10 @@ def encode_prompt(backbone: Backbone, prompt: str) -> TextEmbeds:
             kept.popitem(last=False)
     kept.move_to_end(prompt)
     return kept[prompt]
+
+
+def _module(family: Family) -> FamilyModule:
+    return cast(FamilyModule, import_module(family.module))
 
 
 def _checked_overrides(folder: Path) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.measure import Measure
 from personas.measures.regions import KEYPOINTS, LABELS, Regions
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["BODY_RATIOS", "body_likeness", "body_proportions", "body_similarity"]
+__all__ = ["BODY_RATIOS", "BODY_SIMILARITY", "body_likeness", "body_proportions", "body_similarity"]
 
 BODY_RATIOS = ("shoulders", "hips", "torso", "upper_arm", "legs", "silhouette")
 _SEEN = 0.5
@@ -73,3 +74,9 @@ def body_likeness(subject: Subject) -> float | None:
     candidate, group = subject.candidate, subject.group
     assert candidate is not None and group is not None  # noqa: PT018
     return None if group.body is None else body_similarity(candidate.body, group.body)
+
+
+BODY_SIMILARITY = Measure(
+    "body_similarity", frozenset({"candidate", "group"}), body_likeness, words={"en": "body", "zh": "身材"},
+    on_candidates=True,
+)  # fmt: skip

@@ -1,63 +1,37 @@
 """MEASURES: one row a measure. Selection, scores of posts, cards, API and command line list what stands here.
 
-A new measure is one file that takes a Subject, one row here, and its word `score.<name>` in the texts.
+A new measure is one file, with a function of a Subject and its row, and one line here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
-from personas.measures.body import body_likeness
-from personas.measures.face import face_height, face_likeness, identity
-from personas.measures.goods import goods_shown
-from personas.measures.hair import hair_likeness
-from personas.measures.prompt import post_obeyed, shot_obeyed
-from personas.measures.quality import people, quality, sharpness
-from personas.measures.scene import scene_shown
-from personas.measures.subject import Need, Subject
+from personas.measures.body import BODY_SIMILARITY
+from personas.measures.face import FACE_HEIGHT, FACE_SIMILARITY, IDENTITY
+from personas.measures.goods import GOODS
+from personas.measures.hair import HAIR_SIMILARITY
+from personas.measures.measure import Measure
+from personas.measures.prompt import OBEYED, PROMPT
+from personas.measures.quality import PEOPLE, QUALITY, SHARPNESS
+from personas.measures.scene import SCENE
+from personas.measures.subject import Subject
 
-__all__ = ["CANDIDATE_MEASURES", "GROUP_MEASURES", "MEASURES", "POST_MEASURES", "Measure", "measure_subject"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """`measure` is called where a Subject gives all that it `needs`; None is what could not be measured.
-
-    `low` and `high` are the ends of its range (None: open). `on_candidates` and `on_posts` say where it is measured and
-    shown. A post whose value is under `weak_below` should be drawn again; "strangers" is the cosine that hardly any two
-    different people reach, from the recogniser's calibration (`FaceCalibration.different_people`).
-    """
-
-    name: str
-    needs: frozenset[Need]
-    measure: Callable[[Subject], float | None]
-    low: float = 0.0
-    high: float | None = 1.0
-    higher_is_better: bool = True
-    on_candidates: bool = False
-    on_posts: bool = False
-    weak_below: float | Literal["strangers"] | None = None
-
-
-def _needs(*names: Need) -> frozenset[Need]:
-    return frozenset(names)
-
+__all__ = ["CANDIDATE_MEASURES", "GROUP_MEASURES", "MEASURES", "POST_MEASURES", "measure_subject"]
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("face_similarity", _needs("candidate", "group"), face_likeness, low=-1, on_candidates=True),
-    Measure("body_similarity", _needs("candidate", "group"), body_likeness, on_candidates=True),
-    Measure("hair_similarity", _needs("candidate", "group"), hair_likeness, low=-1, on_candidates=True),
-    Measure("sharpness", _needs("picture", "faces"), sharpness, high=None, on_candidates=True),
-    Measure("face_height", _needs("faces"), face_height, on_candidates=True),
-    Measure("obeyed", _needs("attributes", "shot"), shot_obeyed, on_candidates=True),
-    Measure("quality", _needs("regions"), quality, on_candidates=True),
-    Measure("people", _needs("regions"), people, high=None, higher_is_better=False, on_candidates=True),
-    Measure("identity", _needs("faces", "enrolment"), identity, low=-1, on_posts=True, weak_below="strangers"),
-    Measure("scene", _needs("picture", "regions", "scene"), scene_shown, on_posts=True),
-    Measure("prompt", _needs("attributes", "shot"), post_obeyed, on_posts=True, weak_below=1.0),
-    Measure("goods", _needs("picture", "shot", "goods"), goods_shown, on_posts=True),
+    FACE_SIMILARITY,
+    BODY_SIMILARITY,
+    HAIR_SIMILARITY,
+    SHARPNESS,
+    FACE_HEIGHT,
+    OBEYED,
+    QUALITY,
+    PEOPLE,
+    IDENTITY,
+    SCENE,
+    PROMPT,
+    GOODS,
 )
 CANDIDATE_MEASURES = tuple(row for row in MEASURES if row.on_candidates)
 GROUP_MEASURES = tuple(row for row in CANDIDATE_MEASURES if "group" in row.needs)

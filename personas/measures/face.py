@@ -13,25 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from personas.measures.measure import Measure
 from pipelines.errors import ModelMissing
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
 __all__ = [
-    "FaceCalibration",
-    "FaceReader",
-    "FaceReading",
-    "face_height",
-    "face_likeness",
-    "face_rank",
-    "find_pack",
-    "identity",
-    "mean_embedding",
-    "pack_sha256",
-    "pairwise_mean",
+    "FACE_HEIGHT", "FACE_SIMILARITY", "IDENTITY", "FaceCalibration", "FaceReader", "FaceReading", "face_height",
+    "face_likeness", "face_rank", "find_pack", "identity", "mean_embedding", "pack_sha256", "pairwise_mean",
     "read_calibration",
-]
+]  # fmt: skip
 
 DETECTION_THRESHOLD = 0.5
 _SIDE = 32  # sides of what the detector sees must be multiples of its largest stride
@@ -237,3 +229,17 @@ def identity(subject: Subject) -> float:
     """Return the cosine of a post's face to the persona's enrolment; 0 where no face was found."""
     assert subject.faces is not None and subject.enrolment is not None  # noqa: PT018
     return float(subject.enrolment @ subject.faces[0].embedding) if subject.faces else 0.0
+
+
+FACE_SIMILARITY = Measure(
+    "face_similarity", frozenset({"candidate", "group"}), face_likeness, words={"en": "face", "zh": "脸"},
+    low=-1, on_candidates=True,
+)  # fmt: skip
+FACE_HEIGHT = Measure(
+    "face_height", frozenset({"faces"}), face_height, words={"en": "face size", "zh": "脸部大小"},
+    on_candidates=True,
+)  # fmt: skip
+IDENTITY = Measure(
+    "identity", frozenset({"faces", "enrolment"}), identity, words={"en": "person", "zh": "人物"},
+    low=-1, on_posts=True, weak_below="strangers",
+)  # fmt: skip

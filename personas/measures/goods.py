@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.measure import Measure
 from pipelines.references.cutout import Cutout, Place, resize_cutout
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["goods_shown", "goods_similarity"]
+__all__ = ["GOODS", "goods_shown", "goods_similarity"]
 
 _WORK_HEIGHT = 192  # a product is searched for at this size
 _HEIGHTS = tuple(float(v) for v in np.geomspace(0.1, 0.9, 30))  # of the canvas, 8% apart
@@ -66,3 +67,9 @@ def goods_shown(subject: Subject) -> float:
     picture, goods = subject.picture, subject.goods
     assert picture is not None and goods is not None  # noqa: PT018
     return goods_similarity(picture, goods.cutout, goods.place)
+
+
+GOODS = Measure(
+    "goods", frozenset({"picture", "shot", "goods"}), goods_shown, words={"en": "goods", "zh": "商品"},
+    on_posts=True,
+)  # fmt: skip

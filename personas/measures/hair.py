@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.measure import Measure
 from personas.measures.regions import KEYPOINTS, LABELS, Regions
 from personas.measures.scene import to_lab
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["HairReading", "hair_likeness", "hair_similarity", "read_hair"]
+__all__ = ["HAIR_SIMILARITY", "HairReading", "hair_likeness", "hair_similarity", "read_hair"]
 
 HAIR = LABELS.index("hair")
 _MIN_PIXELS = 20
@@ -57,3 +58,9 @@ def hair_likeness(subject: Subject) -> float | None:
     candidate, group = subject.candidate, subject.group
     assert candidate is not None and group is not None  # noqa: PT018
     return None if candidate.hair is None or group.hair is None else hair_similarity(candidate.hair, group.hair)
+
+
+HAIR_SIMILARITY = Measure(
+    "hair_similarity", frozenset({"candidate", "group"}), hair_likeness, words={"en": "hair", "zh": "头发"},
+    low=-1, on_candidates=True,
+)  # fmt: skip

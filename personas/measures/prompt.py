@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from personas.measures.measure import Measure
 from personas.shots import Shot
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["POST_ATTRIBUTES", "SHOT_ATTRIBUTES", "attributes_obeyed", "post_obeyed", "shot_obeyed"]
+__all__ = ["OBEYED", "POST_ATTRIBUTES", "PROMPT", "SHOT_ATTRIBUTES", "attributes_obeyed", "post_obeyed", "shot_obeyed"]
 
 POST_ATTRIBUTES = ("outfit", "outfit_colour", "framing")
 SHOT_ATTRIBUTES = ("view", "framing", "outfit")
@@ -39,3 +40,13 @@ def post_obeyed(subject: Subject) -> float | None:
     """Return `attributes_obeyed` of a post: POST_ATTRIBUTES."""
     assert subject.shot is not None and subject.attributes is not None  # noqa: PT018
     return attributes_obeyed(subject.shot, subject.attributes)
+
+
+OBEYED = Measure(
+    "obeyed", frozenset({"attributes", "shot"}), shot_obeyed, words={"en": "as asked", "zh": "符合要求"},
+    on_candidates=True,
+)  # fmt: skip
+PROMPT = Measure(
+    "prompt", frozenset({"attributes", "shot"}), post_obeyed, words={"en": "as asked", "zh": "符合要求"},
+    on_posts=True, weak_below=1.0,
+)  # fmt: skip

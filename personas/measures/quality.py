@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.measure import Measure
+
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["Quality", "people", "quality", "read_quality", "sharpness"]
+__all__ = ["PEOPLE", "QUALITY", "SHARPNESS", "Quality", "people", "quality", "read_quality", "sharpness"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,17 @@ def people(subject: Subject) -> int | None:
     """Return how many people are in the picture; None where the reader counts none."""
     assert subject.regions is not None
     return subject.regions.people
+
+
+SHARPNESS = Measure(
+    "sharpness", frozenset({"picture", "faces"}), sharpness, words={"en": "sharpness", "zh": "清晰度"},
+    high=None, on_candidates=True,
+)  # fmt: skip
+QUALITY = Measure(
+    "quality", frozenset({"regions"}), quality, words={"en": "quality", "zh": "画质"},
+    on_candidates=True,
+)  # fmt: skip
+PEOPLE = Measure(
+    "people", frozenset({"regions"}), people, words={"en": "people", "zh": "人数"},
+    high=None, higher_is_better=False, on_candidates=True,
+)  # fmt: skip

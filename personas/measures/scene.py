@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.measure import Measure
+
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["scene_shown", "scene_similarity", "to_lab"]
+__all__ = ["SCENE", "scene_shown", "scene_similarity", "to_lab"]
 
 _BINS = 8
 _CELLS = (16, 12)
@@ -101,3 +103,9 @@ def scene_shown(subject: Subject) -> float | None:
     picture, regions, scene = subject.picture, subject.regions, subject.scene
     assert picture is not None and regions is not None and scene is not None  # noqa: PT018
     return scene_similarity(picture, regions.person, scene.canvas, scene.person)
+
+
+SCENE = Measure(
+    "scene", frozenset({"picture", "regions", "scene"}), scene_shown, words={"en": "place", "zh": "地点"},
+    on_posts=True,
+)  # fmt: skip

@@ -104,8 +104,10 @@ class Family(Protocol):
     """The facts of one family; one row of `pipelines.families.catalogue.FAMILIES`.
 
     `parts` are all folders of weights, `tokenizers` the folders of tokenizers. `uncast` is a regular expression over
-    parameter names that keep their number type when a quantised part is stored as fp8. `companions` are {beginning of
-    a folder's `_class_name`: what it is} of models that go with a backbone and are none.
+    parameter names that keep their number type when a quantised part is stored as fp8. `pipelines` are the
+    `_class_name`s of the folders that are its backbones; `companions` {beginning of a folder's `_class_name`: what it
+    is} of models that go with a backbone and are none. `module` is the family's other half, imported with torch when a
+    backbone is planned or loaded: a module with the functions of `pipelines.backbones.FamilyModule`.
     """
 
     @property
@@ -120,6 +122,10 @@ class Family(Protocol):
     def needs_chat_template(self) -> bool: ...
     @property
     def uncast(self) -> str: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def pipelines(self) -> tuple[str, ...]: ...
     @property
     def companions(self) -> Mapping[str, str]: ...
     @property

@@ -84,15 +84,17 @@ REFERENCES: tuple[ReferenceKind, ...] = (
     ReferenceKind(
         "inpaint", "keep", "pipelines.references.landmark", ("Landmark",),
         words={
-            "en": Words("Kept by inpainting", "The backbone draws around what is kept."),
-            "zh": Words("局部重绘保留", "由主模型在保留部分的周围绘制。"),
+            "en": Words("Draw around them", "The backbone draws around what is kept."),
+            "zh": Words("在周围绘制", "由主模型在保留部分的周围绘制。"),
         },
     ),
     ReferenceKind(
         "fill", "keep", "pipelines.references.fill", ("FillReference",), needs="fill",
         words={
-            "en": Words("Kept by filling", "A model made for it draws around what is kept.", "FLUX.1-Fill"),
-            "zh": Words("填充保留", "由专门的模型在保留部分的周围绘制。", "FLUX.1-Fill"),
+            "en": Words(
+                "Fill around them (FLUX.1-Fill)", "A model made for it draws around what is kept.", "FLUX.1-Fill"
+            ),
+            "zh": Words("在周围填充(FLUX.1-Fill)", "由专门的模型在保留部分的周围绘制。", "FLUX.1-Fill"),
         },
     ),
 )  # fmt: skip

@@ -15,9 +15,10 @@ __all__ = ["backbones"]
 
 _USES = ("running", "outputs", "fine_tuning")
 _ALLOWED = {"yes": True, "no": False, "paid": False, "limited": None, "unknown": None}
+_NAMES = ", ".join(family.name for family in FAMILIES)
 backbones = typer.Typer(
     help="Base models: what you may do with them, what they need, and fetching them.",
-    epilog=f"Families that are loaded: {', '.join(family.name for family in FAMILIES)}.",
+    epilog=f"Families that are loaded: {_NAMES}.",
 )
 
 
@@ -43,7 +44,9 @@ def catalogue(context: typer.Context, as_json: Json = False) -> None:
             | {f"may_{use}": _ALLOWED[licence[use]] for use in _USES}
             | {f"licence_{use}": licence[use] for use in _USES}
         )
-    say({"backbones": rows}, as_json, "\n".join(map(_words, rows)))
+    families = [{"id": family.id, "name": family.name} for family in FAMILIES]
+    text = "\n".join([*map(_words, rows), f"Families that are loaded: {_NAMES}."])
+    say({"backbones": rows, "families": families}, as_json, text)
 
 
 def _words(row: dict[str, Any]) -> str:

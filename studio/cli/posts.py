@@ -29,13 +29,12 @@ from studio.domain.scores import say_scores
 from studio.jobs.bodies import body_of
 from studio.library.scenes import add_dials, add_goods, add_scene
 from studio.texts.terminal import terminal_texts
-from studio.texts.texts import Texts
 
 __all__ = ["posting"]
 
 posting = typer.Typer()
 _FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
-_SCORES = ", ".join(Texts("en")(f"score.{row.name}") for row in POST_MEASURES)
+_SCORES = ", ".join(row.words["en"] for row in POST_MEASURES)
 
 
 @posting.command(epilog=f"--request takes all fields: {_FIELDS}. Every post is scored: {_SCORES}.")

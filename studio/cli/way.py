@@ -10,6 +10,7 @@ import typer
 
 from personas.gates import CHOOSABLE
 from personas.looks import find_category
+from personas.measures.catalogue import CANDIDATE_MEASURES
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, Seed, open_engine, option, say, settings_of
@@ -22,6 +23,7 @@ from studio.settings import ASSETS
 __all__ = ["way"]
 
 way = typer.Typer()
+_MEASURES = ", ".join(row.words["en"] for row in CANDIDATE_MEASURES)
 
 
 @way.command()
@@ -47,7 +49,7 @@ def demo(
     say({"bundle": str(job.bundle), "seconds": job.seconds}, as_json, f"The bundle is {job.bundle}")
 
 
-@way.command()
+@way.command(epilog=f"Every candidate is measured: {_MEASURES}.")
 def design(
     category: str,
     seed: Seed = 1,

@@ -52,7 +52,8 @@ def abilities(settings: Settings) -> frozenset[str]:
     facts = backbone_facts(settings)
     if facts is None:
         return frozenset()
-    return facts.companions | {kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs}
+    always = [kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs]
+    return frozenset([*always, *(kind.id for kind in REFERENCES if kind.needs in facts.companions)])
 
 
 def _companions(settings: Settings, folder: Path) -> frozenset[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from personas.measures.catalogue import POST_MEASURES, Measure
+from personas.measures.catalogue import POST_MEASURES
+from personas.measures.measure import Measure
 from studio.texts.texts import Texts
 
 __all__ = ["say_scores", "weak_scores"]
@@ -22,9 +23,9 @@ def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[
         value = scores.get(row.name)
         if value is not None and math.isfinite(value):
             number = str(value) if isinstance(value, int) else f"{value:.2f}"
-            said[row.name] = f"{texts(f'score.{row.name}')} {number}"
+            said[row.name] = f"{row.words[texts.language]} {number}"
         elif row.name in scores:
-            unknown.append(texts(f"score.{row.name}"))
+            unknown.append(row.words[texts.language])
     return said | ({"": texts("scores.not_measured", names=", ".join(unknown))} if unknown else {})
 
 

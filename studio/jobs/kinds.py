@@ -31,13 +31,15 @@ Find = Callable[[type[Result], str], Result]
 @dataclass(frozen=True)
 class Kind:
     """`run` is "module:function" of the workflow, imported when the first such job runs. `page` is where a person asks
-    for it, `indexed` whether its result is found in the library."""
+    for it ("": only programs do), `words` what it is called, by language, `indexed` whether its result is found in the
+    library."""
 
     name: str
     request: type[Request]
     result: type[Result]
     run: str
     page: str
+    words: Mapping[str, str]
     indexed: bool = False
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
@@ -48,19 +50,46 @@ class Kind:
 
 
 _ROWS = (
-    Kind("design", DesignRequest, Design, "studio.workflows.design:design_persona", "design", indexed=True),
+    Kind(
+        "design", DesignRequest, Design, "studio.workflows.design:design_persona", "design",
+        {"en": "Design", "zh": "设计"}, indexed=True,
+    ),
     Kind(
         "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
-        indexed=True,
+        {"en": "Training", "zh": "训练"}, indexed=True,
     ),
-    Kind("posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts", indexed=True),
-    Kind("vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts"),
-    Kind("fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts"),
-    Kind("swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate"),
-    Kind("preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design"),
-    Kind("strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts"),
-    Kind("export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts"),
-    Kind("donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library"),
+    Kind(
+        "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
+        {"en": "Posts", "zh": "帖子"}, indexed=True,
+    ),
+    Kind(
+        "vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts",
+        {"en": "New take", "zh": "重画"},
+    ),
+    Kind(
+        "fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts",
+        {"en": "Region", "zh": "局部修补"},
+    ),
+    Kind(
+        "swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate",
+        {"en": "Face swap", "zh": "换脸"},
+    ),
+    Kind(
+        "preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design",
+        {"en": "Previews", "zh": "预览"},
+    ),
+    Kind(
+        "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
+        {"en": "strengths", "zh": "强度试画"},
+    ),
+    Kind(
+        "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",
+        {"en": "Export", "zh": "导出"},
+    ),
+    Kind(
+        "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",
+        {"en": "New donor", "zh": "新捐献者"},
+    ),
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}

@@ -18,6 +18,7 @@ from studio.application import Studio
 from studio.domain.persona import Sample
 from studio.domain.scene import Scene
 from studio.domain.values import Result
+from studio.jobs.kinds import find_kind
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.scenes import scenes_of
@@ -115,7 +116,7 @@ class Ui:
         """How far a job is, with its buttons; `then` is HTML that a finished one shows, `strip` its latest pictures."""
         if job is None:
             return ""
-        t, name = self.t, escape(self.t(f"kind.{job.kind}"))
+        t, name = self.t, escape(find_kind(job.kind).words[self.t.language])
         if job.state == "done":
             return panel(f"<strong>✓ {name}</strong> {then}", "done")
         if job.state in ("failed", "cancelled"):

@@ -92,7 +92,7 @@ class Tables(_Row):
 def list_tables() -> Tables:
     """Return all rows."""
     return Tables(
-        kinds=[KindRow(name=kind, words=_said(f"kind.{kind}")) for kind in KINDS],
+        kinds=[KindRow(name=row.name, words=dict(row.words)) for row in KINDS.values()],
         gates=[
             GateRow(
                 name=g.name, words=_said(f"word.{g.name}"), measure=g.measure, threshold=g.threshold, default=g.default
@@ -101,7 +101,7 @@ def list_tables() -> Tables:
         ],
         measures=[
             MeasureRow(
-                name=m.name, words=_said(f"score.{m.name}"), low=m.low, high=m.high, weak_below=m.weak_below,
+                name=m.name, words=dict(m.words), low=m.low, high=m.high, weak_below=m.weak_below,
                 higher_is_better=m.higher_is_better, on_candidates=m.on_candidates, on_posts=m.on_posts,
             )
             for m in MEASURES

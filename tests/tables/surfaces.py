@@ -22,7 +22,9 @@ from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
 from studio.web.app import make_site
 
-__all__ = ["api_schema", "api_tables", "command_help", "make_ui", "page_words", "texts"]
+__all__ = [
+    "api_bodies", "api_schema", "api_tables", "command_help", "command_output", "make_ui", "page_words", "texts",
+]  # fmt: skip
 
 TEXTS = Path(__file__).resolve().parents[2] / "studio" / "texts" / "texts.json"
 
@@ -43,17 +45,31 @@ def api_schema() -> dict[str, Any]:
 
 
 @cache
+def api_bodies() -> dict[str, dict[str, Any]]:
+    """Return by kind what POST /api/jobs takes, as /openapi.json describes it."""
+    paths = _site().get("/openapi.json").json()["paths"]
+    schema = paths["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    named = {kind: reference.rpartition("/")[2] for kind, reference in schema["discriminator"]["mapping"].items()}
+    return {kind: api_schema()[name] for kind, name in named.items()}
+
+
+@cache
 def api_tables() -> dict[str, list[dict[str, Any]]]:
     """Return what /api/tables answers."""
     return dict(_site().get("/api/tables").json())
 
 
 @cache
-def command_help(*command: str) -> str:
-    """Return a command's help on a wide terminal."""
-    done: Result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "1000", "TERMINAL_WIDTH": "1000"})
+def command_output(*command: str) -> str:
+    """Return what a command says on a wide terminal."""
+    done: Result = CliRunner().invoke(app, command, env={"COLUMNS": "2000", "TERMINAL_WIDTH": "2000"})
     assert done.exit_code == 0, done.output
     return str(done.output)
+
+
+def command_help(*command: str) -> str:
+    """Return a command's help on a wide terminal."""
+    return command_output(*command, "--help")
 
 
 @cache

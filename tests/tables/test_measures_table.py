@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from personas.gates import Gates
-from personas.measures.catalogue import CANDIDATE_MEASURES, MEASURES, POST_MEASURES, Measure
+from personas.measures.catalogue import MEASURES, POST_MEASURES
+from personas.measures.measure import Measure
 from personas.measures.subject import NEEDS
 from personas.selection import Selection, Verdict
 from studio.domain.scores import say_scores, weak_scores
 from studio.texts.texts import LANGUAGES, Language, Texts
+from studio.ui.context import Ui
 from studio.ui.pages.select import Hand, _candidate
 from studio.ui.parts.post_cards import _numbers
 from studio.workflows.judgement import Judgement
@@ -40,46 +42,48 @@ def test_it_is_whole(row: Measure) -> None:
     assert row.weak_below is None or row.higher_is_better
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @every_row
-def test_words(row: Measure) -> None:
-    assert set(texts()[f"score.{row.name}"]) == set(LANGUAGES)
+def test_words(row: Measure, language: Language) -> None:
+    assert row.words[language].strip()
 
 
 @every_row
 def test_api(row: Measure) -> None:
     said = {told["name"]: told for told in api_tables()["measures"]}[row.name]
     assert (said["low"], said["high"], said["on_posts"]) == (row.low, row.high, row.on_posts)
+    assert said["words"] == row.words
     assert row.name in api_schema()["MeasureRow"]["properties"]["name"]["enum"]
 
 
-@pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
+@every_row
 def test_command_line(row: Measure) -> None:
-    assert texts()[f"score.{row.name}"]["en"] in command_help("posts").split("Every post is scored:")[1]
+    for shown, command, heading in (
+        (row.on_posts, "posts", "Every post is scored:"), (row.on_candidates, "design", "Every candidate is measured:")
+    ):  # fmt: skip
+        assert not shown or row.words["en"] in command_help(command).split(heading)[1]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)
+@every_row
 def test_page(row: Measure, language: Language) -> None:
-    word = texts()[f"score.{row.name}"][language]
-    assert f"{word} 0.37" in _numbers(make_ui(language), {row.name: 0.37})
-    unknown = _numbers(make_ui(language), {row.name: None})
-    assert unknown == texts()["scores.not_measured"][language].format(names=word)
+    ui, word = make_ui(language), row.words[language]
+    not_measured = texts()["scores.not_measured"][language].format(names=word)
+    if row.on_posts:
+        assert f"{word} 0.37" in _numbers(ui, {row.name: 0.37})
+        assert _numbers(ui, {row.name: None}) == not_measured
+    if row.on_candidates:
+        assert f"{word} 0.37" in _card(ui, {row.name: 0.37})
+        unknown = _card(ui, {row.name: None})
+        assert not_measured in unknown
+        assert "0.00" not in unknown
 
 
-@pytest.mark.parametrize("row", CANDIDATE_MEASURES, ids=lambda row: row.name)
-def test_a_candidates_card_shows_it(row: Measure) -> None:
-    word = texts()[f"score.{row.name}"]["en"]
-    assert f"{word} 0.37" in _card({row.name: 0.37})
-    unknown = _card({row.name: None})
-    assert f"not measured: {word}" in unknown
-    assert "0.00" not in unknown
-
-
-def _card(numbers: dict[str, float | None]) -> str:
+def _card(ui: Ui, numbers: dict[str, float | None]) -> str:
     verdict = Verdict(0, True, (), numbers)
     gates = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
     selection = Selection((verdict,), np.zeros(4, np.float32), (1,), {}, gates)
-    return _candidate(make_ui(), make_design(), Judgement(selection, (0,), (), ()), 0, Hand())
+    return _candidate(ui, make_design(), Judgement(selection, (0,), (), ()), 0, Hand())
 
 
 def test_what_could_not_be_measured_is_never_a_number() -> None:

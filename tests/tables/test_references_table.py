@@ -12,12 +12,17 @@ from pipelines.families.catalogue import FAMILIES
 from pipelines.pictures import check_rgb
 from pipelines.references.catalogue import REFERENCES, ReferenceKind, find_kind
 from pipelines.references.protocol import Reference
+from studio.domain.capabilities import abilities
+from studio.domain.posts import PostRequest
+from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language
+from studio.ui.pages import posts
 from studio.ui.parts.reference_cards import Ways, show_ways
-from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui
+from tests.studio.domain.values import make_post_set
+from tests.tables.surfaces import api_bodies, api_schema, api_tables, command_help, make_ui, page_words
 
 every_row = pytest.mark.parametrize("row", REFERENCES, ids=lambda row: row.id)
-that_shows = pytest.mark.parametrize("row", [r for r in REFERENCES if r.use == "show"], ids=lambda row: row.id)
+FIELDS = {"show": "inject", "keep": "keep"}  # of PostRequest
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -34,21 +39,36 @@ def test_api(row: ReferenceKind) -> None:
     (told,) = (r for r in api_tables()["references"] if r["id"] == row.id)
     assert told["words"] == {language: words.name for language, words in row.words.items()}
     assert row.id in api_schema()["ReferenceRow"]["properties"]["id"]["enum"]
+    assert row.id in api_bodies()["posts"]["properties"][FIELDS[row.use]]["enum"]
 
 
-@that_shows
+@every_row
 def test_command_line(row: ReferenceKind) -> None:
-    assert row.id in command_help("posts").split("How the place is shown to the model:")[1]
+    heading = {"show": "How the place is shown to the model:", "keep": "How pixels are kept:"}[row.use]
+    assert row.id in command_help("posts").split(heading)[1].split(".")[0]
 
 
-@that_shows
-def test_page(row: ReferenceKind) -> None:
-    t = make_ui().t
+@pytest.mark.parametrize("language", LANGUAGES)
+@every_row
+def test_page(row: ReferenceKind, language: Language) -> None:
+    page, words = page_words(posts.build, language), row.words[language]
+    if row.use == "keep":
+        assert (words.name in page) if row.id in abilities(Settings()) or not row.needs else (words.model in page)
+        return
+    assert words.name in page
+    t = make_ui(language).t
     able, lacking = (show_ways(t, Ways(), ways) for ways in ({row.id}, ()))
-    words = row.words["en"]
     assert words.name in able
     assert words.what in able
     assert not words.model or t("way.lacking", model=words.model) in lacking
+
+
+@every_row
+def test_a_request_takes_it(row: ReferenceKind) -> None:
+    asked = make_post_set().request.changed(**{FIELDS[row.use]: row.id})
+    assert getattr(PostRequest.model_validate_json(asked.model_dump_json()), FIELDS[row.use]) == row.id
+    with pytest.raises(BadInput):
+        asked.changed(**{FIELDS[row.use]: "telepathy"})
 
 
 @every_row

@@ -34,6 +34,8 @@ class Flux1:
     # diffusers' DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own. "norm" is more than norms: modulation
     # layers, a quarter of the parameters, are called norm1.linear.
     uncast: str = r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\."
+    module: str = "pipelines.families.flux1.model"
+    pipelines: tuple[str, ...] = ("FluxPipeline",)
     lora_spellings: Spellings = SPELLINGS
     lora_words: LoraWords = LORA_WORDS
 
@@ -47,9 +49,8 @@ class Flux1:
         }
 
     def detect_folder(self, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Variant | None:
-        return (
-            _variant(bool(transformer.get("guidance_embeds"))) if index.get("_class_name") == "FluxPipeline" else None
-        )
+        ours = index.get("_class_name") in self.pipelines
+        return _variant(bool(transformer.get("guidance_embeds"))) if ours else None
 
     def detect_file(self, shapes: Shapes) -> Variant | None:
         if layout_of(shapes) is None:

@@ -22,9 +22,10 @@ from diffusers import AutoencoderKL, FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.families.flux1 import companions
+from pipelines.families.flux1.detection import transformer_config
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.flux1.latents import decode, encode_pictures, pack, unpack
-from pipelines.families.flux1.loading import load_pipeline
+from pipelines.families.flux1.loading import check_transformer, load_pipeline
 from pipelines.families.flux1.schedule import inference_sigmas, shift_sigmas
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
@@ -32,7 +33,10 @@ from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
 
-__all__ = ["ALL_LINEAR", "ATTENTION", "Flux1Conditioning", "Flux1Model", "PromptEmbeds", "load_model"]
+__all__ = [
+    "ALL_LINEAR", "ATTENTION", "Flux1Conditioning", "Flux1Model", "PromptEmbeds", "check_transformer", "load_model",
+    "transformer_config",
+]  # fmt: skip
 
 ATTENTION = (
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",

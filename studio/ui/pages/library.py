@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.jobs.kinds import find_kind
 from studio.library.index import KINDS, Thing, find_things, tags_of
 from studio.library.records import JobRecord
 from studio.library.trash import disk_use, empty_trash
@@ -265,7 +266,7 @@ def _job(ui: Ui, owner: str, job: JobRecord) -> list[str]:
             do += button(t("job.next"), "next", job=job.id)
     elif job.state in ("failed", "cancelled"):
         do = button(t("job.resume"), "retry", job=job.id)
-    return [escape(t(f"kind.{job.kind}")), _when(job.created), escape(state), escape(why), do]
+    return [escape(find_kind(job.kind).words[t.language]), _when(job.created), escape(state), escape(why), do]
 
 
 def _when(moment: datetime) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from pipelines.references.catalogue import REFERENCES
 from studio.domain.capabilities import abilities
 from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest
@@ -77,9 +79,7 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
         with gr.Column():
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))
             renoise = _slider("renoise", 0.05, t("posts.renoise"), t("posts.renoise_what"))
-            keeps = [(t("keep.inpaint"), "inpaint")] + ([(t("keep.fill"), "fill")] if "fill" in able else [])
-            said = t("keep.what") if "fill" in able else t("way.lacking", model="FLUX.1-Fill")
-            keep = gr.Dropdown(keeps, value="inpaint", label=t("posts.keep"), info=said, elem_id="keep")
+            keep = _keep(ui, able)
             seed = limits_of(PostRequest, "seed")
             number = gr.Number(
                 seed.default, precision=0, minimum=seed.least, maximum=seed.most, label=t("posts.seed"),
@@ -93,3 +93,14 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
 def _slider(field: str, step: float, label: str, what: str) -> gr.Slider:
     limits = limits_of(PostRequest, field)
     return gr.Slider(limits.least or 0, limits.most or 1, value=limits.default, step=step, label=label, info=what)
+
+
+def _keep(ui: Ui, able: Collection[str]) -> gr.Dropdown:
+    """The ways to keep pixels that can be used; what the others lack is said under them."""
+    t, rows = ui.t, [row for row in REFERENCES if row.use == "keep"]
+    usable = [row for row in rows if not row.needs or row.id in able]
+    choices = [(row.words[t.language].name, row.id) for row in usable]
+    lacks = ", ".join(row.words[t.language].model for row in rows if row not in usable)
+    said = t("way.lacking", model=lacks) if lacks else t("keep.what")
+    default = limits_of(PostRequest, "keep").default
+    return gr.Dropdown(choices, value=default, label=t("posts.keep"), info=said, elem_id="keep")

@@ -42,7 +42,7 @@ class _LocalKind(Kind):
 
 
 def work_kind(function: Function) -> Kind:
-    return _LocalKind("work", WorkRequest, Work, "", "", function=function)
+    return _LocalKind("work", WorkRequest, Work, "", "", {"en": "Work", "zh": "工作"}, function=function)
 
 
 def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "work") -> None:
@@ -50,5 +50,5 @@ def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "w
     row = work_kind(function)
     if name != "work":
         known = KINDS[name]
-        row = _LocalKind(name, known.request, known.result, "", "", known.indexed, function)
+        row = _LocalKind(name, known.request, known.result, "", "", known.words, known.indexed, function)
     monkeypatch.setitem(KINDS, name, row)

@@ -80,7 +80,7 @@ def test_the_command_for_posts_names_every_field() -> None:
     assert [name for name in fields_of(KINDS["posts"]) if name not in said] == []
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.page], ids=lambda kind: kind.name)
 def test_its_page_asks_for_it(kind: Kind) -> None:
     assert kind.page in PAGES
     asks = f"{kind.request.__name__}.make("
@@ -111,7 +111,7 @@ class _Teapot(Result):
 
 
 def test_a_new_row_is_everywhere_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(KINDS, "tea", Kind("tea", _Tea, _Teapot, "nowhere:brew", "library"))
+    monkeypatch.setitem(KINDS, "tea", Kind("tea", _Tea, _Teapot, "nowhere:brew", "library", {}))
     studio = Studio(Settings(data=tmp_path / "data"))
     site = TestClient(make_site(studio))
     assert set(bodies_in(site)["tea"]["properties"]) == {"kind", "cups"}

@@ -1,0 +1,113 @@
+"""A kind of job is one file and one row: texts, API, command line and pages know it; queue and engine do it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from starlette.testclient import TestClient
+
+from pipelines.progress import Progress
+from studio.application import Studio
+from studio.domain.values import Request, Result
+from studio.jobs.engine import Engine
+from studio.jobs.kinds import KINDS, Kind
+from studio.library.records import JobRecord
+from studio.settings import Settings
+from studio.texts.texts import LANGUAGES, Language
+from studio.ui.pages.library import _job
+from studio.web.app import make_site
+from studio.workflows import Run
+from tests.tables.surfaces import api_bodies, api_schema, api_tables, command_help, command_output, make_ui
+
+every_row = pytest.mark.parametrize("row", KINDS.values(), ids=lambda row: row.name)
+
+
+class CountRequest(Request):
+    """How far to count."""
+
+    to: int = 3
+
+
+class Count(Result):
+    """What was counted."""
+
+    kind: ClassVar[str] = "count"
+
+    numbers: tuple[int, ...]
+
+
+def count(studio: Studio, request: CountRequest, run: Run, progress: Progress) -> Count:
+    return Count(id="count", numbers=tuple(run(f"number-{i}", partial(int, i)) for i in range(request.to)))
+
+
+COUNT = Kind("count", CountRequest, Count, f"{__name__}:count", "", {"en": "Counting", "zh": "计数"})
+# all kinds whose request has a default for every field: a job of theirs needs nothing that was made before
+FREE = [row for row in (COUNT, *KINDS.values()) if not any(f.is_required() for f in row.request.model_fields.values())]
+
+
+@every_row
+def test_it_is_whole(row: Kind) -> None:
+    assert KINDS[row.name] is row
+    assert row.result.kind == row.name
+    assert callable(row.load())
+    assert [other for other in KINDS.values() if row.request is other.request] == [row]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@every_row
+def test_words(row: Kind, language: Language) -> None:
+    assert row.words[language].strip()
+
+
+@every_row
+def test_api(row: Kind) -> None:
+    assert {"name": row.name, "words": row.words} in api_tables()["kinds"]
+    assert row.name in api_schema()["KindRow"]["properties"]["name"]["enum"]
+    asked = set(row.request.model_fields) - {"owner", "schema_version"}
+    assert asked <= set(api_bodies()[row.name]["properties"])
+
+
+@every_row
+def test_command_line(row: Kind) -> None:
+    assert row.name in command_help("jobs", "run")
+    (line,) = (line for line in command_output("jobs", "kinds").splitlines() if line.split()[:1] == [row.name])
+    assert all(name in line for name in set(row.request.model_fields) - {"owner", "schema_version"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@every_row
+def test_page(row: Kind, language: Language) -> None:
+    ui = make_ui(language)
+    job = JobRecord(
+        id="a-job", owner="me", kind=row.name, state="failed", error="", facts={}, created=datetime.now(UTC)
+    )
+    assert row.words[language] in ui.job_panel("me", job)
+    assert row.words[language] in _job(ui, "me", job)
+
+
+@pytest.mark.parametrize("row", FREE, ids=lambda row: row.name)
+def test_queue_and_engine_do_it(row: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, row.name, row)
+    studio = Studio(Settings(data=tmp_path))
+    with Engine(studio, None):
+        client = TestClient(make_site(Studio(studio.settings)))
+        assert client.post("/api/jobs", json={"kind": row.name, "nobody's": 1}).status_code == 422
+        asked = client.post("/api/jobs", json={"kind": row.name})
+        assert asked.status_code == 202, asked.text
+        done = _wait(lambda: client.get(f"/api/jobs/{asked.json()['id']}").json())
+    assert done["result"] == studio.result_of(row.result).model_dump(mode="json")
+    assert row.result.model_validate_json(studio.result_of(row.result).model_dump_json())
+
+
+def _wait(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while (job := ask())["state"] in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert job["state"] == "done", job
+    return job
