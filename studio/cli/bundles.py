@@ -10,8 +10,8 @@ import typer
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of
 from studio.cli.progress import Bars
+from studio.domain.platforms import find_platform, load_platforms
 from studio.domain.posts import PostSet
-from studio.export.platforms import find_platform, load_platforms
 
 __all__ = ["bundles"]
 

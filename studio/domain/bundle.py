@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from studio.domain.platforms import find_platform
 from studio.domain.posts import PostSet
 from studio.domain.values import FileKey, Request, Result
-from studio.export.platforms import find_platform
 
 __all__ = ["Bundle", "ExportRequest"]
 

@@ -22,6 +22,7 @@ from PIL import Image
 
 from personas.recipes import Recipe
 from pipelines.errors import BadInput, OutOfDisk
+from studio.domain.platforms import find_platform, overlong
 from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
@@ -34,7 +35,6 @@ from studio.export.manifest import (
     Upscaling,
     read_manifest,
 )
-from studio.export.platforms import find_platform, overlong
 from studio.export.provenance import Label, encode_labelled, stamp
 
 __all__ = [

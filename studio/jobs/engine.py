@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +108,7 @@ class Engine:
             enable_otlp=False,
         )
         DBOS(config=config)
-        logging.getLogger("dbos").addFilter(_unforeseen)
+        _set_up_logging()
         self._jobs = _Jobs(self)
         DBOS.launch()
         self._client = DBOSClient(
@@ -295,6 +296,15 @@ class Engine:
 
 def _run_step(name: str, step: Callable[[], Any]) -> Any:
     return DBOS.run_step({"name": name}, step)
+
+
+def _set_up_logging() -> None:
+    """Let the engine's log go where standard error is now: its handler keeps what that was when it was imported."""
+    log = logging.getLogger("dbos")
+    log.addFilter(_unforeseen)
+    for handler in log.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.stream = sys.stderr  # not setStream, which flushes the old one, closed or not
 
 
 def _unforeseen(record: logging.LogRecord) -> bool:

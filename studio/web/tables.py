@@ -10,7 +10,7 @@ from personas.gates import GATES
 from personas.measures.catalogue import MEASURES
 from pipelines.families.catalogue import FAMILIES
 from pipelines.references.catalogue import REFERENCES
-from studio.export.platforms import load_platforms
+from studio.domain.platforms import load_platforms
 from studio.jobs.kinds import KINDS
 from studio.texts.texts import LANGUAGES, Texts
 

@@ -48,11 +48,9 @@ def export_bundle(
     studio: Studio, post_set: PostSet, platform: str, path: Path, title: str = "", body: str = ""
 ) -> Manifest:
     """Write the zip and record it. Raises what `write_bundle` raises."""
-    import torch
-
-    asked, backbone = post_set.request, studio.backbone
-    persona, scene, goods = asked.persona, asked.scene, asked.goods
-    landmark = scene.landmark if asked.keep_landmark else None
+    asked = post_set.request
+    persona, goods = asked.persona, asked.goods
+    landmark = asked.scene.landmark if asked.keep_landmark else None
     by_id = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
     drawings = [drawing.id for drawing in post_set.drawings]
     manifest = write_bundle(
@@ -75,39 +73,8 @@ def export_bundle(
             DonorFacts(id=d.id, name=d.name, mix_weight=by_id[d.id], licence=d.licence, consent=d.consent)
             for d in persona.donors
         ],
-        scene=SceneFacts(
-            name=scene.name,
-            sha256=scene.sha256,
-            photo=scene.photo,
-            landmark=landmark or "",
-            scale=asked.scale,
-            redux=None if asked.dials == ReferenceDials() else asked.dials,
-            goods=goods,
-            goods_as=asked.goods_as,
-            goods_box=asked.goods_box,
-        ),
-        draw=DrawFacts(
-            backbone=backbone.spec.id,
-            backbone_sha256=studio.backbone_sha256,
-            batch_size=studio.settings.batch_size,
-            batches=post_set.batches,
-            dtype=str(backbone.dtype).removeprefix("torch."),
-            precision=backbone.plan.precision,
-            offload=backbone.plan.offload,
-            device=backbone.device.type,
-            threads=torch.get_num_threads(),
-            height=backbone.spec.height,
-            width=backbone.spec.width,
-            detail=asked.detail,
-            renoise=asked.renoise,
-            panels=asked.panels,
-            keep=asked.keep,
-            inject=asked.inject,
-            blocks=asked.blocks,
-            ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
-            ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
-            companions=_companion_facts(studio, post_set.companion),
-        ),
+        scene=_scene_facts(asked),
+        draw=_draw_facts(studio, post_set),
         drawings=[
             Drawing(shots=tuple(ManifestShot(**_as_told(p)) for p in drawing.posts)) for drawing in post_set.drawings
         ],
@@ -129,6 +96,51 @@ def export_bundle(
     )
     remember_export(studio.library, manifest, asked.owner)
     return manifest
+
+
+def _scene_facts(asked: PostRequest) -> SceneFacts:
+    """Return what the manifest says of the place and the goods."""
+    scene = asked.scene
+    return SceneFacts(
+        name=scene.name,
+        sha256=scene.sha256,
+        photo=scene.photo,
+        landmark=(scene.landmark if asked.keep_landmark else None) or "",
+        scale=asked.scale,
+        redux=None if asked.dials == ReferenceDials() else asked.dials,
+        goods=asked.goods,
+        goods_as=asked.goods_as,
+        goods_box=asked.goods_box,
+    )
+
+
+def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
+    """Return what else than the requests decides pixels."""
+    import torch
+
+    asked, backbone = post_set.request, studio.backbone
+    return DrawFacts(
+        backbone=backbone.spec.id,
+        backbone_sha256=studio.backbone_sha256,
+        batch_size=studio.settings.batch_size,
+        batches=post_set.batches,
+        dtype=str(backbone.dtype).removeprefix("torch."),
+        precision=backbone.plan.precision,
+        offload=backbone.plan.offload,
+        device=backbone.device.type,
+        threads=torch.get_num_threads(),
+        height=backbone.spec.height,
+        width=backbone.spec.width,
+        detail=asked.detail,
+        renoise=asked.renoise,
+        panels=asked.panels,
+        keep=asked.keep,
+        inject=asked.inject,
+        blocks=asked.blocks,
+        ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
+        ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
+        companions=_companion_facts(studio, post_set.companion),
+    )
 
 
 def _as_told(post: DrawnShot) -> dict[str, Any]:

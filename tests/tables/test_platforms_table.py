@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.export.platforms import Platform, find_platform, load_platforms
+from studio.domain.platforms import Platform, find_platform, load_platforms
 from studio.texts.texts import LANGUAGES, Language
 from studio.ui.pages import posts
 from tests.tables.surfaces import api_schema, api_tables, command_help, page_words

@@ -11,8 +11,8 @@ from pipelines.errors import BadInput
 from studio.domain.arrangement import arrange
 from studio.domain.bundle import Bundle
 from studio.domain.persona import Persona
+from studio.domain.platforms import load_platforms
 from studio.domain.posts import MOST_SHOTS, PostRequest, PostSet
-from studio.export.platforms import load_platforms
 from studio.library.scenes import default_scene
 from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.fixing import build_fixing

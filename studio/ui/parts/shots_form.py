@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from personas.shots import Shot
+from studio.domain.platforms import find_platform
 from studio.domain.posts import MOST_SHOTS, PostRequest, plain_caption
-from studio.export.platforms import find_platform
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded
 from studio.ui.parts.shots_table import (

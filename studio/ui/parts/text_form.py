@@ -10,8 +10,8 @@ import gradio as gr
 
 from studio.domain.bundle import ExportRequest
 from studio.domain.limits import limits_of
+from studio.domain.platforms import find_platform, overlong
 from studio.domain.posts import PostSet
-from studio.export.platforms import find_platform, overlong
 from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
 from studio.ui.parts.post_cards import newest_set

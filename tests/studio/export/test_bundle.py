@@ -13,7 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from pipelines.errors import BadInput, OutOfDisk
-from studio.export import platforms
+from studio.domain import platforms
+from studio.domain.platforms import Platform, find_platform, load_platforms
 from studio.export.bundle import BundlePost, fit_for_platform, pixels_sha256, verify_bundle, write_bundle
 from studio.export.manifest import (
     DonorFacts,
@@ -25,7 +26,6 @@ from studio.export.manifest import (
     parse_manifest,
     read_manifest,
 )
-from studio.export.platforms import Platform, find_platform, load_platforms
 from studio.export.provenance import RECIPE_CHUNK, read_label
 from tests.studio.domain.values import RECIPE
 

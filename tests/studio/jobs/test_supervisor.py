@@ -48,24 +48,24 @@ def _other_pid(supervisor: Supervisor, than: int | None, within_s: float) -> int
 def test_a_frozen_worker_is_replaced_and_a_forgotten_job_wakes_it_once(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     with Supervisor(settings, Patience(silent_s=20, stalled_s=100, idle_s=3)) as supervisor:
-        first = _other_pid(supervisor, None, 20)
+        first = _other_pid(supervisor, None, 60)
         _ready(tmp_path, first)
         os.kill(first, signal.SIGSTOP)
-        second = _other_pid(supervisor, first, 60)
+        second = _other_pid(supervisor, first, 120)
         _ready(tmp_path, second)
         # a job that waits, in the records' eyes, and that the engine never begins
         studio = Studio(settings)
         wish = RequestRecord(id="posts-1", owner="me", facts={"kind": "posts", "request": {"owner": "me"}})
         enqueue(Queue(studio)._client, studio.records, wish, HELD)
         studio.records.keep(JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={}))
-        third = _other_pid(supervisor, second, 60)
+        third = _other_pid(supervisor, second, 120)
         _ready(tmp_path, third)
         time.sleep(6)
         assert supervisor.pid == third
 
 
 def _ready(data: Path, pid: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (data / "engine.ready").exists() or (data / "engine.ready").read_text() != str(pid):
         assert time.monotonic() < deadline, "the worker does not start"
         time.sleep(0.1)

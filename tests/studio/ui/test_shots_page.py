@@ -11,8 +11,8 @@ import pytest
 from personas.shots import GOODS, Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
+from studio.domain.platforms import find_platform, load_platforms, overlong
 from studio.domain.posts import plain_caption
-from studio.export.platforms import find_platform, load_platforms, overlong
 from studio.jobs.queue import Queue
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
