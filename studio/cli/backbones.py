@@ -86,14 +86,14 @@ def plan(
 
     found = plan_loading(settings_of(data, None, backbone=backbone, base=base, precision=precision))
     lines = [
-        f"{found['id']}: {found['kind']} {found['path']}",
-        *([f"   other parts from {found['base']}"] if found["base"] != found["path"] else []),
-        f"   {found['licence']}: {found['licence_note']}",
-        f"   {found['describe']}; free are {found['device_free'] / 1e9:.1f} GB on {found['device']} and "
-        f"{found['ram_free'] / 1e9:.1f} GB of memory",
-        f"   a LoRA can{'' if found['trains'] else 'not'} be trained on it so",
+        f"{found.id}: {found.kind} {found.path}",
+        *([f"   other parts from {found.base}"] if found.base != found.path else []),
+        f"   {found.licence}: {found.licence_note}",
+        f"   {found.describe}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
+        f"{found.ram_free / 1e9:.1f} GB of memory",
+        f"   a LoRA can{'' if found.trains else 'not'} be trained on it so",
     ]
-    say(found, as_json, "\n".join(lines))
+    say(asdict(found), as_json, "\n".join(lines))
 
 
 @backbones.command()

@@ -49,15 +49,19 @@ def calibrate(
 
     with Bars(as_json) as bars:
         found = calibrate_folder(pack, photos, bars)
-    gates = found["gates"]
+    statistics, gates = found.statistics, found.gates
     lines = [
         "false accepts   threshold   true accepts",
-        *(f"{rate:13.3f}   {cut:9.2f}   {true:12.3f}" for rate, cut, true in found["roc"]),
+        *(f"{rate:13.3f}   {cut:9.2f}   {true:12.3f}" for rate, cut, true in statistics.roc),
         f"gates: face {gates['min_face_similarity']:.2f}, novelty {gates['novelty_ceiling']:.2f}",
-        "R(τ): " + "  ".join(f"{t:.1f}: {r:.2f}" for t, r in found["match_rate"]),
-        *(f"no face: {name}" for name in found["without_face"]),
+        "R(τ): " + "  ".join(f"{t:.1f}: {r:.2f}" for t, r in statistics.match_rate),
+        *(f"no face: {name}" for name in found.without_face),
     ]
-    say(found, as_json, "\n".join(lines))
+    told = {
+        "calibration": statistics.calibration.model_dump(), "gates": dict(gates), "roc": statistics.roc,
+        "match_rate": statistics.match_rate, "without_face": found.without_face,
+    }  # fmt: skip
+    say(told, as_json, "\n".join(lines))
 
 
 @models.command()
@@ -66,7 +70,7 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
     from studio.workflows.doctor import examine
 
     findings = examine(Studio(settings_of(data, None)))
-    text = "\n".join(f"{'ok ' if f['ok'] else 'BAD'}  {f['what']}: {f['found']}" for f in findings)
-    say({"findings": findings}, as_json, text)
-    if not all(f["ok"] for f in findings):
+    text = "\n".join(f"{'ok ' if f.ok else 'BAD'}  {f.what}: {f.found}" for f in findings)
+    say({"findings": [asdict(f) for f in findings]}, as_json, text)
+    if not all(f.ok for f in findings):
         raise typer.Exit(1)

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from studio.settings import Settings
 
-__all__ = ["plan_loading"]
+__all__ = ["PlannedLoading", "plan_loading"]
 
 
-def plan_loading(settings: Settings) -> dict[str, Any]:
-    """The source, its licence, the precision and the place of its parts, and what is free, as JSON.
+@dataclass(frozen=True)
+class PlannedLoading:
+    """A backbone's source and licence, the precision and the place of its parts, and what is needed and free, in bytes.
+
+    `base` is the folder of the parts that a single file lacks; `describe` says the plan in words.
+    """
+
+    id: str
+    kind: str
+    path: str
+    base: str
+    licence: str
+    licence_note: str
+    precision: str
+    dtype: str
+    offload: str
+    trains: bool
+    device: str
+    device_bytes: float
+    ram_bytes: float
+    device_free: float
+    ram_free: float
+    describe: str
+
+
+def plan_loading(settings: Settings) -> PlannedLoading:
+    """Plan the loading of the backbone that is set.
 
     Raises NotEnoughMemory, ModelMissing or BadInput as loading would.
     """
@@ -21,21 +46,21 @@ def plan_loading(settings: Settings) -> dict[str, Any]:
     hardware = read_hardware(device)
     spec = resolve_backbone(settings.backbone, settings.base, settings.models)
     plan = plan_backbone(spec, fast_dtype(device), hardware, precision=settings.precision)
-    return {
-        "id": spec.id,
-        "kind": spec.source.kind,
-        "path": str(spec.source.path),
-        "base": str(spec.folder),
-        "licence": spec.licence,
-        "licence_note": spec.licence_note,
-        "precision": plan.precision,
-        "dtype": str(plan.dtype).removeprefix("torch."),
-        "offload": plan.offload,
-        "trains": plan.trains,
-        "device": str(device),
-        "device_bytes": plan.device_bytes,
-        "ram_bytes": plan.ram_bytes,
-        "device_free": hardware.device_free,
-        "ram_free": hardware.ram_free,
-        "describe": plan.describe(),
-    }
+    return PlannedLoading(
+        id=spec.id,
+        kind=spec.source.kind,
+        path=str(spec.source.path),
+        base=str(spec.folder),
+        licence=spec.licence,
+        licence_note=spec.licence_note,
+        precision=plan.precision,
+        dtype=str(plan.dtype).removeprefix("torch."),
+        offload=plan.offload,
+        trains=plan.trains,
+        device=str(device),
+        device_bytes=plan.device_bytes,
+        ram_bytes=plan.ram_bytes,
+        device_free=hardware.device_free,
+        ram_free=hardware.ram_free,
+        describe=plan.describe(),
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from personas.measures.calibration import face_statistics
+from personas.gates import Gates
+from personas.measures.calibration import FaceStatistics, face_statistics
 from personas.measures.face import FaceReader, find_pack
 from personas.novelty import default_gates
 from pipelines.errors import BadInput
@@ -15,14 +16,23 @@ from pipelines.pictures import load_scene
 from pipelines.progress import SILENT, Progress
 from studio.settings import ASSETS
 
-__all__ = ["calibrate_folder"]
+__all__ = ["Calibrated", "calibrate_folder"]
 
 _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Calibrated:
+    """What the pack's cosines mean, the gates that follow, and the photos in which no face was found."""
+
+    statistics: FaceStatistics
+    gates: Gates
+    without_face: tuple[str, ...]
+
+
+def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> Calibrated:
     """One subfolder of photos per person. Writes `calibration.json` into the pack (a folder, or a name that
-    insightface knows); the statistics as JSON.
+    insightface knows).
 
     Pictures without a face are left out and named. Raises BadInput for a folder without people and for the bundled
     packs, NotEnough where too few faces are found, BadPicture for a damaged photo.
@@ -47,10 +57,4 @@ def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> d
         progress.step("faces", number + 1, len(files))
     statistics = face_statistics(np.array(embeddings, np.float32), np.array(owner), reader.sha256)
     (folder / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return {
-        "calibration": statistics.calibration.model_dump(),
-        "gates": dict(default_gates(statistics.calibration)),
-        "roc": statistics.roc,
-        "match_rate": statistics.match_rate,
-        "without_face": without,
-    }
+    return Calibrated(statistics, default_gates(statistics.calibration), tuple(without))

@@ -19,6 +19,7 @@ from pipelines.lora import Lora
 from pipelines.progress import Progress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
+from studio.domain.measured import StoredMeasures, read_measures, write_measures
 from studio.texts.texts import Texts
 from studio.workflows import Run
 from studio.workflows.drawing import draw_all, judged, measure_pictures
@@ -28,12 +29,12 @@ __all__ = ["Candidates", "draw_candidates", "say_report"]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Store keys of the pictures in the order of their shots, and what was measured on each, as JSON."""
+    """Store keys of the pictures in the order of their shots, and what was measured on each."""
 
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
     pictures: tuple[str, ...]
-    measures: tuple[dict[str, Any], ...]
+    measures: tuple[StoredMeasures, ...]
     shots: tuple[Shot, ...]
 
     def __add__(self, other: Candidates) -> Candidates:
@@ -50,7 +51,7 @@ class Candidates:
     @property
     def consistency(self) -> float:
         """Mean cosine of all pairs of faces; a pair with a missing face counts 0."""
-        return pairwise_mean([None if (f := m["face"]) is None else np.asarray(f, np.float32) for m in self.measures])
+        return pairwise_mean([None if m.face is None else np.asarray(m.face, np.float32) for m in self.measures])
 
     def select(self, gates: Gates, donors: Mapping[str, Sequence[float]], seed: int, **more: Any) -> Selection:
         """See `select_candidates`, also for `more`; `donors` maps a donor's id to their mean face."""
@@ -80,19 +81,19 @@ def draw_candidates(
     spec = studio.backbone.spec
     requests = [identity_request(spec, p, s, loras=(lora,)) for p, s in zip(prompts, seeds, strict=True)]
     drawn = draw_all(studio, run, f"{name} pictures", requests, progress)
-    measures: dict[int, dict[str, Any]] = {}
+    measures: dict[int, StoredMeasures] = {}
     for number, batch in enumerate(drawn.batches):
         progress.check_cancelled()
         pictures = [drawn.pictures[i] for i in batch]
         key = run(f"{name} measures-{number}", partial(_measure, studio, pictures))
-        measures |= zip(batch, studio.store.get_json(key), strict=True)
+        measures |= zip(batch, read_measures(studio.store.get_json(key)), strict=True)
         progress.step("measures", len(measures), len(requests))
     in_order = tuple(measures[i] for i in range(len(requests)))
     return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(shots))
 
 
 def _measure(studio: Studio, pictures: list[str]) -> str:
-    return studio.store.put_json(measure_pictures(studio, pictures))
+    return studio.store.put_json(write_measures(measure_pictures(studio, pictures)))
 
 
 def say_report(selection: Selection) -> dict[str, Any]:

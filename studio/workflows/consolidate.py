@@ -29,6 +29,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
+from studio.domain.measured import read_measures
 from studio.domain.persona import ConsolidateRequest, Persona, Round, Sample
 from studio.domain.values import FileKey, Value
 from studio.library.records import PersonaRecord, content_id
@@ -149,7 +150,8 @@ def _pool(
     count = (request.pool or default_pool(studio.backbone)) * len(design.pictures)
     if number == 0:
         own = Candidates(
-            design.prompts, design.seeds, design.pictures, tuple(studio.store.get_json(design.measures)), design.shots
+            design.prompts, design.seeds, design.pictures, read_measures(studio.store.get_json(design.measures)),
+            design.shots,
         )  # fmt: skip
         if dropped := set(design.dropped):
             own = own.take([i for i in range(len(own.pictures)) if i not in dropped])
@@ -263,9 +265,9 @@ def _train(
 
 def _likeness(pool: Candidates, rows: Sequence[int]) -> tuple[float, ...]:
     """The mean face of the largest third; those chosen by hand may have none."""
-    seen = [pool.measures[i] for i in rows if pool.measures[i]["face"] is not None]
-    largest = sorted(seen, key=lambda m: -float(m["face_height"]))[: max(1, len(seen) // 3)]
-    mean = mean_embedding(np.asarray([m["face"] for m in largest], np.float32))
+    seen = [pool.measures[i] for i in rows if pool.measures[i].face is not None]
+    largest = sorted(seen, key=lambda m: -float(m.numbers["face_height"] or 0))[: max(1, len(seen) // 3)]
+    mean = mean_embedding(np.asarray([m.face for m in largest], np.float32))
     return tuple(float(v) for v in mean)
 
 

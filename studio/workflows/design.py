@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from personas.donors import Donor
 from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.recipes import Recipe, RecipePlan, plan_recipe, predicted_similarity
+from personas.recipes import RecipePlan, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
@@ -23,6 +23,7 @@ from pipelines.progress import SILENT, Progress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
+from studio.domain.measured import write_measures
 from studio.domain.values import FileKey, NamedPicture
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
@@ -77,16 +78,14 @@ def _try_recipe(
     ceiling = studio.calibration.novelty_ceiling
     seed = int(np.random.SeedSequence([request.seed, attempt]).generate_state(1)[0]) if attempt else request.seed
 
-    def plan_it() -> dict[str, Any]:
+    def plan_it() -> RecipePlan:
         if (own := request.recipe) is not None:
-            return asdict(RecipePlan(own, 0, predicted_similarity(own.mix_weights)))
+            return RecipePlan(own, 0, predicted_similarity(own.mix_weights))
         fitting = [donor for donor in donors if studio.fits(donor)]
-        return asdict(
-            plan_recipe(fitting, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
-        )
+        return plan_recipe(fitting, look.id, request.donors, seed=seed, ceiling=ceiling, equalise=request.equalise)
 
-    plan = run(f"plan-{attempt}", plan_it)
-    recipe = _recipe_of(plan["recipe"])
+    plan = TypeAdapter(RecipePlan).validate_python(run(f"plan-{attempt}", lambda: asdict(plan_it())))
+    recipe = plan.recipe
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
     check_fits(fused.layers, studio.backbone.transformer, "LoRA", studio.backbone.text_encoders)
@@ -115,8 +114,8 @@ def _try_recipe(
         id=content_id({"request": request.model_dump(mode="json"), "pictures": candidates.pictures}),
         request=request,
         recipe=recipe,
-        redraws=plan["redraws"],
-        predicted_similarity=plan["predicted_similarity"],
+        redraws=plan.redraws,
+        predicted_similarity=plan.predicted_similarity,
         donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent.who) for d in used),
         trigger=trigger,
         subject=look.subject,
@@ -124,7 +123,7 @@ def _try_recipe(
         prompts=candidates.prompts,
         seeds=candidates.seeds,
         pictures=tuple(map(FileKey, candidates.pictures)),
-        measures=studio.store.put_json(list(candidates.measures)),
+        measures=studio.store.put_json(write_measures(candidates.measures)),
         consistency=candidates.consistency,
         kept=selection.kept,
         enrolment=tuple(selection.centre.tolist()),
@@ -171,11 +170,6 @@ def mean_face(
         return [float(v) for v in mean_embedding(np.stack(found))]
 
     return list(run(f"face of {who}", measure))
-
-
-def _recipe_of(value: dict[str, Any]) -> Recipe:
-    """A recipe from a step's JSON."""
-    return Recipe(**(value | {"donors": tuple(value["donors"]), "mix_weights": tuple(value["mix_weights"])}))
 
 
 def trigger_of(donors: list[Donor]) -> str:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
 from studio.texts.texts import Texts
 
-__all__ = ["examine"]
+__all__ = ["Finding", "examine"]
 
 _MIN_FREE_BYTES = 2_000_000_000
 
 
-def examine(studio: Studio) -> list[dict[str, Any]]:
-    """Rows {what, found, ok}; nothing is changed."""
-    rows: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, what was found, and whether it is as it should be."""
+
+    what: str
+    found: str
+    ok: bool
+
+
+def examine(studio: Studio) -> list[Finding]:
+    """Look at the installation; nothing is changed."""
+    rows: list[Finding] = []
 
     def say(what: str, found: object, ok: bool) -> None:
-        rows.append({"what": what, "found": str(found), "ok": ok})
+        rows.append(Finding(what, str(found), ok))
 
     import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,13 @@ from PIL import Image
 from personas.measures.body import body_proportions
 from personas.measures.catalogue import CANDIDATE_MEASURES, measure_subject
 from personas.measures.face import FaceReading
-from personas.measures.hair import HairReading, read_hair
+from personas.measures.hair import read_hair
 from personas.measures.regions import Regions
 from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
 from pipelines.progress import Progress
 from studio.application import Studio
+from studio.domain.measured import StoredHair, StoredMeasures
 from studio.workflows import Run
 
 if TYPE_CHECKING:
@@ -153,50 +154,38 @@ def draw_beside(
     return Drawn(tuple(keys), tuple((i,) for i in range(len(requests))))
 
 
-def measure_pictures(studio: Studio, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """All that selection wants to know of stored pictures, as JSON."""
+def measure_pictures(studio: Studio, keys: Sequence[str]) -> tuple[StoredMeasures, ...]:
+    """Return all that selection wants to know of stored pictures."""
     images = [studio.store.get_picture(key) for key in keys]
     faces, regions = studio.faces.read_many(images), studio.regions.read(images)
-    return [_measures(*parts) for parts in zip(images, faces, regions, strict=True)]
+    return tuple(_measures(*parts) for parts in zip(images, faces, regions, strict=True))
 
 
-def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: Regions) -> dict[str, Any]:
+def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: Regions) -> StoredMeasures:
     """What candidates are compared by, and the numbers of CANDIDATE_MEASURES that need nothing but the picture."""
     hair = read_hair(image, regions)
     subject = Subject(picture=image, faces=() if face is None else (face,), regions=regions)
-    return {
-        "face": None if face is None else face.embedding.tolist(),
-        "body": [None if not np.isfinite(v) else float(v) for v in body_proportions(regions)],
-        "hair": None
-        if hair is None
-        else {
-            "share": hair.share,
-            "length": hair.length,
-            "lab": hair.lab.tolist(),
-            "embedding": hair.embedding.tolist(),
-        },
-        "attributes": dict(regions.attributes),
-        "thumbnail": _thumbnail(image).tolist(),
-    } | measure_subject(subject, CANDIDATE_MEASURES)
-
-
-def judged(measures: dict[str, Any], shot: Shot) -> CandidateMeasures:
-    """What selection judges: the stored measures, and what they say of the shot that was asked for."""
-    hair = measures["hair"]
-    stored = {row.name: measures[row.name] for row in CANDIDATE_MEASURES if row.name in measures}
-    subject = Subject(attributes=measures["attributes"], shot=shot)
-    return CandidateMeasures(
-        face=None if measures["face"] is None else np.asarray(measures["face"], np.float32),
-        body=np.array([np.nan if v is None else v for v in measures["body"]], np.float32),
+    return StoredMeasures(
+        face=None if face is None else face.embedding.tolist(),
+        body=tuple(None if not np.isfinite(v) else float(v) for v in body_proportions(regions)),
         hair=None
         if hair is None
-        else HairReading(
-            hair["share"],
-            hair["length"],
-            np.asarray(hair["lab"], np.float32),
-            np.asarray(hair["embedding"], np.float32),
-        ),
-        thumbnail=np.asarray(measures["thumbnail"], np.float32),
+        else StoredHair(share=hair.share, length=hair.length, lab=hair.lab.tolist(), embedding=hair.embedding.tolist()),
+        attributes=dict(regions.attributes),
+        thumbnail=_thumbnail(image).tolist(),
+        **measure_subject(subject, CANDIDATE_MEASURES),
+    )
+
+
+def judged(measures: StoredMeasures, shot: Shot) -> CandidateMeasures:
+    """What selection judges: the stored measures, and what they say of the shot that was asked for."""
+    stored = {row.name: measures.numbers[row.name] for row in CANDIDATE_MEASURES if row.name in measures.numbers}
+    subject = Subject(attributes=measures.attributes, shot=shot)
+    return CandidateMeasures(
+        face=None if measures.face is None else np.asarray(measures.face, np.float32),
+        body=np.array([np.nan if v is None else v for v in measures.body], np.float32),
+        hair=None if measures.hair is None else measures.hair.as_reading(),
+        thumbnail=np.asarray(measures.thumbnail, np.float32),
         numbers=stored | measure_subject(subject, CANDIDATE_MEASURES),
     )
 

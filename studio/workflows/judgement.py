@@ -17,6 +17,7 @@ from personas.selection import Selection, select_candidates
 from pipelines.errors import NotEnough
 from studio.application import Studio
 from studio.domain.design import Design
+from studio.domain.measured import read_measures
 from studio.workflows.drawing import judged
 
 __all__ = ["Judgement", "amend", "gates_of", "judge"]
@@ -47,7 +48,7 @@ def judge(
     """Every candidate's verdict under these gates. Raises NotEnough if hardly any picture passes."""
     rows = [
         judged(measures, shot)
-        for measures, shot in zip(studio.store.get_json(design.measures), design.shots, strict=True)
+        for measures, shot in zip(read_measures(studio.store.get_json(design.measures)), design.shots, strict=True)
     ]
     kinds = [shot.framing for shot in design.shots]
     donors = {name: np.asarray(face, np.float32) for name, face in design.donor_faces.items()}
@@ -68,8 +69,8 @@ def amend(studio: Studio, design: Design, judgement: Judgement) -> Design:
         raise NotEnough("kept_too_few", kept=len(judgement.kept), needed=MIN_KEPT)
     if judgement.kept and sorted(judgement.kept) == sorted(design.kept) and not judgement.dropped:
         return design
-    measures = studio.store.get_json(design.measures)
-    faces = np.stack([np.asarray(measures[i]["face"], np.float32) for i in judgement.kept])
+    measures = read_measures(studio.store.get_json(design.measures))
+    faces = np.stack([np.asarray(measures[i].face, np.float32) for i in judgement.kept])
     return design.model_copy(
         update={
             "kept": tuple(sorted(judgement.kept)),

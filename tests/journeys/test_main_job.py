@@ -115,10 +115,10 @@ def test_what_is_learnt_is_the_person_from_all_sides_and_others_lead_there(
     assert kept.others == () or 6 <= len(kept.others) <= CANDIDATES
     for key in kept.others:
         measures = pool.measures[row[key]]
-        assert measures["face"] is not None
+        assert measures.face is not None
         assert judged(measures, pool.shots[row[key]]).numbers["obeyed"] == 1.0
-    largest = sorted(chosen, key=lambda i: -pool.measures[i]["face_height"])[:2]
-    mean = np.mean([pool.measures[i]["face"] for i in largest], axis=0)
+    largest = sorted(chosen, key=lambda i: -(pool.measures[i].numbers["face_height"] or 0))[:2]
+    mean = np.mean([np.asarray(pool.measures[i].face) for i in largest], axis=0)
     assert np.allclose(kept.likeness, mean / np.linalg.norm(mean), atol=1e-5)
     wide = np.zeros((300, 500, 3), np.uint8)
     (image,) = _portraits(studio, [studio.store.put_picture(wide)], ["a template"], SILENT).images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pipelines.errors import BadInput
 from pipelines.families.folders import bare_names, read_json
@@ -36,7 +36,7 @@ def layout_of(names: Iterable[str]) -> Layout | None:
     return None
 
 
-def transformer_config(header: Header, source: Source) -> dict[str, Any]:
+def transformer_config(header: Header, source: Source) -> dict[str, int | bool]:
     """What a single file's shapes say of its transformer, as fields of `FluxTransformer2DModel`'s config.
 
     Raises BadInput where the text encoders or the VAE of `source.base` do not go with it.
@@ -48,7 +48,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, Any]:
         )
     names = bare_names(header.shapes)
     own = layout == "black-forest-labs"
-    found: dict[str, Any] = {}
+    found: dict[str, int | bool] = {}
     for field, (theirs, diffusers, dimension) in _DIMENSIONS.items():
         name = names.get(theirs if own else diffusers)
         if name is None:
@@ -70,7 +70,7 @@ def _count(names: Iterable[str], family: str) -> int:
     return len({name.split(".")[1] for name in names if name.startswith(f"{family}.")})
 
 
-def _check_base(config: Mapping[str, Any], header: Header, source: Source) -> None:
+def _check_base(config: Mapping[str, int | bool], header: Header, source: Source) -> None:
     base = source.base
     t5, clip, vae = (read_json(base / part / "config.json") for part in ("text_encoder_2", "text_encoder", "vae"))
     latent = 4 * int(vae.get("latent_channels", 0))

@@ -36,13 +36,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_thresholds_part_the_people(photos: Path, tmp_path: Path) -> None:
     pack = shutil.copytree(ASSETS / "faces", tmp_path / "pack")
     found = calibrate_folder(pack, photos)
-    assert found["without_face"] == ["who-0/wall.png"]
+    assert found.without_face == ("who-0/wall.png",)
     written = read_calibration(pack)
-    assert written.model_dump() == found["calibration"]
+    assert written == found.statistics.calibration
     assert (written.people, written.shots) == (4, 4)
     assert written.auc > 0.9
-    assert found["gates"]["novelty_ceiling"] == written.novelty_ceiling
-    (rate, threshold, accepted), *_ = found["roc"]
+    assert found.gates["novelty_ceiling"] == written.novelty_ceiling
+    (rate, threshold, accepted), *_ = found.statistics.roc
     assert rate == 0.1
     assert -1 < threshold < 1
     assert accepted > 0.7
@@ -50,7 +50,7 @@ def test_thresholds_part_the_people(photos: Path, tmp_path: Path) -> None:
     shutil.copy(ASSETS / "faces_second/recognition.onnx", other / "recognition.onnx")
     with pytest.raises(ModelMissing, match="calibration_of_other_models"):
         read_calibration(other)
-    recall = [r for _, r in found["match_rate"]]
+    recall = [r for _, r in found.statistics.match_rate]
     assert recall == sorted(recall, reverse=True)
     assert recall[0] > 0.9
 
