@@ -48,7 +48,7 @@ from transformers import (
 from pipelines.adapters.ip_adapter import AdapterFile, IpAdapter
 from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.families.flux1.model import ALL_LINEAR, Flux1Model
-from pipelines.lora import LoraLayer, named_linears
+from pipelines.lora import LoraLayer
 from pipelines.models.catalogue import MODELS
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import plan_places
@@ -128,7 +128,7 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
     spec = BackboneSpec(
         id="FLUX.1-dev, random", source=Source("folder", "random", Path(), Path()), licence="none",
         licence_note="Gaussian weights.", height=1024, width=1024, num_inference_steps=28, guidance_scale=3.5,
-        true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, redux_folder=None,
+        true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, family="flux1",
     )  # fmt: skip
     parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
     plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already
@@ -145,7 +145,7 @@ def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
         embedder = _gaussian(lambda: ReduxImageEncoder(size.siglip_width, size.t5_width), seed + 1)
     processor = SiglipImageProcessor(size={"height": size.siglip_px, "width": size.siglip_px})
     redux = FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder)
-    backbone.beside["redux", backbone.spec.redux_folder] = redux  # in place of a folder's
+    backbone.beside["redux", backbone.spec.companions.get("redux")] = redux  # in place of a folder's
 
 
 def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None:
@@ -204,7 +204,7 @@ def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer
     """A LoRA of every linear layer in the blocks, as strong as a trained one: ‖ΔW‖ is a few percent of ‖W‖."""
     generator = torch.Generator().manual_seed(seed)
     layers = []
-    for name, linear in named_linears(transformer, {}).items():
+    for name, linear in transformer.named_modules():
         if "transformer_blocks." not in name or not name.endswith(ALL_LINEAR):
             continue
         assert isinstance(linear.weight, torch.Tensor)

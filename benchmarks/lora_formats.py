@@ -51,17 +51,17 @@ class Row:
 def check_listing(path: Path, seed: int = 0) -> Row:
     """Make the file, apply it to a tiny backbone, compare."""
     tensors = make_tensors(json.loads(path.read_text()), seed)
-    transformer, encoders = tiny_backbone(seed)
+    model = tiny_backbone(seed)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"{path.stem}.safetensors"
         save_file(tensors, file)
         try:
             layers = read_lora(file).layers
-            before = _weights(transformer, encoders)
-            LoraStack(transformer, encoders).set([(layers, 1.0)])
+            before = _weights(model)
+            LoraStack(model).set([(layers, 1.0)])
         except BadLora as error:
             return Row(path.name, "refused", 0, 0, say_error(error, Texts("en"))[0], None)
-    after = _weights(transformer, encoders)
+    after = _weights(model)
     expected = hand_computed(tensors)
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     worst = max(
@@ -89,7 +89,16 @@ def make_tensors(listing: Mapping[str, list[int]], seed: int) -> dict[str, Tenso
     return tensors
 
 
-def tiny_backbone(seed: int) -> tuple[nn.Module, dict[str, nn.Module]]:
+@dataclass(frozen=True, eq=False)
+class TinyModel:
+    """What a LoRA can change (`pipelines.families.model.Adaptable`)."""
+
+    transformer: nn.Module
+    text_encoders: Mapping[str, nn.Module]
+    family: str = "flux1"
+
+
+def tiny_backbone(seed: int) -> TinyModel:
     """A transformer with FLUX.1-dev's depth and 1/64 of its width, and text encoders with all its layers."""
     torch.manual_seed(seed)
     transformer: Any = FluxTransformer2DModel  # untyped
@@ -104,12 +113,12 @@ def tiny_backbone(seed: int) -> tuple[nn.Module, dict[str, nn.Module]]:
     t5 = T5EncoderModel(T5Config(
         vocab_size=8, d_model=_T5, d_kv=32, d_ff=160, num_layers=24, num_heads=2, feed_forward_proj="gated-gelu",
     ))  # fmt: skip
-    return transformer, {"text_encoder": clip, "text_encoder_2": t5}
+    return TinyModel(transformer, {"text_encoder": clip, "text_encoder_2": t5})
 
 
-def _weights(transformer: nn.Module, encoders: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+def _weights(model: TinyModel) -> dict[str, Tensor]:
     """{parameter: a copy}, encoders' behind their names; only matrices, which are all a LoRA may change."""
-    parts = {"": transformer, **{f"{name}.": model for name, model in encoders.items()}}
+    parts = {"": model.transformer, **{f"{name}.": part for name, part in model.text_encoders.items()}}
     return {
         prefix + name.removesuffix(".weight").removeprefix("text_model."): p.detach().clone()
         for prefix, model in parts.items()

@@ -86,7 +86,7 @@ def fitting_donors(settings: Settings, look: str, out: Path) -> Settings:
     bundled = studio.donors(look)
     try:
         for donor in bundled:
-            check_fits(read_lora(donor.lora_path).layers, studio.backbone.transformer, donor.name)
+            check_fits(read_lora(donor.lora_path).layers, studio.backbone.model, donor.name)
         return settings
     except BadLora as error:
         why = say_error(error, Texts("en"))[0]

@@ -1,39 +1,37 @@
-"""What a base model is, what it can do, and how it is loaded. Any diffusers FLUX folder is a backbone."""
+"""What a base model is, what it can do, and how it is loaded, whatever its family."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.catalogue import detect_file, detect_folder, find_family
-from pipelines.families.flux1.companion_folders import find_beside, named_beside
+from pipelines.errors import BadInput
+from pipelines.families.catalogue import detect_file, detect_source, find_family
+from pipelines.families.companions import companion_settings, find_companions
 from pipelines.families.folders import read_json, read_part_headers
 from pipelines.families.model import Model, TextEmbeds
 from pipelines.families.protocol import Family
+from pipelines.families.sources import find_source
 from pipelines.families.spec import BackboneSpec
 from pipelines.lora.stack import LoraStack
 from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware
-from pipelines.models.headers import Header, read_header
 from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
-from pipelines.models.sources import MINIATURE, Source, find_source
+from pipelines.models.sources import MINIATURE
 
 __all__ = [
     "MINIATURE",
     "Backbone",
     "BackboneSpec",
-    "FamilyModule",
     "best_device",
     "encode_prompt",
     "fast_dtype",
@@ -46,19 +44,6 @@ _PROMPTS_KEPT = 512
 _LOG = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
-
-
-class FamilyModule(Protocol):
-    """A family's half that needs torch: what its `module` defines."""
-
-    def transformer_config(self, header: Header, source: Source) -> Mapping[str, Any]:
-        """Return the config of a single file's transformer; BadInput where the base's other parts do not go with it."""
-
-    def check_transformer(self, source: Source, header: Sequence[Header]) -> Mapping[str, Any]:
-        """Return the transformer's config; BadInput where its files lack tensors or hold others."""
-
-    def load_model(self, spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Model:
-        """Load it as planned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +83,7 @@ class Backbone:
     @cached_property
     def lora_stack(self) -> LoraStack:
         """The one writer of LoRAs onto its weights."""
-        return LoraStack(self.transformer, self.text_encoders)
+        return LoraStack(self.model)
 
     def drawn_by(self, role: str, hardware: Hardware | None = None) -> Backbone:
         """Return what draws: the backbone itself for role "", else its companion, loaded when first asked for.
@@ -151,27 +136,22 @@ def _computes_in_bfloat16() -> bool:
 
 
 def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
-    """The spec of what `pipelines.models.sources.find_source` finds; ModelMissing or BadInput if no family loads it.
+    """The spec of what `pipelines.families.sources.find_source` finds; ModelMissing or BadInput if no family loads it.
 
     A `studio.json` inside the diffusers folder overrides any field but `source` and `family`, and of a single file all
-    but its id and licence; a relative `redux_folder`, `fill_folder`, `kontext_folder` or `ip_adapter_folder` in it is
-    relative to the folder. Without it the defaults are the catalogue's: those of a known model of this name, else of
-    the variant that the family detects.
+    but its id and licence; a companion's folder is named by its role ("redux_folder"), relative to the folder. Without
+    it the defaults are the catalogue's: those of a known model of this name, else of the variant that the family
+    detects.
     """
     source = find_source(name, base, models)
     folder = source.base
-    if not folder.is_dir():
-        raise ModelMissing("backbone_folder_missing", folder=str(folder))
-    index = read_json(folder / "model_index.json")
-    config = folder / "transformer" / "config.json"
-    family, variant = detect_folder(folder, index, read_json(config) if config.is_file() else {})
-    read_json(config)
-    header = None if source.kind == "folder" else read_header(source.path)
+    detected = detect_source(source)
+    family, header = detected.family, detected.header
+    read_json(folder / "transformer" / "config.json")
     if header is not None:
-        family, variant = detect_file(header.shapes, source.path.name)
-        _module(family).transformer_config(header, source)
-    named = find_model(source.name, str(index.get("_name_or_path", "")) if header is None else "")
-    known = variant if named is None or named.family != family.id else named
+        family.config_of_file(header, source)
+    named = find_model(source.name, str(detected.index.get("_name_or_path", "")) if header is None else "")
+    known = detected.variant if named is None or named.family != family.id else named
     licence = read_card_licence(folder) if header is None else read_file_licence(header)
     if licence == UNKNOWN and named is not None:
         licence = named.licence
@@ -185,13 +165,13 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "true_cfg_scale": 1.0,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
-    } | find_beside(folder)
-    if (folder / "studio.json").is_file():
-        overrides = _checked_overrides(folder)
-        own = {"id", "licence", "licence_note"} if header is not None else set()
-        values |= {field: value for field, value in overrides.items() if field not in own}
+    }
+    settings = _checked_settings(folder, family) if (folder / "studio.json").is_file() else {}
+    own = {"id", "licence", "licence_note"} if header is not None else set()
+    values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
     values.setdefault("licence_note", find_licence(values["licence"]).words)
-    return BackboneSpec(source=source, family=family.id, **values)
+    companions = find_companions(family, folder, settings)
+    return BackboneSpec(source=source, family=family.id, companions=companions, **values)
 
 
 def plan_backbone(
@@ -203,10 +183,11 @@ def plan_backbone(
     ModelMissing for files that are missing, cut short or another model's.
     """
     family = find_family(spec.family)
-    parts = read_part_headers(spec.source, family)
-    width = family.hidden_width(_module(family).check_transformer(spec.source, parts["transformer"]))
+    headers = read_part_headers(spec.source, family)
+    detect_file({name: shape for h in headers["transformer"] for name, shape in h.shapes.items()}, spec.source.name)
+    width = family.hidden_width(family.loader().check_transformer(spec.source, headers["transformer"]))
     pixels = spec.height * spec.width * batch_size
-    return plan_loading(family, parts, width, pixels, hardware, dtype, precision, spec.id)
+    return plan_loading(family.parts, headers, width, pixels, hardware, dtype, precision, spec.id)
 
 
 def load_backbone(
@@ -226,7 +207,7 @@ def load_backbone(
     kind = fast_dtype(where) if dtype is None else dtype
     plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    return Backbone(spec, _module(find_family(spec.family)).load_model(spec, plan, where), plan)
+    return Backbone(spec, find_family(spec.family).loader().load_model(spec, plan, where), plan)
 
 
 @torch.no_grad()
@@ -245,15 +226,12 @@ def encode_prompt(backbone: Backbone, prompt: str) -> TextEmbeds:
     return kept[prompt]
 
 
-def _module(family: Family) -> FamilyModule:
-    return cast(FamilyModule, import_module(family.module))
-
-
-def _checked_overrides(folder: Path) -> dict[str, Any]:
+def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
     given = read_json(path)
-    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family")}
+    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family", "companions")}
+    kinds |= dict.fromkeys(companion_settings(family), "folder or null")
     for name, value in given.items():
         if name not in kinds:
             raise BadInput("backbone_setting_unknown", path=str(path), name=name, known=sorted(kinds))
@@ -265,4 +243,4 @@ def _checked_overrides(folder: Path) -> dict[str, Any]:
         }.get(kinds[name], value is None or isinstance(value, str))
         if not fits:
             raise BadInput("backbone_setting_invalid", path=str(path), name=name, value=str(value), type=kinds[name])
-    return given | named_beside(folder, given)
+    return given

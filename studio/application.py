@@ -91,9 +91,8 @@ class Studio:
         """What would be loaded; nothing is."""
         from pipelines.backbones import resolve_backbone
 
-        named = {name: getattr(self.settings, name) for name in ("fill_folder", "kontext_folder", "ip_adapter_folder")}
         spec = resolve_backbone(self.settings.backbone, self.settings.base, self.settings.models)
-        return replace(spec, **{name: folder for name, folder in named.items() if folder is not None})
+        return replace(spec, companions={**spec.companions, **self.settings.companions})
 
     @cached_property
     def backbone_sha256(self) -> str:

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes
     batch_size: int = Field(8, ge=1, le=64)
 
+    @property
+    def companions(self) -> dict[str, Path]:
+        """{role: folder} of the backbone's companions that are named here."""
+        named = {"fill": self.fill_folder, "kontext": self.kontext_folder, "ip_adapter": self.ip_adapter_folder}
+        return {role: folder for role, folder in named.items() if folder is not None}
+
 
 def make_data_folder(settings: Settings) -> None:
     """Raises BadInput where there can be none, or nothing can be written into it."""

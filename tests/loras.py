@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,16 @@ from pipelines.lora import LoraLayer, LoraMetadata, write_lora
 
 # isort: split
 from diffusers import FluxTransformer2DModel
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a LoRA can change, without a backbone around it."""
+
+    transformer: nn.Module
+    text_encoders: Mapping[str, nn.Module] = field(default_factory=dict)
+    family: str = "flux1"
+
 
 MODULES = (
     "transformer_blocks.0.attn.to_q",

@@ -214,7 +214,7 @@ def find_encoder(folder: Path) -> Path:
 
 
 def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
-    where, transformer = folder or backbone.spec.ip_adapter_folder, backbone.transformer
+    where, transformer = folder or backbone.spec.companions.get("ip_adapter"), backbone.transformer
     if where is None:
         raise ModelMissing("ip_adapter_missing", backbone=backbone.spec.id)
     assert isinstance(transformer, FluxTransformer2DModel)

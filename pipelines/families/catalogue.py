@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import BadInput, BadLora
+from pipelines.errors import BadInput, BadLora, ModelMissing
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.folders import read_json
-from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES
-from pipelines.families.protocol import Family, Shapes, Variant, Verdict
+from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
+from pipelines.families.protocol import Family, Shapes, Verdict
 from pipelines.families.spellings import MAX_NAME, said_base_models
-from pipelines.models.catalogue import MODELS
-from pipelines.models.headers import read_header
+from pipelines.models.catalogue import MODELS, find_model
+from pipelines.models.headers import Header, read_header
 from pipelines.models.sources import Source
+from pipelines.models.variants import Variant
 
 __all__ = [
     "FAMILIES",
+    "Detected",
+    "check_can_be_loaded",
     "check_lora_family",
     "detect_file",
     "detect_folder",
     "detect_source",
     "family_name",
     "find_family",
+    "is_loaded",
     "judge_lora",
 ]
 
 FAMILIES: tuple[Family, ...] = (FLUX1,)
+"""One line a family; all else of it, its loaded half too, is in its own folder."""
 _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tenth
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a backbone's files say: `width` is the transformer's hidden width (0: not known), `index` its folder's
+    model_index.json, and `header` that of a single file.
+    """
+
+    family: Family
+    variant: Variant
+    width: int
+    index: Mapping[str, Any]
+    header: Header | None = None
 
 
 def find_family(identifier: str) -> Family:
@@ -37,6 +56,18 @@ def find_family(identifier: str) -> Family:
         if family.id == identifier:
             return family
     raise BadInput("unknown_family", family=family_name(identifier), known=_loadable())
+
+
+def is_loaded(identifier: str) -> bool:
+    """Return whether the studio loads models of the family of this id."""
+    return any(family.id == identifier for family in FAMILIES)
+
+
+def check_can_be_loaded(model: str) -> None:
+    """Raise BadInput for the name of a published model whose family the studio does not load."""
+    known = find_model(model)
+    if known is not None and not is_loaded(known.family):
+        raise BadInput("model_not_yet", model=known.id, known=_backbones())
 
 
 def family_name(identifier: str) -> str:
@@ -61,7 +92,7 @@ def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
     """Return whose a single file of weights is, by its names and shapes; BadInput, naming what it is, for any other."""
     names = list(shapes)
     _refuse(file, names, ((what, marks) for what, marks in OTHER_FILES))
-    _refuse(file, names, ((other.name, other.model_marks) for other in KNOWN_OTHERS))
+    _refuse(file, names, ((other.name, other.model_marks) for other in _others()))
     for family in FAMILIES:
         if variant := family.detect_file(shapes):
             return family, variant
@@ -71,20 +102,31 @@ def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
     raise BadInput("file_of_no_family", file=file, known=_backbones())
 
 
-def detect_source(source: Source) -> tuple[Family, Variant, int]:
-    """Return a backbone's family, variant and hidden width (0: not known) from its files' JSON and headers alone.
+def detect_source(source: Source) -> Detected:
+    """Return what a backbone is, from its files' JSON and headers alone.
 
-    Raises BadInput or ModelMissing as the two above do, and where files are missing or damaged.
+    Raises BadInput or ModelMissing as the two above do, where files are missing or damaged, and where a single file's
+    other parts are another family's.
     """
+    if not source.base.is_dir():
+        raise ModelMissing("backbone_folder_missing", folder=str(source.base))
     index = read_json(source.base / "model_index.json")
     path = source.base / "transformer" / "config.json"
     config = read_json(path) if path.is_file() else {}
-    family, variant = detect_folder(source.base, index, config)
+    base, variant = detect_folder(source.base, index, config)
     if source.kind == "folder":
-        return family, variant, family.hidden_width(config)
-    shapes = read_header(source.path).shapes
-    family, variant = detect_file(shapes, source.path.name)
-    return family, variant, family.hidden_width_of_file(shapes)
+        return Detected(base, variant, base.hidden_width(config), index)
+    header = read_header(source.path)
+    family, variant = detect_file(header.shapes, source.path.name)
+    if family.id != base.id:
+        raise BadInput(
+            "base_of_other_family",
+            file=source.path.name,
+            family=family.name,
+            folder=source.base.name,
+            base_family=base.name,
+        )
+    return Detected(family, variant, family.hidden_width_of_file(header.shapes), index, header)
 
 
 def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", width: int = 0) -> Verdict:
@@ -127,7 +169,7 @@ def check_lora_family(file: str, verdict: Verdict) -> None:
 def _said_family(metadata: Mapping[str, str]) -> str:
     """The family of the surest word that is known; "" if the file is silent or says what nobody knows."""
     words = {word: f.id for f in FAMILIES for word in f.lora_words.read}
-    words |= {word: other.id for other in KNOWN_OTHERS for word in other.lora_words}
+    words |= {word: other.id for other in _others() for word in other.lora_words}
     for said in said_base_models(metadata):
         fitting = [w for w in words if said == w.removesuffix("$") or (said.startswith(w) and not w.endswith("$"))]
         if fitting:
@@ -138,7 +180,7 @@ def _said_family(metadata: Mapping[str, str]) -> str:
 def _marked_family(shapes: Shapes) -> str:
     """The known other family whose own layers a LoRA changes; "" for none."""
     names = [name.replace(".", "_") for name in shapes if len(name) <= MAX_NAME]
-    return next((other.id for other in KNOWN_OTHERS if any(other.lora_marks.search(name) for name in names)), "")
+    return next((other.id for other in _others() if any(other.lora_marks.search(name) for name in names)), "")
 
 
 def _refuse(file: str, names: Iterable[str], rows: Iterable[tuple[str, tuple[str, ...]]]) -> None:
@@ -150,10 +192,19 @@ def _refuse(file: str, names: Iterable[str], rows: Iterable[tuple[str, tuple[str
 def _name_of_class(kind: str) -> str:
     """ "Flux2KleinPipeline (FLUX.2)": a folder's class and, where it is known, its family."""
     rows = [(start, other.name) for other in KNOWN_OTHERS for start in other.pipelines]
-    rows += [row for family in FAMILIES for row in family.companions.items()]
+    rows += [
+        (companion.pipeline, companion.what)
+        for family in FAMILIES
+        for companion in family.companions
+        if companion.pipeline
+    ]
     known = [(start, name) for start, name in rows if kind.startswith(start)]
     name = max(known, key=lambda row: len(row[0]))[1] if known else ""
     return f"{kind} ({name})" if name else kind or "?"
+
+
+def _others() -> list[KnownOther]:
+    return [other for other in KNOWN_OTHERS if not is_loaded(other.id)]
 
 
 def _loadable() -> list[str]:
@@ -162,4 +213,4 @@ def _loadable() -> list[str]:
 
 def _backbones() -> list[str]:
     """The published models that somebody who brought another may choose."""
-    return [model.id for model in MODELS.values() if model.role == "backbone" and model.hub]
+    return [model.id for model in MODELS.values() if model.role == "backbone" and model.hub and is_loaded(model.family)]

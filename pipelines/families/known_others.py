@@ -1,6 +1,6 @@
 """Families that the studio does not load and yet knows by name, so that a refusal says what a file is.
 
-A family that comes to `FAMILIES` leaves this table. Names are those of diffusers' converters
+A row counts only while its family is not in `FAMILIES`. Names are those of diffusers' converters
 (loaders/single_file_utils.py, loaders/lora_conversion_utils.py), of its model classes, and of the trainers' own
 sources (ai-toolkit, musubi-tuner, sd-scripts).
 """

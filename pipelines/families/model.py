@@ -18,9 +18,11 @@ from torch import Tensor, nn
 
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
+from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
+from pipelines.models.sources import Source
 
-__all__ = ["Conditioning", "Extras", "LoraKind", "Model", "ReferenceTokens", "TextEmbeds"]
+__all__ = ["Adaptable", "Conditioning", "Extras", "Loader", "LoraKind", "Model", "ReferenceTokens", "TextEmbeds"]
 
 TextEmbeds: TypeAlias = Any
 """A prompt as a family's transformer reads it. Opaque: only the family, and references made for it, look inside."""
@@ -48,19 +50,12 @@ class Extras:
     channels: Tensor | None = None
 
 
-class Model(Protocol):
-    """A loaded model of one family, frozen. Pictures are uint8 [n, h, w, 3]; sizes are in pixels, (height, width)."""
+class Adaptable(Protocol):
+    """What a LoRA can change: a transformer and text encoders of one family."""
 
     @property
     def family(self) -> str:
-        """The family's id ("flux1")."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The number type that is computed in."""
+        """The family's id, one of `pipelines.families.catalogue.FAMILIES`."""
 
     @property
     def transformer(self) -> Any:
@@ -69,6 +64,17 @@ class Model(Protocol):
     @property
     def text_encoders(self) -> Mapping[str, nn.Module]:
         """By their names in the folder, which LoRA layers use too."""
+
+
+class Model(Adaptable, Protocol):
+    """A loaded model of one family, frozen. Pictures are uint8 [n, h, w, 3]; sizes are in pixels, (height, width)."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that is computed in."""
 
     @property
     def vae(self) -> Any:
@@ -138,3 +144,16 @@ class Model(Protocol):
 
     def release(self) -> None:
         """Send parts that wait in memory (offload) back there, after drawing."""
+
+
+class Loader(Protocol):
+    """The module that loads a family's models, as `Family.loader` imports it."""
+
+    def check_transformer(self, source: Source, headers: Sequence[Header]) -> dict[str, Any]:
+        """Return the transformer's config, once `headers`, its files', are known to hold every tensor that it asks for.
+
+        Raises BadInput for tensors that are missing, unknown or of another shape, from headers alone.
+        """
+
+    def load_model(self, spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Model:
+        """Load a folder or a single file by its plan. Raises ModelMissing or BadInput; never downloads."""

@@ -4,86 +4,43 @@ what it can do. The loaded model is the other half (`pipelines/families/model.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pipelines.families.spec import BackboneSpec
 from pipelines.families.spellings import LoraWords, Spellings
+from pipelines.models.headers import Header
+from pipelines.models.sources import Source
+from pipelines.models.variants import Part, Variant
 
-__all__ = ["Capabilities", "Family", "Part", "Shapes", "Variant", "Verdict"]
+if TYPE_CHECKING:
+    from pipelines.families.model import Loader
+
+__all__ = ["Companion", "Family", "Shapes", "Verdict"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Tensors by name with their shapes, as a file's header has them."""
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """What can be asked of a model.
+class Companion:
+    """A model that goes with a family's backbones and is none itself.
 
-    `references_max` pictures can be shown to the model itself, each of about `reference_px` pixels along a side; `cfg`
-    is classifier-free guidance with a negative prompt, `distilled_guidance` a guidance input. The companions redux,
-    ip_adapter, fill and kontext exist for the family; whether they are installed is another question.
+    `role` is its key in `BackboneSpec.companions` ("" for one that the studio does not use), `pipeline` the beginning
+    of its folder's `_class_name`, and `what` says to a person what it is. Beside a backbone it lies in a folder of one
+    of `names` that holds the file `holds`. Where its transformer draws in the backbone's place, `model` is its id in
+    `pipelines.models.catalogue.MODELS`, and `check` raises BadInput for a folder that does not fit the backbone.
     """
 
-    references_max: int = 0
-    reference_px: int = 0
-    lora: bool = False
-    inpaint: bool = False
-    cfg: bool = False
-    distilled_guidance: bool = False
-    redux: bool = False
-    ip_adapter: bool = False
-    fill: bool = False
-    kontext: bool = False
-
-    @property
-    def companions(self) -> frozenset[str]:
-        """Those of redux, ip-adapter, fill and kontext that exist for it."""
-        names = ("redux", "ip_adapter", "fill", "kontext")
-        return frozenset(name.replace("_", "-") for name in names if getattr(self, name))
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The studio's uses of it, as lists of models show them."""
-        found: tuple[str, ...] = ("fusion", "persona training") if self.lora else ()
-        found += ("references",) if self.references_max else ()
-        found += tuple(name for name in ("redux", "ip-adapter", "fill", "kontext") if name in self.companions)
-        return found + (("landmark", "panels", "swap") if self.inpaint else ())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One published model of a family and the defaults that it is drawn with; sizes in pixels.
-
-    `distilled` models draw in few steps without classifier-free guidance; `train_on` names the sibling that their
-    LoRAs are trained on, "" for the model itself. `licence` is an id of `pipelines.models.licences.LICENCES`.
-    """
-
-    id: str
-    family: str
-    licence: str
-    distilled: bool = False
-    num_inference_steps: int = 28
-    guidance_scale: float = 3.5
-    max_sequence_length: int = 512
-    height: int = 1024
-    width: int = 768
-    train_on: str = ""
-    can: Capabilities = Capabilities()
-
-
-@dataclass(frozen=True)
-class Part:
-    """One folder of weights of a diffusers folder.
-
-    A large part comes to the device block by block where memory is short; a quantised one is also made smaller.
-    """
-
-    name: str
-    library: Literal["diffusers", "transformers"]
-    is_text_encoder: bool = False
-    is_large: bool = False
-    is_quantised: bool = False
+    role: str
+    what: str
+    pipeline: str
+    names: tuple[str, ...] = ()
+    holds: str = ""
+    model: str = ""
+    check: Callable[[BackboneSpec, Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,11 +60,8 @@ class Verdict:
 class Family(Protocol):
     """The facts of one family; one row of `pipelines.families.catalogue.FAMILIES`.
 
-    `parts` are all folders of weights, `tokenizers` the folders of tokenizers. `uncast` is a regular expression over
-    parameter names that keep their number type when a quantised part is stored as fp8. `pipelines` are the
-    `_class_name`s of the folders that are its backbones; `companions` {beginning of a folder's `_class_name`: what it
-    is} of models that go with a backbone and are none. `module` is the family's other half, imported with torch when a
-    backbone is planned or loaded: a module with the functions of `pipelines.backbones.FamilyModule`.
+    `parts` are all folders of weights, the first of them "transformer", and `tokenizers` the folders of tokenizers.
+    `pipelines` are the `_class_name`s of the folders that are its backbones.
     """
 
     @property
@@ -121,13 +75,9 @@ class Family(Protocol):
     @property
     def needs_chat_template(self) -> bool: ...
     @property
-    def uncast(self) -> str: ...
-    @property
-    def module(self) -> str: ...
-    @property
     def pipelines(self) -> tuple[str, ...]: ...
     @property
-    def companions(self) -> Mapping[str, str]: ...
+    def companions(self) -> tuple[Companion, ...]: ...
     @property
     def lora_spellings(self) -> Spellings: ...
     @property
@@ -145,7 +95,16 @@ class Family(Protocol):
     def hidden_width_of_file(self, shapes: Shapes) -> int:
         """Return the same from a single file's shapes."""
 
+    def config_of_file(self, header: Header, source: Source) -> dict[str, Any]:
+        """Return what a single file's shapes say of its transformer, as fields of its class's config.json.
+
+        Raises BadInput where it is incomplete, or where the parts in `source.base` do not go with it.
+        """
+
     def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
         """Judge a LoRA file by names and shapes (what the header's strings say of the base model is judged before, by
         `pipelines.families.catalogue.judge_lora`); `width` 0 accepts any hidden width.
         """
+
+    def loader(self) -> Loader:
+        """Import and return the module that holds the loaded half: torch comes only here."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.models.sources import Source
@@ -14,12 +15,10 @@ __all__ = ["BackboneSpec"]
 class BackboneSpec:
     """A backbone and the defaults it is drawn with. Sizes in pixels, order (height, width).
 
-    `guidance_scale` is the distilled guidance of FLUX.1-dev (ignored by models without a guidance input),
+    `guidance_scale` is distilled guidance (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
-    says who is shown: their negative side is drawn without it (1 = off). `redux_folder` is a `FluxPriorReduxPipeline`
-    folder or None; `fill_folder` and `kontext_folder` hold a companion's `transformer`
-    (`pipelines.families.flux1.companions`), or are None, and `ip_adapter_folder` an IP-Adapter
-    (`pipelines.adapters.ip_adapter`). `family` is an id of `pipelines.families.catalogue.FAMILIES`.
+    says who is shown: their negative side is drawn without it (1 = off). `family` is an id of
+    `pipelines.families.catalogue.FAMILIES`, and `companions` are {role: folder} of its companions that are there.
     """
 
     id: str
@@ -33,12 +32,9 @@ class BackboneSpec:
     true_cfg_scale: float
     max_sequence_length: int
     lora_rank: int
-    redux_folder: Path | None
+    family: str
     identity_guidance_scale: float = 1.0
-    fill_folder: Path | None = None
-    kontext_folder: Path | None = None
-    ip_adapter_folder: Path | None = None
-    family: str = "flux1"
+    companions: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

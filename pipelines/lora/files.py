@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pipelines.errors import BadLora
 from pipelines.families.catalogue import FAMILIES, check_lora_family, find_family, judge_lora
+from pipelines.families.model import Adaptable
 from pipelines.families.protocol import Family
 from pipelines.families.spellings import MAX_NAME, TensorName
 from pipelines.files import write_whole
@@ -126,28 +127,27 @@ def write_lora(path: Path | str, layers: Sequence[LoraLayer], metadata: LoraMeta
     return hashlib.sha256(data).hexdigest()
 
 
-def named_linears(transformer: nn.Module, text_encoders: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Every module a LoRA layer may name; `text_encoders` by their folders' names."""
-    modules = dict(transformer.named_modules())
-    for encoder, model in text_encoders.items():
+def named_linears(model: Adaptable) -> dict[str, nn.Module]:
+    """Every module that a LoRA layer may name."""
+    modules: dict[str, nn.Module] = dict(model.transformer.named_modules())
+    for encoder, part in model.text_encoders.items():
         # transformers 5 has taken CLIP's `text_model` level away
-        modules |= {f"{encoder}.{name.removeprefix('text_model.')}": module for name, module in model.named_modules()}
+        modules |= {f"{encoder}.{name.removeprefix('text_model.')}": module for name, module in part.named_modules()}
     return modules
 
 
 def check_fits(
     layers: Sequence[LoraLayer],
-    transformer: nn.Module,
+    model: Adaptable,
     name: str = "LoRA",
-    text_encoders: Mapping[str, nn.Module] | None = None,
 ) -> FitReport:
-    """Check every layer against the backbone's linear layers before anything is changed.
+    """Check every layer against the model's linear layers before anything is changed.
 
-    Layers that only some variants of a family have (FLUX.1's guidance embedder) are left out where the transformer has
-    none. Raises BadLora if widths differ, if other layers are missing, or if nothing would change.
+    Layers that only some variants of its family have (`Spellings.optional`) are left out where it has none. Raises
+    BadLora if widths differ, if other layers are missing, or if nothing would change.
     """
-    optional = tuple(word for family in FAMILIES for word in family.lora_spellings.optional)
-    modules = named_linears(transformer, text_encoders or {})
+    optional = find_family(model.family).lora_spellings.optional
+    modules = named_linears(model)
     changed: list[str] = []
     left_out: list[str] = []
     for layer in layers:

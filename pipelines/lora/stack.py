@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from pipelines.errors import BadInput, BadLora
+from pipelines.families.model import Adaptable
 from pipelines.lora.files import check_fits, named_linears
 from pipelines.lora.layers import Lora, LoraLayer
 
@@ -91,7 +92,7 @@ def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer,
 
 
 class LoraStack:
-    """LoRAs added to a backbone's weights in place: no cost a step, no adapter left behind.
+    """LoRAs added to a model's weights in place: no cost a step, no adapter left behind.
 
     Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in float32 and
     cast once. The stack is the only writer of those weights: `clear()` before training or saving the backbone. With
@@ -103,12 +104,11 @@ class LoraStack:
     `pause()` makes the model compute without the LoRAs until `resume()`, without copying weights.
     """
 
-    def __init__(self, transformer: nn.Module, text_encoders: Mapping[str, nn.Module] | None = None) -> None:
-        self._transformer = transformer
-        self._text_encoders = dict(text_encoders or {})
-        self._modules = named_linears(transformer, self._text_encoders)
-        travelling = [m for m in (transformer, *self._text_encoders.values()) if _comes_in_groups(m)]
-        self._travelling = {id(module) for model in travelling for module in model.modules()}
+    def __init__(self, model: Adaptable) -> None:
+        self._model = model
+        self._modules = named_linears(model)
+        travelling = [m for m in (model.transformer, *model.text_encoders.values()) if _comes_in_groups(m)]
+        self._travelling = {id(module) for part in travelling for module in part.modules()}
         self._pristine: dict[str, Tensor] = {}
         self._beside: dict[str, tuple[_Beside, RemovableHandle]] = {}
         self._loras: tuple[Lora, ...] = ()
@@ -139,7 +139,7 @@ class LoraStack:
         if live == self._loras:
             return
         for lora in live:
-            check_fits(lora.layers, self._transformer, text_encoders=self._text_encoders)
+            check_fits(lora.layers, self._model)
         summed = concatenate([lora.layers for lora in live], [lora.scale for lora in live])
         fused = {layer.module: layer for layer in summed if layer.module in self._modules}
         for name in self._changed.keys() - fused.keys():
@@ -162,7 +162,7 @@ class LoraStack:
 
     @torch.no_grad()
     def clear(self) -> None:
-        """Give the backbone its own weights back, bit for bit."""
+        """Give the model its own weights back, bit for bit."""
         self.resume()
         for name in tuple(self._changed):
             self._restore(name)

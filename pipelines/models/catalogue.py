@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipelines.families.protocol import Capabilities, Variant
+from pipelines.models.variants import Capabilities, Variant
 
 __all__ = ["MODELS", "KnownModel", "find_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownModel(Variant):
-    """`role` is backbone, redux, fill, kontext or ip_adapter, or "not yet" for a model whose architecture cannot be
-    loaded so far; `parameters` in all, `largest_part` of it in one module, 0 where they are not published.
+    """`role` is backbone, or what it is beside one: redux, fill, kontext or ip_adapter. A backbone can be loaded where
+    its family can (`pipelines.families.catalogue.FAMILIES`). `parameters` in all, `largest_part` of it in one module, 0
+    where they are not published.
     """
 
     hub: str
@@ -69,26 +70,26 @@ MODELS: dict[str, KnownModel] = {
         _row("FLUX.1-Kontext-dev", _BFL, "kontext", _DEV, _FLUX1_SIZES, (28, 2.5)),
         _row("FLUX.1-Redux-dev", _BFL, "redux", _DEV, (0.49e9, 0.43e9)),
         _row("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _DEV, (0.53e9, 0.53e9)),
-        _row("FLUX.2-klein-4B", _BFL, "not yet", _APACHE, _KLEIN_4B, (4, 1.0), family="flux2", distilled=True,
+        _row("FLUX.2-klein-4B", _BFL, "backbone", _APACHE, _KLEIN_4B, (4, 1.0), family="flux2", distilled=True,
              train_on="FLUX.2-klein-base-4B", can=_KLEIN),
-        _row("FLUX.2-klein-base-4B", _BFL, "not yet", _APACHE, _KLEIN_4B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
-        _row("FLUX.2-klein-9B", _BFL, "not yet", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
+        _row("FLUX.2-klein-base-4B", _BFL, "backbone", _APACHE, _KLEIN_4B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
+        _row("FLUX.2-klein-9B", _BFL, "backbone", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
              train_on="FLUX.2-klein-base-9B", can=_KLEIN),
-        _row("FLUX.2-klein-base-9B", _BFL, "not yet", _FLUX2, _KLEIN_9B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
-        _row("FLUX.2-klein-9B-KV", _BFL, "not yet", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
+        _row("FLUX.2-klein-base-9B", _BFL, "backbone", _FLUX2, _KLEIN_9B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
+        _row("FLUX.2-klein-9B-KV", _BFL, "backbone", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
              train_on="FLUX.2-klein-base-9B", can=_KLEIN),
-        _row("FLUX.2-dev", _BFL, "not yet", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2"),
-        _row("FLUX.3-klein", "", "not yet", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
-        _row("Z-Image", "Tongyi-MAI/", "not yet", _APACHE, (10.3e9, 6.15e9), (50, 4.0), family="z-image",
+        _row("FLUX.2-dev", _BFL, "backbone", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2"),
+        _row("FLUX.3-klein", "", "backbone", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
+        _row("Z-Image", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (50, 4.0), family="z-image",
              can=_Z_IMAGE),
-        _row("Z-Image-Turbo", "Tongyi-MAI/", "not yet", _APACHE, (10.3e9, 6.15e9), (9, 1.0), family="z-image",
+        _row("Z-Image-Turbo", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (9, 1.0), family="z-image",
              distilled=True, train_on="Z-Image", can=_Z_IMAGE),
-        _row("Qwen-Image", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
-        _row("Qwen-Image-2512", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
-        _row("Qwen-Image-Edit-2511", _QWEN, "not yet", _APACHE, (28.8e9, 20.4e9), (40, 4.0), family="qwen-image"),
-        _row("Qwen-Image-2.1", "", "not yet", "qwen-research", (0, 7e9), family="qwen-image"),
-        _row("LongCat-Image", "meituan-longcat/", "not yet", _APACHE, (0, 6e9), family="longcat-image"),
-        _row("Krea-2", "", "not yet", "krea-2-community-license", (0, 0), family="krea2"),
+        _row("Qwen-Image", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
+        _row("Qwen-Image-2512", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
+        _row("Qwen-Image-Edit-2511", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (40, 4.0), family="qwen-image"),
+        _row("Qwen-Image-2.1", "", "backbone", "qwen-research", (0, 7e9), family="qwen-image"),
+        _row("LongCat-Image", "meituan-longcat/", "backbone", _APACHE, (0, 6e9), family="longcat-image"),
+        _row("Krea-2", "", "backbone", "krea-2-community-license", (0, 0), family="krea2"),
     )
 }  # fmt: skip
 

@@ -84,7 +84,7 @@ def fetch_model(
 
     known = find_model(repo_id)
     repo_id = known.hub if known is not None and known.hub else repo_id
-    if known is not None and (known.role == "not yet" or not known.hub):
+    if known is not None and not known.hub:
         raise BadInput("model_not_to_be_fetched", model=known.id)
     if not _ID.fullmatch(repo_id):
         raise BadInput("hub_id_invalid", model=repo_id)

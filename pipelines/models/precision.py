@@ -1,6 +1,6 @@
 """In which precision a backbone is loaded and where its parts wait, chosen from the hardware before anything is read.
 
-Which parts are made smaller, and which come to the device block by block, is told by the family (`Part`). The order of
+Which parts are made smaller, and which come to the device block by block, is told by `Part`. The order of
 `auto` is exactness first: the plain number type (all at once, then one part at a time), fp8, nf4 where its package is
 installed, and at last blocks that are brought to the device one by one.
 """
@@ -17,9 +17,9 @@ from typing import Literal, get_args
 import torch
 
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.families.protocol import Family
 from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
+from pipelines.models.variants import Part
 
 __all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_loading", "plan_places"]
 
@@ -66,7 +66,7 @@ class LoadPlan:
 
 def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int, uncast: str) -> float:
     """What a part takes once it is loaded; `plain_bytes` is the size of a number that is computed with, `uncast` a
-    pattern of the parameters that fp8 leaves as they are (`Family.uncast`).
+    pattern of the parameters that fp8 leaves as they are (`Part.uncast`).
     """
     if precision == "gguf":
         return float(sum(h.stored_bytes for h in header))
@@ -74,7 +74,7 @@ def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int,
     for name, shape in ((n, s) for h in header for n, s in h.shapes.items()):
         linear = len(shape) == 2 and name.endswith(".weight")
         each = float(plain_bytes)
-        if precision == "fp8" and not re.search(uncast, name):
+        if precision == "fp8" and not (uncast and re.search(uncast, name)):
             each = 1.0
         elif precision == "int8" and linear:
             each = 1.0 + 4 / shape[1]  # a scale for each row
@@ -85,8 +85,8 @@ def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int,
 
 
 def plan_loading(
-    family: Family,
-    parts: Mapping[str, Sequence[Header]],
+    parts: Sequence[Part],
+    headers: Mapping[str, Sequence[Header]],
     width: int,
     pixels: int,
     hardware: Hardware,
@@ -97,15 +97,15 @@ def plan_loading(
     """The first way that fits of those that `wish` allows, to draw `pixels` in one batch; pure but for the question
     which packages are installed.
 
-    `family` tells what its parts are; `parts` are headers by part; `width` is the transformer's; `dtype` is the
+    `headers` are those of `parts` by their names; `width` is the transformer's; `dtype` is the
     hardware's fast one. Raises BadInput for a wish that cannot be, ModelMissing for one whose package is not installed,
     NotEnoughMemory.
     """
-    gguf = any(header.path.suffix.lower() == ".gguf" for headers in parts.values() for header in headers)
+    gguf = any(header.path.suffix.lower() == ".gguf" for files in headers.values() for header in files)
     ways = _ways(wish, gguf, hardware.device == "cpu", dtype)
     work = work_bytes(width, pixels)
     plans = [
-        _plan(family, parts, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways
+        _plan(parts, headers, precision, offload, dtype, work, hardware.device == "cpu") for precision, offload in ways
     ]
     return _first_that_fits(plans, hardware, name, wish, gguf)
 
@@ -176,20 +176,20 @@ def _ways(wish: str, gguf: bool, cpu: bool, dtype: torch.dtype) -> list[tuple[Pr
 
 
 def _plan(
-    family: Family, parts: Mapping[str, Sequence[Header]], precision: Precision, offload: Offload, dtype: torch.dtype,
-    work: float, cpu: bool,
+    parts: Sequence[Part], headers: Mapping[str, Sequence[Header]], precision: Precision, offload: Offload,
+    dtype: torch.dtype, work: float, cpu: bool,
 ) -> LoadPlan:  # fmt: skip
     compute = _DTYPES.get(precision, torch.bfloat16 if precision == "int8" else dtype)
     each = compute.itemsize
     plain: Precision = _PLAIN[compute]
-    small = {part.name for part in family.parts if part.is_quantised}
-    sizes = {n: part_bytes(h, precision if n in small else plain, each, family.uncast) for n, h in parts.items()}
+    small = {part.name: part.uncast for part in parts if part.is_quantised}
+    sizes = {n: part_bytes(h, precision if n in small else plain, each, small.get(n, "")) for n, h in headers.items()}
     total, largest = sum(sizes.values()), max(sizes.values())
     quantised = sum(sizes[name] for name in small)
     # fp8 is cast from the plain weights once these are in memory
     whole = quantised
     if precision == "fp8":
-        whole = sum(part_bytes(parts[name], plain, each, family.uncast) for name in small)
+        whole = sum(part_bytes(headers[name], plain, each, "") for name in small)
     loading = total - quantised + whole
     if cpu:
         return LoadPlan(precision, compute, offload, *(max(total + work, loading),) * 2)
@@ -198,7 +198,7 @@ def _plan(
     if offload == "model":
         return LoadPlan(precision, compute, offload, largest + work, loading)
     # small parts stay on the device; large ones come block by block
-    large = {part.name for part in family.parts if part.is_large}
+    large = {part.name for part in parts if part.is_large}
     stays = sum(size for name, size in sizes.items() if name not in large)
     blocks = _GROUP_SHARE * max(sizes[name] for name in large)
     return LoadPlan(precision, compute, offload, stays + blocks + work, loading)

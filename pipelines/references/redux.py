@@ -210,7 +210,9 @@ def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Ten
     image = reference.image
     mask = np.zeros(image.shape[:2], np.bool_) if reference.mask is None else reference.mask
     pipeline = backbone.loaded_beside(
-        "redux", backbone.spec.redux_folder, lambda f: load_redux(f, backbone.spec.id, backbone.device, backbone.dtype)
+        "redux",
+        backbone.spec.companions.get("redux"),
+        lambda f: load_redux(f, backbone.spec.id, backbone.device, backbone.dtype),
     )
     hidden = pipeline.encode_image(Image.fromarray(fill_foreground(image, mask)), backbone.device, 1)
     tokens = pipeline.image_embedder(hidden).image_embeds.float()  # [1, g·g, d]

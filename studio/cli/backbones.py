@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.families.catalogue import FAMILIES
+from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
 from studio.cli.options import Data, Json, say, settings_of
 from studio.cli.progress import Bars
 
@@ -37,6 +37,7 @@ def catalogue(context: typer.Context, as_json: Json = False) -> None:
             asdict(model)
             | {
                 "can": model.can.uses,
+                "role": model.role if is_loaded(model.family) else "not yet",
                 "read_on": str(licence["read_on"]),
                 "bf16_bytes": 2 * model.parameters,
                 "licence_words": licence["words"],
@@ -105,6 +106,7 @@ def fetch(
     """Fetch a model from its hub, or go on with it. Nothing else in the studio downloads anything."""
     from pipelines.models.hub import fetch_model
 
+    check_can_be_loaded(hub_id)
     with Bars(as_json) as bars:
         path = fetch_model(hub_id, settings_of(None, None).models, file, bars)
     say({"path": str(path)}, as_json, f"{hub_id} is in {path}")

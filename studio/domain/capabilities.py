@@ -8,21 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StudioError
-from pipelines.families.catalogue import detect_source
-from pipelines.families.flux1.companion_folders import find_beside, named_beside
-from pipelines.families.protocol import Capabilities
-from pipelines.models.sources import find_source
+from pipelines.families.catalogue import Detected, detect_source
+from pipelines.families.companions import find_companions
+from pipelines.families.sources import find_source
+from pipelines.models.variants import Capabilities
 from pipelines.references.catalogue import REFERENCES
 from studio.settings import Settings
 
 __all__ = ["BackboneFacts", "abilities", "backbone_facts"]
-
-_FOLDERS = {
-    "redux": "redux_folder",
-    "ip-adapter": "ip_adapter_folder",
-    "kontext": "kontext_folder",
-    "fill": "fill_folder",
-}
 
 
 @dataclass(frozen=True)
@@ -41,8 +34,8 @@ def backbone_facts(settings: Settings) -> BackboneFacts | None:
     """Return what the backbone is and can do; None where there is none that can be loaded."""
     try:
         source = find_source(settings.backbone, settings.base, settings.models)
-        family, variant, width = detect_source(source)
-        return BackboneFacts(family.id, width, variant.can, _companions(settings, source.base) & variant.can.companions)
+        found = detect_source(source)
+        return BackboneFacts(found.family.id, found.width, found.variant.can, _companions(settings, found, source.base))
     except (StudioError, OSError, ValueError):
         return None
 
@@ -56,10 +49,10 @@ def abilities(settings: Settings) -> frozenset[str]:
     return frozenset([*always, *(kind.id for kind in REFERENCES if kind.needs in facts.companions)])
 
 
-def _companions(settings: Settings, folder: Path) -> frozenset[str]:
-    """Those whose folder is there, beside the backbone or named."""
+def _companions(settings: Settings, found: Detected, folder: Path) -> frozenset[str]:
+    """Those that the model can use and whose folder is there, beside the backbone or named."""
     file = folder / "studio.json"
     given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    named = {field: getattr(settings, field, None) for field in _FOLDERS.values()}
-    found = find_beside(folder) | named_beside(folder, given) | {k: v for k, v in named.items() if v is not None}
-    return frozenset(way for way, field in _FOLDERS.items() if (place := found[field]) is not None and place.exists())
+    folders = find_companions(found.family, folder, given) | settings.companions
+    there = frozenset(role.replace("_", "-") for role, place in folders.items() if place.exists())
+    return there & found.variant.can.companions

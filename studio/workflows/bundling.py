@@ -11,7 +11,7 @@ from typing import Any
 from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
-from pipelines.families.flux1.companions import drawing_spec
+from pipelines.families.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
 from pipelines.sampling.request import DrawRequest
 from studio.application import Studio, software_versions

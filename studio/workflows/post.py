@@ -13,7 +13,7 @@ from personas.measures.catalogue import POST_MEASURES, measure_subject
 from personas.measures.subject import ShownScene, Subject
 from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
-from pipelines.families.flux1.companions import drawing_spec
+from pipelines.families.companions import drawing_spec
 from pipelines.progress import SILENT, Progress
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from pipelines.families.flux1.companions import drawing_spec
+from pipelines.families.companions import drawing_spec
 from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress
 from pipelines.references.landmark import Landmark

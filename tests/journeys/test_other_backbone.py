@@ -62,7 +62,7 @@ def test_it_draws_what_the_miniature_draws(backbone: Backbone, donors: Path, min
 def test_a_donor_of_the_miniature_is_refused(backbone: Backbone, miniature: Studio) -> None:
     donor = miniature.donors("sweet")[0]
     with pytest.raises(BadLora):
-        check_fits(read_lora(donor.lora_path).layers, backbone.transformer)
+        check_fits(read_lora(donor.lora_path).layers, backbone.model)
 
 
 def test_the_main_job_runs_on_it(grown: Path, donors: Path, tmp_path: Path) -> None:

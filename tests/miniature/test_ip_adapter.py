@@ -40,7 +40,7 @@ def test_it_trains_resumes_and_is_exported(tiny_flux: Path, tmp_path: Path) -> N
     ip_adapter.export(tmp_path, tiny_flux, folder)
     file = read_adapter(folder)
     assert (file.format, file.licence, file.tokens, len(file.blocks)) == ("xlabs", "apache-2.0", 4, 2)
-    spec = replace(resolve_backbone(tiny_flux), ip_adapter_folder=folder)
+    spec = replace(resolve_backbone(tiny_flux), companions={"ip_adapter": folder})
     backbone = load_backbone(spec, "cpu", torch.float32)
     references = [IpAdapterReference((photo,), (2.0, 2.0)) for photo in photos[:2]]
     pictures = [draw_batch(backbone, [request_from(spec, "a cafe", 1, references=(r,))])[0] for r in references]

@@ -25,7 +25,7 @@ def card(tiny_flux: Path, tmp_path: Path) -> Path:
 def test_studio_json_sets_the_defaults(tiny_flux: Path) -> None:
     spec = resolve_backbone(tiny_flux)
     assert (spec.height, spec.width, spec.num_inference_steps, spec.true_cfg_scale) == (96, 64, 3, 2.0)
-    assert spec.redux_folder == tiny_flux.parent / "redux"
+    assert spec.companions["redux"] == tiny_flux.parent / "redux"
     assert spec.licence == "apache-2.0"
     assert "allowed" in spec.licence_note
 
@@ -49,7 +49,7 @@ def test_defaults_are_those_of_flux_dev_and_schnell(
     )
     assert spec.licence == "flux-1-dev-non-commercial-license"
     assert "paid licence" in spec.licence_note
-    assert spec.redux_folder is None
+    assert not spec.companions
 
 
 def test_unknown_licence_is_said(card: Path) -> None:

@@ -69,6 +69,8 @@ def test_backbones_are_listed_with_what_a_merchant_may_do(
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)["backbones"]}
     assert rows["FLUX.1-schnell"]["may_fine_tuning"] is True
     assert rows["FLUX.2-klein-4B"]["role"] == "not yet"
+    assert run(monkeypatch, "backbones", "fetch", "FLUX.2-klein-4B") == 1
+    assert "cannot load FLUX.2-klein-4B yet" in capsys.readouterr().err
 
 
 def test_a_plan_is_said_before_anything_is_loaded(

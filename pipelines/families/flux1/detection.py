@@ -12,6 +12,7 @@ from pipelines.models.sources import Source
 
 __all__ = ["Layout", "layout_of", "transformer_config"]
 
+_KNOWN = ["FLUX.1-dev", "FLUX.1-schnell", "FLUX.1-Krea-dev"]
 Layout = Literal["diffusers", "black-forest-labs"]
 # config's name: (black-forest-labs' tensor, diffusers' tensor, which dimension)
 _DIMENSIONS: Mapping[str, tuple[str, str, int]] = {
@@ -43,9 +44,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, int | bool]:
     """
     layout = layout_of(header.shapes)
     if layout is None:
-        raise BadInput(
-            "file_of_no_family", file=header.path.name, known=["FLUX.1-dev", "FLUX.1-schnell", "FLUX.1-Krea-dev"]
-        )
+        raise BadInput("file_of_no_family", file=header.path.name, known=_KNOWN)
     names = bare_names(header.shapes)
     own = layout == "black-forest-labs"
     found: dict[str, int | bool] = {}
@@ -81,6 +80,7 @@ def _check_base(config: Mapping[str, int | bool], header: Header, source: Source
             channels=config["in_channels"],
             folder=base.name,
             latent=latent,
+            known=_KNOWN,
         )
     for field, given, part in (
         ("joint_attention_dim", t5.get("d_model"), "T5"), ("pooled_projection_dim", clip.get("hidden_size"), "CLIP")

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.families.flux1.detection import layout_of
+from pipelines.families.flux1.companion_facts import COMPANIONS
+from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.lora_fit import judge_lora
 from pipelines.families.flux1.lora_names import LORA_WORDS, SPELLINGS
 from pipelines.families.folders import bare_names
-from pipelines.families.protocol import Part, Shapes, Variant, Verdict
+from pipelines.families.protocol import Companion, Shapes, Verdict
 from pipelines.families.spellings import LoraWords, Spellings
 from pipelines.models.catalogue import MODELS
+from pipelines.models.headers import Header
+from pipelines.models.sources import Source
+from pipelines.models.variants import Part, Variant
+
+if TYPE_CHECKING:
+    from pipelines.families.model import Loader
 
 __all__ = ["FLUX1", "Flux1"]
+
+# diffusers' DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own. "norm" is more than norms: modulation
+# layers, a quarter of the parameters, are called norm1.linear.
+_UNCAST = r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\."
 
 
 @dataclass(frozen=True)
@@ -24,29 +35,17 @@ class Flux1:
     id: str = "flux1"
     name: str = "FLUX.1"
     parts: tuple[Part, ...] = (
-        Part("transformer", "diffusers", is_large=True, is_quantised=True),
+        Part("transformer", "diffusers", is_large=True, is_quantised=True, uncast=_UNCAST),
         Part("text_encoder", "transformers", is_text_encoder=True),  # CLIP
         Part("text_encoder_2", "transformers", is_text_encoder=True, is_large=True),  # T5
         Part("vae", "diffusers"),
     )
     tokenizers: tuple[str, ...] = ("tokenizer", "tokenizer_2")
     needs_chat_template: bool = False
-    # diffusers' DEFAULT_SKIP_MODULES_PATTERN and FluxTransformer2DModel's own. "norm" is more than norms: modulation
-    # layers, a quarter of the parameters, are called norm1.linear.
-    uncast: str = r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\."
-    module: str = "pipelines.families.flux1.model"
     pipelines: tuple[str, ...] = ("FluxPipeline",)
+    companions: tuple[Companion, ...] = COMPANIONS
     lora_spellings: Spellings = SPELLINGS
     lora_words: LoraWords = LORA_WORDS
-
-    @property
-    def companions(self) -> Mapping[str, str]:
-        return {
-            "FluxFill": "FLUX.1-Fill, a companion that only fills masks",
-            "FluxKontext": "FLUX.1-Kontext, a companion that only edits pictures",
-            "FluxPriorRedux": "FLUX.1-Redux, a companion that only reads pictures",
-            "FluxControl": "FLUX.1-Canny or -Depth, a companion",
-        }
 
     def detect_folder(self, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Variant | None:
         ours = index.get("_class_name") in self.pipelines
@@ -67,8 +66,16 @@ class Flux1:
         first = next((bare[name] for name in ("img_in.weight", "x_embedder.weight") if name in bare), "")
         return shapes[first][0] if first else 0
 
+    def config_of_file(self, header: Header, source: Source) -> dict[str, Any]:
+        return transformer_config(header, source)
+
     def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
         return judge_lora(shapes, width)
+
+    def loader(self) -> Loader:
+        from pipelines.families.flux1 import model
+
+        return model
 
 
 def _variant(guided: bool) -> Variant:

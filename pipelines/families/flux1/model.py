@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,9 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import AutoencoderKL, FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
+from pipelines.families.catalogue import find_family
+from pipelines.families.companions import drawing_spec
 from pipelines.families.flux1 import companions
-from pipelines.families.flux1.detection import transformer_config
-from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.flux1.latents import decode, encode_pictures, pack, unpack
 from pipelines.families.flux1.loading import check_transformer, load_pipeline
 from pipelines.families.flux1.schedule import inference_sigmas, shift_sigmas
@@ -34,9 +34,14 @@ from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
 
 __all__ = [
-    "ALL_LINEAR", "ATTENTION", "Flux1Conditioning", "Flux1Model", "PromptEmbeds", "check_transformer", "load_model",
-    "transformer_config",
-]  # fmt: skip
+    "ALL_LINEAR",
+    "ATTENTION",
+    "Flux1Conditioning",
+    "Flux1Model",
+    "PromptEmbeds",
+    "check_transformer",
+    "load_model",
+]
 
 ATTENTION = (
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
@@ -200,9 +205,9 @@ class Flux1Model:
     def load_companion(
         self, role: str, spec: BackboneSpec, plan: LoadPlan, hardware: Hardware | None
     ) -> tuple[BackboneSpec, Model, LoadPlan]:
-        own = companions.drawing_spec(spec, role)
+        own = drawing_spec(spec, role)
         pipeline, planned = companions.load_transformer(self.pipeline, spec, plan, own, self.device, hardware)
-        return own, Flux1Model(pipeline, self.device, self.dtype, self.max_sequence_length), planned
+        return own, replace(self, pipeline=pipeline), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
         """The shared parts' hooks know the transformer that they make room for: those of the pipeline that draws now
@@ -228,12 +233,14 @@ class Flux1Model:
 
 
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Flux1Model:
-    """Load a FLUX.1 folder or file by its plan. Raises ModelMissing or BadInput; never downloads."""
-    pipeline = load_pipeline(spec.source, read_part_headers(spec.source, FLUX1)["transformer"], plan, device)
+    """As `pipelines.families.model.Loader` says."""
+    family = find_family(spec.family)
+    headers = read_part_headers(spec.source, family)["transformer"]
+    pipeline = load_pipeline(spec.source, headers, family.parts, plan, device)
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
-    return Flux1Model(pipeline, device, plan.dtype, spec.max_sequence_length)
+    return Flux1Model(pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
 
 
 def _position_ids(first: int, rows: int, columns: int) -> Tensor:

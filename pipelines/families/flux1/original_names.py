@@ -40,7 +40,7 @@ def to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
         layer, _, part = name.rpartition(".")
         targets = SPELLINGS.targets(layer)
         if not targets or part not in ("weight", "bias"):
-            raise BadInput("transformer_name_unknown", file=file, name=name)
+            raise BadInput("transformer_name_unknown", file=file, name=name, family="FLUX.1")
         rows = tensor.shape[0]
         sizes = [width] * 3 + [rows - 3 * width] if targets[-1].share == -1 else [rows // len(targets)] * len(targets)
         for target, block in zip(targets, _split(tensor, sizes), strict=True):

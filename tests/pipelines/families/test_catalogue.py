@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.catalogue import (
     FAMILIES,
+    check_can_be_loaded,
     check_lora_family,
     detect_file,
     detect_folder,
@@ -24,8 +29,11 @@ from pipelines.families.catalogue import (
 )
 from pipelines.families.flux1.facts import Flux1
 from pipelines.families.known_others import KNOWN_OTHERS
-from pipelines.families.protocol import Shapes, Variant, Verdict
+from pipelines.families.protocol import Shapes, Verdict
 from pipelines.models.catalogue import MODELS
+from pipelines.models.variants import Variant
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
 from tests.data import FOLDER, need
@@ -171,12 +179,15 @@ def test_a_folder_is_detected_or_refused_by_name() -> None:
 
 
 def test_every_family_says_all_that_is_asked_of_it() -> None:
-    ids = [f.id for f in FAMILIES] + [other.id for other in KNOWN_OTHERS]
-    assert len(set(ids)) == len(ids)
-    assert {model.family for model in MODELS.values()} <= set(ids)
+    loaded, others = [family.id for family in FAMILIES], [other.id for other in KNOWN_OTHERS]
+    assert len(set(loaded)) == len(loaded)
+    assert len(set(others)) == len(others)
+    assert {model.family for model in MODELS.values()} <= {*loaded, *others}
     for family in FAMILIES:
         assert find_family(family.id) is family
-        assert any(part.name == "transformer" and part.is_quantised for part in family.parts)
+        assert family.parts[0].name == "transformer"
+        assert family.parts[0].is_quantised
+        assert {c.model for c in family.companions} <= {"", *MODELS}
         assert any(part.is_text_encoder for part in family.parts)
         assert {model.role for model in MODELS.values() if model.family == family.id} >= {"backbone"}
     with pytest.raises(BadInput) as refused:
@@ -184,22 +195,34 @@ def test_every_family_says_all_that_is_asked_of_it() -> None:
     assert "Z-Image" in Texts("zh").error(refused.value)
 
 
+@dataclass(frozen=True)
+class Dummy(Flux1):
+    """A family that takes all that FLUX.1 leaves to others."""
+
+    id: str = "dummy"
+    name: str = "Dummy"
+
+    def detect_folder(self, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Variant | None:
+        return Variant(id="Dummy-1", family=self.id, licence="mit") if index["_class_name"] == "DummyPipe" else None
+
+    def detect_file(self, shapes: Shapes) -> Variant | None:
+        return Variant(id="Dummy-1", family=self.id, licence="mit") if "dummy.weight" in shapes else None
+
+    def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
+        return Verdict("yes", "dummy", 8) if "dummy.lora_A.weight" in shapes else Verdict("unknown")
+
+
+@pytest.fixture
+def dummy_folder(tiny_flux: Path, tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(tiny_flux, tmp_path / "dummy"))
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "DummyPipe"}))
+    (folder / "studio.json").unlink()
+    return folder
+
+
 def test_a_new_family_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dummy that takes all that FLUX.1 leaves to others: it is asked, and named in refusals."""
-
-    @dataclass(frozen=True)
-    class Dummy(Flux1):
-        id: str = "dummy"
-        name: str = "Dummy"
-
-        def detect_folder(self, index: Mapping[str, Any], transformer: Mapping[str, Any]) -> Variant | None:
-            return (
-                Variant(id="Dummy-1", family="dummy", licence="mit") if index == {"_class_name": "DummyPipe"} else None
-            )
-
-        def lora_fits(self, shapes: Shapes, metadata: Mapping[str, str], width: int = 0) -> Verdict:
-            return Verdict("yes", "dummy", 8) if "dummy.lora_A.weight" in shapes else Verdict("unknown")
-
+    """It is asked, and named in refusals."""
     monkeypatch.setattr("pipelines.families.catalogue.FAMILIES", (*FAMILIES, Dummy()))
     family, variant = detect_folder(Path("x"), {"_class_name": "DummyPipe"}, {})
     assert (family.name, variant.id, find_family("dummy").name) == ("Dummy", "Dummy-1", "Dummy")
@@ -208,6 +231,44 @@ def test_a_new_family_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadLora) as refused:
         check_lora_family("a", judge_lora(*klein_attention(ss_base_model_version="zimage")))
     assert refused.value.fields["known"] == ["FLUX.1", "Dummy"]
+
+
+def test_a_new_familys_folder_is_loaded_and_draws(dummy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="folder_of_other_family"):
+        resolve_backbone(dummy_folder)
+    monkeypatch.setattr("pipelines.families.catalogue.FAMILIES", (*FAMILIES, Dummy()))
+    spec = resolve_backbone(dummy_folder)
+    backbone = load_backbone(spec, "cpu", torch.float32)
+    assert (spec.family, backbone.model.family) == ("dummy", "dummy")
+    (picture,) = draw_batch(backbone, [request_from(spec, "a woman", 1, height=96, width=64, num_inference_steps=2)])
+    assert picture.std() > 1
+
+
+def test_a_file_takes_its_other_parts_from_its_own_family(
+    dummy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.families.catalogue.FAMILIES", (*FAMILIES, Dummy()))
+    file = tmp_path / "some.safetensors"
+    save_file({"double_blocks.0.img_attn.qkv.weight": torch.zeros(2, 2)}, file)
+    with pytest.raises(BadInput, match="base_of_other_family") as refused:
+        resolve_backbone(file, dummy_folder)
+    assert say_error(refused.value, Texts("en")) == (
+        "some.safetensors is a FLUX.1 transformer, and the other parts in dummy are those of Dummy.",
+        "Name a FLUX.1 folder in PERSONA_STUDIO_BASE.",
+    )
+
+
+def test_a_known_other_that_is_loaded_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = {"dummy.weight": (2, 2), "double_stream_modulation_img.lin.weight": (2, 2)}
+    with pytest.raises(BadInput, match=r"model_not_yet.*FLUX\.2-klein-4B.*FLUX\.1-dev"):
+        check_can_be_loaded("FLUX.2-klein-4B")
+    with pytest.raises(BadInput, match=r"file_of_other_family.*FLUX\.2"):
+        detect_file(marks, "a")
+    monkeypatch.setattr("pipelines.families.catalogue.FAMILIES", (*FAMILIES, Dummy("flux2", "FLUX.2")))
+    check_can_be_loaded("FLUX.2-klein-4B")
+    assert detect_file(marks, "a")[0].id == "flux2"
+    said = judge_lora({"dummy.lora_A.weight": (2, 8)}, {"ss_base_model_version": "flux2_klein_4b"})
+    assert said.fits == "yes"
 
 
 def test_facts_do_not_import_torch() -> None:

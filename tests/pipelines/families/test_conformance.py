@@ -1,11 +1,11 @@
-"""What every family's model must do, whatever its architecture: one row of CASES a tiny random folder.
+"""What every family's model must do, whatever its architecture: each of FAMILIES, on the tiny random folders of CASES.
 
 The listings of LoRA spellings, and the refusals of other families' files, are in `test_catalogue.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
+from pipelines.families.catalogue import FAMILIES
+from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.model import Extras, Model
+from pipelines.families.protocol import Family
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.references.landmark import Landmark
 from pipelines.references.protocol import Kept, Reference
@@ -71,13 +74,28 @@ class Case:
     tolerance: float = 0.0
 
 
-CASES = (
-    Case("flux1", _write_flux1, _flux1_theirs, (ReduxReference(np.zeros((32, 32, 3), np.uint8), scale=0.0),)),
-    Case("flux1-dev", _write_flux1_dev, _flux1_theirs),
-)
+CASES: Mapping[str, tuple[Case, ...]] = {
+    "flux1": (
+        Case("flux1", _write_flux1, _flux1_theirs, (ReduxReference(np.zeros((32, 32, 3), np.uint8), scale=0.0),)),
+        Case("flux1-dev", _write_flux1_dev, _flux1_theirs),
+    ),
+}
+"""A family's id to its folders."""
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def cases_of(families: Sequence[Family]) -> list[Case]:
+    """Return all folders of these families; raises LookupError for one without any: the suite is no suite then."""
+    if bare := [family.id for family in families if not CASES.get(family.id)]:
+        raise LookupError(f"these families have no tiny folder in CASES: {', '.join(bare)}")
+    return [case for family in families for case in CASES[family.id]]
+
+
+def test_a_family_without_a_folder_fails_the_suite() -> None:
+    with pytest.raises(LookupError, match="another"):
+        cases_of([*FAMILIES, replace(FLUX1, id="another")])
+
+
+@pytest.fixture(scope="module", params=cases_of(FAMILIES), ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found

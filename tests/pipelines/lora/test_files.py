@@ -25,7 +25,7 @@ from pipelines.lora import (
     read_lora,
     write_lora,
 )
-from tests.loras import MODULES, float64_delta, make_layers, plain_tensors, same_delta, tiny_transformer
+from tests.loras import MODULES, Parts, float64_delta, make_layers, plain_tensors, same_delta, tiny_transformer
 
 # isort: split
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
@@ -231,14 +231,14 @@ def test_text_encoder_layers_are_applied_too(tmp_path: Path, spelling: str) -> N
     words = torch.tensor([[0, 3, 4, 1]])
     plain = clip(words).pooler_output
     before = clip.get_submodule(CLIP_LAYER).weight.detach().clone()
-    stack = LoraStack(transformer, {"text_encoder": clip})
+    stack = LoraStack(Parts(transformer, {"text_encoder": clip}))
     stack.set([(tuple(layers), 1.0)])
     torch.testing.assert_close(clip.get_submodule(CLIP_LAYER).weight, before + up @ down)
     assert not torch.allclose(clip(words).pooler_output, plain)
     stack.clear()
     assert torch.equal(clip.get_submodule(CLIP_LAYER).weight, before)
     with pytest.raises(BadLora, match="lora_layer_not_here"):  # without its encoder it would be applied in part only
-        check_fits(layers, transformer)
+        check_fits(layers, Parts(transformer))
 
 
 def test_text_encoder_layers_survive_being_written(tmp_path: Path) -> None:

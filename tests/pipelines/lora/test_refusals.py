@@ -15,7 +15,7 @@ from pipelines.errors import BadLora
 from pipelines.lora import LoraLayer, LoraMetadata, check_fits, read_lora, write_lora
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
-from tests.loras import MODULES, make_layers, plain_tensors, same_delta, tiny_transformer
+from tests.loras import MODULES, Parts, make_layers, plain_tensors, same_delta, tiny_transformer
 
 TITLE = LoraMetadata(title="test")
 
@@ -141,10 +141,10 @@ def test_lora_of_another_width_does_not_fit(tmp_path: Path) -> None:
     layers = make_layers(tiny_transformer(heads=4), 1)
     write_lora(tmp_path / "a.safetensors", layers, TITLE)
     with pytest.raises(BadLora, match=r"lora_shape_other.*here=\[\d+, \d+\]"):
-        check_fits(read_lora(tmp_path / "a.safetensors").layers, tiny_transformer(), "a.safetensors")
+        check_fits(read_lora(tmp_path / "a.safetensors").layers, Parts(tiny_transformer()), "a.safetensors")
     other = LoraLayer("transformer_blocks.7.attn.to_q", torch.ones(1, 32), torch.ones(32, 1), 1.0)
     with pytest.raises(BadLora, match=r"lora_layer_not_here.*transformer_blocks\.7"):
-        check_fits([other], tiny_transformer())
+        check_fits([other], Parts(tiny_transformer()))
 
 
 def test_fit_report_names_the_guidance_layers_that_are_missing() -> None:
@@ -152,8 +152,8 @@ def test_fit_report_names_the_guidance_layers_that_are_missing() -> None:
     layers = make_layers(transformer, 1)
     guidance = "time_text_embed.guidance_embedder.linear_1"
     extra = LoraLayer(guidance, torch.ones(1, 8), torch.ones(32, 1), 1.0)
-    report = check_fits((*layers, extra), transformer)
+    report = check_fits((*layers, extra), Parts(transformer))
     assert report.left_out == (guidance,)
     assert set(report.changed) == set(MODULES)
     with pytest.raises(BadLora, match="lora_changes_nothing_here"):
-        check_fits((extra,), transformer)
+        check_fits((extra,), Parts(transformer))

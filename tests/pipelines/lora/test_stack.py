@@ -12,7 +12,7 @@ import torch
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.lora import LoraLayer, LoraStack, concatenate, delta, inner_product, norms, recompress
-from tests.loras import MODULES, float64_delta, make_layers, tiny_transformer, weight_of
+from tests.loras import MODULES, Parts, float64_delta, make_layers, tiny_transformer, weight_of
 
 SCALES = (0.4, 0.35, 0.25)
 
@@ -126,7 +126,7 @@ def test_fused_weights_are_the_float64_sum_within_1e6() -> None:
     transformer = tiny_transformer()
     before = {name: weight.double().numpy().copy() for name, weight in transformer.state_dict().items()}
     loras = three_loras()
-    stack = LoraStack(transformer)
+    stack = LoraStack(Parts(transformer))
     stack.set(list(zip(loras, SCALES, strict=True)))
     expected = float64_sum(loras, SCALES)
     assert stack.changed == expected.keys()
@@ -145,7 +145,7 @@ def test_stack_leaves_no_trace(dtype: torch.dtype) -> None:
     transformer = tiny_transformer().to(dtype)
     before = {name: weight.clone() for name, weight in transformer.state_dict().items()}
     one, two, three = three_loras()
-    stack = LoraStack(transformer)
+    stack = LoraStack(Parts(transformer))
     stack.set([(one, 0.5), (two, 0.5)])
     stack.set([(three, 2.0)])
     stack.set([(three, -1.0), (one, 0.1)])
@@ -158,8 +158,8 @@ def test_stack_leaves_no_trace(dtype: torch.dtype) -> None:
 def test_what_was_set_before_does_not_matter() -> None:
     one, two, three = three_loras()
     first, second = tiny_transformer(), tiny_transformer()
-    LoraStack(first).set([(three, 0.7)])
-    stack = LoraStack(second)
+    LoraStack(Parts(first)).set([(three, 0.7)])
+    stack = LoraStack(Parts(second))
     for entries in ([(one, 1.0), (two, 3.0)], [], [(three, 0.7)]):
         stack.set(entries)
     for weight, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
@@ -178,7 +178,7 @@ def test_weights_one_and_zero_give_the_same_output_as_the_first_lora_alone() -> 
         "txt_ids": torch.zeros(3, 3),
     }
     transformer = tiny_transformer().eval()
-    stack = LoraStack(transformer)
+    stack = LoraStack(Parts(transformer))
     outputs = []
     alien = make_layers(tiny_transformer(heads=4), 9)
     for entries in (
@@ -214,7 +214,7 @@ def test_a_paused_stack_computes_without_the_loras(kept: str, monkeypatch: pytes
         return found
 
     bare = out()
-    stack = LoraStack(transformer)
+    stack = LoraStack(Parts(transformer))
     if kept == "beside":
         monkeypatch.setattr(stack, "_is_writable", lambda name: False)
     stack.set([(layers, 1.0)])
@@ -235,7 +235,7 @@ def test_a_paused_stack_computes_without_the_loras(kept: str, monkeypatch: pytes
 
 def test_stack_is_untouched_if_one_entry_does_not_fit() -> None:
     transformer = tiny_transformer()
-    stack = LoraStack(transformer)
+    stack = LoraStack(Parts(transformer))
     one = make_layers(transformer, 1)
     stack.set([(one, 1.0)])
     before = {name: weight.clone() for name, weight in transformer.state_dict().items()}
@@ -252,7 +252,7 @@ def test_bfloat16_weights_are_rounded_once() -> None:
     name = MODULES[0]
     base = weight_of(transformer, name).double().numpy().copy()
     loras = three_loras()
-    LoraStack(transformer).set(list(zip(loras, SCALES, strict=True)))
+    LoraStack(Parts(transformer)).set(list(zip(loras, SCALES, strict=True)))
     exact = torch.from_numpy(base + float64_sum(loras, SCALES)[name])
     found = weight_of(transformer, name).clone()
     # at most one unit in the last of bfloat16's 8 bits, and the correctly rounded value nearly everywhere

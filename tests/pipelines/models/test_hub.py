@@ -15,8 +15,9 @@ import pytest
 
 from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, Cancelled, ModelMissing, OutOfDisk
+from pipelines.families.sources import find_source
 from pipelines.models.hub import HubFile, choose_files, fetch_model
-from pipelines.models.sources import FETCHED, find_source
+from pipelines.models.sources import FETCHED
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
 
@@ -226,7 +227,7 @@ def test_what_a_repository_is_asked_for() -> None:
         choose_files("a/b", files("model_index.json", "unet/diffusion_pytorch_model.bin"))
 
 
-@pytest.mark.parametrize("name", ["just-a-name", "../../etc/passwd", "FLUX.2-klein-4B", "miniature"])
+@pytest.mark.parametrize("name", ["just-a-name", "../../etc/passwd", "FLUX.3-klein", "miniature"])
 def test_what_is_no_hub_id_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         fetch_model(name, tmp_path)

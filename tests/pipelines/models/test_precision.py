@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,13 @@ from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.folders import read_part_headers
-from pipelines.families.protocol import Part
 from pipelines.models import precision
 from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
 from pipelines.models.licences import LICENCES, find_licence
 from pipelines.models.precision import LoadPlan, Precision, part_bytes, plan_loading
+from pipelines.models.variants import Part
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
 
@@ -42,7 +41,7 @@ GGUF = FLUX | {"transformer": header("t", "gguf", int(6.8 * GB), ff__weight=(307
 
 def plan(device_gb: float, ram_gb: float = 128.0, wish: str = "auto", device: str = "cuda") -> LoadPlan:
     hardware = Hardware(device, device_gb * GB, ram_gb * GB)
-    return plan_loading(FLUX1, FLUX, 3072, PIXELS, hardware, torch.bfloat16, wish, "FLUX.1-dev")
+    return plan_loading(FLUX1.parts, FLUX, 3072, PIXELS, hardware, torch.bfloat16, wish, "FLUX.1-dev")
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_nf4_is_taken_where_its_package_is_installed(monkeypatch: pytest.MonkeyP
 def test_sizes_are_those_that_are_published() -> None:
     """FLUX.1-dev's transformer is 23.8 GB in bf16 and its T5 9.5 GB; diffusers' documentation has 6.7 GB for nf4."""
     kinds: tuple[Precision, ...] = ("bf16", "fp8", "int8", "nf4")
-    sizes = {kind: part_bytes(FLUX["transformer"], kind, 2, FLUX1.uncast) / GB for kind in kinds}
+    sizes = {kind: part_bytes(FLUX["transformer"], kind, 2, FLUX1.parts[0].uncast) / GB for kind in kinds}
     assert sizes["bf16"] == pytest.approx(23.8, abs=0.1)
     assert sizes["fp8"] == pytest.approx(15.1, abs=0.2)
     assert sizes["int8"] == pytest.approx(11.9, abs=0.1)
@@ -114,11 +113,11 @@ def test_nf4_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gguf_file_takes_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "find_spec", lambda name: object())
-    found = plan_loading(FLUX1, GGUF, 3072, PIXELS, Hardware("cuda", 14 * GB, 64 * GB), torch.bfloat16)
+    found = plan_loading(FLUX1.parts, GGUF, 3072, PIXELS, Hardware("cuda", 14 * GB, 64 * GB), torch.bfloat16)
     assert (found.precision, found.offload) == ("gguf", "model")
     assert found.ram_bytes == pytest.approx((6.8 + 9.53 + 0.25 + 0.17) * GB, rel=0.01)
     with pytest.raises(NotEnoughMemory) as refused:
-        plan_loading(FLUX1, GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
+        plan_loading(FLUX1.parts, GGUF, 3072, PIXELS, Hardware("cuda", 8 * GB, 64 * GB), torch.bfloat16)
     assert "fewer bits" in say_error(refused.value, Texts("en"))[1]
 
 
@@ -158,7 +157,6 @@ def test_which_parts_are_small_and_which_come_by_block_is_the_familys_to_say() -
         Part("text_encoder", "transformers", is_text_encoder=True, is_large=True, is_quantised=True),
         Part("vae", "diffusers"),
     )
-    family = replace(FLUX1, id="other", parts=parts, uncast=r"^never$")
     headers = {
         "transformer": header("t", norm__linear__weight=(1000, 4_000_000)),
         "text_encoder": header("qwen", w__weight=(1000, 4_000_000)),
@@ -167,7 +165,7 @@ def test_which_parts_are_small_and_which_come_by_block_is_the_familys_to_say() -
 
     def bytes_of(wish: str, device_gb: float) -> tuple[str, float]:
         hardware = Hardware("cuda", device_gb * GB, 64 * GB)
-        found = plan_loading(family, headers, 3072, PIXELS, hardware, torch.bfloat16, wish)
+        found = plan_loading(parts, headers, 3072, PIXELS, hardware, torch.bfloat16, wish)
         return found.offload, round((found.device_bytes - work_bytes(3072, PIXELS)) / GB, 6)
 
     assert bytes_of("bf16", 20) == ("none", 16.16)

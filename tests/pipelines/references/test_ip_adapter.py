@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def backbone(tiny_flux: Path, folder: Path) -> Backbone:
-    spec = replace(resolve_backbone(tiny_flux), ip_adapter_folder=folder, true_cfg_scale=1.0)
+    spec = replace(resolve_backbone(tiny_flux), companions={"ip_adapter": folder}, true_cfg_scale=1.0)
     return load_backbone(spec, "cpu", torch.float32)
 
 

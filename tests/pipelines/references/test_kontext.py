@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.companions import drawing_spec
+from pipelines.families.companions import drawing_spec
 from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.protocol import Reference

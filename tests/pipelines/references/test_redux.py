@@ -46,7 +46,7 @@ def test_whole_scene_at_full_scale_is_what_diffusers_makes(tiny_backbone_float32
     backbone = tiny_backbone_float32
     embeds = encode_prompt(backbone, "a cafe")
     ours = append_tokens(embeds, encode_reference(backbone, ReduxReference(scene())), 1.0)
-    redux = load_redux(backbone.spec.redux_folder, backbone.spec.id, backbone.device, backbone.dtype)
+    redux = load_redux(backbone.spec.companions["redux"], backbone.spec.id, backbone.device, backbone.dtype)
     parts = redux.components | {"text_encoder": flux1(backbone).pipeline.text_encoder}
     theirs = FluxPriorReduxPipeline(**parts)(
         Image.fromarray(scene()),

@@ -207,7 +207,7 @@ def test_the_transformer_is_left_as_it_was(tiny_backbone: Backbone, tmp_path: Pa
 
 def _loss_with(backbone: Backbone, result: TrainedLora | None) -> float:
     """The mean loss over fixed samples, the LoRA merged by the stack, without the trainer's adapter."""
-    stack = LoraStack(backbone.transformer)
+    stack = LoraStack(backbone.model)
     stack.set([(result.layers, 1.0)] if result else [])
     try:
         training_set = prepare_examples(backbone, examples()[:1], 96, 64, SILENT)

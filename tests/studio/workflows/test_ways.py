@@ -176,7 +176,7 @@ def test_the_miniature_says_that_it_has_no_companions(asked: PostRequest, studio
 def test_a_folder_elsewhere_is_named_in_the_settings(studio: Studio, tiny_flux: Path, tiny_family: Path) -> None:
     named = Settings(data=studio.settings.data, backbone=str(tiny_flux), fill_folder=tiny_family.parent / "fill")
     other = Studio(named)
-    assert other.backbone.spec.fill_folder == tiny_family.parent / "fill"
+    assert other.backbone.spec.companions["fill"] == tiny_family.parent / "fill"
     assert other.transformer_sha256(tiny_flux) == studio.backbone_sha256  # the same weights by the same seed
 
 

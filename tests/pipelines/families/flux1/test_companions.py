@@ -13,7 +13,7 @@ import torch
 
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
-from pipelines.families.flux1.companions import drawing_spec
+from pipelines.families.companions import drawing_spec
 from pipelines.lora import Lora
 from pipelines.models.hardware import Hardware
 from pipelines.references.fill import FillReference
@@ -35,7 +35,7 @@ def test_they_are_found_and_drawn_with_their_own_defaults(tiny_family: Path, tin
     with pytest.raises(ModelMissing, match=r"companion_missing.*FLUX\.1-Fill-dev.*PERSONA_STUDIO_FILL_FOLDER"):
         drawing_spec(resolve_backbone(tiny_flux), "fill")
     with pytest.raises(ModelMissing, match="companion_folder_empty"):
-        drawing_spec(replace(spec, kontext_folder=tiny_family / "vae"), "kontext")
+        drawing_spec(replace(spec, companions={"kontext": tiny_family / "vae"}), "kontext")
 
 
 def test_the_miniature_has_none_and_says_so() -> None:
@@ -57,17 +57,17 @@ def test_studio_json_names_the_folder_and_the_card_the_licence(tiny_family: Path
 def test_a_model_of_other_channels_is_refused(tiny_family_backbone: Backbone, tmp_path: Path) -> None:
     spec = tiny_family_backbone.spec
     with pytest.raises(BadInput, match=r"companion_does_not_fit.*in_channels, has=32, wanted=1088"):
-        drawing_spec(replace(spec, fill_folder=spec.kontext_folder), "fill")
+        drawing_spec(replace(spec, companions={"fill": spec.companions["kontext"]}), "fill")
     with pytest.raises(BadInput, match=r"companion_does_not_fit.*in_channels, has=1088, wanted=32"):
-        drawing_spec(replace(spec, kontext_folder=spec.fill_folder), "kontext")
+        drawing_spec(replace(spec, companions={"kontext": spec.companions["fill"]}), "kontext")
     odd = write_companion(tmp_path, "fill", in_channels=384)
     with pytest.raises(BadInput, match=r"companion_does_not_fit.*in_channels, has=384"):
-        drawing_spec(replace(spec, fill_folder=odd), "fill")
+        drawing_spec(replace(spec, companions={"fill": odd}), "fill")
     config = json.loads((odd / "transformer" / "config.json").read_text())
     config |= {"in_channels": 1088, "joint_attention_dim": 4096}
     (odd / "transformer" / "config.json").write_text(json.dumps(config))
     with pytest.raises(BadInput, match=r"companion_does_not_fit.*joint_attention_dim, has=4096, wanted=32"):
-        drawing_spec(replace(spec, fill_folder=odd), "fill")
+        drawing_spec(replace(spec, companions={"fill": odd}), "fill")
 
 
 def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> None:

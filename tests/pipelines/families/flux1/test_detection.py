@@ -15,7 +15,8 @@ from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.flux1.detection import layout_of
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.folders import read_part_headers
-from pipelines.models.sources import FETCHED, find_source
+from pipelines.families.sources import find_source
+from pipelines.models.sources import FETCHED
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
 from tests.originals import original_tensors
@@ -35,11 +36,22 @@ def test_every_kind_of_source_is_found(tiny_flux: Path, tmp_path: Path) -> None:
     place = fetched(models, tiny_flux, "black-forest-labs/FLUX.1-schnell")
     for name in ("black-forest-labs/FLUX.1-schnell", "FLUX.1-schnell", "flux1-schnell"):
         assert find_source(name, models=models).path == place.resolve()
-    file = tmp_path / "some.gguf"
-    file.touch()
+    file = tmp_path / "some.safetensors"
+    save_file(original_tensors(tiny_flux), file)
     assert find_source(file, tiny_flux).base == tiny_flux.resolve()
-    assert find_source(file, models=models).base == place.resolve()  # any fetched backbone's encoders and VAE do
+    assert find_source(file, models=models).base == place.resolve()
     assert find_source(file, "FLUX.1-schnell", models).base == place.resolve()
+
+
+def test_a_file_takes_the_parts_of_a_fetched_backbone_of_its_family(tiny_flux: Path, tmp_path: Path) -> None:
+    file, models = tmp_path / "some.safetensors", tmp_path / "models"
+    save_file(original_tensors(tiny_flux), file)  # schnell's, by its shapes
+    fetched(models, tiny_flux, "black-forest-labs/FLUX.2-klein-4B")
+    with pytest.raises(ModelMissing, match="base_missing"):
+        find_source(file, models=models)
+    for name in ("FLUX.1-Krea-dev", "FLUX.1-dev", "FLUX.1-schnell"):  # any will do, the file's own model first
+        fetched(models, tiny_flux, f"black-forest-labs/{name}")
+        assert find_source(file, models=models).base.name == name
 
 
 def test_a_file_beside_a_folders_parts_uses_them(tiny_flux: Path, tmp_path: Path) -> None:
@@ -61,10 +73,14 @@ def test_what_is_not_there_says_how_to_get_it(tiny_flux: Path, tmp_path: Path) -
     with pytest.raises(ModelMissing, match=r"model_unknown.*flucks"):
         find_source("flucks", models=tmp_path)
     file = tmp_path / "alone.safetensors"
-    file.touch()
-    with pytest.raises(ModelMissing, match="base_missing") as missing:
+    save_file(original_tensors(tiny_flux), file)
+    with pytest.raises(ModelMissing, match=r"base_missing.*family=FLUX\.1") as missing:
         find_source(file, models=tmp_path)
-    assert "PERSONA_STUDIO_BASE" in say_error(missing.value, Texts("en"))[1]
+    sentence, advice = say_error(missing.value, Texts("en"))
+    assert "a FLUX.1 folder" in sentence
+    assert "PERSONA_STUDIO_BASE" in advice
+    assert "black-forest-labs/FLUX.1-schnell" in advice
+    assert "FLUX.2" not in advice
     with pytest.raises(BadInput, match="base_is_file"):
         find_source(file, file.parent / "alone.safetensors", tmp_path)
 

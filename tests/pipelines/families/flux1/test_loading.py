@@ -117,7 +117,7 @@ def test_fp8_keeps_a_byte_a_number_and_draws_nearly_the_same(tiny_flux_dev: Path
     # the plan's estimate of the weights is what they take
     stored = sum(p.numel() * p.element_size() for p in backbone.transformer.parameters())
     header = read_header(tiny_flux_dev / "transformer" / WEIGHTS)
-    assert part_bytes([header], "fp8", 4, FLUX1.uncast) == stored
+    assert part_bytes([header], "fp8", 4, FLUX1.parts[0].uncast) == stored
 
 
 def test_int8_by_torchao(tiny_flux_dev: Path) -> None:
@@ -151,7 +151,7 @@ def lora_changes(backbone: Backbone) -> bool:
     module = backbone.transformer.get_submodule(linears[0])
     x = torch.randn(1, 3, module.in_features, generator=torch.Generator().manual_seed(0)).to(backbone.dtype)
     before, whole = module(x), picture(backbone)
-    stack = LoraStack(backbone.transformer)
+    stack = LoraStack(backbone.model)
     stack.set([(layers, 0.5)])
     stack.set([(layers, 1.0)])  # replaces, does not add
     layer = next(one for one in layers if one.module == linears[0])

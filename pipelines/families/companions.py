@@ -1,0 +1,82 @@
+"""Companions of a backbone: where their folders are, and what draws in the backbone's place. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.catalogue import find_family
+from pipelines.families.protocol import Companion, Family
+from pipelines.families.spec import BackboneSpec
+from pipelines.models.catalogue import MODELS
+from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
+from pipelines.models.sources import Source
+
+__all__ = ["companion_settings", "drawing_spec", "find_companions"]
+
+
+def companion_settings(family: Family) -> dict[str, str]:
+    """Return {name of the setting that names a companion's folder: the companion's role}."""
+    return {f"{companion.role}_folder": companion.role for companion in family.companions if companion.role}
+
+
+def find_companions(family: Family, folder: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
+    """Return {role: folder} of the companions of the backbone in `folder`: in it, beside it, or where `settings`, its
+    studio.json, say: a path that may be relative to `folder`, or None for no such companion.
+    """
+    found = {}
+    for companion in filter(lambda companion: companion.role, family.companions):
+        places = (parent / name for name in companion.names for parent in (folder, folder.parent))
+        place = next((place for place in places if (place / companion.holds).exists()), None)
+        if place is not None:
+            found[companion.role] = place
+    for setting, role in companion_settings(family).items():
+        if isinstance(named := settings.get(setting), str):
+            found[role] = (folder / named).resolve()
+        elif setting in settings:
+            found.pop(role, None)
+    return found
+
+
+def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
+    """Return the spec of what draws: the backbone's own for role "", else its companion's with its own defaults.
+
+    Nothing is loaded. Raises ModelMissing where there is no such companion, BadInput where it does not fit.
+    """
+    if not role:
+        return spec
+    family = find_family(spec.family)
+    companion = next((c for c in family.companions if c.role == role and c.model), None)
+    if companion is None:
+        raise BadInput("companion_of_other_family", backbone=spec.id, role=role, family=family.name)
+    folder, known = _folder(spec, companion), MODELS[companion.model]
+    if companion.check is not None:
+        companion.check(spec, folder)
+    licence = read_card_licence(folder)
+    licence = known.licence if licence == UNKNOWN else licence
+    return replace(
+        spec,
+        id=known.id,
+        source=Source("folder", known.id, folder, folder),
+        licence=licence,
+        licence_note=find_licence(licence).words,
+        num_inference_steps=known.num_inference_steps,
+        guidance_scale=known.guidance_scale,
+        true_cfg_scale=1.0,
+        identity_guidance_scale=1.0,
+    )
+
+
+def _folder(spec: BackboneSpec, companion: Companion) -> Path:
+    role, folder = companion.role, spec.companions.get(companion.role)
+    variable = f"PERSONA_STUDIO_{role.upper()}_FOLDER"
+    if folder is None:
+        raise ModelMissing("companion_missing", backbone=spec.id, model=companion.model, role=role, variable=variable)
+    if not (folder / "transformer" / "config.json").is_file():
+        raise ModelMissing(
+            "companion_folder_empty", folder=str(folder), model=companion.model, role=role, variable=variable
+        )
+    return folder

@@ -1,0 +1,132 @@
+"""Steps of loading that every family takes: tensors held against their class, number types, places on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from accelerate import init_empty_weights
+from diffusers import DiffusionPipeline
+from diffusers.hooks import apply_group_offloading
+from diffusers.models.modeling_utils import ModelMixin
+
+from pipelines.errors import BadInput
+from pipelines.families.folders import bare_names
+from pipelines.families.protocol import Shapes
+from pipelines.models.precision import LoadPlan
+from pipelines.models.sources import Source
+from pipelines.models.variants import Part
+
+__all__ = ["check_numbers", "check_tensors", "place", "quantisation", "read_tensors", "settle"]
+
+
+def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> None:
+    """Raise BadInput unless the names and shapes are those of the model that `build` makes (without memory).
+
+    diffusers fills a missing tensor with random numbers and a warning.
+    """
+    with init_empty_weights():
+        wanted = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+    if missing := sorted(wanted.keys() - shapes.keys()):
+        raise BadInput("transformer_incomplete", file=file, lacks=len(missing), name=missing[0])
+    if extra := sorted(shapes.keys() - wanted.keys()):
+        raise BadInput("transformer_tensor_unknown", file=file, name=extra[0])
+    if other := sorted(name for name in wanted if shapes[name] != wanted[name]):
+        name = other[0]
+        raise BadInput(
+            "transformer_shape_other", file=file, name=name, has=list(shapes[name]), wanted=list(wanted[name])
+        )
+
+
+def read_tensors(source: Source) -> dict[str, Tensor]:
+    """Return the transformer's tensors of a single file, by their names without prefix; what else it holds is left."""
+    if source.kind == "gguf":
+        from diffusers.models.model_loading_utils import load_gguf_checkpoint
+
+        tensors = load_gguf_checkpoint(source.path)
+        return {bare: tensors[name] for bare, name in bare_names(tensors).items()}
+    with safe_open(source.path, framework="pt") as file:
+        return {bare: file.get_tensor(name) for bare, name in bare_names(file.keys()).items()}
+
+
+def quantisation(plan: LoadPlan) -> dict[str, Any]:
+    """Return what `from_pretrained` is to be told so that it quantises while it loads, weight by weight."""
+    if plan.precision == "gguf":
+        from diffusers import GGUFQuantizationConfig
+
+        return {"quantization_config": GGUFQuantizationConfig(compute_dtype=plan.dtype)}
+    if plan.precision == "int8":
+        from diffusers import TorchAoConfig
+        from torchao.quantization import Int8WeightOnlyConfig
+
+        return {"quantization_config": TorchAoConfig(Int8WeightOnlyConfig())}
+    if plan.precision == "nf4":
+        from diffusers import BitsAndBytesConfig
+
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype)
+        return {"quantization_config": config}
+    return {}
+
+
+def settle(name: str, transformer: ModelMixin, plan: LoadPlan, device: torch.device) -> None:
+    """Freeze and check a transformer, make it as small as planned, and bring it to the device before the other parts
+    need the memory. `name` is the model's, for errors.
+    """
+    transformer.requires_grad_(False).eval()
+    stays = plan.offload == "none"
+    if stays and plan.precision != "fp8":
+        transformer.to(device)
+    check_numbers(name, transformer)
+    if plan.precision == "fp8":
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=plan.dtype)
+        if stays:
+            transformer.to(device)
+
+
+def place(pipeline: DiffusionPipeline, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> None:
+    """Bring a pipeline's parts to where the plan has them."""
+    if plan.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif plan.offload == "group":
+        stream = device.type == "cuda"
+        for part in parts:
+            module = getattr(pipeline, part.name)
+            if not part.is_large:
+                module.to(device)
+            elif part.library == "diffusers":
+                module.enable_group_offload(
+                    device, offload_type="block_level", num_blocks_per_group=1, use_stream=stream
+                )
+            else:
+                apply_group_offloading(module, device, offload_type="leaf_level", use_stream=stream)
+    else:
+        pipeline.to(device)
+    # convolutions in bf16 are twice as fast on channels-last data, on CPU and GPU
+    pipeline.vae.to(memory_format=torch.channels_last)
+
+
+def check_numbers(name: str, part: nn.Module) -> None:
+    """Raise BadInput where weights are no numbers. A GGUF file's blocks are not looked into: drawing notices."""
+    for weight, parameter in part.named_parameters():
+        numbers = _numbers(parameter)
+        if numbers is not None and not bool(torch.isfinite(numbers).all()):
+            raise BadInput("model_not_finite", name=name, weight=weight)
+
+
+def _numbers(parameter: Tensor) -> Tensor | None:
+    """The floating-point numbers that a parameter is made of: a quantised one's are its scales."""
+    state = getattr(parameter, "quant_state", None)  # bitsandbytes
+    if state is not None:
+        scales: Tensor = state.absmax
+        return scales
+    scale = getattr(parameter, "scale", None)  # torchao
+    if isinstance(scale, Tensor):
+        return scale
+    return parameter if parameter.is_floating_point() else None

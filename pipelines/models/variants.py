@@ -1,0 +1,81 @@
+"""Plain values about published models: what they can do, what they are drawn with, what they are loaded from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Capabilities", "Part", "Variant"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What can be asked of a model.
+
+    `references_max` pictures can be shown to the model itself, each of about `reference_px` pixels along a side; `cfg`
+    is classifier-free guidance with a negative prompt, `distilled_guidance` a guidance input. The companions redux,
+    ip_adapter, fill and kontext exist for the family; whether they are installed is another question.
+    """
+
+    references_max: int = 0
+    reference_px: int = 0
+    lora: bool = False
+    inpaint: bool = False
+    cfg: bool = False
+    distilled_guidance: bool = False
+    redux: bool = False
+    ip_adapter: bool = False
+    fill: bool = False
+    kontext: bool = False
+
+    @property
+    def companions(self) -> frozenset[str]:
+        """Those of redux, ip-adapter, fill and kontext that exist for it."""
+        names = ("redux", "ip_adapter", "fill", "kontext")
+        return frozenset(name.replace("_", "-") for name in names if getattr(self, name))
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The studio's uses of it, as lists of models show them."""
+        found: tuple[str, ...] = ("fusion", "persona training") if self.lora else ()
+        found += ("references",) if self.references_max else ()
+        found += tuple(name for name in ("redux", "ip-adapter", "fill", "kontext") if name in self.companions)
+        return found + (("landmark", "panels", "swap") if self.inpaint else ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One published model of a family and the defaults that it is drawn with; sizes in pixels.
+
+    `distilled` models draw in few steps without classifier-free guidance; `train_on` names the sibling that their
+    LoRAs are trained on, "" for the model itself. `licence` is an id of `pipelines.models.licences.LICENCES`.
+    """
+
+    id: str
+    family: str
+    licence: str
+    distilled: bool = False
+    num_inference_steps: int = 28
+    guidance_scale: float = 3.5
+    max_sequence_length: int = 512
+    height: int = 1024
+    width: int = 768
+    train_on: str = ""
+    can: Capabilities = Capabilities()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of weights of a diffusers folder.
+
+    A large part comes to the device block by block where memory is short; a quantised one is also made smaller.
+    `uncast` is a regular expression over names of its parameters: those keep their number type when it is stored as
+    fp8; "" for none.
+    """
+
+    name: str
+    library: Literal["diffusers", "transformers"]
+    is_text_encoder: bool = False
+    is_large: bool = False
+    is_quantised: bool = False
+    uncast: str = ""
