@@ -41,6 +41,7 @@ from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
 from pipelines.lora import Lora, LoraLayer, concatenate
 from pipelines.models.hardware import read_hardware
+from pipelines.progress import Event
 from pipelines.references.fill import FillReference
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.kontext import ContextReference
@@ -274,7 +275,7 @@ class _Clock:
     def __init__(self) -> None:
         self.times: list[float] = []
 
-    def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
+    def tell(self, event: Event) -> None:
         self.times.append(time.perf_counter())
 
     def check_cancelled(self) -> None:

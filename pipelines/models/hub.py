@@ -22,7 +22,7 @@ from typing import Any
 from pipelines.errors import BadInput, ModelMissing, OutOfDisk, StudioError
 from pipelines.models.catalogue import find_model
 from pipelines.models.sources import FETCHED
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Fetching, PipelineStage, Progress, Stage, StageProgress
 
 __all__ = ["HubFile", "choose_files", "fetch_model"]
 
@@ -104,7 +104,7 @@ def fetch_model(
             verified[file.path] = _hash_of(file)
             _write_json(folder / ".verified.json", verified)
             done += file.size
-        progress.step("fetch", total >> 20, total >> 20)
+        progress.tell(StageProgress(Stage(PipelineStage.FETCH), total >> 20, total >> 20))
     _write_json(folder / FETCHED, {"repository": repo_id, "revision": info.sha, "files": verified})
     return folder if only is None else folder / only
 
@@ -139,7 +139,7 @@ def _fetch_file(
                 for chunk in answer.iter_raw():  # as they come: what waits in a buffer would be lost
                     out.write(chunk)
                     have += len(chunk)
-                    progress.step("fetch", (done + have) >> 20, total >> 20, file=file.path)
+                    progress.tell(Fetching(file.path, (done + have) >> 20, total >> 20))
                     progress.check_cancelled()
     if _hash(part, file) != _hash_of(file):
         if part.stat().st_size >= file.size:  # a shorter one is gone on with

@@ -21,7 +21,7 @@ from torch import Tensor
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
 from pipelines.families.model import Extras
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, PipelineStage, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.protocol import Conditions, Reference
 from pipelines.sampling.detail import Detail
 from pipelines.sampling.identity_guidance import IdentityGuidance
@@ -48,10 +48,9 @@ def draw(
     """
     ready: dict[int, Rgb] = {}
     due = drawn = 0
-
-    def tell(step: int, steps: int) -> None:
-        progress.check_cancelled()
-        progress.step("draw", drawn, len(requests), step=float(step), steps=float(steps))
+    stage = Stage(PipelineStage.DRAW)
+    on_step = tell_steps(progress, stage)
+    progress.tell(StageProgress(stage, 0, len(requests)))
 
     def alike(batch: tuple[int, ...]) -> tuple[object, ...]:
         return requests[batch[0]].companion, requests[batch[0]].loras
@@ -62,9 +61,9 @@ def draw(
             for batch in batches:
                 first = requests[batch[0]]
                 on.enter_context(loras_on(backbone.drawn_by(first.companion), first.loras))
-                ready |= zip(batch, draw_batch(backbone, [requests[i] for i in batch], tell), strict=True)
+                ready |= zip(batch, draw_batch(backbone, [requests[i] for i in batch], on_step), strict=True)
                 drawn += len(batch)
-                progress.step("draw", drawn, len(requests))
+                progress.tell(StageProgress(stage, drawn, len(requests)))
                 while due in ready:
                     yield due, ready.pop(due)
                     due += 1

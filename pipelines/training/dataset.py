@@ -14,7 +14,7 @@ from PIL import Image
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
 from pipelines.families.model import TextEmbeds
-from pipelines.progress import Progress
+from pipelines.progress import PipelineStage, Progress, Stage, StageProgress
 from pipelines.training.losses import focus_weights
 
 __all__ = ["TrainingExample", "TrainingSet", "fit_image", "hash_examples", "prepare_examples"]
@@ -93,7 +93,7 @@ def prepare_examples(
         states.append(model.pack(z))
         cells = _cell_weights(example, height, width, z.shape[2:], focus)
         weights.append(model.pack(cells.expand(z.shape).to(z.device)))
-        progress.step("encode", done + 1, len(examples))
+        progress.tell(StageProgress(Stage(PipelineStage.ENCODE), done + 1, len(examples)))
     return TrainingSet(
         states=torch.cat(states),
         weights=torch.cat(weights),

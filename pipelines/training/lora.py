@@ -28,7 +28,7 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
 from pipelines.families.model import Extras
 from pipelines.lora.layers import Lora, LoraLayer
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, TrainingStep
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
@@ -197,7 +197,7 @@ def _run(
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
             at_checkpoint(step + 1)
-        progress.step("train", step + 1, config.steps, loss=float(np.mean(losses[-20:])))
+        progress.tell(TrainingStep(step + 1, config.steps, float(np.mean(losses[-20:]))))
     return _state(parameters, optimizer, losses)
 
 

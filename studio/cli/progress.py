@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from types import FrameType, TracebackType
 from typing import Any, TextIO
 
@@ -14,11 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipelines.errors import Cancelled
+from pipelines.progress import Denoising, Event, Fetching, PipelineStage, Stage, StageProgress, TrainingStep
+from studio.domain.report import name_stage
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["Bars", "Lines"]
 
 _SILENT_S, _TICK_S = 20.0, 1.0
-_FOR_PAGES = {"pictures", "posts"}
 
 
 class Lines:
@@ -33,11 +36,12 @@ class Lines:
         self._now = "starting"
         self._turn = Lock()
 
-    def step(self, stage: str, done: int, total: int, finished: bool) -> None:
+    def step(self, line: str, words: str = "", finished: bool = False) -> None:
+        """Note what goes on: `line` counts, `words` say more of it and are said while it is not `finished`."""
         with self._turn:
-            self._now = f"{stage}: {done}/{total}"
+            self._now = f"{line}, {words}" if words else line
             if finished:
-                self._say(self._now)
+                self._say(line)
         self.tick()
 
     def tick(self) -> None:
@@ -56,7 +60,7 @@ class Bars:
     def __init__(self, quiet: bool = False) -> None:
         self._live = sys.stderr.isatty() and not quiet
         self._lines = None if quiet or self._live else Lines(sys.stderr)
-        self._ended = Event()
+        self._ended = threading.Event()
         self._bars = Progress(
             TextColumn("{task.description:12}"),
             BarColumn(),
@@ -66,7 +70,9 @@ class Bars:
             console=Console(stderr=True),
             disable=not self._live,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._texts = terminal_texts()
+        self._tasks: dict[Stage, TaskID] = {}
+        self._done: dict[Stage, tuple[int, int]] = {}
         self._stop = False
         self._previous: Any = None
 
@@ -93,16 +99,29 @@ class Bars:
             raise KeyboardInterrupt
         self._stop = True
 
-    def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-        words = "  ".join(
-            f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items() if k not in _FOR_PAGES
-        )
+    def tell(self, event: Event) -> None:
+        match event:
+            case StageProgress():
+                self._show(event.stage, event.done, event.total)
+            case TrainingStep():
+                loss = f"{self._texts('loss')} {event.loss:.3f}"
+                self._show(Stage(PipelineStage.TRAIN), event.step, event.steps, loss)
+            case Fetching():
+                self._show(Stage(PipelineStage.FETCH), event.done_mib, event.total_mib, event.file)
+            case Denoising():
+                done, total = self._done.get(event.stage, (0, 1))
+                words = self._texts("job.denoising", step=event.step, steps=event.steps)
+                self._show(event.stage, done, total, words)
+
+    def _show(self, stage: Stage, done: int, total: int, words: str = "") -> None:
+        self._done[stage] = (done, total)
+        name = name_stage(self._texts, stage)
         if self._live:
             if stage not in self._tasks:
-                self._tasks[stage] = self._bars.add_task(stage, total=total, facts="")
+                self._tasks[stage] = self._bars.add_task(name, total=total, facts="")
             self._bars.update(self._tasks[stage], completed=done, total=total, facts=words)
         elif self._lines is not None:
-            self._lines.step(stage, done, total, finished=done == total and not facts.keys() - _FOR_PAGES)
+            self._lines.step(f"{name}: {done}/{total}", words, finished=done == total and not words)
 
     def check_cancelled(self) -> None:
         if self._stop:

@@ -12,6 +12,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
 from studio.domain.migration import read_stored
+from studio.domain.report import Report
 from studio.domain.takes import FixRequest, VaryRequest
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles
@@ -240,10 +241,17 @@ class Queue:
             for table in (RequestRecord, ReportRecord, StopRecord, JobFilesRecord, JobRecord):
                 self.studio.records.remove(table, job, owner)
 
-    def report(self, job: str, owner: str) -> dict[str, Any]:
-        """What the worker last said of it; empty before it began."""
+    def report(self, job: str, owner: str) -> Report:
+        """Return what the worker last said of it; empty before it began, and where a studio of another version said it:
+        the next report replaces that one.
+        """
         row = self.studio.records.get(ReportRecord, job, owner)
-        return {} if row is None else dict(row.facts)
+        if row is None:
+            return Report()
+        try:
+            return read_stored(Report, row.facts)
+        except StudioError:
+            return Report()
 
     def result(self, row: JobRecord, kind: type[R]) -> R:
         """Of a finished job."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -15,7 +14,7 @@ import gradio as gr
 from personas.donors import Donor
 from pipelines.errors import StudioError
 from studio.application import Studio
-from studio.domain.persona import Sample
+from studio.domain.report import say_stage
 from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.jobs.kinds import find_kind
@@ -133,29 +132,21 @@ class Ui:
     def _running(self, owner: str, job: JobRecord, name: str, with_strip: bool) -> str:
         t, report = self.t, self.queue.report(job.id, owner)
         stop = button(t("job.stop"), "stop", job=job.id)
-        stage = report.get("stages", {}).get(report.get("stage", ""), None)
-        if job.state == "queued" or stage is None:
+        now = report.current
+        if job.state == "queued" or now is None:
             words = t("job.queued" if job.state == "queued" else "job.starting")
             return f'<strong>{name}</strong> — {escape(words)}<div class="st-bar"><i style="width:3%"></i></div>{stop}'
-        done, total = stage["done"], max(stage["total"], 1)
-        spent, moved = stage["at"] - stage["since"], done - stage["from"]
-        eta = "" if moved <= 0 or done >= total else t("job.eta", seconds=round(spent / moved * (total - done)))
-        strip = (
-            "".join(picture(key, t("picture"), 160) for key in report.get("pictures", [])[-12:]) if with_strip else ""
-        )
+        left = now.seconds_left
+        eta = "" if left is None else t("job.eta", seconds=round(left))
+        strip = "".join(picture(key, t("picture"), 160) for key in report.pictures[-12:]) if with_strip else ""
         return (
-            f"<strong>{name}</strong> — {escape(self.stage(str(report['stage'])))} {done}/{total} {escape(eta)}"
-            f'<div class="st-bar"><i style="width:{100 * done / total:.0f}%"></i></div>'
-            f"{curve(report.get('losses', []), t('loss'), t('step'), t('loss'))}"
-            f"{samples(t, [Sample.model_validate_json(json.dumps(row)) for row in report.get('samples', [])])}"
+            f"<strong>{name}</strong> — {escape(say_stage(t, now))} {escape(eta)}"
+            f'<div class="st-bar"><i style="width:{100 * now.share:.0f}%"></i></div>'
+            f"{curve(report.losses, t('loss'), t('step'), t('loss'))}"
+            f"{samples(t, report.samples)}"
             + (f'<div class="st-strip" tabindex="0">{strip}</div>' if strip else "")
             + stop
         )
-
-    def stage(self, stage: str) -> str:
-        """A stage's name in a person's words: its first word, which is of a small set."""
-        first, _, rest = stage.partition(" ")
-        return f"{self.t.word(first)} {rest.replace('pictures', '').strip()}".strip()
 
     def act(self, owner: str, data: Pressed) -> bool:
         """A job's own buttons; whether it was one."""

@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from pipelines.errors import BadInput, StudioError
+from studio.domain.report import Report
 from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.export.recall import recall
@@ -69,7 +70,7 @@ class Job(_Answer):
 class JobReport(Job):
     """A job with what its worker last said and, once it is done, its result."""
 
-    progress: JsonValue
+    progress: Report
     result: JsonValue
 
 

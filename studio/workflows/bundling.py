@@ -12,13 +12,14 @@ from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage
 from pipelines.sampling.request import DrawRequest
 from studio.application import Studio, software_versions
 from studio.domain.bundle import Bundle, ExportRequest
 from studio.domain.design import UsedDonor
 from studio.domain.persona import Persona
 from studio.domain.posts import DrawnShot, Fix, PostRequest, PostSet
+from studio.domain.report import StudioStage
 from studio.domain.scene import ReferenceDials, Scene
 from studio.domain.values import FileKey
 from studio.export.bundle import BundlePost, pixels_sha256, write_bundle
@@ -271,7 +272,8 @@ def _redraw_shots(
         shots = [Shot(**s.shot) for s in drawing.shots]
         planned = plan_requests(studio, request, shots, injections)
         requests = [_as_it_was(r, s) for r, s in zip(planned, drawing.shots, strict=True)]
-        drawn = draw_requests(studio, run, f"redraw {number}", request, requests, progress, given)
+        stage = Stage(StudioStage.REDRAW, str(number + 1))
+        drawn = draw_requests(studio, run, stage, request, requests, progress, given)
         if number == 0:
             given = (drawn.pictures[0], drawing.shots[0].prompt)
         pictures |= {(number, i): key for i, key in enumerate(drawn.pictures)}

@@ -13,7 +13,8 @@ from personas.measures.face import FaceReader, find_pack
 from personas.novelty import default_gates
 from pipelines.errors import BadInput
 from pipelines.pictures import load_scene
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress
+from studio.domain.report import StudioStage
 from studio.settings import ASSETS
 
 __all__ = ["Calibrated", "calibrate_folder"]
@@ -54,7 +55,7 @@ def calibrate_folder(pack: Path, photos: Path, progress: Progress = SILENT) -> C
         else:
             embeddings.append(face.embedding)
             owner.append(who)
-        progress.step("faces", number + 1, len(files))
+        progress.tell(StageProgress(Stage(StudioStage.FACES), number + 1, len(files)))
     statistics = face_statistics(np.array(embeddings, np.float32), np.array(owner), reader.sha256)
     (folder / "calibration.json").write_text(statistics.calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return Calibrated(statistics, default_gates(statistics.calibration), tuple(without))

@@ -16,10 +16,11 @@ from personas.measures.face import pairwise_mean
 from personas.selection import Selection, select_candidates
 from personas.shots import Shot
 from pipelines.lora import Lora
-from pipelines.progress import Progress
+from pipelines.progress import Progress, Stage, StageProgress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.measured import StoredMeasures, read_measures, write_measures
+from studio.domain.report import StudioStage
 from studio.texts.texts import Texts
 from studio.workflows import Run
 from studio.workflows.drawing import draw_all, judged, measure_pictures
@@ -70,7 +71,7 @@ class Candidates:
 def draw_candidates(
     studio: Studio,
     run: Run,
-    name: str,
+    stage: Stage,
     lora: Lora,
     prompts: Sequence[str],
     seeds: Sequence[int],
@@ -80,14 +81,14 @@ def draw_candidates(
     """Every batch is drawn, and measured, as a step of its own."""
     spec = studio.backbone.spec
     requests = [identity_request(spec, p, s, loras=(lora,)) for p, s in zip(prompts, seeds, strict=True)]
-    drawn = draw_all(studio, run, f"{name} pictures", requests, progress)
+    drawn = draw_all(studio, run, stage, requests, progress)
     measures: dict[int, StoredMeasures] = {}
     for number, batch in enumerate(drawn.batches):
         progress.check_cancelled()
         pictures = [drawn.pictures[i] for i in batch]
-        key = run(f"{name} measures-{number}", partial(_measure, studio, pictures))
+        key = run(f"{stage} measures-{number}", partial(_measure, studio, pictures))
         measures |= zip(batch, read_measures(studio.store.get_json(key)), strict=True)
-        progress.step("measures", len(measures), len(requests))
+        progress.tell(StageProgress(Stage(StudioStage.MEASURES, stage.subject), len(measures), len(requests)))
     in_order = tuple(measures[i] for i in range(len(requests)))
     return Candidates(tuple(prompts), tuple(seeds), drawn.pictures, in_order, tuple(shots))
 

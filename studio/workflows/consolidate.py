@@ -25,12 +25,13 @@ from personas.novelty import default_gates
 from personas.shots import vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
 from studio.domain.measured import read_measures
 from studio.domain.persona import ConsolidateRequest, Persona, Round, Sample
+from studio.domain.report import StudioStage
 from studio.domain.values import FileKey, Value
 from studio.library.records import PersonaRecord, content_id
 from studio.workflows import Run
@@ -163,7 +164,8 @@ def _pool(
     seeds = [int(s) for s in rng.integers(0, 2**32, count)]
     shots = vary_shots(count, seeds[0])
     prompts = [shot.prompt(design.subject, design.trigger) for shot in shots]
-    drawn = draw_candidates(studio, run, name, lora, prompts, seeds, shots, progress)
+    stage = Stage(StudioStage.ROUND, str(number + 1))
+    drawn = draw_candidates(studio, run, stage, lora, prompts, seeds, shots, progress)
     return own + drawn if number == 0 else drawn
 
 

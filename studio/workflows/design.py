@@ -19,11 +19,12 @@ from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import Lora, check_fits, read_lora
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
 from studio.domain.measured import write_measures
+from studio.domain.report import StudioStage
 from studio.domain.values import FileKey, NamedPicture
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
@@ -56,7 +57,7 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
             rejected.append(RejectedRecipe(attempt=attempt, why=str(error)))
             if attempt + 1 == attempts:
                 raise
-            progress.step("recipes", attempt + 1, attempts, why="too near to a donor")
+            progress.tell(StageProgress(Stage(StudioStage.RECIPES), attempt + 1, attempts))
         else:
             design = result.model_copy(update={"rejected": tuple(rejected)})
             _record(studio, design, [d for d in donors if d.id in design.recipe.donors])
@@ -92,13 +93,14 @@ def _try_recipe(
     for donor in used:
         if donor.id not in faces:
             own = Lora(read_lora(donor.lora_path, donor.family).layers)
-            faces[donor.id] = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run, progress)
+            faces[donor.id] = mean_face(studio, donor.name, own, look, donor.trigger, run, progress)
     trigger, lora = trigger_of(used), Lora(fused.layers)
 
+    stage = Stage(StudioStage.CANDIDATES, str(attempt + 1) if attempt else "")
     shots = vary_shots(request.candidates, request.seed)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
-    candidates = draw_candidates(studio, run, f"candidates {attempt}", lora, prompts, seeds, shots, progress)
+    candidates = draw_candidates(studio, run, stage, lora, prompts, seeds, shots, progress)
     for number, template in enumerate(request.templates):
         step = partial(_swap_in, studio, template, lora, look.subject, trigger, request.seed + number)
         swapped, shot = run(f"template-{attempt}-{number}", step)
@@ -106,7 +108,7 @@ def _try_recipe(
         (measures,) = measure_pictures(studio, [swapped])
         prompt = shots[-1].prompt(look.subject, trigger)
         candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
-        progress.step("templates", number + 1, len(request.templates))
+        progress.tell(StageProgress(Stage(StudioStage.TEMPLATES), number + 1, len(request.templates)))
     gates = default_gates(studio.calibration).replace(request.gates)
     used_faces = {d.id: faces[d.id] for d in used}
     selection = candidates.select(gates, used_faces, request.seed)
@@ -146,7 +148,7 @@ def _swap_in(
 
 def mean_face(
     studio: Studio,
-    who: str,
+    name: str,
     lora: Lora,
     look: LookCategory,
     trigger: str,
@@ -159,17 +161,18 @@ def mean_face(
         identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i, loras=(lora,))
         for i, shot in enumerate(shots)
     ]
-    drawn = draw_all(studio, run, who, requests, progress)
+    stage = Stage(StudioStage.DONOR, name)
+    drawn = draw_all(studio, run, stage, requests, progress)
 
     def measure() -> list[float]:
         found = [
             f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None
         ]
         if len(found) < _DONOR_SHOTS // 2:
-            raise NotEnough("donor_without_face", found=len(found), count=_DONOR_SHOTS, donor=who)
+            raise NotEnough("donor_without_face", found=len(found), count=_DONOR_SHOTS, donor=name)
         return [float(v) for v in mean_embedding(np.stack(found))]
 
-    return list(run(f"face of {who}", measure))
+    return list(run(f"face of {stage}", measure))
 
 
 def trigger_of(donors: list[Donor]) -> str:

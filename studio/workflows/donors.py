@@ -21,12 +21,13 @@ from personas.shots import Shot
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
 from pipelines.pictures import load_scene
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
 from studio.domain.donor import DonorAdded, DonorRequest
+from studio.domain.report import StudioStage
 from studio.library.uploads import find_upload
 from studio.workflows import Run
 
@@ -66,7 +67,7 @@ def add_lora_donor(
 
 def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> DonorAdded:
     """The same with a file that a page brought."""
-    progress.step("inspect", 0, 1)
+    progress.tell(StageProgress(Stage(StudioStage.INSPECT), 0, 1))
 
     def add() -> dict[str, str]:
         path = find_upload(studio.settings, request.owner, request.upload)
@@ -77,7 +78,7 @@ def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress
         return {"id": donor.id, "name": donor.name, "category": donor.category}
 
     added = DonorAdded(**run("add", add))
-    progress.step("inspect", 1, 1)
+    progress.tell(StageProgress(Stage(StudioStage.INSPECT), 1, 1))
     return added
 
 

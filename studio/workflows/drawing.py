@@ -17,9 +17,11 @@ from personas.measures.hair import read_hair
 from personas.measures.regions import Regions
 from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
-from pipelines.progress import Progress
+from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from studio.application import Studio
 from studio.domain.measured import StoredHair, StoredMeasures
+from studio.domain.report import PicturesDrawn
+from studio.domain.values import FileKey
 from studio.workflows import Run
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Drawn:
 def draw_all(
     studio: Studio,
     run: Run,
-    name: str,
+    stage: Stage,
     requests: Sequence[DrawRequest],
     progress: Progress,
     arrived: Arrived = lambda number, key: None,
@@ -62,18 +64,16 @@ def draw_all(
 
     batches = plan_batches(requests, studio.settings.batch_size)
     keys: dict[int, str] = {}
+    progress.tell(StageProgress(stage, 0, len(requests)))
     for number, batch in enumerate(batches):
 
-        def step(batch: tuple[int, ...] = batch, finished: int = len(keys)) -> list[str]:
-            def on_step(done: int, total: int) -> None:
-                progress.check_cancelled()
-                progress.step(name, finished, len(requests), denoising=f"{done}/{total}")
-
-            pictures = draw_batch(studio.backbone, [requests[i] for i in batch], on_step)
+        def step(batch: tuple[int, ...] = batch) -> list[str]:
+            pictures = draw_batch(studio.backbone, [requests[i] for i in batch], tell_steps(progress, stage))
             return [studio.store.put_picture(picture) for picture in pictures]
 
-        keys |= zip(batch, run(f"{name}-{number}", step), strict=True)
-        progress.step(name, len(keys), len(requests), pictures=" ".join(keys[i] for i in sorted(keys)))
+        keys |= zip(batch, run(f"{stage}-{number}", step), strict=True)
+        progress.tell(PicturesDrawn(tuple(FileKey(keys[i]) for i in sorted(keys))))
+        progress.tell(StageProgress(stage, len(keys), len(requests)))
         for i in batch:
             arrived(i, keys[i])
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
@@ -89,7 +89,7 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
 def draw_panels(
     studio: Studio,
     run: Run,
-    name: str,
+    stage: Stage,
     requests: Sequence[DrawRequest],
     panels: int,
     progress: Progress,
@@ -104,22 +104,19 @@ def draw_panels(
 
     keys: list[str] = []
     groups = plan_panels(len(requests), panels)
+    progress.tell(StageProgress(stage, 0, len(requests)))
     for number, group in enumerate(groups):
 
         def step(group: tuple[int, ...] = group, drawn: tuple[str, ...] = tuple(keys)) -> list[str]:
-            def on_step(done: int, total: int) -> None:
-                progress.check_cancelled()
-                progress.step(name, len(drawn), len(requests), denoising=f"{done}/{total}")
-
             given = [studio.store.get_picture(key) for key in drawn[:1]]
             members = [requests[i] for i in (*range(len(given)), *group)]
             request = join_panels(members, given)
-            (joint,) = draw_batch(studio.backbone, [request], on_step)
+            (joint,) = draw_batch(studio.backbone, [request], tell_steps(progress, stage))
             pictures = split_panels(joint, members, given)
             return [studio.store.put_picture(picture) for picture in pictures[len(given) :]]
 
-        keys += run(f"{name} panels-{number}", step)
-        progress.step(name, len(keys), len(requests))
+        keys += run(f"{stage} panels-{number}", step)
+        progress.tell(StageProgress(stage, len(keys), len(requests)))
         for i in group:
             arrived(i, keys[i])
     return Drawn(tuple(keys), groups)
@@ -128,7 +125,7 @@ def draw_panels(
 def draw_beside(
     studio: Studio,
     run: Run,
-    name: str,
+    stage: Stage,
     requests: Sequence[DrawRequest],
     given: tuple[str, str],
     progress: Progress,
@@ -139,17 +136,18 @@ def draw_beside(
     from pipelines.sampling.panels import join_panels, split_panels
 
     keys: list[str] = []
+    progress.tell(StageProgress(stage, 0, len(requests)))
     for number, request in enumerate(requests):
 
         def step(request: DrawRequest = request) -> str:
             shown = [studio.store.get_picture(given[0])]
             members = [replace(request, prompt=given[1]), request]
             joint = join_panels(members, shown)
-            (drawn,) = draw_batch(studio.backbone, [joint], lambda done, total: progress.check_cancelled())
+            (drawn,) = draw_batch(studio.backbone, [joint], tell_steps(progress, stage))
             return studio.store.put_picture(split_panels(drawn, members, shown)[1])
 
-        keys.append(run(f"{name} beside-{number}", step))
-        progress.step(name, len(keys), len(requests))
+        keys.append(run(f"{stage} beside-{number}", step))
+        progress.tell(StageProgress(stage, len(keys), len(requests)))
         arrived(number, keys[number])
     return Drawn(tuple(keys), tuple((i,) for i in range(len(requests))))
 

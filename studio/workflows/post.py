@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +12,12 @@ from personas.measures.subject import ShownScene, Subject
 from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.families.companions import drawing_spec
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request
 from studio.application import Studio
-from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, plain_caption
+from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
+from studio.domain.report import PostScored, ScoredPost, StudioStage
 from studio.domain.values import FileKey
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
@@ -96,22 +95,22 @@ def draw_shots(
     """
     shots = request.shots
     requests = plan_requests(studio, request, shots, injections)
-    arrived: dict[int, dict[str, Any]] = {}
+    arrived: dict[int, Scores] = {}
 
     def score(number: int, key: str) -> None:
         row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
-        arrived[number] = {"number": number, "picture": key, "scores": row}
-        known = json.dumps([arrived[i] for i in sorted(arrived)])
-        progress.step("scores", len(arrived), len(shots), posts=known)
+        arrived[number] = row
+        progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
+        progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
-    drawn = draw_requests(studio, run, "posts", request, requests, progress, given, score)
+    drawn = draw_requests(studio, run, Stage(StudioStage.POSTS), request, requests, progress, given, score)
     posts = tuple(
         Post(
             picture=FileKey(key),
             prompt=r.prompt,
             seed=r.seed,
             shot=shot,
-            scores=arrived[i]["scores"],
+            scores=arrived[i],
             caption=_caption(request, i, shot),
             num_inference_steps=r.num_inference_steps,
             guidance_scale=r.distilled_guidance,
@@ -132,7 +131,7 @@ def _caption(request: PostRequest, number: int, shot: Shot) -> str:
 def draw_requests(
     studio: Studio,
     run: Run,
-    name: str,
+    stage: Stage,
     request: PostRequest,
     requests: Sequence[DrawRequest],
     progress: Progress,
@@ -141,10 +140,10 @@ def draw_requests(
 ) -> Drawn:
     """Alone, as panels, or as panels around `given`."""
     if request.panels == 1:
-        return draw_all(studio, run, name, requests, progress, arrived)
+        return draw_all(studio, run, stage, requests, progress, arrived)
     if given is not None:
-        return draw_beside(studio, run, name, requests, given, progress, arrived)
-    return draw_panels(studio, run, name, requests, request.panels, progress, arrived)
+        return draw_beside(studio, run, stage, requests, given, progress, arrived)
+    return draw_panels(studio, run, stage, requests, request.panels, progress, arrived)
 
 
 def plan_requests(

@@ -14,11 +14,12 @@ from personas.looks import LookCategory, find_category
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.lora import Lora, read_lora
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
+from studio.domain.report import PicturesDrawn, StudioStage
 from studio.domain.takes import Strength, Strengths, StrengthsRequest
 from studio.domain.values import FileKey
 from studio.library.records import content_id
@@ -29,6 +30,8 @@ from studio.workflows.post import draw_shots
 
 __all__ = ["preview_recipes", "preview_strengths"]
 
+_PREVIEW = Stage(StudioStage.PREVIEW)
+
 
 def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> Preview:
     """Draw each recipe, and measure the cosine of its face to each donor's, None where no face was found.
@@ -37,10 +40,12 @@ def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress:
     """
     drawings: list[list[str]] = []
     shown: list[str] = []
+    progress.tell(StageProgress(_PREVIEW, 0, len(request.recipes)))
     for number, recipe in enumerate(request.recipes):
         drawn = run(f"draw-{number}", partial(_draw, studio, recipe, request.seeds, progress))
         shown += drawn
-        progress.step("preview", number + 1, len(request.recipes), pictures=" ".join(shown))
+        progress.tell(PicturesDrawn(tuple(map(FileKey, shown))))
+        progress.tell(StageProgress(_PREVIEW, number + 1, len(request.recipes)))
         drawings.append(drawn)
     rows = []
     for number, (recipe, drawn) in enumerate(zip(request.recipes, drawings, strict=True)):
@@ -63,7 +68,8 @@ def preview_strengths(studio: Studio, request: StrengthsRequest, run: Run, progr
         (post,) = draw_shots(studio, one, Injections(studio, one), named, SILENT).posts
         progress.check_cancelled()
         rows.append(Strength(scale=scale, picture=post.picture, scores=post.scores))
-        progress.step("strengths", len(rows), len(request.scales), pictures=" ".join(row.picture for row in rows))
+        progress.tell(PicturesDrawn(tuple(row.picture for row in rows)))
+        progress.tell(StageProgress(Stage(StudioStage.STRENGTHS), len(rows), len(request.scales)))
     return Strengths(id=content_id(request.model_dump(mode="json")), rows=tuple(rows))
 
 
@@ -73,10 +79,7 @@ def _draw(studio: Studio, recipe: Recipe, seeds: Sequence[int], progress: Progre
     loras = (Lora(fuse_donors(recipe, donors).layers),)
     requests = [identity_request(studio.backbone.spec, prompt, seed, loras=loras) for seed in seeds]
 
-    def on_step(done: int, total: int) -> None:
-        progress.check_cancelled()
-
-    pictures = draw_batch(studio.backbone, requests, on_step)
+    pictures = draw_batch(studio.backbone, requests, tell_steps(progress, _PREVIEW))
     return [studio.store.put_picture(picture) for picture in pictures]
 
 
@@ -87,7 +90,7 @@ def _measure(studio: Studio, recipe: Recipe, pictures: list[str], progress: Prog
     for donor in donors:
         if donor.id not in studio.donor_faces:  # a donor's face is the same in every preview
             own = Lora(read_lora(donor.lora_path, donor.family).layers)
-            face = mean_face(studio, f"donor {donor.name}", own, look, donor.trigger, run_directly, progress)
+            face = mean_face(studio, donor.name, own, look, donor.trigger, run_directly, progress)
             studio.donor_faces[donor.id] = np.asarray(face, np.float32)
         near[donor.id] = float(np.mean([e @ studio.donor_faces[donor.id] for e in found])) if found else None
     return near

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.errors import BadInput
 from pipelines.lora import Lora
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
+from studio.domain.report import StudioStage
 from studio.domain.values import FileKey, NamedPicture
 from studio.library.records import content_id
 from studio.workflows import Run
@@ -60,7 +61,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
         made = run(f"swap-{number}", step)
         picture = FileKey(made.pop("picture"))
         rows.append(SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made))
-        progress.step("swap", number + 1, len(request.pictures))
+        progress.tell(StageProgress(Stage(StudioStage.SWAP), number + 1, len(request.pictures)))
     told = request.model_dump(mode="json") | {"persona": who.id}
     return Swap(id=content_id({"request": told}), persona=who.id, pictures=tuple(rows))
 

@@ -11,12 +11,13 @@ from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
 from pipelines.pictures import fit_mask
-from pipelines.progress import SILENT, Progress
+from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.landmark import Landmark
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
 from studio.domain.posts import DrawnShot, Fix, PostRequest
+from studio.domain.report import StudioStage
 from studio.domain.takes import FixRequest, FixTake, VaryRequest, VaryTake
 from studio.domain.values import FileKey
 from studio.export.bundle import pixels_sha256
@@ -48,19 +49,18 @@ def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress =
     asked, post = request.asked, request.shown
     injections = Injections(studio, asked)
     progress.check_cancelled()
+    stage = Stage(StudioStage.POSTS)
+    progress.tell(StageProgress(stage, 0, 1))
     before = studio.store.get_picture(post.picture)
     fix = Fix(mask=request.mask, seed=request.seed, strength=request.strength, parent=pixels_sha256(before))
 
     def draw() -> str:
-        def on_step(done: int, total: int) -> None:
-            progress.check_cancelled()
-            progress.step("posts", 0, 1, denoising=f"{done}/{total}")
-
+        on_step = tell_steps(progress, stage)
         return studio.store.put_picture(fix_region(studio, asked, injections, before, post, fix, on_step))
 
     picture = run("fix", draw)
     scores = run("score", lambda: score_post(studio, asked, post.shot, picture, injections))
-    progress.step("posts", 1, 1)
+    progress.tell(StageProgress(stage, 1, 1))
     fixed = post.model_copy(update={"picture": FileKey(picture), "scores": scores, "fixes": (*post.fixes, fix)})
     post_set, number = request.post_set.id, request.number
     key = content_id({"picture": picture, "set": post_set, "slot": number, "fix": fix.model_dump(mode="json")})

@@ -10,13 +10,14 @@ from pydantic import TypeAdapter
 
 from personas.shots import Shot
 from pipelines.lora import Lora
-from pipelines.progress import Progress
+from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
 from studio.domain.design import Design
 from studio.domain.persona import Sample
+from studio.domain.report import SamplesDrawn, StudioStage
 from studio.domain.values import FileKey
 
 __all__ = ["Sampler"]
@@ -54,13 +55,15 @@ class Sampler:
 
         Without identity guidance: what is being learnt cannot be paused, so a persona's own pictures are nearer.
         """
-        pictures = draw_batch(self._studio.backbone, self._requests, lambda *_: self._progress.check_cancelled())
+        stage = Stage(StudioStage.SAMPLES)
+        self._progress.tell(StageProgress(stage, 0, 1))
+        pictures = draw_batch(self._studio.backbone, self._requests, tell_steps(self._progress, stage))
         faces = self._studio.faces.read_many(pictures)
         alike = [0.0 if face is None else float(self._enrolment @ face.embedding) for face in faces]
         keys = tuple(FileKey(self._studio.store.put_picture(picture)) for picture in pictures)
         row = Sample(step=steps, pictures=keys, identity=float(np.mean(alike)))
         # a run that was killed after a checkpoint may come by it again
         self.rows = (*(r for r in self.rows if r.step < steps), row)
-        told = _SAMPLES.dump_json(self.rows)
-        write_atomically(self._file, told)
-        self._progress.step("samples", len(self.rows), len(self.rows), samples=told.decode())
+        write_atomically(self._file, _SAMPLES.dump_json(self.rows))
+        self._progress.tell(SamplesDrawn(self.rows))
+        self._progress.tell(StageProgress(stage, 1, 1))

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import errors
 from pipelines.errors import BadLora, OutOfDisk, StudioError
-from pipelines.progress import SILENT
+from pipelines.progress import SILENT, TrainingStep
 
 SUBCLASSES: list[type[StudioError]] = [
     kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)
@@ -26,7 +26,7 @@ def test_an_error_is_its_code_and_its_fields(kind: type[StudioError]) -> None:
 
 
 def test_silence_never_stops() -> None:
-    SILENT.step("draw", 1, 2, loss=0.5)
+    SILENT.tell(TrainingStep(1, 2, 0.5))
     SILENT.check_cancelled()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.domain.report import say_stage
 from studio.jobs.kinds import find_kind
 from studio.library.index import KINDS, Thing, find_things, tags_of
 from studio.library.records import JobRecord
@@ -255,9 +256,8 @@ def _job(ui: Ui, owner: str, job: JobRecord) -> list[str]:
     t = ui.t
     state = t(f"job.{job.state}")
     if job.state == "running":
-        report = ui.queue.report(job.id, owner)
-        stage = report.get("stages", {}).get(report.get("stage", ""), {"done": 0, "total": 0})
-        state += f" {ui.stage(str(report.get('stage', '')))} {stage['done']}/{stage['total']}"
+        now = ui.queue.report(job.id, owner).current
+        state += "" if now is None else f" {say_stage(t, now)}"
     why = ui.why(job)
     do = ""
     if job.state in ("queued", "running"):

@@ -59,18 +59,13 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
     if job is None or job.state not in ("queued", "running"):
         return ""
     report = ui.queue.report(job.id, owner)
-    scored = {post["picture"]: post for post in report.get("posts", [])}
-    rows = report.get("posts", []) + [
-        {"number": i, "picture": key, "scores": {}}
-        for i, key in enumerate(report.get("pictures", []))
-        if key not in scored
-    ]
+    scored = {post.picture for post in report.posts}
+    none: Scores = {}
+    rows = [(post.picture, post.scores) for post in report.posts]
+    rows += [(key, none) for key in report.pictures if key not in scored]
     cards = [
-        card(
-            picture(post["picture"], ui.t("picture")),
-            [f"<strong>{i + 1}</strong>", f"<span>{_numbers(ui, post['scores'])}</span>"],
-        )
-        for i, post in enumerate(rows)
+        card(picture(key, ui.t("picture")), [f"<strong>{i + 1}</strong>", f"<span>{_numbers(ui, scores)}</span>"])
+        for i, (key, scores) in enumerate(rows)
     ]
     return f"<h2>{escape(ui.t('posts.arriving'))}</h2>{grid(cards)}" if cards else ""
 

@@ -18,6 +18,7 @@ from pipelines.errors import BadInput, Cancelled, ModelMissing, OutOfDisk
 from pipelines.families.sources import find_source
 from pipelines.models.hub import HubFile, choose_files, fetch_model
 from pipelines.models.sources import FETCHED
+from pipelines.progress import Event, Fetching, PipelineStage, Stage, StageProgress
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
 
@@ -89,9 +90,13 @@ class Watch:
         self.steps: list[tuple[int, int]] = []
         self._left = stop_after
 
-    def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-        assert stage == "fetch"
-        self.steps.append((done, total))
+    def tell(self, event: Event) -> None:
+        if isinstance(event, Fetching):
+            self.steps.append((event.done_mib, event.total_mib))
+        else:
+            assert isinstance(event, StageProgress)
+            assert event.stage == Stage(PipelineStage.FETCH)
+            self.steps.append((event.done, event.total))
 
     def check_cancelled(self) -> None:
         if self._left and len(self.steps) >= self._left:

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
+from pipelines.progress import Denoising, Event, PipelineStage, Stage, StageProgress
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw, draw_batch
@@ -117,10 +118,10 @@ class StopsAt:
     """A progress that asks to stop at the given check."""
 
     def __init__(self, check: int) -> None:
-        self.left, self.seen = check, list[tuple[int, int, float]]()
+        self.left, self.seen = check, list[Event]()
 
-    def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-        self.seen.append((done, total, float(facts.get("step", -1))))
+    def tell(self, event: Event) -> None:
+        self.seen.append(event)
 
     def check_cancelled(self) -> None:
         self.left -= 1
@@ -135,7 +136,9 @@ def test_stopping_takes_effect_within_a_denoising_step(tiny_backbone: Backbone) 
     assert [next(drawn)[0], next(drawn)[0]] == [0, 1]
     with pytest.raises(Cancelled):
         next(drawn)
-    assert progress.seen == [(0, 3, 0), (0, 3, 1), (0, 3, 2), (0, 3, 3), (2, 3, -1), (2, 3, 0), (2, 3, 1)]
+    stage = Stage(PipelineStage.DRAW)
+    first, second = ([Denoising(stage, step, 3) for step in steps] for steps in ((0, 1, 2, 3), (0, 1)))
+    assert progress.seen == [StageProgress(stage, 0, 3), *first, StageProgress(stage, 2, 3), *second]
 
 
 def test_requests_that_cannot_be_drawn(tiny_backbone: Backbone) -> None:

@@ -23,7 +23,7 @@ from pipelines.lora import Lora, LoraLayer
 from pipelines.lora.files import read_lora, write_lora
 from pipelines.lora.metadata import LoraMetadata
 from pipelines.lora.stack import LoraStack
-from pipelines.progress import SILENT
+from pipelines.progress import SILENT, Event, TrainingStep
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from pipelines.training import lora
@@ -55,8 +55,8 @@ class BreaksAt:
     def __init__(self, step: int, error: Exception) -> None:
         self.at, self.error, self.steps = step, error, 0
 
-    def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-        self.steps = done if stage == "train" else 0
+    def tell(self, event: Event) -> None:
+        self.steps = event.step if isinstance(event, TrainingStep) else 0
 
     def check_cancelled(self) -> None:
         if self.steps == self.at:
@@ -98,9 +98,9 @@ def test_a_stopped_training_keeps_every_step(tiny_backbone: Backbone, tmp_path: 
     seen: list[int] = []
 
     class Listens:
-        def step(self, stage: str, done: int, total: int, **facts: float | str) -> None:
-            if stage == "train":
-                seen.append(done)
+        def tell(self, event: Event) -> None:
+            if isinstance(event, TrainingStep):
+                seen.append(event.step)
 
         def check_cancelled(self) -> None: ...
 
@@ -115,11 +115,12 @@ def test_a_killed_process_loses_nothing_but_time(
 import sys, time
 from pathlib import Path
 from pipelines.backbones import load_backbone, resolve_backbone
+from pipelines.progress import TrainingStep
 from pipelines.training.lora import train_lora
 from tests.pipelines.training.test_lora import CONFIG, examples
 class Slow:
-    def step(self, stage, done, total, **facts):
-        if stage == "train" and done >= 5: time.sleep(60)
+    def tell(self, event):
+        if isinstance(event, TrainingStep) and event.step >= 5: time.sleep(60)
     def check_cancelled(self): pass
 backbone = load_backbone(resolve_backbone({str(tiny_flux)!r}), "cpu")
 train_lora(backbone, examples(), CONFIG, Path({str(tmp_path)!r}), Slow())

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pipelines.progress import TrainingStep
 from studio.cli import progress
 from studio.cli.progress import Bars, Lines
 
@@ -23,7 +24,7 @@ def test_a_line_every_twenty_seconds_and_one_per_finished_stage() -> None:
     out.seek(0)
     for done in range(1, 61):
         now[0] += 1
-        lines.step("drawing", done, 60, finished=done == 60)
+        lines.step(f"drawing: {done}/60", finished=done == 60)
     assert out.getvalue().splitlines() == [
         "drawing: 10/60, 80 s so far",
         "drawing: 30/60, 100 s so far",
@@ -38,10 +39,10 @@ def test_bars_off_a_terminal_speak_by_themselves(
     monkeypatch.setattr(progress, "_SILENT_S", 0.2)
     monkeypatch.setattr(progress, "_TICK_S", 0.05)
     with Bars() as bars:
-        bars.step("training", 3, 350, loss=0.5)
+        bars.tell(TrainingStep(3, 350, 0.5))
         time.sleep(0.6)
-    assert "training: 3/350, " in capsys.readouterr().err
+    assert "training: 3/350, loss 0.500, " in capsys.readouterr().err
     with Bars(quiet=True) as bars:
-        bars.step("training", 3, 3)
+        bars.tell(TrainingStep(3, 3, 0.5))
         time.sleep(0.6)
     assert capsys.readouterr().err == ""

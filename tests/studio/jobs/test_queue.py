@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import BadInput, NotEnough
+from pipelines.progress import Stage, StageProgress
 from studio.application import Studio
+from studio.domain.report import StudioStage
 from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
@@ -36,7 +38,7 @@ def _job(calls: list[int], fail_at: Fail, pause_s: float = 0.0) -> Callable[...,
                 return studio.store.put(f"{request.owner} {number}".encode())
 
             keys.append(run(f"step-{number}", step))
-            progress.step("posts", number + 1, 4)
+            progress.tell(StageProgress(Stage(StudioStage.POSTS), number + 1, 4))
         return Work(id="it", keys=tuple(map(FileKey, keys)))
 
     return job
@@ -75,7 +77,9 @@ def test_a_double_click_is_one_job_and_its_files_are_its_owners(
     assert all(studio.records.get(FileRecord, key, "li") is not None for key in keys)
     assert all(studio.records.get(FileRecord, key, "wang") is None for key in keys)
     assert queue.find(job, "wang") is None
-    assert queue.report(job, "li")["stages"]["posts"]["done"] == 4
+    now = queue.report(job, "li").current
+    assert now is not None
+    assert (now.stage, now.done) == (Stage(StudioStage.POSTS), 4)
     with pytest.raises(BadInput, match="no_job"):
         queue.stop(job, "wang")
 

@@ -7,7 +7,6 @@ import math
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,13 @@ from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
+from pipelines.progress import Stage, StageProgress, TrainingStep
 from studio.application import Studio
+from studio.domain.migration import read_stored
 from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute
+from studio.domain.persona import Sample
+from studio.domain.report import PicturesDrawn, PostScored, Report, SamplesDrawn, ScoredPost, StudioStage
+from studio.domain.values import FileKey
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import Queue
 from studio.library.records import FileRecord, JobRecord, Records, ReportRecord, StopRecord
@@ -127,18 +131,20 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
 
     records = Records(tmp_path / "r.sqlite")
     reporter = Reporter(records, "job", "me", {"a" * 64})
-    reporter.step("train", 1, 2, loss=0.5)
-    reporter.step("train", 2, 2, loss=0.25)
+    reporter.tell(TrainingStep(1, 2, 0.5))
+    reporter.tell(TrainingStep(2, 2, 0.25))
     row = records.get(ReportRecord, "job", "me")
     assert row is not None
-    assert row.facts["stages"]["train"]["done"] == 2
-    assert row.facts["losses"] == [[1, 0.5], [2, 0.25]]
+    report = read_stored(Report, row.facts)
+    assert report.current is not None
+    assert report.current.done == 2
+    assert report.losses == ((1, 0.5), (2, 0.25))
     assert records.get(ReportRecord, "job", "another") is None
-    rows = [{"step": 60, "pictures": ["a" * 64, "b" * 64], "identity": 0.5}]
-    reporter.step("samples", 1, 1, samples=json.dumps(rows))
+    sample = Sample(step=60, pictures=(FileKey("a" * 64), FileKey("b" * 64)), identity=0.5)
+    reporter.tell(SamplesDrawn((sample,)))
     row = records.get(ReportRecord, "job", "me")
     assert row is not None
-    assert row.facts["samples"] == rows
+    assert read_stored(Report, row.facts).samples == (sample,)
     assert records.get(FileRecord, "a" * 64, "me") is not None  # the page may show it before the job is done
     assert records.get(FileRecord, "b" * 64, "me") is None  # the job did not make it
     records.keep(StopRecord(id="job", owner="me"))
@@ -178,14 +184,15 @@ def test_posts_arrive_one_by_one_first_the_picture_then_its_scores(tmp_path: Pat
     studio.records.keep(row)
     assert show_arriving(ui, "me", row) == ""
     reporter = Reporter(studio.records, row.id, "me", set(keys))
-    reporter.step("posts", 3, 3, pictures=" ".join(keys))
+    stage = Stage(StudioStage.POSTS)
+    reporter.tell(PicturesDrawn(tuple(map(FileKey, keys))))
+    reporter.tell(StageProgress(stage, 3, 3))
     drawn = show_arriving(ui, "me", row)
     assert drawn.count("st-card") == 3
     assert all(key in drawn for key in keys)
     assert "0.81" not in drawn
-    posts = [{"number": 0, "picture": keys[0], "scores": {"identity": 0.81, "goods": None}}]
-    time.sleep(0.5)  # the reporter writes at most every 0.4 s
-    reporter.step("scores", 1, 3, posts=json.dumps(posts))
+    scores = {"identity": 0.81, "goods": None}
+    reporter.tell(PostScored(ScoredPost(number=0, picture=FileKey(keys[0]), scores=scores)))
     scored = show_arriving(ui, "me", row)
     assert scored.count("st-card") == 3
     assert scored.count("0.81") == 1

@@ -13,9 +13,10 @@ from personas.looks import find_category
 from personas.recipes import plan_recipe
 from personas.shots import Shot
 from pipelines.lora import Lora
-from pipelines.progress import SILENT
+from pipelines.progress import SILENT, Stage
 from pipelines.sampling.request import DrawRequest
 from studio.application import Studio
+from studio.domain.report import StudioStage
 from studio.settings import ASSETS, Settings
 from studio.workflows import candidates, design, preview, run_directly
 
@@ -25,7 +26,9 @@ class _SeenEnough(Exception):
 
 
 def _candidates(studio: Any) -> None:
-    candidates.draw_candidates(studio, run_directly, "x", Lora(()), ["a woman"], [1], [Shot()], SILENT)
+    candidates.draw_candidates(
+        studio, run_directly, Stage(StudioStage.POSTS), Lora(()), ["a woman"], [1], [Shot()], SILENT
+    )
 
 
 def _mean_face(studio: Any) -> None:
