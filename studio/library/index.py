@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import aliased
 
 from studio.domain.values import Result
 from studio.library.records import MarkRecord, Records, ShelfRecord
 
-__all__ = ["KINDS", "Thing", "find_things", "index_result", "tags_of"]
+__all__ = [
+    "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_things", "index_result",
+    "tags_of",
+]  # fmt: skip
 
 KINDS = ("consolidate", "posts", "scene", "design")
+_AT_ONCE = 500
+_MARKED = and_(MarkRecord.id == ShelfRecord.id, MarkRecord.owner == ShelfRecord.owner)
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")
 
 
@@ -28,6 +34,42 @@ class Thing:
     created: datetime
     facts: dict[str, Any]
     marks: dict[str, Any]
+    favourite: bool
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.favourite, self.created, self.id)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place of a thing in the order of things: favourites first, then newest, then by id."""
+
+    favourite: bool
+    created: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some things, and where the next page begins: behind `next`, None where there is none."""
+
+    things: tuple[Thing, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which of an owner's things are wanted; `kind` "" is all kinds.
+
+    Every term must be there, in one of its spellings: in the words of the thing, its date, or its tags.
+    """
+
+    owner: str
+    kind: str = ""
+    trashed: bool = False
+    terms: tuple[tuple[str, ...], ...] = ()
+    tag: str = ""
 
 
 def index_result(records: Records, owner: str, result: Result) -> None:
@@ -47,44 +89,81 @@ def index_result(records: Records, owner: str, result: Result) -> None:
     )  # fmt: skip
 
 
-def find_things(
-    records: Records,
-    owner: str,
-    kind: str = "",
-    *,
-    trashed: bool = False,
-    terms: Sequence[Sequence[str]] = (),
-    tag: str = "",
-    page: int = 1,
-    size: int = 60,
-) -> tuple[list[Thing], int]:
-    """A page (from 1) of an owner's things, favourites first, then newest; and how many there are in all.
+def find_things(records: Records, search: Search, after: Cursor | None = None, size: int = 60) -> Page:
+    """Return the things that follow `after` (None: the first), favourites first, then newest, then by id.
 
-    Every term must be there, in one of its spellings: in the words of the thing, its date, or its tags. `kind` "" is
-    all kinds.
+    A page is found by the last thing of the one before, so that it costs the same wherever it is, and what is added or
+    deleted in between moves nothing into the next page or out of it.
     """
-    shelf, mark = ShelfRecord, MarkRecord
-    tags = func.lower(func.coalesce(mark.facts["tags"].as_string(), ""))
-    conditions = [shelf.owner == owner, func.coalesce(mark.facts["trashed"].as_boolean(), False) == trashed]
-    conditions += [shelf.kind == kind] if kind else []
-    for spellings in terms:
-        wanted = [spelling.casefold() for spelling in spellings]
-        conditions.append(
-            or_(*(c.contains(w, autoescape=True) for w in wanted for c in (shelf.words, tags))),
-        )
-    if tag:
-        conditions.append(tags.contains(f" {tag.casefold()} ", autoescape=True))
-    joined = and_(mark.id == shelf.id, mark.owner == shelf.owner)
-    favourite = func.coalesce(mark.facts["favourite"].as_boolean(), False)
+    found: list[Thing] = []
     with records.transaction() as session:
-        count = session.scalar(
-            select(func.count()).select_from(shelf).outerjoin(mark, joined).where(*conditions)
-        )  # fmt: skip
-        rows = session.execute(
-            select(shelf, mark.facts).outerjoin(mark, joined).where(*conditions)
-            .order_by(favourite.desc(), shelf.created.desc(), shelf.id).limit(size).offset(size * (page - 1))
-        ).all()  # fmt: skip
-    return [Thing(row.id, row.kind, row.created, row.facts, dict(said or {})) for row, said in rows], int(count or 0)
+        for favourite in (True, False):
+            if after is not None and after.favourite < favourite:
+                continue  # it is behind all favourites
+            begun = after if after is not None and after.favourite == favourite else None
+            query = _section(search, favourite, begun).limit(size + 1 - len(found))
+            found += [
+                Thing(row.id, row.kind, row.created, row.facts, dict(said or {}), favourite)
+                for row, said in session.execute(query)
+            ]
+    things = tuple(found[:size])
+    return Page(things, things[-1].cursor if len(found) > size else None)
+
+
+def count_things(records: Records, search: Search) -> int:
+    """Return how many things there are on all pages."""
+    query = select(func.count()).select_from(ShelfRecord).outerjoin(MarkRecord, _MARKED).where(*_conditions(search))
+    with records.transaction() as session:
+        return int(session.scalar(query) or 0)
+
+
+def every_thing(records: Records, search: Search) -> Iterator[Thing]:
+    """Yield the things of all pages; those found may be deleted meanwhile."""
+    page = find_things(records, search, None, _AT_ONCE)
+    yield from page.things
+    while page.next is not None:
+        page = find_things(records, search, page.next, _AT_ONCE)
+        yield from page.things
+
+
+def _section(search: Search, favourite: bool, after: Cursor | None) -> Select[tuple[ShelfRecord, Any]]:
+    """Select the favourites, or all others, and what their owner said of them."""
+    shelf, mark = ShelfRecord, MarkRecord
+    conditions = _conditions(search, favourite)
+    if favourite:
+        conditions.append(shelf.id.in_(_said(search, "favourite")))
+    else:
+        conditions.append(func.coalesce(mark.facts["favourite"].as_boolean(), False).is_(False))
+    if after is not None:  # not `a or b` alone, for which no index serves
+        conditions += [shelf.created <= after.created, or_(shelf.created < after.created, shelf.id > after.id)]
+    query = select(shelf, mark.facts).outerjoin(mark, _MARKED).where(*conditions)
+    return query.order_by(shelf.created.desc(), shelf.id)
+
+
+def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
+    """`few`: the ids of the few that can be meant are known."""
+    shelf, mark = ShelfRecord, MarkRecord
+    conditions: list[ColumnElement[bool]] = [shelf.owner == search.owner]
+    if search.trashed:
+        conditions.append(shelf.id.in_(_said(search, "trashed")))
+    else:
+        conditions.append(func.coalesce(mark.facts["trashed"].as_boolean(), False).is_(False))
+    if search.kind:
+        # an expression has no index: SQLite then begins with the ids and not with all things of the kind
+        conditions.append((shelf.kind.concat("") if few or search.trashed else shelf.kind) == search.kind)
+    tags = func.lower(func.coalesce(mark.facts["tags"].as_string(), ""))
+    for spellings in search.terms:
+        wanted = [spelling.casefold() for spelling in spellings]
+        conditions.append(or_(*(c.contains(w, autoescape=True) for w in wanted for c in (shelf.words, tags))))
+    if search.tag:
+        conditions.append(tags.contains(f" {search.tag.casefold()} ", autoescape=True))
+    return conditions
+
+
+def _said(search: Search, name: str) -> Select[tuple[str]]:
+    """Select the ids of the few things of which their owner said this, so that not all are looked through."""
+    other = aliased(MarkRecord)
+    return select(other.id).where(other.owner == search.owner, other.facts[name].as_boolean().is_(True))
 
 
 def tags_of(records: Records, owner: str) -> list[str]:

@@ -19,7 +19,7 @@ from sqlalchemy import delete, select
 from pipelines.errors import BadInput
 from studio.domain.bundle import Bundle
 from studio.domain.takes import FixTake, Take, VaryTake
-from studio.library.index import find_things
+from studio.library.index import Search, every_thing
 from studio.library.library import Library
 from studio.library.records import (
     Base,
@@ -62,7 +62,7 @@ def empty_trash(
     """
     records = library.records
     _check_quiet(library)
-    things, _ = find_things(records, owner, trashed=True, size=1_000_000)
+    things = list(every_thing(records, Search(owner, trashed=True)))
     gone = {kind: {t.id.partition(":")[2] for t in things if t.kind == kind} for kind in (*_JOBS, "scene")}
     jobs = [
         j.id for kind in _JOBS for j in records.find(JobRecord, owner, kind=kind) if j.facts.get("id") in gone[kind]

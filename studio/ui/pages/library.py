@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -13,7 +14,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from studio.domain.report import say_stage
 from studio.jobs.kinds import find_kind
-from studio.library.index import KINDS, Thing, find_things, tags_of
+from studio.library.index import KINDS, Cursor, Search, Thing, count_things, find_things, tags_of
 from studio.library.records import JobRecord
 from studio.library.trash import disk_use, empty_trash
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
@@ -22,12 +23,27 @@ from studio.ui.parts.html import button, card, empty, grid, panel, picture, tabl
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.recall_form import build_reuse
 
-__all__ = ["build", "shelf_html"]
+__all__ = ["Opened", "build", "show_shelf"]
 
 _KINDS = (*KINDS, "donor", "trash")
+_MORE_DONORS = Cursor(False, datetime.min, "donor")  # donors are a list in memory: its pages are counted
 _PAGE = 60
 _MOST_TAGS = 12
 _JOBS = 30
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Which page is shown: the ends of those before it, and its own where one follows."""
+
+    before: tuple[Cursor, ...] = ()
+    next: Cursor | None = None
+
+    def turned(self, do: str) -> Opened:
+        """Return the page that a button asks for."""
+        if do == "next-page" and self.next is not None:
+            return Opened((*self.before, self.next))
+        return Opened(self.before[:-1]) if do == "previous-page" and self.before else self
 
 
 def build(ui: Ui) -> None:
@@ -43,23 +59,26 @@ def build(ui: Ui) -> None:
         tag = gr.Dropdown(
             [(t("library.any_tag"), "")], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False
         )
-        number = gr.Number(1, precision=0, minimum=1, label=t("library.page"), elem_id="page-number")
     shelf = actions("", "shelf")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
         gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
         build_part(ui)
     jobs = actions("", "jobs")
     disk = actions(_disk(ui), "disk")
+    opened = gr.State(Opened())
     shown = gr.State("")
     timer = gr.Timer(2.0)
 
     def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
-        html = shelf_html(ui, owner, said[kind], said[search] or "", said[tag] or "", int(said[number] or 1))
-        return {shelf: html, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
+        html, now = show_shelf(ui, owner, said[kind], said[search] or "", said[tag] or "", said[opened])
+        return {shelf: html, opened: now, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
+
+    def look(said: Said, request: gr.Request) -> Any:
+        return show({**said, opened: Opened()}, request)
 
     def load(request: gr.Request) -> Any:
-        return show({kind: "consolidate", search: "", tag: "", number: 1}, request)
+        return show({kind: "consolidate", search: "", tag: "", opened: Opened()}, request)
 
     def tick(before: str, request: gr.Request) -> Any:
         html = _jobs(ui, owner_of(request))
@@ -67,18 +86,20 @@ def build(ui: Ui) -> None:
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         data = pressed(event)
-        _act(ui, owner_of(request), data)
-        now = show(said, request)
+        turned = said[opened].turned(data.get("do", ""))
+        if turned == said[opened]:
+            _act(ui, owner_of(request), data)
+        now = show({**said, opened: turned}, request)
         return now | {shelf: _sure(ui) + now[shelf]} if data.get("do") == "empty" else now
 
     def about(event: gr.EventData) -> str:
         return _disk(ui, pressed(event).get("do") == "disk")
 
-    inputs: set[Any] = {kind, search, tag, number}
-    outputs = [shelf, jobs, tag]
+    inputs: set[Any] = {kind, search, tag, opened}
+    outputs = [shelf, opened, jobs, tag]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     # on `input` a pasted text is told one event late
-    gr.on([kind.input, search.change, tag.input, number.input], guarded(ui, show), inputs, outputs, **LATEST)
+    gr.on([kind.input, search.change, tag.input], guarded(ui, look), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
     acting = guarded(ui, act)
     for part in (shelf, jobs):
@@ -135,36 +156,34 @@ def _tags(ui: Ui, owner: str, wanted: str) -> Any:
     return gr.Dropdown(choices, value=wanted if wanted in tags else "")
 
 
-def shelf_html(ui: Ui, owner: str, what: str, search: str, tag: str, page: int) -> str:
-    """One page of a kind's things; every word of `search` must be found, in the page's language or in English."""
+def show_shelf(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Opened) -> tuple[str, Opened]:
+    """Return a page of a kind's things as HTML, and where it is; the page before where nothing is left on this one.
+
+    Every word of `search` must be found, in the page's language or in English.
+    """
     t = ui.t
     if what == "donor":
-        cards = _donors(ui, search)
-        count = len(cards)
-        pages = max(1, -(-count // _PAGE))
-        page = min(max(page, 1), pages)
-        cards = cards[(page - 1) * _PAGE : page * _PAGE]
+        every = _donors(ui, search)
+        first = len(opened.before) * _PAGE
+        cards, count = every[first : first + _PAGE], len(every)
+        more = _MORE_DONORS if first + _PAGE < count else None
     else:
-        terms = [(word, t.word_back(word)) for word in search.split()[:12]]
-        trashed = what == "trash"
-
-        def find(number: int) -> tuple[list[Thing], int]:
-            kind = "" if trashed else what
-            return find_things(
-                ui.studio.records, owner, kind, trashed=trashed, terms=terms, tag=tag, page=number, size=_PAGE
-            )
-
-        things, count = find(max(page, 1))
-        pages = max(1, -(-count // _PAGE))
-        if page > pages:
-            page = pages
-            things, count = find(page)
-        cards = [_thing(ui, thing) for thing in things]
+        terms = tuple((word, t.word_back(word)) for word in search.split()[:12])
+        wanted = Search(owner, "" if what == "trash" else what, what == "trash", terms, tag)
+        found = find_things(ui.studio.records, wanted, opened.before[-1] if opened.before else None, _PAGE)
+        cards, more = [_thing(ui, thing) for thing in found.things], found.next
+        count = count_things(ui.studio.records, wanted)
     if not cards:
-        return empty(t("library.empty"))
-    said = escape(t("library.count", count=count, page=max(page, 1), pages=pages))
-    more = f" {button(t('trash.empty'), 'empty')}" if what == "trash" else ""
-    return f'<p class="st-soft">{said}{more}</p>{grid(cards)}'
+        if opened.before:
+            return show_shelf(ui, owner, what, search, tag, opened.turned("previous-page"))
+        return empty(t("library.empty")), Opened()
+    number = len(opened.before) + 1
+    pages = max(number + (more is not None), -(-count // _PAGE))
+    bar = escape(t("library.count", count=count, page=number, pages=pages))
+    bar += f" {button(t('trash.empty'), 'empty')}" if what == "trash" else ""
+    bar += f" {button(t('library.previous'), 'previous-page')}" if opened.before else ""
+    bar += f" {button(t('library.next'), 'next-page')}" if more is not None else ""
+    return f'<p class="st-soft">{bar}</p>{grid(cards)}', replace(opened, next=more)
 
 
 def _donors(ui: Ui, search: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,22 @@ from studio.domain.takes import FixRequest, FixTake, VaryRequest, VaryTake
 from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
-from studio.library.index import find_things, tags_of
+from studio.library.index import Search, count_things, every_thing, find_things, tags_of
 from studio.library.records import FileRecord, JobFilesRecord, JobRecord, MarkRecord, SceneRecord, ShelfRecord
 from studio.library.store import Store
 from studio.library.trash import disk_use, empty_trash, sweep
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.pages.library import shelf_html
+from studio.ui.pages.library import Opened, show_shelf
 from studio.ui.parts.post_cards import read_arrangement, show_set, take_jobs
 from studio.ui.parts.set_actions import act_on_post, redraw_weak
 from studio.ui.parts.tour import close_tour, tour_html
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
 from tests.studio.domain.values import make_post
 from tests.studio.jobs.local_kind import add_kind
+
+POSTS = Search("me", "posts")
 
 
 @pytest.fixture
@@ -54,11 +57,16 @@ def test_ten_thousand_sets_are_one_query_and_no_file(studio: Studio, monkeypatch
     monkeypatch.setattr(Store, "get", lambda self, key: opened.append(key))
     ui = Ui(studio, Queue(studio), Texts("en"))
     began = time.perf_counter()
-    first = shelf_html(ui, "me", "posts", "", "", 1)
-    last = shelf_html(ui, "me", "posts", "", "", 167)
-    rare = shelf_html(ui, "me", "posts", "unicorn red", "", 1)
+    first, _ = show_shelf(ui, "me", "posts", "", "", Opened())
+    ends = tuple(thing.cursor for thing in every_thing(studio.records, POSTS))[59::60]
+    last, opened = show_shelf(ui, "me", "posts", "", "", Opened(ends))
+    rare, _ = show_shelf(ui, "me", "posts", "unicorn red", "", Opened())
     seconds = (time.perf_counter() - began) / 3
     assert "10000 found, page 1 of 167" in first
+    assert "10000 found, page 167 of 167" in last
+    assert ["next-page" in first, "previous-page" in first] == [True, False]
+    assert ["next-page" in last, "previous-page" in last] == [False, True]
+    assert opened == Opened(ends)
     assert first.count("st-card") == 60
     assert last.count("st-card") == 40
     assert "10 found" in rare
@@ -72,15 +80,15 @@ def test_words_dates_and_tags_find_things_in_both_languages(studio: Studio) -> N
     keep_posts(studio, 2, scene, owner="wang")
     ui = Ui(studio, Queue(studio), Texts("zh"))
     _mark(studio, "posts:set00001", tags=" summer sale ", favourite=True)
-    today = find_things(studio.records, "me", "posts")[0][0].created.strftime("%Y-%m-%d")
+    today = find_things(studio.records, POSTS).things[0].created.strftime("%Y-%m-%d")
     for search in ("连衣裙 红", "dress", "Lin", "SUMMER", today, "咖啡馆", "prompt"):
-        assert "共 1 项" in shelf_html(ui, "me", "posts", search, "", 1), search
+        assert "共 1 项" in show_shelf(ui, "me", "posts", search, "", Opened())[0], search
     for search in ("蓝", "100%", "_"):
-        assert "st-empty" in shelf_html(ui, "me", "posts", search, "", 1), search
+        assert "st-empty" in show_shelf(ui, "me", "posts", search, "", Opened())[0], search
     assert tags_of(studio.records, "me") == ["sale", "summer"]
     assert tags_of(studio.records, "wang") == []
-    assert find_things(studio.records, "me", "posts", tag="sale")[1] == 1
-    assert find_things(studio.records, "me", "posts", tag="sal")[1] == 0
+    assert count_things(studio.records, replace(POSTS, tag="sale")) == 1
+    assert count_things(studio.records, replace(POSTS, tag="sal")) == 0
 
 
 def _fails(studio: Studio, request: FixRequest, run: Any, progress: Any) -> FixTake:
@@ -127,7 +135,7 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         _wait(queue, broken, "me", "failed")
         stored = {p: _store(studio, p) for p in "wxyz"}
         _mark(studio, "posts:a", trashed=True)
-        assert find_things(studio.records, "me", trashed=True)[1] == 1
+        assert count_things(studio.records, Search("me", trashed=True)) == 1
         freed = empty_trash(library, "me", queue.forget, young_s=0)
         assert freed.things == 1
         assert freed.files >= 3  # the results' own JSON, and the take
