@@ -32,7 +32,7 @@ from studio.ui.context import (
     owner_of,
     pressed,
 )
-from studio.ui.parts.html import button, card, gauge, grid, link, picture
+from studio.ui.parts.html import button, card, gauge, grid, link, panel, picture
 from studio.ui.parts.page_head import open_page
 
 __all__ = ["build"]
@@ -62,7 +62,7 @@ class Desk:
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "design")
-    first = Desk(_first_mix(ui))
+    first = Desk(_first_mix(ui, "sweet"))
     desk = gr.State(first)
     category = gr.Radio(
         [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
@@ -88,7 +88,7 @@ def build(ui: Ui) -> None:
         return (gr.skip(), before) if html == before else (html, html)
 
     def choose(look: str, now: Desk, request: gr.Request) -> Any:
-        fresh = replace(Desk(roll(ui.donors(look), look, 1, ui.ceiling)), favourites=now.favourites)
+        fresh = Desk(_first_mix(ui, look), favourites=now.favourites)
         _keep_mix(ui, owner_of(request), fresh.mix)
         return fresh, _desk(ui, fresh)
 
@@ -113,12 +113,22 @@ def build(ui: Ui) -> None:
     go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
 
 
-def _first_mix(ui: Ui) -> Mix:
-    """A drawn mix; an empty one where too few donors fit this backbone, which the dice then say."""
+def _first_mix(ui: Ui, look: str) -> Mix:
+    """A drawn mix; an empty one where too few donors can be mixed, of which the desk then says what to do."""
     try:
-        return roll(ui.donors("sweet"), "sweet", 1, ui.ceiling)
+        return roll(ui.donors(look), look, 1, ui.ceiling)
     except StudioError:
-        return Mix("sweet", (), (), 1)
+        return Mix(look, (), (), 1)
+
+
+def _why_empty(ui: Ui, mix: Mix) -> str:
+    """Why no mix of a look can be drawn, and the way to where donors are added; "" where one can."""
+    try:
+        roll(ui.donors(mix.category), mix.category, 1, ui.ceiling)
+    except StudioError as error:
+        add = link(ui.t("design.add_donors"), ui.url("library"))
+        return panel(f"<p>{escape(ui.t.error(error))}</p>{add}", "failed")
+    return ""
 
 
 def _request(ui: Ui, now: Desk, effort: str, owner: str) -> DesignRequest:
@@ -163,8 +173,9 @@ def _kept_desk(ui: Ui, owner: str, first: Desk) -> Desk:
     """As it was left, in whichever tab; `first` where nothing was, or where one of the mix's donors is gone."""
     said, known = ui.said(owner, _KEPT), {d.id for d in ui.donors()}
     mix, favourites = mix_from_json(said.get("mix", {}), known), _favourites(said, known)
-    if mix is None:
-        return replace(first, favourites=favourites)
+    if mix is None or not mix.donors:
+        mix = first.mix if first.mix.donors else _first_mix(ui, first.mix.category)  # somebody may have added donors
+        return replace(first, mix=mix, favourites=favourites)
     return Desk(
         mix, favourites=favourites, by_hand=True
     )  # the same seed could be another mix, since donors come and go
@@ -230,7 +241,8 @@ def _desk(ui: Ui, now: Desk) -> str:
     for other in donors.values():
         if other.id not in mix.donors:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
-    return f'{_bar(ui, now)}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
+    why = "" if mix.donors else _why_empty(ui, mix)
+    return f'{_bar(ui, now)}{why}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
 
 
 def _mixed(ui: Ui, donor: Donor, now: Desk, weight: float, nearness: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
 from studio.ui.pages.design import Desk
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -94,3 +98,34 @@ def test_previews_are_of_favourites_that_may_be_drawn(ui: Ui, monkeypatch: pytes
     assert 0 < len(want) < len(now.favourites)
     assert drawn[: len(want) + 1] == [now.mix.drawn, *want]
     assert len(drawn) >= 4
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    every = list(ui.donors())
+    sweet = [donor for donor in every if donor.category == "sweet"]
+    others = [donor for donor in every if donor.category != "sweet"]
+    only(ui, [*sweet[:count], *others], monkeypatch)
+    empty = Desk(Mix("sweet", (), (), 1))
+    assert design._kept_desk(ui, "me", empty) == empty
+    said = design._desk(ui, empty)
+    assert f"There are {count} donors of the look" in said
+    assert 'href="/en/library"' in said
+    assert said.count('data-do="add"') == count
+    chinese = Ui(ui.studio, ui.queue, Texts("zh"))
+    assert f"甜美系有 {count} 位捐献者" in design._desk(chinese, empty)
+    assert len(design._first_mix(ui, others[0].category).donors) >= 3
+    design._keep_mix(ui, "me", empty.mix)
+    only(ui, every, monkeypatch)  # somebody added donors
+    assert len(design._kept_desk(ui, "me", empty).mix.donors) >= 3
+    assert "There are" not in design._desk(ui, empty)
+
+
+def test_the_studio_starts_without_donors(tmp_path: Path) -> None:
+    script = """if True:
+        import sys; from pathlib import Path
+        from studio.settings import Settings
+        from studio.web.app import make_app
+        make_app(Settings(data=Path(sys.argv[1]), bundled_donors=Path(sys.argv[1]) / "none"))
+    """
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True, timeout=120)
