@@ -160,7 +160,7 @@ def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _said(search: Search, name: str) -> Select[tuple[str]]:
+def _said(search: Search, name: str) -> Select[Any]:
     """Select the ids of the few things of which their owner said this, so that not all are looked through."""
     other = aliased(MarkRecord)
     return select(other.id).where(other.owner == search.owner, other.facts[name].as_boolean().is_(True))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 
 import pytest
 
-from pipelines.progress import TrainingStep
+from pipelines.progress import Denoising, Stage, StageProgress, TrainingStep
 from studio.cli import progress
 from studio.cli.progress import Bars, Lines
+from studio.domain.report import PicturesDrawn, StudioStage
 
 
 def test_a_line_every_twenty_seconds_and_one_per_finished_stage() -> None:
@@ -46,3 +48,16 @@ def test_bars_off_a_terminal_speak_by_themselves(
         bars.tell(TrainingStep(3, 3, 0.5))
         time.sleep(0.6)
     assert capsys.readouterr().err == ""
+
+
+def test_bars_say_stages_in_the_terminals_language_and_leave_out_what_is_for_pages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_SILENT_S", 0.0)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    posts = Stage(StudioStage.POSTS)
+    bars = Bars()
+    for event in (StageProgress(posts, 2, 4), Denoising(posts, 3, 16), PicturesDrawn(()), StageProgress(posts, 4, 4)):
+        bars.tell(event)
+    lines = [re.sub(r", \d+ s so far", "", line) for line in capsys.readouterr().err.splitlines()]
+    assert list(dict.fromkeys(lines)) == ["生成帖子: 2/4", "生成帖子: 2/4, 第 3/16 步", "生成帖子: 4/4"]

@@ -59,14 +59,14 @@ def test_ten_thousand_sets_are_one_query_and_no_file(studio: Studio, monkeypatch
     began = time.perf_counter()
     first, _ = show_shelf(ui, "me", "posts", "", "", Opened())
     ends = tuple(thing.cursor for thing in every_thing(studio.records, POSTS))[59::60]
-    last, opened = show_shelf(ui, "me", "posts", "", "", Opened(ends))
+    last, there = show_shelf(ui, "me", "posts", "", "", Opened(ends))
     rare, _ = show_shelf(ui, "me", "posts", "unicorn red", "", Opened())
     seconds = (time.perf_counter() - began) / 3
     assert "10000 found, page 1 of 167" in first
     assert "10000 found, page 167 of 167" in last
     assert ["next-page" in first, "previous-page" in first] == [True, False]
     assert ["next-page" in last, "previous-page" in last] == [False, True]
-    assert opened == Opened(ends)
+    assert there == Opened(ends)
     assert first.count("st-card") == 60
     assert last.count("st-card") == 40
     assert "10 found" in rare

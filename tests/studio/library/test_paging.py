@@ -36,7 +36,13 @@ def keep(records: Records, count: int, first: int = 0, owner: str = "me", kind: 
     with records.transaction() as session:
         for i in range(first, first + count):
             created = BEGAN + timedelta(seconds=i // 3)
-            row = ShelfRecord(id=f"{kind}:{i:05d}", owner=owner, kind=kind, words="", facts={"name": "Lin"})
+            row = ShelfRecord(
+                id=f"{kind}:{i:05d}",
+                owner=owner,
+                kind=kind,
+                words="",
+                facts={"name": "Lin", "scene": "cafe", "count": 9},
+            )
             row.created = created
             session.add(row)
 
