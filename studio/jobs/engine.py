@@ -303,7 +303,7 @@ def _set_up_logging() -> None:
     log = logging.getLogger("dbos")
     log.addFilter(_unforeseen)
     for handler in log.handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if type(handler) is logging.StreamHandler:  # other kinds of it have a stream of their own
             handler.stream = sys.stderr  # not setStream, which flushes the old one, closed or not
 
 
