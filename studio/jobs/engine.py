@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from threading import Event, Lock, Thread
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TextIO, TypeVar
 
 from dbos import (
     DBOS,
@@ -299,12 +299,25 @@ def _run_step(name: str, step: Callable[[], Any]) -> Any:
 
 
 def _set_up_logging() -> None:
-    """Let the engine's log go where standard error is now: its handler keeps what that was when it was imported."""
+    """Keep foreseen errors out of the engine's log, and let the rest go where standard error is at that time."""
     log = logging.getLogger("dbos")
     log.addFilter(_unforeseen)
-    for handler in log.handlers:
-        if type(handler) is logging.StreamHandler:  # other kinds of it have a stream of their own
-            handler.stream = sys.stderr  # not setStream, which flushes the old one, closed or not
+    for handler in [h for h in log.handlers if type(h) is logging.StreamHandler]:
+        ours = _StandardError(handler.level)
+        ours.setFormatter(handler.formatter)
+        log.removeHandler(handler)
+        log.addHandler(ours)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """A handler for whatever standard error is now; the engine's own keeps what it was when it was imported."""
+
+    def __init__(self, level: int) -> None:
+        logging.Handler.__init__(self, level)  # as logging's own last resort: there is no stream to keep
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def _unforeseen(record: logging.LogRecord) -> bool:
