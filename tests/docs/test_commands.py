@@ -1,4 +1,4 @@
-"""Commands in the README and in docs/ are commands that there are, with options that they have."""
+"""Commands in the README and in docs/ are commands that there are, with their options; links lead somewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studio.cli import app
 from studio.jobs.bodies import body_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [
     (page.name, line.split("persona-studio ", 1)[1])
     for page in PAGES
@@ -26,7 +26,12 @@ COMMANDS = [
 
 
 def test_they_are_found() -> None:
-    assert {page for page, _ in COMMANDS} >= {"README.md", "command-line.md"}
+    assert {page for page, _ in COMMANDS} >= {
+        "README.md",
+        "README.zh-CN.md",
+        "command-line.md",
+        "command-line.zh-CN.md",
+    }
     assert len(COMMANDS) > 20
 
 
@@ -39,6 +44,23 @@ def test_it_is_understood(page: str, line: str) -> None:
         command, words = command.commands[words[0]], words[1:]
     assert not isinstance(command, click.Group) or command.invoke_without_command or words == [], line
     command.make_context(line, words, parent=context)
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md"))], ids=lambda page: page.name
+)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_readmes_name_the_same_commands() -> None:
+    english, chinese = (
+        re.findall(r"^ {4}(\S.*?)(?:\s+#|$)", (ROOT / name).read_text(encoding="utf-8"), re.M)
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert english
+    assert english == chinese
 
 
 def test_requests_in_the_docs_are_requests() -> None:
