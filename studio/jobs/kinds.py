@@ -80,7 +80,7 @@ _ROWS = (
     ),
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
-        {"en": "strengths", "zh": "强度试画"},
+        {"en": "Strengths", "zh": "强度试画"},
     ),
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",

@@ -130,7 +130,8 @@ def curve(points: Sequence[Sequence[float]], title: str, x: str, y: str) -> str:
         f'<svg class="st-chart" viewBox="0 0 560 210" role="img" aria-label="{escape(title)}: {ys[-1]:.3f}">'
         f'<text x="44" y="16">{escape(title)}</text><text x="4" y="30">{high:.2f}</text>'
         f'<text x="4" y="178">{low:.2f}</text><text x="44" y="200">{escape(x)} {xs[0]:.0f} … {xs[-1]:.0f}</text>'
-        f'<text x="420" y="16">{escape(y)} {ys[-1]:.3f}</text><path d="M44 20V180H548" fill="none" stroke="#94a3b8"/>'
+        f'<text x="548" y="16" text-anchor="end">{escape(y)} {ys[-1]:.3f}</text>'
+        f'<path d="M44 20V180H548" fill="none" stroke="#94a3b8"/>'
         f'<polyline points="{line}" fill="none" stroke="#0f766e" stroke-width="2"/></svg>'
     )
 
