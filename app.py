@@ -13,7 +13,7 @@ from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records import Records
 from studio.library.users import Users, check_open
-from studio.settings import Settings, make_data_folder
+from studio.settings import make_data_folder, read_settings
 from studio.texts.terminal import in_words
 
 
@@ -26,9 +26,9 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0: all (needs users)")
     parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
     given = parser.parse_args()
-    settings = Settings() if given.data is None else Settings(data=given.data)
     with ExitStack() as stack:
         with in_words():
+            settings = read_settings() if given.data is None else read_settings(data=given.data)
             make_data_folder(settings)
             local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
             stack.enter_context(Supervisor(settings))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import BadInput
 
-__all__ = ["ASSETS", "Settings", "make_data_folder"]
+__all__ = ["ASSETS", "Settings", "make_data_folder", "read_settings"]
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
@@ -51,6 +51,16 @@ class Settings(BaseSettings):
         """{role: folder} of the backbone's companions that are named here."""
         named = {"fill": self.fill_folder, "kontext": self.kontext_folder, "ip_adapter": self.ip_adapter_folder}
         return {role: folder for role, folder in named.items() if folder is not None}
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings of the environment, with what was `given` in place of its. Raises BadInput."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        setting = f"PERSONA_STUDIO_{str(first['loc'][0]).upper()}"
+        raise BadInput("setting_invalid", setting=setting, value=str(first["input"])[:60], why=first["msg"]) from error
 
 
 def make_data_folder(settings: Settings) -> None:

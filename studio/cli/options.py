@@ -18,7 +18,7 @@ from studio.domain.limits import limits_of
 from studio.domain.values import Request, Result
 from studio.jobs.bodies import parse_body
 from studio.library.results import find_result
-from studio.settings import Settings
+from studio.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from studio.jobs.engine import Engine
@@ -47,17 +47,19 @@ def option(request: type[Request], field: str, words: str) -> Any:
 
 def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
     given = {"data": data, "owner": owner, **more}
-    return Settings(**{key: value for key, value in given.items() if value is not None})
+    return read_settings(**{key: value for key, value in given.items() if value is not None})
 
 
 def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
     """Return the request of this kind that a JSON file asks for. Raises BadInput."""
     try:
         value = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BadInput("request_file_missing", file=str(path)) from error
+    except (ValueError, RecursionError) as error:
         raise BadInput("request_file_unreadable", file=path.name, why=str(error)[:200]) from error
     if not isinstance(value, dict):
-        raise BadInput("request_file_unreadable", file=path.name, why="{ … } ?")
+        raise BadInput("request_file_no_object", file=path.name)
     owner = studio.settings.owner
 
     def find(wanted: type[Result], key: str) -> Result:

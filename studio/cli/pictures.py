@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, say, settings_of
 from studio.domain.names import check_name
@@ -69,5 +70,7 @@ def upload(file: Path, data: Data = None, owner: Owner = None, as_json: Json = F
                 yield block
 
     settings = Studio(settings_of(data, owner)).settings
+    if not file.is_file():
+        raise BadInput("upload_no_file", file=str(file))
     token = asyncio.run(keep_upload(settings, settings.owner, file.name, blocks(), file.stat().st_size))
     say({"upload": token}, as_json, token)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from personas.gates import CHOOSABLE
-from personas.looks import find_category
+from personas.looks import LOOK_CATEGORIES, find_category
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from pipelines.errors import BadInput
 from studio.application import Studio
@@ -24,6 +24,7 @@ __all__ = ["way"]
 
 way = typer.Typer()
 _MEASURES = ", ".join(row.words["en"] for row in CANDIDATE_MEASURES)
+_LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 
 
 @way.command()
@@ -51,7 +52,7 @@ def demo(
 
 @way.command(epilog=f"Every candidate is measured: {_MEASURES}.")
 def design(
-    category: str,
+    category: Annotated[str, typer.Argument(help=f"The look: {_LOOKS}.")],
     seed: Seed = 1,
     mix: Annotated[int, option(DesignRequest, "donors", "Donors in the mix.")] = 4,
     candidates: Annotated[int, option(DesignRequest, "candidates", "Pictures to choose from.")] = 48,

@@ -6,6 +6,7 @@ never by what somebody wrote into a caption.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,11 +18,19 @@ from pipelines.errors import BadInput
 
 __all__ = [
     "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "NamedPicture", "Owner", "Request",
-    "Result", "Seed", "Sha256", "Stored", "Value", "invalid_request",
+    "Result", "Seed", "Sha256", "Stored", "Value", "invalid_field",
+    "invalid_request",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
 _KEY = r"^[0-9a-f]{64}$"
+_MEMBER = re.compile(r"^constrained-|\[|^(str|int|float|bool)$")
+_QUOTED = re.compile(r"'?([^', ]+)'?(?:, | or |$)")
+_TYPES = {
+    "string_type": "type_text", "int_type": "type_whole", "int_from_float": "type_whole", "float_type": "type_number",
+    "bool_type": "type_truth", "tuple_type": "type_list", "list_type": "type_list",
+    "dict_type": "type_object", "model_type": "type_object", "model_attributes_type": "type_object",
+}  # fmt: skip
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Owner = Annotated[str, Field(min_length=1, max_length=100)]
@@ -104,8 +113,14 @@ class NamedPicture(Value):
 
 def invalid_request(error: ValidationError) -> BadInput:
     """Return the first thing that is wrong with a request: its field, and the limit that it breaks."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
+    return invalid_field(error.errors(include_url=False)[0])
+
+
+def invalid_field(first: Mapping[str, Any]) -> BadInput:
+    """Return what one row of pydantic's `errors()` says is wrong. Names of a union's members are no part of a field."""
+    field = ".".join(str(part) for part in first["loc"] if not _MEMBER.search(str(part))) or "request"
+    if first["type"] in _TYPES:
+        return BadInput("request_type_invalid", field=field, wanted=_TYPES[first["type"]])
     if first["type"] == "missing":
         return BadInput("request_field_missing", field=field)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -117,7 +132,9 @@ def invalid_request(error: ValidationError) -> BadInput:
     for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
         if name in facts:
             return BadInput("request_invalid", field=field, limit=f"{sign} {facts[name]}")
-    why = facts.get("expected") or facts.get("pattern") or facts.get("error") or first["msg"]
+    if first["type"] in ("literal_error", "enum"):
+        return BadInput("request_choice_invalid", field=field, choices=_QUOTED.findall(str(facts["expected"])))
+    why = facts.get("pattern") or facts.get("error") or first["msg"]
     return BadInput("request_invalid", field=field, limit=str(why))
 
 

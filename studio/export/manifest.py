@@ -201,4 +201,5 @@ def read_manifest(path: Path) -> Manifest:
             raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
         return parse_manifest(text)
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
-        raise BadInput("not_a_bundle", file=path.name, reason=str(error)) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInput("not_a_bundle", file=path.name, reason=reason) from error

@@ -9,7 +9,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, TypeAdapter
@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from pipelines.errors import BadInput, StudioError
 from studio.domain.report import Report
 from studio.domain.scene import Scene
-from studio.domain.values import Result
+from studio.domain.values import Result, invalid_field
 from studio.export.recall import recall
 from studio.jobs.bodies import body_of, parse_body
 from studio.jobs.kinds import KINDS
@@ -36,7 +36,7 @@ from studio.web.tables import Tables, list_tables
 __all__ = ["add_api"]
 
 OwnerOf = Callable[[Request], str]
-_MISSING = frozenset({"job_not_found", "no_job", "no_upload", "not_found"})
+_MISSING = frozenset({"job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown"})
 
 
 class _AsBodies:
@@ -152,7 +152,7 @@ def _add_results(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         elif kind in KINDS:
             found = list(queue.results(KINDS[kind].result, owner, limit))
         else:
-            raise HTTPException(404)
+            raise BadInput("result_kind_unknown", kind=kind[:64], kinds=[*KINDS, Scene.kind])
         return [value.model_dump(mode="json") for value in found]
 
     @api.get("/recall/{upload}")
@@ -184,8 +184,10 @@ def _explain(request: Request, error: Exception) -> JSONResponse:
 def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "request"
-    return _explain(request, BadInput("request_invalid", field=field, limit=str(first["msg"])))
+    if first["type"] == "json_invalid":
+        return _explain(request, BadInput("body_no_json", at=first["loc"][-1]))
+    place = [part for part in first["loc"] if part not in ("body", "query", "path")]
+    return _explain(request, invalid_field({**first, "loc": place}))
 
 
 def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:

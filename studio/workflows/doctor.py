@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
-from studio.texts.texts import Texts
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["Finding", "examine"]
 
@@ -65,7 +65,7 @@ def examine(studio: Studio) -> list[Finding]:
         try:
             say(what, load(), True)
         except StudioError as error:
-            say(what, Texts("en").error(error), False)
+            say(what, terminal_texts().error(error), False)
     return rows
 
 

@@ -111,6 +111,25 @@ def test_a_data_folder_that_cannot_be_is_a_sentence(
     assert "cannot be used: not a directory" in capsys.readouterr().err
 
 
+def test_a_setting_that_cannot_be_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERSONA_STUDIO_EFFORT", "much")
+    assert run(monkeypatch, "donors", "list") == 1
+    assert "The setting PERSONA_STUDIO_EFFORT cannot be 'much'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", str(tmp_path))
+    for words in (("upload", "gone.bin"), ("jobs", "run", "vary", "--request", "gone.json"), ("verify", "gone.zip")):
+        assert run(monkeypatch, *words, *(data if words[0] != "verify" else ())) == 1
+        said = capsys.readouterr().err
+        assert words[-1] in said
+        assert "Errno" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

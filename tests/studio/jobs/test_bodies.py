@@ -64,7 +64,7 @@ def test_a_request_in_a_request_is_the_same_owners() -> None:
     [
         ({"post_set": "set", "owner": "wang"}, "request_field_unknown"),
         ({"post_set": "set", "x": 1}, "request_field_unknown"),
-        ({}, "request_field_missing"), ({"post_set": 3}, "request_invalid"),
+        ({}, "request_field_missing"), ({"post_set": 3}, "request_type_invalid"),
         ({"post_set": "set", "title": "x" * 301}, "request_length_invalid"),
     ],
 )  # fmt: skip

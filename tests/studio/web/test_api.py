@@ -139,7 +139,7 @@ def test_uploaded_files_become_what_requests_name(studio: Studio, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("language", "message"),
-    [("en", "The field scale cannot be used: ≤ 2.0."), ("zh-CN,zh;q=0.9", "“scale”的值无法使用")],
+    [("en", "The value of scale cannot be used: ≤ 2.0."), ("zh-CN,zh;q=0.9", "“scale”的值无法使用")],
 )
 def test_an_error_is_a_code_with_fields_and_a_sentence(studio: Studio, language: str, message: str) -> None:
     site = TestClient(make_site(studio), headers={"accept-language": language})
@@ -148,5 +148,11 @@ def test_an_error_is_a_code_with_fields_and_a_sentence(studio: Studio, language:
     assert set(said) == {"code", "fields", "message", "advice"}
     assert (said["code"], said["fields"]) == ("request_invalid", {"field": "scale", "limit": "≤ 2.0"})
     assert message in said["message"]
-    assert set(site.post("/api/jobs", content=b"{").json()) == {"code", "fields", "message", "advice"}
+    cut = site.post("/api/jobs", content=b"{", headers={"content-type": "application/json"}).json()
+    assert (cut["code"], cut["fields"]) == ("body_no_json", {"at": 1})
+    typed = site.post("/api/jobs", json=body | {"persona": 1, "scale": 1}).json()
+    assert (typed["code"], typed["fields"]) == ("request_type_invalid", {"field": "persona", "wanted": "type_text"})
+    unknown = site.get("/api/results/persona")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "result_kind_unknown")
+    assert "consolidate" in unknown.json()["advice"]
     assert site.get("/api/jobs", params={"limit": 0}).json()["fields"]["field"] == "limit"
