@@ -36,7 +36,7 @@ def bundle(
     with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
         from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
 
-        manifest = export_bundle(studio, chosen, platform, out)
+        manifest = export_bundle(studio, chosen, platform, out, owner=studio.settings.owner)
     say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
 
 

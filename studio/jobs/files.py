@@ -119,7 +119,9 @@ def _unfinished_files(library: Library) -> dict[str, set[str]]:
     query = (
         "select workflow_uuid, o.output from operation_outputs o join workflow_status w using (workflow_uuid) "
         "where w.status != 'SUCCESS' union all select workflow_uuid, i.inputs from workflow_input i "
-        "join workflow_status w using (workflow_uuid) where w.status != 'SUCCESS'"
+        "join workflow_status w using (workflow_uuid) where w.status != 'SUCCESS' "
+        # where the engine kept inputs before it had a table for them, and still reads them
+        "union all select workflow_uuid, w.inputs from workflow_status w where w.status != 'SUCCESS'"
     )
     found: dict[str, set[str]] = {}
     connection = sqlite3.connect(path, timeout=10)

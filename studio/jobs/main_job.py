@@ -73,6 +73,6 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
     asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner)
     post_set = engine.run(asked, PostSet)
     lap("posts")
-    manifest = export_bundle(engine.studio, post_set, request.platform, request.bundle)
+    manifest = export_bundle(engine.studio, post_set, request.platform, request.bundle, owner=owner)
     lap("bundle")
     return MainJob(design, persona, post_set, manifest, request.bundle.resolve(), seconds)

@@ -143,10 +143,15 @@ class Queue:
         if known is not None:
             self._again(known, wish)
             return job
-        client = self._client
+        client = self._client  # may wait for the worker
         if isinstance(request, VaryRequest | FixRequest):  # a new take goes when its set goes
             facts = facts | {"set": request.post_set.id}
         JobFiles(self.studio.records, job, owner).keep(request)
+        try:
+            check_readable(self.studio.records, owner, request.file_keys())  # a sweep may have come in between
+        except BadInput:
+            self.studio.records.remove(JobFilesRecord, job, owner)
+            raise
         row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
         self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))

@@ -6,8 +6,9 @@ import errno
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,15 @@ class Store:
         if (made := self._made.get()) is not None:
             made.add(key)
         try:
-            obstore.put(self._store, self._path(key), data, mode="create")
-        except AlreadyExistsError:
-            pass
+            while True:
+                try:
+                    obstore.put(self._store, self._path(key), data, mode="create")
+                except AlreadyExistsError:
+                    with suppress(FileNotFoundError):  # somebody swept it just now
+                        os.utime(self.path(key))  # as new: a sweep leaves what may not be in the records yet
+                        break
+                else:
+                    break
         except (GenericError, OSError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise OutOfDisk("out_of_disk") from error

@@ -46,9 +46,10 @@ __all__ = ["export_bundle", "export_posts", "redraw_bundle"]
 
 
 def export_bundle(
-    studio: Studio, post_set: PostSet, platform: str, path: Path, title: str = "", body: str = ""
+    studio: Studio, post_set: PostSet, platform: str, path: Path, title: str = "", body: str = "", *, owner: str
 ) -> Manifest:
-    """Write the zip and record it. Raises what `write_bundle` raises."""
+    """Write the zip and record it as the `owner`'s, whoever the set says that it was drawn for: a program may send a
+    set of its own making. Raises what `write_bundle` raises."""
     asked = post_set.request
     persona, goods = asked.persona, asked.goods
     landmark = asked.scene.landmark if asked.keep_landmark else None
@@ -88,14 +89,14 @@ def export_bundle(
     studio.records.keep(
         BundleRecord(
             id=sha256[:16],
-            owner=asked.owner,
+            owner=owner,
             post_set=post_set.id,
             platform=platform,
             path=str(path.resolve()),
             sha256=sha256,
         )
     )
-    remember_export(studio.library, manifest, asked.owner)
+    remember_export(studio.library, manifest, owner)
     return manifest
 
 
@@ -156,7 +157,9 @@ def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Pro
     def export() -> tuple[str, int, int]:
         with tempfile.TemporaryDirectory(dir=studio.library.work) as scratch:
             path = Path(scratch) / f"{request.platform}.zip"
-            manifest = export_bundle(studio, request.post_set, request.platform, path, request.title, request.body)
+            manifest = export_bundle(
+                studio, request.post_set, request.platform, path, request.title, request.body, owner=request.owner
+            )
             data = path.read_bytes()
         return studio.store.put(data), len(data), len(manifest.posts)
 

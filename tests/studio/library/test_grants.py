@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from studio.application import Studio
 from studio.domain.migration import read_stored
 from studio.domain.posts import PostSet
 from studio.domain.values import Request, Result, Stored
-from studio.jobs.files import JobFiles
+from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.kinds import KINDS, read_request
 from studio.jobs.queue import admit
 from studio.library.grants import check_readable, grant, may_read
@@ -147,6 +150,41 @@ def test_words_keep_no_file(studio: Studio) -> None:
     sweep(studio.library, young_s=0, draft_s=0)
     assert not studio.store.path(lost).exists()
     assert studio.store.path(post_set.posts[0].picture).exists()
+
+
+def test_what_is_stored_again_is_as_new_for_a_sweep(studio: Studio) -> None:
+    """Its grant may still be to be written."""
+    again, lost = studio.store.put(b"brought again"), studio.store.put(b"nobody's")
+    for file in (again, lost):
+        os.utime(studio.store.path(file), (0, 0))
+    studio.store.put(b"brought again")
+    sweep(studio.library, young_s=60)
+    assert studio.store.path(again).exists()
+    assert not studio.store.path(lost).exists()
+
+
+@pytest.mark.parametrize("table", ["workflow_input", "workflow_status"])
+def test_an_older_failed_job_keeps_what_it_was_asked_with(studio: Studio, table: str) -> None:
+    """The engine keeps inputs in a table of their own, and reads those that it once kept beside the state."""
+    mask, step, lost = (studio.store.put(what) for what in (b"a mask", b"a step's picture", b"nobody's"))
+    told = json.dumps({"positionalArgs": ["fix", {"mask": mask}], "namedArgs": {}})
+    studio.records.keep(JobRecord(id="fix-1", owner="me", kind="fix", state="failed", error="It failed.", facts={}))
+    with closing(sqlite3.connect(studio.settings.data / "engine.sqlite")) as engine:
+        engine.execute("create table workflow_status (workflow_uuid text, status text, inputs text)")
+        engine.execute("create table workflow_input (workflow_uuid text, inputs text)")
+        engine.execute("create table operation_outputs (workflow_uuid text, output text)")
+        engine.execute(
+            "insert into workflow_status values ('fix-1', 'ERROR', ?)", [told if table == "workflow_status" else None]
+        )
+        if table == "workflow_input":
+            engine.execute("insert into workflow_input values ('fix-1', ?)", [told])
+        engine.execute("insert into operation_outputs values ('fix-1', ?)", [json.dumps([step])])
+        engine.commit()
+    with pytest.raises(BadInput, match="busy"):  # nobody has looked yet at what it needs
+        sweep(studio.library, young_s=0)
+    note_older_files(studio.library)
+    sweep(studio.library, young_s=0, draft_s=0)
+    assert [studio.store.path(file).exists() for file in (mask, step, lost)] == [True, True, False]
 
 
 def test_goods_that_somebody_has_just_chosen_outlive_anothers_trash(studio: Studio, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def test_off_is_off_by_every_way(studio: Studio, asked: PostRequest) -> None:
 
 
 def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
-    export_bundle(studio, draw(studio, asked.changed(inject="ip-adapter"))[0], "xiaohongshu", tmp_path / "a.zip")
+    export_bundle(
+        studio, draw(studio, asked.changed(inject="ip-adapter"))[0], "xiaohongshu", tmp_path / "a.zip", owner="me"
+    )
     other = write_ip_adapter(tmp_path / "adapter", ip_adapter_tensors(seed=99))
     settings = studio.settings.model_copy(update={"ip_adapter_folder": other})
     with pytest.raises(BadInput, match="bundle_of_another_ip_adapter"):

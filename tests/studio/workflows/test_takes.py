@@ -25,6 +25,7 @@ from studio.domain.arrangement import (
 from studio.domain.posts import PostRequest
 from studio.domain.takes import VaryRequest
 from studio.export.manifest import read_manifest
+from studio.library.records import BundleRecord, ExportedRecord
 from studio.library.scenes import put_mask
 from studio.texts.texts import Texts
 from studio.ui.parts.fixing import fix_request
@@ -125,7 +126,10 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
 
     said = add_take(said, 0, "f:0")
     arranged = compose(post_set, said, {"v": varied, "f": fixed})
-    export_bundle(studio, arranged, "xiaohongshu", tmp_path / "a.zip", "A title", "Words\nof it")
+    claimed = arranged.model_copy(update={"request": arranged.request.changed(owner="wang")})
+    export_bundle(studio, claimed, "xiaohongshu", tmp_path / "a.zip", "A title", "Words\nof it", owner="me")
+    for table in (BundleRecord, ExportedRecord):  # whoever the set says it is: it is the asker's bundle
+        assert {row.owner for row in studio.records.everyones(table)} == {"me"}
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
         lines = bundle.read("captions.txt").decode().splitlines()
     assert lines[:4] == ["A title", "Words", "of it", ""]

@@ -71,7 +71,7 @@ def draw(studio: Studio, request: PostRequest) -> tuple[PostSet, list[Any]]:
 
 
 def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
-    export_bundle(studio, post_set, "xiaohongshu", path)
+    export_bundle(studio, post_set, "xiaohongshu", path, owner="me")
     assert redraw_bundle(studio, path, run_directly) == ()
     return read_manifest(path)
 
@@ -126,7 +126,9 @@ def test_what_is_referred_to_reaches_the_picture(studio: Studio, asked: PostRequ
 def test_a_bundle_of_another_companion_is_not_drawn_again(
     studio: Studio, asked: PostRequest, tmp_path: Path, tiny_family: Path
 ) -> None:
-    export_bundle(studio, draw(studio, asked.changed(inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip")
+    export_bundle(
+        studio, draw(studio, asked.changed(inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip", owner="me"
+    )
     folder = write_companion(tmp_path / "kontext", "kontext", seed=99)
     settings = Settings(data=studio.settings.data, backbone=str(tiny_family), kontext_folder=folder)
     with pytest.raises(BadInput, match=r"bundle_of_another_companion.*FLUX\.1-Kontext-dev.*role=kontext"):
