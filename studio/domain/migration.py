@@ -21,9 +21,10 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, FixTake, StrengthsRequest, VaryRequest, VaryTake
 from studio.domain.values import SCHEMA_VERSION, Request, Stored, invalid_request
 
-__all__ = ["migrate", "read_marks", "read_stored"]
+__all__ = ["Json", "migrate", "read_marks", "read_stored"]
 
 Json = dict[str, Any]
+"""A JSON object as it was stored, or is to be."""
 S = TypeVar("S", bound=Stored)
 
 

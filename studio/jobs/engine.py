@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from threading import Event, Lock, Thread
 from typing import IO, Any, ParamSpec, TextIO, TypeVar
 
@@ -35,10 +36,10 @@ from sqlalchemy.exc import OperationalError
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
-from studio.domain.migration import read_stored
+from studio.domain.migration import Json, read_stored
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles, note_older_files
-from studio.jobs.heartbeat import Pulse
+from studio.jobs.heartbeat import Heartbeat
 from studio.jobs.kinds import find_kind, read_request
 from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
@@ -70,7 +71,7 @@ class _Jobs(DBOSConfiguredInstance):
         self.engine = engine
 
     @DBOS.workflow(name="job", max_recovery_attempts=_MAX_RECOVERIES)
-    def job(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    def job(self, kind: str, request: Json) -> Json:
         return self.engine.perform(str(DBOS.workflow_id), kind, request)
 
 
@@ -88,7 +89,7 @@ class Engine:
         self._leaving = Event()
         # One thread computes for all jobs: each that does has OpenMP threads of its own, and where those are more than
         # the cores, they sleep between operations instead of waiting: small models are drawn half as quickly.
-        self._hands = ThreadPoolExecutor(1, "compute")
+        self._executor = ThreadPoolExecutor(1, "compute")
         self._turn = Lock()  # jobs share one set of models; recovered ones do not come through the queue
 
     def __enter__(self) -> Engine:
@@ -133,7 +134,7 @@ class Engine:
             for row in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
                 self._client.resume_workflow(row.workflow_id, queue_name=row.queue_name or QUEUE)
         self._client.destroy()
-        self._hands.shutdown(wait=False)
+        self._executor.shutdown(wait=False)
         registry_forget(self._jobs)
         if self._lock is not None:
             self._lock.close()
@@ -147,7 +148,7 @@ class Engine:
         job, kind, value = admit(self.studio, request)
         return read_stored(result, self._run(job, kind.name, request.owner, value))
 
-    def _run(self, job: str, kind: str, owner: str, value: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, job: str, kind: str, owner: str, value: Json) -> Json:
         status = DBOS.get_workflow_status(job)
         if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             # a failed job ignores "resume"
@@ -160,9 +161,9 @@ class Engine:
     def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call it in the thread in which all jobs compute, and wait."""
         context = copy_context()  # the engine knows the running job by it
-        return self._hands.submit(lambda: context.run(function, *args, **named)).result()
+        return self._executor.submit(lambda: context.run(function, *args, **named)).result()
 
-    def perform(self, job: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    def perform(self, job: str, kind: str, value: Json) -> Json:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
         owner = str(value.get("owner", self.studio.settings.owner))
         files = JobFiles(self.studio.records, job, owner, self._patiently)
@@ -206,17 +207,17 @@ class Engine:
 
     def _goes_behind(self, job: str) -> bool:
         # asked through a client: what a workflow asks the engine itself becomes one of its steps
-        ask: dict[str, Any] = {"load_input": False, "load_output": False}
-        if not any(row.queue_name == QUEUE for row in self._client.list_workflows(workflow_ids=[job], **ask)):
+        ask = partial(self._client.list_workflows, load_input=False, load_output=False)
+        if not any(row.queue_name == QUEUE for row in ask(workflow_ids=[job])):
             return False
-        return bool(self._client.list_workflows(queue_name=NEXT, status=["ENQUEUED", "PENDING"], **ask))
+        return bool(ask(queue_name=NEXT, status=["ENQUEUED", "PENDING"]))
 
-    def pulse(self) -> Pulse:
+    def heartbeat(self) -> Heartbeat:
         """What is done now, for whoever watches this process."""
         now, running = time.monotonic(), self._running
         if running is not None:
-            return Pulse(running[0], now - running[1].moved)
-        return Pulse("" if self._ready else "its start", now - self._idle_since)
+            return Heartbeat(running[0], now - running[1].moved)
+        return Heartbeat("" if self._ready else "its start", now - self._idle_since)
 
     @contextmanager
     def _busy(self, job: str, reporter: Reporter) -> Iterator[None]:
@@ -244,7 +245,7 @@ class Engine:
             if not self._leaving.is_set():
                 _LOG.warning("Jobs are compared with the engine in a minute: %s", error)
 
-    def _settle(self, row: JobRecord, how: StudioError | dict[str, Any]) -> None:
+    def _settle(self, row: JobRecord, how: StudioError | Json) -> None:
         if isinstance(how, dict):
             self._note_result(row.id, row.kind, row.owner, read_stored(find_kind(row.kind).result, how))
         else:
@@ -284,7 +285,7 @@ class Engine:
                 if time.monotonic() > deadline or self._leaving.wait(0.5):
                     raise
 
-    def _result_of(self, handle: WorkflowHandle[dict[str, Any]], job: str, owner: str) -> dict[str, Any]:
+    def _result_of(self, handle: WorkflowHandle[Json], job: str, owner: str) -> Json:
         """Return a job's result. What a job of before was stored to have raised comes back as it was."""
         try:
             return dict(handle.get_result())

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 
-__all__ = ["PULSE_VARIABLE", "Patience", "Pulse", "read_pulses", "send_pulses", "why_restart"]
+__all__ = ["HEARTBEAT_VARIABLE", "Patience", "Heartbeat", "read_heartbeats", "send_heartbeats", "why_restart"]
 
-PULSE_VARIABLE = "PERSONA_STUDIO_PULSE_FD"
+HEARTBEAT_VARIABLE = "PERSONA_STUDIO_HEARTBEAT_FD"
 _EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Heartbeat:
     """The running `job`'s id, "" without one, and for how many seconds nothing has moved."""
 
     job: str
@@ -29,27 +29,28 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds without a pulse, without progress of a job (loading a large model shows none), and with jobs waiting."""
+    """Seconds without a heartbeat, without progress of a job (loading a large model shows none), and of idleness while
+    jobs wait."""
 
     silent_s: float = 300.0
     stalled_s: float = 1800.0
     idle_s: float = 30.0
 
 
-def why_restart(pulse: Pulse, silent_s: float, waiting: Callable[[], Collection[str]], patience: Patience) -> str:
+def why_restart(beat: Heartbeat, silent_s: float, waiting: Callable[[], Collection[str]], patience: Patience) -> str:
     """The reason to end this worker and start another, or "". `waiting` are unfinished jobs, asked only at need."""
     if silent_s > patience.silent_s:
         return f"it has not been heard of for {silent_s:.0f} s"
-    if pulse.job and pulse.still_s > patience.stalled_s:
-        return f"{pulse.job} has not moved for {pulse.still_s:.0f} s"
-    if not pulse.job and pulse.still_s > patience.idle_s and (jobs := sorted(waiting())):
+    if beat.job and beat.still_s > patience.stalled_s:
+        return f"{beat.job} has not moved for {beat.still_s:.0f} s"
+    if not beat.job and beat.still_s > patience.idle_s and (jobs := sorted(waiting())):
         return (
             f"it does nothing while {jobs[0]} waits"  # as after a full disk: the engine forgot it, the records did not
         )
     return ""
 
 
-def send_pulses(descriptor: int, now: Callable[[], Pulse]) -> None:
+def send_heartbeats(descriptor: int, now: Callable[[], Heartbeat]) -> None:
     """Tell the other end of the pipe from now on, in a thread, until it is closed."""
 
     def beat() -> None:
@@ -63,12 +64,12 @@ def send_pulses(descriptor: int, now: Callable[[], Pulse]) -> None:
     threading.Thread(target=beat, daemon=True).start()
 
 
-def read_pulses(descriptor: int, heard: Callable[[Pulse], None]) -> None:
-    """Call `heard` with every pulse, in a thread, until the worker is gone; closes the descriptor."""
+def read_heartbeats(descriptor: int, heard: Callable[[Heartbeat], None]) -> None:
+    """Call `heard` with every heartbeat, in a thread, until the worker is gone; closes the descriptor."""
 
     def listen() -> None:
         with os.fdopen(descriptor, encoding="utf-8") as lines:
             for line in lines:
-                heard(Pulse(**json.loads(line)))
+                heard(Heartbeat(**json.loads(line)))
 
     threading.Thread(target=listen, daemon=True).start()

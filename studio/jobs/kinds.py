@@ -11,7 +11,7 @@ from pipelines.errors import BadInput
 from studio.domain.bundle import Bundle, ExportRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
-from studio.domain.migration import migrate, read_stored
+from studio.domain.migration import Json, migrate, read_stored
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
@@ -124,7 +124,7 @@ def read_request(kind: str, value: Mapping[str, Any], find: Find) -> Request:
     return read_stored(row.request, _with_results(row.request, today, find))
 
 
-def _with_results(kind: type[Request], value: Mapping[str, Any], find: Find) -> dict[str, Any]:
+def _with_results(kind: type[Request], value: Mapping[str, Any], find: Find) -> Json:
     told = dict(value)
     for name, field in kind.model_fields.items():
         given, wanted = told.get(name), field.annotation

@@ -8,12 +8,12 @@ compared with its workflow, at the worker's start and every minute.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 from dbos import DBOSClient, PortableWorkflowError, WorkflowStatus
 
 from pipelines import errors
 from pipelines.errors import Cancelled, StudioError, error_from_json
+from studio.domain.migration import Json
 from studio.jobs.queue import APPLICATION_VERSION, enqueue, move_over, queue_of
 from studio.library.records import JobRecord, Records, RequestRecord
 
@@ -22,7 +22,7 @@ __all__ = ["Settle", "ended_with", "error_of", "reconcile"]
 _UNFINISHED = ("queued", "running")
 _CHUNK = 500
 
-Settle = Callable[[JobRecord, "StudioError | dict[str, Any]"], None]
+Settle = Callable[[JobRecord, StudioError | Json], None]
 """Notes how a job of the records ended: with this error, or with this result."""
 
 
@@ -69,7 +69,7 @@ def _put_right(
     return _settle(records, settle, row, ended_with(ended))
 
 
-def _settle(records: Records, settle: Settle, row: JobRecord, how: StudioError | dict[str, Any]) -> bool:
+def _settle(records: Records, settle: Settle, row: JobRecord, how: StudioError | Json) -> bool:
     """Unless the worker has noted it meanwhile."""
     now = records.get(JobRecord, row.id, row.owner)
     if now is None or now.state not in _UNFINISHED:
@@ -78,7 +78,7 @@ def _settle(records: Records, settle: Settle, row: JobRecord, how: StudioError |
     return True
 
 
-def ended_with(workflow: WorkflowStatus) -> StudioError | dict[str, Any]:
+def ended_with(workflow: WorkflowStatus) -> StudioError | Json:
     """Return the result or the error of a workflow that has ended."""
     if workflow.status == "SUCCESS":
         return dict(workflow.output or {})

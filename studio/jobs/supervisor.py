@@ -13,7 +13,7 @@ from typing import IO
 
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.jobs.heartbeat import PULSE_VARIABLE, Patience, Pulse, read_pulses, why_restart
+from studio.jobs.heartbeat import HEARTBEAT_VARIABLE, Heartbeat, Patience, read_heartbeats, why_restart
 from studio.jobs.locks import take_lock
 from studio.library.records import PAUSED, JobRecord, MarkRecord
 from studio.settings import Settings
@@ -35,7 +35,7 @@ class Supervisor:
     def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         self._records = Studio(settings).records
         self._patience = patience or Patience()
-        self._heard = (Pulse("", 0.0), time.monotonic())
+        self._heard = (Heartbeat("", 0.0), time.monotonic())
         self._forgotten: set[str] = set()
         root = str(Path(__file__).resolve().parents[2])
         self._environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
@@ -82,19 +82,19 @@ class Supervisor:
             command = [sys.executable, "-m", "studio.jobs.worker"]
             ours, its = os.pipe()
             self._worker = subprocess.Popen(
-                command, stdin=subprocess.PIPE, env=self._environment | {PULSE_VARIABLE: str(its)}, pass_fds=(its,)
+                command, stdin=subprocess.PIPE, env=self._environment | {HEARTBEAT_VARIABLE: str(its)}, pass_fds=(its,)
             )
             os.close(its)
-            self._hear(Pulse("", 0.0))
-            read_pulses(ours, self._hear)
+            self._hear(Heartbeat("", 0.0))
+            read_heartbeats(ours, self._hear)
             self._attend(self._worker)
             if self._worker.stdin is not None:
                 self._worker.stdin.close()
             pause = 0.5 if time.monotonic() - began > 60 else min(2 * pause, _LONGEST_PAUSE_S)
             self._closing.wait(pause)
 
-    def _hear(self, pulse: Pulse) -> None:
-        self._heard = (pulse, time.monotonic())
+    def _hear(self, beat: Heartbeat) -> None:
+        self._heard = (beat, time.monotonic())
 
     def _attend(self, worker: subprocess.Popen[bytes]) -> None:
         """Until the worker ends, by itself or by us."""
@@ -103,12 +103,12 @@ class Supervisor:
                 worker.wait(1)
                 return
             except subprocess.TimeoutExpired:
-                pulse, heard = self._heard
+                beat, heard = self._heard
                 silent_s = time.monotonic() - heard
-                why = why_restart(pulse, silent_s, self._waiting, self._patience)
+                why = why_restart(beat, silent_s, self._waiting, self._patience)
             if why and not self._closing.is_set():
                 _LOG.warning("The worker is started again: %s.", why)
-                if not pulse.job and silent_s <= self._patience.silent_s:
+                if not beat.job and silent_s <= self._patience.silent_s:
                     self._forgotten |= self._waiting()
                 worker.kill()
 

@@ -18,7 +18,7 @@ from pipelines.errors import StudioError
 from pipelines.quiet import quiet_third_parties
 from studio.application import Studio
 from studio.jobs.engine import Engine
-from studio.jobs.heartbeat import PULSE_VARIABLE, send_pulses
+from studio.jobs.heartbeat import HEARTBEAT_VARIABLE, send_heartbeats
 from studio.settings import Settings
 from studio.texts.texts import Texts
 
@@ -38,8 +38,8 @@ def main() -> int:
         signal.signal(number, _end)
     try:
         engine = Engine(Studio(Settings()), None)
-        if descriptor := os.environ.pop(PULSE_VARIABLE, ""):
-            send_pulses(int(descriptor), engine.pulse)
+        if descriptor := os.environ.pop(HEARTBEAT_VARIABLE, ""):
+            send_heartbeats(int(descriptor), engine.heartbeat)
         with engine, suppress(_Ended):
             threading.Thread(target=_load_ahead, daemon=True).start()
             while sys.stdin.buffer.read(4096):

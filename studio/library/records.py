@@ -20,6 +20,7 @@ __all__ = [
     "DonorRecord",
     "WHOLE",
     "ExportedRecord",
+    "Facts",
     "FileRecord",
     "JobFilesRecord",
     "JobRecord",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 
+Facts = dict[str, Any]
+"""JSON that a row keeps of its thing, as whoever made it wrote it."""
 WHOLE = -1
 _BUSY_MS = 10_000  # how long a write waits for another process's
 
@@ -51,7 +54,9 @@ def content_id(value: Any) -> str:
 
 
 class Base(DeclarativeBase):
-    """`id` is unique per owner: two people may hold the same content without seeing each other's."""
+    """A row of an owner. `id` is unique per owner: two people may hold the same content without seeing each other's."""
+
+    type_annotation_map = {Facts: JSON}
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100), primary_key=True)
@@ -62,14 +67,14 @@ class DonorRecord(Base):
     __tablename__ = "donors"
     name: Mapped[str]
     category: Mapped[str] = mapped_column(index=True)
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class RecipeRecord(Base):
     __tablename__ = "recipes"
     category: Mapped[str]
     seed: Mapped[int]
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class CandidateRecord(Base):
@@ -79,7 +84,7 @@ class CandidateRecord(Base):
     design: Mapped[str] = mapped_column(String(64), index=True)
     picture: Mapped[str] = mapped_column(String(64))
     kept: Mapped[bool]
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class PersonaRecord(Base):
@@ -90,7 +95,7 @@ class PersonaRecord(Base):
     version: Mapped[int]
     design: Mapped[str] = mapped_column(String(64))
     lora: Mapped[str] = mapped_column(String(64))
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class SceneRecord(Base):
@@ -105,7 +110,7 @@ class PostSetRecord(Base):
     __tablename__ = "post_sets"
     persona: Mapped[str] = mapped_column(String(64))
     scene: Mapped[str] = mapped_column(String(64))
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class PostRecord(Base):
@@ -113,7 +118,7 @@ class PostRecord(Base):
     post_set: Mapped[str] = mapped_column(String(64), index=True)
     number: Mapped[int]
     picture: Mapped[str] = mapped_column(String(64))
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class BundleRecord(Base):
@@ -142,21 +147,21 @@ class JobRecord(Base):
     kind: Mapped[str]
     state: Mapped[str]
     error: Mapped[str | None]
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class RequestRecord(Base):
     """What a job was asked for, until the engine has it; its id is the job's. `facts`: kind and request."""
 
     __tablename__ = "requests"
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class ReportRecord(Base):
     """How far a job is, written by the worker alone; its id is the job's."""
 
     __tablename__ = "reports"
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class ShelfRecord(Base):
@@ -166,7 +171,7 @@ class ShelfRecord(Base):
     __table_args__ = (Index("shelf_order", "owner", "kind", "created"),)
     kind: Mapped[str]
     words: Mapped[str]
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class StopRecord(Base):
@@ -198,7 +203,7 @@ class MarkRecord(Base):
     """What a person says of a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
 
     __tablename__ = "marks"
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[Facts]
 
 
 class UserRecord(Base):

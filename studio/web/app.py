@@ -32,11 +32,11 @@ from studio.ui.pages import consolidate, design, library, posts, scenes, select
 from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS, HEAD, make_theme
 from studio.web.api import add_api
-from studio.web.authentication import Wall
-from studio.web.gradio_isolation import Fence
-from studio.web.locale import Tongue
+from studio.web.authentication import Authentication
+from studio.web.gradio_isolation import GradioIsolation
+from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
-from studio.web.origin_check import Guard
+from studio.web.origin_check import OriginCheck
 
 __all__ = ["make_app", "make_site"]
 
@@ -52,7 +52,7 @@ _LANGUAGE = "studio_language"
 
 
 def asker(request: Request) -> str:
-    """Whose request it is, for routes that the wall lets nobody else reach."""
+    """Return whose request it is, for routes behind the authentication."""
     owner = owner_of_request(request)
     if owner is None:
         raise HTTPException(401)
@@ -78,13 +78,14 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
 
 
 def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
-    """All but the pages: guard, wall, fence and tongue (in this order), the login, the language, files, pictures."""
+    """Return the site without its pages: middleware (origin check, authentication, isolation, locale, in this order),
+    the login, the language, files, pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     logins = Logins(Users(studio.records), studio.settings.owner, local)
-    app.add_middleware(Tongue)
-    app.add_middleware(Fence)
-    app.add_middleware(Wall, logins=logins)
-    app.add_middleware(Guard, names=names, local=local)
+    app.add_middleware(Locale)
+    app.add_middleware(GradioIsolation)
+    app.add_middleware(Authentication, logins=logins)
+    app.add_middleware(OriginCheck, names=names, local=local)
     add_login(app, logins, lambda request: Texts(_language(request)))
     _add_files(app, studio)
     add_api(app, Queue(studio), asker)
@@ -139,6 +140,8 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
     def file(request: Request, key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
         headers = _CACHED | {"X-Content-Type-Options": "nosniff"}
         path = studio.store.path(check(key, request))
+        if not path.is_file():
+            raise HTTPException(404)
         with path.open("rb") as stream:
             kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
         if name:

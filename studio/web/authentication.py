@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio.web.login import OWNER, Logins
 
-__all__ = ["Wall"]
+__all__ = ["Authentication"]
 
 _OPEN = ("/login", "/logout", "/health", "/manifest.json", "/language/en", "/language/zh")
 
 
-class Wall:
+class Authentication:
     """ASGI middleware: a page becomes the login's form, anything else 401, where nobody is logged in and has to be."""
 
     def __init__(self, app: ASGIApp, logins: Logins) -> None:

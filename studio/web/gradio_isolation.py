@@ -24,7 +24,7 @@ from studio.texts.texts import LANGUAGES
 from studio.ui.parts.html import PAGES
 from studio.web.login import OWNER
 
-__all__ = ["Fence"]
+__all__ = ["GradioIsolation"]
 
 _MOUNT = re.compile(rf"/(?:{'|'.join(LANGUAGES)})(?:/(?P<rest>.*))?", re.DOTALL)
 _API = "gradio_api/"
@@ -39,8 +39,8 @@ _MAX_BODY = 16 * 1024 * 1024
 _REMEMBERED = 20_000
 
 
-class Fence:
-    """ASGI middleware behind the wall. What belongs to whom is kept in memory, as Gradio keeps its sessions."""
+class GradioIsolation:
+    """ASGI middleware behind the authentication. It keeps in memory what belongs to whom, as Gradio its sessions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.texts.texts import LOCALES
 
-__all__ = ["Tongue"]
+__all__ = ["Locale"]
 
 _SCRIPT = "<head><script>Object.defineProperty(navigator,'language',{get:()=>'%s'})</script>"
 
 
-class Tongue:
+class Locale:
     """ASGI middleware around the pages of every language."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -21,7 +21,7 @@ from studio.ui.theme import CSS
 
 __all__ = ["OWNER", "Logins", "add_login", "owner_of_request"]
 
-OWNER = "studio_owner"  # in a request's scope: who asks, set by the wall and by nothing that a browser sends
+OWNER = "studio_owner"  # in a request's scope: who asks, set by the authentication and by nothing that a browser sends
 _COOKIE = "studio_session"
 _NEXT = re.compile(rf"/({'|'.join(LANGUAGES)})/({'|'.join(PAGES)})")
 _MAX_FORM = 4096  # bytes
@@ -40,13 +40,13 @@ class Logins:
 
 
 def owner_of_request(request: Request) -> str | None:
-    """What the wall found."""
+    """Return the owner that the authentication found, None for nobody."""
     owner = request.scope.get(OWNER)
     return None if owner is None else str(owner)
 
 
 def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -> None:
-    """The form at /login, and /logout. The guard has refused posts of other sites already."""
+    """The form at /login, and /logout. The origin check has refused posts of other sites already."""
     one_by_one = CapacityLimiter(1)  # a flood of passwords leaves the other threads to the pages
 
     @app.get("/login")

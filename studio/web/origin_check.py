@@ -10,13 +10,13 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Guard"]
+__all__ = ["OriginCheck"]
 
 _HERE = ("127.0.0.1", "localhost", "[::1]", "testserver")
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
 
 
-class Guard:
+class OriginCheck:
     """ASGI middleware: 403 for another Host, and for what another site asks for.
 
     `names` are more names of this machine. Where it is not only `local`, its addresses count as names, too: a rebound

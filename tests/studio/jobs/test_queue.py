@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from studio.domain.report import StudioStage
 from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
-from studio.library.records import FileRecord
+from studio.library.grants import grant
+from studio.library.records import FileRecord, JobFilesRecord, JobRecord
+from studio.library.trash import sweep
 from studio.settings import Settings
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
@@ -57,6 +60,27 @@ def _wait(queue: Queue, job: str, owner: str, *states: str) -> str:
 @pytest.fixture
 def studio(tmp_path: Path) -> Studio:
     return Studio(Settings(data=tmp_path))
+
+
+def test_a_file_that_a_sweep_took_back_while_the_worker_was_waited_for_is_refused(studio: Studio) -> None:
+    draft = studio.store.put(b"a draft of yesterday")
+    grant(studio.records, "me", [draft])
+    queue, refused = Queue(studio), Event()
+
+    def put() -> None:
+        with pytest.raises(BadInput, match="file_not_yours"):
+            queue.put(WorkRequest(files=(draft,)))
+        refused.set()
+
+    asking = Thread(target=put)
+    asking.start()
+    time.sleep(0.5)
+    sweep(studio.library, young_s=0, draft_s=0)
+    (studio.settings.data / "engine.ready").write_text("here")
+    asking.join(30)
+    assert refused.is_set()
+    assert studio.records.find(JobRecord, "me") == []
+    assert studio.records.find(JobFilesRecord, "me") == []
 
 
 def test_a_double_click_is_one_job_and_its_files_are_its_owners(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from studio.application import Studio
-from studio.jobs.heartbeat import Patience, Pulse, why_restart
+from studio.jobs.heartbeat import Heartbeat, Patience, why_restart
 from studio.jobs.queue import HELD, Queue, enqueue
 from studio.jobs.supervisor import Supervisor
 from studio.library.records import JobRecord, RequestRecord
@@ -20,18 +20,18 @@ PATIENCE = Patience(silent_s=10, stalled_s=100, idle_s=5)
 
 
 @pytest.mark.parametrize(
-    ("pulse", "silent_s", "waiting", "says"),
+    ("beat", "silent_s", "waiting", "says"),
     [
-        (Pulse("", 3600), 1, (), ""),  # nothing to do all night
-        (Pulse("posts-1", 99), 1, ("posts-1", "posts-2"), ""),
-        (Pulse("posts-1", 101), 1, ("posts-1",), "posts-1 has not moved"),
-        (Pulse("posts-1", 0), 11, ("posts-1",), "not been heard"),
-        (Pulse("", 4), 1, ("posts-1",), ""),  # it is just being taken up
-        (Pulse("", 6), 1, ("posts-1",), "posts-1 waits"),
+        (Heartbeat("", 3600), 1, (), ""),  # nothing to do all night
+        (Heartbeat("posts-1", 99), 1, ("posts-1", "posts-2"), ""),
+        (Heartbeat("posts-1", 101), 1, ("posts-1",), "posts-1 has not moved"),
+        (Heartbeat("posts-1", 0), 11, ("posts-1",), "not been heard"),
+        (Heartbeat("", 4), 1, ("posts-1",), ""),  # it is just being taken up
+        (Heartbeat("", 6), 1, ("posts-1",), "posts-1 waits"),
     ],
 )
-def test_when_a_worker_is_started_again(pulse: Pulse, silent_s: float, waiting: tuple[str, ...], says: str) -> None:
-    why = why_restart(pulse, silent_s, lambda: waiting, PATIENCE)
+def test_when_a_worker_is_started_again(beat: Heartbeat, silent_s: float, waiting: tuple[str, ...], says: str) -> None:
+    why = why_restart(beat, silent_s, lambda: waiting, PATIENCE)
     assert says in why
     assert bool(why) == bool(says)
 

@@ -30,7 +30,7 @@ from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Texts, choose_language
 from studio.ui.context import Ui
 from studio.ui.parts.post_cards import show_arriving
-from studio.web.locale import Tongue
+from studio.web.locale import Locale
 from tests.library import picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,7 +82,7 @@ def test_the_language_is_the_browsers(header: str, language: str) -> None:
 def test_a_page_tells_gradio_its_language_before_anything_runs() -> None:
     page = '<html lang="en"><head><title>穿搭</title></head></html>'
     site = FastAPI()
-    site.add_middleware(Tongue)
+    site.add_middleware(Locale)
     for path in ("/zh/design", "/en/design", "/login"):
         site.api_route(path, methods=["GET", "HEAD"], response_class=HTMLResponse)(lambda: page)
     site.get("/zh/data")(lambda: {"head": "<head>"})
