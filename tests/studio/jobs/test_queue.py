@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -62,23 +62,22 @@ def studio(tmp_path: Path) -> Studio:
     return Studio(Settings(data=tmp_path))
 
 
-def test_a_file_that_a_sweep_took_back_while_the_worker_was_waited_for_is_refused(studio: Studio) -> None:
+def test_a_file_that_a_sweep_took_back_while_the_worker_was_waited_for_is_refused(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_kind(monkeypatch, _job([], set()))
     draft = studio.store.put(b"a draft of yesterday")
     grant(studio.records, "me", [draft])
-    queue, refused = Queue(studio), Event()
 
-    def put() -> None:
-        with pytest.raises(BadInput, match="file_not_yours"):
-            queue.put(WorkRequest(files=(draft,)))
-        refused.set()
+    def start_late() -> None:
+        sweep(studio.library, young_s=0, draft_s=0)
+        (studio.settings.data / "engine.ready").write_text("here")
 
-    asking = Thread(target=put)
-    asking.start()
-    time.sleep(0.5)
-    sweep(studio.library, young_s=0, draft_s=0)
-    (studio.settings.data / "engine.ready").write_text("here")
-    asking.join(30)
-    assert refused.is_set()
+    late = Timer(0.5, start_late)
+    late.start()
+    with pytest.raises(BadInput, match="file_not_yours"):
+        Queue(studio).put(WorkRequest(files=(draft,)))
+    late.join()
     assert studio.records.find(JobRecord, "me") == []
     assert studio.records.find(JobFilesRecord, "me") == []
 
