@@ -19,7 +19,7 @@ Embedding = npt.NDArray[np.float32]
 
 
 class Pool:
-    """What gates look at.
+    """Candidates as gates look at them.
 
     `centre` float32 [d] is who the person is, `inside` are the members of that person's own cluster of faces. Of more
     than `max_kept` (None: no limit) the rest are `surplus`, equally many of each of the `kinds` (one per candidate).

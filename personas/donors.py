@@ -40,7 +40,7 @@ RECORD_NAME = "donor.json"
 
 
 class Consent(BaseModel):
-    """Who allowed what, for which very file, until when. `file_sha256` is that of the LoRA file, in hex."""
+    """Consent: who allowed what, for which very file, until when. `file_sha256` is that of the LoRA file, in hex."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -171,7 +171,7 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
     overwritten.
     """
     category = find_category(donor.category).id
-    if not donor.name or donor.name.startswith(".") or any(sign in donor.name for sign in "/\\\0"):
+    if not donor.name or donor.name.startswith(".") or any(c in donor.name for c in "/\\\0"):
         raise BadInput("donor_name_invalid", name=donor.name)
     place = Path(folder) / category / donor.name
     if (place / RECORD_NAME).exists():
@@ -205,7 +205,7 @@ def check_consent(donor: Donor, today: datetime.date) -> None:
 
 
 def with_consent(donors: Sequence[Donor], today: datetime.date) -> tuple[Donor, ...]:
-    """Those donors whose consent holds today."""
+    """Return the donors whose consent holds today."""
 
     def holds(donor: Donor) -> bool:
         try:

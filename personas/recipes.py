@@ -28,7 +28,7 @@ _SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Recipe:
-    """Who is mixed and how much. `mix_weights` are ≥ 0 and sum to 1; `scale` is the mix's strength.
+    """Recipe: who is mixed and how much. `mix_weights` are ≥ 0 and sum to 1; `scale` is the mix's strength.
 
     `equalise` brings the donors to one ‖ΔW‖ before weighting, so that none dominates by having been trained
     longer. `seed` is what the weights were drawn with, 0 for weights given by hand.

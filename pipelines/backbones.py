@@ -1,4 +1,4 @@
-"""What a base model is, what it can do, and how it is loaded, whatever its family."""
+"""Backbones: what a base model is, what it can do, and how it is loaded, whatever its family."""
 
 from __future__ import annotations
 

@@ -155,13 +155,13 @@ def fit_to_canvas(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.
 
 
 def fit_mask(mask: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The same crop for a mask, so that it stays on its landmark."""
+    """Crop a mask in the same way, so that it stays on its landmark."""
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
     return np.asarray(ImageOps.fit(grey, (width, height), Image.Resampling.BILINEAR)) >= 128
 
 
 def fit_weights(grey: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
-    """The same crop for weights uint8 [h, w]: float32 [height, width] in [0, 1]."""
+    """Crop in the same way weights uint8 [h, w]: float32 [height, width] in [0, 1]."""
     fitted = ImageOps.fit(Image.fromarray(grey), (width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted, np.float32) / np.float32(255)
 

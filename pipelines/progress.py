@@ -78,7 +78,7 @@ class Fetching(Event):
 
 
 class Progress(Protocol):
-    """Who is told of long work, and says whether it shall go on."""
+    """Listener that is told of long work, and says whether it shall go on."""
 
     def tell(self, event: Event) -> None:
         """Take note of an event; one that is of no interest is left alone."""

@@ -56,7 +56,7 @@ class Studio:
         return self.list_donors(category).donors
 
     def list_donors(self, category: str | None = None) -> DonorList:
-        """The same with the damaged ones, of all categories."""
+        """Return the donors and the damaged ones, of all categories."""
         from personas.donors import list_donors
 
         return list_donors(self.settings.bundled_donors, self.library.donors_folder, category=category)
@@ -88,7 +88,7 @@ class Studio:
 
     @cached_property
     def backbone_spec(self) -> BackboneSpec:
-        """What would be loaded; nothing is."""
+        """Describe what would be loaded; nothing is."""
         from pipelines.backbones import resolve_backbone
 
         spec = resolve_backbone(self.settings.backbone, self.settings.base, self.settings.models)
@@ -96,11 +96,11 @@ class Studio:
 
     @cached_property
     def backbone_sha256(self) -> str:
-        """Of the transformer's weights: what pictures depend on most."""
+        """Return the SHA-256 of the transformer's weights: what pictures depend on most."""
         return self.transformer_sha256(self.backbone_spec.source.path)
 
     def transformer_sha256(self, path: Path) -> str:
-        """Of the transformer's weights in the backbone's or a companion's folder, or in a single file."""
+        """Return the SHA-256 of the transformer's weights in a backbone's or companion's folder or a single file."""
         if path not in self._hashes:
             digest = hashlib.sha256()
             for file in [path] if path.is_file() else sorted((path / "transformer").glob("*.safetensors")):
@@ -137,5 +137,5 @@ class Studio:
 
 
 def software_versions() -> dict[str, str]:
-    """What pictures may depend on, for manifests."""
+    """Return the versions that pictures may depend on, for manifests."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

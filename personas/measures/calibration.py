@@ -1,4 +1,4 @@
-"""What a recogniser's cosines mean: thresholds, ROC and match rate, from faces whose owners are known."""
+"""Meaning of a recogniser's cosines: thresholds, ROC and match rate, from faces whose owners are known."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FaceStatistics:
 def face_statistics(
     embeddings: NDArray[np.float32], owner: NDArray[np.int64], pack_sha256: str, seed: int = 0
 ) -> FaceStatistics:
-    """Of a pack's unit embeddings [n, d] whose rows belong to `owner` [n].
+    """Return statistics of a pack's unit embeddings [n, d] whose rows belong to `owner` [n].
 
     Raises NotEnough under 3 people of 2 pictures.
     """

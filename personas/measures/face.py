@@ -1,4 +1,4 @@
-"""Who is in the picture: face, landmarks and embedding, by any insightface pack."""
+"""Reading of who is in the picture: face, landmarks and embedding, by any insightface pack."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FaceReading:
 
 
 class FaceCalibration(BaseModel):
-    """What a recogniser's cosines mean, measured on people it was not trained on (`miniature.faces.calibrate`).
+    """Meaning of a recogniser's cosines, measured on people it was not trained on (`miniature.faces.calibrate`).
 
     `novelty_ceiling`: 99% of same-person, different-shot pairs exceed it. `true_accept_at_1e3`: share of same-person
     pairs over the cosine that one in a thousand different-person pairs exceeds, which is `different_people`.
@@ -82,7 +82,7 @@ def find_pack(name_or_folder: Path | str) -> Path:
 
 
 def pack_sha256(folder: Path | str) -> str:
-    """Of all models of a pack, in hexadecimal; their names do not count."""
+    """Return the SHA-256 of all models of a pack, in hexadecimal; their names do not count."""
     files = (hashlib.sha256(path.read_bytes()).digest() for path in Path(folder).rglob("*.onnx"))
     return hashlib.sha256(b"".join(sorted(files))).hexdigest()
 
@@ -139,7 +139,7 @@ class FaceReader:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the pack, so that embeddings of another one are never compared."""
+        """Return the pack's SHA-256, so that embeddings of another one are never compared."""
         return pack_sha256(self.folder)
 
     def faces(self, image: npt.NDArray[np.uint8]) -> list[FaceReading]:

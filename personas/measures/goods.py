@@ -43,7 +43,7 @@ def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) ->
 
 
 def _best(picture: Floats, goods: Cutout, share: float, mean: Floats) -> float:
-    """Of all places of the product at one height that lie in the picture; 0 if there is none."""
+    """Return the best of all places of the product at one height in the picture; 0 if there is none."""
     height = max(1, round(share * picture.shape[0]))
     width = max(1, round(goods.mask.shape[1] * height / goods.mask.shape[0]))
     if width > picture.shape[1]:

@@ -44,7 +44,7 @@ class PersonReader:
 
 
 def person_of(boxes: Sequence[Box], face: Box) -> Box | None:
-    """Whose face it is: the smallest of the boxes that hold the face's middle; None where none does."""
+    """Return the smallest of the boxes that hold the face's middle, None where none does."""
     x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
     around = [b for b in boxes if b[0] <= x <= b[2] and b[1] <= y <= b[3]]
     return min(around, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]), default=None)

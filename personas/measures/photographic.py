@@ -174,7 +174,7 @@ def _cut(image: Picture, square: tuple[int, int, int]) -> Picture:
 
 
 def _body_box(labels: npt.NDArray[np.uint8], face: FaceReading | None, everybody: Sequence[Box] | None) -> Box | None:
-    """Of the person whose face it is: by the person package, else the connected part of the labels around the face."""
+    """Return the box of the face's person: by the person package, else the connected part of the labels around it."""
     if face is None:
         return None
     if everybody is not None and (box := person_of(everybody, face.box)) is not None:
@@ -189,7 +189,7 @@ def _body_box(labels: npt.NDArray[np.uint8], face: FaceReading | None, everybody
 
 
 def _add_head(points: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], face: FaceReading) -> None:
-    """What COCO has not: corners of the mouth by the detector, crown and chin by the regions in the face's columns."""
+    """Add what COCO lacks: mouth corners by the detector, crown and chin by the regions in the face's columns."""
     for name, landmark in zip(
         ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right"), face.landmarks, strict=True
     ):

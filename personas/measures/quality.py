@@ -25,7 +25,7 @@ class Quality:
 
 
 def read_quality(image: npt.NDArray[np.uint8], box: tuple[float, float, float, float] | None = None) -> Quality:
-    """Of the box (x0, y0, x1, y1), or of the whole picture; uint8 [h, w, 3] RGB."""
+    """Measure the box (x0, y0, x1, y1), or of the whole picture; uint8 [h, w, 3] RGB."""
     luma = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114]) / 255
     if box is not None:
         height, width = luma.shape

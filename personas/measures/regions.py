@@ -44,7 +44,7 @@ HEIGHT, WIDTH = 256, 192  # what the reader sees; other sizes are resized to it
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """What is where in one picture of h × w pixels.
+    """Regions of one picture of h × w pixels.
 
     `labels` uint8 [h, w], indices of LABELS; `keypoints` float32 [20, 3]: x, y in pixels and the probability of being
     inside the picture; `attributes` the likeliest word of each table that the reader knows, and `probabilities` its

@@ -1,4 +1,4 @@
-"""The same place? Backgrounds compared with the people masked out.
+"""Similarity of places: backgrounds compared with the people masked out.
 
 Half of the score is what colours there are (Lab histograms' intersection), half where they are (correlation of coarse
 Lab cells). Cameras move a little between posts, so cells are coarse and the best of a few small shifts counts.

@@ -1,4 +1,4 @@
-"""What measures look at: one picture, what was read in it, and what it is compared with."""
+"""Subject of measures: one picture, what was read in it, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class CandidateMeasures:
-    """What was measured on one candidate. `face` float32 [d] of length 1, None where no face was found; `body` float32
+    """Measures of one candidate. `face` float32 [d] of length 1, None where no face was found; `body` float32
     [6], NaN where a ratio was not seen.
 
     `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by. `numbers` are
@@ -42,7 +42,7 @@ class CandidateMeasures:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """What candidates are compared with: the person's face, and the typical body and hair of those who are that person.
+    """Group to compare candidates with: the person's face, and the typical body and hair of those who are that person.
 
     `centre` and `body` as `face` and `body` of CandidateMeasures; None while it is not known.
     """

@@ -24,7 +24,7 @@ __all__ = ["AddedAttention", "attention_added"]
 
 @dataclass(frozen=True, eq=False)
 class AddedAttention:
-    """What one block reads: `tokens` [b, …, c] through `key` and `value`, added at `scale`."""
+    """Tokens that one block reads: `tokens` [b, …, c] through `key` and `value`, added at `scale`."""
 
     tokens: Tensor
     key: nn.Module

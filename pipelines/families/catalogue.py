@@ -39,7 +39,7 @@ _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tent
 
 @dataclass(frozen=True)
 class Detected:
-    """What a backbone's files say: `width` is the transformer's hidden width (0: not known), `index` its folder's
+    """Facts of a backbone's files: `width` is the transformer's hidden width (0: not known), `index` its folder's
     model_index.json, and `header` that of a single file.
     """
 

@@ -41,7 +41,7 @@ class ReferenceTokens:
 
 @dataclass(frozen=True, eq=False)
 class Extras:
-    """What references let the model read beside the text.
+    """Conditions that references let the model read beside the text.
 
     `tokens` stand in the image sequence, `channels` [b, n, k] beside the state's own along its last dimension.
     """
@@ -51,7 +51,7 @@ class Extras:
 
 
 class Adaptable(Protocol):
-    """What a LoRA can change: a transformer and text encoders of one family."""
+    """Parts that a LoRA can change: a transformer and text encoders of one family."""
 
     @property
     def family(self) -> str:

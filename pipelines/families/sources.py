@@ -1,4 +1,4 @@
-"""What a merchant may name as the backbone: the miniature, a folder, a single file, a GGUF file, or a hub id."""
+"""Sources of a backbone that a merchant may name: the miniature, a folder, a single file, a GGUF file, a hub id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def find_source(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> Source:
-    """What `name` stands for. Nothing is downloaded; of a single file without `base` the header is read.
+    """Return what `name` stands for. Nothing is downloaded; of a single file without `base` the header is read.
 
     `base` is the diffusers folder (or hub id) that gives a single file what it does not hold: text encoders, VAE and
     tokenizers; None: any fetched backbone of the same family. `models` is the folder of fetched models. Raises

@@ -1,4 +1,4 @@
-"""What a backbone is before it is loaded: where it lies, its licence, and the defaults it is drawn with. No torch."""
+"""Backbones before they are loaded: where one lies, its licence, and the defaults it is drawn with. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other tools call the layers of a model in LoRA files, and what diffusers calls them: one parser, a table each.
+"""Spellings of layers in LoRA files, by other tools and by diffusers: one parser, a table each.
 
 A family's table is a `Spellings`; what its files say of themselves is a `LoraWords`. Nothing here imports torch.
 """
@@ -167,7 +167,7 @@ class Spellings:
 
 @dataclass(frozen=True)
 class LoraWords:
-    """What a family's LoRA files say of themselves.
+    """Words that a family's LoRA files say of themselves.
 
     `read` are beginnings of base-model words (see `plain_word`); one that ends with "$" is the whole word.
     `base_model_version`, `network_module` and `architecture` are what the studio writes; `other_width` is the

@@ -1,4 +1,4 @@
-"""What a LoRA file is, in a few words and numbers, without a backbone and without running anything in it."""
+"""Inspection of a LoRA file, in a few words and numbers, without a backbone and without running anything in it."""
 
 from __future__ import annotations
 

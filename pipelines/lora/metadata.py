@@ -1,4 +1,4 @@
-"""What a LoRA file says about itself, in the words that other tools read.
+"""Metadata of a LoRA file: what it says about itself, in the words that other tools read.
 
 kohya's `ss_*` (sd-scripts, train_util.py), Stability's `modelspec.*` 1.0.1
 (github.com/Stability-AI/ModelSpec) and diffusers' `lora_adapter_metadata` (loaders/lora_base.py), all strings

@@ -124,7 +124,7 @@ class LoraStack:
 
     @property
     def loras(self) -> tuple[Lora, ...]:
-        """What is on the weights now."""
+        """Return what is on the weights now."""
         return self._loras
 
     @torch.no_grad()

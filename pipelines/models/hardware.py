@@ -27,7 +27,7 @@ class Hardware:
 
 
 def read_hardware(device: torch.device) -> Hardware:
-    """What is free on this machine; what torch holds of a device and does not use counts as free."""
+    """Return what is free on this machine; what torch holds of a device and does not use counts as free."""
     ram = free = float(psutil.virtual_memory().available)
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -36,5 +36,5 @@ def read_hardware(device: torch.device) -> Hardware:
 
 
 def work_bytes(width: int, pixels: int) -> float:
-    """Of drawing `pixels` in one batch with a transformer `width` wide, above the weights."""
+    """Return the bytes of drawing `pixels` in one batch with a transformer `width` wide, above the weights."""
     return max(_STEP_BYTES_PER_PIXEL_AND_WIDTH * width, _DECODE_BYTES_PER_PIXEL) * pixels + _RESERVE

@@ -1,4 +1,4 @@
-"""What a file of weights says about itself: names, shapes and sizes, read without the weights."""
+"""Headers of weights' files: names, shapes and sizes, read without the weights."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class HubFile:
 
 
 def choose_files(repo_id: str, files: Sequence[HubFile], only: str | None = None) -> tuple[HubFile, ...]:
-    """What of a repository is needed: the parts of a diffusers folder, else its one file of weights.
+    """Choose what of a repository is needed: the parts of a diffusers folder, else its one file of weights.
 
     Never pickles, nor the same weights a second time as a single file. `only` names one file instead. Raises BadInput
     where nothing of it can be used or where it is not clear what is meant.

@@ -1,4 +1,4 @@
-"""What a business may do with a model, by its licence: one table, with the day on which each licence was read; and
+"""Licences: what a business may do with a model; one table, with the day on which each licence was read; and
 which licence a model says it has, in its card or in the file of its weights.
 """
 
@@ -90,6 +90,6 @@ def read_card_licence(folder: Path) -> str:
 
 
 def read_file_licence(header: Header) -> str:
-    """Of modelspec's metadata or of a GGUF file's own, or "unknown"."""
+    """Return the licence of modelspec's metadata or of a GGUF file's own, or "unknown"."""
     found = header.metadata.get("modelspec.license") or header.metadata.get("general.license")
     return found or UNKNOWN

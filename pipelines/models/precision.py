@@ -65,7 +65,7 @@ class LoadPlan:
 
 
 def part_bytes(header: Sequence[Header], precision: Precision, plain_bytes: int, uncast: str) -> float:
-    """What a part takes once it is loaded; `plain_bytes` is the size of a number that is computed with, `uncast` a
+    """Return a loaded part's size; `plain_bytes` is the size of a number that is computed with, `uncast` a
     pattern of the parameters that fp8 leaves as they are (`Part.uncast`).
     """
     if precision == "gguf":

@@ -10,7 +10,7 @@ __all__ = ["Capabilities", "Part", "Variant"]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What can be asked of a model.
+    """Abilities of a model.
 
     `references_max` pictures can be shown to the model itself, each of about `reference_px` pixels along a side; `cfg`
     is classifier-free guidance with a negative prompt, `distilled_guidance` a guidance input. The companions redux,
@@ -30,7 +30,7 @@ class Capabilities:
 
     @property
     def companions(self) -> frozenset[str]:
-        """Those of redux, ip-adapter, fill and kontext that exist for it."""
+        """Return those of redux, ip-adapter, fill and kontext that exist for it."""
         names = ("redux", "ip_adapter", "fill", "kontext")
         return frozenset(name.replace("_", "-") for name in names if getattr(self, name))
 

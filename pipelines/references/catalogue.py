@@ -19,7 +19,7 @@ Use = Literal["show", "keep"]
 
 @dataclass(frozen=True)
 class Words:
-    """What a kind is called, what it does, and which model it needs ("" for none)."""
+    """Words of a kind: what it is called, what it does, and which model it needs ("" for none)."""
 
     name: str
     what: str

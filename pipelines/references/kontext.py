@@ -39,7 +39,7 @@ class ContextReference(Reference):
 
     @classmethod
     def show(cls, image: npt.NDArray[np.uint8], scale: float) -> ContextReference:
-        """Of any scale: Kontext is shown a picture or not."""
+        """Show the picture, at any scale: Kontext is shown a picture or not."""
         return cls(image)
 
     def key(self) -> Hashable:

@@ -1,4 +1,4 @@
-"""What every kind of reference answers, and what it may add to the conditions that a batch is drawn under.
+"""Protocol of references: what every kind answers, and what it may add to the conditions that a batch is drawn under.
 
 A kind is one file and one line in `pipelines.references.table.REFERENCES`.
 """

@@ -40,7 +40,7 @@ _MIN_BACKGROUND = 0.25  # a token is dropped if less of its patch than this is b
 
 
 class _Redux(Reference):
-    """What one reference and several have alike."""
+    """Base of one Redux reference and of several."""
 
     kind: ClassVar[str] = "redux"
     families: ClassVar[tuple[str, ...]] = ("flux1",)

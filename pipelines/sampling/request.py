@@ -1,4 +1,4 @@
-"""What is to be drawn: one picture's whole request, and which requests can be drawn together. Pure."""
+"""Request of a drawing: one picture's whole request, and which requests can be drawn together. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class DrawRequest:
 
     @property
     def landmark(self) -> Landmark | None:
-        """What is kept by inpainting."""
+        """Return what is kept by inpainting."""
         return next((r for r in self.references if isinstance(r, Landmark)), None)
 
     @property

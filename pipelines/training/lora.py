@@ -87,7 +87,7 @@ class LoraTrainingConfig(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What is learnt from: the first `own` rows of the set are the examples, those behind are there to regularise."""
+    """A training's rows: the first `own` rows of the set are the examples, those behind are there to regularise."""
 
     backbone: Backbone
     config: LoraTrainingConfig
@@ -98,7 +98,7 @@ class _Task:
 
 @dataclass(frozen=True, eq=False)
 class TrainedLora:
-    """What came out: the layers in float32 on the CPU, the loss of every step, and their number."""
+    """Result of a training: the layers in float32 on the CPU, the loss of every step, and their number."""
 
     layers: tuple[LoraLayer, ...]
     losses: tuple[float, ...]
@@ -364,7 +364,7 @@ def _fingerprint(
     judge: PictureLoss | None,
     start: Sequence[LoraLayer],
 ) -> str:
-    """What a checkpoint must have been made from to be gone on with."""
+    """Return what a checkpoint must have been made from to be gone on with."""
     facts: tuple[object, ...] = (
         backbone.spec.id,
         hash_examples(examples),

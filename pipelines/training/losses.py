@@ -24,7 +24,7 @@ def sample_sigmas(count: int, density: SigmaDensity, generator: torch.Generator)
 
 
 def focus_weights(share: torch.Tensor, part: float = 0.3) -> torch.Tensor:
-    """What each latent cell weighs, [n, h, w] with a mean of 1 a picture, from its share [n, h, w] of what matters.
+    """Return latent cells' weights, [n, h, w] with a mean of 1 a picture, from its share [n, h, w] of what matters.
 
     What is inside gets `part` times the weight of a whole picture on top, whatever its area, down to a 27th: small
     faces weigh as much in all as large ones, and the minimum at each cell stays the conditional mean. Where a picture

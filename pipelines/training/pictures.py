@@ -33,7 +33,7 @@ class PictureLoss(Protocol):
     def fingerprint(self) -> str: ...
 
     def box(self, row: int) -> Box | None:
-        """What it looks at, as x0, y0, x1, y1 in pixels of the canvas; None leaves the example alone."""
+        """Return what it looks at, as x0, y0, x1, y1 in pixels of the canvas; None leaves the example alone."""
 
     def __call__(
         self, pixels: torch.Tensor, row: int, corner: tuple[int, int], generator: torch.Generator

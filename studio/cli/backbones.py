@@ -82,7 +82,7 @@ def plan(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """What would be loaded, in which precision, and whether it fits; nothing is loaded."""
+    """Tell what would be loaded, in which precision, and whether it fits; nothing is loaded."""
     from studio.workflows.backbones import plan_loading
 
     found = plan_loading(settings_of(data, None, backbone=backbone, base=base, precision=precision))

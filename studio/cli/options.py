@@ -1,4 +1,4 @@
-"""What all commands share: options, the engine, requests from files, and how results are said."""
+"""Parts of commands: options, the engine, requests from files, and how results are said."""
 
 from __future__ import annotations
 

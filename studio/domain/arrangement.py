@@ -27,7 +27,7 @@ TakeJobs = Mapping[str, VaryTake | FixTake | None]
 
 
 class Arrangement(Value):
-    """What a person said of a set. `order` and `left_out` hold posts' numbers in the set as it was drawn, which are,
+    """A person's arrangement. `order` and `left_out` hold posts' numbers in the set as it was drawn, which are,
     written out, the keys of the others: own captions, takes on top of each other (the last is shown), takes put aside,
     and jobs whose takes are offered to choose from. `turns` counts the takes that were asked for.
     """

@@ -1,4 +1,4 @@
-"""What the backbone of these settings is and can do, told from its files alone: a page asks, and never loads torch."""
+"""Abilities of the settings' backbone, told from its files alone: a page asks, and never loads torch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def abilities(settings: Settings) -> frozenset[str]:
 
 
 def _companions(settings: Settings, found: Detected, folder: Path) -> frozenset[str]:
-    """Those that the model can use and whose folder is there, beside the backbone or named."""
+    """Return the companions that the model can use and whose folder is there, beside the backbone or named."""
     file = folder / "studio.json"
     given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     folders = find_companions(found.family, folder, given) | settings.companions

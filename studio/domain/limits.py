@@ -13,7 +13,7 @@ __all__ = ["Limits", "limits_of"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a field may be: numbers from `least` to `most`, texts of at most `longest` characters, one of `choices`.
+    """Limits of a field: numbers from `least` to `most`, texts of at most `longest` characters, one of `choices`.
 
     None and () where there is no such limit. `default` is None for a field that must be given.
     """

@@ -1,4 +1,4 @@
-"""What was measured on a stored candidate, as it is kept beside the pictures of a design."""
+"""Measures of a stored candidate, as they are kept beside the pictures of a design."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StoredHair(BaseModel):
 
 
 class StoredMeasures(BaseModel):
-    """What CandidateMeasures holds, as JSON: None is what was not found or not seen.
+    """CandidateMeasures as JSON: None is what was not found or not seen.
 
     `face` [d] has length 1, `attributes` is what the reader sees, `thumbnail` [n]. All other fields are the `numbers`,
     by the names of MEASURES as they were when it was measured.

@@ -29,7 +29,7 @@ class Mix:
 
     @property
     def drawn(self) -> tuple[tuple[str, float], ...]:
-        """What of it a picture shows: donors and their weights, and no locks."""
+        """Return the part of it that a picture shows: donors and their weights, and no locks."""
         return tuple((d, w) for d, w in zip(self.donors, self.weights, strict=True) if w > 0)
 
 

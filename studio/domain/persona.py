@@ -64,7 +64,7 @@ class ConsolidateRequest(Request):
 
 
 class Round(Value):
-    """What a round of training chose from and kept, with both mean cosines; or `why` it ended the rounds."""
+    """A round of training: how many it chose from and kept, with both mean cosines; or `why` it ended the rounds."""
 
     drawn: int = 0
     kept: int = 0
@@ -75,7 +75,7 @@ class Round(Value):
 
 
 class Sample(Value):
-    """What was drawn at a checkpoint; `identity` is the pictures' mean cosine to the enrolment."""
+    """Pictures drawn at a checkpoint; `identity` is the pictures' mean cosine to the enrolment."""
 
     step: int
     pictures: tuple[FileKey, ...]

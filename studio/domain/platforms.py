@@ -1,4 +1,4 @@
-"""What each platform wants of a picture, from an editable data file with a source and a date per row."""
+"""Demands of each platform on a picture, from an editable data file with a source and a date per row."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Fix(Value):
 
 
 class DrawnShot(Value):
-    """What one picture was drawn from, besides its set's request."""
+    """Facts that one picture was drawn from, besides its set's request."""
 
     prompt: str
     seed: Seed

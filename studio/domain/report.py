@@ -105,7 +105,7 @@ class StageReport(Value):
 
 
 class Report(Stored):
-    """What a running job told so far. `stages` are in the order in which they were last told of.
+    """Progress that a running job told so far. `stages` are in the order in which they were last told of.
 
     `losses` are (step, loss) of the training that runs; long ones are thinned out.
     """

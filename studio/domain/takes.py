@@ -94,7 +94,7 @@ class Take(Result):
 
 
 class VaryTake(Take):
-    """The same shot drawn again."""
+    """Other drawings of the same shot."""
 
     kind: ClassVar[str] = "vary"
 
@@ -121,7 +121,7 @@ class Strength(Value):
 
 
 class Strengths(Result):
-    """The same shot and seed with the scene shown ever more strongly."""
+    """Drawings of one shot and seed with the scene shown ever more strongly."""
 
     kind: ClassVar[str] = "strengths"
 

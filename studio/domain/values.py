@@ -1,4 +1,4 @@
-"""What all values of the studio have in common: they are frozen, strict, versioned, and say which files they are of.
+"""Values of the studio: they are frozen, strict, versioned, and say which files they are of.
 
 A text that is a key of the store has the type FileKey, so that the files of a value are found by its types alone and
 never by what somebody wrote into a caption.
@@ -76,14 +76,14 @@ class Stored(Value):
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """What a card of the library shows of a result, and the texts whose words find it."""
+    """Facts that a card of the library shows of a result, and the texts whose words find it."""
 
     facts: Mapping[str, str | int]
     words: tuple[str, ...]
 
 
 class Result(Stored):
-    """What a job, or the library, made. `kind` is the kind of job; its `id` is made from its content."""
+    """A thing that a job, or the library, made. `kind` is the kind of job; its `id` is made from its content."""
 
     kind: ClassVar[str] = ""
 
@@ -95,7 +95,7 @@ class Result(Stored):
 
 
 class Request(Stored):
-    """What is asked of one kind of job, whoever asks: a page, the API, the command line or a file."""
+    """A wish for one kind of job, whoever asks: a page, the API, the command line or a file."""
 
     owner: Owner = "me"
 

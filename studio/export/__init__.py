@@ -1,1 +1,1 @@
-"""What leaves the studio: bundles, manifests, platforms, provenance labels; and what comes back from them."""
+"""Export: bundles, manifests, platforms, provenance labels; and what comes back from them."""

@@ -70,12 +70,12 @@ def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
 
 
 def produce_id(drawn_sha256: str) -> str:
-    """What a picture's label calls it: all that a published picture says of where it came from."""
+    """Return what a picture's label calls it: all that a published picture says of where it came from."""
     return drawn_sha256[:32]
 
 
 def sheet_id(posts: Sequence[ManifestPost]) -> str:
-    """What the label of their contact sheet calls it."""
+    """Return what the label of their contact sheet calls it."""
     return produce_id(hashlib.sha256("".join(post.drawn_sha256 for post in posts).encode()).hexdigest())
 
 
@@ -159,7 +159,7 @@ def write_bundle(
 
 
 def verify_bundle(path: Path) -> tuple[str, ...]:
-    """What is wrong with a bundle's files, one sentence each; empty if every hash holds. Raises BadInput."""
+    """Return what is wrong with a bundle's files, one sentence each; empty if every hash holds. Raises BadInput."""
     manifest = read_manifest(path)
     wrong: list[str] = []
     with zipfile.ZipFile(path) as bundle:

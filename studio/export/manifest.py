@@ -37,7 +37,7 @@ class DonorFacts(_Strict):
 
 
 class ManifestPersona(_Strict):
-    """Who is shown; a picture's own recipe leaves the enrolment out, which only a whole bundle needs."""
+    """The persona that is shown; a picture's own recipe leaves the enrolment out, which only a whole bundle needs."""
 
     id: str
     name: str
@@ -76,7 +76,7 @@ class CompanionFacts(_Strict):
 
 
 class DrawFacts(_Strict):
-    """What else than the requests decides pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
+    """Facts besides requests that decide pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
     ways.
 
     `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
@@ -123,7 +123,7 @@ class FixFacts(_Strict):
 
 
 class ManifestShot(_Strict):
-    """What one picture was drawn from, in words that a newer studio may have made."""
+    """Facts that one picture was drawn from, in words that a newer studio may have made."""
 
     prompt: str
     seed: int = Field(ge=0, lt=2**32)
@@ -162,7 +162,7 @@ class Drawing(_Strict):
 
 
 class Manifest(_Strict):
-    """What is in the bundle, in the order of its files.
+    """Contents of the bundle, in the order of its files.
 
     `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
     """

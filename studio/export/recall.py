@@ -42,7 +42,7 @@ _MAX_LORAS = 50
 
 @dataclass(frozen=True)
 class RecalledShot:
-    """What the file does not tell is None or ""; `shot` is empty for a picture that this studio did not plan."""
+    """A shot as the file tells it, else None or ""; `shot` is empty for a picture that this studio did not plan."""
 
     prompt: str
     negative: str = ""
@@ -92,7 +92,7 @@ class Draft:
 
 
 def recall(library: Library, path: Path, owner: str, donors: Callable[[], Sequence[Donor]]) -> Recalled:
-    """What a file was made from. Raises BadInput or BadPicture, naming what is wrong with it.
+    """Return what a file was made from. Raises BadInput or BadPicture, naming what is wrong with it.
 
     `donors` returns all that there are: a file may name their LoRAs.
     """
@@ -131,7 +131,7 @@ def remember_export(library: Library, manifest: Manifest, owner: str) -> None:
 
 
 def draft_of(recalled: Recalled) -> Draft | None:
-    """What the posts page can start from. None where no shots are."""
+    """Return what the posts page can start from. None where no shots are."""
     known = [s for s in recalled.shots if s.shot]
     if not known:
         return None
@@ -344,6 +344,6 @@ def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[st
 
 
 def _clean(text: str) -> str:
-    """Untrusted words without control signs, of a length that a page can show."""
+    """Untrusted words without control characters, of a length that a page can show."""
     kept = "".join(c for c in text[:_MOST_TEXT] if c == "\n" or unicodedata.category(c)[0] != "C")
     return kept if len(text) <= _MOST_TEXT else f"{kept}…"

@@ -1,4 +1,4 @@
-"""What a program asks for a kind of job with: the request's own fields, made from its class.
+"""Bodies with which a program asks for a kind of job: the request's own fields, made from its class.
 
 In place of an earlier result (a design, a persona, a scene, a set) its id may stand; whose job it is, is never said. A
 new row in KINDS has its body by itself.

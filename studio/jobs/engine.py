@@ -213,7 +213,7 @@ class Engine:
         return bool(ask(queue_name=NEXT, status=["ENQUEUED", "PENDING"]))
 
     def heartbeat(self) -> Heartbeat:
-        """What is done now, for whoever watches this process."""
+        """Return what is done now, for whoever watches this process."""
         now, running = time.monotonic(), self._running
         if running is not None:
             return Heartbeat(running[0], now - running[1].moved)

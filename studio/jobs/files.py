@@ -112,7 +112,7 @@ def _files_of(library: Library, job: JobRecord) -> Iterator[str]:
 
 
 def _unfinished_files(library: Library) -> dict[str, set[str]]:
-    """What jobs that can still go on were asked with and have made so far: in an older studio the engine alone knew."""
+    """Return the files that unfinished jobs name or made so far: in an older studio the engine alone knew."""
     path = library.data / "engine.sqlite"
     if not path.exists():
         return {}

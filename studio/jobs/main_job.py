@@ -39,7 +39,7 @@ class MainJobRequest:
 
 @dataclass(frozen=True, eq=False)
 class MainJob:
-    """What each stage gave, and how long it took in seconds."""
+    """Results of the stages, and how long it took in seconds."""
 
     design: Design
     persona: Persona

@@ -259,11 +259,11 @@ class Queue:
             return Report()
 
     def result(self, row: JobRecord, kind: type[R]) -> R:
-        """Of a finished job."""
+        """Return the result of a finished job."""
         return self._read(kind, str(row.facts["result"]))
 
     def results(self, kind: type[R], owner: str, limit: int = _MOST_RESULTS) -> list[R]:
-        """Of the last finished jobs of a kind, newest first; the library (`studio.library.index`) finds the older
+        """Return the last results of a kind, newest first; the library (`studio.library.index`) finds the older
         ones."""
         return [self.result(row, kind) for row in self.jobs(owner, limit, kind=kind.kind, state="done")]
 

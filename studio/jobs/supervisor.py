@@ -50,7 +50,7 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """Of the worker that lives now."""
+        """Return the process id of the worker that lives now."""
         worker = self._worker
         return None if worker is None or worker.poll() is not None else worker.pid
 

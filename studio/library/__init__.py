@@ -1,1 +1,1 @@
-"""What is kept: records, files, scenes, uploads, users, index and trash."""
+"""Things that are kept: records, files, scenes, uploads, users, index and trash."""

@@ -1,4 +1,4 @@
-"""The library's shelf: one small row a thing, so that a page of it is one query and no result is opened."""
+"""The library's index: one small row a thing, so that a page of it is one query and no result is opened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from studio.domain.values import Result
-from studio.library.records import MarkRecord, Records, ShelfRecord
+from studio.library.records import Facts, IndexRecord, MarkRecord, Records
 
 __all__ = [
     "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_things", "index_result",
@@ -21,7 +21,7 @@ __all__ = [
 
 KINDS = ("consolidate", "posts", "scene", "design")
 _AT_ONCE = 500
-_MARKED = and_(MarkRecord.id == ShelfRecord.id, MarkRecord.owner == ShelfRecord.owner)
+_MARKED = and_(MarkRecord.id == IndexRecord.id, MarkRecord.owner == IndexRecord.owner)
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")
 
 
@@ -78,11 +78,11 @@ def index_result(records: Records, owner: str, result: Result) -> None:
     if entry is None:
         return
     key, now = f"{result.kind}:{result.id}", datetime.now(UTC)
-    known = records.get(ShelfRecord, key, owner)
+    known = records.get(IndexRecord, key, owner)
     created = now if known is None else known.created
     text = " ".join(sorted({w for part in entry.words for w in _WORD.findall(part.casefold())}))
     records.keep(
-        ShelfRecord(
+        IndexRecord(
             id=key, owner=owner, kind=result.kind, created=created, facts=dict(entry.facts),
             words=f"{created:%Y-%m-%d} {text}",
         )
@@ -112,7 +112,7 @@ def find_things(records: Records, search: Search, after: Cursor | None = None, s
 
 def count_things(records: Records, search: Search) -> int:
     """Return how many things there are on all pages."""
-    query = select(func.count()).select_from(ShelfRecord).outerjoin(MarkRecord, _MARKED).where(*_conditions(search))
+    query = select(func.count()).select_from(IndexRecord).outerjoin(MarkRecord, _MARKED).where(*_conditions(search))
     with records.transaction() as session:
         return int(session.scalar(query) or 0)
 
@@ -126,35 +126,35 @@ def every_thing(records: Records, search: Search) -> Iterator[Thing]:
         yield from page.things
 
 
-def _section(search: Search, favourite: bool, after: Cursor | None) -> Select[tuple[ShelfRecord, Any]]:
+def _section(search: Search, favourite: bool, after: Cursor | None) -> Select[IndexRecord, Facts]:
     """Select the favourites, or all others, and what their owner said of them."""
-    shelf, mark = ShelfRecord, MarkRecord
+    index, mark = IndexRecord, MarkRecord
     conditions = _conditions(search, favourite)
     if favourite:
-        conditions.append(shelf.id.in_(_said(search, "favourite")))
+        conditions.append(index.id.in_(_said(search, "favourite")))
     else:
         conditions.append(func.coalesce(mark.facts["favourite"].as_boolean(), False).is_(False))
     if after is not None:  # not `a or b` alone, for which no index serves
-        conditions += [shelf.created <= after.created, or_(shelf.created < after.created, shelf.id > after.id)]
-    query = select(shelf, mark.facts).outerjoin(mark, _MARKED).where(*conditions)
-    return query.order_by(shelf.created.desc(), shelf.id)
+        conditions += [index.created <= after.created, or_(index.created < after.created, index.id > after.id)]
+    query = select(index, mark.facts).outerjoin(mark, _MARKED).where(*conditions)
+    return query.order_by(index.created.desc(), index.id)
 
 
 def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
     """`few`: the ids of the few that can be meant are known."""
-    shelf, mark = ShelfRecord, MarkRecord
-    conditions: list[ColumnElement[bool]] = [shelf.owner == search.owner]
+    index, mark = IndexRecord, MarkRecord
+    conditions: list[ColumnElement[bool]] = [index.owner == search.owner]
     if search.trashed:
-        conditions.append(shelf.id.in_(_said(search, "trashed")))
+        conditions.append(index.id.in_(_said(search, "trashed")))
     else:
         conditions.append(func.coalesce(mark.facts["trashed"].as_boolean(), False).is_(False))
     if search.kind:
         # an expression has no index: SQLite then begins with the ids and not with all things of the kind
-        conditions.append((shelf.kind.concat("") if few or search.trashed else shelf.kind) == search.kind)
+        conditions.append((index.kind.concat("") if few or search.trashed else index.kind) == search.kind)
     tags = func.lower(func.coalesce(mark.facts["tags"].as_string(), ""))
     for spellings in search.terms:
         wanted = [spelling.casefold() for spelling in spellings]
-        conditions.append(or_(*(c.contains(w, autoescape=True) for w in wanted for c in (shelf.words, tags))))
+        conditions.append(or_(*(c.contains(w, autoescape=True) for w in wanted for c in (index.words, tags))))
     if search.tag:
         conditions.append(tags.contains(f" {search.tag.casefold()} ", autoescape=True))
     return conditions

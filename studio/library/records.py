@@ -35,7 +35,7 @@ __all__ = [
     "Records",
     "SceneRecord",
     "SessionRecord",
-    "ShelfRecord",
+    "IndexRecord",
     "StopRecord",
     "UserRecord",
     "content_id",
@@ -151,7 +151,7 @@ class JobRecord(Base):
 
 
 class RequestRecord(Base):
-    """What a job was asked for, until the engine has it; its id is the job's. `facts`: kind and request."""
+    """A request, until the engine has it; its id is the job's. `facts`: kind and request."""
 
     __tablename__ = "requests"
     facts: Mapped[Facts]
@@ -164,7 +164,7 @@ class ReportRecord(Base):
     facts: Mapped[Facts]
 
 
-class ShelfRecord(Base):
+class IndexRecord(Base):
     """A thing of the library; its id is "kind:id" as a mark's. `words` is what a search looks through, lower case."""
 
     __tablename__ = "shelf"
@@ -200,14 +200,14 @@ PAUSED = "queue:paused"
 
 
 class MarkRecord(Base):
-    """What a person says of a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
+    """A person's words on a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
 
     __tablename__ = "marks"
     facts: Mapped[Facts]
 
 
 class UserRecord(Base):
-    """Who may log in; the id is the name, which is the owner of all that they make."""
+    """A person who may log in; the id is the name, which is the owner of all that they make."""
 
     __tablename__ = "users"
     password: Mapped[str]  # argon2's own string

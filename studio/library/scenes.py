@@ -109,7 +109,7 @@ def add_bundled(library: Library, name: str, owner: str) -> None:
 
 
 def default_scene(library: Library, owner: str) -> None:
-    """Who has no scene gets the café, so that nobody has to paint before the first post."""
+    """Give the café to an owner without a scene, so that nobody has to paint before the first post."""
     if not scenes_of(library, owner):
         add_bundled(library, _FIRST, owner)
 

@@ -26,6 +26,7 @@ from studio.library.records import (
     CandidateRecord,
     ExportedRecord,
     FileRecord,
+    IndexRecord,
     JobFilesRecord,
     JobRecord,
     MarkRecord,
@@ -33,7 +34,6 @@ from studio.library.records import (
     PostRecord,
     PostSetRecord,
     SceneRecord,
-    ShelfRecord,
 )
 from studio.library.results import read_result
 
@@ -79,7 +79,7 @@ def empty_trash(
     forget(jobs, owner)
     _forget_rows(library, owner, gone)
     for thing in things:
-        records.remove(ShelfRecord, thing.id, owner)
+        records.remove(IndexRecord, thing.id, owner)
         records.remove(MarkRecord, thing.id, owner)
     _withdraw(library, owner, made - _needed(library, owner))
     files, size = sweep(library, young_s)
@@ -171,7 +171,7 @@ def _needed(library: Library, owner: str | None) -> set[str]:
         (SceneRecord, SceneRecord.photo), (SceneRecord, SceneRecord.landmark),
         (CandidateRecord, CandidateRecord.picture), (PersonaRecord, PersonaRecord.lora),
         (PersonaRecord, PersonaRecord.facts["losses"].as_string()), (PostRecord, PostRecord.picture),
-        (ExportedRecord, ExportedRecord.manifest), (ShelfRecord, ShelfRecord.facts["picture"].as_string()),
+        (ExportedRecord, ExportedRecord.manifest), (IndexRecord, IndexRecord.facts["picture"].as_string()),
         (JobRecord, JobRecord.facts["result"].as_string()),
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Who may come in: names with argon2 hashes, and sessions that are known by the hash of a random token."""
+"""People who may come in: names with argon2 hashes, and sessions that are known by the hash of a random token."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Users:
 
     @cached_property
     def _nobody(self) -> str:
-        """What the password of an unknown user is held against, so that its answer takes as long."""
+        """Return the hash that an unknown user's password is held against, so that its answer takes as long."""
         return self._hasher.hash(secrets.token_hex())
 
     def exist(self) -> bool:
@@ -59,7 +59,7 @@ class Users:
     def add(self, name: str, password: str) -> str:
         """A new user; the name as it is kept (small letters). Raises BadInput."""
         known = _fold(name)
-        if not 1 <= len(known) <= _MAX_NAME or not all(sign.isalnum() or sign in "-_." for sign in known):
+        if not 1 <= len(known) <= _MAX_NAME or not all(c.isalnum() or c in "-_." for c in known):
             raise BadInput("user_name_invalid", name=name[:_MAX_NAME], most=_MAX_NAME)
         if self._records.get(UserRecord, known, known) is not None:
             raise BadInput("user_exists", name=known)
@@ -106,7 +106,7 @@ class Users:
         return token
 
     def owner_of(self, token: str) -> str | None:
-        """Whose session this is; None for an unknown or expired one, and where the user was removed."""
+        """Return the owner of this session; None for an unknown or expired one, and where the user was removed."""
         with self._records.transaction() as session:
             query = select(SessionRecord.owner).join(UserRecord, UserRecord.id == SessionRecord.owner)
             return session.scalar(query.where(SessionRecord.id == _key(token), SessionRecord.expires > self._clock()))

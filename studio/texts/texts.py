@@ -36,7 +36,7 @@ class Texts:
         return text.format(**fields) if fields else text
 
     def of_gradio(self) -> dict[str, str]:
-        """What Gradio's picture editor says in English only, by Gradio's own keys."""
+        """Return what Gradio's picture editor says in English only, by Gradio's own keys."""
         rows = _load("texts.json").items()
         return {f"image_{key}": row[self.language] for key, row in rows if key.startswith("editor.")}
 
@@ -61,7 +61,7 @@ class Texts:
 
 
 def choose_language(accepted: str) -> Language:
-    """Of an Accept-Language header: Chinese if it is wanted more than English. Anything else reads English."""
+    """Return the language of an Accept-Language header: Chinese if it is wanted more than English, else English."""
     best: Sequence[Any] = (0.0, "en")
     for part in accepted.split(","):
         tag, _, quality = part.strip().partition(";q=")

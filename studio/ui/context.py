@@ -1,4 +1,4 @@
-"""What every page needs: the studio, the queue, the words, and whose page it is."""
+"""Context of every page: the studio, the queue, the words, and whose page it is."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Ui:
     turn: Lock = _TURN
 
     def donors(self, category: str = "") -> tuple[Donor, ...]:
-        """Those that can be mixed for this backbone."""
+        """Return the donors that can be mixed for this backbone."""
         return self.studio.fitting_donors(category or None)
 
     @cached_property
@@ -83,11 +83,11 @@ class Ui:
         return f"/{self.t.language}/{page}"
 
     def marks(self, owner: str) -> Mapping[str, Facts]:
-        """What a person said of things, by "kind:id"."""
+        """Return what a person said of things, by "kind:id"."""
         return {row.id: dict(row.facts) for row in self.studio.records.find(MarkRecord, owner)}
 
     def said(self, owner: str, thing: str) -> Facts:
-        """What a person said of one thing."""
+        """Return what a person said of one thing."""
         known = self.studio.records.get(MarkRecord, thing, owner)
         return {} if known is None else dict(known.facts)
 
@@ -160,7 +160,7 @@ class Ui:
 
 
 def owner_of(request: gr.Request) -> str:
-    """Whose session this is: what the server's own check found, never anything a page sent."""
+    """Return the owner of this session: what the server's own check found, never anything a page sent."""
     return str(request.username)
 
 

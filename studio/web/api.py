@@ -1,4 +1,4 @@
-"""The same functions for programs: plain routes under /api, described by /openapi.json, for the owner's own work."""
+"""Routes for programs: plain ones under /api, described by /openapi.json, for the owner's own work."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class KindSaid(_Answer):
 
 
 class Refusal(_Answer):
-    """What cannot be done: a stable code with its fields, and the sentence and advice of Accept-Language."""
+    """A refusal: a stable code with its fields, and the sentence and advice of Accept-Language."""
 
     code: str
     fields: JsonValue
@@ -166,7 +166,7 @@ def _add_results(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
 
     @api.get("/tables")
     def tables() -> Tables:
-        """What there is to choose from, and what the numbers in results mean."""
+        """Return what there is to choose from, and what the numbers in results mean."""
         return list_tables()
 
 

@@ -1,4 +1,4 @@
-"""Of Gradio's own routes each person reaches only what is theirs, and only the routes that the pages use.
+"""Isolation: of Gradio's own routes each person reaches only what is theirs, and only the routes that the pages use.
 
 Gradio 6.31 checks that somebody is logged in, but gives any file of its cache to anybody who knows the path, takes
 anybody's cached file as an input, and tells a session's events to whoever names the session. So: a session belongs to

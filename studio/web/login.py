@@ -28,7 +28,7 @@ _MAX_FORM = 4096  # bytes
 
 
 class Logins:
-    """Whose request it is. Where nobody has to log in, and only this machine can ask, it is `alone`'s."""
+    """Finds whose request it is: `alone`'s where nobody has to log in and only this machine can ask."""
 
     def __init__(self, users: Users, alone: str, local: bool = True) -> None:
         self.users, self._alone, self._local = users, alone, local
@@ -84,7 +84,7 @@ def _token(scope: Scope) -> str:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """Of a small form; nothing of a large one."""
+    """Return the fields of a small form; nothing of a large one."""
     body = b""
     async for part in request.stream():
         body += part

@@ -1,4 +1,4 @@
-"""Who may ask: only a page of this very site, by a name of this machine (other sites and rebound names are refused)."""
+"""Check of a request's origin: a page of this site, by a name of this machine (no other site, no rebound name)."""
 
 from __future__ import annotations
 

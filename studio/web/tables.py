@@ -1,4 +1,4 @@
-"""What there is to choose from, for programs: the rows of the studio's tables with their words in both languages."""
+"""Tables of choices, for programs: the rows of the studio's tables with their words in both languages."""
 
 from __future__ import annotations
 

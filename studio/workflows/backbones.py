@@ -1,4 +1,4 @@
-"""What would be loaded on this machine, before it is."""
+"""Plan of what would be loaded on this machine, before it is."""
 
 from __future__ import annotations
 

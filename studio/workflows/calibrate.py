@@ -24,7 +24,7 @@ _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the pack's cosines mean, the gates that follow, and the photos in which no face was found."""
+    """Meaning of the pack's cosines, the gates that follow, and the photos in which no face was found."""
 
     statistics: FaceStatistics
     gates: Gates

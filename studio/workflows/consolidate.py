@@ -47,7 +47,7 @@ _NOT_QUITE = {"face", "surplus"}  # why a good picture was not kept
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a round learns: store keys, captions, and the mean face of these pictures; and others that obey, too.
+    """Pictures to learn: store keys, captions, and the mean face of these pictures; and others that obey, too.
 
     `likeness` is the mean of their largest faces, which is whom the identity loss leads to: small ones say less of who
     it is, and a large face led to them loses what they do not show.
@@ -62,7 +62,7 @@ class _Kept:
 
 
 class _Trained(Value):
-    """What a round's training gave, as in Persona."""
+    """Result of a round's training, as in Persona."""
 
     lora: FileKey
     losses: FileKey
@@ -146,7 +146,7 @@ def _pool(
     run: Run,
     progress: Progress,
 ) -> Candidates:
-    """What a round chooses from: pictures by `lora`; in the first the design's own, too."""
+    """Return what a round chooses from: pictures by `lora`; in the first the design's own, too."""
     design = request.design
     count = (request.pool or default_pool(studio.backbone)) * len(design.pictures)
     if number == 0:

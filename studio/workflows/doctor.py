@@ -1,4 +1,4 @@
-"""What is wrong with an installation, before a merchant finds out."""
+"""Examination of an installation: what is wrong, before a merchant finds out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIN_FREE_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, what was found, and whether it is as it should be."""
+    """Thing that was looked at, what was found, and whether it is as it should be."""
 
     what: str
     found: str

@@ -39,7 +39,7 @@ _MIN_PICTURES = 4
 
 
 class _ConsentForm(BaseModel):
-    """What a person signs: who they are, what for, until when."""
+    """Consent that a person signs: who they are, what for, until when."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,7 +66,7 @@ def add_lora_donor(
 
 
 def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress: Progress = SILENT) -> DonorAdded:
-    """The same with a file that a page brought."""
+    """Check, draw and keep a file that a page brought."""
     progress.tell(StageProgress(Stage(StudioStage.INSPECT), 0, 1))
 
     def add() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What all workflows share: drawing batch by batch into the store, and measuring what was drawn."""
+"""Drawing batch by batch into the store, and measures of what was drawn."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def measure_pictures(studio: Studio, keys: Sequence[str]) -> tuple[StoredMeasure
 
 
 def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: Regions) -> StoredMeasures:
-    """What candidates are compared by, and the numbers of CANDIDATE_MEASURES that need nothing but the picture."""
+    """Measure what compares candidates, and the numbers of CANDIDATE_MEASURES that need nothing but the picture."""
     hair = read_hair(image, regions)
     subject = Subject(picture=image, faces=() if face is None else (face,), regions=regions)
     return StoredMeasures(
@@ -176,7 +176,7 @@ def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: R
 
 
 def judged(measures: StoredMeasures, shot: Shot) -> CandidateMeasures:
-    """What selection judges: the stored measures, and what they say of the shot that was asked for."""
+    """Return what selection judges: the stored measures, and what they say of the shot that was asked for."""
     stored = {row.name: measures.numbers[row.name] for row in CANDIDATE_MEASURES if row.name in measures.numbers}
     subject = Subject(attributes=measures.attributes, shot=shot)
     return CandidateMeasures(

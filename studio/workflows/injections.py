@@ -1,4 +1,4 @@
-"""What is put into posts besides the person: a scene's photo, its landmark, and goods."""
+"""Things put into posts besides the person: a scene's photo, its landmark, and goods."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Injections:
         return "fill" if self._request.keep == "fill" else next((r.companion for r in self.references), "")
 
     def landmark(self, shot: Shot) -> Landmark | None:
-        """What is kept in this shot: the scene's landmark, the goods, both or nothing."""
+        """Return what is kept in this shot: the scene's landmark, the goods, both or nothing."""
         if self._goods is None or not self._as_pixels:
             return self._landmark
         return place_goods(self._goods, self._stand(shot), self.canvas, self._landmark)

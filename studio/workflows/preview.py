@@ -56,7 +56,7 @@ def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress:
 
 
 def preview_strengths(studio: Studio, request: StrengthsRequest, run: Run, progress: Progress = SILENT) -> Strengths:
-    """The same shot and seed with the scene shown ever more strongly; its scores say what it costs the person."""
+    """Draw one shot and seed with the scene shown ever more strongly; its scores say what it costs the person."""
     asked = request.asked
     rows: list[Strength] = []
     for scale in request.scales:

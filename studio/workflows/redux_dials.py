@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def clear_person(picture: Picture, person: Mask) -> Mask:
-    """What is to be hidden of a picture: its person, or nothing where that is only a speck.
+    """Return what is to be hidden of a picture: its person, or nothing where that is only a speck.
 
     Raises BadInput where nothing but the person would be left.
     """

@@ -102,7 +102,7 @@ def fix_region(
 
 
 def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot, key: str) -> Mask:
-    """What is drawn anew, bool [h, w]."""
+    """Return what is drawn anew, bool [h, w]."""
     height, width = before.shape[:2]
     painted = fit_mask(get_mask(studio.library, key), height, width)
     kept = injections.landmark(shot)

@@ -15,7 +15,7 @@ from personas.selection import Selection, Verdict
 from studio.domain.scores import say_scores, weak_scores
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
-from studio.ui.pages.select import Hand, _candidate
+from studio.ui.pages.select import Chosen, _candidate
 from studio.ui.parts.post_cards import _numbers
 from studio.workflows.judgement import Judgement
 from tests.studio.domain.values import make_design
@@ -83,7 +83,7 @@ def _card(ui: Ui, numbers: dict[str, float | None]) -> str:
     verdict = Verdict(0, True, (), numbers)
     gates = Gates(min_face_similarity=0.5, novelty_ceiling=0.7)
     selection = Selection((verdict,), np.zeros(4, np.float32), (1,), {}, gates)
-    return _candidate(ui, make_design(), Judgement(selection, (0,), (), ()), 0, Hand())
+    return _candidate(ui, make_design(), Judgement(selection, (0,), (), ()), 0, Chosen())
 
 
 def test_what_could_not_be_measured_is_never_a_number() -> None:

@@ -1,4 +1,4 @@
-"""What a single file's names and shapes say of a FLUX.1 transformer, and whether a folder's other parts go with it."""
+"""Detection of a FLUX.1 transformer by a file's names and shapes, and whether a folder's other parts go with it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def layout_of(names: Iterable[str]) -> Layout | None:
 
 
 def transformer_config(header: Header, source: Source) -> dict[str, int | bool]:
-    """What a single file's shapes say of its transformer, as fields of `FluxTransformer2DModel`'s config.
+    """Read what a file's shapes say of its transformer, as fields of `FluxTransformer2DModel`'s config.
 
     Raises BadInput where the text encoders or the VAE of `source.base` do not go with it.
     """

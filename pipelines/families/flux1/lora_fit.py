@@ -44,7 +44,7 @@ _TEXT_IN = ("txt_in", "context_embedder")
 
 @dataclass
 class _Seen:
-    """What a file's layers tell: how many are FLUX.1's by name, proofs for either family, and the last blocks.
+    """Facts that a file's layers tell: how many are FLUX.1's by name, proofs for either family, and the last blocks.
 
     `diffusers` says that no block has black-forest-labs' name.
     """

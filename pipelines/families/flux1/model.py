@@ -68,7 +68,7 @@ class PromptEmbeds:
 
 @dataclass(frozen=True, eq=False)
 class Flux1Conditioning:
-    """What the transformer reads beside the state.
+    """Conditions that the transformer reads beside the state.
 
     `txt_ids` [s, 3] are zero, `img_ids` [n, 3] (0, row, column) and, behind them, those of the `tokens` [b, m, 4c];
     `guidance` [b] or None; `channels` [b, n, k] are FLUX.1-Fill's.

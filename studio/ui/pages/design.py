@@ -44,8 +44,8 @@ _KEEPING = Lock()
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What lies on the table: the mix, earlier ones, favourites, whether a hand touched it, and the previews' job."""
+class DesignState:
+    """State of the page: the mix, earlier ones, favourites, whether a hand touched it, and the previews' job."""
 
     mix: Mix
     history: tuple[Mix, ...] = ()
@@ -53,7 +53,7 @@ class Desk:
     by_hand: bool = False
     preview: str = ""
 
-    def with_mix(self, mix: Mix, by_hand: bool = True) -> Desk:
+    def with_mix(self, mix: Mix, by_hand: bool = True) -> DesignState:
         if mix == self.mix:
             return self
         return replace(self, mix=mix, history=(*self.history, self.mix)[-_HISTORY:], by_hand=by_hand)
@@ -62,13 +62,13 @@ class Desk:
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "design")
-    first = Desk(_first_mix(ui, "sweet"))
+    first = DesignState(_first_mix(ui, "sweet"))
     desk = gr.State(first)
     category = gr.Radio(
         [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
         value="sweet", label=t("design.category"), elem_id="category",
     )  # fmt: skip
-    table = actions(_desk(ui, first), "desk")
+    table = actions(_mixer(ui, first), "desk")
     with gr.Row():
         effort = gr.Radio(
             [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
@@ -80,26 +80,26 @@ def build(ui: Ui) -> None:
     timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
-        now = _kept_desk(ui, owner_of(request), first)
-        return now, _desk(ui, now), now.mix.category
+        now = _kept_state(ui, owner_of(request), first)
+        return now, _mixer(ui, now), now.mix.category
 
-    def tick(now: Desk, before: str, request: gr.Request) -> Any:
+    def tick(now: DesignState, before: str, request: gr.Request) -> Any:
         html = _progress(ui, owner_of(request), now)
         return (gr.skip(), before) if html == before else (html, html)
 
-    def choose(look: str, now: Desk, request: gr.Request) -> Any:
-        fresh = Desk(_first_mix(ui, look), favourites=now.favourites)
+    def choose(look: str, now: DesignState, request: gr.Request) -> Any:
+        fresh = DesignState(_first_mix(ui, look), favourites=now.favourites)
         _keep_mix(ui, owner_of(request), fresh.mix)
-        return fresh, _desk(ui, fresh)
+        return fresh, _mixer(ui, fresh)
 
-    def act(now: Desk, event: gr.EventData, request: gr.Request) -> Any:
+    def act(now: DesignState, event: gr.EventData, request: gr.Request) -> Any:
         owner = owner_of(request)
         fresh = _act(ui, now, pressed(event), owner)
         if fresh.mix != now.mix:
             _keep_mix(ui, owner, fresh.mix)
-        return fresh, _desk(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category
+        return fresh, _mixer(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category
 
-    def start(now: Desk, how: str, request: gr.Request) -> Any:
+    def start(now: DesignState, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
         ui.queue.put(_request(ui, now, how, owner))
         return _progress(ui, owner, now)
@@ -131,7 +131,7 @@ def _why_empty(ui: Ui, mix: Mix) -> str:
     return ""
 
 
-def _request(ui: Ui, now: Desk, effort: str, owner: str) -> DesignRequest:
+def _request(ui: Ui, now: DesignState, effort: str, owner: str) -> DesignRequest:
     """A mix that a hand touched is the only one tried; else its seed finds it, and others where it is not new."""
     recipe = recipe_of_mix(now.mix, ui.donors(now.mix.category)) if now.by_hand else None
     seed = now.mix.seed if recipe is None else 1
@@ -140,7 +140,7 @@ def _request(ui: Ui, now: Desk, effort: str, owner: str) -> DesignRequest:
     )
 
 
-def _act(ui: Ui, now: Desk, data: Pressed, owner: str) -> Desk:
+def _act(ui: Ui, now: DesignState, data: Pressed, owner: str) -> DesignState:
     do, donor, mix = data.get("do"), data.get("donor", ""), now.mix
     if ui.act(owner, data):
         return now
@@ -169,14 +169,14 @@ def _act(ui: Ui, now: Desk, data: Pressed, owner: str) -> Desk:
     return now
 
 
-def _kept_desk(ui: Ui, owner: str, first: Desk) -> Desk:
+def _kept_state(ui: Ui, owner: str, first: DesignState) -> DesignState:
     """As it was left, in whichever tab; `first` where nothing was, or where one of the mix's donors is gone."""
     said, known = ui.said(owner, _KEPT), {d.id for d in ui.donors()}
     mix, favourites = mix_from_json(said.get("mix", {}), known), _favourites(said, known)
     if mix is None or not mix.donors:
         mix = first.mix if first.mix.donors else _first_mix(ui, first.mix.category)  # somebody may have added donors
         return replace(first, mix=mix, favourites=favourites)
-    return Desk(
+    return DesignState(
         mix, favourites=favourites, by_hand=True
     )  # the same seed could be another mix, since donors come and go
 
@@ -192,7 +192,7 @@ def _keep_mix(ui: Ui, owner: str, mix: Mix) -> None:
 
 
 def _toggle_favourite(ui: Ui, owner: str, mix: Mix) -> tuple[Mix, ...]:
-    """Those that are kept now, which another tab may have changed."""
+    """Return the favourites that are kept now, which another tab may have changed."""
     with _KEEPING:
         kept = _favourites(ui.said(owner, _KEPT), {d.id for d in ui.donors()})
         others = tuple(m for m in kept if m.drawn != mix.drawn)
@@ -201,7 +201,7 @@ def _toggle_favourite(ui: Ui, owner: str, mix: Mix) -> tuple[Mix, ...]:
     return now
 
 
-def _preview(ui: Ui, now: Desk, owner: str) -> str:
+def _preview(ui: Ui, now: DesignState, owner: str) -> str:
     """This mix, its look's favourites, and rolls where these are few: all with one seed, so only the person differs."""
     donors, look = ui.donors(now.mix.category), now.mix.category
     agreed = {d.id for d in with_consent(donors, datetime.date.today())}
@@ -213,7 +213,7 @@ def _preview(ui: Ui, now: Desk, owner: str) -> str:
     return ui.queue.put(PreviewRequest.make(owner=owner, recipes=tuple(recipe_of_mix(mix, donors) for mix in mixes)))
 
 
-def _adopt(ui: Ui, now: Desk, owner: str, recipe: str) -> Desk:
+def _adopt(ui: Ui, now: DesignState, owner: str, recipe: str) -> DesignState:
     for preview in ui.queue.results(Preview, owner):
         for r in (row.recipe for row in preview.recipes):
             if r.id == recipe:
@@ -229,7 +229,7 @@ def _number(value: object) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _desk(ui: Ui, now: Desk) -> str:
+def _mixer(ui: Ui, now: DesignState) -> str:
     t, mix = ui.t, now.mix
     donors = {d.id: d for d in ui.donors(mix.category)}
     norm = math.hypot(*mix.weights) or 1.0
@@ -245,7 +245,7 @@ def _desk(ui: Ui, now: Desk) -> str:
     return f'{_bar(ui, now)}{why}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
 
 
-def _mixed(ui: Ui, donor: Donor, now: Desk, weight: float, nearness: float) -> str:
+def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, nearness: float) -> str:
     """A donor of the mix; `nearness` is how like them the mix will be, at most 1."""
     t, muted, locked = ui.t, donor.id in now.mix.muted, donor.id in now.mix.locked
     label = escape(t("design.weight", name=donor.name))
@@ -262,7 +262,7 @@ def _mixed(ui: Ui, donor: Donor, now: Desk, weight: float, nearness: float) -> s
     return _donor(ui, donor, dials, "muted" if muted else "")
 
 
-def _bar(ui: Ui, now: Desk) -> str:
+def _bar(ui: Ui, now: DesignState) -> str:
     t, mix = ui.t, now.mix
     stars = "".join(
         button(f"★ {n + 1}", "recall", pressed=other.drawn == mix.drawn, number=n)
@@ -289,7 +289,7 @@ def _donor(ui: Ui, donor: Donor, more: list[str], classes: str) -> str:
     return card(image, [facts, *more], classes)
 
 
-def _called(ui: Ui, now: Desk, recipe: Recipe) -> str:
+def _called(ui: Ui, now: DesignState, recipe: Recipe) -> str:
     """Which of the mixes on the table a preview is of."""
     drawn = tuple(zip(recipe.donors, recipe.mix_weights, strict=True))
     stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if mix.drawn == drawn]
@@ -297,7 +297,7 @@ def _called(ui: Ui, now: Desk, recipe: Recipe) -> str:
     return " ".join(mine + stars) or ui.t("design.other_mix")
 
 
-def _progress(ui: Ui, owner: str, now: Desk) -> str:
+def _progress(ui: Ui, owner: str, now: DesignState) -> str:
     t = ui.t
     parts = []
     job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
@@ -313,7 +313,7 @@ def _progress(ui: Ui, owner: str, now: Desk) -> str:
     return "".join(parts)
 
 
-def _previewed(ui: Ui, now: Desk, row: PreviewedRecipe, ceiling: float, names: Mapping[str, str]) -> str:
+def _previewed(ui: Ui, now: DesignState, row: PreviewedRecipe, ceiling: float, names: Mapping[str, str]) -> str:
     near = [
         f'<span class="st-soft">{escape(names.get(d, d))}</span>' + gauge(s or 0.0, ceiling, names.get(d, d))
         for d, s in row.similarity.items()

@@ -23,7 +23,7 @@ from studio.ui.parts.html import button, card, empty, grid, panel, picture, tabl
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.recall_form import build_reuse
 
-__all__ = ["Opened", "build", "show_shelf"]
+__all__ = ["Opened", "build", "show_things"]
 
 _KINDS = (*KINDS, "donor", "trash")
 _MORE_DONORS = Cursor(False, datetime.min, "donor")  # donors are a list in memory: its pages are counted
@@ -59,7 +59,7 @@ def build(ui: Ui) -> None:
         tag = gr.Dropdown(
             [(t("library.any_tag"), "")], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False
         )
-    shelf = actions("", "shelf")
+    things = actions("", "shelf")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
         gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
         build_part(ui)
@@ -71,8 +71,8 @@ def build(ui: Ui) -> None:
 
     def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
-        html, now = show_shelf(ui, owner, said[kind], said[search] or "", said[tag] or "", said[opened])
-        return {shelf: html, opened: now, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
+        html, now = show_things(ui, owner, said[kind], said[search] or "", said[tag] or "", said[opened])
+        return {things: html, opened: now, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
 
     def look(said: Said, request: gr.Request) -> Any:
         return show({**said, opened: Opened()}, request)
@@ -90,19 +90,19 @@ def build(ui: Ui) -> None:
         if turned == said[opened]:
             _act(ui, owner_of(request), data)
         now = show({**said, opened: turned}, request)
-        return now | {shelf: _sure(ui) + now[shelf]} if data.get("do") == "empty" else now
+        return now | {things: _sure(ui) + now[things]} if data.get("do") == "empty" else now
 
     def about(event: gr.EventData) -> str:
         return _disk(ui, pressed(event).get("do") == "disk")
 
     inputs: set[Any] = {kind, search, tag, opened}
-    outputs = [shelf, opened, jobs, tag]
+    outputs = [things, opened, jobs, tag]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     # on `input` a pasted text is told one event late
     gr.on([kind.input, search.change, tag.input], guarded(ui, look), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
     acting = guarded(ui, act)
-    for part in (shelf, jobs):
+    for part in (things, jobs):
         part.click(acting, inputs, outputs, **EACH)
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
 
@@ -124,7 +124,7 @@ def _act(ui: Ui, owner: str, data: Pressed) -> None:
 
 
 def _mark(ui: Ui, owner: str, do: object, thing: str, data: Pressed) -> None:
-    """What a person says of a thing."""
+    """Note what a person says of a thing."""
     if do in ("trash", "restore"):
         ui.mark(owner, thing, trashed=do == "trash")
     elif do == "star":
@@ -156,7 +156,7 @@ def _tags(ui: Ui, owner: str, wanted: str) -> Any:
     return gr.Dropdown(choices, value=wanted if wanted in tags else "")
 
 
-def show_shelf(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Opened) -> tuple[str, Opened]:
+def show_things(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Opened) -> tuple[str, Opened]:
     """Return a page of a kind's things as HTML, and where it is; the page before where nothing is left on this one.
 
     Every word of `search` must be found, in the page's language or in English.
@@ -175,7 +175,7 @@ def show_shelf(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Ope
         count = count_things(ui.studio.records, wanted)
     if not cards:
         if opened.before:
-            return show_shelf(ui, owner, what, search, tag, opened.turned("previous-page"))
+            return show_things(ui, owner, what, search, tag, opened.turned("previous-page"))
         return empty(t("library.empty")), Opened()
     number = len(opened.before) + 1
     pages = max(number + (more is not None), -(-count // _PAGE))

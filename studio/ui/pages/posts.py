@@ -137,7 +137,7 @@ def _lay_out(ui: Ui) -> Form:
 
 
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:
-    """What a card's button does; what the region editor shows then."""
+    """Do what a card's button says; return what the region editor shows then."""
     if data["do"] == "redraw-weak":
         redraw_weak(ui, owner, post_set)
         return {}
@@ -150,7 +150,7 @@ def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> S
 
 
 def _recalled(ui: Ui, form: Form, request: gr.Request) -> Said:
-    """Who and where can be chosen, and what a link of the library's re-use fills the page with."""
+    """Return who and where can be chosen, and what a link of the library's re-use fills the page with."""
     owner = owner_of(request)
     default_scene(ui.studio.library, owner)
     people, places = _people(ui, owner), [(ui.t.word(s.name), s.id) for s in ui.scenes(owner)]

@@ -43,8 +43,8 @@ ROUNDS: dict[str, dict[str, int]] = {
 
 
 @dataclass(frozen=True)
-class Hand:
-    """What a person chose; `pair` are two candidates that are compared."""
+class Chosen:
+    """Choices of a person; `pair` are two candidates that are compared."""
 
     design: str = ""
     held: frozenset[int] = frozenset()
@@ -55,7 +55,7 @@ class Hand:
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "select")
-    hand = gr.State(Hand())
+    hand = gr.State(Chosen())
     design = gr.Dropdown([], label=t("select.design"), elem_id="design")
     with gr.Row(equal_height=True):
         name = gr.Textbox(t("select.default_name"), label=t("select.name"), elem_id="name", max_length=200)
@@ -77,9 +77,9 @@ def build(ui: Ui) -> None:
         found = ui.find(owner_of(request), Design, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
-            return Hand(), nothing, *(gr.skip() for _ in sliders)
+            return Chosen(), nothing, *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
-        fresh = Hand(design=found.id)
+        fresh = Chosen(design=found.id)
         return fresh, _board(ui, found, gates, fresh), *(gates[name] for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
@@ -129,7 +129,7 @@ def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
     ]
 
 
-def _act(now: Hand, data: Pressed) -> Hand:
+def _act(now: Chosen, data: Pressed) -> Chosen:
     do, number = data.get("do"), int(data.get("number", "-1"))
     if do == "keep":
         return replace(now, held=now.held ^ {number}, dropped=now.dropped - {number})
@@ -141,7 +141,7 @@ def _act(now: Hand, data: Pressed) -> Hand:
     return now
 
 
-def _board(ui: Ui, design: Design, gates: Gates, now: Hand) -> str:
+def _board(ui: Ui, design: Design, gates: Gates, now: Chosen) -> str:
     t = ui.t
     try:
         found = judge(ui.studio, design, gates, now.held, now.dropped)
@@ -176,7 +176,7 @@ def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
     return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
 
 
-def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Hand) -> str:
+def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen) -> str:
     t, verdict = ui.t, found.selection.verdicts[i]
     kept = i in found.kept
     hint = escape(_hint(ui, verdict, kept))

@@ -137,7 +137,7 @@ def curve(points: Sequence[Sequence[float]], title: str, x: str, y: str) -> str:
 
 
 def samples(t: Texts, rows: Sequence[Sample]) -> str:
-    """What was drawn at each checkpoint of a training, and how the likeness to the person went."""
+    """Show what was drawn at each checkpoint of a training, and how the likeness to the person went."""
     if not rows:
         return ""
     drawn = ""

@@ -1,4 +1,4 @@
-"""What every page begins with: the way through the pages, its title, and the tour."""
+"""Head of every page: the way through the pages, its title, and the tour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["open_page"]
 
 
 def open_page(ui: Ui, page: str) -> None:
-    """Who is logged in is said when the page loads."""
+    """Begin a page; who is logged in is said when it loads."""
     top = gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
 
     def greet(request: gr.Request) -> Any:

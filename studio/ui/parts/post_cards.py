@@ -25,7 +25,7 @@ _Which = Mapping[str, Any]  # a post, as its buttons name it
 
 
 def read_arrangement(ui: Ui, owner: str, post_set: PostSet) -> Arrangement:
-    """What a person said of a set."""
+    """Return what a person said of a set."""
     return read_marks(ui.said(owner, f"posts:{post_set.id}"))
 
 

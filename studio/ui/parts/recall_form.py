@@ -33,7 +33,7 @@ def build_reuse(ui: Ui) -> None:
 
 
 def refused(status: str | None) -> StudioError:
-    """What the upload's answer means."""
+    """Return what the upload's answer means."""
     if status == "413":
         return BadInput("too_large", most_gb=MOST_BYTES / 1e9)
     if status == "507":
@@ -42,7 +42,7 @@ def refused(status: str | None) -> StudioError:
 
 
 def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> Draft | None:
-    """What a link of this part fills the posts page with, as `draft_of`; None where the page was opened by itself.
+    """Return a link's filling of the posts page, as `draft_of`; None where the page was opened by itself.
 
     Raises what `recall` raises.
     """

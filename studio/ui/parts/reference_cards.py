@@ -19,7 +19,7 @@ _WALL, _TABLE, _WINDOW, _PERSON = "#f5deb8", "#8a5a2b", "#9cc9ea", "#0f766e"
 
 @dataclass(frozen=True)
 class Ways:
-    """What the cards say: `inject` as in PostRequest, the landmark's pixels kept, several shots in one drawing."""
+    """Choices of the cards: `inject` as in PostRequest, the landmark's pixels kept, several shots in one drawing."""
 
     inject: str = "redux"
     exact: bool = True

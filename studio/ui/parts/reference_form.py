@@ -208,7 +208,7 @@ def _connect(ui: Ui, dials: Dials, scene: gr.Dropdown) -> None:
 
 
 def _pictures(ui: Ui, dials: ReferenceDials) -> str:
-    """What is shown besides the scene."""
+    """Show what is shown besides the scene."""
     keys = [*(place.photo for place in dials.references), *([dials.weights] if dials.weights else [])]
     if not keys:
         return ""

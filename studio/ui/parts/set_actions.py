@@ -1,4 +1,4 @@
-"""What the buttons of a set and of its posts do: arrange, caption, draw again, vary, undo, export."""
+"""Actions of the buttons of a set and of its posts: arrange, caption, draw again, vary, undo, export."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _FILLERS = (
 
 @dataclass(frozen=True)
 class Table:
-    """What the table says. Seeds and captions are one for each shot, None where they are left to the studio."""
+    """Rows of the table. Seeds and captions are one for each shot, None where they are left to the studio."""
 
     shots: tuple[Shot, ...]
     seeds: tuple[int | None, ...] = ()
@@ -153,7 +153,7 @@ def _ends(line: str, at: int, word: str) -> bool:
 
 @cache
 def _vocabulary() -> dict[str, tuple[str, str] | None]:
-    """What may be said in both languages, longest first, as (column, word); None for words that say nothing."""
+    """Return what may be said in both languages, longest first, as (column, word); None for words that say nothing."""
     found: dict[str, tuple[str, str] | None] = dict.fromkeys(_FILLERS)
     for column, choices in CHOICES.items():
         for word in choices:

@@ -15,12 +15,12 @@ from sqlalchemy import event
 from studio.application import Studio
 from studio.jobs.queue import Queue
 from studio.library.index import Cursor, Page, Search, Thing, count_things, every_thing, find_things
-from studio.library.records import MarkRecord, Records, ShelfRecord
+from studio.library.records import IndexRecord, MarkRecord, Records
 from studio.library.trash import empty_trash
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.pages.library import Opened, show_shelf
+from studio.ui.pages.library import Opened, show_things
 
 POSTS = Search("me", "posts")
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ def keep(records: Records, count: int, first: int = 0, owner: str = "me", kind: 
     with records.transaction() as session:
         for i in range(first, first + count):
             created = BEGAN + timedelta(seconds=i // 3)
-            row = ShelfRecord(
+            row = IndexRecord(
                 id=f"{kind}:{i:05d}",
                 owner=owner,
                 kind=kind,
@@ -141,7 +141,7 @@ def test_what_comes_and_goes_between_two_pages_moves_nothing(records: Records) -
         seen += numbers(page.things)
         if number < 3:
             keep(records, 30, first=1000 + 100 * number)  # newer than all
-            records.remove(ShelfRecord, page.things[-1].id, "me")  # where the next page begins
+            records.remove(IndexRecord, page.things[-1].id, "me")  # where the next page begins
     assert seen == there
 
 
@@ -149,22 +149,22 @@ def test_the_buttons_turn_the_pages_and_stay_on_one_that_is_left(tmp_path: Path)
     studio = Studio(Settings(data=tmp_path))
     ui = Ui(studio, Queue(studio), Texts("en"))
     keep(studio.records, 121)
-    html, opened = show_shelf(ui, "me", "posts", "", "", Opened())
+    html, opened = show_things(ui, "me", "posts", "", "", Opened())
     assert "121 found, page 1 of 3" in html
     assert opened.turned("previous-page") == opened
     for number in (2, 3):
-        html, opened = show_shelf(ui, "me", "posts", "", "", opened.turned("next-page"))
+        html, opened = show_things(ui, "me", "posts", "", "", opened.turned("next-page"))
         assert f"121 found, page {number} of 3" in html
     assert html.count("st-card") == 1
     assert opened.turned("next-page") == opened
     mark(studio.records, [0], trashed=True)  # 0, 1 and 2 are of one moment: 2 is the last
     mark(studio.records, [2], trashed=True)
-    html, opened = show_shelf(ui, "me", "posts", "", "", opened)
+    html, opened = show_things(ui, "me", "posts", "", "", opened)
     assert "119 found, page 2 of 2" in html
-    html, opened = show_shelf(ui, "me", "posts", "", "", opened.turned("previous-page"))
+    html, opened = show_things(ui, "me", "posts", "", "", opened.turned("previous-page"))
     assert "119 found, page 1 of 2" in html
     assert isinstance(opened.next, Cursor)
-    assert "st-empty" in show_shelf(ui, "me", "posts", "unicorn", "", Opened())[0]
+    assert "st-empty" in show_things(ui, "me", "posts", "unicorn", "", Opened())[0]
 
 
 def test_a_trash_of_many_pages_is_emptied_whole(tmp_path: Path) -> None:

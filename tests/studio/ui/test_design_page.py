@@ -21,7 +21,7 @@ from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
-from studio.ui.pages.design import Desk
+from studio.ui.pages.design import DesignState
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,8 +32,8 @@ def ui(tmp_path: Path) -> Ui:
     return Ui(studio, Queue(studio), Texts("en"))
 
 
-def first(ui: Ui) -> Desk:
-    return Desk(mix(ui, 1))
+def first(ui: Ui) -> DesignState:
+    return DesignState(mix(ui, 1))
 
 
 def mix(ui: Ui, seed: int) -> Mix:
@@ -46,13 +46,13 @@ def only(ui: Ui, donors: list[Donor], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_two_tabs_keep_is_all_there(ui: Ui) -> None:
-    one = design._act(ui, Desk(mix(ui, 2)), {"do": "favourite"}, "me")
-    two = design._act(ui, Desk(mix(ui, 3)), {"do": "favourite"}, "me")  # knows nothing of the other tab's
+    one = design._act(ui, DesignState(mix(ui, 2)), {"do": "favourite"}, "me")
+    two = design._act(ui, DesignState(mix(ui, 3)), {"do": "favourite"}, "me")  # knows nothing of the other tab's
     design._keep_mix(ui, "me", mix(ui, 4))
-    kept = design._kept_desk(ui, "me", first(ui))
+    kept = design._kept_state(ui, "me", first(ui))
     assert kept.mix == mix(ui, 4)
     assert kept.favourites == (*one.favourites, mix(ui, 3)) == two.favourites
-    assert design._kept_desk(ui, "somebody else", first(ui)) == first(ui)
+    assert design._kept_state(ui, "somebody else", first(ui)) == first(ui)
     locked = replace(kept, mix=replace(mix(ui, 2), locked=frozenset(mix(ui, 2).donors[:1])))
     assert design._act(ui, locked, {"do": "favourite"}, "me").favourites == (mix(ui, 3),)  # the same mix, locked or not
 
@@ -63,17 +63,17 @@ def test_a_donor_that_is_gone_takes_only_its_own_mixes_along(ui: Ui, monkeypatch
     donors = list(ui.donors())
     others = [roll([d for d in ui.donors("sweet") if d.id != gone], "sweet", seed, ui.ceiling) for seed in (5, 6)]
     for other in (*others, lies):
-        design._act(ui, Desk(other), {"do": "favourite"}, "me")
+        design._act(ui, DesignState(other), {"do": "favourite"}, "me")
     design._keep_mix(ui, "me", lies)
     only(ui, [d for d in donors if d.id != gone], monkeypatch)
-    kept = design._kept_desk(ui, "me", Desk(others[0]))
+    kept = design._kept_state(ui, "me", DesignState(others[0]))
     assert (kept.mix, kept.favourites) == (others[0], tuple(others))
     with pytest.raises(BadInput, match="donor_gone"):
         recipe_of_mix(lies, ui.donors())
 
 
 def test_previews_are_of_favourites_that_may_be_drawn(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = Desk(mix(ui, 1))
+    now = DesignState(mix(ui, 1))
     for seed in range(2, 8):
         now = replace(
             now, favourites=design._act(ui, replace(now, mix=mix(ui, seed)), {"do": "favourite"}, "me").favourites
@@ -106,19 +106,19 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     sweet = [donor for donor in every if donor.category == "sweet"]
     others = [donor for donor in every if donor.category != "sweet"]
     only(ui, [*sweet[:count], *others], monkeypatch)
-    empty = Desk(Mix("sweet", (), (), 1))
-    assert design._kept_desk(ui, "me", empty) == empty
-    said = design._desk(ui, empty)
+    empty = DesignState(Mix("sweet", (), (), 1))
+    assert design._kept_state(ui, "me", empty) == empty
+    said = design._mixer(ui, empty)
     assert f"There are {count} donors of the look" in said
     assert 'href="/en/library"' in said
     assert said.count('data-do="add"') == count
     chinese = Ui(ui.studio, ui.queue, Texts("zh"))
-    assert f"甜美系有 {count} 位捐献者" in design._desk(chinese, empty)
+    assert f"甜美系有 {count} 位捐献者" in design._mixer(chinese, empty)
     assert len(design._first_mix(ui, others[0].category).donors) >= 3
     design._keep_mix(ui, "me", empty.mix)
     only(ui, every, monkeypatch)  # somebody added donors
-    assert len(design._kept_desk(ui, "me", empty).mix.donors) >= 3
-    assert "There are" not in design._desk(ui, empty)
+    assert len(design._kept_state(ui, "me", empty).mix.donors) >= 3
+    assert "There are" not in design._mixer(ui, empty)
 
 
 def test_the_studio_starts_without_donors(tmp_path: Path) -> None:
