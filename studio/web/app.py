@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated
 from urllib.parse import quote
@@ -67,6 +68,8 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
     studio = Studio(settings)
     queue = Queue(studio)
     app = make_site(studio, names, local)
+    # Gradio warns of a mode that is turned off; nobody who starts the studio can do anything about it
+    warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
     for language in LANGUAGES:
         ui = Ui(studio, queue, Texts(language))
         gr.mount_gradio_app(

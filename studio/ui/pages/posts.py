@@ -194,7 +194,8 @@ def _progress(ui: Ui, owner: str) -> str:
         take = ui.newest(owner, kind)
         if take is not None and take.state != "done":
             parts.append(ui.job_panel(owner, take, strip=False))
-    if export is not None:
+    of_earlier_set = export is not None and drawing.state == "done" and export.created < drawing.created
+    if export is not None and not of_earlier_set:
         then = ""
         if export.state == "done":
             made = ui.queue.result(export, Bundle)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from studio.library.records import FileRecord, JobRecord, Records, ReportRecord,
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Texts, choose_language
 from studio.ui.context import Ui
+from studio.ui.pages.posts import _progress
 from studio.ui.parts.post_cards import show_arriving
 from studio.web.locale import Locale
 from tests.library import picture
@@ -150,6 +152,22 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
     records.keep(StopRecord(id="job", owner="me"))
     with pytest.raises(Cancelled):
         reporter.check_cancelled()
+
+
+def test_a_bundle_is_offered_beside_its_own_set_only(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts("en"))
+
+    def keep(minute: int, kind: str, state: str) -> str:
+        row = JobRecord(id=f"{kind}-{minute}", owner="me", kind=kind, state=state, error=None, facts={})
+        row.created = datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
+        studio.records.keep(row)
+        return _progress(ui, "me")
+
+    keep(0, "posts", "done")
+    assert "Export" in keep(1, "export", "queued")
+    assert "Export" in keep(2, "posts", "failed")  # the set before is still the one on the page
+    assert "Export" not in keep(3, "posts", "done")
 
 
 def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None:
