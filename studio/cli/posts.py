@@ -82,7 +82,8 @@ def posts(
         return
     if photo is None:
         raise BadInput("photo_missing")
-    who, asker, box = studio.result_of(Persona, persona), studio.settings.owner, _read_box(goods_box)
+    box = _read_box(goods_box)
+    who, asker = studio.result_of(Persona, persona), studio.settings.owner
     _check_pictures(photo, mask)
     with open_engine(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)

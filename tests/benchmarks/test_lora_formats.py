@@ -17,8 +17,8 @@ APPLIED = (
 )
 REFUSED = {
     "flux_control_lora_format": "a control LoRA",
-    "flux_dora_onetrainer_format": "a DoRA",
-    "flux_lokr_bfl_format": "a LoKr",
+    "flux_dora_onetrainer_format": "(DoRA)",
+    "flux_lokr_bfl_format": "(LoKr)",
 }
 
 pytestmark = pytest.mark.skipif(

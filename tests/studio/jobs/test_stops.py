@@ -72,7 +72,7 @@ def _end(worker: subprocess.Popen[bytes], how: signal.Signals | None) -> None:
         worker.send_signal(how)
     else:
         worker.stdin.close()
-    worker.wait(20)
+    worker.wait(60)
     if how is not None:
         worker.stdin.close()
 
@@ -159,5 +159,9 @@ def test_the_studio_opened_twice_says_so_and_the_first_goes_on(tmp_path: Path) -
         assert Queue(Studio(Settings(data=tmp_path)))._client.list_workflows() == []
     finally:
         first.send_signal(signal.SIGINT)
-        first.wait(30)
+        try:
+            first.wait(120)
+        finally:
+            first.kill()
+            first.wait()
     assert not (tmp_path / "engine.ready").exists()
