@@ -144,13 +144,13 @@ from studio.domain.values import Request, Result
 
 
 class EchoRequest(Request):
-    """What to repeat."""
+    """A request of the dummy kind: the text to repeat."""
 
     word: str = "dummy"
 
 
 class Echo(Result):
-    """What was said."""
+    """A result of the dummy kind: the repeated text."""
 
     kind: ClassVar[str] = "{DUMMY}"
 

@@ -82,10 +82,10 @@ OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a ControlNet", ("controlnet_", "control_model.", "zero_convs.", "input_hint_block")),
     ("an IP-Adapter", ("ip_adapter_proj_model.", "image_proj", "ip_adapter.")),
 )
-"""What is no model at all, by pieces of its names; asked for before any family."""
+"""Files that are no model at all, by pieces of its names; asked for before any family."""
 
 PART_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a VAE only", ("decoder.conv_in.", "encoder.conv_in.", "decoder.mid.")),
     ("a text encoder only", ("encoder.block.", "text_model.", "shared.weight")),
 )
-"""What is a part of a model, by beginnings of its names; asked for behind all families."""
+"""Files that are a part of a model, by beginnings of its names; asked for behind all families."""

@@ -34,11 +34,11 @@ __all__ = [
 R = TypeVar("R", bound=Result)
 Options = dict[str, Any]
 Facts = Mapping[str, Any]
-"""What a person said of a thing: a mark, as JSON."""
+"""A mark, as JSON: favourite, tags and the like that a person gave a thing."""
 Pressed = Mapping[str, str]
 """The data-* of the button that was pressed."""
 Said = dict[Any, Any]
-"""What components say, by component."""
+"""The values of components, by component."""
 HIDDEN: Options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 # Gradio drops what is typed while an earlier answer is on its way, unless told to ask once more for the last of it.
 LATEST: Options = HIDDEN | {"trigger_mode": "always_last"}

@@ -64,7 +64,7 @@ class Injections:
                 left, top, right, bottom = request.goods_box
                 self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
         self.references: tuple[Reference, ...] = ()
-        """What shows the place, the same for every shot."""
+        """Return the references that show the place, the same for every shot."""
         if request.scale > 0:
             self._refer(studio)
 
