@@ -80,7 +80,7 @@ def t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=SEQUENCE)
 
 
-def _scramble(module: torch.nn.Module, seed: int) -> None:
+def scramble(module: torch.nn.Module, seed: int) -> None:
     """Weights that make every layer matter: a layer that starts at zero hides mistakes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -116,7 +116,7 @@ def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting:
         feed_forward_proj="gated-gelu",
     ))  # fmt: skip
     for seed, part in enumerate((transformer, vae, clip, t5)):
-        _scramble(part, seed)
+        scramble(part, seed)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.5, use_dynamic_shifting=dynamic_shifting)
     pipeline = FluxPipeline(
         scheduler=scheduler, vae=vae, text_encoder=clip, tokenizer=tokenizer, text_encoder_2=t5,
@@ -139,7 +139,7 @@ def write_companion(folder: Path, role: str, *, in_channels: int | None = None, 
         num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=POOLED_WIDTH,
         guidance_embeds=True, axes_dims_rope=(4, 6, 6),
     )  # fmt: skip
-    _scramble(transformer, seed + len(role))
+    scramble(transformer, seed + len(role))
     transformer.save_pretrained(folder / "transformer")
     return folder
 
@@ -151,8 +151,8 @@ def write_redux(folder: Path) -> Path:
         patch_size=8,
     ))  # fmt: skip
     embedder = ReduxImageEncoder(redux_dim=16, txt_in_features=TEXT_WIDTH)
-    _scramble(encoder, 10)
-    _scramble(embedder, 11)
+    scramble(encoder, 10)
+    scramble(embedder, 11)
     processor = SiglipImageProcessor(size={"height": 32, "width": 32})
     FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder).save_pretrained(
         folder
@@ -195,7 +195,7 @@ def write_ip_adapter(folder: Path, tensors: dict[str, torch.Tensor]) -> Path:
         hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
         projection_dim=12,
     ))  # fmt: skip
-    _scramble(encoder, 13)
+    scramble(encoder, 13)
     encoder.save_pretrained(folder / "image_encoder")
     size = {"height": 32, "width": 32}
     CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder / "image_encoder")
