@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipelines.backbones import fast_dtype
+
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast() -> torch.autocast:
-    """bf16 autocast on whatever device the recipes run on."""
-    return torch.autocast(DEVICE.type, dtype=torch.bfloat16)
+    """Return bfloat16 autocast where the device computes in it natively; elsewhere one that changes nothing.
+
+    float16, which the product draws with on older GPUs, would need a loss scaler.
+    """
+    return torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=fast_dtype(DEVICE) == torch.bfloat16)
 
 
 class Both:
