@@ -34,6 +34,7 @@ __all__ = [
 
 FAMILIES: tuple[Family, ...] = (FLUX1,)
 """One line a family; all else of it, its loaded half too, is in its own folder."""
+_NAME_KEYS = ("general.name", "modelspec.title")
 _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tenth
 
 
@@ -114,8 +115,11 @@ def detect_source(source: Source) -> Detected:
     path = source.base / "transformer" / "config.json"
     config = read_json(path) if path.is_file() else {}
     base, variant = detect_folder(source.base, index, config)
+    path = source.base / "scheduler" / "scheduler_config.json"
+    scheduler = read_json(path) if path.is_file() else {}
     if source.kind == "folder":
-        return Detected(base, variant, base.hidden_width(config), index)
+        names = [source.name, str(index.get("_name_or_path", ""))]
+        return Detected(base, base.choose_variant(variant, names, scheduler), base.hidden_width(config), index)
     header = read_header(source.path)
     family, variant = detect_file(header.shapes, source.path.name)
     if family.id != base.id:
@@ -126,6 +130,8 @@ def detect_source(source: Source) -> Detected:
             folder=source.base.name,
             base_family=base.name,
         )
+    names = [source.name, *(header.metadata.get(key, "") for key in _NAME_KEYS)]
+    variant = family.choose_variant(variant, names, scheduler)
     return Detected(family, variant, family.hidden_width_of_file(header.shapes), index, header)
 
 

@@ -77,6 +77,10 @@ class Model(Adaptable, Protocol):
         """The number type that is computed in."""
 
     @property
+    def state_dtype(self) -> torch.dtype:
+        """The number type that states are kept in from step to step."""
+
+    @property
     def vae(self) -> Any:
         """An `nn.Module`, of the family's own class."""
 
@@ -91,6 +95,9 @@ class Model(Adaptable, Protocol):
     @property
     def token_px(self) -> int:
         """Pixels along the side of one token: it divides both sides of a picture."""
+
+    def check_text(self, prompt: str) -> None:
+        """Raise BadInput for a prompt that cannot be read at all, not even cut; before anything is drawn."""
 
     def encode_text(self, prompt: str, pictures: Sequence[npt.NDArray[np.uint8]] = ()) -> TextEmbeds:
         """Encode one prompt, and `pictures` where the text encoder sees them; warns of words that are cut."""

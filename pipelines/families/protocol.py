@@ -4,7 +4,7 @@ what it can do. The loaded model is the other half (`pipelines/families/model.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -88,6 +88,13 @@ class Family(Protocol):
 
     def detect_file(self, shapes: Shapes) -> Variant | None:
         """Return the variant whose transformer a single file holds; None: not this family."""
+
+    def choose_variant(self, variant: Variant, names: Sequence[str], scheduler: Mapping[str, Any]) -> Variant:
+        """Return which one it is of the variants whose weights have the same names and shapes as those of `variant`.
+
+        `names` are what its files are called and call themselves, the surest first, and `scheduler` is its folder's
+        scheduler_config.json, empty where it is not known.
+        """
 
     def hidden_width(self, transformer: Mapping[str, Any]) -> int:
         """Return the transformer's hidden width from its config.json; 0 if it cannot be told."""

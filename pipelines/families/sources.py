@@ -62,6 +62,7 @@ def _base_of(file: Path, base: str | Path | None, models: Path | None) -> Path:
     if (file.parent / "model_index.json").is_file():
         return file.parent
     family, variant = detect_file(read_header(file).shapes, file.name)
+    variant = family.choose_variant(variant, [file.stem], {})
     known = [model for model in MODELS.values() if model.hub and model.role == "backbone" and model.family == family.id]
     for model in sorted(known, key=lambda model: model.id != variant.id):
         if models is not None and (models / model.hub / FETCHED).is_file():

@@ -100,7 +100,7 @@ def encode_kept(backbone: Backbone, landmark: Landmark) -> Kept:
     mask = torch.from_numpy(landmark.mask).float()[None, None]
     kept = torch.nn.functional.avg_pool2d(mask, model.cell_px) >= _MIN_KEPT_SHARE
     repaint = (~kept).to(z).expand(z.shape)
-    return Kept(model.pack(z).to(model.dtype), model.pack(repaint).to(model.dtype))
+    return Kept(model.pack(z).to(model.state_dtype), model.pack(repaint).to(model.state_dtype))
 
 
 def grow_mask(mask: Mask, margin_px: float, avoid: Mask | None = None) -> Mask:

@@ -38,7 +38,7 @@ class Request(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """States [b, …] in the model's number type: the pictures of which a part is kept, and 1 where they are drawn."""
+    """States [b, …] in the model's `state_dtype`: the pictures of which a part is kept, and 1 where they are drawn."""
 
     pictures: Tensor
     repaint: Tensor

@@ -44,8 +44,11 @@ def draw(
 ) -> Iterator[tuple[int, Rgb]]:
     """Draw all requests: (index, uint8 [h, w, 3]) in the order of the requests, each as soon as it can be given.
 
-    Cancellation is checked at every denoising step. LoRAs stay on from batch to batch where they are the same.
+    Cancellation is checked at every denoising step. LoRAs stay on from batch to batch where they are the same. Raises
+    BadInput for a prompt that the model cannot read before the first is drawn.
     """
+    for prompt in dict.fromkeys(text for r in requests for text in (r.prompt, r.negative_prompt)):
+        backbone.model.check_text(prompt)
     ready: dict[int, Rgb] = {}
     due = drawn = 0
     stage = Stage(PipelineStage.DRAW)
@@ -167,13 +170,14 @@ def _sample(
 def _noise(drawing: Backbone, requests: Sequence[DrawRequest]) -> Tensor:
     """Each request's own noise as states [b, …].
 
-    Around a landmark that is not drawn anew from pure noise it is drawn in the model's number type, as
+    Around a landmark that is not drawn anew from pure noise it is drawn in the states' number type, as
     `FluxInpaintPipeline` draws it; the numbers are others than float32's rounded.
     """
     first = requests[0]
-    dtype = torch.float32 if first.strength == 1 else drawing.dtype
+    kept_in = drawing.model.state_dtype
+    dtype = torch.float32 if first.strength == 1 else kept_in
     rows = [drawing.model.noise(r.seed, first.height, first.width, dtype) for r in requests]
-    return torch.cat(rows).to(drawing.device, drawing.dtype)
+    return torch.cat(rows).to(drawing.device, kept_in)
 
 
 def _finish(picture: Rgb, request: DrawRequest) -> Rgb:

@@ -14,7 +14,7 @@ from diffusers import AutoencoderTiny
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 
 from pipelines.backbones import Backbone, encode_prompt
-from pipelines.families.flux1.latents import decode_latents, encode_pictures
+from pipelines.families.autoencoder import decode_latents, encode_pictures
 from pipelines.families.flux1.model import Flux1Model
 from pipelines.training.dataset import fit_image
 from tests.data import FOLDER, need

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,9 @@ class Flux1:
         if layout_of(shapes) is None:
             return None
         return _variant(any("guidance_in." in name or "guidance_embedder." in name for name in shapes))
+
+    def choose_variant(self, variant: Variant, names: Sequence[str], scheduler: Mapping[str, Any]) -> Variant:
+        return variant
 
     def hidden_width(self, transformer: Mapping[str, Any]) -> int:
         # where a folder leaves them out, diffusers' own defaults hold

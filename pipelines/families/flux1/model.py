@@ -21,14 +21,15 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import AutoencoderKL, FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
+from pipelines.families.autoencoder import decode, encode_pictures
 from pipelines.families.catalogue import find_family
 from pipelines.families.companions import drawing_spec
 from pipelines.families.flux1 import companions
-from pipelines.families.flux1.latents import decode, encode_pictures, pack, unpack
+from pipelines.families.flux1.latents import pack, unpack
 from pipelines.families.flux1.loading import check_transformer, load_pipeline
-from pipelines.families.flux1.schedule import inference_sigmas, shift_sigmas
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
+from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
@@ -122,6 +123,14 @@ class Flux1Model:
     def token_px(self) -> int:
         return 2 * self.cell_px
 
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """As `FluxPipeline` keeps its latents between the steps."""
+        return self.dtype
+
+    def check_text(self, prompt: str) -> None:
+        """Any prompt can be read: what is too long is cut, and `encode_text` says what."""
+
     @torch.no_grad()
     def encode_text(self, prompt: str, pictures: Sequence[npt.NDArray[np.uint8]] = ()) -> PromptEmbeds:
         self._warn_of_cuts(prompt)
@@ -150,10 +159,13 @@ class Flux1Model:
         return decode(self.vae, grid)
 
     def sigmas(self, image_tokens: int, steps: int) -> Tensor:
-        return inference_sigmas(self.pipeline.scheduler, image_tokens, steps, self.device)
+        scheduler = self.pipeline.scheduler
+        given = None if scheduler.config.get("use_flow_sigmas") else np.linspace(1.0, 1 / steps, steps)
+        return inference_sigmas(scheduler, steps, given, linear_mu(scheduler, image_tokens), self.device)
 
     def shift(self, sigmas: Tensor, image_tokens: int) -> Tensor:
-        return shift_sigmas(sigmas, self.pipeline.scheduler, image_tokens)
+        scheduler = self.pipeline.scheduler
+        return shift_sigmas(sigmas, scheduler, linear_mu(scheduler, image_tokens))
 
     @torch.no_grad()
     def encode_reference(self, pictures: npt.NDArray[np.uint8], number: int) -> ReferenceTokens:

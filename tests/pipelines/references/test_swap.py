@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.latents import decode_latents, encode_pictures
+from pipelines.families.autoencoder import decode_latents, encode_pictures
 from pipelines.references.landmark import keep_pixels
 from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
 from pipelines.sampling.draw import draw

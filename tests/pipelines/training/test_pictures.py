@@ -11,7 +11,8 @@ import torch
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-from pipelines.families.flux1.latents import decode, decode_latents, encode_pictures, pack, unpack
+from pipelines.families.autoencoder import decode, decode_latents, encode_pictures
+from pipelines.families.flux1.latents import pack, unpack
 from pipelines.progress import SILENT, Progress
 from pipelines.training import lora
 from pipelines.training.dataset import prepare_examples

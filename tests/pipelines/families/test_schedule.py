@@ -1,4 +1,4 @@
-"""FLUX.1's sigmas are those of diffusers' scheduler, in drawing and in training."""
+"""Sigmas are those of diffusers' scheduler, in drawing and in training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-from pipelines.families.flux1.schedule import inference_sigmas, shift_sigmas
+from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,9 @@ def test_training_shifts_sigmas_as_drawing_does(scheduler: FlowMatchEulerDiscret
     mu = calculate_shift(
         tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
     )
+    assert linear_mu(scheduler, tokens) == pytest.approx(mu, abs=1e-12)
     scheduler.set_timesteps(sigmas=sigmas, mu=mu)
     theirs = scheduler.sigmas.clone()
-    ours = shift_sigmas(torch.from_numpy(sigmas).float(), scheduler, tokens)
+    ours = shift_sigmas(torch.from_numpy(sigmas).float(), scheduler, mu)
     assert torch.allclose(ours, theirs[:-1], atol=1e-6)
-    assert torch.equal(inference_sigmas(scheduler, tokens, 8, torch.device("cpu")), theirs)
+    assert torch.equal(inference_sigmas(scheduler, 8, sigmas, mu, torch.device("cpu")), theirs)
