@@ -129,6 +129,7 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
         id="FLUX.1-dev, random", source=Source("folder", "random", Path(), Path()), licence="none",
         licence_note="Gaussian weights.", height=1024, width=1024, num_inference_steps=28, guidance_scale=3.5,
         true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, family="flux1",
+        can=MODELS["FLUX.1-dev"].can,
     )  # fmt: skip
     parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
     plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already

@@ -22,7 +22,6 @@ from pipelines.families.protocol import Family
 from pipelines.families.sources import find_source
 from pipelines.families.spec import BackboneSpec
 from pipelines.lora.stack import LoraStack
-from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
@@ -138,23 +137,20 @@ def _computes_in_bfloat16() -> bool:
 def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
     """The spec of what `pipelines.families.sources.find_source` finds; ModelMissing or BadInput if no family loads it.
 
-    A `studio.json` inside the diffusers folder overrides any field but `source` and `family`, and of a single file all
-    but its id and licence; a companion's folder is named by its role ("redux_folder"), relative to the folder. Without
-    it the defaults are the catalogue's: those of a known model of this name, else of the variant that the family
-    detects.
+    A `studio.json` inside the diffusers folder overrides any field but `source`, `family` and `can`, and of a single
+    file all but its id and licence; a companion's folder is named by its role ("redux_folder"), relative to the folder.
+    Without it the defaults are the catalogue's, as `pipelines.families.catalogue.detect_source` finds them.
     """
     source = find_source(name, base, models)
     folder = source.base
     detected = detect_source(source)
-    family, header = detected.family, detected.header
+    family, header, known = detected.family, detected.header, detected.variant
     read_json(folder / "transformer" / "config.json")
     if header is not None:
         family.config_of_file(header, source)
-    named = find_model(source.name, str(detected.index.get("_name_or_path", "")) if header is None else "")
-    known = detected.variant if named is None or named.family != family.id else named
     licence = read_card_licence(folder) if header is None else read_file_licence(header)
-    if licence == UNKNOWN and named is not None:
-        licence = named.licence
+    if licence == UNKNOWN and detected.named is not None:
+        licence = detected.named.licence
     values: dict[str, Any] = {
         "id": source.name,
         "licence": licence,
@@ -162,7 +158,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "width": known.width,
         "num_inference_steps": known.num_inference_steps,
         "guidance_scale": known.guidance_scale,
-        "true_cfg_scale": 1.0,
+        "true_cfg_scale": known.cfg_scale,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
     }
@@ -171,7 +167,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
     values.setdefault("licence_note", find_licence(values["licence"]).words)
     companions = find_companions(family, folder, settings)
-    return BackboneSpec(source=source, family=family.id, companions=companions, **values)
+    return BackboneSpec(source=source, family=family.id, can=known.can, companions=companions, **values)
 
 
 def plan_backbone(
@@ -230,7 +226,9 @@ def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
     given = read_json(path)
-    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family", "companions")}
+    kinds = {
+        f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family", "can", "companions")
+    }
     kinds |= dict.fromkeys(companion_settings(family), "folder or null")
     for name, value in given.items():
         if name not in kinds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
 from pipelines.families.protocol import Family, Shapes, Verdict
 from pipelines.families.spellings import MAX_NAME, said_base_models
-from pipelines.models.catalogue import MODELS, find_model
+from pipelines.models.catalogue import MODELS, KnownModel, find_model
 from pipelines.models.headers import Header, read_header
 from pipelines.models.sources import Source
 from pipelines.models.variants import Variant
@@ -40,14 +40,15 @@ _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tent
 
 @dataclass(frozen=True)
 class Detected:
-    """Facts of a backbone's files: `width` is the transformer's hidden width (0: not known), `index` its folder's
-    model_index.json, and `header` that of a single file.
+    """Facts of a backbone's files: `variant` is what it is drawn as, `named` the published model that it says it is by
+    name (None: a model of its own), `width` the transformer's hidden width (0: not known), and `header` that of a
+    single file.
     """
 
     family: Family
     variant: Variant
     width: int
-    index: Mapping[str, Any]
+    named: KnownModel | None = None
     header: Header | None = None
 
 
@@ -108,6 +109,10 @@ def detect_source(source: Source) -> Detected:
 
     Raises BadInput or ModelMissing as the two above do, where files are missing or damaged, and where a single file's
     other parts are another family's.
+
+    A published model that the folder or the file is named as, or that the file names in its header, is known by that
+    name. Siblings, a distilled model and the one that its LoRAs are trained on, have the same layers: a folder's own
+    facts tell them apart whatever its name, and a file without a known name is what the folder of its other parts is.
     """
     if not source.base.is_dir():
         raise ModelMissing("backbone_folder_missing", folder=str(source.base))
@@ -117,11 +122,15 @@ def detect_source(source: Source) -> Detected:
     base, variant = detect_folder(source.base, index, config)
     path = source.base / "scheduler" / "scheduler_config.json"
     scheduler = read_json(path) if path.is_file() else {}
-    if source.kind == "folder":
-        names = [source.name, str(index.get("_name_or_path", ""))]
-        return Detected(base, base.choose_variant(variant, names, scheduler), base.hidden_width(config), index)
+    is_folder = source.kind == "folder"
+    names = [source.name if is_folder else source.base.name, str(index.get("_name_or_path", ""))]
+    variant, named = base.choose_variant(variant, names, scheduler), _named(base, names)
+    if named is not None and not named.is_sibling_of(variant):
+        variant = named
+    if is_folder:
+        return Detected(base, variant, base.hidden_width(config), named)
     header = read_header(source.path)
-    family, variant = detect_file(header.shapes, source.path.name)
+    family, own = detect_file(header.shapes, source.path.name)
     if family.id != base.id:
         raise BadInput(
             "base_of_other_family",
@@ -131,8 +140,10 @@ def detect_source(source: Source) -> Detected:
             base_family=base.name,
         )
     names = [source.name, *(header.metadata.get(key, "") for key in _NAME_KEYS)]
-    variant = family.choose_variant(variant, names, scheduler)
-    return Detected(family, variant, family.hidden_width_of_file(header.shapes), index, header)
+    own = family.choose_variant(own, names, scheduler)
+    named = _named(family, names)
+    known = named or (variant if variant.is_sibling_of(own) else own)
+    return Detected(family, known, family.hidden_width_of_file(header.shapes), named, header)
 
 
 def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", width: int = 0) -> Verdict:
@@ -170,6 +181,12 @@ def check_lora_family(file: str, verdict: Verdict) -> None:
     if verdict.fits == "ambiguous":
         names = [family_name(identifier) for identifier in verdict.families]
         raise BadLora("lora_family_ambiguous", file=file, families=names)
+
+
+def _named(family: Family, names: Sequence[str]) -> KnownModel | None:
+    """The published model of the family that one of these names is of."""
+    known = find_model(*names)
+    return known if known is not None and known.family == family.id else None
 
 
 def _said_family(metadata: Mapping[str, str]) -> str:

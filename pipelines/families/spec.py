@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.models.sources import Source
+from pipelines.models.variants import Capabilities
 
 __all__ = ["BackboneSpec"]
 
@@ -18,7 +19,8 @@ class BackboneSpec:
     `guidance_scale` is distilled guidance (ignored by models without a guidance input),
     `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
     says who is shown: their negative side is drawn without it (1 = off). `family` is an id of
-    `pipelines.families.catalogue.FAMILIES`, and `companions` are {role: folder} of its companions that are there.
+    `pipelines.families.catalogue.FAMILIES`, `can` what the model is able to do, and `companions` are {role: folder} of
+    its companions that are there.
     """
 
     id: str
@@ -33,6 +35,7 @@ class BackboneSpec:
     max_sequence_length: int
     lora_rank: int
     family: str
+    can: Capabilities
     identity_guidance_scale: float = 1.0
     companions: Mapping[str, Path] = field(default_factory=dict)
 

@@ -95,13 +95,18 @@ MODELS: dict[str, KnownModel] = {
 
 
 def find_model(*names: str) -> KnownModel | None:
-    """By its id, hub id or file name, whatever the case; the first of `names` that is known.
+    """By its id, hub id or file name, whatever the case and what stands between its words; the first that is known.
 
-    "flux1-dev-Q4_K_S" and "flux1-dev-fp8" are FLUX.1-dev in other number types.
+    "flux1-dev-Q4_K_S" and "flux1-dev-fp8" are FLUX.1-dev in other number types, "flux-2-klein-4b" is FLUX.2-klein-4B.
     """
-    known = {_plain(key): model for model in MODELS.values() for key in (model.id, model.hub, model.hub.split("/")[-1])}
-    return next((known[_plain(name)] for name in names if name and _plain(name) in known), None)
+    known = {
+        _plain(key): model
+        for model in MODELS.values()
+        for key in (model.id, model.hub, model.hub.split("/")[-1])
+        if key
+    }
+    return next((known[_plain(name)] for name in names if _plain(name) in known), None)
 
 
 def _plain(name: str) -> str:
-    return _NUMBER_TYPE.sub("", name.lower()).replace(".", "")
+    return "".join(c for c in _NUMBER_TYPE.sub("", name.lower()) if c.isalnum())

@@ -63,6 +63,17 @@ class Variant:
     train_on: str = ""
     can: Capabilities = Capabilities()
 
+    def is_sibling_of(self, other: Variant) -> bool:
+        """Return whether one of the two is what the other's LoRAs are trained on: their files have the same layers."""
+        return other.id == self.train_on or self.id == other.train_on
+
+    @property
+    def cfg_scale(self) -> float:
+        """The classifier-free guidance that it is drawn with, 1 (off) where its guidance is an input or distilled."""
+        return (
+            1.0 if self.distilled or self.can.distilled_guidance or not self.can.cfg else max(self.guidance_scale, 1.0)
+        )
+
 
 @dataclass(frozen=True)
 class Part:

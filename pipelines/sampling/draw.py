@@ -80,7 +80,8 @@ def draw_batch(
 ) -> list[Rgb]:
     """Draw one planned batch; `on_step(done, total)` is called before the first and after every step.
 
-    Raises BadInput where a reference is not for the backbone's family, the size is none, or no picture comes out.
+    Raises BadInput where a reference is not for the backbone's family, where the model draws without classifier-free
+    guidance and it is asked for, where the size is none, or no picture comes out.
     """
     first = requests[0]
     if len({batch_key(request) for request in requests}) != 1:
@@ -108,6 +109,8 @@ def _check(backbone: Backbone, request: DrawRequest) -> None:
         raise BadInput(
             "size_not_drawable", height=request.height, width=request.width, model=backbone.spec.id, unit=unit
         )
+    if request.cfg_scale > 1 and not backbone.spec.can.cfg:
+        raise BadInput("model_without_cfg", model=backbone.spec.id, scale=request.cfg_scale)
     for reference in request.active:
         if reference.families and backbone.model.family not in reference.families:
             raise BadInput("reference_not_for_family", kind=reference.kind, model=backbone.spec.id)

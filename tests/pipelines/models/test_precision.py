@@ -139,7 +139,11 @@ def test_too_little_memory_is_said_before_loading(tiny_flux: Path) -> None:
 def test_known_models_say_what_a_merchant_may_do() -> None:
     assert find_model("black-forest-labs/flux.1-krea-dev") is MODELS["FLUX.1-Krea-dev"]
     assert find_model("flux1-dev-Q4_K_S") is find_model("flux1-dev-fp8") is MODELS["FLUX.1-dev"]
-    assert find_model("nobody/knows", "") is None
+    assert (
+        find_model("flux-2-klein-base-4b", "") is find_model("FLUX.2 klein base 4B") is MODELS["FLUX.2-klein-base-4B"]
+    )
+    assert find_model("z_image_turbo_bf16") is MODELS["Z-Image-Turbo"]
+    assert find_model("nobody/knows", "", "...") is None
     dev = find_licence(MODELS["FLUX.1-dev"].licence)
     assert (dev.outputs, dev.running, dev.fine_tuning) == ("yes", "paid", "paid")
     assert find_licence("Apache-2.0").running == "yes"
@@ -148,6 +152,12 @@ def test_known_models_say_what_a_merchant_may_do() -> None:
     assert all(m.licence in LICENCES for m in MODELS.values())
     assert all(licence.read_on for licence in LICENCES.values())
     assert all(m.train_on in ("", *MODELS) for m in MODELS.values())
+
+
+def test_guidance_of_a_published_model_is_an_input_or_classifier_free() -> None:
+    guided = {model.id: model.cfg_scale for model in MODELS.values() if model.cfg_scale > 1}
+    assert guided == {"FLUX.2-klein-base-4B": 4.0, "FLUX.2-klein-base-9B": 4.0, "Z-Image": 4.0}
+    assert MODELS["FLUX.1-dev"].cfg_scale == MODELS["FLUX.2-klein-4B"].cfg_scale == 1.0
 
 
 def test_which_parts_are_small_and_which_come_by_block_is_the_familys_to_say() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
+from pipelines.models.variants import Capabilities
 from pipelines.progress import Denoising, Event, PipelineStage, Stage, StageProgress
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
@@ -155,3 +156,7 @@ def test_requests_that_cannot_be_drawn(tiny_backbone: Backbone) -> None:
     for size in sizes:
         with pytest.raises(BadInput, match=r"size_not_drawable.*unit=32"):
             pictures(tiny_backbone, [replace(good, **size)])
+    distilled = replace(tiny_backbone, spec=replace(tiny_backbone.spec, can=Capabilities()))
+    pictures(distilled, [replace(good, cfg_scale=1.0)])
+    with pytest.raises(BadInput, match=r"model_without_cfg.*scale=2\.0"):
+        pictures(distilled, [replace(good, cfg_scale=2.0)])
