@@ -54,6 +54,7 @@ KNOWN_OTHERS: tuple[KnownOther, ...] = (
         "krea2", "Krea 2", ("Krea2",), ("txtfusion.",),
         re.compile(r"(^|_)(txtfusion|txtmlp|tmlp)_|(^|unet_|model_)blocks_\d+_attn_(gate|w[qkvo])_"), ("krea2",),
     ),
+    KnownOther("lumina2", "Lumina-Image 2.0", ("Lumina2",), lora_words=("lumina",)),  # Z-Image's table tells its layers
     KnownOther("longcat-image", "LongCat-Image", ("LongCatImage",), lora_words=("longcat",)),
     KnownOther(
         "wan", "Wan", ("Wan",), ("blocks.0.self_attn.q.",),

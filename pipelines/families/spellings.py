@@ -1,36 +1,63 @@
 """Spellings of layers in LoRA files, by other tools and by diffusers: one parser, a table each.
 
-A family's table is a `Spellings`; what its files say of themselves is a `LoraWords`. Nothing here imports torch.
+A family's table is a `Spellings`; what its files say of themselves is a `LoraWords`. Names that differ from a table's
+in joining signs or in case alone are that layer. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-__all__ = ["MAX_NAME", "LoraWords", "Spellings", "Target", "TensorName", "plain_word", "said_base_models"]
+__all__ = [
+    "MAX_NAME",
+    "LoraWords",
+    "Spellings",
+    "Target",
+    "TensorName",
+    "matrix_shape",
+    "own_names",
+    "plain_word",
+    "said_base_models",
+]
 
 MAX_NAME = 300  # characters of a tensor's or a base model's name; no tool writes half as many
+# what stands before a layer, in any order and number ("base_model.model.", "lora_unet__", "pipe.dit.", …)
 _PREFIXES = (
-    "base_model.model.",
-    "model.diffusion_model.",
-    "diffusion_model.",
-    "transformer.",
+    "base_model_",
+    "model_",
+    "diffusion_model_",
+    "transformer_",
     "lora_unet_",
     "lora_transformer_",
+    "lycoris_",
+    "unet_",
+    "module_",
+    "orig_mod_",
+    "pipe_",
+    "dit_",
 )
-# the part of a key behind its layer: "….lora_A.weight", "….lora_A.default.weight", "….lora.down.weight",
-# "….alpha"
+_JOINED = ("lora_unet_", "lora_transformer_", "lycoris_")
+_DOWN = r"(?:lora_down|lora\.down|lora_linear_layer\.down|down)(?:\.default(?:_\d+)?)?"
+_UP = r"(?:lora_up|lora\.up|lora_linear_layer\.up|up)(?:\.default(?:_\d+)?)?"
+_ADAPTER = r"(?:\.[\w-]+)?"  # peft's adapter names: "lora_A.default.weight"
+_SCALE = r"(?:\.weight)?[._](?:scale_weight|weight_scale|scale)"  # of fp8 matrices, as ComfyUI names it
+# the part of a key behind its layer: "….lora_A.weight", "….lora_A.default.weight", "….lora.down.weight", "….alpha"
 _PART = re.compile(
     r"\.(?:"
-    r"(?P<down>(?:lora_A|lora_down|lora\.down|lora_linear_layer\.down|down)(?:\.default(?:_\d+)?)?\.weight)"
-    r"|(?P<up>(?:lora_B|lora_up|lora\.up|lora_linear_layer\.up|up)(?:\.default(?:_\d+)?)?\.weight)"
+    r"(?P<other>dora_scale|lora_magnitude_vector(?:\.\w+)*|lokr_\w+|hada_\w+|oft_\w+|lora_mid\.weight|diff_b|diff"
+    r"|w_norm|b_norm)"
+    rf"|(?P<bias>(?:lora_B{_ADAPTER}|{_UP})\.bias)"
+    rf"|(?P<down_scale>(?:lora_A|{_DOWN}){_SCALE})"
+    rf"|(?P<up_scale>(?:lora_B|{_UP}){_SCALE})"
+    rf"|(?P<down>lora_A{_ADAPTER}\.weight|lora_A|{_DOWN}\.weight|lora_down)"
+    rf"|(?P<up>lora_B{_ADAPTER}\.weight|lora_B|{_UP}\.weight|lora_up)"
     r"|(?P<alpha>alpha)"
-    r"|(?P<other>dora_scale|lora_magnitude_vector(?:\.\w+)*|lokr_\w+|hada_\w+|oft_\w+|diff_b|diff|lora_B\.bias"
-    r"|lora_mid\.weight|w_norm|b_norm)"
     r")$"
 )
+_DEFAULT = re.compile(r"(^|[._])default(?:_\d+)?\.")  # an adapter's name before or inside a layer's
 _BASE_MODEL_KEYS = ("ss_base_model_version", "modelspec.architecture")
 _MODULE_KEY = "ss_network_module"
 
@@ -39,7 +66,8 @@ _MODULE_KEY = "ss_network_module"
 class TensorName:
     """One tensor of a LoRA file: the layer it belongs to, in the file's own words, and its part in it.
 
-    `part` is one of "down", "up", "alpha" or the unsupported kind's own name ("dora_scale", "lokr_w1", "diff_b", …).
+    `part` is one of "down", "up", "alpha", "down_scale" and "up_scale" (of fp8 matrices), or the unsupported kind's own
+    name ("dora_scale", "lokr_w1", "lora_B.bias", "diff_b", …).
     """
 
     layer: str
@@ -52,12 +80,27 @@ class Target:
     """Where the rows of a layer's `up` matrix go: module, and how its rows are laid out there.
 
     `share` is the index among equal parts; -1 says "the rest behind three parts as wide as the input" (single
-    blocks' `linear1` holds q, k, v and the MLP). `swapped` says that shift and scale change places.
+    blocks' `linear1` holds q, k, v and the MLP). `swapped` says that shift and scale change places. `times` is how many
+    times its inputs the module's outputs are, where a file may hold q, k and v alone, which are its first rows (0: no
+    such module).
     """
 
     module: str
     share: int = 0
     swapped: bool = False
+    times: int = 0
+
+
+def own_names(table: Mapping[str, tuple[Target, ...]]) -> dict[str, tuple[Target, ...]]:
+    """Return {diffusers' name: itself} for all that a table leads to."""
+    found = [target for targets in table.values() for target in targets]
+    return {target.module: (replace(target, share=0, swapped=False),) for target in found}
+
+
+def matrix_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of the matrix that a tensor is: a 1×1 convolution's sides of one behind the second fall away."""
+    first, rest = tuple(shape[:2]), tuple(shape[2:])
+    return first if all(side == 1 for side in rest) else (*first, *rest)
 
 
 @dataclass(frozen=True)
@@ -82,23 +125,20 @@ class Spellings:
 
     def parse(self, key: str) -> TensorName | None:
         """Return what one key of a LoRA file names; None if its ending is none that any known LoRA tool writes, or if
-        it is longer than `MAX_NAME`.
+        it is longer than `MAX_NAME`. A layer that the table lacks keeps the file's name.
         """
         match = _PART.search(key) if len(key) <= MAX_NAME else None
         if match is None:
             return None
-        layer = key[: match.start()]
-        part = next(name for name in ("down", "up", "alpha", "other") if match.group(name) is not None)
-        if part == "other":
-            part = match.group("other")
-        if text := self._text_layer(layer.removeprefix("base_model.model.")):
-            return TensorName(text, part, "kohya" if layer.startswith("lora_te") else "diffusers")
-        bare = layer
-        while prefix := next((p for p in _PREFIXES if bare.startswith(p)), None):
-            bare = bare[len(prefix) :]
-        joined = layer.startswith(("lora_unet_", "lora_transformer_")) or self._is_joined(bare)
-        bare = self._dotted(bare) if joined else bare
-        return TensorName(bare, part, self._format(layer, bare, joined))
+        part = str(match.lastgroup)
+        part = {"other": match.group(), "bias": ".lora_B.bias"}.get(part, part).removeprefix(".")
+        raw = key[: match.start()]
+        while (bare := _DEFAULT.sub(r"\1", raw)) != raw:
+            raw = bare
+        if text := self._text_layer(raw):
+            return TensorName(text, part, "kohya" if raw.startswith("lora_te") else "diffusers")
+        layer = self._known(raw)
+        return TensorName(layer or raw, part, self._format(raw, layer))
 
     def targets(self, layer: str) -> tuple[Target, ...]:
         """Return the modules that a layer (from `parse`) stands for; () if none."""
@@ -108,7 +148,7 @@ class Spellings:
         if not blocks:
             return self.top.get(layer, ())
         ours, leaves = self.blocks[blocks]
-        return tuple(Target(f"{ours}.{index}.{t.module}", t.share, t.swapped) for t in leaves.get(leaf, ()))
+        return tuple(replace(t, module=f"{ours}.{index}.{t.module}") for t in leaves.get(leaf, ()))
 
     def split(self, layer: str) -> tuple[str, str, str]:
         """Return blocks, index and leaf: "double_blocks.3.img_attn.qkv" gives ("double_blocks", "3", "img_attn.qkv").
@@ -133,60 +173,88 @@ class Spellings:
         blocks, _, leaf = self.split(module)
         return self.kinds[leaf.split(".")[0]] if blocks else "embedding and output"
 
-    def _text_layer(self, layer: str) -> str:
+    def _text_layer(self, raw: str) -> str:
         """The name of a text encoder's layer, such as "text_encoder.encoder.layers.0.mlp.fc1"; "" if it is none."""
+        layer = re.sub(r"([._])[._]+", r"\1", raw.removeprefix("base_model.model.")).strip("._")
         for prefix, encoder in self.text_prefixes.items():
             pattern, name = self.text_layers[encoder]
             if layer.startswith(prefix) and (match := pattern.match(layer.removeprefix(prefix))):
                 return f"{encoder}.{name.format(*match.groups())}"
         return ""
 
-    def _is_joined(self, name: str) -> bool:
-        return any(re.match(rf"{blocks}_\d+_", name) for blocks in self.blocks)
+    def _known(self, raw: str) -> str:
+        """The table's name of a layer, whatever its prefixes, joining signs and case; "" if it is none of ours."""
+        plain = _joined(raw)
+        while plain:
+            if layer := self._looked_up(plain):
+                return layer
+            prefix = next((p for p in _PREFIXES if plain.startswith(p)), "")
+            if not prefix:
+                return ""
+            plain = plain.removeprefix(prefix)
+        return ""
 
-    def _dotted(self, name: str) -> str:
-        """Undo kohya's replacement of "." by "_"; the name as it was if it is none of ours."""
-        name = name.replace(".", "_")
-        for blocks, (_, leaves) in self.blocks.items():
-            if found := re.match(rf"{blocks}_(\d+)_(.+)$", name):
-                leaf = next((leaf for leaf in leaves if leaf.replace(".", "_") == found.group(2)), found.group(2))
-                return f"{blocks}.{found.group(1)}.{leaf}"
-        return next((top for top in self.top if top.replace(".", "_") == name), name)
+    def _looked_up(self, plain: str) -> str:
+        for joined, (blocks, leaves) in self._joined_blocks.items():
+            if match := re.match(rf"{joined}_(\d+)_(.+)$", plain):
+                leaf = leaves.get(match.group(2), "")
+                return f"{blocks}.{match.group(1)}.{leaf}" if leaf else ""
+        return self._joined_top.get(plain, "")
 
-    def _format(self, layer: str, bare: str, joined: bool) -> str:
-        if joined:
-            return "onetrainer" if "lora_transformer_" in layer else "kohya"
-        if ".processor." in bare:
+    @cached_property
+    def _joined_blocks(self) -> dict[str, tuple[str, dict[str, str]]]:
+        return {
+            _joined(blocks): (blocks, {_joined(leaf): leaf for leaf in leaves})
+            for blocks, (_, leaves) in self.blocks.items()
+        }
+
+    @cached_property
+    def _joined_top(self) -> dict[str, str]:
+        return {_joined(name): name for name in self.top}
+
+    def _format(self, raw: str, layer: str) -> str:
+        """The tool whose spelling a layer's name is; `layer` is the table's name of it, "" if it has none."""
+        if raw.startswith("lycoris_"):
+            return "lycoris"
+        if raw.startswith(_JOINED) or ("." in layer and "." not in raw):
+            return "onetrainer" if "lora_transformer_" in raw else "kohya"
+        if ".processor." in layer:
             return "xlabs"
-        if layer.startswith("base_model."):
+        if raw.startswith("base_model."):
             return "peft"
-        blocks, _, _ = self.split(bare)
-        own = self.blocks[blocks][0] == blocks if blocks else self.top.get(bare) == (Target(bare),)
-        return "diffusers" if own else self.original_format
+        targets = self.targets(layer)
+        return "diffusers" if len(targets) == 1 and targets[0].module == layer else self.original_format
+
+
+def _joined(name: str) -> str:
+    """A name's words in lower case, joined by one underscore each: "img_attn.qkv" and "IMG_attn__qkv_" are the same."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 @dataclass(frozen=True)
 class LoraWords:
     """Words that a family's LoRA files say of themselves.
 
-    `read` are beginnings of base-model words (see `plain_word`); one that ends with "$" is the whole word.
-    `base_model_version`, `network_module` and `architecture` are what the studio writes; `other_width` is the
-    architecture where the hidden width is not `width`, which is told from the inputs of the modules that match
-    `width_modules`.
+    `read` are beginnings of base-model words (see `plain_word`); one that ends with "$" is the whole word. The studio
+    writes `network_module` and, for the hidden width of its layers, a base model's version and architecture: those of
+    `models` ({width: words}, the first where the layers do not tell), or `other_width`, whose {} is the width. The
+    width is told from the inputs of the modules that match `width_modules`.
     """
 
     read: tuple[str, ...]
-    base_model_version: str
     network_module: str
-    architecture: str
-    other_width: str
-    width: int
+    models: Mapping[int, tuple[str, str]]
+    other_width: tuple[str, str]
     width_modules: re.Pattern[str]
 
-    def architecture_of(self, inputs: Mapping[str, int]) -> str:
-        """Return the architecture's word for modules with these numbers of inputs."""
+    def written(self, inputs: Mapping[str, int]) -> tuple[str, str]:
+        """Return the base model's version and the architecture for modules with these numbers of inputs."""
         widths = {number for module, number in inputs.items() if self.width_modules.search(module)}
-        return self.architecture if not widths or widths == {self.width} else self.other_width.format(min(widths))
+        if not widths:
+            return next(iter(self.models.values()))
+        width = widths.pop() if len(widths) == 1 else 0
+        version, architecture = self.models.get(width, self.other_width)
+        return version, architecture.format(width or min(widths))
 
 
 def plain_word(said: str) -> str:

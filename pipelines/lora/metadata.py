@@ -68,12 +68,13 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
             f"{part}.alpha_pattern": pattern,
             f"{part}.target_modules": list(names),
         }
+    version, architecture = words.written({layer.module: layer.down.shape[1] for layer in layers})
     dynamic = "Dynamic" if len(set(ranks.values())) > 1 else str(rank)
     strings = {
         "format": "pt",
         "lora_adapter_metadata": json.dumps(adapter, sort_keys=True),
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": words.architecture_of({layer.module: layer.down.shape[1] for layer in layers}),
+        "modelspec.architecture": architecture,
         "modelspec.implementation": "diffusers",
         "modelspec.title": metadata.title,
         "modelspec.description": metadata.description,
@@ -84,7 +85,7 @@ def describe_layers(metadata: LoraMetadata, layers: Sequence[LoraLayer], tensor_
         "modelspec.merged_from": ", ".join(f"{name}: {scale:.6g}" for name, scale in metadata.merged_from),
         "modelspec.hash_sha256": f"0x{tensor_hash}",
         "modelspec.thumbnail": _data_url(metadata.thumbnail_jpeg),
-        "ss_base_model_version": words.base_model_version,
+        "ss_base_model_version": version,
         "ss_sd_model_name": metadata.base_model,
         "ss_network_module": words.network_module,
         "ss_network_dim": dynamic,

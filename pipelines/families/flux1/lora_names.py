@@ -15,9 +15,8 @@ ai-toolkit's keys without the prefix that the loader then asks for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from pipelines.families.spellings import LoraWords, Spellings, Target
+from pipelines.families.spellings import LoraWords, Spellings, Target, own_names
 
 __all__ = ["LORA_WORDS", "SPELLINGS"]
 
@@ -61,19 +60,14 @@ _BFL_TOP: dict[str, tuple[Target, ...]] = {
 }
 
 
-def _diffusers_own(table: Mapping[str, tuple[Target, ...]]) -> dict[str, tuple[Target, ...]]:
-    """{diffusers' name: itself} for all that a table leads to."""
-    return {target.module: (Target(target.module),) for targets in table.values() for target in targets}
-
-
 SPELLINGS = Spellings(
     blocks={
-        "single_transformer_blocks": ("single_transformer_blocks", _diffusers_own(_BFL_SINGLE)),
-        "transformer_blocks": ("transformer_blocks", _diffusers_own(_BFL_DOUBLE)),
+        "single_transformer_blocks": ("single_transformer_blocks", own_names(_BFL_SINGLE)),
+        "transformer_blocks": ("transformer_blocks", own_names(_BFL_DOUBLE)),
         "double_blocks": ("transformer_blocks", _BFL_DOUBLE),
         "single_blocks": ("single_transformer_blocks", _BFL_SINGLE),
     },
-    top=_BFL_TOP | _diffusers_own(_BFL_TOP),
+    top=_BFL_TOP | own_names(_BFL_TOP),
     original_format="black-forest-labs",
     # kohya numbers CLIP 1 and T5 3 (sd-scripts, networks/lora_flux.py), OneTrainer T5 2; ComfyUI has names
     text_prefixes={
@@ -120,10 +114,8 @@ LORA_WORDS = LoraWords(
     # kohya "flux1", its modelspec "flux-1-dev", ai-toolkit "flux1", musubi "flux_kontext" and "Flux.1-Kontext-dev";
     # the bare "flux" is kohya's network module
     read=("flux1", "fluxkontext", "fluxdev", "fluxschnell", "flux$"),
-    base_model_version="flux1",
     network_module="networks.lora_flux",
-    architecture="flux-1-dev/lora",
-    other_width="flux-1-width-{}/lora",
-    width=3072,
+    models={3072: ("flux1", "flux-1-dev/lora")},
+    other_width=("flux1", "flux-1-width-{}/lora"),
     width_modules=re.compile(r"\.attn\.to_(?!out)"),
 )
