@@ -164,7 +164,7 @@ def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None
             for i in range(size.double_blocks)
         )
     side = {"height": size.vision_px, "width": size.vision_px}
-    file = AdapterFile(Path("random"), "", "none", "Gaussian weights.", "xlabs", {}, ())
+    file = AdapterFile(Path("random"), "", "none", "xlabs", {}, ())
     adapter = IpAdapter(file, encoder, CLIPImageProcessor(size=side, crop_size=side), projection, processors)
     backbone.beside["ip_adapter", None] = adapter  # in place of a folder's
 

@@ -19,11 +19,10 @@ from pipelines.families.companions import companion_settings, find_companions
 from pipelines.families.folders import read_json, read_part_headers
 from pipelines.families.model import Model, TextEmbeds
 from pipelines.families.protocol import Family
-from pipelines.families.sources import find_source
+from pipelines.families.sources import find_source, licence_of
 from pipelines.families.spec import BackboneSpec
 from pipelines.lora.stack import LoraStack
 from pipelines.models.hardware import Hardware, read_hardware
-from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence, read_file_licence
 from pipelines.models.precision import LoadPlan, plan_loading
 from pipelines.models.sources import MINIATURE
 
@@ -148,12 +147,10 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     read_json(folder / "transformer" / "config.json")
     if header is not None:
         family.config_of_file(header, source)
-    licence = read_card_licence(folder) if header is None else read_file_licence(header)
-    if licence == UNKNOWN and detected.named is not None:
-        licence = detected.named.licence
     values: dict[str, Any] = {
         "id": source.name,
-        "licence": licence,
+        "licence": licence_of(source, detected),
+        "licence_note": "",
         "height": known.height,
         "width": known.width,
         "num_inference_steps": known.num_inference_steps,
@@ -165,7 +162,6 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     settings = _checked_settings(folder, family) if (folder / "studio.json").is_file() else {}
     own = {"id", "licence", "licence_note"} if header is not None else set()
     values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
-    values.setdefault("licence_note", find_licence(values["licence"]).words)
     companions = find_companions(family, folder, settings)
     return BackboneSpec(source=source, family=family.id, can=known.can, companions=companions, **values)
 

@@ -36,7 +36,7 @@ from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
-from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
+from pipelines.models.licences import UNKNOWN, read_card_licence
 
 __all__ = ["AdapterFile", "IpAdapter", "adapter_of", "encode_pictures", "find_encoder", "load_adapter", "read_adapter"]
 
@@ -61,7 +61,6 @@ class AdapterFile:
     path: Path
     sha256: str
     licence: str
-    licence_note: str
     format: str
     projection: Mapping[str, Tensor]
     blocks: tuple[Mapping[str, Tensor], ...]
@@ -129,7 +128,6 @@ def read_adapter(folder: Path) -> AdapterFile:
         path,
         _sha256(path),
         licence,
-        find_licence(licence).words,
         "xlabs" if any(key.startswith("double_blocks.") for key in tensors) else "diffusers",
         projection,
         blocks,

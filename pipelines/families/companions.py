@@ -12,7 +12,7 @@ from pipelines.families.catalogue import find_family
 from pipelines.families.protocol import Companion, Family
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.catalogue import MODELS
-from pipelines.models.licences import UNKNOWN, find_licence, read_card_licence
+from pipelines.models.licences import UNKNOWN, read_card_licence
 from pipelines.models.sources import Source
 
 __all__ = ["companion_settings", "drawing_spec", "find_companions"]
@@ -62,7 +62,7 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
         id=known.id,
         source=Source("folder", known.id, folder, folder),
         licence=licence,
-        licence_note=find_licence(licence).words,
+        licence_note="",
         num_inference_steps=known.num_inference_steps,
         guidance_scale=known.guidance_scale,
         true_cfg_scale=1.0,

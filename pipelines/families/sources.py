@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.catalogue import check_can_be_loaded, detect_file
+from pipelines.families.catalogue import Detected, check_can_be_loaded, detect_file
 from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.headers import read_header
+from pipelines.models.licences import UNKNOWN, read_card_licence, read_file_licence
 from pipelines.models.sources import FETCHED, MINIATURE, MINIATURE_FOLDER, Kind, Source, fetched_folder
 
-__all__ = ["find_source"]
+__all__ = ["find_source", "licence_of"]
 
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -47,6 +48,15 @@ def find_source(name: str | Path, base: str | Path | None = None, models: Path |
         folder = fetched_folder(hub_id, models)
         return Source("folder", hub_id.split("/")[1], folder, folder)
     raise ModelMissing("model_unknown", model=text)
+
+
+def licence_of(source: Source, detected: Detected) -> str:
+    """Return the licence's id: that of the folder's card or the file's metadata, else the known model's, else
+    "unknown".
+    """
+    header = detected.header
+    licence = read_card_licence(source.base) if header is None else read_file_licence(header)
+    return detected.named.licence if licence == UNKNOWN and detected.named is not None else licence
 
 
 def _file_kind(path: Path) -> Kind | None:

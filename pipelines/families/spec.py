@@ -20,7 +20,8 @@ class BackboneSpec:
     `true_cfg_scale` classifier-free guidance (1 = off), `identity_guidance_scale` that of pictures in which a LoRA
     says who is shown: their negative side is drawn without it (1 = off). `family` is an id of
     `pipelines.families.catalogue.FAMILIES`, `can` what the model is able to do, and `companions` are {role: folder} of
-    its companions that are there.
+    its companions that are there. `licence` is its licence's id, `licence_note` what its own folder's settings say of
+    it, "" for nothing.
     """
 
     id: str

@@ -8,12 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
+from pipelines.models.catalogue import KnownModel
+from pipelines.models.licences import USES, find_licence
 from studio.cli.options import Data, Json, say, settings_of
 from studio.cli.progress import Bars
+from studio.texts.licences import say_answers, say_licence, say_read_on
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["backbones"]
 
-_USES = ("running", "outputs", "fine_tuning")
 _ALLOWED = {"yes": True, "no": False, "paid": False, "limited": None, "unknown": None}
 _NAMES = ", ".join(family.name for family in FAMILIES)
 backbones = typer.Typer(
@@ -24,52 +27,57 @@ backbones = typer.Typer(
 
 @backbones.callback(invoke_without_command=True)
 def catalogue(context: typer.Context, as_json: Json = False) -> None:
-    """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
-    if context.invoked_subcommand is not None:
-        return
-    from pipelines.models.catalogue import MODELS
-    from pipelines.models.licences import LICENCES
+    """Without a subcommand: the same as `list`."""
+    if context.invoked_subcommand is None:
+        list_backbones(as_json)
 
-    rows = []
-    for model in MODELS.values():
-        licence = asdict(LICENCES[model.licence])
-        rows.append(
-            asdict(model)
-            | {
-                "can": model.can.uses,
-                "role": model.role if is_loaded(model.family) else "not yet",
-                "read_on": str(licence["read_on"]),
-                "bf16_bytes": 2 * model.parameters,
-                "licence_words": licence["words"],
-            }
-            | {f"may_{use}": _ALLOWED[licence[use]] for use in _USES}
-            | {f"licence_{use}": licence[use] for use in _USES}
-        )
+
+@backbones.command("list")
+def list_backbones(as_json: Json = False) -> None:
+    """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
+    from pipelines.models.catalogue import MODELS
+
+    rows = [_row(model) for model in MODELS.values()]
     families = [{"id": family.id, "name": family.name} for family in FAMILIES]
-    text = "\n".join([*map(_words, rows), f"Families that are loaded: {_NAMES}."])
+    text = "\n".join([*map(_words, MODELS.values()), f"Families that are loaded: {_NAMES}."])
     say({"backbones": rows, "families": families}, as_json, text)
 
 
-def _words(row: dict[str, Any]) -> str:
-    size = f"{row['bf16_bytes'] / 1e9:.2g} GB in bf16, or {2 * row['largest_part'] / 1e9:.2g} GB one part at a time"
-    size = size if row["parameters"] else "size not published"
+def _row(model: KnownModel) -> dict[str, Any]:
+    licence = find_licence(model.licence)
+    return (
+        asdict(model)
+        | {
+            "can": model.can.uses,
+            "role": _role(model),
+            "read_on": str(licence.read_on),
+            "read_first_hand": licence.first_hand,
+            "bf16_bytes": 2 * model.parameters,
+            "licence_words": say_licence(terminal_texts(), licence.id),
+        }
+        | {f"may_{use}": _ALLOWED[licence.allows(use)] for use in USES}
+        | {f"licence_{use}": licence.allows(use) for use in USES}
+    )
+
+
+def _role(model: KnownModel) -> str:
+    return model.role if is_loaded(model.family) else "not yet"
+
+
+def _words(model: KnownModel) -> str:
+    texts, licence = terminal_texts(), find_licence(model.licence)
+    size = f"{2 * model.parameters / 1e9:.2g} GB in bf16, or {2 * model.largest_part / 1e9:.2g} GB one part at a time"
+    size = size if model.parameters else "size not published"
     lines = [
-        f"{row['id']} ({row['role']}, {size})",
-        f"   {row['licence']}: {row['licence_words']}",
-        f"   for a business: run it {_words_of(row['licence_running'])}, sell the pictures "
-        f"{_words_of(row['licence_outputs'])}, fine-tune it {_words_of(row['licence_fine_tuning'])}",
+        f"{model.id} ({_role(model)}, {size})",
+        f"   {licence.id}: {say_licence(texts, licence.id)} ({say_read_on(texts, licence)})",
+        f"   {say_answers(texts, licence.id)}",
     ]
-    if row["role"] == "backbone":
-        guided = f", guidance {row['guidance_scale']:g}" if row["guidance_scale"] else ""
-        lines += [
-            f"   {row['height']}×{row['width']}, {row['num_inference_steps']} steps{guided}; {', '.join(row['can'])}"
-        ]
+    if _role(model) == "backbone":
+        guided = f", guidance {model.guidance_scale:g}" if model.guidance_scale else ""
+        drawn = f"{model.height}×{model.width}, {model.num_inference_steps} steps{guided}"
+        lines += [f"   {drawn}; {', '.join(model.can.uses)}"]
     return "\n".join(lines)
-
-
-def _words_of(permission: str) -> str:
-    words = {"paid": "only with a paid licence", "limited": "within limits", "unknown": "not known"}
-    return words.get(permission, permission)
 
 
 @backbones.command()
@@ -89,7 +97,7 @@ def plan(
     lines = [
         f"{found.id}: {found.kind} {found.path}",
         *([f"   other parts from {found.base}"] if found.base != found.path else []),
-        f"   {found.licence}: {found.licence_note}",
+        f"   {found.licence}: {say_licence(terminal_texts(), found.licence)} {found.licence_note}".rstrip(),
         f"   {found.describe}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
         f"{found.ram_free / 1e9:.1f} GB of memory",
         f"   a LoRA can{'' if found.trains else 'not'} be trained on it so",

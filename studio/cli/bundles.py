@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of
+from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of, warn_of_licence
 from studio.cli.progress import Bars
 from studio.domain.platforms import find_platform, load_platforms
 from studio.domain.posts import PostSet
@@ -33,6 +33,7 @@ def bundle(
     find_platform(platform)
     studio = Studio(settings_of(data, owner))
     chosen = studio.result_of(PostSet, post_set)
+    warn_of_licence(studio, "outputs")
     with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
         from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, Seed, say, settings_of
+from studio.cli.options import Data, Json, Seed, say, settings_of, warn_of_licence
 from studio.cli.progress import Bars
 from studio.texts.texts import Texts
 
@@ -61,7 +61,9 @@ def add_donor(
     """Make a face LoRA file a donor. It is checked against the backbone before it is kept."""
     from studio.workflows.donors import add_lora_donor
 
-    donor = add_lora_donor(Studio(settings_of(data, None)), lora, category, consent, name, trigger, licence, family)
+    studio = Studio(settings_of(data, None))
+    warn_of_licence(studio, "running")
+    donor = add_lora_donor(studio, lora, category, consent, name, trigger, licence, family)
     say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
 
 
@@ -80,8 +82,8 @@ def train_donor(
     """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption."""
     from studio.workflows.donors import train_folder_donor
 
+    studio = Studio(settings_of(data, None))
+    warn_of_licence(studio, "running", "fine_tuning")
     with Bars(as_json) as bars:
-        donor = train_folder_donor(
-            Studio(settings_of(data, None)), folder, category, consent, name, licence, steps, seed, bars
-        )
+        donor = train_folder_donor(studio, folder, category, consent, name, licence, steps, seed, bars)
     say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.errors import BadInput
+from pipelines.models.licences import Use
 from studio.application import Studio
 from studio.cli.progress import Bars
+from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
 from studio.domain.values import Request, Result
 from studio.jobs.bodies import parse_body
+from studio.jobs.licences import backbone_warnings, warnings_before
 from studio.library.results import find_result
 from studio.settings import Settings, read_settings
+from studio.texts.licences import say_warning
+from studio.texts.terminal import terminal_texts
 
 if TYPE_CHECKING:
     from studio.jobs.engine import Engine
 
 __all__ = [
     "Data", "Json", "Owner", "RequestFile", "Seed", "open_engine", "option", "read_request_file", "say", "settings_of",
+    "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
@@ -73,8 +79,26 @@ def open_engine(studio: Studio, quiet: bool) -> Iterator[Engine]:
     """Takes seconds to start: look at what was asked for before."""
     from studio.jobs.engine import Engine
 
-    with Bars(quiet) as bars, Engine(studio, bars) as engine:
+    said: set[LicenceWarning] = set()
+
+    def warn(request: Request) -> None:
+        fresh = [warning for warning in warnings_before(studio, request) if warning not in said]
+        said.update(fresh)
+        _say_warnings(fresh)
+
+    with Bars(quiet) as bars, Engine(studio, bars, warn) as engine:
         yield engine
+
+
+def warn_of_licence(studio: Studio, *uses: Use) -> None:
+    """Say on standard error what the backbone's licence forbids of these uses; nothing is stopped."""
+    _say_warnings(backbone_warnings(studio, uses))
+
+
+def _say_warnings(warnings: Iterable[LicenceWarning]) -> None:
+    texts = terminal_texts()
+    for warning in warnings:
+        print(f"{'!! ' if warning.forbids else '! '}{say_warning(texts, warning)}", file=sys.stderr)
 
 
 def say(value: Mapping[str, object], as_json: bool, text: str) -> None:

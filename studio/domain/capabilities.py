@@ -1,41 +1,84 @@
-"""Abilities of the settings' backbone, told from its files alone: a page asks, and never loads torch."""
+"""What the settings' backbone is and can do, told from its files alone: a page asks, and never loads torch."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StudioError
-from pipelines.families.catalogue import Detected, detect_source
+from pipelines.families.catalogue import Detected, detect_source, family_name
 from pipelines.families.companions import find_companions
-from pipelines.families.sources import find_source
-from pipelines.models.variants import Capabilities
+from pipelines.families.sources import find_source, licence_of
+from pipelines.models.catalogue import MODELS, find_model
+from pipelines.models.licences import UNKNOWN, read_card_licence
+from pipelines.models.sources import MINIATURE
+from pipelines.models.variants import Capabilities, Variant
 from pipelines.references.catalogue import REFERENCES
 from studio.settings import Settings
 
-__all__ = ["BackboneFacts", "abilities", "backbone_facts"]
+__all__ = ["BackboneFacts", "CompanionFacts", "abilities", "backbone_facts", "read_backbone"]
+
+
+@dataclass(frozen=True)
+class CompanionFacts:
+    """A model beside the backbone: what it is called, and its licence's id."""
+
+    name: str
+    licence: str
 
 
 @dataclass(frozen=True)
 class BackboneFacts:
-    """`family` is the id of its family, `width` its hidden width (0: not known), `can` what its family can do, and
-    `companions` those of redux, ip-adapter, kontext and fill that it can and whose folder is there.
+    """`id` is what it is called, `family` the id of its family, `width` its hidden width (0: not known), `licence` its
+    licence's id, and `variant` the published model that it is or comes from. `can` is what its family can do with it;
+    `companions` are those of redux, ip-adapter, kontext and fill that it can and whose folder is there.
     """
 
+    id: str
     family: str
     width: int
-    can: Capabilities
-    companions: frozenset[str]
+    licence: str
+    variant: Variant
+    companions: Mapping[str, CompanionFacts]
+
+    @property
+    def can(self) -> Capabilities:
+        return self.variant.can
+
+    @property
+    def family_name(self) -> str:
+        return family_name(self.family)
+
+    def fits(self, family: str, width: int) -> bool:
+        """Whether it draws with a LoRA that was made for this family and hidden width (0: not known)."""
+        return self.family == family and (0 in (width, self.width) or width == self.width)
+
+
+def read_backbone(settings: Settings) -> BackboneFacts:
+    """Return what the backbone is and can do. Raises BadInput or ModelMissing where none can be loaded."""
+    source = find_source(settings.backbone, settings.base, settings.models)
+    found = detect_source(source)
+    file = source.base / "studio.json"
+    given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    own = given if source.kind == "folder" else {}
+    licence = str(own.get("licence", licence_of(source, found)))
+    return BackboneFacts(
+        id=str(own.get("id", source.name)),
+        family=found.family.id,
+        width=found.width,
+        licence=licence,
+        variant=found.variant,
+        companions=_companions(settings, found, source.base, given, licence if source.name == MINIATURE else UNKNOWN),
+    )
 
 
 def backbone_facts(settings: Settings) -> BackboneFacts | None:
-    """Return what the backbone is and can do; None where there is none that can be loaded."""
+    """Return the same; None where there is none that can be loaded."""
     try:
-        source = find_source(settings.backbone, settings.base, settings.models)
-        found = detect_source(source)
-        return BackboneFacts(found.family.id, found.width, found.variant.can, _companions(settings, found, source.base))
+        return read_backbone(settings)
     except (StudioError, OSError, ValueError):
         return None
 
@@ -49,10 +92,22 @@ def abilities(settings: Settings) -> frozenset[str]:
     return frozenset([*always, *(kind.id for kind in REFERENCES if kind.needs in facts.companions)])
 
 
-def _companions(settings: Settings, found: Detected, folder: Path) -> frozenset[str]:
-    """Return the companions that the model can use and whose folder is there, beside the backbone or named."""
-    file = folder / "studio.json"
-    given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def _companions(
+    settings: Settings, found: Detected, folder: Path, given: Mapping[str, Any], usual: str
+) -> dict[str, CompanionFacts]:
+    """Return the companions that the model can use and whose folder is there, beside the backbone or named; `usual` is
+    the licence of one that says none and that nobody knows.
+    """
+    known = {companion.role: companion for companion in found.family.companions}
     folders = find_companions(found.family, folder, given) | settings.companions
-    there = frozenset(role.replace("_", "-") for role, place in folders.items() if place.exists())
-    return there & found.variant.can.companions
+    there = {}
+    for role, place in folders.items():
+        name = role.replace("_", "-")
+        if role not in known or name not in found.variant.can.companions or not place.exists():
+            continue
+        model = MODELS.get(known[role].model) or find_model(place.name, known[role].names[-1])
+        licence = read_card_licence(place)
+        if licence == UNKNOWN:
+            licence = usual if model is None or usual != UNKNOWN else model.licence
+        there[name] = CompanionFacts(model.id if model is not None else place.name, licence)
+    return there

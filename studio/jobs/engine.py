@@ -78,11 +78,17 @@ class _Jobs(DBOSConfiguredInstance):
 class Engine:
     """One worker process on one data folder. Use it as a context manager.
 
-    `progress` is told of all jobs; without one each job's own goes into the records, for a page to read.
+    `progress` is told of all jobs; without one each job's own goes into the records, for a page to read. `asked` is
+    told of every request before `run` does it.
     """
 
-    def __init__(self, studio: Studio, progress: Progress | None = SILENT) -> None:
-        self.studio, self._progress = studio, progress
+    def __init__(
+        self,
+        studio: Studio,
+        progress: Progress | None = SILENT,
+        asked: Callable[[Request], None] = lambda request: None,
+    ) -> None:
+        self.studio, self._progress, self._asked = studio, progress, asked
         self._lock: IO[str] | None = None
         self._running: tuple[str, Reporter] | None = None
         self._ready, self._idle_since = False, time.monotonic()
@@ -146,6 +152,7 @@ class Engine:
         again, from its first unfinished step on.
         """
         job, kind, value = admit(self.studio, request)
+        self._asked(request)
         return read_stored(result, self._run(job, kind.name, request.owner, value))
 
     def _run(self, job: str, kind: str, owner: str, value: Json) -> Json:

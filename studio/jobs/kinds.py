@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
+from pipelines.models.licences import Use
 from studio.domain.bundle import Bundle, ExportRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
@@ -32,7 +33,8 @@ Find = Callable[[type[Result], str], Result]
 class Kind:
     """`run` is "module:function" of the workflow, imported when the first such job runs. `page` is where a person asks
     for it ("": only programs do), `words` what it is called, by language, `indexed` whether its result is found in the
-    library."""
+    library. `uses` are what it does with models, of which their licences are asked.
+    """
 
     name: str
     request: type[Request]
@@ -41,6 +43,7 @@ class Kind:
     page: str
     words: Mapping[str, str]
     indexed: bool = False
+    uses: tuple[Use, ...] = ("running",)
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
         """Return the workflow."""
@@ -56,7 +59,7 @@ _ROWS = (
     ),
     Kind(
         "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
-        {"en": "Training", "zh": "训练"}, indexed=True,
+        {"en": "Training", "zh": "训练"}, indexed=True, uses=("running", "fine_tuning"),
     ),
     Kind(
         "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
@@ -84,7 +87,7 @@ _ROWS = (
     ),
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",
-        {"en": "Export", "zh": "导出"},
+        {"en": "Export", "zh": "导出"}, uses=("outputs",),
     ),
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",

@@ -17,6 +17,7 @@ from studio.domain.takes import FixRequest, VaryRequest
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles
 from studio.jobs.kinds import Kind, kind_of
+from studio.jobs.licences import warnings_before
 from studio.library.grants import check_readable
 from studio.library.records import (
     PAUSED,
@@ -152,6 +153,8 @@ class Queue:
         except BadInput:
             self.studio.records.remove(JobFilesRecord, job, owner)
             raise
+        if warnings := warnings_before(self.studio, request):
+            facts = facts | {"licence_warnings": [warning.model_dump(mode="json") for warning in warnings]}
         row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
         self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))

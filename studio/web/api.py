@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -17,6 +18,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from pipelines.errors import BadInput, StudioError
+from pipelines.models.licences import Permission, Use
+from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
 from studio.domain.scene import Scene
 from studio.domain.values import Result, invalid_field
@@ -29,6 +32,7 @@ from studio.library.results import find_result
 from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
 from studio.texts.errors import say_error, say_failure
+from studio.texts.licences import say_warning
 from studio.texts.texts import Texts, choose_language
 from studio.web.pictures import add_pictures
 from studio.web.tables import Tables, list_tables
@@ -67,9 +71,23 @@ class Job(_Answer):
     created: datetime
 
 
-class JobReport(Job):
-    """A job with what its worker last said and, once it is done, its result."""
+class LicenceSaid(_Answer):
+    """What the licence of a `model` says of a job, in the language that was asked for. Nothing is stopped by it.
 
+    `permission` of the `uses` for a business is "no", "paid" (only with a paid licence), "limited" or "unknown".
+    """
+
+    model: str
+    licence: str
+    permission: Permission
+    uses: list[Use]
+    message: str
+
+
+class JobReport(Job):
+    """A job with what its worker last said and, once it is done, its result; `warnings` are those of licences."""
+
+    warnings: list[LicenceSaid]
     progress: Report
     result: JsonValue
 
@@ -195,7 +213,11 @@ def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:
     if row is None:
         raise BadInput("job_not_found", job=job[:64])
     made = queue.result(row, KINDS[row.kind].result).model_dump(mode="json") if row.state == "done" else None
-    return JobReport(**_said(row, texts), progress=queue.report(job, owner), result=made)
+    told = [
+        LicenceWarning.model_validate_json(json.dumps(warning)) for warning in row.facts.get("licence_warnings", ())
+    ]
+    warnings = [LicenceSaid(**one.model_dump(mode="json"), message=say_warning(texts, one)) for one in told]
+    return JobReport(**_said(row, texts), progress=queue.report(job, owner), result=made, warnings=warnings)
 
 
 def _said(row: JobRecord, texts: Texts) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
+from studio.texts.licences import say_licence
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["Finding", "examine"]
@@ -56,7 +57,8 @@ def examine(studio: Studio) -> list[Finding]:
             studio.settings.precision,
         ).describe(),
         "backbone": lambda: (
-            f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: {studio.backbone.spec.licence_note}"
+            f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: "
+            f"{say_licence(terminal_texts(), studio.backbone.spec.licence)}"
         ),
         "face models": lambda: f"{studio.faces.folder.name}, novelty ceiling {studio.calibration.novelty_ceiling:.2f}",
         "reader": lambda: type(studio.regions).__name__,

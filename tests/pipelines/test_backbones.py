@@ -27,7 +27,6 @@ def test_studio_json_sets_the_defaults(tiny_flux: Path) -> None:
     assert (spec.height, spec.width, spec.num_inference_steps, spec.true_cfg_scale) == (96, 64, 3, 2.0)
     assert spec.companions["redux"] == tiny_flux.parent / "redux"
     assert spec.licence == "apache-2.0"
-    assert "allowed" in spec.licence_note
 
 
 @pytest.mark.parametrize(
@@ -48,14 +47,13 @@ def test_defaults_are_those_of_flux_dev_and_schnell(
         length,
     )
     assert spec.licence == "flux-1-dev-non-commercial-license"
-    assert "paid licence" in spec.licence_note
     assert not spec.companions
 
 
 def test_unknown_licence_is_said(card: Path) -> None:
     spec = resolve_backbone(card)
     assert spec.licence == "unknown"
-    assert "read the model's own card" in spec.licence_note
+    assert spec.licence_note == ""
 
 
 @pytest.mark.parametrize(

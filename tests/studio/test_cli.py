@@ -64,10 +64,18 @@ def test_backbones_are_listed_with_what_a_merchant_may_do(
     assert run(monkeypatch, "backbones") == 0
     text = capsys.readouterr().out
     assert "FLUX.1-Krea-dev (backbone, 34 GB in bf16, or 24 GB one part at a time)" in text
-    assert "run it only with a paid licence, sell the pictures yes" in text
+    assert "selling the pictures: yes; running it for a business: only with a paid licence; fine-tuning it" in text
+    assert "(read on 2026-11-30)" in text
+    assert "(read about on 2026-11-22)" in text
     assert run(monkeypatch, "backbones", "--json") == 0
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)["backbones"]}
     assert rows["FLUX.1-schnell"]["may_fine_tuning"] is True
+    assert rows["Qwen-Image-2.1"]["licence_running"] == "no"
+    assert rows["Qwen-Image-2.1"]["read_first_hand"] is False
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert run(monkeypatch, "backbones", "list") == 0
+    assert "出售图片:可以;商业运行:须购买商业许可;微调:须购买商业许可" in capsys.readouterr().out
+    monkeypatch.delenv("LC_ALL")
     assert rows["FLUX.2-klein-4B"]["role"] == "not yet"
     assert run(monkeypatch, "backbones", "fetch", "FLUX.2-klein-4B") == 1
     assert "cannot load FLUX.2-klein-4B yet" in capsys.readouterr().err

@@ -15,7 +15,13 @@ from tests.originals import write_single_file
 def test_the_miniature_says_what_it_is(tmp_path: Path) -> None:
     facts = backbone_facts(Settings(data=tmp_path))
     assert facts is not None
-    assert (facts.family, facts.width, facts.companions) == ("flux1", 256, frozenset({"redux"}))
+    assert (facts.family, facts.width, set(facts.companions)) == ("flux1", 256, {"redux"})
+    assert (facts.id, facts.licence, facts.family_name) == ("miniature", "apache-2.0", "FLUX.1")
+    assert facts.companions["redux"].licence == "apache-2.0"  # the miniature's own
+    assert facts.fits("flux1", 256)
+    assert facts.fits("flux1", 0)
+    assert not facts.fits("flux1", 3072)
+    assert not facts.fits("flux2", 256)
     assert facts.can.lora
     assert facts.can.cfg
     assert not facts.can.distilled_guidance
@@ -27,8 +33,10 @@ def test_a_single_file_says_it_too(tiny_flux: Path, tmp_path: Path) -> None:
     facts = backbone_facts(Settings(data=tmp_path, backbone=str(file), base=str(tiny_flux)))
     folder = backbone_facts(Settings(data=tmp_path, backbone=str(tiny_flux)))
     assert facts is not None
-    assert facts == folder
+    assert folder is not None
+    assert (facts.family, facts.width, facts.can) == (folder.family, folder.width, folder.can)
     assert facts.width == 32
+    assert facts.id == "some"
 
 
 def test_another_familys_folder_offers_nothing(tmp_path: Path) -> None:

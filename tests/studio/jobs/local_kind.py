@@ -50,5 +50,5 @@ def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "w
     row = work_kind(function)
     if name != "work":
         known = KINDS[name]
-        row = _LocalKind(name, known.request, known.result, "", "", known.words, known.indexed, function)
+        row = _LocalKind(name, known.request, known.result, "", "", known.words, known.indexed, function=function)
     monkeypatch.setitem(KINDS, name, row)

@@ -30,7 +30,7 @@ def test_they_are_found_and_drawn_with_their_own_defaults(tiny_family: Path, tin
     fill, kontext = drawing_spec(spec, "fill"), drawing_spec(spec, "kontext")
     assert (fill.id, fill.guidance_scale, fill.num_inference_steps) == ("FLUX.1-Fill-dev", 30.0, 50)
     assert (kontext.id, kontext.guidance_scale, kontext.true_cfg_scale) == ("FLUX.1-Kontext-dev", 2.5, 1.0)
-    assert "paid licence" in fill.licence_note
+    assert fill.licence == "flux-1-dev-non-commercial-license"
     assert drawing_spec(spec, "") is spec
     with pytest.raises(ModelMissing, match=r"companion_missing.*FLUX\.1-Fill-dev.*PERSONA_STUDIO_FILL_FOLDER"):
         drawing_spec(resolve_backbone(tiny_flux), "fill")

@@ -1,0 +1,56 @@
+"""What licences say of a job, before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import BaseModel
+
+from pipelines.models.licences import Use
+from studio.application import Studio
+from studio.domain.capabilities import backbone_facts
+from studio.domain.design import UsedDonor
+from studio.domain.licences import LicenceWarning, LicensedModel, find_warnings, models_beside
+from studio.domain.posts import PostRequest
+from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
+from studio.domain.values import Request
+from studio.jobs.kinds import kind_of
+
+__all__ = ["backbone_warnings", "warnings_before"]
+
+
+def warnings_before(studio: Studio, request: Request) -> tuple[LicenceWarning, ...]:
+    """Return what the licences of all models that a job would use say of it: the backbone's, its companions', and those
+    of the donors that its persona or design was made from.
+    """
+    facts = backbone_facts(studio.settings)
+    beside = () if facts is None else models_beside(facts, _ways_of(request))
+    donors = [LicensedModel(donor.name, donor.licence, is_lora=True) for donor in _donors_of(request)]
+    return find_warnings((*beside, *donors), kind_of(request).uses)
+
+
+def backbone_warnings(studio: Studio, uses: Sequence[Use]) -> tuple[LicenceWarning, ...]:
+    """Return what the backbone's licence says of these uses."""
+    facts = backbone_facts(studio.settings)
+    return () if facts is None else find_warnings(models_beside(facts), uses)
+
+
+def _ways_of(request: Request) -> tuple[str, ...]:
+    """Return the kinds of reference that a job shows or keeps pictures with."""
+    if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
+        request = request.asked
+    return (request.inject, request.keep) if isinstance(request, PostRequest) else ()
+
+
+def _donors_of(value: object) -> Iterator[UsedDonor]:
+    if isinstance(value, UsedDonor):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _donors_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _donors_of(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _donors_of(part)
