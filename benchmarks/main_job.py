@@ -29,7 +29,8 @@ from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
 from pipelines.errors import BadLora
 from pipelines.lora import Lora, LoraLayer, check_fits, read_lora
-from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
+from pipelines.masks import load_mask
+from pipelines.pictures import fit_mask, fit_to_canvas, load_scene
 from pipelines.references.landmark import grow_mask
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import identity_request

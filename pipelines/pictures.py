@@ -1,10 +1,14 @@
-"""A scene's picture and its landmark mask: any photo file in, plain RGB pixels out, or a clear refusal."""
+"""The one door for pictures: a photo file of whatever kind in, upright sRGB pixels out, or a clear refusal.
+
+A picture means more than its numbers: its orientation, colour profile and transparency are read from its labels
+(`pipelines.picture_labels`) and applied here, once. The labels are taken off before anything is decoded, so that none
+of them can stop a picture; whatever a decoder raises becomes a BadPicture here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,80 +17,160 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipelines.colour_profiles import to_srgb
 from pipelines.errors import BadInput, BadPicture
+from pipelines.picture_labels import Labels, split_labels
 
 __all__ = [
+    "Picture",
     "ScenePhoto",
     "check_rgb",
     "fit_mask",
     "fit_to_canvas",
     "fit_weights",
+    "is_heic",
+    "is_picture",
     "load_goods",
-    "load_mask",
+    "load_picture",
     "load_scene",
-    "load_weights",
+    "open_picture",
     "read_picture",
+    "turn_picture",
 ]
-
-_LOG = logging.getLogger(__name__)
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP")
-_GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I")
-_MOST_GREY = 0.2  # a mask's soft edges
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
+_GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """`rgb` uint8 [h, w, 3] in sRGB and `alpha` uint8 [h, w] (None: opaque), both upright.
+
+    `orientation` is how the stored pixels were turned, 1 to 8 as in EXIF.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    alpha: npt.NDArray[np.uint8] | None
+    orientation: int
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(height, width) of the pixels as they are stored."""
+        height, width = self.rgb.shape[:2]
+        return (width, height) if self.orientation >= 5 else (height, width)
+
+    def on_white(self) -> Image.Image:
+        """The picture as it shows on white."""
+        image = Image.fromarray(self.rgb)
+        if self.alpha is None:
+            return image
+        image.putalpha(Image.fromarray(self.alpha))
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 @dataclass(frozen=True, eq=False)
 class ScenePhoto:
-    """`image` uint8 [h, w, 3] RGB, upright; `sha256` of the file as it came, in hex."""
+    """`image` uint8 [h, w, 3] RGB, upright, on white; `sha256` of the file as it came, in hex.
+
+    `orientation` is how its stored pixels were turned, as in `Picture`.
+    """
 
     image: npt.NDArray[np.uint8]
     sha256: str
+    orientation: int = 1
 
 
 def load_scene(path: Path | str) -> ScenePhoto:
-    """Read a photo file; see `read_picture` for what is refused. Raises BadPicture."""
-    name = Path(path).name
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise BadPicture("picture_not_opened", name=name, reason=error.strerror or str(error)) from error
-    return ScenePhoto(np.asarray(read_picture(data, name)), hashlib.sha256(data).hexdigest())
+    """Read a photo file; see `open_picture` for what is refused. Raises BadPicture."""
+    data = _read_bytes(path)
+    picture = open_picture(data, Path(path).name)
+    return ScenePhoto(np.asarray(picture.on_white()), hashlib.sha256(data).hexdigest(), picture.orientation)
 
 
-def read_picture(data: bytes, name: str) -> Image.Image:
-    """An upright RGB picture from untrusted bytes.
-
-    EXIF rotation is applied, CMYK, palettes, 16-bit grey and alpha (on white) become RGB. Raises BadPicture for what
-    is no JPEG, PNG or WebP, is damaged, animated, smaller than 64 pixels or larger than 40 megapixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            _check_size(image, name)
-            image.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name) from error
-    except UnidentifiedImageError as error:
-        raise BadPicture("picture_not_readable", name=name) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise BadPicture("picture_damaged", name=name, reason=str(error)) from error
-    return _to_rgb(ImageOps.exif_transpose(image))
+def load_picture(path: Path | str) -> Picture:
+    """Read a picture file with its transparency; see `open_picture` for what is refused. Raises BadPicture."""
+    return open_picture(_read_bytes(path), Path(path).name)
 
 
 def load_goods(path: Path | str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
     """A product's photo uint8 [h, w, 3], and bool [h, w] where a file with transparency shows it, else None.
 
-    See `read_picture` for what is refused. Raises BadPicture.
+    See `open_picture` for what is refused. Raises BadPicture.
     """
-    image = load_scene(path).image  # checked, upright
-    with Image.open(path, formats=_FORMATS) as file:
-        if file.mode not in ("RGBA", "LA", "PA") and "transparency" not in file.info:
-            return image, None
-        alpha = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))[..., 3] >= 128
-    return image, None if alpha.all() else alpha
+    picture = load_picture(path)
+    shown = None if picture.alpha is None else picture.alpha >= 128
+    return np.asarray(picture.on_white()), None if shown is None or shown.all() else shown
+
+
+def read_picture(data: bytes, name: str) -> Image.Image:
+    """An upright RGB picture on white from untrusted bytes; see `open_picture`."""
+    return open_picture(data, name).on_white()
+
+
+def open_picture(data: bytes, name: str) -> Picture:
+    """Return the upright sRGB picture of untrusted bytes.
+
+    Of several pictures in a camera's JPEG (Multi-Picture Format) the first counts. CMYK, palettes, greys and 16 bits a
+    channel become 8-bit RGB, by the colour profile where there is one that makes sense. Raises BadPicture for what is
+    no JPEG, PNG, WebP or AVIF, has damaged pixels, is animated, smaller than 64 pixels or larger than 40 megapixels.
+    """
+    pixels, labels = split_labels(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            file = Image.open(io.BytesIO(pixels), formats=_FORMATS)
+            _check_size(file, name)
+            file.load()
+            labels = _complete(labels, file)
+            colours, alpha = _split_alpha(file)
+            orientation = labels.orientation
+            image = turn_picture(to_srgb(colours, labels.profile), orientation)
+            alpha = None if alpha is None else turn_picture(alpha, orientation)
+    except BadPicture:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name) from error
+    except UnidentifiedImageError as error:
+        if is_heic(data):
+            raise BadPicture("picture_heic", name=name) from error
+        raise BadPicture("picture_not_readable", name=name) from error
+    except Exception as error:  # bytes of strangers make decoders raise anything
+        raise BadPicture("picture_damaged", name=name, reason=str(error)) from error
+    return Picture(np.asarray(image), None if alpha is None else np.asarray(alpha), orientation)
+
+
+def turn_picture(image: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture upright that is stored in this EXIF orientation."""
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so (32 bytes) says that it is of a kind that `open_picture` reads."""
+    webp, avif = head[:4] == b"RIFF" and head[8:12] == b"WEBP", head[4:8] == b"ftyp" and b"avi" in head[8:32]
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or webp or avif
+
+
+def is_heic(head: bytes) -> bool:
+    """Whether a file that begins so is a HEIC or HEIF photo, as iPhones write them (ISO/IEC 23008-12)."""
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC and not is_picture(head)
+
+
+def _read_bytes(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        name = Path(path).name
+        raise BadPicture("picture_not_opened", name=name, reason=error.strerror or str(error)) from error
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -95,7 +179,7 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise _too_large(name)
     if min(width, height) < MIN_SIDE_PX:
         raise BadPicture("picture_too_small", name=name, width=width, height=height, least=MIN_SIDE_PX)
-    if getattr(image, "n_frames", 1) > 1:
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadPicture("picture_moves", name=name)
 
 
@@ -103,49 +187,28 @@ def _too_large(name: str) -> BadPicture:
     return BadPicture("picture_too_large", name=name, most=MAX_PIXELS // 1_000_000)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _complete(labels: Labels, image: Image.Image) -> Labels:
+    """The labels of a format that `split_labels` leaves to the decoder."""
+    if image.format != "AVIF":
+        return labels
+    exif, profile = image.info.get("exif") or b"", image.info.get("icc_profile") or b""
+    return Labels(exif=exif, xmp=image.info.get("xmp") or b"", profile=profile)
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the picture as L, RGB or CMYK, and its alpha as L where it has any."""
     if image.mode in _GREY_16_BIT:  # Pillow's own conversion clips to 255 instead of scaling
-        grey = np.asarray(image, dtype=np.float64) / 257
-        image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        deep = np.asarray(image, dtype=np.float64) / 257
+        return Image.fromarray(deep.round().clip(0, 255).astype(np.uint8)), None
+    if image.mode in ("LA", "La") or (image.mode == "L" and "transparency" in image.info):
+        grey = image.convert("LA")
+        return grey.getchannel("L"), grey.getchannel("A")
+    if image.mode in ("RGBA", "PA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    return image.convert("RGB")
-
-
-def load_mask(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """A landmark mask bool [h, w] (white = keep) for a scene of `size` (height, width); resized where it differs.
-
-    Raises BadPicture for one of a single colour, and for a photo: a mask is nearly all black and white.
-    """
-    name, picture = Path(path).name, load_scene(path).image
-    if ((picture > 48) & (picture < 207)).any(axis=2).mean() > _MOST_GREY:
-        raise BadPicture("mask_not_black_and_white", name=name)
-    grey = Image.fromarray(picture).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    mask = np.asarray(grey) >= 128
-    if not mask.any() or mask.all():
-        what = "white" if mask.all() else "black"
-        raise BadPicture("mask_all_one_colour", name=name, colour=what)
-    return mask
-
-
-def load_weights(path: Path | str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Weights uint8 [h, w] over a scene of `size` (height, width): white counts fully, black not at all.
-
-    A picture of another size is stretched over the scene, and a warning says so. Raises BadPicture for one that is all
-    black, and for what is no picture.
-    """
-    name, grey = Path(path).name, Image.fromarray(load_scene(path).image).convert("L")
-    if not np.asarray(grey).any():
-        raise BadPicture("weights_all_black", name=name)
-    if (grey.height, grey.width) != size:
-        _LOG.warning(
-            "The weights %s are %d×%d pixels and the scene %d×%d: they are stretched over it.",
-            name, grey.width, grey.height, size[1], size[0],
-        )  # fmt: skip
-        grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(grey)
+        return rgba.convert("RGB"), rgba.getchannel("A")
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
 def fit_to_canvas(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,8 @@ import typer
 
 from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
-from pipelines.pictures import load_mask, load_scene
+from pipelines.masks import load_mask
+from pipelines.pictures import load_scene
 from studio.application import Studio
 from studio.cli.options import (
     Data,
@@ -100,9 +101,9 @@ def posts(
 
 def _check_pictures(photo: Path, mask: Path | None) -> None:
     """Raise BadPicture before the engine starts."""
-    shown = load_scene(photo).image
+    shown = load_scene(photo)
     if mask is not None:
-        load_mask(mask, (shown.shape[0], shown.shape[1]))
+        load_mask(mask, (shown.image.shape[0], shown.image.shape[1]), shown.orientation)
 
 
 def _read_box(text: str) -> Box | None:

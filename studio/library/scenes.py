@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
-from pipelines.pictures import load_goods, load_mask, load_scene, load_weights
+from pipelines.masks import load_mask, load_weights
+from pipelines.pictures import load_goods, load_scene
 from pipelines.references.cutout import Place, cut_out
 from studio.domain.scene import Goods, MorePlace, ReferenceDials, Scene
 from studio.domain.values import FileKey
@@ -35,7 +36,7 @@ def add_scene(library: Library, photo: Path, mask: Path | None, name: str, owner
     scene = load_scene(photo)
     landmark = None
     if mask is not None:
-        landmark = put_mask(library, load_mask(mask, (scene.image.shape[0], scene.image.shape[1])))
+        landmark = put_mask(library, load_mask(mask, (scene.image.shape[0], scene.image.shape[1]), scene.orientation))
     picture = library.store.put_picture(scene.image)
     told = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
     added = Scene(id=content_id(told), name=name, sha256=scene.sha256, photo=picture, landmark=landmark)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
+from pipelines.masks import check_mask_size
 from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.landmark import Landmark
@@ -104,7 +105,9 @@ def fix_region(
 def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot, key: str) -> Mask:
     """Return what is drawn anew, bool [h, w]."""
     height, width = before.shape[:2]
-    painted = fit_mask(get_mask(studio.library, key), height, width)
+    drawn = get_mask(studio.library, key)
+    check_mask_size("", (drawn.shape[0], drawn.shape[1]), (height, width))
+    painted = fit_mask(drawn, height, width)
     kept = injections.landmark(shot)
     if kept is not None:
         painted &= ~kept.mask

@@ -22,7 +22,8 @@ from personas.recipes import make_recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora, read_lora
-from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene
+from pipelines.masks import load_mask
+from pipelines.pictures import fit_mask, fit_to_canvas, load_scene
 from pipelines.progress import SILENT
 from pipelines.references.landmark import grow_mask
 from pipelines.sampling.draw import draw

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from pipelines.errors import BadPicture
-from pipelines.pictures import fit_mask, fit_to_canvas, load_mask, load_scene, read_picture
+from pipelines.pictures import load_scene, read_picture
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
 
@@ -104,39 +104,3 @@ def test_scene_hash_is_the_files(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(_bytes(_halves(), "PNG"))
     assert load_scene(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_mask_follows_the_scene_to_the_canvas(tmp_path: Path) -> None:
-    scene = np.zeros((200, 300, 3), np.uint8)
-    mask = np.zeros((200, 300), bool)
-    scene[50:120, 100:160] = 255
-    mask[50:120, 100:160] = True
-    path = tmp_path / "mask.png"
-    Image.fromarray(mask.astype(np.uint8) * 255).resize((600, 400)).save(path)
-    read = load_mask(path, (200, 300))
-    on_canvas, pixels = fit_mask(read, 256, 192), fit_to_canvas(scene, 256, 192)
-    assert on_canvas.shape == (256, 192)
-    assert (on_canvas == (pixels[..., 0] > 127)).mean() > 0.99
-
-
-@pytest.mark.parametrize("value", [0, 255])
-def test_a_mask_without_an_edge_is_refused(tmp_path: Path, value: int) -> None:
-    path = tmp_path / "mask.png"
-    Image.new("L", (80, 80), value).save(path)
-    with pytest.raises(BadPicture, match="mask_all_one_colour"):
-        load_mask(path, (80, 80))
-
-
-def test_a_photo_is_no_mask(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 80, 3), np.uint8)).save(path)
-    with pytest.raises(BadPicture, match=r"mask_not_black_and_white.*photo\.png"):
-        load_mask(path, (80, 80))
-
-
-def test_a_mask_may_have_soft_edges(tmp_path: Path) -> None:
-    path = tmp_path / "mask.jpg"
-    hard = Image.new("L", (120, 120), 0)
-    hard.paste(255, (40, 40, 90, 90))
-    hard.filter(ImageFilter.GaussianBlur(3)).save(path)
-    assert load_mask(path, (120, 120))[45:85, 45:85].all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput, BadPicture, ModelMissing
-from pipelines.pictures import load_weights
+from pipelines.masks import load_weights
 from pipelines.references.redux import ReduxReference, ReduxReferences, encode_reference
 from studio.application import Studio
 from studio.domain.posts import PostRequest, plan_shots
@@ -149,14 +148,15 @@ def test_a_photo_of_nothing_but_a_person_is_refused() -> None:
     assert not clear_person(image, person & False).any()
 
 
-def test_weights_of_another_size_are_stretched_with_a_note(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    small = np.repeat(np.array([[0, 255]], np.uint8), 64, axis=1).repeat(128, axis=0)  # 128×128
+def test_weights_of_the_scenes_shape_are_scaled(tmp_path: Path) -> None:
+    small = np.repeat(np.array([[0, 255]], np.uint8), 64, axis=1).repeat(192, axis=0)  # 192×128
     Image.fromarray(small).save(tmp_path / "w.png")
-    with caplog.at_level(logging.WARNING):
-        weights = load_weights(tmp_path / "w.png", (96, 64))
+    weights = load_weights(tmp_path / "w.png", (96, 64))
     assert weights.shape == (96, 64)
     assert (weights[:, :30].max(), weights[:, 34:].min()) == (0, 255)
-    assert "128×128 pixels and the scene 64×96" in caplog.text
+    Image.fromarray(small[:128]).save(tmp_path / "w.png")
+    with pytest.raises(BadPicture, match=r"mask_of_other_shape.*128"):
+        load_weights(tmp_path / "w.png", (96, 64))
     Image.fromarray(small * 0).save(tmp_path / "w.png")
     with pytest.raises(BadPicture, match="weights_all_black"):
         load_weights(tmp_path / "w.png", (96, 64))
