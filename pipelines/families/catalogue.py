@@ -13,6 +13,7 @@ from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
 from pipelines.families.protocol import Family, Shapes, Verdict
 from pipelines.families.spellings import MAX_NAME, said_base_models
+from pipelines.families.z_image.facts import Z_IMAGE
 from pipelines.models.catalogue import MODELS, KnownModel, find_model
 from pipelines.models.headers import Header, read_header
 from pipelines.models.sources import Source
@@ -32,7 +33,7 @@ __all__ = [
     "judge_lora",
 ]
 
-FAMILIES: tuple[Family, ...] = (FLUX1,)
+FAMILIES: tuple[Family, ...] = (FLUX1, Z_IMAGE)
 """One line a family; all else of it, its loaded half too, is in its own folder."""
 _NAME_KEYS = ("general.name", "modelspec.title")
 _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tenth
@@ -112,7 +113,7 @@ def detect_source(source: Source) -> Detected:
 
     A published model that the folder or the file is named as, or that the file names in its header, is known by that
     name. Siblings, a distilled model and the one that its LoRAs are trained on, have the same layers: a folder's own
-    facts tell them apart whatever its name, and a file without a known name is what the folder of its other parts is.
+    facts tell them apart, and a file whose name says nothing is what the folder of its other parts is.
     """
     if not source.base.is_dir():
         raise ModelMissing("backbone_folder_missing", folder=str(source.base))
@@ -140,9 +141,8 @@ def detect_source(source: Source) -> Detected:
             base_family=base.name,
         )
     names = [source.name, *(header.metadata.get(key, "") for key in _NAME_KEYS)]
-    own = family.choose_variant(own, names, scheduler)
     named = _named(family, names)
-    known = named or (variant if variant.is_sibling_of(own) else own)
+    known = named or family.choose_variant(variant if variant.is_sibling_of(own) else own, names, {})
     return Detected(family, known, family.hidden_width_of_file(header.shapes), named, header)
 
 

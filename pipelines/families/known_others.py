@@ -42,11 +42,6 @@ KNOWN_OTHERS: tuple[KnownOther, ...] = (
     KnownOther("chroma", "Chroma", ("Chroma",), ("distilled_guidance_layer.",),
                re.compile(r"distilled_guidance_layer"), ("chroma", "flux1chroma")),
     KnownOther(
-        "z-image", "Z-Image", ("ZImage",), ("cap_pad_token", "x_pad_token"),
-        re.compile(r"(^|_)(layers|noise_refiner|context_refiner)_\d+_(attention|feed_forward|adaLN_modulation)_"),
-        ("zimage",),
-    ),
-    KnownOther(
         "qwen-image", "Qwen-Image", ("QwenImage",), (".img_mod.1.", ".txt_mod.1."),
         re.compile(r"(^|_)transformer_blocks_\d+_(img|txt)_(mlp|mod)_"), ("qwenimage", "qwen"),
     ),
@@ -80,7 +75,7 @@ KNOWN_OTHERS: tuple[KnownOther, ...] = (
 
 OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a LoRA, no whole model", ("lora_unet_", "lora_te", ".lora_A.", ".lora_down.", ".lora_B.", "lora.up")),
-    ("a ControlNet", ("controlnet_", "control_model.", "zero_convs.", "input_hint_block")),
+    ("a ControlNet", ("controlnet_", "control_model.", "control_layers.", "zero_convs.", "input_hint_block")),
     ("an IP-Adapter", ("ip_adapter_proj_model.", "image_proj", "ip_adapter.")),
 )
 """Files that are no model at all, by pieces of its names; asked for before any family."""

@@ -80,7 +80,8 @@ MODELS: dict[str, KnownModel] = {
              train_on="FLUX.2-klein-base-9B", can=_KLEIN),
         _row("FLUX.2-dev", _BFL, "backbone", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2"),
         _row("FLUX.3-klein", "", "backbone", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
-        _row("Z-Image", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (50, 4.0), family="z-image",
+        # its own guidance_scale, 4 on its card, is what is added to the conditional side: one less than cfg_scale
+        _row("Z-Image", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (50, 5.0), family="z-image",
              can=_Z_IMAGE),
         _row("Z-Image-Turbo", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (9, 1.0), family="z-image",
              distilled=True, train_on="Z-Image", can=_Z_IMAGE),

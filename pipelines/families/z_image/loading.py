@@ -1,0 +1,98 @@
+"""Build a ZImagePipeline from a source by a plan: the transformer's weights, the other parts, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import ZImagePipeline
+from diffusers import ZImageTransformer2DModel as ZImageTransformer
+from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
+
+from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.folders import bare_names, read_json
+from pipelines.families.loading import check_numbers, check_tensors, place, quantisation, read_tensors, settle
+from pipelines.families.z_image.detection import check_parts, layout_of, transformer_config
+from pipelines.models.headers import Header
+from pipelines.models.precision import LoadPlan
+from pipelines.models.sources import Source
+from pipelines.models.variants import Part
+
+__all__ = ["check_transformer", "load_pipeline"]
+
+_LAST_PARTS = ("weight", "bias", "x_pad_token", "cap_pad_token")
+
+
+def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, Any]:
+    """As `pipelines.families.model.Loader` says; the folder's text encoder and VAE go with it, too."""
+    shapes = {name: shape for h in headers for name, shape in h.shapes.items()}
+    config = read_json(source.base / "transformer" / "config.json")
+    if source.kind == "folder":
+        check_parts(source.name, config, source)
+    else:
+        config |= transformer_config(headers[0], source)
+    bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
+    if layout_of(shapes) == "original":
+        empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
+        bare = {name: tuple(tensor.shape) for name, tensor in _to_diffusers(empty, source.name).items()}
+    check_tensors(source.name, bare, lambda: ZImageTransformer.from_config(config))
+    return config
+
+
+def load_pipeline(
+    source: Source, headers: Sequence[Header], parts: Sequence[Part], plan: LoadPlan, device: torch.device
+) -> ZImagePipeline:
+    """The pipeline, frozen, in its place on the device; `headers` are the transformer's.
+
+    Raises ModelMissing or BadInput; never downloads.
+    """
+    config = check_transformer(source, headers)
+    try:
+        if source.kind == "folder":
+            transformer = ZImageTransformer.from_pretrained(
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
+            )
+        else:
+            transformer = _from_file(source, config, plan)
+        settle(source.name, transformer, plan, device)
+        pipeline = ZImagePipeline.from_pretrained(
+            source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
+    for part in (pipeline.vae, pipeline.text_encoder):
+        part.requires_grad_(False).eval()
+        check_numbers(source.name, part)
+    place(pipeline, parts, plan, device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> ZImageTransformer:
+    """From a single file: text encoder and VAE that it may hold too are left out."""
+    tensors = read_tensors(source)
+    if layout_of(tensors) == "original":
+        tensors = _to_diffusers(tensors, source.path.name)
+    shape = {k: v for k, v in config.items() if not k.startswith("_")}
+    return ZImageTransformer.from_single_file(
+        tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
+        **quantisation(plan), **shape,
+    )  # fmt: skip
+
+
+def _to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
+    """A transformer's state dict in diffusers' names, by its own converter; quantised tensors keep their kind.
+
+    Raises BadInput for scales of fp8, which the converter would hand on as weights that nobody asks for.
+    """
+    for name in tensors:
+        if name.rpartition(".")[2] not in _LAST_PARTS:
+            raise BadInput("transformer_name_unknown", file=file, name=name, family="Z-Image")
+    converted: dict[str, Tensor] = convert_z_image_transformer_checkpoint_to_diffusers(dict(tensors))
+    return converted
