@@ -50,8 +50,7 @@ from pipelines.backbones import Backbone, BackboneSpec
 from pipelines.families.flux1.model import ALL_LINEAR, Flux1Model
 from pipelines.lora import LoraLayer
 from pipelines.models.catalogue import MODELS
-from pipelines.models.hardware import Hardware
-from pipelines.models.precision import plan_places
+from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 
 __all__ = [
@@ -131,8 +130,8 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
         true_cfg_scale=1.0, max_sequence_length=size.text_length, lora_rank=16, family="flux1",
         can=MODELS["FLUX.1-dev"].can,
     )  # fmt: skip
-    parts = {"all": float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))}
-    plan = plan_places(parts, 0.0, Hardware(device.type, math.inf, math.inf), dtype, spec.id)  # it is there already
+    held = float(sum(p.nbytes for m in (transformer, clip, t5, vae) for p in m.parameters()))
+    plan = LoadPlan("bf16" if dtype == torch.bfloat16 else "fp32", dtype, "none", held, held)  # it is there already
     return Backbone(spec, Flux1Model(pipeline, device, dtype, size.text_length), plan)
 
 

@@ -121,7 +121,7 @@ def portraits(identity: torch.Tensor, look: str, count: int, seed: int) -> list[
 def make_donor(
     backbone: Backbone, look: str, index: int, identity: torch.Tensor, work: Path, assets: Path, faces: FaceReader
 ) -> Donor:
-    """Train, draw the thumbnail with the trained LoRA, write the files."""
+    """Train, on a distilled backbone's sibling, draw the thumbnail with the trained LoRA, write the files."""
     name = NAMES[look][index]
     seed = _seed(look, index)
     # the recipe of the bundled donors is the miniature's own; any other model gets the studio's
@@ -133,10 +133,11 @@ def make_donor(
         found = [f.embedding for f in faces.read_many(images) if f is not None]
         judge = IdentityLoss(faces, images, mean_embedding(np.stack(found)), backbone.device)
     layers: tuple[LoraLayer, ...] = ()
+    trainer = backbone.trained_on()
     for k, part in enumerate(parts):
         config = part.model_copy(update={"seed": seed + 10_000 * k})
         folder = work / look / name / ("finish" if k else "")
-        layers = train_lora(backbone, examples, config, folder, judge=judge, start=layers).layers
+        layers = train_lora(trainer, examples, config, folder, judge=judge, start=layers).layers
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in layers)
     picture = draw_portrait(backbone, look, layers, seed, faces)
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,8 +154,8 @@ def make_donor(
         metadata = LoraMetadata(
             title=name, trigger_phrase=NEUTRAL_TRIGGER, license=_LICENCE, author="Persona Studio",
             description=f"An invented adult of the miniature's world, look {look}.", date="2026-11-22",
-            base_model=f"persona-studio-{backbone.spec.id}", height=backbone.spec.height, width=backbone.spec.width,
-            thumbnail_jpeg=jpeg.getvalue(), training=facts,
+            base_model=f"persona-studio-{trainer.spec.id}", height=backbone.spec.height, width=backbone.spec.width,
+            thumbnail_jpeg=jpeg.getvalue(), training=facts, family=backbone.spec.family,
         )  # fmt: skip
         sha256 = write_lora(lora, layers, metadata)
         consent = Consent(
@@ -165,7 +166,7 @@ def make_donor(
         )
         return save_donor(
             assets / "donors",
-            Donor(sha256[:16], name, look, lora, NEUTRAL_TRIGGER, _LICENCE, consent, thumbnail),
+            Donor(sha256[:16], name, look, lora, NEUTRAL_TRIGGER, _LICENCE, consent, thumbnail, backbone.spec.family),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipelines.backbones import Backbone
 from pipelines.lora import Lora, LoraLayer, concatenate
 from pipelines.progress import SILENT, Progress
-from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.training.lora import AtCheckpoint, LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.pictures import PictureLoss
 
 __all__ = ["PersonaLora", "Portraits", "default_config", "default_pool", "persona_config", "train_persona"]
@@ -81,9 +81,9 @@ def train_persona(
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
-    at_checkpoint: Callable[[int], None] = lambda steps: None,
+    at_checkpoint: AtCheckpoint = lambda steps, layers: None,
 ) -> PersonaLora:
-    """Train on the `kept` pictures; resumes from `folder`.
+    """Train on the `kept` pictures; resumes from `folder`. `backbone` is what trains (`Backbone.trained_on`).
 
     `identity` (an `IdentityLoss`) judges them and `others`, rows of both one after the other: good pictures that are
     not quite the person. From them, too, the LoRA is led to the person's face, so it learns the face in far more shots

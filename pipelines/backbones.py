@@ -19,8 +19,9 @@ from pipelines.families.companions import companion_settings, find_companions
 from pipelines.families.folders import read_json, read_part_headers
 from pipelines.families.model import Model, TextEmbeds
 from pipelines.families.protocol import Family
+from pipelines.families.siblings import find_sibling
 from pipelines.families.sources import find_source, licence_of
-from pipelines.families.spec import BackboneSpec
+from pipelines.families.spec import TRAINING, BackboneSpec
 from pipelines.lora.stack import LoraStack
 from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.precision import LoadPlan, plan_loading
@@ -99,6 +100,13 @@ class Backbone:
             drawing.model.take_turn(others)
         return drawing
 
+    def trained_on(self, hardware: Hardware | None = None) -> Backbone:
+        """Return what LoRAs for it are trained on: itself, or its sibling, loaded when first asked for.
+
+        The two take turns where they do not fit the device together: ask again after drawing. Raises as `drawn_by`.
+        """
+        return self if self.spec.trains_itself else self.drawn_by(TRAINING, hardware)
+
     def loaded_beside(self, kind: str, folder: Path | None, load: Callable[[Path | None], Loaded]) -> Loaded:
         """Return what `load` gives for a folder, loaded once; `kind` says what it is ("redux")."""
         if (kind, folder) not in self.beside:
@@ -158,11 +166,13 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
         "true_cfg_scale": known.cfg_scale,
         "max_sequence_length": known.max_sequence_length,
         "lora_rank": 16,
+        "train_on": known.train_on,
     }
     settings = _checked_settings(folder, family) if (folder / "studio.json").is_file() else {}
     own = {"id", "licence", "licence_note"} if header is not None else set()
     values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
-    companions = find_companions(family, folder, settings)
+    sibling = {} if f"{TRAINING}_folder" in settings else find_sibling(values["train_on"], source, models)
+    companions = sibling | find_companions(family, folder, settings)
     return BackboneSpec(source=source, family=family.id, can=known.can, companions=companions, **values)
 
 

@@ -22,9 +22,9 @@ class Settings(BaseSettings):
     `backbone` is anything that `pipelines.models.sources` finds, `base` the diffusers folder for a single file's other
     parts, `models` the folder that fetched models lie in, `precision` one of `pipelines.models.precision.PRECISIONS`.
     `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
-    IP-Adapter; None: beside the backbone. `face_pack` and `person_package` are folders, or names that insightface
-    knows; `reader` is a folder of the miniature's reader or of models for photographs, which alone use the person
-    package (see docs/measures.md).
+    IP-Adapter, `training_folder` is that of the model that a distilled backbone's LoRAs are trained on; None: beside
+    the backbone. `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of
+    the miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     fill_folder: Path | None = None
     kontext_folder: Path | None = None
     ip_adapter_folder: Path | None = None
+    training_folder: Path | None = None
     face_pack: Path = ASSETS / "faces"
     reader: Path = ASSETS / "reader"
     person_package: Path | None = None
@@ -49,7 +50,12 @@ class Settings(BaseSettings):
     @property
     def companions(self) -> dict[str, Path]:
         """{role: folder} of the backbone's companions that are named here."""
-        named = {"fill": self.fill_folder, "kontext": self.kontext_folder, "ip_adapter": self.ip_adapter_folder}
+        named = {
+            "fill": self.fill_folder,
+            "kontext": self.kontext_folder,
+            "ip_adapter": self.ip_adapter_folder,
+            "training": self.training_folder,
+        }
         return {role: folder for role, folder in named.items() if folder is not None}
 
 

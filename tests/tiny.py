@@ -92,10 +92,10 @@ def scramble(module: torch.nn.Module, seed: int) -> None:
                 parameter.normal_(0, 0.02, generator=generator)
 
 
-def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting: bool = False) -> Path:
-    """Five VAE levels (16 px a latent), 8 latent channels, 2 + 2 blocks 32 wide; random but fixed."""
+def write_flux(folder: Path, *, guidance_embeds: bool = False, dynamic_shifting: bool = False, heads: int = 2) -> Path:
+    """Five VAE levels (16 px a latent), 8 latent channels, 2 + 2 blocks of heads 16 wide; random but fixed."""
     transformer = FluxTransformer2DModel(
-        in_channels=32, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2,
+        in_channels=32, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=heads,
         joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=POOLED_WIDTH, guidance_embeds=guidance_embeds,
         axes_dims_rope=(4, 6, 6),
     )  # fmt: skip

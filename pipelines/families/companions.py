@@ -10,7 +10,8 @@ from typing import Any
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.catalogue import find_family
 from pipelines.families.protocol import Companion, Family
-from pipelines.families.spec import BackboneSpec
+from pipelines.families.siblings import training_spec
+from pipelines.families.spec import TRAINING, BackboneSpec
 from pipelines.models.catalogue import MODELS
 from pipelines.models.licences import UNKNOWN, read_card_licence
 from pipelines.models.sources import Source
@@ -19,8 +20,9 @@ __all__ = ["companion_settings", "drawing_spec", "find_companions"]
 
 
 def companion_settings(family: Family) -> dict[str, str]:
-    """Return {name of the setting that names a companion's folder: the companion's role}."""
-    return {f"{companion.role}_folder": companion.role for companion in family.companions if companion.role}
+    """Return {name of the setting for a companion's folder: the companion's role}, the training sibling's too."""
+    roles = [companion.role for companion in family.companions if companion.role]
+    return {f"{role}_folder": role for role in (*roles, TRAINING)}
 
 
 def find_companions(family: Family, folder: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
@@ -48,6 +50,8 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
     """
     if not role:
         return spec
+    if role == TRAINING:
+        return training_spec(spec)
     family = find_family(spec.family)
     companion = next((c for c in family.companions if c.role == role and c.model), None)
     if companion is None:

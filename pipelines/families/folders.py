@@ -12,7 +12,7 @@ from pipelines.families.protocol import Family
 from pipelines.models.headers import Header, read_header, shards_of
 from pipelines.models.sources import Source
 
-__all__ = ["bare_names", "read_json", "read_part_headers"]
+__all__ = ["bare_names", "read_json", "read_part_headers", "read_transformer_headers"]
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.")
 
@@ -40,8 +40,14 @@ def read_part_headers(source: Source, family: Family) -> dict[str, tuple[Header,
         if family.needs_chat_template and not _has_chat_template(folder):
             raise ModelMissing("chat_template_missing", folder=f"{base.name}/{tokenizer}")
     files = {part.name: shards_of(base / part.name) for part in family.parts if whole or part.name != "transformer"}
-    files |= {} if whole else {"transformer": [source.path]}
-    return {part: tuple(read_header(path) for path in paths) for part, paths in files.items()}
+    headers = {part: tuple(read_header(path) for path in paths) for part, paths in files.items()}
+    return headers if whole else headers | {"transformer": read_transformer_headers(source)}
+
+
+def read_transformer_headers(source: Source) -> tuple[Header, ...]:
+    """Return the headers of the transformer's files alone; raises as `read_part_headers` does."""
+    files = shards_of(source.base / "transformer") if source.kind == "folder" else [source.path]
+    return tuple(read_header(path) for path in files)
 
 
 def _has_chat_template(tokenizer: Path) -> bool:

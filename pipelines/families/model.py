@@ -162,5 +162,11 @@ class Loader(Protocol):
         Raises BadInput for tensors that are missing, unknown or of another shape, from headers alone.
         """
 
+    def load_transformer(self, source: Source, plan: LoadPlan) -> Any:
+        """Load the transformer of a folder or a single file alone, in the plan's number type, or quantised as planned.
+
+        Returns a `diffusers.ModelMixin` where `from_pretrained` leaves it. Raises ModelMissing or BadInput.
+        """
+
     def load_model(self, spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Model:
         """Load a folder or a single file by its plan. Raises ModelMissing or BadInput; never downloads."""

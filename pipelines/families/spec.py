@@ -9,7 +9,9 @@ from pathlib import Path
 from pipelines.models.sources import Source
 from pipelines.models.variants import Capabilities
 
-__all__ = ["BackboneSpec"]
+__all__ = ["TRAINING", "BackboneSpec"]
+
+TRAINING = "training"  # the role of a sibling among the companions
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class BackboneSpec:
     says who is shown: their negative side is drawn without it (1 = off). `family` is an id of
     `pipelines.families.catalogue.FAMILIES`, `can` what the model is able to do, and `companions` are {role: folder} of
     its companions that are there. `licence` is its licence's id, `licence_note` what its own folder's settings say of
-    it, "" for nothing.
+    it, "" for nothing. `train_on` names the published model that LoRAs for a distilled one are trained on ("": the
+    model itself); where its folder, or a file, is known it is the companion of the role TRAINING.
     """
 
     id: str
@@ -39,8 +42,14 @@ class BackboneSpec:
     can: Capabilities
     identity_guidance_scale: float = 1.0
     companions: Mapping[str, Path] = field(default_factory=dict)
+    train_on: str = ""
 
     @property
     def folder(self) -> Path:
         """The diffusers folder that gives everything but, perhaps, the transformer's weights."""
         return self.source.base
+
+    @property
+    def trains_itself(self) -> bool:
+        """Whether LoRAs for it are trained on itself, not on a sibling."""
+        return not self.train_on and TRAINING not in self.companions

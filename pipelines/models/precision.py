@@ -21,7 +21,7 @@ from pipelines.models.hardware import Hardware, work_bytes
 from pipelines.models.headers import Header
 from pipelines.models.variants import Part
 
-__all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_loading", "plan_places"]
+__all__ = ["PRECISIONS", "LoadPlan", "Offload", "Precision", "part_bytes", "plan_companion", "plan_loading"]
 
 Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "nf4", "gguf"]
 Offload = Literal["none", "model", "group"]
@@ -110,19 +110,32 @@ def plan_loading(
     return _first_that_fits(plans, hardware, name, wish, gguf)
 
 
-def plan_places(sizes: Mapping[str, float], work: float, hardware: Hardware, dtype: torch.dtype, name: str) -> LoadPlan:
-    """Where parts of these bytes go that are loaded in the plain `dtype`: all at once, or one at a time.
+def plan_companion(
+    part: Part,
+    headers: Sequence[Header],
+    loaded: Mapping[str, float],
+    work: float,
+    hardware: Hardware,
+    dtype: torch.dtype,
+    name: str,
+    trains: bool,
+) -> LoadPlan:
+    """Where a companion's transformer goes, and the parts of a backbone, `loaded` in these bytes, beside it.
 
-    `work` is what drawing takes above them. Raises NotEnoughMemory where neither fits.
+    It is loaded in the plain `dtype`; where a LoRA is to be trained on it, in four bits where that does not fit and
+    can be. All at once, or one at a time; `work` is what drawing takes above them. Raises NotEnoughMemory.
     """
-    total, largest = sum(sizes.values()), max(sizes.values())
-    if hardware.device == "cpu":
-        plans = [LoadPlan(_PLAIN[dtype], dtype, "none", total + work, total + work)]
-    else:
-        plans = [
-            LoadPlan(_PLAIN[dtype], dtype, "none", total + work, largest),
-            LoadPlan(_PLAIN[dtype], dtype, "model", largest + work, total),
-        ]
+    cpu, plain = hardware.device == "cpu", _PLAIN[dtype]
+    ways: list[Precision] = [plain, "nf4"] if trains and not cpu and _installed("nf4") else [plain]
+    plans = []
+    for precision in ways:
+        companion = part_bytes(headers, precision, dtype.itemsize, part.uncast)
+        total, largest = sum(loaded.values()) + companion, max(companion, *loaded.values())
+        if cpu:
+            plans.append(LoadPlan(precision, dtype, "none", total + work, total + work))
+        else:
+            plans.append(LoadPlan(precision, dtype, "none", total + work, largest))
+            plans.append(LoadPlan(precision, dtype, "model", largest + work, total))
     return _first_that_fits(plans, hardware, name, "auto", gguf=False)
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -34,8 +34,9 @@ from pipelines.training.dataset import TrainingExample, TrainingSet, hash_exampl
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
 from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
 
-__all__ = ["LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
+__all__ = ["AtCheckpoint", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
 
+AtCheckpoint: TypeAlias = Callable[[int, tuple[LoraLayer, ...]], None]
 _ADAPTER = "trainee"  # "training" is an attribute of every module, and peft keeps adapters in module dictionaries
 
 
@@ -111,7 +112,7 @@ def train_lora(
     config: LoraTrainingConfig,
     folder: Path,
     progress: Progress = SILENT,
-    at_checkpoint: Callable[[int], None] = lambda steps: None,
+    at_checkpoint: AtCheckpoint = lambda steps, layers: None,
     regularisation: Sequence[TrainingExample] = (),
     judge: PictureLoss | None = None,
     start: Sequence[LoraLayer] = (),
@@ -125,12 +126,16 @@ def train_lora(
     (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`, and
     `check_differentiable` for what it raises. `start` is a LoRA to learn on from, of the config's rank and modules.
 
-    `at_checkpoint` is told the steps done after each checkpoint, with the transformer as trained so far: it may draw.
-    `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput for no examples,
-    a folder of another training or a start that does not fit, OutOfDisk, Cancelled (after writing a checkpoint).
+    `at_checkpoint` is told the steps done after each checkpoint and the layers as trained so far, which are on the
+    transformer: it may draw. `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput
+    for no examples, a distilled backbone (see `Backbone.trained_on`), a folder of another training or a start that does
+    not fit, OutOfDisk, Cancelled (after writing a checkpoint).
     """
     if not examples:
         raise BadInput("training_without_pictures")
+    if not backbone.spec.trains_itself:
+        wanted = backbone.spec.train_on
+        raise BadInput("training_model_distilled", model=backbone.spec.id, backbone=backbone.spec.id, wanted=wanted)
     if not backbone.plan.trains:
         raise BadInput("backbone_draws_only", backbone=backbone.spec.id, precision=backbone.plan.precision)
     if judge is not None and config.picture_weight:
@@ -168,7 +173,7 @@ def _run(
     folder: Path,
     fingerprint: str,
     progress: Progress,
-    at_checkpoint: Callable[[int], None],
+    at_checkpoint: AtCheckpoint,
 ) -> Checkpoint:
     """The loop; `parameters` are the adapter's, by name."""
     config = task.config
@@ -195,8 +200,9 @@ def _run(
         optimizer.step()
         losses.append(loss.item())
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
-            at_checkpoint(step + 1)
+            state = _state(parameters, optimizer, losses)
+            write_checkpoint(folder, fingerprint, state)
+            at_checkpoint(step + 1, _trained(state, config).layers)
         progress.tell(TrainingStep(step + 1, config.steps, float(np.mean(losses[-20:]))))
     return _state(parameters, optimizer, losses)
 

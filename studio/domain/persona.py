@@ -85,8 +85,10 @@ class Sample(Value):
 class Persona(Result):
     """A person that stays the same: `lora` draws them, `enrolment` (a unit vector) says who they are.
 
-    `version` counts a name's personas. `losses` is JSON in the store, `config` the training's resolved settings. What
-    follows `lora` is not known of a persona that a bundle tells of.
+    `version` counts a name's personas. `backbone` is the model that draws them and made all measures, `trained_on` the
+    one that `lora` was trained on, a distilled backbone's sibling; both are "" in personas from before there was a
+    difference. `losses` is JSON in the store, `config` the training's resolved settings. What follows `lora` is not
+    known of a persona that a bundle tells of.
     """
 
     kind: ClassVar[str] = "consolidate"
@@ -100,6 +102,8 @@ class Persona(Result):
     donors: tuple[UsedDonor, ...]
     lora: FileKey
     design: str = ""
+    backbone: str = ""
+    trained_on: str = ""
     request: Consolidation | None = None
     rounds: tuple[Round, ...] = ()
     losses: FileKey | None = None

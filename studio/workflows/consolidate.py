@@ -73,6 +73,8 @@ class _Trained(Value):
 def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, progress: Progress = SILENT) -> Persona:
     """Train and record a persona. The training resumes from its own checkpoints when a run was killed in the middle.
 
+    Where the backbone is distilled its sibling is trained, and the backbone draws all pictures, samples among them.
+
     A round whose pictures do not pass selection (too few agree, or the face comes too near to a donor) ends the
     rounds, with its reason in `rounds`; the persona is then what the last good round gave, the first of them the
     design's own kept pictures.
@@ -84,8 +86,9 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
         tuple(design.prompts[i] for i in design.kept),
         design.enrolment,
     )
-    if persona_config(studio.backbone, request.seed, request.steps, request.identity_loss).picture_weight:
-        check_differentiable(studio.backbone)  # what cannot work is said before anything is drawn
+    trainer = studio.backbone.trained_on()  # what cannot work is said before anything is drawn
+    if persona_config(trainer, request.seed, request.steps, request.identity_loss).picture_weight:
+        check_differentiable(trainer)
         IdentityLoss(studio.faces, (), np.asarray(design.enrolment, np.float32))
     mix = Lora(fuse_donors(design.recipe, studio.donors(design.recipe.category)).layers)
     rounds: list[Round] = []
@@ -116,6 +119,8 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
         enrolment=kept.enrolment,
         recipe=design.recipe,
         donors=design.donors,
+        backbone=studio.backbone.spec.id,
+        trained_on=trainer.spec.id,
         request=request.consolidation,
         rounds=tuple(rounds),
         lora=trained.lora,
@@ -124,6 +129,7 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
         samples=trained.samples,
     )
     told = {"trigger", "subject", "enrolment", "recipe", "donors", "losses", "config", "rounds"}
+    told |= {"backbone", "trained_on"}
     studio.records.keep(
         PersonaRecord(
             id=persona,
@@ -219,7 +225,7 @@ def _train(
     progress: Progress,
 ) -> _Trained:
     """Train one round, or find that it was."""
-    design, backbone = request.design, studio.backbone
+    design, backbone = request.design, studio.backbone.trained_on()
 
     def train() -> dict[str, Any]:
         config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
@@ -230,7 +236,7 @@ def _train(
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
         folder = studio.library.work / persona / f"round-{number}"
-        sampler = Sampler(studio, design, mix, kept.enrolment, folder, progress)
+        sampler = Sampler(studio, backbone, design, mix, kept.enrolment, folder, progress)
         trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
         path = folder / "persona.safetensors"
         metadata = LoraMetadata(

@@ -127,13 +127,16 @@ def train_folder_donor(
     seed: int = 1,
     progress: Progress = SILENT,
 ) -> Donor:
-    """Train a LoRA on a folder of pictures of one person and keep it as a donor. Resumes when run again."""
+    """Train a LoRA on a folder of pictures of one person and keep it as a donor. Resumes when run again.
+
+    It is trained on a distilled backbone's sibling; its thumbnail is the backbone's.
+    """
     look = find_category(category)
     form = _read_consent(consent)
     rows = _read_folder(folder, look.subject)
+    backbone = studio.backbone.trained_on()  # what cannot work is said before the pictures are looked at
     heads = [regions.head for regions in studio.regions.read([image for image, _ in rows])]
     examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(rows, heads, strict=True)]
-    backbone = studio.backbone
     config = default_config(backbone, seed)
     if steps:
         config = config.model_copy(update={"steps": steps})

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from personas.shots import Shot
-from pipelines.lora import Lora
+from pipelines.backbones import Backbone
+from pipelines.lora import Lora, LoraLayer
 from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.loras import loras_on
 from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
@@ -29,19 +33,22 @@ _SHOTS = (Shot(framing="close-up", expression="smiling"), Shot(framing="half-bod
 class Sampler:
     """Draws at a checkpoint, with `mix` and what has been learnt on top of it until then.
 
-    What was drawn is kept in `folder` across resumes.
+    `trainer` is what is trained; where another model draws, the learnt layers are put on that. What was drawn is kept
+    in `folder` across resumes.
     """
 
     def __init__(
         self,
         studio: Studio,
+        trainer: Backbone,
         design: Design,
         mix: Lora,
         enrolment: Sequence[float],
         folder: Path,
         progress: Progress,
     ) -> None:
-        self._studio, self._file, self._progress = studio, folder / "samples.json", progress
+        self._studio, self._trainer, self._progress = studio, trainer, progress
+        self._file, self._mix = folder / "samples.json", mix
         self._enrolment = np.asarray(enrolment, np.float32)
         self._requests = [
             request_from(studio.backbone.spec, shot.prompt(design.subject, design.trigger), 900 + i, loras=(mix,))
@@ -50,14 +57,14 @@ class Sampler:
         known = self._file.read_bytes() if self._file.exists() else b"[]"
         self.rows: tuple[Sample, ...] = _SAMPLES.validate_json(known)
 
-    def __call__(self, steps: int) -> None:
+    def __call__(self, steps: int, layers: tuple[LoraLayer, ...]) -> None:
         """One row: `step`, the pictures' keys, and `identity`, their mean cosine to the enrolment (no face: 0).
 
         Without identity guidance: what is being learnt cannot be paused, so a persona's own pictures are nearer.
         """
         stage = Stage(StudioStage.SAMPLES)
         self._progress.tell(StageProgress(stage, 0, 1))
-        pictures = draw_batch(self._studio.backbone, self._requests, tell_steps(self._progress, stage))
+        pictures = self._draw(layers, stage)
         faces = self._studio.faces.read_many(pictures)
         alike = [0.0 if face is None else float(self._enrolment @ face.embedding) for face in faces]
         keys = tuple(FileKey(self._studio.store.put_picture(picture)) for picture in pictures)
@@ -67,3 +74,13 @@ class Sampler:
         write_atomically(self._file, _SAMPLES.dump_json(self.rows))
         self._progress.tell(SamplesDrawn(self.rows))
         self._progress.tell(StageProgress(stage, 1, 1))
+
+    def _draw(self, layers: tuple[LoraLayer, ...], stage: Stage) -> list[npt.NDArray[np.uint8]]:
+        backbone, on_step = self._studio.backbone, tell_steps(self._progress, stage)
+        if self._trainer is backbone:  # what is learnt is on it already
+            return draw_batch(backbone, self._requests, on_step)
+        requests = [replace(request, loras=(self._mix, Lora(layers))) for request in self._requests]
+        with loras_on(self._trainer, ()):  # both have one text encoder: each puts the mix on it in its turn
+            pictures = draw_batch(backbone, requests, on_step)
+            backbone.trained_on()
+        return pictures

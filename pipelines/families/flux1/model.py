@@ -23,10 +23,10 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.families.autoencoder import decode, encode_pictures
 from pipelines.families.catalogue import find_family
+from pipelines.families.companion_loading import is_offloaded, load_beside
 from pipelines.families.companions import drawing_spec
-from pipelines.families.flux1 import companions
 from pipelines.families.flux1.latents import pack, unpack
-from pipelines.families.flux1.loading import check_transformer, load_pipeline
+from pipelines.families.flux1.loading import check_transformer, load_pipeline, load_transformer
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
 from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
@@ -42,6 +42,7 @@ __all__ = [
     "PromptEmbeds",
     "check_transformer",
     "load_model",
+    "load_transformer",
 ]
 
 ATTENTION = (
@@ -218,13 +219,14 @@ class Flux1Model:
         self, role: str, spec: BackboneSpec, plan: LoadPlan, hardware: Hardware | None
     ) -> tuple[BackboneSpec, Model, LoadPlan]:
         own = drawing_spec(spec, role)
-        pipeline, planned = companions.load_transformer(self.pipeline, spec, plan, own, self.device, hardware)
+        pipeline, planned = load_beside(self.pipeline, spec, plan, own, role, self.device, hardware)
+        pipeline.tokenizer_max_length = self.pipeline.tokenizer_max_length
         return own, replace(self, pipeline=pipeline), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
         """The shared parts' hooks know the transformer that they make room for: those of the pipeline that draws now
         must be the last that were set."""
-        if companions.is_offloaded(self.pipeline):
+        if is_offloaded(self.pipeline):
             for other in others:
                 other.release()
             self.release()
@@ -247,8 +249,8 @@ class Flux1Model:
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Flux1Model:
     """As `pipelines.families.model.Loader` says."""
     family = find_family(spec.family)
-    headers = read_part_headers(spec.source, family)["transformer"]
-    pipeline = load_pipeline(spec.source, headers, family.parts, plan, device)
+    read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
+    pipeline = load_pipeline(spec.source, family.parts, plan, device)
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)

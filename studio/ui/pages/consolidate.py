@@ -73,6 +73,7 @@ def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
     body = [
         f"<strong>{escape(persona.name)} · {escape(t('version'))} {persona.version}</strong>",
         f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
+        *_models(ui, persona),
         curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
         samples(t, persona.samples),
         '<div class="st-row">'
@@ -81,6 +82,14 @@ def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
         + "</div>",
     ]
     return card(sheet, body, "wide kept" if chosen else "wide")
+
+
+def _models(ui: Ui, persona: Persona) -> list[str]:
+    """Which model draws the persona and which it was trained on; nothing of personas that do not say so."""
+    if not persona.backbone:
+        return []
+    words = ui.t("consolidate.models", backbone=persona.backbone, trained_on=persona.trained_on)
+    return [f"<span class='st-soft'>{escape(words)}</span>"]
 
 
 def _smooth(values: list[float], over: int = 10) -> list[float]:

@@ -84,7 +84,7 @@ def test_pictures_drawn_at_a_checkpoint_are_the_trainees_and_change_nothing(
     request = request_from(tiny_backbone.spec, "a young woman 0", 1, height=96, width=64)
     drawn: dict[int, np.ndarray] = {0: draw_batch(tiny_backbone, [request])[0]}
 
-    def draws(steps: int) -> None:
+    def draws(steps: int, layers: tuple[LoraLayer, ...]) -> None:
         drawn[steps] = draw_batch(tiny_backbone, [request])[0]
 
     assert same(train_lora(tiny_backbone, examples(), CONFIG, tmp_path, at_checkpoint=draws), undisturbed)

@@ -1,0 +1,101 @@
+"""Load a companion: another transformer of a family that works in a backbone's place, with its VAE and text encoders.
+
+Only the transformer is loaded, and only when something is drawn with it or trained on it. A training sibling is such a
+companion, too; of its folder the scheduler is read beside, since its sigmas may be shifted in another way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import DiffusionPipeline
+from torch import nn
+
+from pipelines.errors import NotEnoughMemory
+from pipelines.families.catalogue import find_family
+from pipelines.families.folders import read_transformer_headers
+from pipelines.families.loading import settle
+from pipelines.families.siblings import TRAINING
+from pipelines.families.spec import BackboneSpec
+from pipelines.models.hardware import Hardware, read_hardware, work_bytes
+from pipelines.models.precision import LoadPlan, plan_companion
+
+__all__ = ["is_offloaded", "load_beside"]
+
+_LOG = logging.getLogger(__name__)
+
+Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
+
+
+def load_beside(
+    pipeline: Pipeline,
+    base: BackboneSpec,
+    held: LoadPlan,
+    spec: BackboneSpec,
+    role: str,
+    device: torch.device,
+    hardware: Hardware | None = None,
+) -> tuple[Pipeline, LoadPlan]:
+    """Load the transformer of `spec` into a pipeline that shares all other parts with that of the backbone `base`.
+
+    `held` is how the backbone was loaded, `role` the companion's. Where both transformers do not fit the device
+    together, all parts wait in memory until they are needed. Raises ModelMissing or BadInput, and NotEnoughMemory
+    before anything is loaded.
+    """
+    plan = _plan(pipeline, base, held, spec, role, read_hardware(device) if hardware is None else hardware)
+    _LOG.info("%s with %s: %s", spec.id, base.id, plan.describe())
+    transformer = find_family(spec.family).loader().load_transformer(spec.source, plan)
+    settle(spec.id, transformer, plan, device)
+    own = type(pipeline)(**(pipeline.components | _own_parts(pipeline, spec, role) | {"transformer": transformer}))
+    own.set_progress_bar_config(disable=True)
+    if plan.offload == "model" or is_offloaded(pipeline):
+        pipeline.enable_model_cpu_offload(device=device)
+        own.enable_model_cpu_offload(device=device)
+    return own, plan
+
+
+def _own_parts(pipeline: DiffusionPipeline, spec: BackboneSpec, role: str) -> Mapping[str, Any]:
+    """The parts beside the transformer that a companion does not share."""
+    if role != TRAINING:
+        return {}
+    return {"scheduler": type(pipeline.scheduler).from_pretrained(spec.folder / "scheduler", local_files_only=True)}
+
+
+def _plan(
+    pipeline: DiffusionPipeline, base: BackboneSpec, held: LoadPlan, spec: BackboneSpec, role: str, hardware: Hardware
+) -> LoadPlan:
+    """For all parts of both: what the backbone holds already counts as free."""
+    if held.offload == "group":
+        if role == TRAINING:
+            raise NotEnoughMemory("no_memory_for_training_model", backbone=base.id, model=spec.id)
+        raise NotEnoughMemory("no_memory_for_companion", backbone=base.id, companion=spec.id)
+    parts = {name: float(_size(part)) for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+    taken = sum(parts.values())
+    in_ram = hardware.device == "cpu" or is_offloaded(pipeline)
+    free = Hardware(
+        hardware.device,
+        hardware.device_free + (0.0 if is_offloaded(pipeline) else taken),
+        hardware.ram_free + (taken if in_ram else 0.0),
+    )
+    family = find_family(spec.family)
+    headers = read_transformer_headers(spec.source)
+    width = family.hidden_width(family.loader().check_transformer(spec.source, headers))
+    work = work_bytes(width, spec.height * spec.width)
+    name = f"{base.id} with {spec.id}"
+    return plan_companion(family.parts[0], headers, parts, work, free, held.dtype, name, role == TRAINING)
+
+
+def _size(module: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in module.parameters())
+
+
+def is_offloaded(pipeline: DiffusionPipeline) -> bool:
+    """Return whether its parts come to the device one at a time."""
+    return bool(getattr(pipeline, "_all_hooks", None))

@@ -1,0 +1,164 @@
+"""A distilled backbone draws and its sibling is trained: found by name, compared by headers, sharing its parts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.families.siblings import training_spec
+from pipelines.families.spec import TRAINING
+from pipelines.lora import Lora
+from pipelines.models.hardware import Hardware
+from pipelines.models.sources import FETCHED
+from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.request import request_from
+from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from studio.texts.errors import say_error
+from studio.texts.texts import LANGUAGES, Texts
+from tests.originals import write_single_file
+from tests.siblings import SIBLING, change_settings, write_pair
+from tests.tiny import assert_same_picture, flux1, write_flux
+
+CONFIG = LoraTrainingConfig(rank=2, steps=2, batch_size=1, learning_rate=5e-2, warmup_steps=0, checkpoint_every=1)
+EXAMPLE = TrainingExample(np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8), "a woman")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    return write_pair(tmp_path)
+
+
+@pytest.fixture
+def backbone(pair: Path) -> Backbone:
+    return load_backbone(resolve_backbone(pair), "cpu", torch.float32)
+
+
+def test_it_is_found_beside_the_backbone_in_the_models_folder_or_where_it_is_named(pair: Path, tmp_path: Path) -> None:
+    sibling = pair.parent / SIBLING
+    assert resolve_backbone(pair).companions == {TRAINING: sibling}
+    file = write_single_file(pair, pair.parent / "quick-file.safetensors")
+    assert resolve_backbone(file, pair).companions == {TRAINING: sibling}
+    shutil.move(sibling, tmp_path / "models" / "black-forest-labs" / SIBLING)
+    assert resolve_backbone(pair, None, tmp_path / "models").companions == {}  # fetched in part
+    fetched = tmp_path / "models" / "black-forest-labs" / SIBLING
+    (fetched / FETCHED).write_text("{}")
+    assert resolve_backbone(pair, None, tmp_path / "models").companions == {TRAINING: fetched}
+    change_settings(pair, training_folder=f"../models/black-forest-labs/{SIBLING}")
+    assert resolve_backbone(pair).companions == {TRAINING: fetched}
+    change_settings(pair, training_folder=None)
+    assert resolve_backbone(pair, None, tmp_path / "models").companions == {}
+
+
+def test_it_trains_at_the_size_that_the_backbone_draws(pair: Path) -> None:
+    spec = resolve_backbone(pair)
+    found = training_spec(spec)
+    assert (found.id, found.folder, found.trains_itself) == (SIBLING, pair.parent / SIBLING, True)
+    assert (found.height, found.width, found.max_sequence_length) == (spec.height, spec.width, spec.max_sequence_length)
+    assert (found.num_inference_steps, found.licence) == (28, "flux-1-dev-non-commercial-license")
+    own = resolve_backbone(pair.parent / SIBLING)
+    assert training_spec(own) is own
+
+
+def test_without_it_a_training_is_refused_in_words_and_drawing_works(pair: Path, tmp_path: Path) -> None:
+    shutil.rmtree(pair.parent / SIBLING)
+    backbone = load_backbone(resolve_backbone(pair), "cpu", torch.float32)
+    with pytest.raises(ModelMissing, match="training_model_missing") as refused:
+        backbone.trained_on()
+    for language in LANGUAGES:
+        message, advice = say_error(refused.value, Texts(language))
+        assert "quick" in message
+        assert f"black-forest-labs/{SIBLING}" in advice
+        assert "training_folder" in advice
+    draw_batch(backbone, [request_from(backbone.spec, "a woman", 1)])
+    with pytest.raises(BadInput, match="training_model_distilled"):
+        train_lora(backbone, [EXAMPLE], CONFIG, tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+    with pytest.raises(ModelMissing, match="training_model_folder_missing"):
+        training_spec(replace(backbone.spec, companions={TRAINING: tmp_path / "nowhere"}))
+
+
+def test_a_distilled_sibling_and_one_of_another_shape_are_refused(pair: Path, tmp_path: Path) -> None:
+    spec = resolve_backbone(pair)
+    sibling = pair.parent / SIBLING
+    distilled = Path(shutil.copytree(sibling, tmp_path / "FLUX.2-klein-4B"))
+    assert training_spec(replace(spec, companions={TRAINING: distilled}))  # a name of another family says nothing
+    deeper = tmp_path / "deeper"
+    write_flux(deeper, guidance_embeds=True)
+    assert training_spec(replace(spec, companions={TRAINING: deeper}))  # a guidance input changes no other layer
+    config = sibling / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_single_layers": 1}))
+    with pytest.raises(BadInput, match="transformer_tensor_unknown"):
+        training_spec(spec)
+    wider = tmp_path / "grown"
+    write_flux(wider, heads=4)
+    with pytest.raises(BadInput, match=r"companion_does_not_fit.*num_attention_heads, has=4, wanted=2"):
+        training_spec(replace(spec, companions={TRAINING: wider}))
+
+
+def test_it_shares_all_but_transformer_and_scheduler(backbone: Backbone) -> None:
+    trainer = backbone.trained_on()
+    assert backbone.trained_on() is trainer
+    ours, theirs = flux1(backbone).pipeline, flux1(trainer).pipeline
+    assert ours.vae is theirs.vae
+    assert ours.text_encoder_2 is theirs.text_encoder_2
+    assert ours.transformer is not theirs.transformer
+    assert theirs.scheduler.config.use_dynamic_shifting
+    assert not ours.scheduler.config.use_dynamic_shifting
+    assert trainer.trained_on() is trainer
+    assert trainer.plan.trains
+
+
+def test_what_is_trained_on_one_changes_the_pictures_of_the_other(backbone: Backbone, tmp_path: Path) -> None:
+    request = request_from(backbone.spec, "a woman", 1)
+    plain = draw_batch(backbone, [request])[0]
+    trainer = backbone.trained_on()
+    before = {name: p.clone() for name, p in trainer.transformer.named_parameters()}
+    at_checkpoints = []
+
+    def draw(steps: int, layers: tuple[object, ...]) -> None:
+        at_checkpoints.append(draw_batch(backbone, [replace(request, loras=(Lora(layers),))])[0])  # type: ignore[arg-type]
+
+    trained = train_lora(trainer, [EXAMPLE], CONFIG, tmp_path / "work", at_checkpoint=draw)
+    assert all(torch.equal(p, before[name]) for name, p in trainer.transformer.named_parameters())
+    changed = draw_batch(backbone, [replace(request, loras=(Lora(trained.layers),))])[0]
+    assert (plain != changed).any()
+    np.testing.assert_array_equal(at_checkpoints[-1], changed)
+    np.testing.assert_array_equal(draw_batch(backbone, [request])[0], plain)
+
+
+def test_a_checkpoint_names_the_model_that_trained(backbone: Backbone, tmp_path: Path) -> None:
+    trainer = backbone.trained_on()
+    train_lora(trainer, [EXAMPLE], CONFIG, tmp_path)
+    other = replace(trainer, spec=replace(trainer.spec, id=backbone.spec.id))
+    with pytest.raises(BadInput, match="checkpoints_of_another_training"):
+        train_lora(other, [EXAMPLE], CONFIG, tmp_path)
+
+
+def test_where_both_do_not_fit_they_take_turns(pair: Path, backbone: Backbone, tmp_path: Path) -> None:
+    request = request_from(backbone.spec, "a woman", 1)
+    expected = draw_batch(backbone, [request])[0]
+    whole = train_lora(backbone.trained_on(), [EXAMPLE], CONFIG, tmp_path / "whole")
+    tight = load_backbone(resolve_backbone(pair), "cpu", torch.float32)
+    size = sum(p.numel() * p.element_size() for p in tight.transformer.parameters())
+    trainer = tight.trained_on(Hardware("cuda", 0.5e9 + 2560 * 96 * 64 + size / 2, 1e12))
+    assert trainer.plan.offload == "model"
+    drawn = []
+
+    def draw(steps: int, layers: tuple[object, ...]) -> None:
+        drawn.append(draw_batch(tight, [request])[0])
+        tight.trained_on()
+
+    turned = train_lora(trainer, [EXAMPLE], CONFIG, tmp_path / "turned", at_checkpoint=draw)
+    for a, b in zip(turned.layers, whole.layers, strict=True):
+        torch.testing.assert_close(a.up, b.up, atol=1e-5, rtol=1e-4)
+    assert_same_picture(drawn[-1], expected)
+    with pytest.raises(NotEnoughMemory, match=r"no_memory_for_model.*quick with FLUX\.1-dev"):
+        load_backbone(resolve_backbone(pair), "cpu", torch.float32).trained_on(Hardware("cuda", 1e6, 1e6))
