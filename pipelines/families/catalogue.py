@@ -12,7 +12,7 @@ from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
 from pipelines.families.protocol import Family, Shapes, Verdict
-from pipelines.families.spellings import MAX_NAME, said_base_models
+from pipelines.families.spellings import MAX_NAME, matrix_shape, said_base_models
 from pipelines.families.z_image.facts import Z_IMAGE
 from pipelines.models.catalogue import MODELS, KnownModel, find_model
 from pipelines.models.headers import Header, read_header
@@ -154,6 +154,7 @@ def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", wi
     """
     if len(shapes) > _MAX_TENSORS:
         return Verdict("unknown")
+    shapes = {name: matrix_shape(shape) for name, shape in shapes.items()}
     said = _said_family(metadata)
     marked = _marked_family(shapes)
     if marked or (said and said not in [f.id for f in FAMILIES]):

@@ -1,6 +1,7 @@
-"""LoRA files (`files`, `names`, `metadata`) and exact weighted sums of them (`stack`)."""
+"""LoRA files (`files`, `metadata`) and exact weighted sums of them (`stack`)."""
 
-from pipelines.lora.files import FitReport, LoraFile, check_fits, named_linears, read_lora, write_lora
+from pipelines.lora.files import LoraFile, read_lora, write_lora
+from pipelines.lora.fitting import FitReport, check_fits, named_linears
 from pipelines.lora.inspect import LoraReport, inspect_lora
 from pipelines.lora.layers import Lora, LoraLayer
 from pipelines.lora.metadata import LoraMetadata

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.model import Adaptable
-from pipelines.lora.files import check_fits, named_linears
+from pipelines.lora.fitting import check_fits, named_linears
 from pipelines.lora.layers import Lora, LoraLayer
 
 __all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.models.gguf_header import read_gguf_header
 
-__all__ = ["Header", "read_header", "shards_of"]
+__all__ = ["Header", "header_strings", "is_pickle", "read_header", "read_safetensors_header", "shards_of"]
 
 _MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
@@ -68,18 +69,61 @@ def shards_of(folder: Path) -> list[Path]:
     raise ModelMissing("weights_missing", folder=folder.name)
 
 
+def read_safetensors_header(
+    file: BinaryIO, size: int, max_bytes: int = _MAX_HEADER_BYTES
+) -> tuple[int, dict[str, Any]]:
+    """Read a safetensors file's first bytes: the offset of its data and the header's JSON object, as it is.
+
+    `size` is the whole file's, `max_bytes` the longest header (0: the format's own limit). Raises ValueError (or
+    RecursionError, for JSON nested beyond reason) where the first eight bytes are no length within the file, or where
+    no JSON object follows them: only then is it another kind of file, whatever its first two bytes look like.
+    """
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(max_bytes or _MAX_HEADER_BYTES, size - 8):
+        raise ValueError("it is no safetensors file")
+    entries = json.loads(file.read(length))
+    if not isinstance(entries, dict):
+        raise ValueError("it is no safetensors file")
+    return 8 + length, entries
+
+
+def header_strings(raw: object) -> dict[str, str]:
+    """Return a header's `__metadata__` as strings, which the format asks for and not every tool writes.
+
+    Other values are taken as their JSON text, nulls left out; what is no object says nothing.
+    """
+    if not isinstance(raw, dict):
+        return {}
+    texts = {
+        str(key): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in raw.items()
+        if value is not None
+    }
+    # half a surrogate pair, which JSON can name, is no text
+    return {k.encode(errors="replace").decode(): t.encode(errors="replace").decode() for k, t in texts.items()}
+
+
+def is_pickle(start: bytes) -> bool:
+    """Return whether what is no safetensors file begins as a pickle or as the zip that torch.save writes.
+
+    `start` are its first nine bytes. A safetensors file that was cut short begins with a length and a brace.
+    """
+    if start[4:9] == b"\0\0\0\0{":
+        return False
+    return start.startswith((b"PK\3\4", b"PK\5\6", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"))
+
+
 def _read_safetensors(path: Path, max_bytes: int) -> Header:
+    size = path.stat().st_size
     with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > min(max_bytes, path.stat().st_size):
-            raise ValueError("it is no safetensors file")
-        entries = json.loads(file.read(size))
-    metadata = entries.pop("__metadata__", {})
+        offset, entries = read_safetensors_header(file, size, max_bytes)
+    metadata = header_strings(entries.pop("__metadata__", None))
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if path.stat().st_size < 8 + size + end:
-        raise ValueError(f"{8 + size + end} bytes are announced, {path.stat().st_size} are there")
+    if size < offset + end:
+        raise ValueError(f"{offset + end} bytes are announced, {size} are there")
     shapes = {name: tuple(int(size) for size in entry["shape"]) for name, entry in entries.items()}
-    return Header(path, shapes, end, {str(name): str(text) for name, text in metadata.items()})
+    return Header(path, shapes, end, metadata)
 
 
 def _read_gguf(path: Path) -> Header:

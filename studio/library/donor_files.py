@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.catalogue import FAMILIES, check_lora_family, family_name, judge_lora
 from pipelines.models.gguf_header import is_gguf
-from pipelines.models.headers import read_header
+from pipelines.models.headers import is_pickle, read_header
 from studio.domain.donor import DonorRequest
 
 __all__ = ["LoraSummary", "check_unexpired", "inspect_header"]
@@ -46,26 +46,24 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
 
     The worker reads the whole file once more before it keeps it (`pipelines.lora.read_lora`).
     """
-    with path.open("rb") as stream:
-        pickled = stream.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-    if pickled or path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):
-        raise BadLora("lora_is_pickle", file=path.name)
-    if is_gguf(path) or path.suffix.lower() == ".gguf":
+    if is_gguf(path):
         raise BadLora("lora_is_gguf", file=path.name)
     try:
         header = read_header(path.resolve(), _MAX_HEADER_BYTES)
     except BadInput as error:
-        raise BadLora("lora_file_damaged", file=path.name) from error
+        raise _other_file(path) from error
     verdict = judge_lora(header.shapes, header.metadata, family)
     if verdict.fits == "other family":
         check_lora_family(path.name, verdict)
-    downs = [s for n, s in header.shapes.items() if n.endswith(("lora_A.weight", "lora_down.weight")) and len(s) > 1]
+    # the ending of a name says the part, whichever family's the layer is
+    names = {key: FAMILIES[0].lora_spellings.parse(key) for key in header.shapes}
+    downs = [header.shapes[key] for key, name in names.items() if name is not None and name.part == "down"]
     if not downs or verdict.fits == "unknown":
         raise BadLora("no_known_lora", file=path.name, known=[f.name for f in FAMILIES])
     said = header.metadata
     return LoraSummary(
         len(downs),
-        tuple(sorted({shape[0] for shape in downs})),
+        tuple(sorted({shape[0] for shape in downs if shape})),
         _short(said.get("modelspec.title") or said.get("ss_output_name") or ""),
         _short(said.get("modelspec.trigger_phrase", "")),
         _short(said.get("modelspec.license", "")),
@@ -78,6 +76,17 @@ def check_unexpired(request: DonorRequest, today: datetime.date) -> None:
     """Raise BadInput where the consent is over already."""
     if request.until is not None and request.until < today:
         raise BadInput("consent_over", date=request.until.isoformat())
+
+
+def _other_file(path: Path) -> BadLora:
+    """What is said of a file that is no safetensors file."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if path.suffix.lower() == ".gguf":
+        return BadLora("lora_is_gguf", file=path.name)
+    if is_pickle(start) or path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):
+        return BadLora("lora_is_pickle", file=path.name)
+    return BadLora("lora_file_damaged", file=path.name)
 
 
 def _short(text: str) -> str:

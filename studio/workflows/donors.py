@@ -92,7 +92,7 @@ def _add(
             if (known.name, known.category) == (name or lora.stem, look.id):
                 return known  # a step may run twice
             raise BadInput("known_donor", donor=known.name)
-    check_fits(file.layers, studio.backbone.model, lora.name)
+    check_fits(file.layers, studio.backbone.model, lora.name, file.family)
     word = trigger or file.metadata.get("modelspec.trigger_phrase", "")
     with tempfile.TemporaryDirectory() as scratch:
         thumbnail = Path(scratch) / "thumbnail.png"
