@@ -16,7 +16,7 @@ from diffusers import ZImageTransformer2DModel as ZImageTransformer
 from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
 
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.folders import bare_names, read_json
+from pipelines.families.folders import bare_names, read_json, read_transformer_headers
 from pipelines.families.loading import check_numbers, check_tensors, place, quantisation, read_tensors, settle
 from pipelines.families.z_image.detection import check_parts, layout_of, transformer_config
 from pipelines.models.headers import Header
@@ -24,7 +24,7 @@ from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
-__all__ = ["check_transformer", "load_pipeline"]
+__all__ = ["check_transformer", "load_pipeline", "load_transformer"]
 
 _LAST_PARTS = ("weight", "bias", "x_pad_token", "cap_pad_token")
 
@@ -45,22 +45,24 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
     return config
 
 
-def load_pipeline(
-    source: Source, headers: Sequence[Header], parts: Sequence[Part], plan: LoadPlan, device: torch.device
-) -> ZImagePipeline:
-    """The pipeline, frozen, in its place on the device; `headers` are the transformer's.
-
-    Raises ModelMissing or BadInput; never downloads.
-    """
-    config = check_transformer(source, headers)
+def load_transformer(source: Source, plan: LoadPlan) -> ZImageTransformer:
+    """As `pipelines.families.model.Loader` says."""
+    config = check_transformer(source, read_transformer_headers(source))
     try:
         if source.kind == "folder":
-            transformer = ZImageTransformer.from_pretrained(
+            return ZImageTransformer.from_pretrained(
                 source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
             )
-        else:
-            transformer = _from_file(source, config, plan)
-        settle(source.name, transformer, plan, device)
+        return _from_file(source, config, plan)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
+
+
+def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> ZImagePipeline:
+    """The pipeline, frozen, in its place on the device. Raises ModelMissing or BadInput; never downloads."""
+    transformer = load_transformer(source, plan)
+    settle(source.name, transformer, plan, device)
+    try:
         pipeline = ZImagePipeline.from_pretrained(
             source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True
         )

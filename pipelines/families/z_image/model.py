@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +25,25 @@ from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from pipelines.errors import BadInput
 from pipelines.families.autoencoder import decode, encode_pictures
 from pipelines.families.catalogue import find_family
+from pipelines.families.companion_loading import is_offloaded, load_beside
+from pipelines.families.companions import drawing_spec
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
 from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
-from pipelines.families.z_image.loading import check_transformer, load_pipeline
+from pipelines.families.z_image.loading import check_transformer, load_pipeline, load_transformer
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
 
-__all__ = ["ALL_LINEAR", "ATTENTION", "ZImageConditioning", "ZImageModel", "check_transformer", "load_model"]
+__all__ = [
+    "ALL_LINEAR",
+    "ATTENTION",
+    "ZImageConditioning",
+    "ZImageModel",
+    "check_transformer",
+    "load_model",
+    "load_transformer",
+]
 
 ATTENTION = ("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0")
 ALL_LINEAR = (*ATTENTION, "feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
@@ -182,10 +192,17 @@ class ZImageModel:
     def load_companion(
         self, role: str, spec: BackboneSpec, plan: LoadPlan, hardware: Hardware | None
     ) -> tuple[BackboneSpec, Model, LoadPlan]:
-        raise BadInput("companion_of_other_family", backbone=spec.id, role=role, family=find_family(self.family).name)
+        own = drawing_spec(spec, role)
+        pipeline, planned = load_beside(self.pipeline, spec, plan, own, role, self.device, hardware)
+        return own, replace(self, name=own.id, pipeline=pipeline), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
-        self.release()
+        """The shared parts' hooks know the transformer that they make room for: those of the pipeline that works now
+        must be the last that were set."""
+        if is_offloaded(self.pipeline):
+            for other in others:
+                other.release()
+            self.release()
 
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
@@ -212,6 +229,6 @@ class ZImageModel:
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> ZImageModel:
     """As `pipelines.families.model.Loader` says."""
     family = find_family(spec.family)
-    headers = read_part_headers(spec.source, family)["transformer"]
-    pipeline = load_pipeline(spec.source, headers, family.parts, plan, device)
+    read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
+    pipeline = load_pipeline(spec.source, family.parts, plan, device)
     return ZImageModel(spec.id, pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
