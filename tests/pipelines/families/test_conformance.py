@@ -31,6 +31,7 @@ from pipelines.sampling.inpaint import Inpaint
 from pipelines.sampling.loop import sample
 from pipelines.sampling.request import DrawRequest, request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
+from tests.siblings import shake
 from tests.tiny import flux1, write_flux, write_redux
 from tests.tiny_z_image import write_z_image, z_image
 
@@ -78,6 +79,7 @@ def _write_z_image(root: Path) -> Path:
 
 
 def _write_z_image_turbo(root: Path) -> Path:
+    shake(write_z_image(root / "Z-Image"))
     return write_z_image(root / "z-image-turbo", shift=3.0)
 
 
@@ -142,7 +144,7 @@ def backbone(folder: Path) -> Backbone:
 def trained(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> TrainedLora:
     config = LoraTrainingConfig(rank=3, steps=3, batch_size=2, learning_rate=2e-2, warmup_steps=0, checkpoint_every=3)
     examples = [TrainingExample(scene(i), f"a woman {i}") for i in range(2)]
-    return train_lora(backbone, examples, config, tmp_path_factory.mktemp("training"))
+    return train_lora(backbone.trained_on(), examples, config, tmp_path_factory.mktemp("training"))
 
 
 def scene(seed: int) -> Rgb:

@@ -21,6 +21,7 @@ from pipelines.sampling.draw import draw, draw_batch
 from pipelines.sampling.loop import sample
 from pipelines.sampling.request import DrawRequest, request_from
 from tests.pipelines.families.test_conformance import grid_of
+from tests.siblings import shake
 from tests.tiny_z_image import TEXT_WIDTH, write_z_image, z_image
 
 PROMPT = "a young woman, smiling"
@@ -192,3 +193,16 @@ def test_only_the_blocks_are_trained(backbone: Backbone) -> None:
     assert len(modules["attention"]) == 2 * 4
     assert len(modules["all"]) == 2 * 7
     assert all(name.startswith("layers.") for name in modules["all"])
+
+
+def test_turbo_is_trained_on_z_image_with_its_shift(tmp_path: Path) -> None:
+    shake(write_z_image(tmp_path / "Z-Image"))
+    turbo = load_backbone(resolve_backbone(write_z_image(tmp_path / "quick", shift=3.0)), "cpu", torch.float32)
+    assert (turbo.spec.train_on, turbo.spec.true_cfg_scale) == ("Z-Image", 1.0)
+    trainer = turbo.trained_on()
+    ours, theirs = z_image(turbo), z_image(trainer)
+    assert ours.transformer is not theirs.transformer
+    assert ours.text_encoders["text_encoder"] is theirs.text_encoders["text_encoder"]
+    sigmas = torch.tensor([0.25, 0.5])
+    torch.testing.assert_close(ours.shift(sigmas, 24), 3 * sigmas / (1 + 2 * sigmas))
+    torch.testing.assert_close(theirs.shift(sigmas, 24), 6 * sigmas / (1 + 5 * sigmas))
