@@ -5,6 +5,7 @@ The names are written out here a second time, by hand, so that the code under te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -74,6 +75,11 @@ def write_single_file(folder: Path, file: Path, prefix: str = "", dtype: torch.d
 
 
 def write_gguf(folder: Path, file: Path, kind: str = "Q8_0") -> Path:
+    """Write the transformer of a FLUX.1 folder as GGUF."""
+    return write_gguf_tensors(original_tensors(folder), file, kind)
+
+
+def write_gguf_tensors(tensors: Mapping[str, Tensor], file: Path, kind: str = "Q8_0") -> Path:
     """Matrices whose rows fill whole blocks are quantised, all else stays float32, as in the files people share."""
     import gguf
 
@@ -81,7 +87,7 @@ def write_gguf(folder: Path, file: Path, kind: str = "Q8_0") -> Path:
     block, _ = gguf.GGML_QUANT_SIZES[quantised]
     writer = gguf.GGUFWriter(file, "flux")
     writer.add_string("general.license", "apache-2.0")
-    for name, tensor in original_tensors(folder).items():
+    for name, tensor in tensors.items():
         array = tensor.numpy()
         if array.ndim == 2 and array.shape[1] % block == 0 and not name.startswith(("img_in", "final_layer")):
             packed = gguf.quants.quantize(array, quantised)

@@ -1,5 +1,5 @@
 """Pictures to latents and back by FLUX.1's VAE, which other families have, too: `AutoencoderKL`, or the small
-`AutoencoderTiny` (TAEF1).
+`AutoencoderTiny` (TAEF1). FLUX.2's has statistics in place of scale and shift.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from einops import rearrange
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
-from diffusers import AutoencoderKL, AutoencoderTiny
+from diffusers import AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny
 
-__all__ = ["decode", "decode_latents", "encode_pictures"]
+__all__ = ["decode", "decode_latents", "encode_pictures", "encode_raw"]
 
 
 @torch.no_grad()
@@ -24,7 +24,23 @@ def encode_pictures(
     device: torch.device | None = None,
     hidden: npt.NDArray[np.bool_] | None = None,
 ) -> torch.Tensor:
-    """uint8 [n, h, w, 3] to float32 latents [n, c, h', w'] as the transformer knows them (shifted and scaled).
+    """uint8 [n, h, w, 3] to float32 latents [n, c, h', w'] as the transformer knows them (shifted and scaled); else
+    as `encode_raw`.
+    """
+    z = encode_raw(vae, pictures, device, hidden)
+    if isinstance(vae, AutoencoderTiny):  # its latents need neither shift nor scale
+        return z
+    return (z - (vae.config.shift_factor or 0.0)) * float(vae.config.scaling_factor)
+
+
+@torch.no_grad()
+def encode_raw(
+    vae: AutoencoderKL | AutoencoderKLFlux2 | AutoencoderTiny,
+    pictures: npt.NDArray[np.uint8],
+    device: torch.device | None = None,
+    hidden: npt.NDArray[np.bool_] | None = None,
+) -> torch.Tensor:
+    """uint8 [n, h, w, 3] to float32 latents [n, c, h', w'] as the VAE gives them.
 
     The posterior's mode, so that nothing is random, and one by one: in low precision a picture's latents would
     depend on its neighbours in the batch. `device` is where it is computed, of a VAE that waits elsewhere (offload).
@@ -35,10 +51,9 @@ def encode_pictures(
     if hidden is not None:
         x = x.masked_fill(torch.from_numpy(hidden).to(x.device)[:, None], 0.0)
     x = x.to(vae.dtype).contiguous(memory_format=torch.channels_last)
-    if isinstance(vae, AutoencoderTiny):  # its latents need neither shift nor scale
+    if isinstance(vae, AutoencoderTiny):
         return torch.cat([vae.encode(one[None]).latents for one in x]).float().contiguous()
-    z = torch.cat([vae.encode(one[None]).latent_dist.mode() for one in x]).float().contiguous()
-    return (z - (vae.config.shift_factor or 0.0)) * float(vae.config.scaling_factor)
+    return torch.cat([vae.encode(one[None]).latent_dist.mode() for one in x]).float().contiguous()
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import BadInput, BadLora, ModelMissing
 from pipelines.families.flux1.facts import FLUX1
+from pipelines.families.flux2.facts import FLUX2
 from pipelines.families.folders import read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
 from pipelines.families.protocol import Family, Shapes, Verdict
@@ -33,7 +34,7 @@ __all__ = [
     "judge_lora",
 ]
 
-FAMILIES: tuple[Family, ...] = (FLUX1, Z_IMAGE)
+FAMILIES: tuple[Family, ...] = (FLUX1, FLUX2, Z_IMAGE)
 """One line a family; all else of it, its loaded half too, is in its own folder."""
 _NAME_KEYS = ("general.name", "modelspec.title")
 _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tenth

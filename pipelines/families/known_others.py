@@ -32,12 +32,6 @@ _UNET = r"(^|_)(down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middl
 
 # In the order in which they are asked for: what comes later shares names with what stands above.
 KNOWN_OTHERS: tuple[KnownOther, ...] = (
-    KnownOther(
-        "flux2", "FLUX.2", ("Flux2",), ("double_stream_modulation_img", "double_stream_modulation_txt"),
-        re.compile(r"to_qkv_mlp_proj|_ff(_context)?_linear_(in|out)_|(double|single)_stream_modulation|"
-                   r"time_guidance_embed|(^|_)single_transformer_blocks_\d+_attn_to_out_"),
-        ("flux2",),
-    ),
     KnownOther("flux3", "FLUX.3", ("Flux3",), lora_words=("flux3",)),
     KnownOther("chroma", "Chroma", ("Chroma",), ("distilled_guidance_layer.",),
                re.compile(r"distilled_guidance_layer"), ("chroma", "flux1chroma")),

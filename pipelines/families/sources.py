@@ -74,7 +74,7 @@ def _base_of(file: Path, base: str | Path | None, models: Path | None) -> Path:
     family, variant = detect_file(read_header(file).shapes, file.name)
     variant = family.choose_variant(variant, [file.stem], {})
     known = [model for model in MODELS.values() if model.hub and model.role == "backbone" and model.family == family.id]
-    for model in sorted(known, key=lambda model: model.id != variant.id):
+    for model in sorted(known, key=lambda m: (m.id != variant.id, not m.is_sibling_of(variant))):
         if models is not None and (models / model.hub / FETCHED).is_file():
             return (models / model.hub).resolve()
     raise ModelMissing("base_missing", file=file.name, family=family.name, known=[model.hub for model in known])

@@ -76,9 +76,9 @@ def test_backbones_are_listed_with_what_a_merchant_may_do(
     assert run(monkeypatch, "backbones", "list") == 0
     assert "出售图片:可以;商业运行:须购买商业许可;微调:须购买商业许可" in capsys.readouterr().out
     monkeypatch.delenv("LC_ALL")
-    assert rows["FLUX.2-klein-4B"]["role"] == "not yet"
-    assert run(monkeypatch, "backbones", "fetch", "FLUX.2-klein-4B") == 1
-    assert "cannot load FLUX.2-klein-4B yet" in capsys.readouterr().err
+    assert rows["Qwen-Image"]["role"] == "not yet"
+    assert run(monkeypatch, "backbones", "fetch", "Qwen-Image") == 1
+    assert "cannot load Qwen-Image yet" in capsys.readouterr().err
 
 
 def test_a_plan_is_said_before_anything_is_loaded(

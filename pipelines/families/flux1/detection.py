@@ -28,6 +28,8 @@ _DIMENSIONS: Mapping[str, tuple[str, str, int]] = {
 def layout_of(names: Iterable[str]) -> Layout | None:
     """Return whose names the tensors of a FLUX.1 transformer have; None for what is no such transformer."""
     bare = bare_names(names)
+    if any(name.startswith("double_stream_modulation_") for name in bare):  # FLUX.2's: FLUX.1 has one in every block
+        return None
     if any(name.startswith("double_blocks.") for name in bare):
         return "black-forest-labs"
     if {"x_embedder.weight", "context_embedder.weight"} <= bare.keys() and any(

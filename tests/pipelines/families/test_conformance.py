@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
+from pipelines.errors import BadInput
 from pipelines.families.catalogue import FAMILIES
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.model import Extras, Model
@@ -33,6 +34,7 @@ from pipelines.sampling.request import DrawRequest, request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
 from tests.siblings import shake
 from tests.tiny import flux1, write_flux, write_redux
+from tests.tiny_flux2 import flux2, write_klein
 from tests.tiny_z_image import write_z_image, z_image
 
 Rgb = npt.NDArray[np.uint8]
@@ -53,6 +55,23 @@ def _flux1_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
     return model.unpack(packed, request.height, request.width)
 
 
+def _klein_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
+    """The grid that `Flux2KleinPipeline` draws, taken before it is denormalised."""
+    states: list[Tensor] = []
+
+    def keep(_pipeline: object, _step: int, _timestep: object, kept: dict[str, Tensor]) -> dict[str, Tensor]:
+        states.append(kept["latents"])
+        return kept
+
+    flux2(backbone).pipeline(
+        prompt_embeds=encode_prompt(backbone, request.prompt), generator=torch.Generator().manual_seed(request.seed),
+        negative_prompt_embeds=encode_prompt(backbone, request.negative_prompt), guidance_scale=request.cfg_scale,
+        height=request.height, width=request.width, num_inference_steps=request.num_inference_steps,
+        output_type="latent", callback_on_step_end=keep,
+    )  # fmt: skip
+    return backbone.model.unpack(states[-1], request.height, request.width)
+
+
 def _write_flux1(root: Path) -> Path:
     write_redux(root / "redux")
     return write_flux(root / "flux")
@@ -60,6 +79,14 @@ def _write_flux1(root: Path) -> Path:
 
 def _write_flux1_dev(root: Path) -> Path:
     return write_flux(root / "flux-dev", guidance_embeds=True, dynamic_shifting=True)
+
+
+def _write_klein(root: Path) -> Path:
+    return write_klein(root / "klein", distilled=True)
+
+
+def _write_klein_base(root: Path) -> Path:
+    return write_klein(root / "klein-base")
 
 
 def _z_image_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
@@ -102,6 +129,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "flux1": (
         Case("flux1", _write_flux1, _flux1_theirs, (ReduxReference(np.zeros((32, 32, 3), np.uint8), scale=0.0),)),
         Case("flux1-dev", _write_flux1_dev, _flux1_theirs),
+    ),
+    "flux2": (
+        Case("klein", _write_klein, _klein_theirs),
+        Case("klein-base", _write_klein_base, _klein_theirs),
     ),
     # its pipeline computes both sides of guidance in one batch, whose sums are rounded otherwise in the last bits
     "z-image": (
@@ -152,7 +183,10 @@ def scene(seed: int) -> Rgb:
 
 
 def ask(backbone: Backbone, seed: int = 1, **changes: Any) -> DrawRequest:
-    given = {"height": 96, "width": 64, "num_inference_steps": 3, "distilled_guidance": 3.5} | changes
+    """Without classifier-free guidance where the model has none."""
+    if not backbone.spec.can.cfg:
+        changes |= {"cfg_scale": 1.0}
+    given = {"cfg_scale": 1.0, "height": 96, "width": 64, "num_inference_steps": 3, "distilled_guidance": 3.5} | changes
     return request_from(backbone.spec, PROMPT, seed, **given)
 
 
@@ -179,7 +213,11 @@ def grid_of(backbone: Backbone, *requests: DrawRequest) -> Tensor:
 
 @pytest.mark.parametrize("cfg_scale", [1.0, 2.5])
 def test_it_draws_what_its_own_pipeline_draws(case: Case, backbone: Backbone, cfg_scale: float) -> None:
-    request = ask(backbone, cfg_scale=cfg_scale, negative_prompt="at night")
+    request = replace(ask(backbone, negative_prompt="at night"), cfg_scale=cfg_scale)
+    if cfg_scale > 1 and not backbone.spec.can.cfg:
+        with pytest.raises(BadInput, match="model_without_cfg"):
+            grid_of(backbone, request)
+        return
     ours, theirs = grid_of(backbone, request), case.theirs(backbone, request)
     assert float((ours - theirs).abs().max()) <= case.tolerance * float(theirs.abs().max())
     assert float(ours.std()) > 0.1
@@ -275,13 +313,15 @@ def test_it_runs_in_bfloat16(folder: Path, backbone: Backbone) -> None:
 
 def test_sigmas_fall_to_zero_and_training_shifts_as_they_are_shifted(backbone: Backbone) -> None:
     model = backbone.model
+    steps = backbone.spec.num_inference_steps  # FLUX.2's shift depends on their number, and training has none
     for tokens in (6, 1024):
-        sigmas = model.sigmas(tokens, 8)
+        sigmas = model.sigmas(tokens, steps)
         assert sigmas.dtype == torch.float32
-        assert len(sigmas) == 9
+        assert len(sigmas) == steps + 1
         assert (float(sigmas[0]), float(sigmas[-1])) == (1.0, 0.0)
         assert bool((sigmas[:-1] > sigmas[1:]).all())
-        torch.testing.assert_close(model.shift(torch.linspace(1, 1 / 8, 8), tokens), sigmas[:-1], atol=1e-6, rtol=0)
+        linear = torch.linspace(1, 1 / steps, steps)
+        torch.testing.assert_close(model.shift(linear, tokens), sigmas[:-1], atol=1e-6, rtol=0)
 
 
 def test_states_and_grids_are_the_same_values(backbone: Backbone) -> None:

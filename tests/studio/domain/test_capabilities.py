@@ -41,7 +41,7 @@ def test_a_single_file_says_it_too(tiny_flux: Path, tmp_path: Path) -> None:
 
 def test_another_familys_folder_offers_nothing(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model_index.json").write_text(json.dumps({"_class_name": "ZImagePipeline"}))
+    (tmp_path / "model" / "model_index.json").write_text(json.dumps({"_class_name": "QwenImagePipeline"}))
     settings = Settings(data=tmp_path, backbone=str(tmp_path / "model"), kontext_folder=ASSETS / "flux")
     assert backbone_facts(settings) is None
     assert abilities(settings) == frozenset()

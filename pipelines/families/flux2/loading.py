@@ -1,0 +1,85 @@
+"""Build a FLUX.2 pipeline from a source by a plan: the transformer's weights, the other parts, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import Flux2KleinPipeline, Flux2Pipeline
+from diffusers import Flux2Transformer2DModel as Flux2Transformer
+
+from pipelines.errors import ModelMissing
+from pipelines.families.flux2.detection import check_parts, layout_of, transformer_config
+from pipelines.families.flux2.original_names import to_diffusers
+from pipelines.families.folders import bare_names, read_json
+from pipelines.families.loading import check_numbers, check_tensors, place, quantisation, read_tensors, settle
+from pipelines.models.headers import Header
+from pipelines.models.precision import LoadPlan
+from pipelines.models.sources import Source
+from pipelines.models.variants import Part
+
+__all__ = ["check_transformer", "load_pipeline"]
+
+
+def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, Any]:
+    """As `pipelines.families.model.Loader` says; and whether the other parts go with it and are whole."""
+    shapes = {name: shape for h in headers for name, shape in h.shapes.items()}
+    config = read_json(source.base / "transformer" / "config.json")
+    if source.kind != "folder":
+        config |= transformer_config(headers[0], source)
+    with torch.device("meta"):
+        built = Flux2Transformer.from_config(config)
+    check_parts(built.config, source)
+    bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
+    if layout_of(shapes) == "black-forest-labs":
+        empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
+        bare = {name: tuple(t.shape) for name, t in to_diffusers(empty, source.name).items()}
+    check_tensors(source.name, bare, lambda: built)
+    return config
+
+
+def load_pipeline(
+    source: Source, headers: Sequence[Header], parts: Sequence[Part], plan: LoadPlan, device: torch.device
+) -> Flux2KleinPipeline | Flux2Pipeline:
+    """The pipeline, frozen, in its place on the device; `headers` are the transformer's.
+
+    Raises ModelMissing or BadInput; never downloads.
+    """
+    config = check_transformer(source, headers)
+    is_dev = read_json(source.base / "model_index.json").get("_class_name") == "Flux2Pipeline"
+    kind = Flux2Pipeline if is_dev else Flux2KleinPipeline
+    try:
+        if source.kind == "folder":
+            transformer = Flux2Transformer.from_pretrained(
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
+            )
+        else:
+            transformer = _from_file(source, config, plan)
+        settle(source.name, transformer, plan, device)
+        pipeline = kind.from_pretrained(source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
+    for part in (pipeline.vae, pipeline.text_encoder):
+        part.requires_grad_(False).eval()
+        check_numbers(source.name, part)
+    place(pipeline, parts, plan, device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> Flux2Transformer:
+    """From a single file: a text encoder and a VAE that it may hold too are left out."""
+    tensors = read_tensors(source)
+    if layout_of(tensors) == "black-forest-labs":
+        tensors = to_diffusers(tensors, source.path.name)
+    shape = {k: v for k, v in config.items() if not k.startswith("_")}
+    return Flux2Transformer.from_single_file(
+        tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
+        **quantisation(plan), **shape,
+    )  # fmt: skip
