@@ -100,7 +100,7 @@ def plan(
         f"   {found.licence}: {say_licence(terminal_texts(), found.licence)} {found.licence_note}".rstrip(),
         f"   {found.describe}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
         f"{found.ram_free / 1e9:.1f} GB of memory",
-        f"   a LoRA can{'' if found.trains else 'not'} be trained on it so",
+        f"   a LoRA can{'' if found.trains else 'not'} be trained on {found.trained_on} so",
     ]
     say(asdict(found), as_json, "\n".join(lines))
 

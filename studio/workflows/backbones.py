@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from pipelines.errors import StudioError
 from studio.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.families.spec import BackboneSpec
+    from pipelines.models.precision import LoadPlan
 
 __all__ = ["PlannedLoading", "plan_loading"]
 
@@ -13,7 +19,9 @@ __all__ = ["PlannedLoading", "plan_loading"]
 class PlannedLoading:
     """A backbone's source and licence, the precision and the place of its parts, and what is needed and free, in bytes.
 
-    `base` is the folder of the parts that a single file lacks; `describe` says the plan in words.
+    `base` is the folder of the parts that a single file lacks; `describe` says the plan in words. `trained_on` names
+    what its LoRAs are trained on, itself or a sibling; `trains` says whether that can be done so, as far as files and
+    the plan tell.
     """
 
     id: str
@@ -25,6 +33,7 @@ class PlannedLoading:
     precision: str
     dtype: str
     offload: str
+    trained_on: str
     trains: bool
     device: str
     device_bytes: float
@@ -45,7 +54,9 @@ def plan_loading(settings: Settings) -> PlannedLoading:
     device = best_device()
     hardware = read_hardware(device)
     spec = resolve_backbone(settings.backbone, settings.base, settings.models)
+    spec = replace(spec, companions={**spec.companions, **settings.companions})
     plan = plan_backbone(spec, fast_dtype(device), hardware, precision=settings.precision)
+    trained_on, trains = _training(spec, plan)
     return PlannedLoading(
         id=spec.id,
         kind=spec.source.kind,
@@ -56,7 +67,8 @@ def plan_loading(settings: Settings) -> PlannedLoading:
         precision=plan.precision,
         dtype=str(plan.dtype).removeprefix("torch."),
         offload=plan.offload,
-        trains=plan.trains,
+        trained_on=trained_on,
+        trains=trains,
         device=str(device),
         device_bytes=plan.device_bytes,
         ram_bytes=plan.ram_bytes,
@@ -64,3 +76,15 @@ def plan_loading(settings: Settings) -> PlannedLoading:
         ram_free=hardware.ram_free,
         describe=plan.describe(),
     )
+
+
+def _training(spec: BackboneSpec, plan: LoadPlan) -> tuple[str, bool]:
+    """What LoRAs are trained on, and whether they can be. A sibling is loaded in a precision of its own."""
+    from pipelines.families.siblings import training_spec
+
+    if spec.trains_itself:
+        return spec.id, plan.trains
+    try:
+        return training_spec(spec).id, plan.offload != "group"
+    except StudioError:
+        return spec.train_on, False

@@ -15,7 +15,6 @@ from pipelines.backbones import Backbone
 from pipelines.lora import Lora, LoraLayer
 from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_batch
-from pipelines.sampling.loras import loras_on
 from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
@@ -80,7 +79,9 @@ class Sampler:
         if self._trainer is backbone:  # what is learnt is on it already
             return draw_batch(backbone, self._requests, on_step)
         requests = [replace(request, loras=(self._mix, Lora(layers))) for request in self._requests]
-        with loras_on(self._trainer, ()):  # both have one text encoder: each puts the mix on it in its turn
-            pictures = draw_batch(backbone, requests, on_step)
-            backbone.trained_on()
-        return pictures
+        self._trainer.lora_stack.pause()  # the text encoders are one and the same, and the mix comes onto them again
+        try:
+            return draw_batch(backbone, requests, on_step)
+        finally:
+            self._trainer.lora_stack.resume()
+            backbone.trained_on()  # it has its turn again
