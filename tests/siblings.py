@@ -1,8 +1,9 @@
-"""A distilled backbone with the sibling that its LoRAs are trained on, as tiny random folders."""
+"""A distilled backbone with the sibling that its LoRAs are trained on, as tiny random folders of each family."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.tiny import write_flux
+from tests.tiny_z_image import write_z_image
 
-__all__ = ["SIBLING", "change_settings", "shake", "write_pair"]
+__all__ = ["PAIRS", "SIBLING", "change_settings", "shake", "write_pair"]
 
 SIBLING = "FLUX.1-dev"
 _WEIGHTS = Path("transformer/diffusion_pytorch_model.safetensors")
@@ -21,7 +23,20 @@ def write_pair(root: Path) -> Path:
     """Return the folder of a backbone whose studio.json names SIBLING, which lies beside it: other weights, shift."""
     drawing = write_flux(root / "quick")
     change_settings(drawing, train_on=SIBLING, true_cfg_scale=1.0)
-    sibling = write_flux(root / SIBLING, dynamic_shifting=True)
+    return _beside(drawing, write_flux(root / SIBLING, dynamic_shifting=True))
+
+
+def _write_z_image_pair(root: Path) -> Path:
+    """The scheduler's shift says which is the distilled one."""
+    drawing = write_z_image(root / "quick", shift=3.0, settings={"true_cfg_scale": 1.0})
+    return _beside(drawing, write_z_image(root / "Z-Image"))
+
+
+PAIRS: Mapping[str, Callable[[Path], Path]] = {"flux1": write_pair, "z-image": _write_z_image_pair}
+"""A family's id to what writes its pair: the folder that draws, and beside it the sibling under its published name."""
+
+
+def _beside(drawing: Path, sibling: Path) -> Path:
     (sibling / "studio.json").unlink()
     shake(sibling)
     return drawing

@@ -7,7 +7,7 @@ companion, too; of its folder the scheduler is read beside, since its sigmas may
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -22,12 +22,13 @@ from pipelines.errors import NotEnoughMemory
 from pipelines.families.catalogue import find_family
 from pipelines.families.folders import read_transformer_headers
 from pipelines.families.loading import settle
+from pipelines.families.model import Model
 from pipelines.families.siblings import TRAINING
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.precision import LoadPlan, plan_companion
 
-__all__ = ["is_offloaded", "load_beside"]
+__all__ = ["is_offloaded", "load_beside", "take_turn"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,3 +100,13 @@ def _size(module: nn.Module) -> int:
 def is_offloaded(pipeline: DiffusionPipeline) -> bool:
     """Return whether its parts come to the device one at a time."""
     return bool(getattr(pipeline, "_all_hooks", None))
+
+
+def take_turn(pipeline: DiffusionPipeline, others: Sequence[Model]) -> None:
+    """Make a pipeline the one that works next. Where parts wait in memory, the hooks of the shared ones know the
+    transformer that they make room for: those of the pipeline that works now must be the last that were set.
+    """
+    if is_offloaded(pipeline):
+        for other in others:
+            other.release()
+        pipeline.maybe_free_model_hooks()

@@ -23,7 +23,7 @@ from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.families.autoencoder import decode, encode_pictures
 from pipelines.families.catalogue import find_family
-from pipelines.families.companion_loading import is_offloaded, load_beside
+from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.flux1.latents import pack, unpack
 from pipelines.families.flux1.loading import check_transformer, load_pipeline, load_transformer
@@ -224,12 +224,7 @@ class Flux1Model:
         return own, replace(self, pipeline=pipeline), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
-        """The shared parts' hooks know the transformer that they make room for: those of the pipeline that draws now
-        must be the last that were set."""
-        if is_offloaded(self.pipeline):
-            for other in others:
-                other.release()
-            self.release()
+        take_turn(self.pipeline, others)
 
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()

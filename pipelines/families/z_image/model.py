@@ -25,7 +25,7 @@ from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from pipelines.errors import BadInput
 from pipelines.families.autoencoder import decode, encode_pictures
 from pipelines.families.catalogue import find_family
-from pipelines.families.companion_loading import is_offloaded, load_beside
+from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
@@ -197,12 +197,7 @@ class ZImageModel:
         return own, replace(self, name=own.id, pipeline=pipeline), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
-        """The shared parts' hooks know the transformer that they make room for: those of the pipeline that works now
-        must be the last that were set."""
-        if is_offloaded(self.pipeline):
-            for other in others:
-                other.release()
-            self.release()
+        take_turn(self.pipeline, others)
 
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
