@@ -17,14 +17,14 @@ from diffusers import Flux2Transformer2DModel as Flux2Transformer
 from pipelines.errors import ModelMissing
 from pipelines.families.flux2.detection import check_parts, layout_of, transformer_config
 from pipelines.families.flux2.original_names import to_diffusers
-from pipelines.families.folders import bare_names, read_json
+from pipelines.families.folders import bare_names, read_json, read_transformer_headers
 from pipelines.families.loading import check_numbers, check_tensors, place, quantisation, read_tensors, settle
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
-__all__ = ["check_transformer", "load_pipeline"]
+__all__ = ["check_transformer", "load_pipeline", "load_transformer"]
 
 
 def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, Any]:
@@ -44,24 +44,28 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
     return config
 
 
-def load_pipeline(
-    source: Source, headers: Sequence[Header], parts: Sequence[Part], plan: LoadPlan, device: torch.device
-) -> Flux2KleinPipeline | Flux2Pipeline:
-    """The pipeline, frozen, in its place on the device; `headers` are the transformer's.
+def load_transformer(source: Source, plan: LoadPlan) -> Flux2Transformer:
+    """As `pipelines.families.model.Loader` says."""
+    config = check_transformer(source, read_transformer_headers(source))
+    try:
+        if source.kind == "folder":
+            return Flux2Transformer.from_pretrained(
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
+            )
+        return _from_file(source, config, plan)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
 
-    Raises ModelMissing or BadInput; never downloads.
-    """
-    config = check_transformer(source, headers)
+
+def load_pipeline(
+    source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device
+) -> Flux2KleinPipeline | Flux2Pipeline:
+    """The pipeline, frozen, in its place on the device. Raises ModelMissing or BadInput; never downloads."""
+    transformer = load_transformer(source, plan)
+    settle(source.name, transformer, plan, device)
     is_dev = read_json(source.base / "model_index.json").get("_class_name") == "Flux2Pipeline"
     kind = Flux2Pipeline if is_dev else Flux2KleinPipeline
     try:
-        if source.kind == "folder":
-            transformer = Flux2Transformer.from_pretrained(
-                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
-            )
-        else:
-            transformer = _from_file(source, config, plan)
-        settle(source.name, transformer, plan, device)
         pipeline = kind.from_pretrained(source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,10 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
+from pipelines.families.companion_loading import is_offloaded, load_beside
+from pipelines.families.companions import drawing_spec
 from pipelines.families.flux2.latents import Statistics, decode, encode_pictures, pack, read_statistics, unpack
-from pipelines.families.flux2.loading import check_transformer, load_pipeline
+from pipelines.families.flux2.loading import check_transformer, load_pipeline, load_transformer
 from pipelines.families.flux2.text import encode
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
@@ -34,7 +36,15 @@ from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
 
-__all__ = ["ALL_LINEAR", "ATTENTION", "Flux2Conditioning", "Flux2Model", "check_transformer", "load_model"]
+__all__ = [
+    "ALL_LINEAR",
+    "ATTENTION",
+    "Flux2Conditioning",
+    "Flux2Model",
+    "check_transformer",
+    "load_model",
+    "load_transformer",
+]
 
 ATTENTION = (
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
@@ -193,11 +203,19 @@ class Flux2Model:
     def load_companion(
         self, role: str, spec: BackboneSpec, plan: LoadPlan, hardware: Hardware | None
     ) -> tuple[BackboneSpec, Model, LoadPlan]:
-        """Raises BadInput: the family has none."""
-        raise BadInput("companion_of_other_family", backbone=spec.id, role=role, family=find_family(self.family).name)
+        """The family has none but training siblings."""
+        own = drawing_spec(spec, role)
+        pipeline, planned = load_beside(self.pipeline, spec, plan, own, role, self.device, hardware)
+        steps, references = own.num_inference_steps, own.can.references_max
+        return own, replace(self, pipeline=pipeline, steps=steps, references_max=references), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
-        """There are no others."""
+        """The shared parts' hooks know the transformer that they make room for: those of the pipeline that works now
+        must be the last that were set."""
+        if is_offloaded(self.pipeline):
+            for other in others:
+                other.release()
+            self.release()
 
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
@@ -206,8 +224,8 @@ class Flux2Model:
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Flux2Model:
     """As `pipelines.families.model.Loader` says."""
     family = find_family(spec.family)
-    headers = read_part_headers(spec.source, family)["transformer"]
-    pipeline = load_pipeline(spec.source, headers, family.parts, plan, device)
+    read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
+    pipeline = load_pipeline(spec.source, family.parts, plan, device)
     eps = float(pipeline.vae.config.batch_norm_eps)
     statistics = read_statistics(spec.folder / "vae", eps, spec.id, device)
     return Flux2Model(

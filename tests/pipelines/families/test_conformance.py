@@ -82,6 +82,7 @@ def _write_flux1_dev(root: Path) -> Path:
 
 
 def _write_klein(root: Path) -> Path:
+    shake(write_klein(root / "FLUX.2-klein-base-4B"))
     return write_klein(root / "klein", distilled=True)
 
 
