@@ -44,8 +44,8 @@ from pipelines.models.hardware import read_hardware
 from pipelines.progress import Event
 from pipelines.references.fill import FillReference
 from pipelines.references.ip_adapter import IpAdapterReference
-from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
+from pipelines.references.native import NativeReferences
 from pipelines.references.protocol import Reference as DrawnReference
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw
@@ -169,7 +169,7 @@ REFERENCES: dict[str, Reference] = {
         companion="fill",
     ),
     "Kontext": Reference(
-        lambda scene, size: (ContextReference(scene.image),),
+        lambda scene, size: (NativeReferences.show(scene.image, 1.0),),
         lambda backbone, size: add_companion(backbone, size, "kontext"),
         "kontext",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,38 @@ from pipelines.families.spec import TRAINING, BackboneSpec
 from pipelines.models.catalogue import MODELS
 from pipelines.models.licences import UNKNOWN, read_card_licence
 from pipelines.models.sources import Source
+from pipelines.models.variants import Capabilities
 
-__all__ = ["companion_settings", "drawing_spec", "find_companions"]
+__all__ = ["ReferenceReader", "companion_settings", "drawing_spec", "find_companions", "find_reader"]
+
+
+@dataclass(frozen=True)
+class ReferenceReader:
+    """The model that reads reference pictures for a backbone: `role` is "" for the backbone itself, else a companion's.
+
+    `model` is the companion's id ("" for the backbone), `most` how many pictures it reads, each of at most `side_px`²
+    pixels (0: as large as they are given).
+    """
+
+    role: str
+    model: str
+    most: int
+    side_px: int
+
+
+def find_reader(family: Family, can: Capabilities) -> ReferenceReader | None:
+    """Return what reads reference pictures for a backbone of this family that can do this; None where nothing does.
+
+    Whether a companion is installed is another question.
+    """
+    if can.references_max:
+        return ReferenceReader("", "", can.references_max, can.reference_px)
+    for companion in family.companions:
+        if not companion.model or companion.role not in can.companions:
+            continue
+        if (theirs := MODELS[companion.model].can).references_max:
+            return ReferenceReader(companion.role, companion.model, theirs.references_max, theirs.reference_px)
+    return None
 
 
 def companion_settings(family: Family) -> dict[str, str]:
@@ -71,6 +101,7 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
         guidance_scale=known.guidance_scale,
         true_cfg_scale=1.0,
         identity_guidance_scale=1.0,
+        can=known.can,
     )
 
 

@@ -69,7 +69,7 @@ MODELS: dict[str, KnownModel] = {
              can=_SCHNELL),
         _row("FLUX.1-Krea-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, (28, 4.5), can=_FLUX1),
         _row("FLUX.1-Fill-dev", _BFL, "fill", _DEV, _FLUX1_SIZES, (50, 30.0)),
-        _row("FLUX.1-Kontext-dev", _BFL, "kontext", _DEV, _FLUX1_SIZES, (28, 2.5)),
+        _row("FLUX.1-Kontext-dev", _BFL, "kontext", _DEV, _FLUX1_SIZES, (28, 2.5), can=Capabilities(references_max=1)),
         _row("FLUX.1-Redux-dev", _BFL, "redux", _DEV, (0.49e9, 0.43e9)),
         _row("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _DEV, (0.53e9, 0.53e9)),
         _row("FLUX.2-klein-4B", _BFL, "backbone", _APACHE, _KLEIN_4B, (4, 1.0), family="flux2", distilled=True,

@@ -12,7 +12,8 @@ __all__ = ["Capabilities", "Part", "Variant"]
 class Capabilities:
     """Abilities of a model.
 
-    `references_max` pictures can be shown to the model itself, each of about `reference_px` pixels along a side; `cfg`
+    `references_max` pictures can be shown to the model itself, each of at most `reference_px`² pixels (0: as large as
+    they are given); `cfg`
     is classifier-free guidance with a negative prompt, `distilled_guidance` a guidance input. The companions redux,
     ip_adapter, fill and kontext exist for the family; whether they are installed is another question.
     """
@@ -33,6 +34,11 @@ class Capabilities:
         """Return those of redux, ip-adapter, fill and kontext that exist for it."""
         names = ("redux", "ip_adapter", "fill", "kontext")
         return frozenset(name.replace("_", "-") for name in names if getattr(self, name))
+
+    @property
+    def native(self) -> frozenset[str]:
+        """Return its ways to show a picture without a companion: "references" where it reads them itself."""
+        return frozenset(["references"] if self.references_max else [])
 
     @property
     def uses(self) -> tuple[str, ...]:

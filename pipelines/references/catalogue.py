@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.errors import BadInput
+from pipelines.references.roles import ROLES, Role
 
 if TYPE_CHECKING:
     from pipelines.references.protocol import Reference
 
-__all__ = ["REFERENCES", "ReferenceKind", "Words", "find_kind", "kinds_that"]
+__all__ = ["REFERENCES", "ReferenceKind", "Words", "current_id", "find_kind", "first_way", "kinds_that"]
 
 Use = Literal["show", "keep"]
 
@@ -31,8 +32,10 @@ class ReferenceKind:
     """A kind shows a picture to the model, or keeps a part of one.
 
     `classes` of `module` make references of this kind, the first of them from a picture alone (`Reference.show`).
-    `needs` is what must lie beside the backbone ("redux", "ip-adapter", "fill", "kontext"; "" for nothing).
-    `most_scale` is the end of its strength; 0: it is shown or not, there is no more or less. `words` are by language.
+    `needs` are abilities of which the backbone must have one: what the model itself can do (`Capabilities.native`), or
+    a companion beside it ("redux", "ip-adapter", "fill", "kontext"); none: any backbone will do. `most_scale` is the
+    end of its strength; 0: it is shown or not, there is no more or less. `roles` are what its pictures can show.
+    `formerly` are ids that it had in earlier versions: what they stored is still read. `words` are by language.
     """
 
     id: str
@@ -40,8 +43,14 @@ class ReferenceKind:
     module: str
     classes: tuple[str, ...]
     words: Mapping[str, Words]
-    needs: str = ""
+    needs: tuple[str, ...] = ()
     most_scale: float = 1.0
+    roles: tuple[Role, ...] = ("scene",)
+    formerly: tuple[str, ...] = ()
+
+    def is_able(self, abilities: Collection[str]) -> bool:
+        """Return whether a backbone with these abilities can be drawn with it."""
+        return not self.needs or not set(self.needs).isdisjoint(abilities)
 
     def load(self) -> tuple[type[Reference], ...]:
         """Import its classes; with them comes torch."""
@@ -51,7 +60,7 @@ class ReferenceKind:
 
 REFERENCES: tuple[ReferenceKind, ...] = (
     ReferenceKind(
-        "redux", "show", "pipelines.references.redux", ("ReduxReference", "ReduxReferences"), needs="redux",
+        "redux", "show", "pipelines.references.redux", ("ReduxReference", "ReduxReferences"), needs=("redux",),
         words={
             "en": Words(
                 "The style of the place", "Colours, light and things of the photo, arranged anew in every post.",
@@ -61,7 +70,7 @@ REFERENCES: tuple[ReferenceKind, ...] = (
         },
     ),
     ReferenceKind(
-        "ip-adapter", "show", "pipelines.references.ip_adapter", ("IpAdapterReference",), needs="ip-adapter",
+        "ip-adapter", "show", "pipelines.references.ip_adapter", ("IpAdapterReference",), needs=("ip-adapter",),
         most_scale=2.0,
         words={
             "en": Words(
@@ -72,13 +81,14 @@ REFERENCES: tuple[ReferenceKind, ...] = (
         },
     ),
     ReferenceKind(
-        "kontext", "show", "pipelines.references.kontext", ("ContextReference",), needs="kontext", most_scale=0.0,
+        "references", "show", "pipelines.references.native", ("NativeReferences",), needs=("references", "kontext"),
+        most_scale=0.0, roles=ROLES, formerly=("kontext",),
         words={
             "en": Words(
-                "The very same room", "The photo is edited: the person is put into the place as it is.",
-                "FLUX.1-Kontext",
+                "The very same room", "The model sees the photo itself and puts the person into the place as it is.",
+                "FLUX.2 or FLUX.1-Kontext",
             ),
-            "zh": Words("同一个房间", "在原照片上编辑:把人物放进原来的地点。", "FLUX.1-Kontext"),
+            "zh": Words("同一个房间", "模型直接看到照片,把人物放进原来的地点。", "FLUX.2 或 FLUX.1-Kontext"),
         },
     ),
     ReferenceKind(
@@ -89,7 +99,7 @@ REFERENCES: tuple[ReferenceKind, ...] = (
         },
     ),
     ReferenceKind(
-        "fill", "keep", "pipelines.references.fill", ("FillReference",), needs="fill",
+        "fill", "keep", "pipelines.references.fill", ("FillReference",), needs=("fill",),
         words={
             "en": Words(
                 "Fill around them (FLUX.1-Fill)", "A model made for it draws around what is kept.", "FLUX.1-Fill"
@@ -103,6 +113,16 @@ REFERENCES: tuple[ReferenceKind, ...] = (
 def kinds_that(use: Use) -> tuple[str, ...]:
     """Return the ids of the kinds that show a picture, or keep a part of one."""
     return tuple(kind.id for kind in REFERENCES if kind.use == use)
+
+
+def first_way(ways: Collection[str]) -> str | None:
+    """Return the first kind among these ids that shows a picture; None where none of them does."""
+    return next((kind for kind in kinds_that("show") if kind in ways), None)
+
+
+def current_id(identifier: object) -> object:
+    """Return today's id of a kind that was called so in an earlier version; anything else as it is."""
+    return next((kind.id for kind in REFERENCES if identifier in kind.formerly), identifier)
 
 
 def find_kind(identifier: str) -> ReferenceKind:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
+from pipelines.families.spec import BackboneSpec
 from pipelines.references.landmark import Landmark, check_kept
 from pipelines.references.protocol import Conditions, Reference, Request
 
@@ -31,7 +32,6 @@ class FillReference(Reference):
 
     kind: ClassVar[str] = "fill"
     families: ClassVar[tuple[str, ...]] = ("flux1",)
-    companion: ClassVar[str] = "fill"
 
     landmark: Landmark
 
@@ -42,10 +42,13 @@ class FillReference(Reference):
         check_kept(self, self.landmark, request)
         if request.strength < 1:
             raise BadInput("fill_needs_full_strength", strength=request.strength)
-        if any(r.companion not in ("", self.companion) for r in request.references):
+        if any(r.kind == "references" and r.key() is not None for r in request.references):
             raise BadInput("fill_and_kontext")
         if any(r.kind == "ip-adapter" and r.key() is not None for r in request.references):
             raise BadInput("fill_and_ip_adapter")
+
+    def drawn_by(self, spec: BackboneSpec) -> str:
+        return "fill"
 
     @torch.no_grad()
     def encode(self, backbone: Backbone) -> Tensor:

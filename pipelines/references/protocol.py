@@ -1,6 +1,6 @@
 """Protocol of references: what every kind answers, and what it may add to the conditions that a batch is drawn under.
 
-A kind is one file and one line in `pipelines.references.table.REFERENCES`.
+A kind is one file and one line in `pipelines.references.catalogue.REFERENCES`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.families.model import ReferenceTokens, TextEmbeds
+from pipelines.families.spec import BackboneSpec
 
 __all__ = ["Conditions", "Kept", "Reference", "Request"]
 
@@ -63,13 +64,11 @@ class Conditions:
 class Reference(Protocol):
     """Something that a picture is drawn with besides its prompt; compared by identity.
 
-    `kind` is its name in the table; `families` are the ids of the model families that can take it (none: all);
-    `companion` is the role of the companion that draws with it ("": the backbone itself).
+    `kind` is its name in the table; `families` are the ids of the model families that can take it (none: all).
     """
 
     kind: ClassVar[str]
     families: ClassVar[tuple[str, ...]] = ()
-    companion: ClassVar[str] = ""
 
     @classmethod
     def show(cls, image: Rgb, scale: float) -> Reference:
@@ -82,6 +81,10 @@ class Reference(Protocol):
     def check(self, request: Request) -> None:
         """Raise BadInput where the request, or another reference in it, does not go with this one."""
         return
+
+    def drawn_by(self, spec: BackboneSpec) -> str:
+        """Return the role of the companion that draws with it, "" for the backbone itself. BadInput where none can."""
+        return ""
 
     def encode(self, backbone: Backbone) -> Any:
         """Compute what `extend` needs; called once for each distinct reference of a batch."""

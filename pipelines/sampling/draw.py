@@ -56,14 +56,14 @@ def draw(
     progress.tell(StageProgress(stage, 0, len(requests)))
 
     def alike(batch: tuple[int, ...]) -> tuple[object, ...]:
-        return requests[batch[0]].companion, requests[batch[0]].loras
+        return requests[batch[0]].drawn_by(backbone.spec), requests[batch[0]].loras
 
     with ExitStack() as on:
         for _, batches in groupby(plan_batches(requests, batch_size), alike):
             on.close()
             for batch in batches:
                 first = requests[batch[0]]
-                on.enter_context(loras_on(backbone.drawn_by(first.companion), first.loras))
+                on.enter_context(loras_on(backbone.drawn_by(first.drawn_by(backbone.spec)), first.loras))
                 ready |= zip(batch, draw_batch(backbone, [requests[i] for i in batch], on_step), strict=True)
                 drawn += len(batch)
                 progress.tell(StageProgress(stage, drawn, len(requests)))
@@ -90,7 +90,7 @@ def draw_batch(
     steps = max(first.num_inference_steps, math.ceil(1 / first.strength))  # so that at least one is taken
     begin = int(max(steps - steps * first.strength, 0))  # as FluxInpaintPipeline.get_timesteps
     on_step(begin, steps)
-    drawing = backbone.drawn_by(first.companion)
+    drawing = backbone.drawn_by(first.drawn_by(backbone.spec))
     with loras_on(drawing, first.loras):
         conditions = _conditions(backbone, drawing, requests)
         state = _sample(conditions, requests, begin, steps, on_step)

@@ -64,7 +64,7 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
     first, (rows, columns) = requests[0], GRIDS[count]
     alike = plan_batches([replace(r, references=_shared(r), strength=1.0) for r in requests], count)
     if len(alike) > 1 or any(
-        (_shared(r), r.strength, r.companion) != (_shared(first), first.strength, first.companion) for r in requests
+        (_shared(r), r.strength, _fills(r)) != (_shared(first), first.strength, _fills(first)) for r in requests
     ):
         raise BadInput("panels_differ")
     names = [row + column for row in _ROWS[rows] for column in _COLUMNS[columns]]
@@ -76,7 +76,7 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
     joint = _join_landmarks(marks, (rows, columns), (first.height, first.width))
     kept: tuple[Reference, ...] = ()
     if joint is not None:
-        kept = (FillReference(joint) if any(r.kind == "fill" for r in first.references) else joint,)
+        kept = (FillReference(joint) if _fills(first) else joint,)
     return replace(
         first,
         prompt=f"[{_COUNT[count]}-PANEL] The same person in the same place in {count} pictures; {panels}",
@@ -100,6 +100,10 @@ def split_panels(picture: Rgb, requests: Sequence[DrawRequest], given: Sequence[
         for panel, request in zip(cut[len(given) :], requests[len(given) :], strict=True)
     ]
     return [*given, *drawn]
+
+
+def _fills(request: DrawRequest) -> bool:
+    return any(isinstance(r, FillReference) for r in request.references)
 
 
 def _kept(request: DrawRequest) -> Landmark | None:

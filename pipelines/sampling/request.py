@@ -48,11 +48,6 @@ class DrawRequest:
     identity_guidance: bool = False
 
     @property
-    def companion(self) -> str:
-        """Which companion of the backbone draws it; "": the backbone itself."""
-        return next((r.companion for r in self.references if r.companion), "")
-
-    @property
     def landmark(self) -> Landmark | None:
         """Return what is kept by inpainting."""
         return next((r for r in self.references if isinstance(r, Landmark)), None)
@@ -61,6 +56,10 @@ class DrawRequest:
     def active(self) -> tuple[Reference, ...]:
         """The references that are not off."""
         return tuple(r for r in self.references if r.key() is not None)
+
+    def drawn_by(self, spec: BackboneSpec) -> str:
+        """Return which companion of this backbone draws it, "" for the backbone itself. BadInput where none can."""
+        return next((role for r in self.active if (role := r.drawn_by(spec))), "")
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -117,5 +116,5 @@ def batch_key(request: DrawRequest) -> tuple[object, ...]:
     return (
         request.height, request.width, request.num_inference_steps, request.distilled_guidance,
         max(request.cfg_scale, 1.0), request.strength, request.detail, request.renoise, request.identity_guidance,
-        request.loras, request.companion, tuple((r.kind, r.key()) for r in request.active),
+        request.loras, tuple((r.kind, r.key()) for r in request.active),
     )  # fmt: skip

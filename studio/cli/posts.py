@@ -11,6 +11,7 @@ from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
 from pipelines.masks import load_mask
 from pipelines.pictures import load_scene
+from pipelines.references.catalogue import first_way
 from studio.application import Studio
 from studio.cli.options import (
     Data,
@@ -24,11 +25,13 @@ from studio.cli.options import (
     say,
     settings_of,
 )
+from studio.domain.capabilities import abilities
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
 from studio.domain.scores import say_scores
+from studio.domain.values import FileKey
 from studio.jobs.bodies import body_of
-from studio.library.scenes import add_dials, add_goods, add_scene
+from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["posting"]
@@ -45,7 +48,13 @@ def posts(
     mask: Annotated[Path | None, typer.Option(help="A picture, white where the landmark is.")] = None,
     persona: Annotated[str, typer.Option(help="Whose posts; the newest persona if empty.")] = "",
     count: Annotated[int, typer.Option(min=1, max=MOST_SHOTS, help="So many varied shots.")] = 9,
-    inject: Annotated[str, option(PostRequest, "inject", "How the place is shown to the model")] = "redux",
+    person_as: Annotated[str, option(PostRequest, "person_as", "What says who is shown")] = "lora",
+    person_picture: Annotated[
+        Path | None, typer.Option(help="The persona's picture for it; without one the last that its training drew.")
+    ] = None,
+    inject: Annotated[
+        str, option(PostRequest, "inject", "The backbone's first way if empty. How the place is shown to the model")
+    ] = "",
     scale: Annotated[float, option(PostRequest, "scale", "How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
     blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",
     also: Annotated[list[Path] | None, typer.Option(help="A photo of one more place to show; may be repeated.")] = None,
@@ -83,20 +92,29 @@ def posts(
         return
     if photo is None:
         raise BadInput("photo_missing")
-    box = _read_box(goods_box)
+    box, way = _read_box(goods_box), inject or first_way(abilities(studio.settings))
     who, asker = studio.result_of(Persona, persona), studio.settings.owner
     _check_pictures(photo, mask)
     with open_engine(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
-            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed, scale=scale,
+            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed,
+            person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
+            scale=scale if way else 0.0,  # the words alone can say the place, too
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
-            inject=inject, dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
+            inject=way or "redux", dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
             blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)
+
+
+def _picture_of(studio: Studio, who: Persona, shown_as: str, photo: Path | None) -> FileKey | None:
+    """Return the picture that says who is shown, None where the LoRA alone does. Raises BadPicture."""
+    if photo is not None:
+        return add_picture(studio.library, load_scene(photo).image, studio.settings.owner)
+    return None if shown_as == "lora" else next(iter(who.pictures), None)
 
 
 def _check_pictures(photo: Path, mask: Path | None) -> None:

@@ -88,8 +88,8 @@ def abilities(settings: Settings) -> frozenset[str]:
     facts = backbone_facts(settings)
     if facts is None:
         return frozenset()
-    always = [kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs]
-    return frozenset([*always, *(kind.id for kind in REFERENCES if kind.needs in facts.companions)])
+    had = facts.can.native | set(facts.companions)
+    return frozenset(row.id for row in REFERENCES if row.is_able(had) and (row.use == "show" or row.needs))
 
 
 def _companions(

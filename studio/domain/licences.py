@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pipelines.models.licences import Permission, Use, find_licence
+from pipelines.references.catalogue import find_kind
 from studio.domain.capabilities import BackboneFacts
 from studio.domain.values import Value
 
@@ -51,7 +52,8 @@ def find_warnings(models: Iterable[LicensedModel], uses: Sequence[Use]) -> tuple
 
 def models_beside(facts: BackboneFacts, ways: Iterable[str] = ()) -> tuple[LicensedModel, ...]:
     """Return the backbone, and those of its companions that `ways` (kinds of reference) use."""
-    beside = [facts.companions[way] for way in dict.fromkeys(ways) if way in facts.companions]
+    needed = dict.fromkeys(need for way in ways for need in find_kind(way).needs)
+    beside = [facts.companions[need] for need in needed if need in facts.companions]
     return (LicensedModel(facts.id, facts.licence), *(LicensedModel(c.name, c.licence) for c in beside))
 
 

@@ -110,6 +110,11 @@ class Persona(Result):
     config: Mapping[str, JsonValue] = Field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
 
+    @property
+    def pictures(self) -> tuple[FileKey, ...]:
+        """Return pictures of the persona alone that were drawn while it was trained, the last ones first."""
+        return tuple(dict.fromkeys(key for sample in reversed(self.samples) for key in sample.pictures))
+
     def index_entry(self) -> IndexEntry:
         sheets = [r.contact_sheet for r in self.rounds if r.contact_sheet is not None]
         facts: dict[str, str | int] = {

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
-from pipelines.references.catalogue import find_kind, kinds_that
+from pipelines.references.catalogue import current_id, find_kind, kinds_that
+from pipelines.references.roles import Role
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value
 
 __all__ = [
     "MOST_SHOTS", "Box", "Drawing", "DrawnShot", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet", "Scores",
-    "check_box", "plain_caption", "plan_shots",
+    "ShownReference", "check_box", "plain_caption", "plan_shots",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     InjectWay = str
     KeepWay = str
 else:
-    InjectWay = Literal[kinds_that("show")]  # one of the table's rows
+    InjectWay = Annotated[Literal[kinds_that("show")], BeforeValidator(current_id)]  # one of the table's rows
     KeepWay = Literal[kinds_that("keep")]
 
 Box = tuple[float, float, float, float]
@@ -53,20 +54,24 @@ def check_box(box: Box) -> None:
 
 
 class PostRequest(Request):
-    """A set of posts. `scale` is how much the model is shown of the scene, 0 nothing; `panels` how many shots are
-    drawn as one picture (1: each alone), later ones around the set's first post.
+    """A set of posts. `person_as` says what tells the model who is shown: the persona's LoRA, a picture of the persona
+    (`person_picture`, as a reference), or both. `scale` is how much the model is shown of the scene, 0 nothing;
+    `panels` how many shots are drawn as one picture (1: each alone), later ones around the set's first post.
 
     `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `goods` is a product (a shot's own goods
-    are a kind of thing that the model draws into the hand), `goods_as` how it is shown, `goods_box` where: left, top,
-    right, bottom in shares. `inject` is how the scene becomes a reference, with `dials`, and `blocks` of the IP-Adapter
-    (see `block_scales`); `keep` is how pixels are kept. `seeds` and `captions` go with the shots: None, or none at all,
-    leaves a seed to `seed` and a caption to the studio, which writes an English one.
+    are a kind of thing that the model draws into the hand), `goods_as` how it is shown (its own pixels, drawn anew from
+    a reference, or both), `goods_box` where: left, top, right, bottom in shares. `inject` is how pictures become
+    references, with `dials`, and `blocks` of the IP-Adapter (see `block_scales`); `keep` is how pixels are kept.
+    `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
+    which writes an English one.
     """
 
     persona: Persona
     scene: Scene
     shots: tuple[Shot, ...] = Field(min_length=1, max_length=MOST_SHOTS)
     seed: Seed = 1
+    person_as: Literal["lora", "reference", "both"] = "lora"
+    person_picture: FileKey | None = None
     scale: float = Field(1.0, ge=0, le=2)
     keep_landmark: bool = True
     detail: float = Field(0.0, ge=0, le=2)
@@ -77,7 +82,7 @@ class PostRequest(Request):
     dials: ReferenceDials = ReferenceDials()
     blocks: str = Field("", max_length=300)
     keep: KeepWay = "inpaint"
-    goods_as: Literal["pixels", "reference"] = "pixels"
+    goods_as: Literal["pixels", "reference", "both"] = "pixels"
     goods_box: Box | None = None
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
@@ -85,6 +90,7 @@ class PostRequest(Request):
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:
         """Raises BadInput for fields that do not go together: known before anything is drawn."""
+        self._check_person()
         self._check_goods()
         self._check_fill()
         dials, inject = self.dials, self.inject
@@ -94,16 +100,35 @@ class PostRequest(Request):
             raise BadInput("blocks_need_ip_adapter", inject=inject)
         if (dials.weights, dials.pool, dials.merge) != (None, 1, 1.0) and inject != "redux":
             raise BadInput("dials_need_redux", inject=inject)
-        if dials.references and inject not in ("redux", "ip-adapter"):
-            raise BadInput("references_need_redux", inject=inject)
         return self
+
+    @property
+    def shows(self) -> frozenset[Role]:
+        """Return what the model is shown in pictures, whichever way."""
+        shown: dict[Role, bool] = {
+            "scene": self.scale > 0,
+            "person": self.person_as != "lora",
+            "goods": self.goods is not None and self.goods_as != "pixels",
+        }
+        return frozenset(role for role, is_shown in shown.items() if is_shown)
+
+    def _check_person(self) -> None:
+        if self.person_as == "lora":
+            if self.person_picture is not None:
+                raise BadInput("person_picture_unused")
+            return
+        if "person" not in find_kind(self.inject).roles:
+            ways = [kind for kind in kinds_that("show") if "person" in find_kind(kind).roles]
+            raise BadInput("person_reference_unseen", inject=self.inject, ways=ways)
+        if self.person_picture is None:
+            raise BadInput("person_picture_missing")
 
     def _check_goods(self) -> None:
         if self.goods_box is not None:
             check_box(self.goods_box)
             if self.goods is None:
                 raise BadInput("goods_box_without_goods")
-        if self.goods_as == "reference" and self.goods is not None and self.scale == 0:
+        if "goods" in self.shows and self.scale == 0 and "goods" not in find_kind(self.inject).roles:
             raise BadInput("goods_reference_unseen")
 
     def _check_fill(self) -> None:
@@ -114,7 +139,7 @@ class PostRequest(Request):
             raise BadInput("fill_keeps_nothing")
         if self.inject == "ip-adapter" and self.scale > 0:
             raise BadInput("fill_with_ip_adapter")
-        if self.inject == "kontext" and self.scale > 0:
+        if self.inject == "references" and self.shows:
             raise BadInput("fill_with_kontext")
 
 
@@ -168,9 +193,19 @@ class IpAdapterFacts(Value):
     licence: str
 
 
+class ShownReference(Value):
+    """A picture that the model read itself: its number in the prompt ("image 1"), what it shows, and what that is
+    called."""
+
+    number: int = Field(ge=1)
+    role: Role
+    name: str
+    picture: FileKey
+
+
 class PostSet(Result):
     """The posts in their order; `batches` says which were drawn together, `companion` which model drew ("": the
-    backbone itself).
+    backbone itself), `references` which pictures it read itself.
 
     `drawings` are empty for a set as it was drawn. A set that a person arranged holds those that its posts are from,
     its own first.
@@ -183,6 +218,7 @@ class PostSet(Result):
     batches: tuple[tuple[int, ...], ...]
     companion: str = ""
     ip_adapter: IpAdapterFacts | None = None
+    references: tuple[ShownReference, ...] = ()
     drawings: tuple[Drawing, ...] = ()
 
     def index_entry(self) -> IndexEntry:

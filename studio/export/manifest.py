@@ -6,13 +6,15 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from studio.domain.posts import DrawnShot
+from pipelines.references.catalogue import current_id
+from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Goods, ReferenceDials
 
 __all__ = [
@@ -79,8 +81,10 @@ class DrawFacts(_Strict):
     """Facts besides requests that decide pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
     ways.
 
-    `keep`, `inject` and `blocks` are those of the request; `companions` is empty where the backbone itself drew, and
-    the IP-Adapter's hash and licence where none was on.
+    `keep`, `inject` and `blocks` are those of the request, and so are `person_as` and `person_picture` (a key in the
+    studio's store, "" for none), which say what told the model who is shown; `references` say who and what is in each
+    picture that the model read itself; `companions` is empty where the backbone itself drew, and the IP-Adapter's hash
+    and licence where none was on.
     """
 
     backbone: str
@@ -98,11 +102,14 @@ class DrawFacts(_Strict):
     renoise: float = 0.0
     panels: int = Field(1, ge=1)
     keep: str = "inpaint"
-    inject: str = "redux"
+    inject: Annotated[str, BeforeValidator(current_id)] = "redux"
+    person_as: str = "lora"
+    person_picture: str = ""
     blocks: str = ""
     ip_adapter_sha256: str = ""
     ip_adapter_licence: str = ""
     companions: tuple[CompanionFacts, ...] = ()
+    references: tuple[ShownReference, ...] = ()
 
 
 class Upscaling(_Strict):

@@ -70,12 +70,13 @@ class FamilyRow(_Row):
 
 
 class ReferenceRow(_Row):
-    """A way to show a picture to the model, or to keep a part of one; `needs` is what must lie beside the backbone."""
+    """A way to show a picture to the model, or to keep a part of one; `needs` are abilities and companions, of which
+    the backbone must have one (none: all can do it)."""
 
     id: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.id for row in REFERENCES]})]
     words: _Words
     use: str
-    needs: str
+    needs: list[str]
 
 
 class Tables(_Row):
@@ -112,7 +113,7 @@ def list_tables() -> Tables:
         ],
         families=[FamilyRow(id=f.id, name=f.name) for f in FAMILIES],
         references=[
-            ReferenceRow(id=r.id, words={k: w.name for k, w in r.words.items()}, use=r.use, needs=r.needs)
+            ReferenceRow(id=r.id, words={k: w.name for k, w in r.words.items()}, use=r.use, needs=list(r.needs))
             for r in REFERENCES
         ],
     )  # fmt: skip

@@ -62,7 +62,7 @@ def export_bundle(
                 image=studio.store.get_picture(p.picture),
                 caption=p.caption,
                 scores=dict(p.scores),
-                composite=landmark is not None or (goods is not None and asked.goods_as == "pixels"),
+                composite=landmark is not None or (goods is not None and asked.goods_as != "reference"),
                 origin=(drawings.index(p.origin[0]), p.origin[1]) if drawings else None,
                 fixes=tuple(FixFacts(**fix.model_dump()) for fix in p.fixes),
                 **_as_told(p),
@@ -138,10 +138,13 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         panels=asked.panels,
         keep=asked.keep,
         inject=asked.inject,
+        person_as=asked.person_as,
+        person_picture=asked.person_picture or "",
         blocks=asked.blocks,
         ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
         ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
         companions=_companion_facts(studio, post_set.companion),
+        references=post_set.references,
     )
 
 
@@ -246,6 +249,8 @@ def _asked(manifest: Manifest) -> PostRequest:
         persona=persona,
         scene=scene,
         shots=(manifest.posts[0].as_drawn().shot,),
+        person_as=draw.person_as,
+        person_picture=FileKey(draw.person_picture) if draw.person_picture else None,
         scale=place.scale,
         detail=draw.detail,
         renoise=draw.renoise,

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from pipelines.lora import Lora
     from pipelines.sampling.request import DrawRequest
     from studio.domain.persona import Persona
+    from studio.domain.posts import PostRequest
 
 __all__ = [
     "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
-    "persona_lora",
+    "person_loras", "persona_lora",
 ]  # fmt: skip
 
 Arrived = Callable[[int, str], None]
@@ -84,6 +85,11 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
     from pipelines.lora import Lora, read_lora
 
     return Lora(read_lora(studio.store.path(persona.lora)).layers)
+
+
+def person_loras(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
+    """Return the persona's LoRA; none where a picture alone says who is shown."""
+    return () if request.person_as == "reference" else (persona_lora(studio, request.persona),)
 
 
 def draw_panels(

@@ -1,4 +1,4 @@
-"""Things put into posts besides the person: a scene's photo, its landmark, and goods."""
+"""Things put into posts: a scene's photo, its landmark, goods, and a picture of the person."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ import numpy.typing as npt
 from personas.measures.subject import ShownGoods
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from pipelines.families.catalogue import find_family
+from pipelines.families.companions import find_reader
 from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.catalogue import find_kind
 from pipelines.references.cutout import Cutout, Place, fit_box
 from pipelines.references.fill import FillReference
 from pipelines.references.goods import place_goods
 from pipelines.references.landmark import Landmark, grow_mask
+from pipelines.references.native import NativeReferences, ReferencePicture
 from pipelines.references.protocol import Reference
 from pipelines.references.redux import fill_foreground
+from pipelines.references.roles import Role, name_references
 from studio.application import Studio
+from studio.domain.posts import ShownReference
+from studio.domain.values import FileKey
 from studio.library.scenes import get_mask
-from studio.workflows.redux_dials import clear_person, through_adapter, through_redux
+from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
 
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
@@ -63,20 +69,26 @@ class Injections:
             if request.goods_box is not None:
                 left, top, right, bottom = request.goods_box
                 self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
-        self.references: tuple[Reference, ...] = ()
-        """Return the references that show the place, the same for every shot."""
-        if request.scale > 0:
-            self._refer(studio)
+        self._reader = find_reader(find_family(spec.family), spec.can)
+        self._keys: dict[ReferencePicture, tuple[str, FileKey]] = {}  # what each shows is called, and its file
+        self.references: tuple[Reference, ...] = self._refer(studio)
+        """The references that show the place, and what goes with it, the same for every shot."""
+        self.companion: str = "fill" if request.keep == "fill" else self._drawn_by(studio)
+        """Which of the backbone's companions draws; "": itself."""
 
     @property
     def referred(self) -> bool:
         """Whether the model is shown the place; else the words must say it."""
-        return bool(self.references)
+        return self._request.scale > 0 and bool(self.references)
 
     @property
-    def companion(self) -> str:
-        """Which of the backbone's companions draws; "": itself."""
-        return "fill" if self._request.keep == "fill" else next((r.companion for r in self.references), "")
+    def shown(self) -> tuple[ShownReference, ...]:
+        """Return which pictures the model reads itself, in the order of their numbers."""
+        found = []
+        for number, picture in enumerate(self._pictures, 1):
+            name, key = self._keys[picture]
+            found.append(ShownReference(number=number, role=picture.role, name=name, picture=key))
+        return tuple(found)
 
     def landmark(self, shot: Shot) -> Landmark | None:
         """Return what is kept in this shot: the scene's landmark, the goods, both or nothing."""
@@ -96,8 +108,15 @@ class Injections:
         return (*self.references, FillReference(landmark))
 
     def words(self, prompt: str) -> str:
-        """The prompt with the goods in it, so that the drawing makes sense of them."""
-        return prompt if self._request.goods is None else f"{prompt}, with {self._request.goods.name}"
+        """The prompt with the goods in it, so that the drawing makes sense of them, and what each picture shows.
+
+        A model that reads one picture has nothing to tell apart.
+        """
+        goods = self._request.goods
+        said = prompt if goods is None else f"{prompt}, with {goods.name}"
+        if self._reader is None or self._reader.most == 1:
+            return said
+        return name_references(said, [p.role for p in self._pictures], "the product" if goods is None else goods.name)
 
     def goods_in(self, shot: Shot) -> ShownGoods | None:
         """Return the goods that a post of this shot shows; None without goods."""
@@ -107,22 +126,61 @@ class Injections:
 
     @property
     def _as_pixels(self) -> bool:
-        return self._request.goods_as == "pixels"
+        return self._request.goods_as != "reference"
 
-    def _refer(self, studio: Studio) -> None:
-        """The scene, and goods that are a reference standing in it, as one picture for the way that was chosen."""
+    @property
+    def _pictures(self) -> tuple[ReferencePicture, ...]:
+        """The pictures that the model reads itself, in the order of their numbers."""
+        return next((r.ordered for r in self.references if isinstance(r, NativeReferences)), ())
+
+    def _drawn_by(self, studio: Studio) -> str:
+        return next((role for r in self.references if (role := r.drawn_by(studio.backbone.spec))), "")
+
+    def _refer(self, studio: Studio) -> tuple[Reference, ...]:
+        """Everything that is shown, in the way that was chosen."""
+        request = self._request
+        if request.inject == "references":
+            pictures = self._native_pictures(studio)
+            return (NativeReferences(pictures),) if pictures else ()
+        if request.scale == 0:
+            return ()
+        shown, hidden = self._scene_picture("goods" in request.shows)
+        with_dials = _WITH_DIALS.get(request.inject)
+        if with_dials is None:
+            return (find_kind(request.inject).load()[0].show(fill_foreground(shown, hidden), request.scale),)
+        reference = with_dials(studio, request, shown, hidden)
+        return () if reference is None else (reference,)
+
+    def _scene_picture(self, with_goods: bool) -> tuple[Picture, Mask]:
+        """The place, with the goods standing in it where they are shown with it, and what of it is to be hidden."""
         shown, hidden = self.canvas, clear_person(self.canvas, self.person)
-        if self._goods is not None and not self._as_pixels:
-            # a stranger goes first: filled in later, they would be filled with the goods' colours
-            placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
-            shown, hidden = placed.image, hidden & ~placed.mask
-        with_dials = _WITH_DIALS.get(self._request.inject)
-        if with_dials is not None:
-            reference = with_dials(studio, self._request, shown, hidden)
-        else:
-            first = find_kind(self._request.inject).load()[0]
-            reference = first.show(fill_foreground(shown, hidden), self._request.scale)
-        self.references = () if reference is None else (reference,)
+        if not with_goods or self._goods is None:
+            return shown, hidden
+        # a stranger goes first: filled in later, they would be filled with the goods' colours
+        placed = place_goods(self._goods, self._place or _IN_REFERENCE, fill_foreground(shown, hidden))
+        return placed.image, hidden & ~placed.mask
+
+    def _native_pictures(self, studio: Studio) -> tuple[ReferencePicture, ...]:
+        """A picture each for place, person and goods; for a model that reads one, the goods stand in the place."""
+        request, shows = self._request, self._request.shows
+        joined = {"scene", "goods"} <= shows and self._reader is not None and self._reader.most == 1
+        if "scene" in shows:
+            scene = request.scene
+            self._add("scene", fill_foreground(*self._scene_picture(joined)), scene.name, scene.photo)
+            for place, (picture, hidden) in zip(
+                request.dials.references, more_places(studio, request.dials), strict=True
+            ):
+                self._add("scene", fill_foreground(picture, hidden), scene.name, place.photo)
+        if request.person_picture is not None:
+            picture = studio.store.get_picture(request.person_picture)
+            self._add("person", picture, request.persona.name, request.person_picture)
+        if "goods" in shows and not joined and self._goods is not None and request.goods is not None:
+            packshot = np.where(self._goods.mask[..., None], self._goods.image, np.uint8(255))
+            self._add("goods", packshot, request.goods.name, request.goods.picture)
+        return tuple(self._keys)
+
+    def _add(self, role: Role, image: Picture, name: str, key: FileKey) -> None:
+        self._keys[ReferencePicture(role, image)] = (name, key)
 
     def _stand(self, shot: Shot) -> Place:
         return self._place or _PLACES[shot.framing]

@@ -14,14 +14,14 @@ from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.families.companions import drawing_spec
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.ip_adapter import IpAdapterReference
-from pipelines.sampling.request import DrawRequest, identity_request
+from pipelines.sampling.request import DrawRequest, identity_request, request_from
 from studio.application import Studio
 from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
 from studio.domain.values import FileKey
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
-from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, persona_lora
+from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, person_loras
 from studio.workflows.injections import Injections
 
 __all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requests", "score_post"]
@@ -77,6 +77,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         posts=posts,
         batches=drawn.batches,
         companion=injections.companion,
+        references=injections.shown,
         ip_adapter=_adapter_facts(studio, injections),
     )
 
@@ -152,16 +153,18 @@ def plan_requests(
     """One for each shot, with its own seed or one from the request's."""
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
     seeds: list[int] = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots)).tolist()
-    lora = persona_lora(studio, persona)
+    loras = person_loras(studio, request)
+    # the trigger is a word that only the LoRA knows
+    draws, trigger = (identity_request, persona.trigger) if loras else (request_from, "")
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     return [
-        identity_request(
+        draws(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona.subject, persona.trigger, with_setting=not injections.referred)),
+            injections.words(shot.prompt(persona.subject, trigger, with_setting=not injections.referred)),
             seed,
-            loras=(lora,),
+            loras=loras,
             references=injections.beside(injections.landmark(shot)),
             detail=request.detail,
             renoise=request.renoise,

@@ -17,7 +17,7 @@ from studio.domain.scene import ReferenceDials
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
 
-__all__ = ["clear_person", "through_adapter", "through_redux"]
+__all__ = ["clear_person", "more_places", "through_adapter", "through_redux"]
 
 _LEAST_PERSON, _MOST_PERSON = 0.02, 0.98
 
@@ -49,7 +49,7 @@ def through_redux(
     first = ReduxReference(shown, hidden if hidden.any() else None, scale=scale, pool=pool, weights=weights)
     others = [
         ReduxReference(picture, mask if mask.any() else None, scale=scale, pool=pool)
-        for picture, mask in _more(studio, dials)
+        for picture, mask in more_places(studio, dials)
     ]
     return first if not others and dials.merge == 1 else ReduxReferences((first, *others), dials.merge)
 
@@ -57,12 +57,13 @@ def through_redux(
 def through_adapter(studio: Studio, request: PostRequest, shown: Picture, hidden: Mask) -> IpAdapterReference | None:
     """The scene and more references for the IP-Adapter; None where no block is on."""
     scales = block_scales(request.blocks, request.scale, block_count(studio.backbone))
-    pictures = [(shown, hidden), *_more(studio, request.dials)]
+    pictures = [(shown, hidden), *more_places(studio, request.dials)]
     reference = IpAdapterReference(tuple(fill_foreground(p, m) for p, m in pictures), scales)
     return reference if reference.on else None
 
 
-def _more(studio: Studio, dials: ReferenceDials) -> list[tuple[Picture, Mask]]:
+def more_places(studio: Studio, dials: ReferenceDials) -> list[tuple[Picture, Mask]]:
+    """Return the further places on the backbone's canvas, and what of each is to be hidden."""
     spec = studio.backbone.spec
     keys = [reference.photo for reference in dials.references]
     pictures = [fit_to_canvas(studio.store.get_picture(key), spec.height, spec.width) for key in keys]

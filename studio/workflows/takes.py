@@ -25,7 +25,7 @@ from studio.export.bundle import pixels_sha256
 from studio.library.records import content_id
 from studio.library.scenes import get_mask
 from studio.workflows import Run
-from studio.workflows.drawing import persona_lora
+from studio.workflows.drawing import person_loras
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots, score_post
 
@@ -77,7 +77,7 @@ def fix_region(
     fix: Fix,
     on_step: Any = lambda done, total: None,
 ) -> Picture:
-    """The picture uint8 [h, w, 3] with the region of `fix` drawn by the persona's LoRA and the post's own prompt.
+    """The picture uint8 [h, w, 3] with the region of `fix` drawn by what says who is shown and the post's own prompt.
 
     Outside of the region, and on a landmark's or goods' exact pixels, it stays bit by bit as it was. Raises BadInput
     where nothing is left to draw.
@@ -92,7 +92,7 @@ def fix_region(
         distilled_guidance=post.guidance_scale,
         cfg_scale=post.true_cfg_scale,
         identity_guidance=post.identity_guidance,
-        loras=(persona_lora(studio, asked.persona),),
+        loras=person_loras(studio, asked),
         references=injections.beside(Landmark(before, ~painted)),
         detail=asked.detail,
         renoise=asked.renoise,

@@ -1,7 +1,7 @@
 """FLUX.1's companions, without torch: where they lie beside a backbone, and whether they fit it.
 
 FLUX.1-Fill-dev reads a masked picture with its noise (`references/fill.py`), FLUX.1-Kontext-dev a whole reference
-picture beside it (`references/kontext.py`): their transformers draw in the backbone's place. FLUX.1-Redux-dev and an
+picture beside it (`references/native.py`): their transformers draw in the backbone's place. FLUX.1-Redux-dev and an
 IP-Adapter only read pictures.
 """
 

@@ -133,7 +133,7 @@ def _lay_out(ui: Ui) -> Form:
             [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
             value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
         )  # fmt: skip
-    return Form(persona, scene, build_shots(ui, platform), build_form(ui, scene), build_text(ui, platform))
+    return Form(persona, scene, build_shots(ui, platform), build_form(ui, persona, scene), build_text(ui, platform))
 
 
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.domain.limits import limits_of
 from studio.domain.posts import Box, PostRequest, check_box
 from studio.domain.scene import Goods, Scene
 from studio.library.scenes import add_goods
@@ -115,7 +116,7 @@ def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
                 elem_id="goods-name",
             )  # fmt: skip
             shown_as = gr.Radio(
-                [(t("goods.pixels"), "pixels"), (t("goods.reference"), "reference")], value="pixels",
+                [(t(f"goods.{way}"), way) for way in limits_of(PostRequest, "goods_as").choices], value="pixels",
                 label=t("goods.as"), elem_id="goods-as",
             )  # fmt: skip
         with gr.Column(scale=1):

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from html import escape
 
-from pipelines.references.catalogue import find_kind, kinds_that
+from pipelines.references.catalogue import find_kind, first_way, kinds_that
 from studio.texts.texts import Texts
 from studio.ui.parts.html import card
 
-__all__ = ["PANELS", "Ways", "choose_way", "most_strength", "show_ways"]
+__all__ = ["PANELS", "Ways", "choose_way", "first_ways", "most_strength", "show_ways"]
 
 PANELS = (2, 3, 4, 6, 9)
 _ONE_OF = kinds_that("show")
@@ -26,6 +26,11 @@ class Ways:
     panels: bool = False
 
 
+def first_ways(able: Collection[str]) -> Ways:
+    """Return what is chosen before anybody chose: the first way that the backbone has."""
+    return Ways(first_way(able) or Ways().inject)
+
+
 def choose_way(ways: Ways, way: str, able: Collection[str]) -> Ways:
     """After a card was pressed; a way that the backbone lacks changes nothing."""
     if way in _ONE_OF and way in able:
@@ -36,7 +41,7 @@ def choose_way(ways: Ways, way: str, able: Collection[str]) -> Ways:
 
 
 def most_strength(ways: Ways) -> float:
-    """The slider's end; 0 where there is none: Kontext is shown the place or not, there is no more or less."""
+    """The slider's end; 0 where there is none: the model is shown the place or not, there is no more or less."""
     return find_kind(ways.inject).most_scale
 
 

@@ -17,13 +17,14 @@ from studio.domain.scene import ReferenceDials
 from studio.library.scenes import add_place, add_weights
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.html import picture
-from studio.ui.parts.reference_cards import PANELS, Ways, choose_way, most_strength, show_ways
+from studio.ui.parts.reference_cards import PANELS, Ways, choose_way, first_ways, most_strength, show_ways
 
 __all__ = [
     "Cards", "Dials", "ReferenceForm", "build_cards", "build_dials", "connect_references", "read_references",
     "write_references",
 ]  # fmt: skip
 
+_SEVERAL = ("redux", "ip-adapter", "references")  # ways that show further places, too
 _PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 
 
@@ -79,7 +80,7 @@ def read_references(form: ReferenceForm, said: Said) -> Facts:
     told: dict[str, Any] = {}
     if ways.inject == "redux":
         told = {"pool": int(said[form.dials.pool]), "merge": float(said[form.dials.merge]), "weights": uploaded.weights}
-    if ways.inject in ("redux", "ip-adapter"):
+    if ways.inject in _SEVERAL:
         told["references"] = uploaded.references
     return {
         "inject": ways.inject,
@@ -110,16 +111,19 @@ def write_references(ui: Ui, form: ReferenceForm, request: PostRequest) -> Said:
 
 def build_cards(ui: Ui, able: Collection[str]) -> Cards:
     """Lay the cards out where the caller is."""
-    t = ui.t
+    t, ways = ui.t, first_ways(able)
+    most = most_strength(ways)
     with gr.Accordion(t("ways.title"), open=False, elem_id="ways-box"):
-        cards = actions(show_ways(t, Ways(), able), "ways")
+        cards = actions(show_ways(t, ways, able), "ways")
         with gr.Row():
+            # where the backbone has no way at all, the words alone say the place
             strength = gr.Slider(
-                0, 1, value=1, step=0.05, label=t("posts.strength"), info=t("posts.strength_what"), elem_id="strength"
-            )
+                0, most or 1, value=float(ways.inject in able), step=0.05, label=t("posts.strength"),
+                info=t("posts.strength_what"), visible=most > 0 and ways.inject in able, elem_id="strength",
+            )  # fmt: skip
             panels = gr.Dropdown(list(PANELS), value=PANELS[2], label=t("ways.panels"), visible=False, elem_id="panels")
-        strengths = gr.Column()
-    return Cards(gr.State(Ways()), cards, strength, panels, strengths)
+        strengths = gr.Column(visible=most > 0 and ways.inject in able)
+    return Cards(gr.State(ways), cards, strength, panels, strengths)
 
 
 def connect_references(ui: Ui, cards: Cards, dials: Dials, able: Collection[str]) -> ReferenceForm:
@@ -149,17 +153,17 @@ def _fit(ui: Ui, form: ReferenceForm, ways: Ways, strength: float) -> Said:
         form.cards.strengths: gr.Column(visible=most > 0),
         form.dials.redux: gr.Column(visible=ways.inject == "redux"),
         form.dials.adapter: gr.Column(visible=ways.inject == "ip-adapter"),
-        form.dials.more: gr.Column(visible=most > 0),
+        form.dials.more: gr.Column(visible=ways.inject in _SEVERAL),
     }
 
 
-def build_dials(ui: Ui, scene: gr.Dropdown) -> Dials:
+def build_dials(ui: Ui, scene: gr.Dropdown, able: Collection[str]) -> Dials:
     """Lay the dials out where the caller is; weights go with a scene, and go when it changes."""
-    t = ui.t
-    with gr.Column() as more:
+    t, way = ui.t, first_ways(able).inject
+    with gr.Column(visible=way in _SEVERAL) as more:
         also = gr.File(label=t("dials.also"), file_count="multiple", file_types=_PHOTOS, height=110, elem_id="also")
         shown = gr.HTML("", js_on_load=None, padding=False, elem_id="dials-pictures")
-    with gr.Column() as redux:
+    with gr.Column(visible=way == "redux") as redux:
         weights = gr.File(
             label=t("dials.weights"), file_count="single", file_types=_PHOTOS, height=110, elem_id="weights"
         )
@@ -167,7 +171,7 @@ def build_dials(ui: Ui, scene: gr.Dropdown) -> Dials:
         merge = gr.Slider(
             0.5, 1, value=1, step=0.01, label=t("dials.merge"), info=t("dials.merge_what"), elem_id="merge"
         )
-    with gr.Column(visible=False) as adapter:
+    with gr.Column(visible=way == "ip-adapter") as adapter:
         blocks = gr.Textbox(
             "", label=t("dials.blocks"), info=t("dials.blocks_what"), placeholder="0-4,9=0.5", elem_id="blocks",
             max_length=limits_of(PostRequest, "blocks").longest,

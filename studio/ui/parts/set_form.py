@@ -1,4 +1,5 @@
-"""A set's settings on the posts page: how the place is shown, goods, and the advanced part. A PostRequest both ways."""
+"""A set's settings on the posts page: how person and place are shown, goods, the advanced part. A PostRequest both
+ways."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest
 from studio.ui.context import Facts, Said, Ui
 from studio.ui.parts.goods_form import GoodsForm, build_goods, read_goods, write_goods
+from studio.ui.parts.person_form import PersonForm, build_person, read_person, write_person
 from studio.ui.parts.reference_form import (
     ReferenceForm,
     build_cards,
@@ -30,6 +32,7 @@ __all__ = ["SetForm", "build_form", "read_form", "write_form"]
 class SetForm:
     """The components of all settings but persona, scene and shots."""
 
+    person: PersonForm
     references: ReferenceForm
     goods: GoodsForm
     seed: gr.Number
@@ -39,16 +42,19 @@ class SetForm:
 
     @property
     def inputs(self) -> set[Any]:
-        return self.references.inputs | self.goods.inputs | {self.seed, self.detail, self.renoise, self.keep}
+        own = {self.seed, self.detail, self.renoise, self.keep}
+        return self.person.inputs | self.references.inputs | self.goods.inputs | own
 
     @property
     def outputs(self) -> set[Any]:
-        return self.references.outputs | self.goods.outputs | {self.seed, self.detail, self.renoise, self.keep}
+        own = {self.seed, self.detail, self.renoise, self.keep}
+        return self.person.outputs | self.references.outputs | self.goods.outputs | own
 
 
 def read_form(form: SetForm, said: Said) -> Facts:
     """Return fields of PostRequest from what the components say."""
     return {
+        **read_person(form.person, said),
         **read_references(form.references, said),
         **read_goods(form.goods, said),
         "seed": int(said[form.seed] or 0),
@@ -61,6 +67,7 @@ def read_form(form: SetForm, said: Said) -> Facts:
 def write_form(ui: Ui, form: SetForm, request: PostRequest) -> Said:
     """Return what the components say of a request."""
     return {
+        **write_person(ui, form.person, request),
         **write_references(ui, form.references, request),
         **write_goods(form.goods, request),
         form.seed: request.seed,
@@ -70,9 +77,10 @@ def write_form(ui: Ui, form: SetForm, request: PostRequest) -> Said:
     }
 
 
-def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
+def build_form(ui: Ui, persona: gr.Dropdown, scene: gr.Dropdown) -> SetForm:
     """Lay the components out and connect them with each other."""
     t, able = ui.t, abilities(ui.studio.settings)
+    person = build_person(ui, persona, able)
     cards = build_cards(ui, able)
     goods = build_goods(ui, scene)
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"), gr.Row():
@@ -86,8 +94,9 @@ def build_form(ui: Ui, scene: gr.Dropdown) -> SetForm:
                 info=t("posts.seed_what"), elem_id="seed",
             )  # fmt: skip
         with gr.Column():
-            dials = build_dials(ui, scene)
-    return SetForm(connect_references(ui, cards, dials, able), goods, number, detail, renoise, keep)
+            dials = build_dials(ui, scene, able)
+    references = connect_references(ui, cards, dials, able)
+    return SetForm(person, references, goods, number, detail, renoise, keep)
 
 
 def _slider(field: str, step: float, label: str, what: str) -> gr.Slider:

@@ -13,8 +13,8 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
 from pipelines.references.fill import FillReference
-from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
+from pipelines.references.native import NativeReferences
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import DrawRequest, plan_batches, request_from
@@ -99,8 +99,8 @@ def test_the_backbone_is_as_it_was(tiny_family_backbone: Backbone) -> None:
 def test_what_fill_cannot_do_is_said(tiny_family_backbone: Backbone) -> None:
     good = filling(tiny_family_backbone)
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"references": (kept(), ContextReference(noise(1)))}, "fill_and_kontext"),
-        ({"references": (ContextReference(noise(1)), kept())}, "fill_and_kontext"),
+        ({"references": (kept(), NativeReferences.show(noise(1), 1.0))}, "fill_and_kontext"),
+        ({"references": (NativeReferences.show(noise(1), 1.0), kept())}, "fill_and_kontext"),
         ({"references": (kept(), kept().landmark)}, "two_kept_parts"),
         ({"references": (kept(), kept())}, "two_kept_parts"),
         ({"strength": 0.5}, "strength_out_of_range"),

@@ -15,7 +15,7 @@ from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.migration import read_stored
 from studio.domain.persona import ConsolidateRequest
-from studio.domain.posts import PostRequest
+from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scene import MorePlace, ReferenceDials
 from studio.domain.takes import FixRequest, VaryRequest
 from studio.texts.errors import error_table, say_error
@@ -110,7 +110,7 @@ def test_a_value_of_another_type_is_said_in_words(made: dict[str, Any], said: st
     ("made", "field", "choices"),
     [
         ({"panels": 5}, "panels", ["1", "2", "3", "4", "6", "9"]),
-        ({"inject": "magic"}, "inject", ["redux", "ip-adapter", "kontext"]),
+        ({"inject": "magic"}, "inject", ["redux", "ip-adapter", "references"]),
     ],
 )
 def test_a_choice_is_said_with_all_choices(made: dict[str, Any], field: str, choices: list[str]) -> None:
@@ -128,15 +128,12 @@ def test_a_choice_is_said_with_all_choices(made: dict[str, Any], field: str, cho
         (lambda: ask(keep="fill", keep_landmark=False), "fill_keeps_nothing"),
         (lambda: ask(keep="fill", scene=make_scene(landmark=False)), "fill_keeps_nothing"),
         (lambda: ask(keep="fill", inject="ip-adapter"), "fill_with_ip_adapter"),
-        (lambda: ask(keep="fill", inject="kontext"), "fill_with_kontext"),
+        (lambda: ask(keep="fill", inject="references"), "fill_with_kontext"),
         (lambda: ask(blocks="0-4"), "blocks_need_ip_adapter"),
         (lambda: ask(inject="ip-adapter", dials=ReferenceDials(pool=2)), "dials_need_redux"),
-        (
-            lambda: ask(
-                inject="kontext", dials=ReferenceDials(references=(MorePlace(sha256=key("f"), photo=key("p")),))
-            ),
-            "references_need_redux",
-        ),
+        (lambda: ask(person_picture=key("p")), "person_picture_unused"),
+        (lambda: ask(person_as="reference", person_picture=key("p")), "person_reference_unseen"),
+        (lambda: ask(inject="references", person_as="both"), "person_picture_missing"),
         (lambda: ask(unheard=1), "request_field_unknown"),
         (lambda: PostRequest.make(persona=make_persona()), "request_field_missing"),
         (lambda: DesignRequest.make(category="sweet", gates={"min_luck": 1.0}), "unknown_threshold"),
@@ -183,3 +180,23 @@ def test_a_take_is_asked_with_all_that_its_set_was_asked_for() -> None:
     fix = FixRequest.make(post_set=post_set, number=2, seed=1, mask=key("mask"))
     assert fix.shown == post_set.posts[2]
     assert fix.asked.shots == (post_set.posts[2].shot,)
+
+
+@pytest.mark.parametrize("said", [{"inject": "kontext"}, {"inject": "references"}])
+def test_an_id_of_an_earlier_version_is_read(said: dict[str, Any]) -> None:
+    """In a request, in a set that holds it, and in JSON of either."""
+    asked = ask(**said)
+    assert asked.inject == "references"
+    stored = make_post_set(inject="references").model_dump(mode="json")
+    stored["request"] |= said
+    assert read_stored(PostSet, stored).request.inject == "references"
+    assert read_stored(PostRequest, asked.model_dump(mode="json") | said) == asked
+
+
+def test_what_the_model_is_shown() -> None:
+    every = ask(
+        inject="references", scale=0.0, goods=make_goods(), goods_as="both", person_as="both", person_picture=key("p")
+    )
+    assert every.shows == {"person", "goods"}
+    assert every.changed(scale=1.0, goods_as="pixels").shows == {"scene", "person"}
+    assert key("p") in every.file_keys()

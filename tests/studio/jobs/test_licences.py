@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 from pipelines.models.licences import LICENCES, USES
 from studio.application import Studio
 from studio.cli.options import open_engine, warn_of_licence
+from studio.domain.capabilities import backbone_facts
 from studio.domain.design import Design, DesignRequest, UsedDonor
-from studio.domain.licences import LicensedModel, find_warnings
+from studio.domain.licences import LicensedModel, find_warnings, models_beside
 from studio.domain.persona import ConsolidateRequest
 from studio.jobs.engine import Engine
 from studio.jobs.licences import warnings_before
@@ -91,3 +92,10 @@ def test_the_command_line_says_it_once_and_goes_on(
     assert capsys.readouterr().err.startswith(
         "! my-flux (flux-1-dev-non-commercial-license) needs a paid licence for fine"
     )
+
+
+def test_the_companion_that_reads_references_is_named_by_its_own_model(tiny_family: Path, tmp_path: Path) -> None:
+    facts = backbone_facts(Settings(data=tmp_path, backbone=str(tiny_family)))
+    assert facts is not None
+    found = {model.name: model.licence for model in models_beside(facts, ("references", "inpaint"))}
+    assert found == {"flux": "apache-2.0", "FLUX.1-Kontext-dev": DEV}

@@ -36,7 +36,7 @@ def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
 
     async def lay_out() -> SetForm:
         with gr.Blocks():
-            return build_form(Ui(studio, Queue(studio), Texts("en")), gr.Dropdown([]))
+            return build_form(Ui(studio, Queue(studio), Texts("en")), gr.Dropdown([]), gr.Dropdown([]))
 
     form = asyncio.run(lay_out())  # Gradio wants a running event loop, else it leaves one of its own open
     return form, {part: part.value for part in form.inputs}
@@ -45,8 +45,8 @@ def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
 def test_what_lies_beside_the_backbone_is_offered(tiny_family: Path, tmp_path: Path) -> None:
     free = {kind.id for kind in REFERENCES if kind.use == "show" and not kind.needs}
     assert abilities(Settings(data=tmp_path)) == {"redux"} | free
-    assert abilities(Settings(data=tmp_path, backbone=str(tiny_family))) >= {"fill", "kontext"}
-    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path)) == {"redux", "kontext"} | free
+    assert abilities(Settings(data=tmp_path, backbone=str(tiny_family))) >= {"fill", "references"}
+    assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path)) == {"redux", "references"} | free
     assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path / "gone")) == {"redux"} | free
     assert abilities(Settings(data=tmp_path, backbone="nothing/here")) == set()
 
@@ -58,13 +58,13 @@ def test_a_way_that_is_lacking_says_why_and_cannot_be_chosen(language: Any) -> N
     assert html.count("<svg") == len(ways) + 2  # the landmark's pixels, and panels
     assert html.count("disabled") == len(ways) - 1
     assert "FLUX.1-Kontext" in html
-    assert choose_way(Ways(), "kontext", {"redux"}) == Ways()
-    assert choose_way(Ways(), "kontext", {"redux", "kontext"}) == Ways("kontext")
+    assert choose_way(Ways(), "references", {"redux"}) == Ways()
+    assert choose_way(Ways(), "references", {"redux", "references"}) == Ways("references")
     assert choose_way(choose_way(Ways(), "exact", ()), "panels", ()) == Ways("redux", exact=False, panels=True)
 
 
 def test_only_ways_with_a_strength_have_a_slider() -> None:
-    assert [most_strength(Ways(way)) for way in ("redux", "ip-adapter", "kontext")] == [1, 2, 0]
+    assert [most_strength(Ways(way)) for way in ("redux", "ip-adapter", "references")] == [1, 2, 0]
 
 
 def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
@@ -86,8 +86,13 @@ ADAPTER = {
     "dials": ReferenceDials(references=(MorePlace(sha256=key("file"), photo=key("more")),)),
 }  # fmt: skip
 
+PERSON = {
+    "inject": "references", "scale": 1.0, "person_as": "both", "person_picture": key("photo of her"),
+    "goods": make_goods(), "goods_as": "both", "dials": ADAPTER["dials"],
+}  # fmt: skip
 
-@pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, {"inject": "kontext"}, {}])
+
+@pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, PERSON, {}])
 def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen: dict[str, Any]) -> None:
     form, values = build(Settings(data=tmp_path))
     asked = ASKED.changed(**chosen)
@@ -98,7 +103,7 @@ def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen
 
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | {"keep"} | {"persona", "scene", "shots", "seeds", "captions"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep"} | {"persona", "scene", "shots", "seeds", "captions"}
     assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}
 
 
@@ -108,7 +113,7 @@ def test_dials_that_a_way_does_not_have_are_left_out(tmp_path: Path) -> None:
     values |= {dials.pool: 3, dials.blocks: "0-4", form.references.cards.ways: Ways("ip-adapter")}
     assert read_form(form, values)["dials"] == ReferenceDials()
     assert read_form(form, values)["blocks"] == "0-4"
-    values[form.references.cards.ways] = Ways("kontext")
+    values[form.references.cards.ways] = Ways("references")
     assert read_form(form, values)["blocks"] == ""
 
 

@@ -119,13 +119,11 @@ def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: P
 
 def test_dials_that_a_way_does_not_have_are_said(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
     every = dials(studio, asked, tmp_path)
-    several = add_dials(studio.library, asked.scene, also=[picture(tmp_path / "other.png", 1)])
     kept = asked.scene.model_copy(update={"landmark": every.weights})
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"blocks": "0"}, "blocks_need_ip_adapter"),
         ({"inject": "ip-adapter", "dials": every}, "dials_need_redux"),
-        ({"inject": "kontext", "dials": every}, "dials_need_redux"),
-        ({"inject": "kontext", "dials": several}, "references_need_redux"),
+        ({"inject": "references", "dials": every}, "dials_need_redux"),
         ({"inject": "ip-adapter", "blocks": "7"}, "blocks_invalid"),
         ({"inject": "ip-adapter", "scale": 2.5}, "scale, limit=≤ 2"),
         ({"scale": 1.5}, "scale_too_large"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
     [
         {"keep": "fill"},
         {"keep": "fill", "scale": 0.0},
-        {"inject": "kontext"},
-        {"inject": "kontext", "goods_as": "reference"},
+        {"inject": "references"},
+        {"inject": "references", "goods_as": "reference"},
+        {"inject": "references", "goods_as": "both"},
         {"goods_as": "reference"},
         {"keep": "fill", "goods_as": "reference", "panels": 2},
     ],
@@ -96,12 +98,12 @@ def test_every_way_is_drawn_again_to_the_pixel(
     for picture, post in zip(pictures, post_set.posts, strict=True):
         np.testing.assert_array_equal(picture[5:40, 3:20], scene[5:40, 3:20])
         assert post.prompt.endswith("with a red tin")
-        if request.goods_as == "pixels":
+        if request.goods_as != "reference":
             assert post.scores["goods"] == 1
         else:
             assert 0 <= (post.scores["goods"] or 0) < 1
     draws = bundle(studio, post_set, tmp_path / "ways.zip").draw
-    expected = "fill" if request.keep == "fill" else "kontext" if request.inject == "kontext" else ""
+    expected = "fill" if request.keep == "fill" else "kontext" if request.inject == "references" else ""
     assert [(c.role, len(c.sha256), c.licence) for c in draws.companions] == [
         (role, 64, "flux-1-dev-non-commercial-license") for role in (expected,) if role
     ]
@@ -110,8 +112,52 @@ def test_every_way_is_drawn_again_to_the_pixel(
         assert {p.num_inference_steps for p in post_set.posts} == {50 if expected == "fill" else 28}
 
 
+def test_a_bundle_that_says_kontext_is_drawn_again_to_the_pixel(
+    studio: Studio, asked: PostRequest, tmp_path: Path
+) -> None:
+    """As earlier versions wrote it."""
+    post_set, _ = draw(studio, asked.changed(inject="kontext"))
+    assert post_set.request.inject == "references"
+    made, old = tmp_path / "made.zip", tmp_path / "old.zip"
+    export_bundle(studio, post_set, "xiaohongshu", made, owner="me")
+    with zipfile.ZipFile(made) as bundled, zipfile.ZipFile(old, "w") as written:
+        for name in bundled.namelist():
+            data = bundled.read(name)
+            if name == "manifest.json":
+                told = json.loads(data)
+                told["draw"]["inject"] = "kontext"
+                for field in ("references", "person_as", "person_picture"):
+                    del told["draw"][field]
+                data = json.dumps(told).encode()
+            written.writestr(name, data)
+    assert read_manifest(old).draw.inject == "references"
+    assert redraw_bundle(studio, old, run_directly) == ()
+
+
+def test_a_picture_says_who_is_shown(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
+    """By Kontext, which reads one picture: no LoRA is on, and the place is told in words."""
+    rng, keys = np.random.default_rng(1), list[Any]()
+    for _ in range(2):
+        keys.append(studio.store.put_picture(rng.integers(0, 256, (80, 70, 3), dtype=np.uint8)))
+    request = asked.changed(inject="references", scale=0.0, goods=None, person_as="reference", person_picture=keys[0])
+    post_set, pictures = draw(studio, request)
+    assert post_set.companion == "kontext"
+    assert [(r.number, r.role, r.name, r.picture) for r in post_set.references] == [(1, "person", "Mira", keys[0])]
+    assert "ohwx" not in post_set.posts[0].prompt
+    assert all("identity" in post.scores for post in post_set.posts)
+    assert keys[0] in request.file_keys()
+    told = bundle(studio, post_set, tmp_path / "who.zip").draw
+    assert (told.person_as, told.person_picture) == ("reference", keys[0])
+    assert told.references == post_set.references
+    others = ({"person_picture": keys[1]}, {"person_as": "both"})
+    for change in others:
+        assert not np.array_equal(pictures[0], draw(studio, request.changed(**change))[1][0])
+    with pytest.raises(BadInput, match=r"references_too_many.*FLUX\.1-Kontext-dev, count=2, most=1"):
+        draw(studio, request.changed(scale=1.0))
+
+
 def test_what_is_referred_to_reaches_the_picture(studio: Studio, asked: PostRequest) -> None:
-    base = asked.changed(inject="kontext", goods_as="reference")
+    base = asked.changed(inject="references", goods_as="reference")
     assert asked.goods is not None
     first = draw(studio, base)[1][0]
     elsewhere = asked.goods.model_copy(update={"place": Place(0.3, 0.6, 0.3)})
@@ -127,7 +173,7 @@ def test_a_bundle_of_another_companion_is_not_drawn_again(
     studio: Studio, asked: PostRequest, tmp_path: Path, tiny_family: Path
 ) -> None:
     export_bundle(
-        studio, draw(studio, asked.changed(inject="kontext"))[0], "xiaohongshu", tmp_path / "set.zip", owner="me"
+        studio, draw(studio, asked.changed(inject="references"))[0], "xiaohongshu", tmp_path / "set.zip", owner="me"
     )
     folder = write_companion(tmp_path / "kontext", "kontext", seed=99)
     settings = Settings(data=studio.settings.data, backbone=str(tiny_family), kontext_folder=folder)
@@ -136,7 +182,7 @@ def test_a_bundle_of_another_companion_is_not_drawn_again(
 
 
 def test_the_personas_lora_is_on_what_draws(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
-    for ways in ({"keep": "fill"}, {"inject": "kontext"}):
+    for ways in ({"keep": "fill"}, {"inject": "references"}):
         request = asked.changed(**ways)
         strong = draw(studio, request)[1][0]
         layers = make_layers(studio.backbone.transformer, 9, modules=BLOCKS, alpha=40.0)
@@ -156,12 +202,15 @@ def test_ways_that_cannot_be_gone_are_said(asked: PostRequest) -> None:
         ({"inject": "magic"}, "inject"),
         ({"keep": "glue"}, "keep"),
         ({"goods_as": "song"}, "goods_as"),
-        ({"keep": "fill", "inject": "kontext"}, "fill_with_kontext"),
+        ({"keep": "fill", "inject": "references"}, "fill_with_kontext"),
         ({"keep": "fill", "goods": None, "scene": bare}, "fill_keeps_nothing"),
         ({"keep": "fill", "goods_as": "reference", "keep_landmark": False}, "fill_keeps_nothing"),
         ({"goods_as": "reference", "scale": 0.0}, "goods_reference_unseen"),
         ({"goods": None, "goods_box": (0.0, 0.0, 1.0, 1.0)}, "goods_box_without_goods"),
         ({"goods_box": (0.5, 0.0, 0.4, 1.0)}, "goods_box_invalid"),
+        ({"person_as": "reference", "person_picture": bare.photo}, r"person_reference_unseen.*ways=\['references'\]"),
+        ({"inject": "references", "person_as": "both"}, "person_picture_missing"),
+        ({"person_picture": bare.photo}, "person_picture_unused"),
     ]
     for ways, words in wrong:
         with pytest.raises(BadInput, match=words):
@@ -170,7 +219,7 @@ def test_ways_that_cannot_be_gone_are_said(asked: PostRequest) -> None:
 
 def test_the_miniature_says_that_it_has_no_companions(asked: PostRequest, studio: Studio) -> None:
     miniature = Studio(Settings(data=studio.settings.data))
-    for ways in ({"keep": "fill"}, {"inject": "kontext"}):
+    for ways in ({"keep": "fill"}, {"inject": "references"}):
         with pytest.raises(ModelMissing, match=r"companion_missing.*miniature"):
             draw(miniature, asked.changed(**ways))
 

@@ -17,8 +17,8 @@ from pipelines.families.companions import drawing_spec
 from pipelines.lora import Lora
 from pipelines.models.hardware import Hardware
 from pipelines.references.fill import FillReference
-from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
+from pipelines.references.native import NativeReferences
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from tests.loras import make_layers
@@ -87,7 +87,7 @@ def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
     backbone = tiny_family_backbone
     picture = np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)
     spec = drawing_spec(backbone.spec, "kontext")
-    request = request_from(spec, "a woman", 1, references=(ContextReference(picture),), num_inference_steps=3)
+    request = request_from(spec, "a woman", 1, references=(NativeReferences.show(picture, 1.0),), num_inference_steps=3)
     kontext = backbone.drawn_by("kontext")
     plain = draw_batch(backbone, [request])[0]
     layers = make_layers(kontext.transformer, 3, modules=("transformer_blocks.0.attn.to_q",))
@@ -115,7 +115,7 @@ def test_parts_that_wait_in_memory_draw_the_same(tiny_family: Path, tiny_family_
     plain = request_from(tiny_family_backbone.spec, "a woman", 1)
     mark = Landmark(picture, mask)
     inpainted = replace(plain, references=(mark,))
-    in_context = replace(plain, references=(mark, ContextReference(picture)))
+    in_context = replace(plain, references=(mark, NativeReferences.show(picture, 1.0)))
     asked = [plain, inpainted, in_context, inpainted, replace(plain, references=(FillReference(mark),)), plain]
     expected = [draw_batch(tiny_family_backbone, [request])[0] for request in asked]
     backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)

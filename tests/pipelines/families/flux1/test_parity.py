@@ -20,8 +20,8 @@ from diffusers.pipelines.flux import pipeline_flux_fill
 from pipelines.backbones import MINIATURE, Backbone, encode_prompt, load_backbone, resolve_backbone
 from pipelines.families.flux1.model import PromptEmbeds
 from pipelines.references.fill import FillReference
-from pipelines.references.kontext import ContextReference
 from pipelines.references.landmark import Landmark
+from pipelines.references.native import NativeReferences
 from pipelines.references.redux import ReduxReference, append_tokens, encode_reference
 from pipelines.sampling.request import DrawRequest, request_from
 from tests.pipelines.families.test_conformance import grid_of
@@ -175,7 +175,7 @@ def test_fill(tiny_family_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -
 def test_kontext(tiny_family_backbone: Backbone, size: tuple[int, int], cfg_scale: float) -> None:
     backbone = tiny_family_backbone
     shown = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    requests = asked(backbone, references=(ContextReference(shown),), cfg_scale=cfg_scale)
+    requests = asked(backbone, references=(NativeReferences.show(shown, 1.0),), cfg_scale=cfg_scale)
     pipeline = FluxKontextPipeline(**flux1(backbone.drawn_by("kontext")).pipeline.components)
     pipeline.set_progress_bar_config(disable=True)
     image = torch.from_numpy(shown).permute(2, 0, 1)[None] / 255

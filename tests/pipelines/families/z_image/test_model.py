@@ -15,7 +15,7 @@ from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_
 from pipelines.errors import BadInput
 from pipelines.families.model import Extras, ReferenceTokens
 from pipelines.families.z_image.model import ZImageConditioning
-from pipelines.references.kontext import ContextReference
+from pipelines.references.native import NativeReferences
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw, draw_batch
 from pipelines.sampling.loop import sample
@@ -154,7 +154,7 @@ def test_it_reads_no_references(backbone: Backbone) -> None:
     text, extras = encode_prompt(backbone, PROMPT), Extras((ReferenceTokens(torch.zeros(1, 1, 1), torch.zeros(1, 3)),))
     with pytest.raises(BadInput, match="model_reads_no_references"):
         backbone.model.condition(text, 96, 64, 1.0, extras)
-    for reference in (ReduxReference(picture), ContextReference(picture)):
+    for reference in (ReduxReference(picture), NativeReferences.show(picture, 1.0)):
         with pytest.raises(BadInput, match="reference_not_for_family"):
             draw_batch(backbone, [ask(backbone, references=(reference,))])
     for role in ("fill", "kontext"):
