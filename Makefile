@@ -91,10 +91,16 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.faces.train second --minutes 35
 	$(BIN)/python -m miniature.faces.train reader --minutes 50
 	$(BIN)/python -m miniature.faces.calibrate
-	$(BIN)/python -m miniature.judges --minutes 15
+	$(BIN)/python -m miniature.judges --steps 3000
 	$(BIN)/python -m miniature.flux train --minutes 328 --rate 8e-4
 	$(BIN)/python -m miniature.flux train --minutes 434 --rate 8e-4 --judged 0.2
 	$(BIN)/python -m miniature.flux export
+	$(BIN)/python -m miniature.earlier take-up --work build/base --vae build/base/vae
+	$(BIN)/python -m miniature.pieces
+	$(BIN)/python -m miniature.parts --work build/base --renders 4000
+	$(BIN)/python -m miniature.judges --work build/base --pieces build/pieces
+	$(BIN)/python -m miniature.base --work build/base
+	$(BIN)/python -m miniature.flux export --work build/base --vae build/base/vae
 	$(BIN)/python -m miniature.donors
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export

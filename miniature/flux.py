@@ -56,22 +56,17 @@ from miniature.captions import (
 from miniature.faces.crops import embed_people
 from miniature.faces.nets import EMBEDDING_DIM
 from miniature.judges import Asked, Judges, words_of
-from miniature.renders import FOLDER, SQUARE
+from miniature.pieces import FOCUS, WEIGHT_OF_LABEL
+from miniature.renders import FOLDER, SQUARE, photograph
 from miniature.training import DEVICE, Average, Both, autocast, load_checkpoint, save_checkpoint
 from miniature.vae import LATENT_CHANNELS, trained
-from miniature.world import IDENTITY_DIM, World, render, sample_scenes
-from personas.measures.regions import LABELS
-from personas.shots import LIGHTS, Shot
+from miniature.world import IDENTITY_DIM, sample_scenes
+from personas.shots import LIGHTS
 from pipelines.families.flux1.latents import pack, unpack
 from pipelines.training.losses import flow_matching_loss, focus_weights
 
 TEXT_WIDTH, POOLED_WIDTH, TEXT_LENGTH = 256, 128, 48
 REDUX_SIDE, REDUX_PATCH, REDUX_WIDTH = 128, 32, 192
-# A mouth decides what a face says, and is a hundredth of a picture; hands are skin.
-_WEIGHT_OF_LABEL = np.array(
-    [{"face": 1.0, "goods": 1.0, "hair": 0.4, "body_skin": 0.3}.get(name, 0.0) for name in LABELS], np.float32
-)
-_FOCUS = 0.8
 _SQUARES = 0.2  # the share of batches that are square pictures
 
 
@@ -155,17 +150,10 @@ def draw_references(folder: Path, out: Path, count: int) -> None:
     earlier = np.load(out / "references.npy", mmap_mode="r")[:count] if (out / "references.npy").exists() else ()
     if len(earlier):
         references[: len(earlier)] = earlier
-    nobody = torch.zeros(8, 26, device=DEVICE)
     for i in range(len(earlier), count, 8):
         rows = range(i, min(i + 8, count))
         scenes = sample_scenes([str(facts[j]["setting"]) for j in rows], [int(facts[j]["place"]) for j in rows])
-        shots = tuple(Shot(framing="full-body", light=lights[j]) for j in rows)
-        # The studio fits a photo to its canvas, 3:4, whatever it draws; SigLIP's processor then squeezes it to a square.
-        drawn = render(World(nobody[: len(rows)], shots, scenes, i, with_person=False), 171, 128).images.cpu()
-        square = torch.nn.functional.interpolate(
-            drawn.permute(0, 3, 1, 2).float(), size=(REDUX_SIDE, REDUX_SIDE), mode="bilinear", antialias=True
-        )
-        references[i : i + len(rows)] = square.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        references[i : i + len(rows)] = photograph(scenes, [lights[j] for j in rows], i, REDUX_SIDE).numpy()
     np.save(out / "references.npy", references)
 
 
@@ -193,10 +181,10 @@ def cell_weights(folder: Path, count: int, rows: int, columns: int) -> Tensor:
     labels = np.load(folder / "labels.npy", mmap_mode="r")
     share = torch.empty(count, rows, columns)
     for i in range(0, count, 200):
-        some = _WEIGHT_OF_LABEL[labels[i : min(i + 200, count)]]
+        some = WEIGHT_OF_LABEL[labels[i : min(i + 200, count)]]
         cells = some.reshape(-1, rows, 16, columns, 16).mean(axis=(2, 4))
         share[i : i + 200] = torch.from_numpy(cells.astype(np.float32))
-    return focus_weights(share, _FOCUS)[:, None]
+    return focus_weights(share, FOCUS)[:, None]
 
 
 def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +25,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from miniature.faces.crops import Recogniser, crop_boxes, crop_maps
+from miniature.pieces import Piece, load_pieces
 from miniature.renders import FOLDER
 from miniature.training import DEVICE, autocast
 from miniature.vae import CELL, LATENT_CHANNELS
-from personas.measures.regions import ATTRIBUTES
+from personas import shots
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-JUDGED = ("expression", "view", "goods")
+WORDS = {"expression": shots.EXPRESSIONS, "view": shots.VIEWS, "goods": shots.GOODS, "pose": shots.POSES}
+JUDGED = tuple(WORDS)
 _FACES = 16  # that are decoded of a batch
+UNSEEN = -100  # what `cross_entropy` leaves out
 _JUDGES = 2
 _NOISE = 0.5  # the most that latents are blurred by, in their own deviations
-_HELD_OUT = 1000
 _WHO = 3.0  # a face's weight against that of an attribute
 
 
@@ -53,7 +54,7 @@ class Judge(nn.Module):
         super().__init__()
         self.body = nn.Sequential(_block(LATENT_CHANNELS, width), _block(width, width), _block(width, width))
         self.where = nn.Conv2d(width, len(JUDGED), 1)  # a face is somewhere else in each framing
-        self.heads = nn.ModuleList([nn.Linear(width, len(ATTRIBUTES[name])) for name in JUDGED])
+        self.heads = nn.ModuleList([nn.Linear(width, len(words)) for words in WORDS.values()])
 
     def forward(self, latents: Tensor) -> list[Tensor]:
         x = self.body(latents)
@@ -82,19 +83,13 @@ class Judges:
     by all judges of latents; the face, for which latents are too few to learn from, by the recogniser in decoded pixels."""
 
     def __init__(self, attributes: Path, vae: AutoencoderKL, spread: Tensor, pack: Path) -> None:
-        self.attributes = [
-            _load(Judge(), state) for state in torch.load(attributes, weights_only=True, map_location="cpu")
-        ]
+        self.attributes = load_judges(attributes)
         self.decoder = vae.decoder.to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
         self.spread, self.recogniser = spread, Recogniser(pack)
 
     def __call__(self, latents: Tensor, asked: Asked, rng: np.random.Generator) -> Tensor:
         """`latents` [n, 32, h, w] of unit deviation, so many as in `asked`."""
-        total = torch.zeros((), device=latents.device)
-        for judge in self.attributes:
-            for k, logits in enumerate(judge(_blurred(latents))):
-                wrong = F.cross_entropy(logits.float(), asked.words[:, k], reduction="none")
-                total = total + (wrong * asked.weight).mean() / len(self.attributes)
+        total = words_loss(self.attributes, latents, asked.words, asked.weight)
         # nearer to pure noise there is no face yet
         rows = (torch.rand_like(asked.named) * (asked.named > 0.15)).argsort(descending=True)[:_FACES]
         far = 1 - self._faces(latents[rows], asked.points[rows.cpu().numpy()], asked.who[rows], rng)
@@ -123,9 +118,24 @@ class Judges:
         return cosines
 
 
-def _load(judge: nn.Module, state: dict[str, Tensor]) -> nn.Module:
-    judge.load_state_dict(state)
-    return judge.to(DEVICE).eval().requires_grad_(False)
+def load_judges(path: Path) -> list[nn.Module]:
+    """The trained judges of latents, frozen."""
+    judges = list[nn.Module]()
+    for state in torch.load(path, weights_only=True, map_location="cpu"):
+        judge = Judge()
+        judge.load_state_dict(state)
+        judges.append(judge.to(DEVICE).eval().requires_grad_(False))
+    return judges
+
+
+def words_loss(judges: Sequence[nn.Module], latents: Tensor, words: Tensor, weight: Tensor) -> Tensor:
+    """How little latents [n, 32, h, w] of unit deviation show of `words` [n, attributes]; `weight` [n]."""
+    total = torch.zeros((), device=latents.device)
+    for judge in judges:
+        for k, logits in enumerate(judge(_blurred(latents))):
+            wrong = F.cross_entropy(logits.float(), words[:, k], reduction="none")
+            total = total + (wrong * weight).mean() / len(judges)
+    return total
 
 
 def _blurred(latents: Tensor) -> Tensor:
@@ -133,40 +143,76 @@ def _blurred(latents: Tensor) -> Tensor:
 
 
 def words_of(facts: Sequence[dict[str, object]]) -> Tensor:
-    """What each picture shows of `JUDGED`, as places in the tables, [n, attributes]."""
-    return torch.tensor([[ATTRIBUTES[name].index(str(f[name])) for name in JUDGED] for f in facts], device=DEVICE)
+    """What each picture shows of `JUDGED`, as places in the tables, [n, attributes]; `UNSEEN` where no picture says.
 
-
-def train(minutes: float, folder: Path, work: Path, batch: int = 64, peak: float = 2e-3) -> None:
-    """All judges one after the other, each for its share of the time; held-out accuracy is printed.
-
-    Those that judges.pt holds already stay: delete it when the VAE or the renders have changed.
+    In a close-up nobody sees what the arms do.
     """
-    path = work / "judges.pt"
-    states = torch.load(path, weights_only=True) if path.exists() else []
+    rows = [[words.index(str(f[name])) for name, words in WORDS.items()] for f in facts]
+    found = torch.tensor(rows)
+    found[[f["framing"] == "close-up" for f in facts], JUDGED.index("pose")] = UNSEEN
+    return found.to(DEVICE)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Latents [n, 2, 32, h, w] of pictures of one size, mean and deviation, and their words [n, attributes]."""
+
+    latents: Tensor
+    words: Tensor
+
+    def split(self) -> tuple[Examples, Examples]:
+        """What is learnt from and what is held out, one in fourteen."""
+        known = len(self.latents) * 13 // 14
+        return Examples(self.latents[:known], self.words[:known]), Examples(self.latents[known:], self.words[known:])
+
+
+def read_renders(folder: Path, work: Path) -> tuple[list[Examples], Tensor]:
+    """Those of `miniature.renders`, and the latents' spread [32, 1, 1]."""
     stored = torch.load(work / "latents.pt", weights_only=True)
-    latents, spread = stored["latents"], stored["spread"][:, None, None].to(DEVICE)
-    words = words_of(json.loads((folder / "attributes.json").read_text())[: len(latents)])
-    known = len(latents) - _HELD_OUT
+    facts = json.loads((folder / "attributes.json").read_text())[: len(stored["latents"])]
+    return [Examples(stored["latents"], words_of(facts))], stored["spread"][:, None, None].to(DEVICE)
+
+
+def read_pieces(folder: Path) -> tuple[list[Examples], Tensor]:
+    """Those of `miniature.pieces`, size by size; their spread is one."""
+    groups: dict[tuple[int, ...], list[Piece]] = {}
+    for piece in load_pieces(folder):
+        groups.setdefault(tuple(piece["latents"].shape[3:]), []).append(piece)
+    examples = [
+        Examples(torch.cat([p["latents"] for p in some]), torch.cat([words_of(json.loads(p["facts"])) for p in some]))
+        for some in groups.values()
+    ]
+    return examples, torch.ones(LATENT_CHANNELS, 1, 1, device=DEVICE)
+
+
+def train(
+    steps: int, examples: Sequence[Examples], spread: Tensor, path: Path, batch: int = 64, peak: float = 2e-3
+) -> None:
+    """All judges one after the other; held-out accuracy is printed.
+
+    Those that `path` holds already stay: delete it when the VAE or the renders have changed.
+    """
+    states = torch.load(path, weights_only=True) if path.exists() else []
+    pairs = [some.split() for some in examples]
+    sizes = np.array([len(known.latents) for known, _ in pairs], np.float64)
     for number in range(len(states), _JUDGES):
         torch.manual_seed(30 + number)
         rng = np.random.default_rng(30 + number)
         judge = Judge().to(DEVICE)
         optimizer = torch.optim.AdamW(judge.parameters(), peak, weight_decay=0.05)
-        begin, step = time.time(), 0
-        while (progress := (time.time() - begin) / (minutes * 60 / _JUDGES)) < 1:
-            optimizer.param_groups[0]["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - progress)
-            rows = torch.from_numpy(rng.integers(0, known, batch))
-            loss = _loss(judge, latents[rows].to(DEVICE), spread, words[rows])
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
+            known, _ = pairs[rng.choice(len(pairs), p=sizes / sizes.sum())]
+            rows = torch.from_numpy(rng.integers(0, len(known.latents), batch))
+            loss = _loss(judge, known.latents[rows].to(DEVICE), spread, known.words[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            step += 1
-            if step % 200 == 0:
-                print(json.dumps({"judge": number, "step": step, "loss": loss.item()}), flush=True)
+            if step % 200 == 199:
+                print(json.dumps({"judge": number, "step": step + 1, "loss": loss.item()}), flush=True)
         judge.eval()
         for noise in (0.0, _NOISE):
-            right = _accuracy(judge, latents[known:].to(DEVICE), spread, words[known:], noise)
+            right = _accuracy(judge, [held for _, held in pairs], spread, noise)
             print(json.dumps({"judge": number, "noise": noise} | dict(zip(JUDGED, right, strict=True))), flush=True)
         states.append(judge.state_dict())
         torch.save(states, path)
@@ -181,16 +227,21 @@ def _loss(judge: Judge, stored: Tensor, spread: Tensor, words: Tensor) -> Tensor
 
 
 @torch.no_grad()
-def _accuracy(judge: Judge, stored: Tensor, spread: Tensor, words: Tensor, noise: float) -> list[float]:
-    x = stored[:, 0].float() / spread
-    logits = judge(x + noise * torch.randn_like(x))
-    return [round(float((row.argmax(1) == words[:, k]).float().mean()), 3) for k, row in enumerate(logits)]
+def _accuracy(judge: Judge, held: Sequence[Examples], spread: Tensor, noise: float) -> list[float]:
+    right = list[Tensor]()  # [n, attributes], not a number where nothing is seen
+    for some in held:
+        x = some.latents[:, 0].to(DEVICE).float() / spread
+        said = torch.stack([row.argmax(1) for row in judge(x + noise * torch.randn_like(x))], dim=1)
+        right.append(torch.where(some.words == UNSEEN, torch.nan, (said == some.words).float()))
+    return [round(float(share), 3) for share in torch.cat(right).nanmean(0)]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--renders", type=Path, default=FOLDER)
+    parser.add_argument("--pieces", type=Path, default=None, help="learn from these instead")
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
     args = parser.parse_args()
-    train(args.minutes, args.renders, args.work)
+    found = read_pieces(args.pieces) if args.pieces else read_renders(args.renders, args.work)
+    train(args.steps, *found, args.work / "judges.pt")

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.lib.format import open_memmap
 
 from miniature.training import DEVICE
-from miniature.world import IDENTITY_DIM, World, look_identities, render, sample_identities, sample_scenes
-from personas.shots import GOODS, vary_shots
+from miniature.world import (
+    IDENTITY_DIM,
+    SceneBatch,
+    World,
+    look_identities,
+    render,
+    sample_identities,
+    sample_scenes,
+)
+from personas.shots import GOODS, Shot, vary_shots
 
 FOLDER = Path("build/renders")
 LOOKS = ("sweet", "mature", "ceo", "boyish")
@@ -41,6 +51,18 @@ def people(count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
         for row in rows:
             looks[row] = look
     return identity, looks
+
+
+def photograph(scenes: SceneBatch, lights: Sequence[str], seed: int, side: int) -> torch.Tensor:
+    """Small square photographs uint8 [n, side, side, 3] of empty places, in these lights, from a little aside."""
+    shots = tuple(Shot(framing="full-body", light=light) for light in lights)
+    nobody = torch.zeros(len(shots), IDENTITY_DIM, device=DEVICE)
+    # The studio fits a photo to its canvas, 3:4, whatever it draws; SigLIP's processor then squeezes it to a square.
+    drawn = render(World(nobody, shots, scenes, seed, with_person=False), side * 4 // 3 + 1, side).images.cpu()
+    square = F.interpolate(
+        drawn.permute(0, 3, 1, 2).float(), size=(side, side), mode="bilinear", antialias=True
+    )  # fmt: skip
+    return square.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def draw_set(folder: Path, pictures: int, seed: int, height: int = HEIGHT, width: int = WIDTH) -> None:

@@ -67,13 +67,19 @@ def embed_people(folder: Path, recogniser: Recogniser) -> Tensor:
     points = np.load(folder / "keypoints.npy", mmap_mode="r")[:, :5, :2].astype(np.float32)
     found = []
     for i in range(0, int((folder / "done.txt").read_text()), 64):
-        crops = [
-            cv2.warpAffine(np.ascontiguousarray(image), face_align.estimate_norm(five, CROP), (CROP, CROP))
-            for image, five in zip(images[i : i + 64], points[i : i + 64], strict=True)
-        ]
-        x = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(DEVICE).float() / 127.5 - 1
-        with autocast():
-            found.append(F.normalize(recogniser.net(x).float()))
+        found.append(embed_faces(images[i : i + 64], points[i : i + 64], recogniser))
     each = torch.cat(found)
     means = F.normalize(each.view(-1, SHOTS_PER_PERSON, EMBEDDING_DIM).mean(dim=1))
-    return means.repeat_interleave(SHOTS_PER_PERSON, dim=0).cpu()
+    return means.repeat_interleave(SHOTS_PER_PERSON, dim=0)
+
+
+@torch.no_grad()
+def embed_faces(images: NDArray[np.uint8], points: NDArray[np.float32], recogniser: Recogniser) -> Tensor:
+    """Unit embeddings [n, 128] on the CPU of faces in pictures uint8 [n, h, w, 3]; five points each [n, 5, 2]."""
+    crops = [
+        cv2.warpAffine(np.ascontiguousarray(image), face_align.estimate_norm(five, CROP), (CROP, CROP))
+        for image, five in zip(images, points, strict=True)
+    ]
+    x = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(DEVICE).float() / 127.5 - 1
+    with autocast():
+        return F.normalize(recogniser.net(x).float()).cpu()

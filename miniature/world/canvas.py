@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from miniature.world.faults import Faults
+
 BODY_SKIN, FACE, HAIR, CLOTHES, GOODS = 2, 3, 4, 5, 6  # personas.measures.regions.LABELS
 
 
@@ -33,6 +35,7 @@ class Look:
     goods: Tensor
     goods_rgb: Tensor
     close: Tensor
+    faults: Faults | None = None
 
 
 class Canvas:

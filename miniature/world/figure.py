@@ -105,7 +105,7 @@ def _body(
         lower, _ = limb(x, y, *arm.elbow, *arm.hand, arm_r * 0.9, arm_r * 0.7)
         bare = torch.minimum(upper, lower)
         canvas.lay(cover(bare), shade(skin, 0.86 + 0.14 * cover(bare + arm_r * 0.6)), BODY_SKIN)
-        paint_hand(canvas, x, y, arm, arm_r, skin, hanging if arm is left else relaxed)
+        paint_hand(canvas, look, x, y, arm, arm_r, skin, hanging if arm is left else relaxed)
         long_sleeve = hoodie + suit + coat
         short = (tee + dress * 0.9) * (t_upper < 0.55).to(x.dtype)
         sleeve = cover(upper - 0.03 * u) * (long_sleeve + short) + 0 * lower
@@ -177,7 +177,7 @@ def _body(
     holding = 1 - hanging
     canvas.lay(cover(fore) * holding * (hoodie + suit + coat), sleeve_colour, CLOTHES)
     canvas.lay(cover(fore) * holding * (tee + dress), bare_colour, BODY_SKIN)
-    paint_hand(canvas, x, y, right, arm_r, skin, 1 - relaxed)
+    paint_hand(canvas, look, x, y, right, arm_r, skin, 1 - relaxed)
     paint_goods(canvas, look, x, y, left, u)
     paint_grip(canvas, look, x, y, left, arm_r, skin)
 

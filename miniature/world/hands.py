@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from miniature.world.canvas import BODY_SKIN, GOODS, Canvas, Look, shade
+from miniature.world.faults import FINGERS, STUMP
 from miniature.world.shapes import block, cover, ellipse, limb
 from personas.shots import GOODS as GOODS_WORDS
 
@@ -80,7 +81,14 @@ def place_arms(look: Look, hx: Tensor, hy: Tensor, shoulder_y: Tensor, shoulder:
     return Arm((left_x, y), elbow, hand, 0.15 * torch.ones_like(u), -1), right
 
 
-def paint_hand(canvas: Canvas, x: Tensor, y: Tensor, arm: Arm, radius: Tensor, skin: Tensor, shown: Tensor) -> None:
+def _fingers(look: Look, arm: Arm) -> Tensor | int:
+    """How many this hand has, [b, 1, 1]; `STUMP` where there is no palm either."""
+    return FINGERS if look.faults is None else look.faults.fingers[:, int(arm.side > 0), None, None]
+
+
+def paint_hand(
+    canvas: Canvas, look: Look, x: Tensor, y: Tensor, arm: Arm, radius: Tensor, skin: Tensor, shown: Tensor
+) -> None:
     """Palm, four fingers and a thumb along the forearm, where `shown` [b, 1, 1] is 1."""
     if not shown.any():
         return
@@ -88,9 +96,9 @@ def paint_hand(canvas: Canvas, x: Tensor, y: Tensor, arm: Arm, radius: Tensor, s
     length = ((cx - ex).square() + (cy - ey).square()).sqrt() + 1e-3
     ux, uy = (cx - ex) / length, (cy - ey) / length
     vx, vy = -uy * arm.side, ux * arm.side  # towards the thumb
-    palm = ellipse(x - cx, y - cy, radius * 0.82, radius * 0.92)
-    canvas.lay(cover(palm) * shown, shade(skin, 0.88 + 0.1 * cover(palm + radius * 0.5)), BODY_SKIN)
-    for k, reach in ((-1.5, 1.45), (-0.5, 1.8), (0.5, 1.75), (1.5, 1.5), (2.6, 1.1)):
+    palm, fingers = ellipse(x - cx, y - cy, radius * 0.82, radius * 0.92), _fingers(look, arm)
+    canvas.lay(cover(palm) * shown * (fingers > STUMP), shade(skin, 0.88 + 0.1 * cover(palm + radius * 0.5)), BODY_SKIN)
+    for number, (k, reach) in enumerate(((-1.5, 1.45), (-0.5, 1.8), (0.5, 1.75), (1.5, 1.5), (2.6, 1.1))):
         thumb = k > 2
         turn = k * (0.1 + 0.28 * arm.spread) if not thumb else 0.75 + 0.25 * arm.spread
         cos, sin = torch.cos(torch.as_tensor(turn)), torch.sin(torch.as_tensor(turn))
@@ -98,7 +106,11 @@ def paint_hand(canvas: Canvas, x: Tensor, y: Tensor, arm: Arm, radius: Tensor, s
         across = radius * (0.42 * k if not thumb else 0.6)
         ax, ay = cx + vx * across, cy + vy * across
         finger, _ = limb(x, y, ax, ay, ax + fx * radius * reach, ay + fy * radius * reach, radius * 0.27, radius * 0.2)
-        canvas.lay(cover(finger) * shown, shade(skin, 0.8 + 0.18 * cover(finger + radius * 0.13)), BODY_SKIN)
+        canvas.lay(
+            cover(finger) * shown * (fingers > number),
+            shade(skin, 0.8 + 0.18 * cover(finger + radius * 0.13)),
+            BODY_SKIN,
+        )
 
 
 def paint_goods(canvas: Canvas, look: Look, x: Tensor, y: Tensor, arm: Arm, u: Tensor) -> None:
@@ -147,14 +159,16 @@ def paint_goods(canvas: Canvas, look: Look, x: Tensor, y: Tensor, arm: Arm, u: T
 
 def paint_grip(canvas: Canvas, look: Look, x: Tensor, y: Tensor, arm: Arm, radius: Tensor, skin: Tensor) -> None:
     """Four fingers around what is held up, or over a bag's handle."""
-    held = held_goods(look)
+    held, fingers = held_goods(look), _fingers(look, arm)
     cx, cy = arm.hand
     for shown, across in ((held.upright, 0), (held.bag, 1)):
         if not shown.any():
             continue
         if across:
             palm = ellipse(x - cx, y - cy + radius * 0.1, radius * 0.95, radius * 0.75)
-            canvas.lay(cover(palm) * shown, shade(skin, 0.88 + 0.1 * cover(palm + radius * 0.5)), BODY_SKIN)
+            canvas.lay(
+                cover(palm) * shown * (fingers > STUMP), shade(skin, 0.88 + 0.1 * cover(palm + radius * 0.5)), BODY_SKIN
+            )
         for k in range(4):
             offset = (k - 1.5) * radius * 0.5
             if across:
@@ -162,4 +176,8 @@ def paint_grip(canvas: Canvas, look: Look, x: Tensor, y: Tensor, arm: Arm, radiu
             else:
                 ends = (cx - radius, cy + offset + radius * 0.08, cx + radius * 0.75, cy + offset)
             finger, _ = limb(x, y, *ends, radius * 0.27, radius * 0.24)
-            canvas.lay(cover(finger) * shown, shade(skin, 0.8 + 0.18 * cover(finger + radius * 0.13)), BODY_SKIN)
+            canvas.lay(
+                cover(finger) * shown * (fingers > k),
+                shade(skin, 0.8 + 0.18 * cover(finger + radius * 0.13)),
+                BODY_SKIN,
+            )

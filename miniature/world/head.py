@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from miniature.world.canvas import FACE, HAIR, Canvas, Look, shade
+from miniature.world.faults import NO_EYE, NO_IRIS, NO_PUPIL
 from miniature.world.identity import Colours, trait
 from miniature.world.shapes import ellipse, limb
 
@@ -24,6 +25,7 @@ class Head:
 
         self.c = c
         self.t = t
+        self.faults = look.faults
         self.yaw = look.yaw[:, None, None]
         self.smile, self.open = look.smile[:, None, None], look.mouth_open[:, None, None]
         self.brow_move, self.eye_open = look.brow[:, None, None], look.eye_open[:, None, None]
@@ -106,45 +108,62 @@ class Head:
         canvas.lay(c(tip) * 0.75, skin * 0.82, FACE)
         canvas.lay(c(ellipse(x - nx * 1.15 + 0.005, y - self.nose_y + 0.018, nose_w * 0.75, 0.024)), skin, FACE)
         # Mouth: a curved band; it opens when laughing.
-        mx = nx * 1.02
+        slip_x, slip_y, there = self._mouth_fault()
+        mx = nx * 1.02 + slip_x
         u_ = (x - mx) / self.mouth_w
         bend = self.smile * 0.05 * (1 - u_.square())
-        yy = y - self.mouth_y - bend + 0.5 * self.smile * 0.05
+        yy = y - self.mouth_y - slip_y - bend + 0.5 * self.smile * 0.05
         full = 0.026 + 0.012 * t("lip_fullness")
         taper = (1 - u_.square()).clamp(min=0).sqrt()
         lips = torch.maximum(yy.abs() - (full + self.open * 0.075) * taper, u_.abs() * self.mouth_w - self.mouth_w)
-        canvas.lay(c(lips), self.c.lips, FACE)
+        canvas.lay(c(lips) * there, self.c.lips, FACE)
         hole = torch.maximum((yy + 0.004).abs() - self.open * 0.068 * taper, (u_.abs() - 0.86) * self.mouth_w)
-        canvas.lay(c(hole) * (self.open > 0.15), torch.tensor([[0.36, 0.1, 0.12]]).expand_as(skin), FACE)
+        canvas.lay(c(hole) * (self.open > 0.15) * there, torch.tensor([[0.36, 0.1, 0.12]]).expand_as(skin), FACE)
         teeth = torch.maximum(hole, yy + 0.012)
-        canvas.lay(c(teeth) * (self.open > 0.15), torch.full_like(skin, 0.97), FACE)
+        canvas.lay(c(teeth) * (self.open > 0.15) * there, torch.full_like(skin, 0.97), FACE)
         line = torch.maximum((yy.abs() - 0.007), (u_.abs() - 0.95) * self.mouth_w)
-        canvas.lay(c(line) * (self.open <= 0.15), self.c.lips * 0.55, FACE)
+        canvas.lay(c(line) * (self.open <= 0.15) * there, self.c.lips * 0.55, FACE)
+
+    def _mouth_fault(self) -> tuple[Tensor | float, Tensor | float, Tensor | float]:
+        """How far right and down it slipped, and 0 where there is none; [b, 1, 1] each."""
+        if self.faults is None:
+            return 0.0, 0.0, 1.0
+        slip = self.faults.mouth[..., None, None]
+        return slip[:, 0], slip[:, 1], 1 - self.faults.mouthless[:, None, None]
+
+    def _eye_fault(self, which: int) -> tuple[Tensor, Tensor | float, Tensor | float, Tensor | float]:
+        """The iris's colour [b, 3]; and 0 where eye, iris or pupil are missing, [b, 1, 1] each."""
+        if self.faults is None:
+            return self.c.eyes, 1.0, 1.0, 1.0
+        state = self.faults.eyes[:, which, None, None]
+        eye, iris, pupil = ((state < least).float() for least in (NO_EYE, NO_IRIS, NO_PUPIL))
+        return self.faults.irises[:, which], eye, iris, pupil
 
     def _eyes(self, canvas: Canvas, x: Tensor, y: Tensor, c: Cover) -> None:
         t = self.t
         dark = self.c.hair * 0.45 + 0.03
         feminine = (0.5 - 0.5 * t("masculine")).clamp(0, 1)
-        for side in (-1.0, 1.0):
+        for which, side in enumerate((-1.0, 1.0)):
+            iris_rgb, eye_there, iris_there, pupil_there = self._eye_fault(which)
             ex, squeeze = self._at(side * self.eye_angle)
             w = self.eye_w * squeeze
             dx, dy = x - ex, y - self.eye_y
             slant = -side * (0.16 * t("eye_tilt"))
             dy = dy - slant * dx * -1.0
             white = ellipse(dx, dy, w, self.eye_h)
-            canvas.lay(c(ellipse(dx, dy + 0.012, w * 1.12, self.eye_h * 1.1)), dark, FACE)
-            canvas.lay(c(white), torch.full_like(self.c.skin, 0.97), FACE)
+            canvas.lay(c(ellipse(dx, dy + 0.012, w * 1.12, self.eye_h * 1.1)) * eye_there, dark, FACE)
+            canvas.lay(c(white) * eye_there, torch.full_like(self.c.skin, 0.97), FACE)
             gaze = 0.015 * torch.sin(self.yaw)
             iris_r = 0.055 + 0.012 * t("eye_size")
             iris = ellipse(dx - gaze, dy, iris_r * squeeze.sqrt(), iris_r)
-            canvas.lay(c(iris) * c(white), self.c.eyes, FACE)
+            canvas.lay(c(iris) * c(white) * iris_there, iris_rgb, FACE)
             pupil = ellipse(dx - gaze, dy, iris_r * 0.48, iris_r * 0.48)
-            canvas.lay(c(pupil) * c(white), torch.full_like(self.c.skin, 0.06), FACE)
+            canvas.lay(c(pupil) * c(white) * pupil_there, torch.full_like(self.c.skin, 0.06), FACE)
             glint = ellipse(dx - gaze + 0.018, dy + 0.02, 0.015, 0.015)
-            canvas.lay(c(glint) * c(white), torch.full_like(self.c.skin, 1.0), FACE)
+            canvas.lay(c(glint) * c(white) * pupil_there, torch.full_like(self.c.skin, 1.0), FACE)
             lash, _ = limb(x, y, ex - w * side * 0.2, self.eye_y - self.eye_h, ex + w * side * 1.35, self.eye_y - self.eye_h * 0.62 + slant * w * side,
                            0.012, 0.004 + 0.014 * feminine)  # fmt: skip
-            canvas.lay(c(lash), dark, FACE)
+            canvas.lay(c(lash) * eye_there, dark, FACE)
             bx, _ = self._at(side * self.eye_angle * 1.08)
             by = self.eye_y - 0.135 - 0.02 * t("eye_size") - 0.02 * self.brow_move
             tilt = side * (0.025 * t("brow_tilt") + 0.045 * (self.brow_move < -0.2).to(x.dtype))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from miniature.world.canvas import Canvas, Look
+from miniature.world.faults import Faults
 from miniature.world.figure import OUTFIT_RGB, paint_figure
 from miniature.world.scenes import SceneBatch, paint_scene
 from personas.shots import GOODS, OUTFITS, POSES, Shot
@@ -25,22 +26,27 @@ _EYE = {"neutral": 1.0, "smiling": 0.86, "laughing": 0.7, "serious": 0.85}
 
 @dataclass(frozen=True)
 class World:
-    """What to render: identities [b, 26], one shot, scene and jitter seed for each."""
+    """What to render: identities [b, 26], one shot, scene and jitter seed for each; nothing is wrong without `faults`."""
 
     identity: Tensor
     shots: tuple[Shot, ...]
     scenes: SceneBatch
     seed: int
     with_person: bool = True
+    faults: Faults | None = None
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """Pictures uint8 [b, h, w, 3], labels uint8 [b, h, w], keypoints float32 [b, 20, 3] (x, y in pixels, visible 0/1)."""
+    """Pictures uint8 [b, h, w, 3], labels uint8 [b, h, w], keypoints float32 [b, 20, 3] (x, y in pixels, visible 0/1).
+
+    `tint` [b, 3] is what the light makes of a white shirt, RGB in [0, 1].
+    """
 
     images: Tensor
     labels: Tensor
     keypoints: Tensor
+    tint: Tensor
 
 
 def _words(shots: Sequence[Shot], field: str, table: dict[str, float]) -> Tensor:
@@ -76,6 +82,7 @@ def _look(world: World, height: int, width: int) -> Look:
         goods=torch.tensor([GOODS.index(s.goods) for s in shots]),
         goods_rgb=_vivid(torch.rand(b, generator=g, device="cpu")).to(world.identity.device),
         close=torch.tensor([float(s.framing == "close-up") for s in shots]),
+        faults=world.faults,
     )
 
 
@@ -113,10 +120,10 @@ def _render(world: World, height: int, width: int, pan: Tensor | None) -> Render
     rgb = rgb * tint[:, :, None, None]
     labels = (landmark > 0.5).to(torch.uint8)
     keypoints = torch.zeros(b, 20, 3)
+    strength = torch.tensor([_ON_PERSON[s.light] for s in world.shots])[:, None]
+    on_person = 1 + (tint - 1) * strength
     if world.with_person:
         canvas = Canvas(rgb, labels)
-        strength = torch.tensor([_ON_PERSON[s.light] for s in world.shots])[:, None]
-        on_person = 1 + (tint - 1) * strength
         plain = canvas.rgb / on_person[:, :, None, None]
         canvas.rgb = plain  # painted in plain colours, lit together below
         keypoints = paint_figure(canvas, world.identity, _look(world, height, width), xs, ys)
@@ -129,4 +136,4 @@ def _render(world: World, height: int, width: int, pan: Tensor | None) -> Render
         )
         keypoints[..., 2] = seen.float()
     images = (rgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    return Rendered(images, labels, keypoints)
+    return Rendered(images, labels, keypoints, on_person)

@@ -1,6 +1,6 @@
 """The base's judges look where the face is, and what they say can be learnt from."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from miniature.faces.crops import crop_maps
-from miniature.judges import JUDGED, Asked, Judge, Judges, words_of
+from miniature.judges import Asked, Judge, Judges, words_of
 from miniature.renders import people
 from miniature.training import DEVICE
 from miniature.world import World, render, sample_scenes
@@ -45,7 +45,7 @@ def seen(judges: Judges) -> tuple[Tensor, Asked]:
         whole = vae.decode(latents).sample
         maps = crop_maps(points, np.zeros((COUNT, 2), np.int64), 256, 192, np.random.default_rng(0))
         who = judges.recogniser.embed(whole, maps)
-    words = words_of([{name: getattr(s, name) for name in JUDGED} for s in shots])
+    words = words_of([asdict(s) for s in shots])
     ones = torch.ones(COUNT, device=DEVICE)
     return latents, Asked(words, who, points, ones, ones)
 
