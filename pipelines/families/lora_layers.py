@@ -34,21 +34,36 @@ class LayerSides:
 
 def layers_of(spellings: Spellings, shapes: Mapping[str, tuple[int, ...]]) -> list[LayerSides]:
     """Return the transformer's layers that a family's table knows, whatever else is in the file."""
-    sides: dict[str, dict[str, int]] = {}
+    parts: dict[str, dict[str, tuple[int, ...]]] = {}
     for key, shape in shapes.items():
         name = spellings.parse(key)
         if name is None or name.layer.startswith("text_encoder") or not spellings.targets(name.layer):
             continue
-        side = sides.setdefault(name.layer, {})
-        if len(shape) == 2 and name.part in ("down", "up"):
-            side[name.part] = shape[1] if name.part == "down" else shape[0]
-    found = []
-    for layer, side in sides.items():
+        found = parts.setdefault(name.layer, {})
+        if len(shape) == 2:
+            found[name.part] = shape
+    layers = []
+    for layer, matrices in parts.items():
         blocks, index, leaf = spellings.split(layer)
         module = spellings.targets(layer)[0].module
         number = int(index) if blocks else -1
-        found.append(LayerSides(layer, blocks, number, leaf, module, side.get("down", 0), side.get("up", 0)))
-    return found
+        layers.append(LayerSides(layer, blocks, number, leaf, module, *_sides(matrices)))
+    return layers
+
+
+def _sides(parts: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """Inputs and outputs of the product that a layer's matrices form: LoRA, LoHa (each half has all rows), LoKr (a
+    Kronecker product, whose sides are products).
+    """
+    down, up = parts.get("down") or parts.get("hada_w1_b"), parts.get("up") or parts.get("hada_w1_a")
+    if down or up:
+        return down[1] if down else 0, up[0] if up else 0
+    inputs = outputs = 1
+    for factor in ("lokr_w1", "lokr_w2"):
+        whole = parts.get(factor)
+        left, right = whole or parts.get(f"{factor}_a", (0, 0)), whole or parts.get(f"{factor}_b", (0, 0))
+        outputs, inputs = outputs * left[0], inputs * right[1]
+    return inputs, outputs
 
 
 def hidden_width(words: LoraWords, layers: Sequence[LayerSides]) -> int:

@@ -47,8 +47,8 @@ _SCALE = r"(?:\.weight)?[._](?:scale_weight|weight_scale|scale)"  # of fp8 matri
 # the part of a key behind its layer: "….lora_A.weight", "….lora_A.default.weight", "….lora.down.weight", "….alpha"
 _PART = re.compile(
     r"\.(?:"
-    r"(?P<other>dora_scale|lora_magnitude_vector(?:\.\w+)*|lokr_\w+|hada_\w+|oft_\w+|lora_mid\.weight|diff_b|diff"
-    r"|w_norm|b_norm)"
+    r"(?P<other>dora_scale|(?:lora_magnitude_vector|lokr_\w+|hada_\w+|b?oft_\w+)(?:\.[\w-]+)*|lora_mid\.weight"
+    r"|diff_b|diff|w_norm|b_norm)"
     rf"|(?P<bias>(?:lora_B{_ADAPTER}|{_UP})\.bias)"
     rf"|(?P<down_scale>(?:lora_A|{_DOWN}){_SCALE})"
     rf"|(?P<up_scale>(?:lora_B|{_UP}){_SCALE})"

@@ -22,7 +22,7 @@ from pipelines.lora.layers import LoraLayer
 
 __all__ = ["check_values", "group_tensors", "to_layers"]
 
-_KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT"}
+_KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT", "boft": "BOFT"}
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, *_FLOAT8)
 # what quantisers and trainers write beside the weights, and what changes none of them
