@@ -89,7 +89,7 @@ def _try_recipe(
     recipe = plan.recipe
     used = [donor for donor in donors if donor.id in recipe.donors]
     fused = fuse_donors(recipe, donors)
-    check_fits(fused.layers, studio.backbone.model)
+    check_fits(fused.layers, studio.backbone.model, family=used[0].family)
     for donor in used:
         if donor.id not in faces:
             own = Lora(read_lora(donor.lora_path, donor.family).layers)

@@ -81,10 +81,12 @@ def draw_all(
 
 
 def persona_lora(studio: Studio, persona: Persona) -> Lora:
-    """The persona's LoRA from the store."""
-    from pipelines.lora import Lora, read_lora
+    """The persona's LoRA from the store; raises BadLora where it is for another family or width of backbones."""
+    from pipelines.lora import Lora, check_fits, read_lora
 
-    return Lora(read_lora(studio.store.path(persona.lora)).layers)
+    file = read_lora(studio.store.path(persona.lora))
+    check_fits(file.layers, studio.backbone.model, persona.name, file.family)
+    return Lora(file.layers)
 
 
 def person_loras(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
