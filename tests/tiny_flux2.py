@@ -26,7 +26,7 @@ from pipelines.families.flux2.model import Flux2Model
 from tests.tiny import scramble
 from tests.tiny_qwen3 import qwen3_encoder, qwen3_tokenizer
 
-__all__ = ["flux2", "tiny_transformer", "tiny_vae", "write_klein"]
+__all__ = ["SEQUENCE", "flux2", "tiny_transformer", "tiny_vae", "write_klein"]
 
 SEQUENCE = 48  # tokens of text; the template takes 12 of them
 

@@ -23,19 +23,8 @@ from tests.data import need
 from tests.originals_flux2 import original_tensors, write_single_file
 from tests.pipelines.families.test_catalogue import shapes_of
 from tests.tiny import write_flux
-from tests.tiny_flux2 import write_klein
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-@pytest.fixture(scope="module")
-def klein(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_klein(tmp_path_factory.mktemp("klein") / "some-klein", distilled=True)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_klein(tmp_path_factory.mktemp("base") / "some-base")
 
 
 @pytest.fixture
@@ -70,11 +59,11 @@ def test_a_published_checkpoint_is_recognised_by_its_names() -> None:
 @pytest.mark.parametrize(
     ("file", "metadata", "folder", "steps", "cfg_scale"),
     [
-        ("flux-2-klein-4b", {}, "base", 4, 1.0),  # by its name
+        ("flux-2-klein-4b", {}, "klein_base", 4, 1.0),  # by its name
         ("flux-2-klein-base-4b-Q8_0", {}, "klein", 50, 4.0),
         ("mine", {"modelspec.title": "FLUX.2 klein base 4B"}, "klein", 50, 4.0),  # by its header
         ("mine", {}, "klein", 4, 1.0),  # by the folder of its other parts
-        ("mine", {}, "base", 50, 4.0),
+        ("mine", {}, "klein_base", 50, 4.0),
     ],
 )
 def test_a_file_is_distilled_or_base_by_its_name_its_header_or_its_folder(
@@ -90,12 +79,12 @@ def test_a_file_is_distilled_or_base_by_its_name_its_header_or_its_folder(
     assert detect_source(spec.source).variant.can == spec.can
 
 
-def test_a_folders_own_word_is_surer_than_its_name(base: Path, tmp_path: Path) -> None:
-    named = Path(shutil.copytree(base, tmp_path / "FLUX.2-klein-4B"))
+def test_a_folders_own_word_is_surer_than_its_name(klein_base: Path, tmp_path: Path) -> None:
+    named = Path(shutil.copytree(klein_base, tmp_path / "FLUX.2-klein-4B"))
     (named / "studio.json").unlink()
     spec = resolve_backbone(named)
     assert (spec.num_inference_steps, spec.true_cfg_scale, spec.licence) == (50, 4.0, "apache-2.0")
-    kv = Path(shutil.copytree(base, tmp_path / "FLUX.2-klein-9B-KV"))
+    kv = Path(shutil.copytree(klein_base, tmp_path / "FLUX.2-klein-9B-KV"))
     (kv / "studio.json").unlink()
     index = kv / "model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | {"_class_name": "Flux2KleinKVPipeline"}))

@@ -1,0 +1,68 @@
+"""How FLUX.2-klein reads a prompt: chat template, padding, three hidden states; what is cut is said."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from pipelines.backbones import Backbone
+from pipelines.families.flux2.text import cut_words, encode
+from pipelines.families.model import Extras
+from tests.tiny_flux2 import SEQUENCE, flux2
+
+PROMPT = "a young woman, smiling"
+
+
+def test_three_hidden_states_of_the_whole_length_side_by_side(backbone: Backbone) -> None:
+    pipeline = flux2(backbone).pipeline
+    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+    written = f"<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    ids = tokenizer(written).input_ids
+    padded = torch.tensor([ids + [tokenizer.convert_tokens_to_ids("<|endoftext|>")] * (SEQUENCE - len(ids))])
+    attended = torch.tensor([[1] * len(ids) + [0] * (SEQUENCE - len(ids))])
+    with torch.no_grad():
+        states = encoder(padded, attention_mask=attended, output_hidden_states=True).hidden_states
+    text = backbone.model.encode_text(PROMPT)
+    assert text.shape == (1, SEQUENCE, 3 * encoder.config.hidden_size)
+    assert not text.requires_grad
+    torch.testing.assert_close(text, torch.cat([states[k] for k in (9, 18, 27)], dim=2), atol=0, rtol=0)
+
+
+def test_the_length_is_part_of_what_is_drawn(backbone: Backbone) -> None:
+    """Padding is attended to by the transformer, so two lengths are two recipes."""
+    model = flux2(backbone)
+    noise, sigma = model.noise(1, 96, 64), torch.tensor([0.7])
+    answers = []
+    for length in (32, SEQUENCE):
+        text = encode(model.pipeline, PROMPT, length, model.device)
+        with torch.no_grad():
+            answers.append(model.velocity(noise, sigma, model.condition(text, 96, 64, 1.0, Extras())))
+    assert not torch.allclose(answers[0], answers[1], atol=1e-4)
+
+
+def test_words_that_are_cut_are_named(backbone: Backbone, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = flux2(backbone).pipeline
+    long = f"{PROMPT}, " * 8 + "wearing a red dress"
+    cut = cut_words(pipeline, long, SEQUENCE)
+    assert cut
+    assert long.endswith(cut)
+    written = pipeline.tokenizer(f"<|im_start|>user\n{long.removesuffix(cut)}").input_ids
+    assert len(written) == SEQUENCE
+    with caplog.at_level(logging.WARNING):
+        whole = backbone.model.encode_text(long)
+    (said,) = [r.getMessage() for r in caplog.records if "too long" in r.getMessage()]
+    assert said == f"The prompt is too long for Qwen3, which reads {SEQUENCE} tokens and not: {cut}"
+    assert torch.equal(whole, backbone.model.encode_text(f"{long} and much more behind it"))
+    caplog.clear()
+    backbone.model.encode_text(PROMPT)
+    assert not [r for r in caplog.records if "too long" in r.getMessage()]
+
+
+def test_the_templates_own_end_is_no_word_of_the_prompt(backbone: Backbone) -> None:
+    pipeline = flux2(backbone).pipeline
+    count = len(pipeline.tokenizer(f"<|im_start|>user\n{PROMPT}").input_ids)
+    assert cut_words(pipeline, PROMPT, count) == ""
+    assert cut_words(pipeline, PROMPT, count - 1) == "smiling"
+    assert cut_words(pipeline, "", 1) == ""
