@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from personas.looks import find_category
 from pipelines.errors import BadInput, ConsentMissing
 from pipelines.families.catalogue import judge_lora
+from pipelines.file_names import file_name
 from pipelines.files import write_whole
 from pipelines.models.headers import read_header
 
@@ -28,6 +29,7 @@ __all__ = [
     "Donor",
     "DonorList",
     "check_consent",
+    "check_new_donor",
     "list_donors",
     "load_donor",
     "load_donors",
@@ -171,11 +173,8 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
     overwritten.
     """
     category = find_category(donor.category).id
-    if not donor.name or donor.name.startswith(".") or any(c in donor.name for c in "/\\\0"):
-        raise BadInput("donor_name_invalid", name=donor.name)
+    check_new_donor(folder, category, donor.name)
     place = Path(folder) / category / donor.name
-    if (place / RECORD_NAME).exists():
-        raise BadInput("donor_exists", name=donor.name, look=category)
     place.mkdir(parents=True, exist_ok=True)
     for source, name in ((donor.lora_path, LORA_NAME), (donor.thumbnail_path, THUMBNAIL_NAME)):
         if source.resolve() != (place / name).resolve():
@@ -191,6 +190,16 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
     write_whole(place / RECORD_NAME, text.encode())
     return load_donor(place)
+
+
+def check_new_donor(folder: Path | str, category: str, name: str) -> None:
+    """Raise BadInput where no donor of this name can be saved: it is no name that every disk takes, or is taken."""
+    if not name or name != file_name(name):
+        raise BadInput("donor_name_invalid", name=name)
+    of_look = Path(folder) / category
+    taken = [p.parent.name for p in of_look.glob(f"*/{RECORD_NAME}")]
+    if name.casefold() in (other.casefold() for other in taken):
+        raise BadInput("donor_exists", name=name, look=category)
 
 
 def check_consent(donor: Donor, today: datetime.date) -> None:

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import BadInput
 
-__all__ = ["ASSETS", "Settings", "make_data_folder", "read_settings"]
+__all__ = ["ASSETS", "Settings", "expand_home", "make_data_folder", "read_settings"]
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
+
+
+def expand_home(value: object) -> object:
+    """Return a path as it is meant: without spaces and quotes around it, and with the home folder for a first ~.
+
+    Files of environments, service units and what stands behind "=" are not expanded by any shell.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    plain = str(value).strip()
+    if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'":
+        plain = plain[1:-1]
+    try:
+        return str(Path(plain).expanduser()) if plain.startswith("~") else plain
+    except RuntimeError as error:
+        raise ValueError("there is no such home folder") from error
+
+
+_Path = Annotated[Path, BeforeValidator(expand_home)]
+_Place = Annotated[str, BeforeValidator(expand_home)]  # a folder, a file, or a name
 
 
 class Settings(BaseSettings):
@@ -29,20 +49,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
 
-    data: Path = Path("data")
+    data: _Path = Path("data")
     owner: str = Field("me", min_length=1, max_length=100)
-    backbone: str = "miniature"
-    base: str | None = None
+    backbone: _Place = "miniature"
+    base: _Place | None = None
     precision: str = "auto"
-    models: Path = Path("models")
-    fill_folder: Path | None = None
-    kontext_folder: Path | None = None
-    ip_adapter_folder: Path | None = None
-    training_folder: Path | None = None
-    face_pack: Path = ASSETS / "faces"
-    reader: Path = ASSETS / "reader"
-    person_package: Path | None = None
-    bundled_donors: Path = ASSETS / "donors"
+    models: _Path = Path("models")
+    fill_folder: _Path | None = None
+    kontext_folder: _Path | None = None
+    ip_adapter_folder: _Path | None = None
+    training_folder: _Path | None = None
+    face_pack: _Path = ASSETS / "faces"
+    reader: _Path = ASSETS / "reader"
+    person_package: _Path | None = None
+    bundled_donors: _Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes
     batch_size: int = Field(8, ge=1, le=64)

@@ -9,8 +9,10 @@ import typer
 
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of, warn_of_licence
+from studio.cli.outputs import place_file
 from studio.cli.progress import Bars
-from studio.domain.platforms import find_platform, load_platforms
+from studio.domain.bundle import bundle_name
+from studio.domain.platforms import check_fits_platform, find_platform, load_platforms
 from studio.domain.posts import PostSet
 
 __all__ = ["bundles"]
@@ -20,7 +22,7 @@ bundles = typer.Typer()
 
 @bundles.command()
 def bundle(
-    out: Annotated[Path, typer.Argument(help="The zip to write.")],
+    out: Annotated[str, typer.Argument(help="The zip to write, or the folder for it. Nothing there is replaced.")],
     post_set: str = "",
     platform: Annotated[
         str, typer.Option(help=f"One of {', '.join(row.id for row in load_platforms())}.")
@@ -30,15 +32,18 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Export a post set (the newest if none is named) for a platform."""
-    find_platform(platform)
+    target = find_platform(platform)
     studio = Studio(settings_of(data, owner))
     chosen = studio.result_of(PostSet, post_set)
+    check_fits_platform(target, len(chosen.posts), "", "")
+    wanted = place_file(out, bundle_name(chosen, platform))
     warn_of_licence(studio, "outputs")
     with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
-        from studio.workflows.bundling import export_bundle  # takes seconds: a refusal does not
+        from studio.workflows.bundling import keep_bundle  # takes seconds: a refusal does not
 
-        manifest = export_bundle(studio, chosen, platform, out, owner=studio.settings.owner)
-    say({"bundle": str(out.resolve()), "pictures": len(manifest.posts)}, as_json, f"The bundle is {out.resolve()}")
+        path, manifest = keep_bundle(studio, chosen, platform, wanted, studio.settings.owner)
+    place = str(path.resolve())
+    say({"bundle": place, "pictures": len(manifest.posts)}, as_json, f"The bundle is {place}")
 
 
 @bundles.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, Seed, say, settings_of, warn_of_licence
+from studio.cli.options import Data, Json, Seed, left_out_rows, say, settings_of, warn_of_licence
 from studio.cli.progress import Bars
 from studio.texts.texts import Texts
 
@@ -85,5 +85,7 @@ def train_donor(
     studio = Studio(settings_of(data, None))
     warn_of_licence(studio, "running", "fine_tuning")
     with Bars(as_json) as bars:
-        donor = train_folder_donor(studio, folder, category, consent, name, licence, steps, seed, bars)
-    say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
+        made = train_folder_donor(studio, folder, category, consent, name, licence, steps, seed, bars)
+    donor = made.donor
+    told = {"id": donor.id, "name": donor.name, "left_out": left_out_rows(made.left_out)}
+    say(told, as_json, f"{donor.name} is a donor now ({donor.id}).")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, say, settings_of
+from studio.cli.options import Data, Json, left_out_rows, say, settings_of
 from studio.cli.progress import Bars
 
 __all__ = ["lora", "models"]
@@ -60,6 +60,7 @@ def calibrate(
     told = {
         "calibration": statistics.calibration.model_dump(), "gates": dict(gates), "roc": statistics.roc,
         "match_rate": statistics.match_rate, "without_face": found.without_face,
+        "left_out": left_out_rows(found.left_out),
     }  # fmt: skip
     say(told, as_json, "\n".join(lines))
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, BadPicture, StudioError
 from pipelines.models.licences import Use
+from pipelines.pictures import load_scene
+from pipelines.text_files import decode_text, parse_json
 from studio.application import Studio
 from studio.cli.progress import Bars
 from studio.domain.licences import LicenceWarning
@@ -29,8 +33,8 @@ if TYPE_CHECKING:
     from studio.jobs.engine import Engine
 
 __all__ = [
-    "Data", "Json", "Owner", "RequestFile", "Seed", "open_engine", "option", "read_request_file", "say", "settings_of",
-    "warn_of_licence",
+    "Data", "Json", "Owner", "RequestFile", "Seed", "left_out_rows", "open_engine", "option", "read_photos",
+    "read_request_file", "say", "say_left_out", "settings_of", "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
@@ -59,10 +63,11 @@ def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:
 def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
     """Return the request of this kind that a JSON file asks for. Raises BadInput."""
     try:
-        value = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        value = parse_json(decode_text(data, path.name))
     except OSError as error:
         raise BadInput("request_file_missing", file=str(path)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput("request_file_unreadable", file=path.name, why=str(error)[:200]) from error
     if not isinstance(value, dict):
         raise BadInput("request_file_no_object", file=path.name)
@@ -88,6 +93,43 @@ def open_engine(studio: Studio, quiet: bool) -> Iterator[Engine]:
 
     with Bars(quiet) as bars, Engine(studio, bars, warn) as engine:
         yield engine
+
+
+def left_out_rows(reasons: Iterable[StudioError]) -> list[dict[str, str]]:
+    """Return what took no part, for machines: its name, the error's code, and why in the terminal's language."""
+    texts = terminal_texts()
+    return [
+        {
+            "name": str(reason.fields.get("name") or reason.fields.get("file") or ""),
+            "code": reason.code,
+            "error": texts.error(reason),
+        }
+        for reason in reasons
+    ]
+
+
+def say_left_out(reasons: Iterable[StudioError], quiet: bool) -> None:
+    """Say on standard error what takes no part."""
+    for row in [] if quiet else left_out_rows(reasons):
+        print(terminal_texts()("left_out", why=row["error"]), file=sys.stderr, flush=True)
+
+
+def read_photos(
+    photos: Sequence[Path],
+) -> tuple[list[tuple[int, Path, npt.NDArray[np.uint8]]], tuple[StudioError, ...]]:
+    """Return (number from 1, file, picture) of the photos that can be read, and why others cannot.
+
+    Raises BadPicture where none can.
+    """
+    images, unread = [], []
+    for number, photo in enumerate(photos, 1):
+        try:
+            images.append((number, photo, load_scene(photo).image))
+        except BadPicture as error:
+            unread.append(error)
+    if not images:
+        raise unread[0]
+    return images, tuple(unread)
 
 
 def warn_of_licence(studio: Studio, *uses: Use) -> None:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pipelines.errors import Cancelled
 from pipelines.progress import Denoising, Event, Fetching, PipelineStage, Stage, StageProgress, TrainingStep
-from studio.domain.report import name_stage
+from studio.domain.report import LeftOut, name_stage
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["Bars", "Lines"]
@@ -108,6 +108,10 @@ class Bars:
                 self._show(Stage(PipelineStage.TRAIN), event.step, event.steps, loss)
             case Fetching():
                 self._show(Stage(PipelineStage.FETCH), event.done_mib, event.total_mib, event.file)
+            case LeftOut() if self._live or self._lines is not None:
+                for reason in event.reasons:
+                    said = self._texts("left_out", why=self._texts.error(reason))
+                    print(said, file=sys.stderr, flush=True)
             case Denoising():
                 done, total = self._done.get(event.stage, (0, 1))
                 words = self._texts("job.denoising", step=event.step, steps=event.steps)

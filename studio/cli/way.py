@@ -12,12 +12,27 @@ from personas.gates import CHOOSABLE
 from personas.looks import LOOK_CATEGORIES, find_category
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from pipelines.errors import BadInput
+from pipelines.file_names import file_name, keep_beside
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, Seed, open_engine, option, say, settings_of
+from studio.cli.options import (
+    Data,
+    Json,
+    Owner,
+    Seed,
+    left_out_rows,
+    open_engine,
+    option,
+    read_photos,
+    say,
+    say_left_out,
+    settings_of,
+)
+from studio.cli.outputs import check_folder
 from studio.domain.design import Design, DesignRequest
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
 from studio.domain.thresholds import check_thresholds
 from studio.domain.values import NamedPicture
+from studio.library.picture_folders import list_pictures, load_pictures
 from studio.settings import ASSETS
 
 __all__ = ["way"]
@@ -42,6 +57,7 @@ def demo(
 
     scenes = ASSETS / "scenes"
     find_category(category)
+    out = check_folder(out)
     with open_engine(Studio(settings_of(data or out / "data", owner, backbone=backbone)), as_json) as engine:
         job = run_main_job(
             engine,
@@ -66,19 +82,17 @@ def design(
     as_json: Json = False,
 ) -> None:
     """A new face: fuse donors of a look category, draw candidates, keep those that agree."""
-    from pipelines.pictures import load_scene
     from studio.library.scenes import add_picture
 
     gates = _read_gates(gate or ())
-    if templates is not None and not templates.is_dir():
-        raise BadInput("no_folder", folder=str(templates))
-    files = [] if templates is None else sorted(p for p in templates.iterdir() if p.is_file())
-    images = [(file.name, load_scene(file).image) for file in files]
+    found, unread = ([], ()) if templates is None else load_pictures(list_pictures(templates), 1)
+    images = [(picture.path.name, picture.image) for picture in found]
     studio = Studio(settings_of(data, owner))
     asked = DesignRequest.make(
         owner=studio.settings.owner, category=category, seed=seed, donors=mix, candidates=candidates, gates=gates
     )
     with open_engine(studio, as_json) as engine:
+        say_left_out(unread, as_json)
         kept = tuple(
             NamedPicture(name=name, picture=add_picture(studio.library, image, asked.owner)) for name, image in images
         )
@@ -88,7 +102,9 @@ def design(
         f"Design {result.id}: {len(result.kept)} of {len(result.pictures)} kept, nearest donor "
         f"{result.novelty_max:.2f} (ceiling {result.novelty_ceiling:.2f}).\nContact sheet: {sheet}\nReport: {report}"
     )
-    say({"id": result.id, "kept": result.kept, "contact_sheet": str(sheet), "report": str(report)}, as_json, text)
+    told = {"id": result.id, "kept": result.kept, "contact_sheet": str(sheet), "report": str(report)}
+    missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
+    say(told | {"left_out": missing}, as_json, text)
 
 
 def _read_gates(given: Sequence[str]) -> Mapping[str, float]:
@@ -145,24 +161,33 @@ def swap(
     owner: Owner = None,
     as_json: Json = False,
 ) -> None:
-    """Put the persona's face into existing pictures; everything outside the face region stays as it was."""
-    from pipelines.pictures import load_scene
+    """Put the persona's face into existing pictures; everything outside the face region stays as it was.
+
+    A picture without a face, or that cannot be read, is left out and named, and the exit status is 1; the others are
+    done. No file is replaced by a different one.
+    """
     from studio.library.scenes import add_picture
 
-    studio = Studio(settings_of(data, owner))
+    studio, out = Studio(settings_of(data, owner)), check_folder(out)
     asker, who = studio.settings.owner, studio.result_of(Persona, persona)
-    images = [(photo.name, load_scene(photo).image) for photo in photos]
+    images, unread = read_photos(photos)
     with open_engine(studio, as_json) as engine:
+        say_left_out(unread, as_json)
         pictures = tuple(
-            NamedPicture(name=name, picture=add_picture(studio.library, image, asker)) for name, image in images
+            NamedPicture(name=photo.name[-300:], picture=add_picture(studio.library, image, asker))
+            for _, photo, image in images
         )
         asked = SwapRequest.make(owner=asker, persona=who, pictures=pictures, seed=seed, strength=strength, hair=hair)
         result = engine.run(asked, Swap)
-    out.mkdir(parents=True, exist_ok=True)
     rows, lines = [], []
-    for number, row in enumerate(result.pictures, 1):
-        file = (out / f"{number:03d}-{Path(row.name).stem}.png").resolve()
-        file.write_bytes(studio.store.get(row.picture))
+    for row in result.pictures:
+        number, photo, _ = images[row.seed - asked.seed]
+        wanted = out / file_name(f"{number:03d}-{photo.stem}", ".png")
+        file = keep_beside(wanted, studio.store.get(row.picture)).resolve()
         rows.append(row.model_dump(mode="json") | {"file": str(file)})
         lines.append(f"{file}: identity {row.identity_before:.2f} → {row.identity:.2f}")
-    say({"id": result.id, "pictures": rows}, as_json, "\n".join(lines))
+    missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
+    lines += [f"✗ {row['error']}" for row in missing]
+    say({"id": result.id, "pictures": rows, "left_out": missing}, as_json, "\n".join(lines))
+    if missing:
+        raise typer.Exit(1)

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from studio.domain.platforms import find_platform
+from pipelines.file_names import file_name
+from studio.domain.platforms import check_fits_platform, find_platform
 from studio.domain.posts import PostSet
 from studio.domain.values import FileKey, Request, Result
 
-__all__ = ["Bundle", "ExportRequest"]
+__all__ = ["Bundle", "ExportRequest", "bundle_name"]
 
 
 class ExportRequest(Request):
@@ -29,6 +30,9 @@ class ExportRequest(Request):
         find_platform(self.platform)
         return self
 
+    def check_before(self) -> None:
+        check_fits_platform(find_platform(self.platform), len(self.post_set.posts), self.title, self.body)
+
 
 class Bundle(Result):
     """A zip in the store: `name` is what it is called when it is fetched, `post_set` the set's id."""
@@ -41,3 +45,8 @@ class Bundle(Result):
     bundle: FileKey
     bytes: int
     pictures: int
+
+
+def bundle_name(post_set: PostSet, platform: str) -> str:
+    """Return what a set's bundle is called where nobody says otherwise."""
+    return file_name(post_set.request.persona.name, f"-{platform}-{post_set.id[:6]}.zip", "persona")

@@ -14,7 +14,7 @@ from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.domain.thresholds import thresholds_schema
-from studio.domain.values import FileKey, IndexEntry, NamedPicture, Request, Result, Seed, Value
+from studio.domain.values import FileKey, IndexEntry, LeftOutPicture, NamedPicture, Request, Result, Seed, Value
 
 __all__ = [
     "Design", "DesignRequest", "Preview", "PreviewRequest", "PreviewedRecipe", "RejectedRecipe", "UsedDonor",
@@ -112,6 +112,7 @@ class Design(Result):
     rejected: tuple[RejectedRecipe, ...] = ()
     held: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+    left_out: tuple[LeftOutPicture, ...] = ()
 
     def index_entry(self) -> IndexEntry:
         look = self.recipe.category

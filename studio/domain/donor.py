@@ -10,12 +10,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from personas.looks import find_category
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
+from pipelines.file_names import file_name
+from studio.domain.days import read_day
 from studio.domain.values import Request, Result, Sha256
 
 __all__ = ["DonorAdded", "DonorRequest"]
 
 _MOST_NAME, _MOST_WORDS = 60, 300
-_FORBIDDEN = frozenset('/\\\0<>:"|?*')
 
 
 def _tidied(text: object) -> object:
@@ -54,7 +55,7 @@ class DonorRequest(Request):
         if self.family:
             find_family(self.family)
         name = self.name
-        if not 1 <= len(name) <= _MOST_NAME or name.startswith(".") or not _FORBIDDEN.isdisjoint(name):
+        if not 1 <= len(name) <= _MOST_NAME or name != file_name(name):
             raise BadInput("bad_name", most=_MOST_NAME)
         if not self.who or not self.scope:
             raise BadInput("no_consent")
@@ -69,7 +70,7 @@ class DonorRequest(Request):
     @property
     def until(self) -> datetime.date | None:
         """The last day of the consent; None without an end."""
-        return datetime.date.fromisoformat(self.expires) if self.expires else None
+        return read_day(self.expires) if self.expires else None
 
 
 class DonorAdded(Result):

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator
 from personas.recipes import Recipe
 from studio.domain.design import Design, UsedDonor
 from studio.domain.names import MOST_NAME
-from studio.domain.values import FileKey, IndexEntry, NamedPicture, Owner, Request, Result, Seed, Value
+from studio.domain.values import FileKey, IndexEntry, LeftOutPicture, NamedPicture, Owner, Request, Result, Seed, Value
 
 __all__ = [
     "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapRequest", "SwappedPicture",
@@ -151,9 +151,10 @@ class SwappedPicture(Value):
 
 
 class Swap(Result):
-    """Pictures with the face of the persona of this id."""
+    """Pictures with the face of the persona of this id; `left_out` are those in which none could be put."""
 
     kind: ClassVar[str] = "swap"
 
     persona: str
     pictures: tuple[SwappedPicture, ...]
+    left_out: tuple[LeftOutPicture, ...] = ()

@@ -9,14 +9,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from pipelines.errors import BadInput
+from pipelines.text_files import read_text_file
 
-__all__ = ["Platform", "find_platform", "load_platforms", "overlong"]
+__all__ = ["Platform", "check_fits_platform", "find_platform", "load_platforms", "overlong", "text_length"]
+
+Unit = Literal["characters", "utf16", "half_ascii"]
 
 _FILE = Path(__file__).resolve().parents[2] / "assets" / "platforms.json"
 
 
 class Platform(BaseModel):
-    """Sizes in pixels; 0 × 0 keeps the picture as it was drawn. `max_title` and `max_body` in characters, 0: not known.
+    """Sizes in pixels; 0 × 0 keeps the picture as it was drawn. `max_title` and `max_body` in the platform's own units
+    (see `text_length`), 0: not known.
 
     `usual_pictures` is how many a page proposes. A picture that `embeds_recipe` (a PNG) tells its prompt, its donors
     and all else that it was made from: only for what is not published.
@@ -37,6 +41,8 @@ class Platform(BaseModel):
     max_bytes: int = Field(gt=0)
     max_title: int = Field(ge=0)
     max_body: int = Field(ge=0)
+    title_unit: Unit = "characters"
+    body_unit: Unit = "characters"
     source: str
     date: str
 
@@ -49,7 +55,7 @@ class Platform(BaseModel):
 
 @cache
 def load_platforms() -> tuple[Platform, ...]:
-    return TypeAdapter(tuple[Platform, ...]).validate_json(_FILE.read_bytes())
+    return TypeAdapter(tuple[Platform, ...]).validate_json(read_text_file(_FILE))
 
 
 def find_platform(name: str) -> Platform:
@@ -59,7 +65,38 @@ def find_platform(name: str) -> Platform:
     raise BadInput("platform_unknown", name=name, platforms=[p.id for p in load_platforms()])
 
 
+def text_length(text: str, unit: Unit) -> int:
+    """Return how long a platform takes a text to be.
+
+    "characters" are Unicode's code points; "utf16" counts what lies beyond the first 65536 (most emoji) twice;
+    "half_ascii" counts two characters of ASCII as one and every other UTF-16 unit as one, rounded up.
+    """
+    if unit == "characters":
+        return len(text)
+    units = text.encode("utf-16-le", "surrogatepass")
+    if unit == "utf16":
+        return len(units) // 2
+    ascii_count = sum(c.isascii() for c in text)
+    return len(units) // 2 - ascii_count + (ascii_count + 1) // 2
+
+
 def overlong(platform: Platform, title: str, body: str) -> tuple[tuple[str, int, int], ...]:
-    """Which of "title" and "body" are longer than the platform takes, with their length and the limit."""
-    lengths = (("title", len(title), platform.max_title), ("body", len(body), platform.max_body))
+    """Which of "title" and "body", as they are exported, are longer than the platform takes: length and limit, both
+    in the platform's units.
+    """
+    lengths = (
+        ("title", text_length(" ".join(title.split()), platform.title_unit), platform.max_title),
+        ("body", text_length(body.strip(), platform.body_unit), platform.max_body),
+    )
     return tuple((name, length, most) for name, length, most in lengths if 0 < most < length)
+
+
+def check_fits_platform(platform: Platform, count: int, title: str, body: str) -> None:
+    """Raise BadInput where a platform does not take so many pictures, or a text of this length."""
+    if not platform.min_pictures <= count <= platform.max_pictures:
+        raise BadInput(
+            "platform_picture_count", platform=platform.name_en, least=platform.min_pictures,
+            most=platform.max_pictures, count=count,
+        )  # fmt: skip
+    for name, length, most in overlong(platform, title, body):
+        raise BadInput("platform_text_too_long", text=name, length=length, platform=platform.name_en, most=most)

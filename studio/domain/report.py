@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipelines.errors import StudioError
 from pipelines.progress import Denoising, Event, PipelineStage, Stage, StageProgress, TrainingStep
 from studio.domain.persona import Sample
 from studio.domain.posts import Scores
@@ -13,8 +14,8 @@ from studio.domain.values import FileKey, Stored, Value
 from studio.texts.texts import Texts
 
 __all__ = [
-    "PicturesDrawn", "PostScored", "Report", "SamplesDrawn", "ScoredPost", "StageReport", "StudioStage", "name_stage",
-    "say_stage",
+    "LeftOut", "PicturesDrawn", "PostScored", "Report", "SamplesDrawn", "ScoredPost", "StageReport", "StudioStage",
+    "name_stage", "say_stage",
 ]  # fmt: skip
 
 _CURVE_POINTS = 400
@@ -46,6 +47,13 @@ class ScoredPost(Value):
     number: int
     picture: FileKey
     scores: Scores
+
+
+@dataclass(frozen=True)
+class LeftOut(Event):
+    """Items of what was given take no part, each for a reason of its own; the others do."""
+
+    reasons: tuple[StudioError, ...]
 
 
 @dataclass(frozen=True)

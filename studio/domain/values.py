@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, StudioError, error_from_json
 
 __all__ = [
-    "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "NamedPicture", "Owner", "Request",
-    "Result", "Seed", "Sha256", "Stored", "Value", "invalid_field",
+    "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "LeftOutPicture", "NamedPicture",
+    "Owner", "Request", "Result", "Seed", "Sha256", "Stored", "Value", "invalid_field",
     "invalid_request",
 ]  # fmt: skip
 
@@ -99,6 +99,9 @@ class Request(Stored):
 
     owner: Owner = "me"
 
+    def check_before(self) -> None:
+        """Raise BadInput for what cannot be done, before it is queued: what a stored request need not fulfil."""
+
     def changed(self, **fields: Any) -> Self:
         """Return the same request with other values in some fields. Raises as `make`."""
         return self.make(**{name: getattr(self, name) for name in type(self).model_fields} | fields)
@@ -109,6 +112,17 @@ class NamedPicture(Value):
 
     name: Annotated[str, Field(max_length=300)]
     picture: FileKey
+
+
+class LeftOutPicture(Value):
+    """A picture that took no part in a job that did the others; `raised` is the error as JSON."""
+
+    name: str
+    raised: Mapping[str, JsonValue]
+
+    @property
+    def error(self) -> StudioError:
+        return error_from_json(self.raised)
 
 
 def invalid_request(error: ValidationError) -> BadInput:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from personas.recipes import Recipe
 from pipelines.errors import BadInput, OutOfDisk
-from studio.domain.platforms import find_platform, overlong
+from studio.domain.platforms import check_fits_platform, find_platform
 from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
@@ -110,16 +110,7 @@ def write_bundle(
 ) -> Manifest:
     """Write the zip and return its manifest. Raises BadInput (platform, number of pictures, text), OutOfDisk."""
     target = find_platform(platform)
-    if not target.min_pictures <= len(posts) <= target.max_pictures:
-        raise BadInput(
-            "platform_picture_count",
-            platform=target.name_en,
-            least=target.min_pictures,
-            most=target.max_pictures,
-            count=len(posts),
-        )
-    for name, length, most in overlong(target, title, body):
-        raise BadInput("platform_text_too_long", text=name, length=length, platform=target.name_en, most=most)
+    check_fits_platform(target, len(posts), title, body)
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}

@@ -15,7 +15,7 @@ from studio.domain.posts import PostRequest, PostSet, plan_shots
 from studio.export.manifest import Manifest
 from studio.jobs.engine import Engine
 from studio.library.scenes import add_scene
-from studio.workflows.bundling import export_bundle
+from studio.workflows.bundling import keep_bundle
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 
@@ -78,6 +78,6 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
     asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, **shown)
     post_set = engine.run(asked, PostSet)
     lap("posts")
-    manifest = export_bundle(engine.studio, post_set, request.platform, request.bundle, owner=owner)
+    bundle, manifest = keep_bundle(engine.studio, post_set, request.platform, request.bundle, owner)
     lap("bundle")
-    return MainJob(design, persona, post_set, manifest, request.bundle.resolve(), seconds)
+    return MainJob(design, persona, post_set, manifest, bundle.resolve(), seconds)

@@ -66,8 +66,9 @@ def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
     """Return the job's id, its kind, and the request as JSON. The same request is the same job: a double click makes
     one.
 
-    Raises BadInput where the request names a file that its owner may not see.
+    Raises BadInput where the request names a file that its owner may not see, and what its `check_before` raises.
     """
+    request.check_before()
     check_readable(studio.records, request.owner, request.file_keys())
     kind, value = kind_of(request), request.model_dump(mode="json")
     told = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from pipelines.errors import BadInput, OutOfDisk
+from pipelines.file_names import file_name
 from studio.settings import Settings
 
 __all__ = ["MOST_BYTES", "find_upload", "keep_upload"]
@@ -66,8 +67,7 @@ def find_upload(settings: Settings, owner: str, token: str) -> Path:
 
 def _plain(name: str) -> str:
     """A name that is one on every disk; the end, which says what the file is, stays."""
-    kept = "".join(c for c in name if c.isalnum() or c in " ._-()").strip(" .")[-60:].strip(" .")
-    return kept or "file"
+    return file_name("".join(c for c in name if c.isalnum() or c in " ._-()").strip(" .")[-60:])
 
 
 def _folder(settings: Settings, owner: str) -> Path:

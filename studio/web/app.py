@@ -20,6 +20,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
 from pipelines.errors import OutOfDisk, StudioError
+from pipelines.file_names import file_name
 from studio.application import Studio
 from studio.jobs.queue import Queue
 from studio.library.records import FileRecord
@@ -148,7 +149,7 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
         with path.open("rb") as stream:
             kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
         if name:
-            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file_name(name), safe='')}"
         return FileResponse(path, media_type=kind, headers=headers)
 
     @app.get("/thumbs/{key}")

@@ -12,10 +12,11 @@ from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
+from pipelines.file_names import keep_beside
 from pipelines.progress import SILENT, Progress, Stage
 from pipelines.sampling.request import DrawRequest
 from studio.application import Studio, software_versions
-from studio.domain.bundle import Bundle, ExportRequest
+from studio.domain.bundle import Bundle, ExportRequest, bundle_name
 from studio.domain.design import UsedDonor
 from studio.domain.persona import Persona
 from studio.domain.posts import DrawnShot, Fix, PostRequest, PostSet
@@ -42,7 +43,7 @@ from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
 from studio.workflows.takes import fix_region
 
-__all__ = ["export_bundle", "export_posts", "redraw_bundle"]
+__all__ = ["export_bundle", "keep_bundle", "export_posts", "redraw_bundle"]
 
 
 def export_bundle(
@@ -50,12 +51,32 @@ def export_bundle(
 ) -> Manifest:
     """Write the zip and record it as the `owner`'s, whoever the set says that it was drawn for: a program may send a
     set of its own making. Raises what `write_bundle` raises."""
+    manifest = _write(studio, post_set, platform, path, title, body)
+    _record(studio, post_set, platform, path, manifest, owner)
+    return manifest
+
+
+def keep_bundle(studio: Studio, post_set: PostSet, platform: str, wanted: Path, owner: str) -> tuple[Path, Manifest]:
+    """Write the zip at `wanted`, or beside it where another file has that name, and record it.
+
+    Raises what `export_bundle` raises.
+    """
+    studio.library.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=studio.library.work) as folder:
+        scratch = Path(folder) / "bundle.zip"
+        manifest = _write(studio, post_set, platform, scratch, "", "")
+        place = keep_beside(wanted, scratch.read_bytes())
+    _record(studio, post_set, platform, place, manifest, owner)
+    return place, manifest
+
+
+def _write(studio: Studio, post_set: PostSet, platform: str, path: Path, title: str, body: str) -> Manifest:
     asked = post_set.request
     persona, goods = asked.persona, asked.goods
     landmark = asked.scene.landmark if asked.keep_landmark else None
     by_id = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
     drawings = [drawing.id for drawing in post_set.drawings]
-    manifest = write_bundle(
+    return write_bundle(
         path,
         [
             BundlePost(
@@ -85,6 +106,9 @@ def export_bundle(
         body=body,
         software=software_versions(),
     )
+
+
+def _record(studio: Studio, post_set: PostSet, platform: str, path: Path, manifest: Manifest, owner: str) -> None:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     studio.records.keep(
         BundleRecord(
@@ -97,7 +121,6 @@ def export_bundle(
         )
     )
     remember_export(studio.library, manifest, owner)
-    return manifest
 
 
 def _scene_facts(asked: PostRequest) -> SceneFacts:
@@ -173,7 +196,7 @@ def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Pro
         id=key[:16],
         post_set=post_set.id,
         platform=platform,
-        name=f"{post_set.request.persona.name}-{platform}-{post_set.id[:6]}.zip",
+        name=bundle_name(post_set, platform),
         bundle=FileKey(key),
         bytes=size,
         pictures=pictures,

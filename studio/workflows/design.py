@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -17,20 +18,20 @@ from personas.novelty import default_gates
 from personas.recipes import RecipePlan, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
-from pipelines.errors import NotEnough
+from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora, check_fits, read_lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
 from studio.domain.measured import write_measures
-from studio.domain.report import StudioStage
-from studio.domain.values import FileKey, NamedPicture
+from studio.domain.report import LeftOut, StudioStage
+from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates, say_report
 from studio.workflows.drawing import draw_all, measure_pictures
-from studio.workflows.swap import read_shot, swap_face
+from studio.workflows.swap import find_face, read_shot, swap_face
 
 __all__ = ["design_persona", "mean_face", "trigger_of"]
 
@@ -44,13 +45,15 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
     `recipes` times.
     """
     look = find_category(request.category)
+    left_out = _without_face(studio, request.templates, run)
+    progress.tell(LeftOut(tuple(picture.error for picture in left_out.values())))
     donors = studio.donors(look.id)
     faces: dict[str, list[float]] = {}
     rejected: list[RejectedRecipe] = []
     attempts = 1 if request.recipe is not None else request.recipes
     for attempt in range(attempts):
         try:
-            result = _try_recipe(studio, request, attempt, look, donors, faces, run, progress)
+            result = _try_recipe(studio, request, attempt, look, donors, faces, left_out.keys(), run, progress)
         except NotEnough as error:
             if error.code != NOT_NOVEL:
                 raise
@@ -59,7 +62,7 @@ def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: P
                 raise
             progress.tell(StageProgress(Stage(StudioStage.RECIPES), attempt + 1, attempts))
         else:
-            design = result.model_copy(update={"rejected": tuple(rejected)})
+            design = result.model_copy(update={"rejected": tuple(rejected), "left_out": tuple(left_out.values())})
             _record(studio, design, [d for d in donors if d.id in design.recipe.donors])
             return design
     raise AssertionError("a request has at least one recipe")
@@ -72,6 +75,7 @@ def _try_recipe(
     look: LookCategory,
     donors: Sequence[Donor],
     faces: dict[str, list[float]],
+    without_face: Collection[int],
     run: Run,
     progress: Progress,
 ) -> Design:
@@ -102,6 +106,8 @@ def _try_recipe(
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     candidates = draw_candidates(studio, run, stage, lora, prompts, seeds, shots, progress)
     for number, template in enumerate(request.templates):
+        if number in without_face:
+            continue
         step = partial(_swap_in, studio, template, lora, look.subject, trigger, request.seed + number)
         swapped, shot = run(f"template-{attempt}-{number}", step)
         shots = (*shots, Shot(**shot))
@@ -135,6 +141,27 @@ def _try_recipe(
         novelty_ceiling=ceiling,
         contact_sheet=FileKey(candidates.contact_sheet(studio, selection)),
     )
+
+
+def _without_face(studio: Studio, templates: Sequence[NamedPicture], run: Run) -> dict[int, LeftOutPicture]:
+    """Return the templates that no face can be put into, by their numbers: looked for before anything is drawn."""
+
+    def look_for() -> list[dict[str, Any] | None]:
+        found: list[dict[str, Any] | None] = []
+        for template in templates:
+            try:
+                find_face(studio, template.name, studio.store.get_picture(template.picture))
+                found.append(None)
+            except BadInput as error:
+                found.append(error.as_json())
+        return found
+
+    raised = run("faces of templates", look_for) if templates else []
+    return {
+        number: LeftOutPicture(name=templates[number].name, raised=why)
+        for number, why in enumerate(raised)
+        if why is not None
+    }
 
 
 def _swap_in(

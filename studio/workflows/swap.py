@@ -10,21 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
-from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
+from pipelines.references.swap import FaceRegion, face_region, grow_region, paste_face, swap_landmark
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
-from studio.domain.report import StudioStage
-from studio.domain.values import FileKey, NamedPicture
+from studio.domain.report import LeftOut, StudioStage
+from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
 from studio.library.records import content_id
 from studio.workflows import Run
 from studio.workflows.drawing import persona_lora
 
-__all__ = ["read_shot", "swap_face", "swap_faces"]
+__all__ = ["find_face", "read_shot", "swap_face", "swap_faces"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -39,31 +39,52 @@ class SwapScores:
 
 
 def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progress = SILENT) -> Swap:
-    """Every picture is a step of its own.
+    """Every picture is a step of its own; one without a face is left out and named, and the others are done.
 
-    Raises BadInput for a picture without a face.
+    Raises NotEnough where no picture has a face, for a single one what is wrong with it.
     """
     lora = persona_lora(studio, request.persona)
     enrolment = np.asarray(request.persona.enrolment, np.float32)
     who = request.persona
     rows: list[SwappedPicture] = []
+    left_out: list[LeftOutPicture] = []
     for number, given in enumerate(request.pictures):
         progress.check_cancelled()
         seed = request.seed + number
 
         def step(given: NamedPicture = given, seed: int = seed) -> dict[str, Any]:
             before = studio.store.get_picture(given.picture)
-            after = swap_face(
-                studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
-            )
+            try:
+                after = swap_face(
+                    studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
+                )
+            except BadInput as error:
+                return {"raised": error.as_json()}
             return {"picture": studio.store.put_picture(after)} | asdict(_scores(studio, before, after, enrolment))
 
         made = run(f"swap-{number}", step)
-        picture = FileKey(made.pop("picture"))
-        rows.append(SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made))
+        if "raised" in made:
+            left_out.append(LeftOutPicture(name=given.name, raised=made["raised"]))
+        else:
+            picture = FileKey(made.pop("picture"))
+            rows.append(SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made))
         progress.tell(StageProgress(Stage(StudioStage.SWAP), number + 1, len(request.pictures)))
+    if not rows:
+        if len(left_out) == 1:
+            raise left_out[0].error
+        raise NotEnough("no_picture_swapped", names=[picture.name for picture in left_out][:20])
+    progress.tell(LeftOut(tuple(picture.error for picture in left_out)))
     told = request.model_dump(mode="json") | {"persona": who.id}
-    return Swap(id=content_id({"request": told}), persona=who.id, pictures=tuple(rows))
+    return Swap(id=content_id({"request": told}), persona=who.id, pictures=tuple(rows), left_out=tuple(left_out))
+
+
+def find_face(studio: Studio, name: str, image: Picture) -> FaceRegion:
+    """Return the region of a picture's face. Raises BadInput where there is none, or only one that is too small."""
+    face = studio.faces.read(image)
+    if face is None:
+        raise BadInput("picture_without_face", name=name)
+    spec = studio.backbone.spec
+    return face_region(image.shape[:2], face.box, face.landmarks, (spec.height, spec.width))
 
 
 def swap_face(
@@ -77,13 +98,10 @@ def swap_face(
     strength: float,
     hair: bool,
 ) -> Picture:
-    """The picture with the face of the LoRA that `subject` and `trigger` call. Raises BadInput without a face."""
-    face = studio.faces.read(image)
-    if face is None:
-        raise BadInput("picture_without_face", name=name)
+    """The picture with the face of the LoRA that `subject` and `trigger` call. Raises what `find_face` raises."""
     spec = studio.backbone.spec
     canvas = (spec.height, spec.width)
-    region = face_region(image.shape[:2], face.box, face.landmarks, canvas)
+    region = find_face(studio, name, image)
     upright = swap_landmark(image, region, *canvas).image
     seen = studio.regions.read([upright])[0]
     if hair:

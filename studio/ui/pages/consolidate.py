@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.file_names import file_name
 from studio.domain.persona import Persona
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
@@ -69,7 +70,7 @@ def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
     agree = f"{trained[-1].kept_consistency:.2f}" if trained else "–"
     losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
     sheet = picture(str(trained[-1].contact_sheet), t("consolidate.sheet"), 640) if trained else ""
-    lora = file_url(persona.lora, f"{persona.name}.safetensors")
+    lora = file_url(persona.lora, file_name(persona.name, ".safetensors", "persona"))
     body = [
         f"<strong>{escape(persona.name)} · {escape(t('version'))} {persona.version}</strong>",
         f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",

@@ -13,6 +13,7 @@ import gradio as gr
 from personas.looks import LOOK_CATEGORIES
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import family_name
+from pipelines.file_names import file_name
 from studio.domain.donor import DonorRequest
 from studio.library.donor_files import check_unexpired, inspect_header
 from studio.library.uploads import MOST_BYTES, find_upload
@@ -59,7 +60,7 @@ def build_adding(ui: Ui) -> None:
             told: panel(escape(good), "done") if found.family else panel(escape(t.error(found.ask(path.name)))),
             form.group: gr.Group(visible=True),
             fields["upload"]: upload,
-            fields["name"]: "".join(c for c in found.title or path.stem if c not in '/\\<>:"|?*')[:60],
+            fields["name"]: file_name(found.title or path.stem)[:60].strip(" ."),
             fields["trigger"]: found.trigger,
             fields["licence"]: found.licence,
             fields["family"]: gr.Dropdown(choices, value=None, visible=not found.family),

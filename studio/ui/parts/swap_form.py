@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from pipelines.file_names import file_name
 from pipelines.pictures import load_scene
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona, Swap, SwapRequest
@@ -111,8 +112,7 @@ def _made(ui: Ui, owner: str) -> str:
     for row in ui.queue.result(job, Swap).pictures:
         before, after = picture(row.before, t("swap.before"), 160), picture(row.picture, t("swap.after"), 160)
         scores = t("swap.scores", before=f"{row.identity_before:.2f}", after=f"{row.identity:.2f}")
-        save = link(
-            t("swap.save"), file_url(row.picture, f"{Path(row.name).stem}.png"), big=False, download=True
-        )  # fmt: skip
+        url = file_url(row.picture, file_name(Path(row.name).stem, ".png", "picture"))
+        save = link(t("swap.save"), url, big=False, download=True)
         cards.append(card(before + after, [f"<span class='st-soft'>{escape(scores)}</span>", save]))
     return grid(cards)

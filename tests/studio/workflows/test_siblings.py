@@ -96,8 +96,8 @@ def test_a_donor_is_trained_on_the_sibling(studio: Studio, tmp_path: Path) -> No
         picture = np.random.default_rng(i).integers(0, 256, (96, 64, 3), dtype=np.uint8)
         Image.fromarray(picture).save(tmp_path / "pictures" / f"{i}.png")
     (tmp_path / "consent.json").write_text('{"who": "Lea", "scope": "fusion"}')
-    donor = train_folder_donor(studio, tmp_path / "pictures", "sweet", tmp_path / "consent.json", "Lea", steps=1)
-    assert read_lora(donor.lora_path).metadata["ss_sd_model_name"] == SIBLING
+    made = train_folder_donor(studio, tmp_path / "pictures", "sweet", tmp_path / "consent.json", "Lea", steps=1)
+    assert read_lora(made.donor.lora_path).metadata["ss_sd_model_name"] == SIBLING
 
 
 def test_without_the_sibling_nothing_is_begun(tmp_path: Path) -> None:
