@@ -97,7 +97,9 @@ class IpAdapterReference(Reference):
 
 
 def block_count(backbone: Backbone) -> int:
-    """Return how many double blocks the backbone has."""
+    """Return how many double blocks the backbone has. Raises BadInput where no IP-Adapter is for its family."""
+    if backbone.model.family not in IpAdapterReference.families:
+        raise BadInput("reference_not_for_family", kind=IpAdapterReference.kind, model=backbone.spec.id)
     return len(backbone.transformer.transformer_blocks)
 
 

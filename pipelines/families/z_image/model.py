@@ -212,13 +212,10 @@ class ZImageModel:
 
     def _warn_of_cut(self, prompt: str) -> None:
         """Say which words are not read; the template's own that follow them are cut as well, as the pipeline does."""
-        tokens, text = self._tokenize(prompt)
-        if len(tokens) > self.max_sequence_length:
-            end = max(text.rfind(prompt), 0) + len(prompt)
-            cut = text[tokens[self.max_sequence_length][0] : end].strip()
-            _LOG.warning(
-                "The prompt is too long for Qwen3, which reads %d tokens and not: %s", self.max_sequence_length, cut
-            )
+        (tokens, text), limit = self._tokenize(prompt), self.max_sequence_length
+        end = max(text.rfind(prompt), 0) + len(prompt)
+        if len(tokens) > limit and (cut := text[tokens[limit][0] : end].strip()):
+            _LOG.warning("The prompt is too long for Qwen3, which reads %d tokens and not: %s", limit, cut)
 
 
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> ZImageModel:
