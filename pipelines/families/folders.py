@@ -51,10 +51,14 @@ def read_transformer_headers(source: Source) -> tuple[Header, ...]:
 
 
 def _has_chat_template(tokenizer: Path) -> bool:
-    """Whether it is a file of its own, as transformers 5 writes it, or stands in the tokenizer's settings."""
-    settings = tokenizer / "tokenizer_config.json"
-    inside = settings.is_file() and "chat_template" in read_json(settings)
-    return inside or (tokenizer / "chat_template.jinja").is_file()
+    """Whether it is a file of its own, as transformers 5 writes it, or stands in the settings of the tokenizer or, as
+    older versions write it, in a processor's own JSON file.
+    """
+    file = tokenizer / "chat_template.jinja"
+    if file.is_file() and file.read_text(encoding="utf-8").strip():
+        return True
+    settings = (tokenizer / name for name in ("tokenizer_config.json", "chat_template.json"))
+    return any(path.is_file() and read_json(path).get("chat_template") for path in settings)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -56,6 +56,7 @@ _KLEIN = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=Tru
 # its references stand before the noise, in a cache of their own, which the studio's loop does not keep
 _KLEIN_KV = Capabilities(lora=True, inpaint=True)
 _KLEIN_BASE = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True, cfg=True)
+_FLUX2_DEV = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True, distilled_guidance=True)
 _Z_IMAGE = Capabilities(lora=True, inpaint=True, cfg=True)
 _FLUX1_SIZES = (16.9e9, 11.9e9)  # transformer, T5-XXL (4.76e9), CLIP-L, VAE
 _KLEIN_4B, _KLEIN_9B = (8e9, 4.02e9), (17.3e9, 9.1e9)  # transformer and Qwen3
@@ -80,7 +81,7 @@ MODELS: dict[str, KnownModel] = {
         _row("FLUX.2-klein-base-9B", _BFL, "backbone", _FLUX2, _KLEIN_9B, (50, 4.0), family="flux2", can=_KLEIN_BASE),
         _row("FLUX.2-klein-9B-KV", _BFL, "backbone", _FLUX2, _KLEIN_9B, (4, 1.0), family="flux2", distilled=True,
              train_on="FLUX.2-klein-base-9B", can=_KLEIN_KV),
-        _row("FLUX.2-dev", _BFL, "backbone", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2"),
+        _row("FLUX.2-dev", _BFL, "backbone", _FLUX2, (56e9, 32e9), (50, 4.0), family="flux2", can=_FLUX2_DEV),
         _row("FLUX.3-klein", "", "backbone", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
         # its own guidance_scale, 4 on its card, is what is added to the conditional side: one less than cfg_scale
         _row("Z-Image", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (50, 5.0), family="z-image",

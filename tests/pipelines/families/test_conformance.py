@@ -17,6 +17,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import Flux2Pipeline
+
 from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import FAMILIES
@@ -34,7 +39,7 @@ from pipelines.sampling.request import DrawRequest, request_from
 from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
 from tests.siblings import shake
 from tests.tiny import flux1, write_flux, write_redux
-from tests.tiny_flux2 import flux2, write_klein
+from tests.tiny_flux2 import flux2, write_dev, write_klein
 from tests.tiny_z_image import write_z_image, z_image
 
 Rgb = npt.NDArray[np.uint8]
@@ -55,19 +60,23 @@ def _flux1_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
     return model.unpack(packed, request.height, request.width)
 
 
-def _klein_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
-    """The grid that `Flux2KleinPipeline` draws, taken before it is denormalised."""
-    states: list[Tensor] = []
+def _flux2_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
+    """The grid that the folder's own FLUX.2 pipeline draws, taken before it is denormalised."""
+    pipeline, states = flux2(backbone).pipeline, list[Tensor]()
 
     def keep(_pipeline: object, _step: int, _timestep: object, kept: dict[str, Tensor]) -> dict[str, Tensor]:
         states.append(kept["latents"])
         return kept
 
-    flux2(backbone).pipeline(
+    if isinstance(pipeline, Flux2Pipeline):
+        guided: dict[str, Any] = {"guidance_scale": request.distilled_guidance}
+    else:
+        against = encode_prompt(backbone, request.negative_prompt)
+        guided = {"guidance_scale": request.cfg_scale, "negative_prompt_embeds": against}
+    pipeline(
         prompt_embeds=encode_prompt(backbone, request.prompt), generator=torch.Generator().manual_seed(request.seed),
-        negative_prompt_embeds=encode_prompt(backbone, request.negative_prompt), guidance_scale=request.cfg_scale,
         height=request.height, width=request.width, num_inference_steps=request.num_inference_steps,
-        output_type="latent", callback_on_step_end=keep,
+        output_type="latent", callback_on_step_end=keep, **guided,
     )  # fmt: skip
     return backbone.model.unpack(states[-1], request.height, request.width)
 
@@ -88,6 +97,10 @@ def _write_klein(root: Path) -> Path:
 
 def _write_klein_base(root: Path) -> Path:
     return write_klein(root / "klein-base")
+
+
+def _write_flux2_dev(root: Path) -> Path:
+    return write_dev(root / "flux2-dev")
 
 
 def _z_image_theirs(backbone: Backbone, request: DrawRequest) -> Tensor:
@@ -132,8 +145,9 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case("flux1-dev", _write_flux1_dev, _flux1_theirs),
     ),
     "flux2": (
-        Case("klein", _write_klein, _klein_theirs),
-        Case("klein-base", _write_klein_base, _klein_theirs),
+        Case("klein", _write_klein, _flux2_theirs),
+        Case("klein-base", _write_klein_base, _flux2_theirs),
+        Case("flux2-dev", _write_flux2_dev, _flux2_theirs),
     ),
     # its pipeline computes both sides of guidance in one batch, whose sums are rounded otherwise in the last bits
     "z-image": (

@@ -156,7 +156,7 @@ def test_known_models_say_what_a_merchant_may_do() -> None:
 
 def test_guidance_of_a_published_model_is_an_input_or_classifier_free() -> None:
     guided = {model.id: model.cfg_scale for model in MODELS.values() if model.cfg_scale > 1}
-    assert guided == {"FLUX.2-klein-base-4B": 4.0, "FLUX.2-klein-base-9B": 4.0, "Z-Image": 4.0}
+    assert guided == {"FLUX.2-klein-base-4B": 4.0, "FLUX.2-klein-base-9B": 4.0, "Z-Image": 5.0}
     assert MODELS["FLUX.1-dev"].cfg_scale == MODELS["FLUX.2-klein-4B"].cfg_scale == 1.0
 
 

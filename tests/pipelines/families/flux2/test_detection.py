@@ -105,6 +105,10 @@ def _without_template(folder: Path) -> None:
     (folder / "tokenizer" / "chat_template.jinja").unlink()
 
 
+def _empty_template(folder: Path) -> None:
+    (folder / "tokenizer" / "chat_template.jinja").write_text("\n")
+
+
 def _without_statistics(folder: Path) -> None:
     tensors = load_file(folder / "vae" / WEIGHTS)
     save_file({name: x for name, x in tensors.items() if not name.startswith("bn.")}, folder / "vae" / WEIGHTS)
@@ -141,6 +145,7 @@ def _change(path: Path, **fields: object) -> None:
     ("spoil", "code", "word"),
     [
         (_without_template, "chat_template_missing", "copy/tokenizer"),
+        (_empty_template, "chat_template_missing", "copy/tokenizer"),
         (_without_statistics, "vae_statistics_missing", "bn.running_mean"),
         (_cut_short, "model_file_damaged", "text_encoder/model.safetensors"),
         (_of_another_size, "transformer_of_other_text_encoder", "Qwen3"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
-from pipelines.backbones import Backbone
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.families.flux2.text import cut_words, encode
 from pipelines.families.model import Extras
-from tests.tiny_flux2 import SEQUENCE, flux2
+from tests.tiny_flux2 import DEV_SEQUENCE, SEQUENCE, flux2, write_dev
 
 PROMPT = "a young woman, smiling"
 
@@ -58,6 +59,27 @@ def test_words_that_are_cut_are_named(backbone: Backbone, caplog: pytest.LogCapt
     caplog.clear()
     backbone.model.encode_text(PROMPT)
     assert not [r for r in caplog.records if "too long" in r.getMessage()]
+
+
+def test_dev_reads_a_system_message_and_mistrals_states(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    backbone = load_backbone(resolve_backbone(write_dev(tmp_path / "dev")), "cpu", torch.float32)
+    pipeline = flux2(backbone).pipeline
+    tokenizer, encoder = pipeline.tokenizer.tokenizer, pipeline.text_encoder
+    written = f"<s>[SYSTEM_PROMPT]{pipeline.system_message}[/SYSTEM_PROMPT][INST]{PROMPT}[/INST]"
+    ids = tokenizer(written, add_special_tokens=False).input_ids
+    assert len(ids) < DEV_SEQUENCE
+    rest = DEV_SEQUENCE - len(ids)
+    padded = torch.tensor([ids + [tokenizer.pad_token_id] * rest])
+    with torch.no_grad():
+        states = encoder(
+            input_ids=padded, attention_mask=torch.tensor([[1] * len(ids) + [0] * rest]), output_hidden_states=True
+        ).hidden_states
+    text = backbone.model.encode_text(PROMPT)
+    torch.testing.assert_close(text, torch.cat([states[k] for k in (10, 20, 30)], dim=2), atol=0, rtol=0)
+    with caplog.at_level(logging.WARNING, "pipelines"):
+        backbone.model.encode_text(f"{PROMPT}, " * 40)
+    assert "too long for Mistral 3" in caplog.text
+    assert cut_words(pipeline, PROMPT, len(ids) - 2) == "smiling"
 
 
 def test_the_templates_own_end_is_no_word_of_the_prompt(backbone: Backbone) -> None:
