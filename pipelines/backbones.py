@@ -189,7 +189,8 @@ def plan_backbone(
     detect_file({name: shape for h in headers["transformer"] for name, shape in h.shapes.items()}, spec.source.name)
     width = family.hidden_width(family.loader().check_transformer(spec.source, headers["transformer"]))
     pixels = spec.height * spec.width * batch_size
-    return plan_loading(family.parts, headers, width, pixels, hardware, dtype, precision, spec.id)
+    references = spec.can.references_max * spec.can.reference_px**2 * batch_size
+    return plan_loading(family.parts, headers, width, pixels, hardware, dtype, precision, spec.id, references)
 
 
 def load_backbone(

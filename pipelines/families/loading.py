@@ -1,9 +1,13 @@
-"""Steps of loading that every family takes: tensors held against their class, number types, places on the device."""
+"""Steps of loading that every family takes: tensors held against their class, number types, places on the device.
+
+Number types are planned part by part: a text encoder as large as the transformer is quantised by transformers' own
+configurations while it loads, or cast layer by layer afterwards (fp8), as diffusers does it for its models.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -14,17 +18,19 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from accelerate import init_empty_weights
 from diffusers import DiffusionPipeline
-from diffusers.hooks import apply_group_offloading
+from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 from diffusers.models.modeling_utils import ModelMixin
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.folders import bare_names
 from pipelines.families.protocol import Shapes
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
-__all__ = ["check_numbers", "check_tensors", "place", "quantisation", "read_tensors", "settle"]
+__all__ = ["check_numbers", "check_tensors", "load_around", "place", "quantisation", "read_tensors", "settle"]
+
+Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
 
 
 def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> None:
@@ -88,6 +94,59 @@ def settle(name: str, transformer: ModelMixin, plan: LoadPlan, device: torch.dev
         transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=plan.dtype)
         if stays:
             transformer.to(device)
+
+
+def load_around(
+    kind: type[Pipeline],
+    source: Source,
+    transformer: ModelMixin,
+    parts: Sequence[Part],
+    plan: LoadPlan,
+    device: torch.device,
+) -> Pipeline:
+    """Load the pipeline of a settled transformer: its other parts frozen, checked, each as small as planned, and where
+    the plan has them. Raises ModelMissing or BadInput; never downloads.
+    """
+    others = [part for part in parts if part.name != "transformer"]
+    try:
+        pipeline = kind.from_pretrained(
+            source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True,
+            **_encoders_quantisation(others, plan),
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
+    for part in others:
+        module = getattr(pipeline, part.name)
+        module.requires_grad_(False).eval()
+        check_numbers(source.name, module)
+        if plan.precision_of(part.name) == "fp8":
+            apply_layerwise_casting(module, torch.float8_e4m3fn, plan.dtype, skip_modules_pattern=(part.uncast,))
+    place(pipeline, parts, plan, device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _encoders_quantisation(others: Sequence[Part], plan: LoadPlan) -> dict[str, Any]:
+    """Return what a pipeline's `from_pretrained` is to be told so that transformers quantises text encoders."""
+    kinds = {part.name: plan.precision_of(part.name) for part in others if part.library == "transformers"}
+    configs: dict[str, Any] = {}
+    for name, precision in kinds.items():
+        if precision == "int8":
+            from torchao.quantization import Int8WeightOnlyConfig
+            from transformers import TorchAoConfig
+
+            configs[name] = TorchAoConfig(Int8WeightOnlyConfig())
+        elif precision == "nf4":
+            from transformers import BitsAndBytesConfig
+
+            configs[name] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype
+            )
+    if not configs:
+        return {}
+    from diffusers import PipelineQuantizationConfig
+
+    return {"quantization_config": PipelineQuantizationConfig(quant_mapping=configs)}
 
 
 def place(pipeline: DiffusionPipeline, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> None:

@@ -35,6 +35,10 @@ def read_hardware(device: torch.device) -> Hardware:
     return Hardware(device.type, free, ram)
 
 
-def work_bytes(width: int, pixels: int) -> float:
-    """Return the bytes of drawing `pixels` in one batch with a transformer `width` wide, above the weights."""
-    return max(_STEP_BYTES_PER_PIXEL_AND_WIDTH * width, _DECODE_BYTES_PER_PIXEL) * pixels + _RESERVE
+def work_bytes(width: int, pixels: int, reference_pixels: int = 0) -> float:
+    """Return the bytes of drawing `pixels` in one batch with a transformer `width` wide, above the weights.
+
+    References, in pixels of the whole batch, are tokens of every step and are not decoded.
+    """
+    step = _STEP_BYTES_PER_PIXEL_AND_WIDTH * width * (pixels + reference_pixels)
+    return max(step, _DECODE_BYTES_PER_PIXEL * pixels) + _RESERVE

@@ -18,7 +18,7 @@ from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_numbers, check_tensors, place, quantisation, read_tensors, settle
+from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, settle
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -60,18 +60,7 @@ def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device:
     """The pipeline, frozen, in its place on the device. Raises ModelMissing or BadInput; never downloads."""
     transformer = load_transformer(source, plan)
     settle(source.name, transformer, plan, device)
-    try:
-        pipeline = FluxPipeline.from_pretrained(
-            source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
-    for part in (pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
-        part.requires_grad_(False).eval()
-        check_numbers(source.name, part)
-    place(pipeline, parts, plan, device)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return load_around(FluxPipeline, source, transformer, parts, plan, device)
 
 
 def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> FluxTransformer:

@@ -24,6 +24,9 @@ __all__ = ["FLUX2", "Flux2"]
 
 # diffusers' DEFAULT_SKIP_MODULES_PATTERN and Flux2Transformer2DModel's own; modulation is shared by all blocks and cast
 _UNCAST = r"pos_embed|patch_embed|norm|^proj_in\.|^proj_out\."
+# what is no linear layer, norms, and a head that is tied to the embeddings or never read
+_UNCAST_TEXT = r"norm|embed_tokens|lm_head"
+_GROUP_SHARE = 0.25  # klein-4B: three of its five double blocks are 19 %, and 5 % stand outside the blocks
 _KV = "Flux2KleinKVPipeline"
 _WIDTH_9B = 4096  # hidden; 4B has 3072
 
@@ -40,8 +43,15 @@ class Flux2:
     id: str = "flux2"
     name: str = "FLUX.2"
     parts: tuple[Part, ...] = (
-        Part("transformer", "diffusers", is_large=True, is_quantised=True, uncast=_UNCAST),
-        Part("text_encoder", "transformers", is_text_encoder=True, is_large=True),  # Qwen3, or Mistral 3
+        Part("transformer", "diffusers", is_large=True, is_quantised=True, uncast=_UNCAST, group_share=_GROUP_SHARE),
+        Part(  # Qwen3, or Mistral 3
+            "text_encoder",
+            "transformers",
+            is_text_encoder=True,
+            is_large=True,
+            is_quantised=True,
+            uncast=_UNCAST_TEXT,
+        ),
         Part("vae", "diffusers"),
     )
     tokenizers: tuple[str, ...] = ("tokenizer",)

@@ -34,7 +34,14 @@ class ZImage:
     name: str = "Z-Image"
     parts: tuple[Part, ...] = (
         Part("transformer", "diffusers", is_large=True, is_quantised=True, uncast=_UNCAST),
-        Part("text_encoder", "transformers", is_text_encoder=True, is_large=True),  # Qwen3
+        Part(  # Qwen3
+            "text_encoder",
+            "transformers",
+            is_text_encoder=True,
+            is_large=True,
+            is_quantised=True,
+            uncast=r"norm|embed_tokens",
+        ),
         Part("vae", "diffusers"),
     )
     tokenizers: tuple[str, ...] = ("tokenizer",)
