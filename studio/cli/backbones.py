@@ -98,6 +98,7 @@ def plan(
         f"{found.id}: {found.kind} {found.path}",
         *([f"   other parts from {found.base}"] if found.base != found.path else []),
         f"   {found.licence}: {say_licence(terminal_texts(), found.licence)} {found.licence_note}".rstrip(),
+        "   " + ", ".join(f"{name} {p.bytes / 1e9:.2g} GB in {p.precision}" for name, p in found.parts.items()),
         f"   {found.describe}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
         f"{found.ram_free / 1e9:.1f} GB of memory",
         f"   a LoRA can{'' if found.trains else 'not'} be trained on {found.trained_on} so",

@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from pipelines.families.spec import BackboneSpec
     from pipelines.models.precision import LoadPlan
 
-__all__ = ["PlannedLoading", "plan_loading"]
+__all__ = ["PlannedLoading", "PlannedPart", "plan_loading"]
+
+
+@dataclass(frozen=True)
+class PlannedPart:
+    """A part's number type, its bytes in memory, and where it waits: "none", "model" or "group"."""
+
+    precision: str
+    bytes: float
+    offload: str
 
 
 @dataclass(frozen=True)
 class PlannedLoading:
     """A backbone's source and licence, the precision and the place of its parts, and what is needed and free, in bytes.
+
+    `parts` are each part's own, by their names.
 
     `base` is the folder of the parts that a single file lacks; `describe` says the plan in words. `trained_on` names
     what its LoRAs are trained on, itself or a sibling; `trains` says whether that can be done so, as far as files and
@@ -33,6 +44,7 @@ class PlannedLoading:
     precision: str
     dtype: str
     offload: str
+    parts: dict[str, PlannedPart]
     trained_on: str
     trains: bool
     device: str
@@ -67,6 +79,7 @@ def plan_loading(settings: Settings) -> PlannedLoading:
         precision=plan.precision,
         dtype=str(plan.dtype).removeprefix("torch."),
         offload=plan.offload,
+        parts={name: PlannedPart(p.precision, p.bytes, p.offload) for name, p in plan.parts.items()},
         trained_on=trained_on,
         trains=trains,
         device=str(device),

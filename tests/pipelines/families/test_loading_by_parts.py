@@ -19,6 +19,7 @@ from pipelines.models.hardware import Hardware
 from pipelines.models.precision import Offload, part_bytes
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
+from tests.loras import weight_of
 from tests.tiny import assert_same_picture
 from tests.tiny_flux2 import write_klein
 from tests.tiny_z_image import write_z_image
@@ -90,7 +91,7 @@ def test_a_lora_stands_beside_a_cast_text_encoder(folder: Path) -> None:
     backbone = load(folder, "fp8")
     encoder = backbone.text_encoders["text_encoder"]
     linear = next(name for name, m in encoder.named_modules() if name.endswith("layers.0.self_attn.q_proj"))
-    rows, columns = encoder.get_submodule(linear).weight.shape
+    rows, columns = weight_of(encoder, linear).shape
     generator = torch.Generator().manual_seed(0)
     down, up = (torch.randn(shape, generator=generator) for shape in ((2, columns), (rows, 2)))
     before = _numbers(encode_prompt(backbone, "a young woman"))
