@@ -11,7 +11,7 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-fast check lint types walls format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -35,6 +35,9 @@ demo-seeds: install ## the main job on three seeds, averaged and judged against 
 
 miniature-score: install ## how well the miniature draws: table, contact sheets, miniature-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.miniature_score --out $(OUT)
+
+picture-score: install ## what people see first, counted: eyes, mouths, hands, goods, places, edges; sheets, picture-score.json [OUT=out]
+	$(BIN)/python -m benchmarks.picture_score --out $(OUT)
 
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
