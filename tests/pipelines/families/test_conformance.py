@@ -30,6 +30,7 @@ from pipelines.families.model import Extras, Model
 from pipelines.families.protocol import Family
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.references.landmark import Landmark
+from pipelines.references.native import NativeReferences
 from pipelines.references.protocol import Kept, Reference
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw_batch
@@ -145,7 +146,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case("flux1-dev", _write_flux1_dev, _flux1_theirs),
     ),
     "flux2": (
-        Case("klein", _write_klein, _flux2_theirs),
+        Case("klein", _write_klein, _flux2_theirs, (NativeReferences.show(np.zeros((32, 32, 3), np.uint8), 0.0),)),
         Case("klein-base", _write_klein_base, _flux2_theirs),
         Case("flux2-dev", _write_flux2_dev, _flux2_theirs),
     ),

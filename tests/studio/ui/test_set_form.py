@@ -21,9 +21,12 @@ from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
+from studio.ui.parts.person_form import PersonForm, build_person, write_person
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
 from studio.ui.parts.set_form import SetForm, build_form, read_form, write_form
 from tests.studio.domain.values import key, make_goods, make_post_set
+from tests.tiny_flux2 import write_klein
+from tests.tiny_z_image import write_z_image
 
 
 def studio_of(folder: Path) -> Studio:
@@ -115,6 +118,50 @@ def test_dials_that_a_way_does_not_have_are_left_out(tmp_path: Path) -> None:
     assert read_form(form, values)["blocks"] == "0-4"
     values[form.references.cards.ways] = Ways("references")
     assert read_form(form, values)["blocks"] == ""
+
+
+def test_a_model_that_reads_pictures_itself_begins_with_them(tmp_path: Path) -> None:
+    klein = write_klein(tmp_path / "klein", distilled=True)
+    form, values = build(Settings(data=tmp_path / "data", backbone=str(klein)))
+    asked = ASKED.changed(**read_form(form, values))
+    assert (asked.inject, asked.scale, asked.person_as, asked.person_picture) == ("references", 1.0, "lora", None)
+    cards, dials = form.references.cards, form.references.dials
+    assert not cards.strength.visible  # it is shown or not
+    assert [part.visible for part in (dials.more, dials.redux, dials.adapter)] == [True, False, False]
+    values |= {form.person.shown_as: "reference", form.person.picture: key("her")}
+    assert ASKED.changed(**read_form(form, values)).shows == {"scene", "person"}
+    values[form.person.shown_as] = "lora"
+    assert read_form(form, values)["person_picture"] is None
+
+
+def test_a_model_without_any_way_begins_with_words_alone(tmp_path: Path) -> None:
+    turbo = write_z_image(tmp_path / "z-image-turbo", shift=3.0)
+    form, values = build(Settings(data=tmp_path / "data", backbone=str(turbo)))
+    assert ASKED.changed(**read_form(form, values)).scale == 0
+    assert not form.references.cards.strength.visible
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_picture_of_the_persona_is_chosen_only_where_it_can_be_seen(tmp_path: Path, language: Any) -> None:
+    for able, visible in (({"references"}, True), ({"redux", "ip-adapter"}, False)):
+        ui = Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts(language))
+
+        async def lay_out(ui: Ui = ui, able: set[str] = able) -> PersonForm:
+            with gr.Blocks():
+                return build_person(ui, gr.Dropdown([]), able)
+
+        form = asyncio.run(lay_out())
+        box = form.shown_as.parent
+        while box is not None and not isinstance(box, gr.Accordion):
+            box = box.parent
+        assert box is not None
+        assert box.visible == visible
+        assert [choice for _, choice in form.shown_as.choices] == ["lora", "reference", "both"]
+        strip = write_person(ui, form, ASKED.changed(inject="references", person_as="both", person_picture=key("hers")))
+        html = strip[form.strip]
+        assert html.count("<figure>") == 2  # the one that was brought, and the last that training drew
+        assert html.index(str(key("hers"))) < html.index(str(key("sample")))
+        assert html.count('aria-pressed="true"') == 1
 
 
 def test_a_box_that_is_none_is_refused(tmp_path: Path) -> None:
