@@ -31,7 +31,7 @@ from pipelines.sampling.loras import loras_on
 from pipelines.sampling.renoise import Renoise
 from pipelines.sampling.request import DrawRequest, batch_key, plan_batches
 
-__all__ = ["draw", "draw_batch"]
+__all__ = ["check_requests", "draw", "draw_batch"]
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -45,10 +45,9 @@ def draw(
     """Draw all requests: (index, uint8 [h, w, 3]) in the order of the requests, each as soon as it can be given.
 
     Cancellation is checked at every denoising step. LoRAs stay on from batch to batch where they are the same. Raises
-    BadInput for a prompt that the model cannot read before the first is drawn.
+    what `check_requests` raises before the first is drawn.
     """
-    for prompt in dict.fromkeys(text for r in requests for text in (r.prompt, r.negative_prompt)):
-        backbone.model.check_text(prompt)
+    check_requests(backbone, requests)
     ready: dict[int, Rgb] = {}
     due = drawn = 0
     stage = Stage(PipelineStage.DRAW)
@@ -101,6 +100,15 @@ def draw_batch(
         raise BadInput("picture_not_finite")
     drawn = [(picture * 255).round().astype(np.uint8) for picture in pictures]
     return [_finish(picture, request) for picture, request in zip(drawn, requests, strict=True)]
+
+
+def check_requests(backbone: Backbone, requests: Sequence[DrawRequest]) -> None:
+    """Raise BadInput where any of them cannot be drawn by this backbone, its prompt included; nothing is drawn."""
+    for request in requests:
+        _check(backbone, request)
+    prompts = [r.prompt for r in requests] + [r.negative_prompt for r in requests if r.cfg_scale > 1]
+    for prompt in dict.fromkeys(prompts):
+        backbone.model.check_text(prompt)
 
 
 def _check(backbone: Backbone, request: DrawRequest) -> None:

@@ -58,11 +58,13 @@ def draw_all(
 ) -> Drawn:
     """Draw every batch as a step of its own: what was drawn before a crash is not drawn again.
 
-    `arrived` is told of every picture's number and key as soon as its batch is drawn.
+    `arrived` is told of every picture's number and key as soon as its batch is drawn. Raises BadInput before the first
+    is drawn where any of them cannot be.
     """
-    from pipelines.sampling.draw import draw_batch
+    from pipelines.sampling.draw import check_requests, draw_batch
     from pipelines.sampling.request import plan_batches
 
+    check_requests(studio.backbone, requests)
     batches = plan_batches(requests, studio.settings.batch_size)
     keys: dict[int, str] = {}
     progress.tell(StageProgress(stage, 0, len(requests)))
@@ -105,13 +107,15 @@ def draw_panels(
 ) -> Drawn:
     """Draw `panels` requests as one picture; the set's first picture is a given panel of all later ones.
 
-    `arrived` as in `draw_all`. Raises BadInput where the panels fit no grid.
+    `arrived` as in `draw_all`. Raises BadInput where the panels fit no grid, and as `draw_all` does.
     """
-    from pipelines.sampling.draw import draw_batch
+    from pipelines.sampling.draw import check_requests, draw_batch
     from pipelines.sampling.panels import join_panels, plan_panels, split_panels
 
     keys: list[str] = []
     groups = plan_panels(len(requests), panels)
+    joints = [join_panels([requests[i] for i in (0,) * (n > 0) + group]) for n, group in enumerate(groups)]
+    check_requests(studio.backbone, joints)
     progress.tell(StageProgress(stage, 0, len(requests)))
     for number, group in enumerate(groups):
 
@@ -139,10 +143,14 @@ def draw_beside(
     progress: Progress,
     arrived: Arrived = lambda number, key: None,
 ) -> Drawn:
-    """Draw each request as the second of two panels whose first is `given`: the key of a picture and its prompt."""
-    from pipelines.sampling.draw import draw_batch
+    """Draw each request as the second of two panels whose first is `given`: the key of a picture and its prompt.
+
+    Raises as `draw_all` does.
+    """
+    from pipelines.sampling.draw import check_requests, draw_batch
     from pipelines.sampling.panels import join_panels, split_panels
 
+    check_requests(studio.backbone, [join_panels([replace(r, prompt=given[1]), r]) for r in requests])
     keys: list[str] = []
     progress.tell(StageProgress(stage, 0, len(requests)))
     for number, request in enumerate(requests):
