@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from personas.gates import THRESHOLDS
 from pipelines.errors import BadInput
@@ -26,19 +28,21 @@ from studio.domain.posts import PostRequest, PostSet, plan_shots
 from studio.export.bundle import verify_bundle
 from studio.export.manifest import Manifest
 from studio.jobs.engine import Engine
-from studio.library.scenes import add_scene
+from studio.library.scenes import add_goods, add_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
 from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.donors import train_folder_donor
 from tests.siblings import shake
 from tests.tiny_faces import write_face_pack
+from tests.tiny_flux2 import write_klein
 from tests.tiny_z_image import write_z_image
 
 pytestmark = pytest.mark.journey
 CATEGORY, CANDIDATES, POSTS = "sweet", 12, 9
 SCENES = ASSETS / "scenes"
-WHOLE_PROMPTS = {"max_sequence_length": 96}
+WHOLE_PROMPTS: Mapping[str, Any] = {"max_sequence_length": 96}
+PROMPTS_WITH_IMAGES: Mapping[str, Any] = {"max_sequence_length": 160}  # which name the references by number
 OPEN = {name: gate.high if gate.at_most else gate.low for name, gate in THRESHOLDS.items()}
 
 
@@ -51,17 +55,31 @@ def _z_image_turbo(root: Path) -> Path:
     return write_z_image(root / "z-image-turbo", shift=3.0, settings=WHOLE_PROMPTS)
 
 
+def _klein_base(root: Path) -> Path:
+    return write_klein(root / "klein-base", **PROMPTS_WITH_IMAGES)
+
+
+def _klein(root: Path) -> Path:
+    shake(write_klein(root / "FLUX.2-klein-base-4B"))
+    return write_klein(root / "klein", distilled=True, **PROMPTS_WITH_IMAGES)
+
+
 @dataclass(frozen=True)
 class Row:
-    """`trained_on` is the id of the model that LoRAs for `write`'s folder are trained on."""
+    """`trained_on` is the id of the model that LoRAs for `write`'s folder are trained on; where it `reads` pictures,
+    place, person and goods are shown to it as references.
+    """
 
     name: str
     family: str
     write: Callable[[Path], Path]
     trained_on: str
+    reads: bool = False
 
 
 ROWS = (
+    Row("klein-base", "flux2", _klein_base, "klein-base", reads=True),
+    Row("klein", "flux2", _klein, "FLUX.2-klein-base-4B", reads=True),
     Row("z-image", "z-image", _z_image, "z-image"),
     Row("z-image-turbo", "z-image", _z_image_turbo, "Z-Image"),
 )
@@ -99,11 +117,22 @@ def way(row: Row, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
         persona = engine.run(training, Persona)
         scene = add_scene(studio.library, SCENES / "park.png", SCENES / "park_landmark.png", "park")
         shots = plan_shots(POSTS, 4)
-        # the place by its landmark and by words
-        posts = engine.run(PostRequest.make(persona=persona, scene=scene, shots=shots, seed=4, scale=0.0), PostSet)
+        shown = _shown(studio, design, root) if row.reads else {"scale": 0.0}  # else by its landmark and by words
+        posts = engine.run(PostRequest.make(persona=persona, scene=scene, shots=shots, seed=4, **shown), PostSet)
         bundle = root / "a.zip"
         manifest = export_bundle(studio, posts, "xiaohongshu", bundle, owner=settings.owner)
         yield Way(engine, design, persona, posts, manifest, bundle)
+
+
+def _shown(studio: Studio, design: Design, root: Path) -> dict[str, Any]:
+    """The place, the person and the goods as pictures that the model reads."""
+    photo = np.full((150, 120, 3), 215, np.uint8)
+    photo[30:130, 40:80] = (190, 30, 40)
+    Image.fromarray(photo).save(root / "tin.png")
+    return {
+        "inject": "references", "scale": 1.0, "person_as": "both", "person_picture": design.pictures[design.kept[0]],
+        "goods": add_goods(studio.library, root / "tin.png", "a red tin"), "goods_as": "reference",
+    }  # fmt: skip
 
 
 def _train_donor(studio: Studio, root: Path, number: int) -> None:
@@ -131,7 +160,7 @@ def test_the_persona_is_of_its_family_and_says_what_it_was_trained_on(row: Row, 
     assert {layer.module for layer in file.layers} == set(way.engine.studio.backbone.model.lora_modules("all"))
 
 
-def test_the_landmark_is_exact_in_every_post(way: Way) -> None:
+def test_the_landmark_is_exact_in_every_post(row: Row, way: Way) -> None:
     spec, store = way.engine.studio.backbone.spec, way.engine.studio.store
     photo = load_scene(SCENES / "park.png").image
     canvas = fit_to_canvas(photo, spec.height, spec.width)
@@ -144,8 +173,14 @@ def test_the_landmark_is_exact_in_every_post(way: Way) -> None:
         assert picture[~mask].std() > 1
     assert len({picture.tobytes() for picture in pictures}) == POSTS
     persona = way.persona
-    for post in way.posts.posts:  # words say the place where no reference shows it
-        assert post.prompt == post.shot.prompt(persona.subject, persona.trigger, with_setting=True)
+    for post in way.posts.posts:
+        if row.reads:
+            assert "The person from image 2 is in the place from image 1 with a red tin from image 3" in post.prompt
+        else:  # words say the place where no reference shows it
+            assert post.prompt == post.shot.prompt(persona.subject, persona.trigger, with_setting=True)
+    assert [(r.number, r.role) for r in way.posts.references] == (
+        [(1, "scene"), (2, "person"), (3, "goods")] if row.reads else []
+    )
 
 
 def test_the_bundle_is_whole_and_is_drawn_again_to_the_pixel(row: Row, way: Way) -> None:
@@ -158,14 +193,18 @@ def test_the_bundle_is_whole_and_is_drawn_again_to_the_pixel(row: Row, way: Way)
 
 
 @pytest.mark.parametrize("inject", ["redux", "ip-adapter", "references"])
-def test_a_way_that_the_family_lacks_is_refused_in_words(way: Way, inject: str) -> None:
-    asked = way.posts.request.model_copy(update={"inject": inject, "scale": 1.0, "seed": 5})
+def test_a_way_that_the_family_lacks_is_refused_in_words(row: Row, way: Way, inject: str) -> None:
+    if row.reads and inject == "references":
+        pytest.skip("the family has it")
+    plain = {"person_as": "lora", "person_picture": None, "goods": None, "goods_as": "pixels"}
+    asked = way.posts.request.changed(**plain, inject=inject, scale=1.0, seed=5)
     with pytest.raises(BadInput) as refused:
         way.engine.run(asked, PostSet)
     assert refused.value.code in ("reference_not_for_family", "companion_of_other_family")
 
 
 def test_fill_is_refused_in_words(way: Way) -> None:
-    asked = way.posts.request.model_copy(update={"keep": "fill", "seed": 5})
+    plain = {"person_as": "lora", "person_picture": None, "goods": None, "goods_as": "pixels", "inject": "redux"}
+    asked = way.posts.request.changed(**plain, scale=0.0, keep="fill", seed=5)
     with pytest.raises(BadInput, match="companion_of_other_family"):
         way.engine.run(asked, PostSet)
