@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.families.flux1 import lora_names as flux1
 from pipelines.families.flux2 import lora_names as flux2
@@ -53,11 +54,9 @@ class _Proofs:
 
 def judge_flux_lora(family: str, shapes: Shapes, width: int = 0) -> Verdict:
     """Judge for the family "flux1" or "flux2" by names and shapes alone; `width` 0 accepts any hidden width."""
-    first, second = layers_of(flux1.SPELLINGS, shapes), layers_of(flux2.SPELLINGS, shapes)
-    if not first and not second:
+    proofs, found = _look(tuple(shapes.items()))
+    if proofs is None:
         return Verdict("unknown")
-    found = hidden_width(flux2.LORA_WORDS, second) or hidden_width(flux1.LORA_WORDS, first)
-    proofs = _prove(first, second)
     whose = _decide(proofs, found)
     if not whose:
         qwen = ("qwen-image",) if proofs.diffusers and proofs.single < 0 else ()
@@ -65,6 +64,16 @@ def judge_flux_lora(family: str, shapes: Shapes, width: int = 0) -> Verdict:
     if whose != family:
         return Verdict("other family", whose, found)
     return Verdict("other width" if width and found and found != width else "yes", family, found)
+
+
+@lru_cache(maxsize=2)  # a file is judged for both families
+def _look(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[_Proofs | None, int]:
+    """What a file's layers prove, None where it has none of either family's, and the hidden width."""
+    first, second = layers_of(flux1.SPELLINGS, dict(shapes)), layers_of(flux2.SPELLINGS, dict(shapes))
+    if not first and not second:
+        return None, 0
+    found = hidden_width(flux2.LORA_WORDS, second) or hidden_width(flux1.LORA_WORDS, first)
+    return _prove(first, second), found
 
 
 def _decide(proofs: _Proofs, width: int) -> str:

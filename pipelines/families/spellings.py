@@ -17,6 +17,7 @@ __all__ = [
     "Spellings",
     "Target",
     "TensorName",
+    "adapter_kind",
     "matrix_shape",
     "own_names",
     "plain_word",
@@ -24,20 +25,10 @@ __all__ = [
 ]
 
 MAX_NAME = 300  # characters of a tensor's or a base model's name; no tool writes half as many
-# what stands before a layer, in any order and number ("base_model.model.", "lora_unet__", "pipe.dit.", …)
+# what stands before a layer, in any order ("base_model.model.", "lora_unet__", "pipe.dit.", …)
 _PREFIXES = (
-    "base_model_",
-    "model_",
-    "diffusion_model_",
-    "transformer_",
-    "lora_unet_",
-    "lora_transformer_",
-    "lycoris_",
-    "unet_",
-    "module_",
-    "orig_mod_",
-    "pipe_",
-    "dit_",
+    r"(?:(?:base_model|model|diffusion_model|transformer|lora_unet|lora_transformer|lycoris|unet|module|orig_mod"
+    r"|pipe|dit)_){0,6}?"
 )
 _JOINED = ("lora_unet_", "lora_transformer_", "lycoris_")
 _DOWN = r"(?:lora_down|lora\.down|lora_linear_layer\.down|down)(?:\.default(?:_\d+)?)?"
@@ -58,6 +49,8 @@ _PART = re.compile(
     r")$"
 )
 _DEFAULT = re.compile(r"(^|[._])default(?:_\d+)?\.")  # an adapter's name before or inside a layer's
+_KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT", "boft": "BOFT"}
+_SIGNS = re.compile(r"[^a-z0-9]+")
 _BASE_MODEL_KEYS = ("ss_base_model_version", "modelspec.architecture")
 _MODULE_KEY = "ss_network_module"
 
@@ -133,8 +126,8 @@ class Spellings:
         part = str(match.lastgroup)
         part = {"other": match.group(), "bias": ".lora_B.bias"}.get(part, part).removeprefix(".")
         raw = key[: match.start()]
-        while (bare := _DEFAULT.sub(r"\1", raw)) != raw:
-            raw = bare
+        if "default" in raw:
+            raw = _DEFAULT.sub(r"\1", raw)
         if text := self._text_layer(raw):
             return TensorName(text, part, "kohya" if raw.startswith("lora_te") else "diffusers")
         layer = self._known(raw)
@@ -175,7 +168,10 @@ class Spellings:
 
     def _text_layer(self, raw: str) -> str:
         """The name of a text encoder's layer, such as "text_encoder.encoder.layers.0.mlp.fc1"; "" if it is none."""
-        layer = re.sub(r"([._])[._]+", r"\1", raw.removeprefix("base_model.model.")).strip("._")
+        raw = raw.removeprefix("base_model.model.")
+        if not raw.startswith(tuple(self.text_prefixes)):
+            return ""
+        layer = re.sub(r"([._])[._]+", r"\1", raw).strip("._")
         for prefix, encoder in self.text_prefixes.items():
             pattern, name = self.text_layers[encoder]
             if layer.startswith(prefix) and (match := pattern.match(layer.removeprefix(prefix))):
@@ -185,21 +181,20 @@ class Spellings:
     def _known(self, raw: str) -> str:
         """The table's name of a layer, whatever its prefixes, joining signs and case; "" if it is none of ours."""
         plain = _joined(raw)
-        while plain:
-            if layer := self._looked_up(plain):
-                return layer
-            prefix = next((p for p in _PREFIXES if plain.startswith(p)), "")
-            if not prefix:
-                return ""
-            plain = plain.removeprefix(prefix)
-        return ""
+        if match := self._block_pattern.match(plain):
+            blocks, leaves = self._joined_blocks[match.group(1)]
+            leaf = leaves.get(match.group(3), "")
+            return f"{blocks}.{match.group(2)}.{leaf}" if leaf else ""
+        match = self._top_pattern.match(plain)
+        return self._joined_top[match.group(1)] if match else ""
 
-    def _looked_up(self, plain: str) -> str:
-        for joined, (blocks, leaves) in self._joined_blocks.items():
-            if match := re.match(rf"{joined}_(\d+)_(.+)$", plain):
-                leaf = leaves.get(match.group(2), "")
-                return f"{blocks}.{match.group(1)}.{leaf}" if leaf else ""
-        return self._joined_top.get(plain, "")
+    @cached_property
+    def _block_pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"{_PREFIXES}({'|'.join(self._joined_blocks)})_(\d+)_(.+)$")
+
+    @cached_property
+    def _top_pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"{_PREFIXES}({'|'.join(map(re.escape, self._joined_top))})$")
 
     @cached_property
     def _joined_blocks(self) -> dict[str, tuple[str, dict[str, str]]]:
@@ -228,7 +223,7 @@ class Spellings:
 
 def _joined(name: str) -> str:
     """A name's words in lower case, joined by one underscore each: "img_attn.qkv" and "IMG_attn__qkv_" are the same."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return _SIGNS.sub("_", name.lower()).strip("_")
 
 
 @dataclass(frozen=True)
@@ -255,6 +250,11 @@ class LoraWords:
         width = widths.pop() if len(widths) == 1 else 0
         version, architecture = self.models.get(width, self.other_width)
         return version, architecture.format(width or min(widths))
+
+
+def adapter_kind(part: str) -> str:
+    """Return the kind of adapter whose part (`TensorName.part`) this is; "" for the parts of a plain LoRA."""
+    return next((kind for start, kind in _KINDS.items() if part.startswith(start)), "")
 
 
 def plain_word(said: str) -> str:

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from pipelines.errors import BadLora
 from pipelines.families.protocol import Family
-from pipelines.families.spellings import MAX_NAME, Target, TensorName, matrix_shape
+from pipelines.families.spellings import MAX_NAME, Target, TensorName, adapter_kind, matrix_shape
 from pipelines.lora.alphas import StatedAlphas
 from pipelines.lora.layers import LoraLayer
 
 __all__ = ["check_values", "group_tensors", "to_layers"]
 
-_KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT", "boft": "BOFT"}
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, *_FLOAT8)
 # what quantisers and trainers write beside the weights, and what changes none of them
@@ -104,7 +103,7 @@ def _refuse_unless_zero(file: str, known: str, name: TensorName, tensor: Tensor)
     # some tools write all-zero biases and norm differences beside a plain LoRA: they change nothing
     if name.part.endswith(_NO_DIFFERENCE) and not bool(tensor.float().any()):
         return
-    kind = next((kind for start, kind in _KINDS.items() if name.part.startswith(start)), name.part)
+    kind = adapter_kind(name.part) or name.part
     raise BadLora("lora_not_plain", file=file, family=known, kind=kind, layer=name.layer, part=name.part)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.errors import BadInput, BadLora
 from pipelines.families.catalogue import FAMILIES, check_lora_family, family_name, judge_lora
+from pipelines.families.spellings import adapter_kind
 from pipelines.models.gguf_header import is_gguf
 from pipelines.models.headers import is_pickle, read_header
 from studio.domain.donor import DonorRequest
@@ -40,7 +41,8 @@ class LoraSummary:
 
 
 def inspect_header(path: Path, family: str = "") -> LoraSummary:
-    """Read the names and shapes alone. Raises BadLora for pickles, GGUF, damaged files and other families.
+    """Read the names and shapes alone. Raises BadLora for pickles, GGUF, damaged files, other families, and adapters
+    that are no plain LoRA.
 
     `family` is the id that a person stated; it decides only where the file leaves the choice.
 
@@ -55,10 +57,14 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
     verdict = judge_lora(header.shapes, header.metadata, family)
     if verdict.fits == "other family":
         check_lora_family(path.name, verdict)
+    known = [verdict.family] if verdict.family else verdict.families
     # the ending of a name says the part, whichever family's the layer is
     names = {key: FAMILIES[0].lora_spellings.parse(key) for key in header.shapes}
+    kinds = [kind for name in names.values() if name is not None and (kind := adapter_kind(name.part))]
+    if known and kinds:
+        raise BadLora("lora_not_plain", file=path.name, family=" / ".join(map(family_name, known)), kind=kinds[0])
     downs = [header.shapes[key] for key, name in names.items() if name is not None and name.part == "down"]
-    if not downs or verdict.fits == "unknown":
+    if not downs or not known:
         raise BadLora("no_known_lora", file=path.name, known=[f.name for f in FAMILIES])
     said = header.metadata
     return LoraSummary(

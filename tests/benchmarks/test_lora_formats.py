@@ -14,11 +14,22 @@ APPLIED = (
     "flux_lora_kohya_format",
     "flux_lora_kohya_with_te1_format",
     "flux_lora_xlabs_format",
+    "flux2/derived_flux2_klein4b_aitoolkit",
+    "flux2/derived_flux2_klein4b_diffusers_dreambooth",
+    "flux2/derived_flux2_klein4b_fal",
+    "flux2/derived_flux2_klein4b_musubi_kohya",
+    "z_image/derived_z_image_aitoolkit",
+    "z_image/derived_z_image_comfyui_fused",
+    "z_image/derived_z_image_diffusers_dreambooth",
+    "z_image/derived_z_image_musubi_kohya",
 )
 REFUSED = {
     "flux_control_lora_format": "a control LoRA",
     "flux_dora_onetrainer_format": "(DoRA)",
     "flux_lokr_bfl_format": "(LoKr)",
+    "qwen_image/qwen_image_lora_diffusers_format": "Qwen-Image",
+    "qwen_image/qwen_image_lora_kohya_format": "Qwen-Image",
+    "krea2/krea2_lora_kohya_format": "Krea 2",
 }
 
 pytestmark = pytest.mark.skipif(
@@ -43,4 +54,4 @@ def test_layout_is_refused_with_its_reason(name: str, reason: str) -> None:
 
 
 def test_no_listing_is_forgotten() -> None:
-    assert {p.stem for p in DATA.glob("*.json")} == {*APPLIED, *REFUSED}
+    assert {str(p.relative_to(DATA).with_suffix("")) for p in DATA.rglob("*.json")} == {*APPLIED, *REFUSED}
