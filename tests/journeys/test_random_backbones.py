@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ from tests.tiny_z_image import write_z_image
 pytestmark = pytest.mark.journey
 CATEGORY, CANDIDATES, POSTS = "sweet", 12, 9
 SCENES = ASSETS / "scenes"
-WHOLE_PROMPTS: Mapping[str, Any] = {"max_sequence_length": 96}
-PROMPTS_WITH_IMAGES: Mapping[str, Any] = {"max_sequence_length": 160}  # which name the references by number
+WHOLE_PROMPTS: dict[str, Any] = {"max_sequence_length": 96}
+PROMPTS_WITH_IMAGES: dict[str, Any] = {"max_sequence_length": 160}  # which name the references by number
 OPEN = {name: gate.high if gate.at_most else gate.low for name, gate in THRESHOLDS.items()}
 
 
