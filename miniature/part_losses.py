@@ -63,8 +63,9 @@ class PartLosses:
     """Decoder, recogniser and judges, all frozen."""
 
     def __init__(self, parts: Path, vae: AutoencoderKL, pack: Path, most: int) -> None:
-        """`most` faces and as many hands are decoded of a batch."""
-        self.judges, self.recogniser, self.most = load_judges(parts), Recogniser(pack), most
+        """`most` faces and as many hands are decoded of a batch; where `parts` is not there yet, pixels are compared."""
+        self.judges = load_judges(parts) if parts.exists() else []
+        self.recogniser, self.most = Recogniser(pack), most
         self.decoder = vae.decoder.to(DEVICE, memory_format=torch.channels_last).requires_grad_(False)
 
     def __call__(self, latents: Tensor, shown: Shown, rng: np.random.Generator) -> dict[str, Tensor]:
