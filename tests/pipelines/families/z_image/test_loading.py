@@ -16,14 +16,19 @@ from safetensors.torch import load_file, save_file
 from pipelines.backbones import Backbone, load_backbone, plan_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.z_image.facts import Z_IMAGE
+from pipelines.families.z_image.loading import check_transformer
 from pipelines.models.hardware import Hardware
-from pipelines.models.headers import read_header
+from pipelines.models.headers import Header, read_header
 from pipelines.models.precision import part_bytes
+from pipelines.models.sources import Source
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import request_from
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
+from tests.data import need
+from tests.folders import write_backbone_folder
 from tests.pipelines.families.flux1.test_loading import need_package
+from tests.pipelines.families.test_catalogue import shapes_of
 from tests.tiny import assert_same_picture
 from tests.tiny_z_image import WEIGHTS, original_tensors, write_gguf, write_single_file, write_z_image
 
@@ -197,3 +202,20 @@ def test_a_file_needs_a_folder_of_its_own_family(folder: Path, tiny_flux: Path, 
     said(refused.value, "Z-Image", "FLUX.1")
     with pytest.raises(ModelMissing, match=r"base_missing.*Tongyi-MAI/Z-Image"):
         resolve_backbone(file)
+
+
+def test_a_real_checkpoints_tensors_are_all_asked_for_at_its_true_size(tmp_path: Path) -> None:
+    """The listing holds one block of each kind; without memory, the class of diffusers is built as wide as it says."""
+    base = write_backbone_folder(tmp_path / "base", pipeline="ZImagePipeline", n_layers=30)
+    for part, config in (("vae", {"latent_channels": 16}), ("text_encoder", {"hidden_size": 2560})):
+        (base / part).mkdir()
+        (base / part / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shapes = shapes_of(need("model_keys/z_image_transformer_comfyui_keys.json"))
+    file = tmp_path / "z_image_turbo_bf16.safetensors"
+    config = check_transformer(Source("single file", file.stem, file, base), [Header(file, shapes, 0, {})])
+    assert {name: config[name] for name in ("dim", "n_heads", "in_channels", "cap_feat_dim", "n_layers")} == {
+        "dim": 3840, "n_heads": 30, "in_channels": 16, "cap_feat_dim": 2560, "n_layers": 1,
+    }  # fmt: skip
+    less = {name: shape for name, shape in shapes.items() if name != "layers.0.feed_forward.w2.weight"}
+    with pytest.raises(BadInput, match=r"transformer_incomplete.*layers\.0\.feed_forward\.w2"):
+        check_transformer(Source("single file", file.stem, file, base), [Header(file, less, 0, {})])
