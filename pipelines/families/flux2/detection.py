@@ -50,7 +50,8 @@ def transformer_config(header: Header, source: Source) -> dict[str, Any]:
     own = layout == "black-forest-labs"
     found: dict[str, Any] = {}
     for field, (theirs, diffusers, dimension) in _DIMENSIONS.items():
-        name = names.get(theirs if own else diffusers)
+        # ComfyUI's newer files call a norm's scale its weight
+        name = names.get(theirs, names.get(theirs.replace(".scale", ".weight"))) if own else names.get(diffusers)
         if name is None or len(header.shapes[name]) <= dimension:
             raise BadInput("transformer_incomplete", file=header.path.name, lacks=1, name=theirs if own else diffusers)
         found[field] = header.shapes[name][dimension]

@@ -24,7 +24,7 @@ _KNOWN = re.compile(
     r"(?:img_in|txt_in|(?:time|guidance)_in\.(?:in|out)_layer|(?:double_stream_modulation_(?:img|txt)|"
     r"single_stream_modulation)\.lin|final_layer\.(?:linear|adaLN_modulation\.1)|"
     r"double_blocks\.\d+\.(?:img|txt)_(?:attn\.(?:qkv|proj)|mlp\.[02])|single_blocks\.\d+\.linear[12])\.weight|"
-    r"(?:double_blocks\.\d+\.(?:img|txt)_attn|single_blocks\.\d+)\.norm\.(?:query|key)_norm\.scale"
+    r"(?:double_blocks\.\d+\.(?:img|txt)_attn|single_blocks\.\d+)\.norm\.(?:query|key)_norm\.(?:scale|weight)"
 )
 
 

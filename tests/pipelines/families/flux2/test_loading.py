@@ -40,9 +40,13 @@ def copy(klein: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(klein, tmp_path / "copy"))
 
 
-@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
-def test_a_single_file_draws_what_its_folder_draws(klein: Path, drawn: Pixels, tmp_path: Path, prefix: str) -> None:
-    backbone = load(write_single_file(klein, tmp_path / "mine.safetensors", prefix), klein)
+@pytest.mark.parametrize(("prefix", "norms"), [("", "scale"), ("model.diffusion_model.", "scale"), ("", "weight")])
+def test_a_single_file_draws_what_its_folder_draws(
+    klein: Path, drawn: Pixels, tmp_path: Path, prefix: str, norms: str
+) -> None:
+    file = write_single_file(klein, tmp_path / "mine.safetensors", prefix)
+    save_file({name.replace("_norm.scale", f"_norm.{norms}"): x for name, x in load_file(file).items()}, file)
+    backbone = load(file, klein)
     assert (backbone.spec.id, backbone.spec.source.kind) == ("mine", "single file")
     assert_same_picture(picture(backbone), drawn)
 

@@ -1,10 +1,11 @@
-"""The one loop draws what diffusers' own FLUX.2-klein pipelines draw."""
+"""The one loop draws what diffusers' own FLUX.2-klein pipelines draw.
+
+Several references are compared in `tests.pipelines.references.test_native_klein`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,8 @@ from diffusers import Flux2KleinInpaintPipeline
 
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput
-from pipelines.families.model import ReferenceTokens
 from pipelines.references.landmark import Landmark
-from pipelines.references.protocol import Conditions, Reference
+from pipelines.references.native import NativeReferences, ReferencePicture
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import DrawRequest, request_from
 from tests.pipelines.families.test_conformance import grid_of
@@ -32,26 +32,6 @@ Rgb = npt.NDArray[np.uint8]
 STEPS = 4
 PROMPTS = ("a young woman, smiling", "a man on a beach at dusk")
 SEEDS = (3, 4)
-
-
-@dataclass(frozen=True, eq=False)
-class Shown(Reference):
-    """A picture that the model itself reads, as the `number`-th; it alone is under test here."""
-
-    kind: ClassVar[str] = "shown"
-
-    image: Rgb
-    number: int = 0
-
-    def key(self) -> Hashable:
-        return self.number
-
-    def encode(self, backbone: Backbone) -> ReferenceTokens:
-        return backbone.model.encode_reference(self.image[None], self.number)
-
-    @staticmethod
-    def extend(conditions: Conditions, references: Sequence[Shown], encoded: Sequence[ReferenceTokens]) -> None:
-        conditions.tokens.append(ReferenceTokens(torch.cat([e.tokens for e in encoded]), encoded[0].ids))
 
 
 def picture(height: int, width: int, seed: int = 0) -> Rgb:
@@ -106,19 +86,6 @@ def test_the_whole_way_from_the_prompt_to_the_picture(backbone: Backbone) -> Non
     assert (far > 0).mean() <= 0.001
 
 
-@pytest.mark.parametrize("cfg_scale", [1.0, 4.0])
-def test_two_references(backbone: Backbone, cfg_scale: float) -> None:
-    pictures = (picture(64, 64, 1), picture(96, 80, 2))
-    shown = tuple(Shown(image, number) for number, image in enumerate(pictures))
-    requests = asked(backbone, references=shown, cfg_scale=cfg_scale)
-    told = call(backbone, requests[0]) | {"image": [Image.fromarray(image) for image in pictures]}
-    theirs = last_grid(backbone, requests[0], flux2(backbone).pipeline, told)
-    # that pipeline takes a picture's pixels to [-1, 1] in another order of operations
-    assert float((grid_of(backbone, *requests) - theirs).abs().max()) <= 2e-6 * float(theirs.abs().max())
-    swapped = tuple(Shown(image, number) for number, image in enumerate(reversed(pictures)))
-    assert not torch.allclose(grid_of(backbone, *asked(backbone, references=swapped, cfg_scale=cfg_scale)), theirs)
-
-
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 @pytest.mark.parametrize("cfg_scale", [1.0, 4.0])
 def test_inpainting_with_the_scene_as_a_reference(
@@ -127,7 +94,7 @@ def test_inpainting_with_the_scene_as_a_reference(
     """`Flux2KleinInpaintPipeline` shows the scene as reference 0 without being asked."""
     scene, mask = picture(96, 64), np.zeros((96, 64), np.bool_)
     mask[:48, :32] = True  # whole tokens, so that which of them are kept is no question
-    marks = (Landmark(scene, mask, exact=False), Shown(scene))
+    marks = (Landmark(scene, mask, exact=False), NativeReferences((ReferencePicture("scene", scene),)))
     requests = asked(backbone, references=marks, strength=strength, cfg_scale=cfg_scale)
     pipeline = Flux2KleinInpaintPipeline(**flux2(backbone).pipeline.components)
     pipeline.set_progress_bar_config(disable=True)
