@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.tiny import write_flux
+from tests.tiny_flux2 import write_klein
 from tests.tiny_z_image import write_z_image
 
 __all__ = ["PAIRS", "SIBLING", "change_settings", "shake", "write_pair"]
@@ -32,7 +33,17 @@ def _write_z_image_pair(root: Path) -> Path:
     return _beside(drawing, write_z_image(root / "Z-Image"))
 
 
-PAIRS: Mapping[str, Callable[[Path], Path]] = {"flux1": write_pair, "z-image": _write_z_image_pair}
+def _write_klein_pair(root: Path) -> Path:
+    """The folder's own `is_distilled` says which it is."""
+    drawing = write_klein(root / "quick", distilled=True)
+    return _beside(drawing, write_klein(root / "FLUX.2-klein-base-4B"))
+
+
+PAIRS: Mapping[str, Callable[[Path], Path]] = {
+    "flux1": write_pair,
+    "flux2": _write_klein_pair,
+    "z-image": _write_z_image_pair,
+}
 """A family's id to what writes its pair: the folder that draws, and beside it the sibling under its published name."""
 
 

@@ -24,7 +24,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
-from pipelines.families.companion_loading import is_offloaded, load_beside
+from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.flux2.latents import Statistics, decode, encode_pictures, pack, read_statistics, unpack
 from pipelines.families.flux2.loading import check_transformer, load_pipeline, load_transformer
@@ -210,12 +210,7 @@ class Flux2Model:
         return own, replace(self, pipeline=pipeline, steps=steps, references_max=references), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
-        """The shared parts' hooks know the transformer that they make room for: those of the pipeline that works now
-        must be the last that were set."""
-        if is_offloaded(self.pipeline):
-            for other in others:
-                other.release()
-            self.release()
+        take_turn(self.pipeline, others)
 
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
