@@ -1,9 +1,9 @@
 """Does it run at the real size? `python -m benchmarks.full_size --out out` (`make full-size`).
 
-Builds FLUX.1-dev at its real dimensions with Gaussian weights (`benchmarks.full_size_models`) and runs what the studio
-runs, through the same code: a fusion of six LoRAs, candidates, training steps, and nine posts with each reference. All
-numbers must be finite. Pictures of such weights show nothing; seconds and memory are real. On a machine without a large
-enough GPU the transformer has two double and two single blocks, and pictures are small.
+Builds FLUX.1-dev, FLUX.2-klein-4B and Z-Image at their real dimensions with Gaussian weights and runs what the studio
+runs, through the same code: a fusion of LoRAs, candidates, training steps, and posts with each reference. All numbers
+must be finite. Pictures of such weights show nothing; seconds and memory are real. On a machine without a large enough
+GPU the transformers have fewer blocks (`benchmarks.full_size_models`, `.full_size_families`), and pictures are small.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import math
 import os
 import platform
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
+from benchmarks.full_size_families import (
+    KLEIN,
+    KLEIN_SLICE,
+    Z_IMAGE,
+    Z_IMAGE_SLICE,
+    Makers,
+    klein_parts,
+    write_folder,
+    z_image_parts,
+)
 from benchmarks.full_size_models import (
     DEV,
     SLICE,
@@ -37,98 +42,52 @@ from benchmarks.full_size_models import (
     companion_bytes,
     random_lora,
 )
+from benchmarks.full_size_phases import (
+    RANK,
+    SMALL,
+    Meter,
+    Row,
+    Scene,
+    Work,
+    draw_pictures,
+    make_scene,
+    seconds_of_step,
+    table_line,
+)
+from benchmarks.full_size_ways import run_folder
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone, best_device, encode_prompt, fast_dtype
-from pipelines.lora import Lora, LoraLayer, concatenate
+from pipelines.lora import Lora, concatenate
 from pipelines.models.hardware import read_hardware
-from pipelines.progress import Event
 from pipelines.references.fill import FillReference
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.native import NativeReferences
 from pipelines.references.protocol import Reference as DrawnReference
 from pipelines.references.redux import ReduxReference
-from pipelines.sampling.draw import draw
-from pipelines.sampling.request import DrawRequest, request_from
-from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.sampling.request import request_from
 from studio.application import software_versions
 
 _WHOLE_BYTES = 45e9  # 34 GB of bf16 weights, and the largest picture's activations
 _ROOMY_BYTES = 110e9  # trains at 1024² without gradient checkpointing
-_DONORS, _RANK = 6, 16
+_DONORS = 6
+_FEW = replace(SMALL, candidates=1, posts=2, training_px=(256,), training_steps=2)
 
-
-@dataclass(frozen=True)
-class Work:
-    """How much is drawn and trained. Pictures are `canvas_px` squares, steps are of one picture each."""
-
-    canvas_px: int = 1024
-    num_inference_steps: int = 28
-    candidates: int = 4
-    posts: int = 9
-    batch_size: int = 1
-    training_px: tuple[int, ...] = (512, 768, 1024)
-    training_steps: int = 8
-    gradient_checkpointing: bool = False
-
-
-SMALL = Work(canvas_px=256, num_inference_steps=2, candidates=2, training_steps=1, gradient_checkpointing=True)
-
-
-@dataclass(frozen=True)
-class Row:
-    """`each` is what one unit (a picture, a step) took, in seconds; `peak_gb` the phase's largest memory."""
-
-    phase: str
-    seconds: float
-    each: float | None
-    peak_gb: float
-
-
-@dataclass
-class Meter:
-    """Measures phases on one device; on a CPU the memory is the process's, so it holds the models, too."""
-
-    device: torch.device
-    rows: list[Row] = field(default_factory=list)
-
-    @contextmanager
-    def phase(self, name: str, units: int = 0) -> Iterator[dict[str, float]]:
-        """The dictionary may be given "each" where it is not just seconds / units."""
-        self._reset()
-        told: dict[str, float] = {}
-        begin = time.perf_counter()
-        yield told
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        seconds = time.perf_counter() - begin
-        row = Row(name, seconds, told.get("each", seconds / units if units else None), self._peak() / 1e9)
-        self.rows.append(row)
-        print(_line(row), flush=True)
-
-    def _reset(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            torch.cuda.reset_peak_memory_stats(self.device)
-        elif Path("/proc/self/clear_refs").exists():
-            Path("/proc/self/clear_refs").write_text("5")  # see proc(5): resets VmHWM
-
-    def _peak(self) -> float:
-        if self.device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated(self.device))
-        status = Path("/proc/self/status")
-        if not status.exists():
-            return float(psutil.Process().memory_info().rss)
-        high = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return float(high.split()[1]) * 1024
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """A made-up place on the canvas, uint8 [h, w, 3], and its landmark, bool [h, w]."""
-
-    image: np.ndarray[Any, np.dtype[np.uint8]]
-    landmark: np.ndarray[Any, np.dtype[np.bool_]]
+FLUX1 = "FLUX.1-dev"
+# A model to its parts and what is said of them: whole, and where there is no large GPU.
+FAMILIES: dict[str, tuple[tuple[Makers, str], tuple[Makers, str]]] = {
+    "FLUX.2-klein-base-4B": (
+        (klein_parts(KLEIN), "5 double, 20 single, 3072 wide; Qwen3 whole"),
+        (
+            klein_parts(KLEIN_SLICE),
+            "1 double, 1 single, 3072 wide; Qwen3 of 27 layers, 2560 wide, a quarter of its heads and feed-forward",
+        ),
+    ),
+    "Z-Image": (
+        (z_image_parts(Z_IMAGE), "30 layers and 4 refiners, 3840 wide; Qwen3 whole"),
+        (z_image_parts(Z_IMAGE_SLICE), "2 layers and 2 refiners, 3840 wide; Qwen3 of 3 layers, 2560 wide"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -181,12 +140,12 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
     meter = Meter(device)
     with meter.phase("build FLUX.1-dev"):
         backbone = build_backbone(size, device, dtype)
-    files = [random_lora(backbone.transformer, _RANK, seed) for seed in range(_DONORS)]
+    files = [random_lora(backbone.model, RANK, seed) for seed in range(_DONORS)]
     weights = np.random.default_rng(0).dirichlet(np.full(_DONORS, 4.0))
-    with meter.phase(f"fuse {_DONORS} LoRAs of rank {_RANK}"):
+    with meter.phase(f"fuse {_DONORS} LoRAs of rank {RANK}"):
         fused = concatenate(files, [float(w) for w in weights / np.linalg.norm(weights)])
     files.clear()
-    assert all(layer.rank == _DONORS * _RANK for layer in fused)
+    assert all(layer.rank == _DONORS * RANK for layer in fused)
     shots = vary_shots(max(work.candidates, work.posts), 1)
     prompts = [shot.prompt("young woman", "prsn") for shot in shots]
     requests = [
@@ -204,12 +163,12 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
         for prompt in prompts:
             encode_prompt(backbone, prompt)
     with meter.phase(f"{work.candidates} candidates", work.candidates):
-        pictures = _draw(backbone, [replace(r, loras=(lora,)) for r in requests[: work.candidates]], work)
+        pictures = draw_pictures(backbone, [replace(r, loras=(lora,)) for r in requests[: work.candidates]], work)
     stack.clear()
     del stack, fused, lora
     for px in work.training_px:
         with meter.phase(f"persona training at {px}²") as told:
-            told["each"] = _train(backbone, pictures[0], prompts[0], px, work)
+            told["each"] = seconds_of_step(backbone, pictures[0], prompts[0], px, work)
     scene = make_scene(work.canvas_px)
     for name, reference in REFERENCES.items():
         if reference.companion not in ("", *backbone.companions) and not _has_room(backbone):
@@ -218,7 +177,7 @@ def run(size: Dimensions, work: Work, device: torch.device, dtype: torch.dtype) 
         reference.build(backbone, size)
         posts = [replace(request, references=reference.make(scene, size)) for request in requests[: work.posts]]
         with meter.phase(f"{work.posts} posts, {name}", work.posts):
-            drawn = _draw(backbone, posts, work)
+            drawn = draw_pictures(backbone, posts, work)
         if any(r.kind in ("inpaint", "fill") for r in posts[0].references):
             assert all(np.array_equal(p[scene.landmark], scene.image[scene.landmark]) for p in drawn)
     return meter.rows
@@ -233,55 +192,6 @@ def _has_room(backbone: Backbone) -> bool:
     return free > 1.2 * companion_bytes(backbone)
 
 
-def make_scene(px: int) -> Scene:
-    """Colour patches, and a landmark in the lower left quarter."""
-    patches = np.random.default_rng(7).integers(0, 256, (8, 8, 3))
-    image = np.kron(patches, np.ones((px // 8, px // 8, 1))).astype(np.uint8)
-    landmark = np.zeros((px, px), np.bool_)
-    landmark[px // 2 :, : px // 2] = True
-    return Scene(image, landmark)
-
-
-def _draw(backbone: Backbone, requests: list[DrawRequest], work: Work) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """`draw` itself refuses pictures that are not finite."""
-    pictures = [picture for _, picture in draw(backbone, requests, work.batch_size)]
-    assert all(picture.shape == (work.canvas_px, work.canvas_px, 3) and picture.std() > 0 for picture in pictures)
-    return pictures
-
-
-def _train(
-    backbone: Backbone, picture: np.ndarray[Any, np.dtype[np.uint8]], caption: str, px: int, work: Work
-) -> float:
-    """Seconds of a step: the median of those between the first and the last, or the only one."""
-    config = LoraTrainingConfig(
-        rank=_RANK, steps=work.training_steps, batch_size=1, checkpoint_every=10**6, height=px, width=px,
-        gradient_checkpointing=work.gradient_checkpointing,
-    )  # fmt: skip
-    clock = _Clock()
-    with tempfile.TemporaryDirectory() as folder:
-        trained = train_lora(backbone, [TrainingExample(picture, caption)], config, Path(folder), clock)
-    assert all(map(math.isfinite, trained.losses))
-    layers: tuple[LoraLayer, ...] = trained.layers
-    assert all(bool(layer.up.isfinite().all() and layer.down.isfinite().all()) for layer in layers)
-    assert any(bool(layer.up.any()) for layer in layers)  # it starts at zero, so something was learnt
-    steps = np.diff(clock.times)
-    # the first step also makes the adapter and warms kernels up, the last also writes the checkpoint
-    return float(np.median(steps[1:-1] if len(steps) > 2 else steps))
-
-
-class _Clock:
-    """When the latents were ready, and every step."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def tell(self, event: Event) -> None:
-        self.times.append(time.perf_counter())
-
-    def check_cancelled(self) -> None:
-        return
-
-
 def hardware(device: torch.device) -> str:
     """The GPU's name, or the CPU's and its cores."""
     if device.type == "cuda":
@@ -293,33 +203,40 @@ def hardware(device: torch.device) -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def write_report(rows: list[Row], facts: dict[str, str], out: Path) -> Path:
-    """full-size.json and the table for docs/full-size.md."""
+def write_report(rows: list[Row], facts: dict[str, str], out: Path, name: str = "full-size") -> Path:
+    """NAME.json and the table for docs/full-size.md."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "full-size.json").write_text(
-        json.dumps({"facts": facts, "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
-    )
+    (out / f"{name}.json").write_text(json.dumps({"facts": facts, "rows": [asdict(r) for r in rows]}, indent=1) + "\n")
     lines = [f"- {name}: {value}" for name, value in facts.items()]
-    lines += ["", "| phase | seconds | each | peak GB |", "|---|---:|---:|---:|", *map(_line, rows)]
-    path = out / "full-size.md"
+    lines += ["", "| phase | seconds | each | peak GB |", "|---|---:|---:|---:|", *map(table_line, rows)]
+    path = out / f"{name}.md"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
-def _line(row: Row) -> str:
-    each = "" if row.each is None else f"{row.each:.3g}"
-    return f"| {row.phase} | {row.seconds:.3g} | {each} | {row.peak_gb:.1f} |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--note", default="", help="What else the reader of the table should know.")
-    args = parser.parse_args()
-    device = best_device()
-    dtype, free = fast_dtype(device), read_hardware(device).device_free
+def _flux1(out: Path, note: str, device: torch.device, dtype: torch.dtype, free: float) -> Path:
     whole = device.type == "cuda" and free >= _WHOLE_BYTES
     size, work = (DEV, Work(gradient_checkpointing=free < _ROOMY_BYTES)) if whole else (SLICE, SMALL)
+    blocks = f"{size.double_blocks} double, {size.single_blocks} single, {size.heads * size.head_width} wide"
+    facts = _facts(blocks, work, device, dtype, note)
+    return write_report(run(size, work, device, dtype), facts, out)
+
+
+def _family(model: str, out: Path, note: str, device: torch.device, dtype: torch.dtype, free: float) -> Path:
+    """Write the folder, load it as any folder is, and run its phases."""
+    whole = device.type == "cuda" and free >= _WHOLE_BYTES
+    parts, blocks = FAMILIES[model][0 if whole else 1]
+    work = Work(gradient_checkpointing=free < _ROOMY_BYTES) if whole else _FEW
+    facts = _facts(blocks, work, device, dtype, note)
+    meter = Meter(device)
+    with tempfile.TemporaryDirectory() as scratch:
+        with meter.phase(f"write {model}"):
+            folder = write_folder(Path(scratch) / model, parts, device)
+        rows = run_folder(folder, work, meter, dtype)
+    return write_report(rows, facts, out, f"full-size-{model}")
+
+
+def _facts(blocks: str, work: Work, device: torch.device, dtype: torch.dtype, note: str) -> dict[str, str]:
     versions = software_versions()
     facts = {
         "hardware": hardware(device),
@@ -327,13 +244,29 @@ def main() -> None:
             f"{name} {versions[name]}" for name in ("python", "torch", "diffusers", "transformers", "peft")
         ),
         "date": datetime.date.today().isoformat(),
-        "blocks": f"{size.double_blocks} double, {size.single_blocks} single, {size.heads * size.head_width} wide",
+        "blocks": blocks,
         "numbers": f"{str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads",
         "pictures": f"{work.canvas_px}², {work.num_inference_steps} steps, batches of {work.batch_size}",
-        "training": f"batch 1, rank {_RANK}, gradient checkpointing {'on' if work.gradient_checkpointing else 'off'}",
-    } | ({"note": args.note} if args.note else {})
+        "training": f"batch 1, rank {RANK}, gradient checkpointing {'on' if work.gradient_checkpointing else 'off'}",
+    } | ({"note": note} if note else {})
     print("\n".join(f"- {name}: {value}" for name, value in facts.items()), flush=True)
-    print(f"The table is in {write_report(run(size, work, device, dtype), facts, args.out).resolve()}")
+    return facts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--models", nargs="+", choices=(FLUX1, *FAMILIES), default=[FLUX1, *FAMILIES])
+    parser.add_argument("--note", default="", help="What else the reader of the table should know.")
+    args = parser.parse_args()
+    device = best_device()
+    dtype, free = fast_dtype(device), read_hardware(device).device_free
+    for model in args.models:
+        if model == FLUX1:
+            path = _flux1(args.out, args.note, device, dtype, free)
+        else:
+            path = _family(model, args.out, args.note, device, dtype, free)
+        print(f"The table is in {path.resolve()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -47,15 +47,16 @@ from transformers import (
 
 from pipelines.adapters.ip_adapter import AdapterFile, IpAdapter
 from pipelines.backbones import Backbone, BackboneSpec
-from pipelines.families.flux1.model import ALL_LINEAR, Flux1Model
+from pipelines.families.flux1.model import Flux1Model
+from pipelines.families.model import Model
 from pipelines.lora import LoraLayer
 from pipelines.models.catalogue import MODELS
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 
 __all__ = [
-    "DEV", "SLICE", "Dimensions", "add_companion", "add_ip_adapter", "add_redux", "build_backbone", "companion_bytes",
-    "random_lora",
+    "DEV", "SLICE", "Dimensions", "add_companion", "add_ip_adapter", "add_redux", "born", "build_backbone",
+    "companion_bytes", "gaussian", "random_lora",
 ]  # fmt: skip
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -99,19 +100,19 @@ SLICE = Dimensions(double_blocks=2, single_blocks=2, clip_layers=2, t5_layers=2,
 def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, seed: int = 0) -> Backbone:
     """A Backbone like a loaded one. The tokenizers are the miniature's: their ids lie within the real vocabularies."""
     tokenizer, tokenizer_2 = (AutoTokenizer.from_pretrained(_TOKENIZERS / n) for n in ("tokenizer", "tokenizer_2"))
-    with _born(device, dtype):
-        transformer = _gaussian(lambda: _transformer(size, 64), seed)
-        clip = _gaussian(lambda: CLIPTextModel(CLIPTextConfig(
+    with born(device, dtype):
+        transformer = gaussian(lambda: _transformer(size, 64), seed)
+        clip = gaussian(lambda: CLIPTextModel(CLIPTextConfig(
             vocab_size=49408, hidden_size=size.clip_width, intermediate_size=4 * size.clip_width,
             num_hidden_layers=size.clip_layers, num_attention_heads=max(1, size.clip_width // 64),
             max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         )), seed + 1)  # fmt: skip
-        t5 = _gaussian(lambda: T5EncoderModel(T5Config(
+        t5 = gaussian(lambda: T5EncoderModel(T5Config(
             vocab_size=32128, d_model=size.t5_width, d_kv=64, d_ff=size.t5_hidden, num_layers=size.t5_layers,
             num_heads=size.t5_heads, feed_forward_proj="gated-gelu",
         )), seed + 2)  # fmt: skip
         levels = len(size.vae_channels)
-        vae = _gaussian(lambda: AutoencoderKL(
+        vae = gaussian(lambda: AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
             block_out_channels=size.vae_channels, layers_per_block=2, latent_channels=16, norm_num_groups=32,
             sample_size=1024, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False,
@@ -137,12 +138,12 @@ def build_backbone(size: Dimensions, device: torch.device, dtype: torch.dtype, s
 
 def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
     """Give the backbone FLUX.1-Redux-dev: SigLIP-so400m and the projection to T5's width."""
-    with _born(backbone.device, backbone.dtype):
-        encoder = _gaussian(lambda: SiglipVisionModel(SiglipVisionConfig(
+    with born(backbone.device, backbone.dtype):
+        encoder = gaussian(lambda: SiglipVisionModel(SiglipVisionConfig(
             hidden_size=size.siglip_width, intermediate_size=size.siglip_hidden, num_hidden_layers=size.siglip_layers,
             num_attention_heads=size.siglip_heads, image_size=size.siglip_px, patch_size=14,
         )), seed)  # fmt: skip
-        embedder = _gaussian(lambda: ReduxImageEncoder(size.siglip_width, size.t5_width), seed + 1)
+        embedder = gaussian(lambda: ReduxImageEncoder(size.siglip_width, size.t5_width), seed + 1)
     processor = SiglipImageProcessor(size={"height": size.siglip_px, "width": size.siglip_px})
     redux = FluxPriorReduxPipeline(image_encoder=encoder, feature_extractor=processor, image_embedder=embedder)
     backbone.beside["redux", backbone.spec.companions.get("redux")] = redux  # in place of a folder's
@@ -151,15 +152,15 @@ def add_redux(backbone: Backbone, size: Dimensions, seed: int = 10) -> None:
 def add_ip_adapter(backbone: Backbone, size: Dimensions, seed: int = 20) -> None:
     """Give the backbone XLabs' IP-Adapter: CLIP ViT-L/14, its projection to tokens, keys and values of every block."""
     width = size.heads * size.head_width
-    with _born(backbone.device, backbone.dtype):
-        encoder = _gaussian(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(
+    with born(backbone.device, backbone.dtype):
+        encoder = gaussian(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(
             hidden_size=size.vision_width, intermediate_size=4 * size.vision_width, image_size=size.vision_px,
             num_hidden_layers=size.vision_layers, num_attention_heads=max(1, size.vision_width // 64), patch_size=14,
             projection_dim=size.clip_width,
         )), seed)  # fmt: skip
-        projection = _gaussian(lambda: ImageProjection(size.clip_width, size.t5_width, size.adapter_tokens), seed + 1)
+        projection = gaussian(lambda: ImageProjection(size.clip_width, size.t5_width, size.adapter_tokens), seed + 1)
         processors = tuple(
-            _gaussian(lambda: FluxIPAdapterAttnProcessor(width, size.t5_width, (size.adapter_tokens,)), seed + 2 + i)
+            gaussian(lambda: FluxIPAdapterAttnProcessor(width, size.t5_width, (size.adapter_tokens,)), seed + 2 + i)
             for i in range(size.double_blocks)
         )
     side = {"height": size.vision_px, "width": size.vision_px}
@@ -173,8 +174,8 @@ def add_companion(backbone: Backbone, size: Dimensions, role: str, seed: int = 5
     backbone.companions.clear()
     # Fill: noise, the masked picture, and the mask's 16 × 16 pixels of every token
     channels = {"fill": 64 + 64 + 256, "kontext": 64}[role]
-    with _born(backbone.device, backbone.dtype):
-        transformer = _gaussian(lambda: _transformer(size, channels), seed)
+    with born(backbone.device, backbone.dtype):
+        transformer = gaussian(lambda: _transformer(size, channels), seed)
     model = backbone.model
     assert isinstance(model, Flux1Model)
     pipeline = FluxPipeline(**(model.pipeline.components | {"transformer": transformer}))
@@ -200,15 +201,13 @@ def _transformer(size: Dimensions, in_channels: int) -> FluxTransformer2DModel:
     )  # fmt: skip
 
 
-def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer, ...]:
+def random_lora(model: Model, rank: int, seed: int) -> tuple[LoraLayer, ...]:
     """A LoRA of every linear layer in the blocks, as strong as a trained one: ‖ΔW‖ is a few percent of ‖W‖."""
     generator = torch.Generator().manual_seed(seed)
     layers = []
-    for name, linear in transformer.named_modules():
-        if "transformer_blocks." not in name or not name.endswith(ALL_LINEAR):
-            continue
-        assert isinstance(linear.weight, torch.Tensor)
-        out, into = linear.weight.shape
+    for name in model.lora_modules("all"):
+        weight = model.transformer.get_submodule(name).weight
+        out, into = weight.shape
         # Entries of up · down have deviation s_u · s_d · √r: a 30th of the weights'.
         down = torch.randn(rank, into, generator=generator) / math.sqrt(into)
         up = torch.randn(out, rank, generator=generator) * (_STD / 30 * math.sqrt(into / rank))
@@ -217,7 +216,7 @@ def random_lora(transformer: nn.Module, rank: int, seed: int) -> tuple[LoraLayer
 
 
 @contextmanager
-def _born(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+def born(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Modules made inside lie on the device in the number type from the beginning: 24 GB are not moved or cast."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -229,7 +228,7 @@ def _born(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _gaussian(make: Callable[[], Module], seed: int) -> Module:
+def gaussian(make: Callable[[], Module], seed: int) -> Module:
     """Frozen; matrices N(0, .02²), scales of norms 1, other vectors 0. Zeros everywhere would run faster."""
     module = make()
     device = next(module.parameters()).device

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.full_size import REFERENCES, SMALL, hardware, run, write_report
+from benchmarks.full_size import REFERENCES, hardware, run, write_report
 from benchmarks.full_size_models import DEV, Dimensions, build_backbone, random_lora
+from benchmarks.full_size_phases import SMALL
 from pipelines.errors import BadInput
+from pipelines.families.model import Model
 from pipelines.models.catalogue import MODELS
 
 TINY = Dimensions(
@@ -34,8 +36,8 @@ def test_every_phase_is_measured(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_not_finite_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(transformer: torch.nn.Module, rank: int, seed: int) -> object:
-        layers = random_lora(transformer, rank, seed)
+    def broken(model: Model, rank: int, seed: int) -> object:
+        layers = random_lora(model, rank, seed)
         return (replace(layers[0], alpha=float("inf")), *layers[1:])
 
     monkeypatch.setattr("benchmarks.full_size.random_lora", broken)
@@ -59,9 +61,9 @@ def test_the_real_dimensions_are_the_published_ones() -> None:
 
 
 def test_a_random_lora_is_as_strong_as_a_trained_one() -> None:
-    transformer = build_backbone(TINY, CPU, torch.float32).transformer
-    layers = random_lora(transformer, 4, 0)
-    modules = dict(transformer.named_modules())
+    backbone = build_backbone(TINY, CPU, torch.float32)
+    layers = random_lora(backbone.model, 4, 0)
+    modules = dict(backbone.transformer.named_modules())
     assert {layer.module.split(".")[0] for layer in layers} == {"transformer_blocks", "single_transformer_blocks"}
     for layer in layers:
         weight = modules[layer.module].weight

@@ -5,7 +5,7 @@ The headers are those of the published sizes: the real classes at their real dim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.full_size_families import KLEIN, Z_IMAGE, klein_parts, z_image_parts
+from benchmarks.full_size_families import KLEIN, Z_IMAGE, Makers, klein_parts, z_image_parts
 from pipelines.errors import NotEnoughMemory
 from pipelines.families.catalogue import find_family
 from pipelines.models import precision
@@ -24,16 +24,13 @@ from pipelines.models.precision import LoadPlan, plan_loading
 
 GB = 1e9
 PIXELS = 1024 * 768
-MAKERS: Mapping[str, Callable[[], dict[str, nn.Module]]] = {
-    "FLUX.2-klein-4B": lambda: klein_parts(KLEIN),
-    "Z-Image-Turbo": lambda: z_image_parts(Z_IMAGE),
-}
+MAKERS: Mapping[str, Makers] = {"FLUX.2-klein-4B": klein_parts(KLEIN), "Z-Image-Turbo": z_image_parts(Z_IMAGE)}
 
 
 @cache
 def headers(model: str) -> dict[str, tuple[Header, ...]]:
     with torch.device("meta"):
-        parts = MAKERS[model]()
+        parts = {name: make() for name, make in MAKERS[model].items()}
     return {
         name: (Header(Path(f"{name}.safetensors"), {n: tuple(t.shape) for n, t in _named(part)}, 0, {}),)
         for name, part in parts.items()
