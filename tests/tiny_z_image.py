@@ -96,8 +96,10 @@ def write_single_file(folder: Path, file: Path, prefix: str = "", dtype: torch.d
     return file
 
 
-def write_gguf(folder: Path, file: Path, kind: str = "Q8_0") -> Path:
-    """Matrices whose rows fill whole blocks are quantised, all else stays float32, as in the files people share."""
+def write_gguf(folder: Path, file: Path, kind: str = "Q8_0", *, trimmed: bool = False) -> Path:
+    """Matrices whose rows fill whole blocks are quantised, as in the files people share; all else stays float32, or
+    becomes bfloat16 without the leading axes of size one (`trimmed`), as stable-diffusion.cpp writes it.
+    """
     import gguf
 
     quantised = gguf.GGMLQuantizationType[kind]
@@ -109,6 +111,10 @@ def write_gguf(folder: Path, file: Path, kind: str = "Q8_0") -> Path:
         if array.ndim == 2 and array.shape[1] % block == 0 and name.startswith(("layers", "noise_", "context_")):
             packed = gguf.quants.quantize(array, quantised)
             writer.add_tensor(name, packed, raw_dtype=quantised)
+        elif trimmed:
+            small = array[0] if array.shape[0] == 1 else array
+            packed = gguf.quants.quantize(small, gguf.GGMLQuantizationType.BF16)
+            writer.add_tensor(name, packed, raw_dtype=gguf.GGMLQuantizationType.BF16)
         else:
             writer.add_tensor(name, array)
     writer.write_header_to_file()

@@ -52,12 +52,19 @@ def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> 
 
 
 def read_tensors(source: Source) -> dict[str, Tensor]:
-    """Return the transformer's tensors of a single file, by their names without prefix; what else it holds is left."""
+    """Return the transformer's tensors of a single file, by their names without prefix; what else it holds is left.
+
+    Of a GGUF file only matrices stay in its own number types: diffusers computes with those of linear layers alone, and
+    some files hold biases and norms as bfloat16.
+    """
     if source.kind == "gguf":
         from diffusers.models.model_loading_utils import load_gguf_checkpoint
+        from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
 
         tensors = load_gguf_checkpoint(source.path)
-        return {bare: tensors[name] for bare, name in bare_names(tensors).items()}
+        found = {bare: tensors[name] for bare, name in bare_names(tensors).items()}
+        rows = {name: tensor.shape[0] if tensor.ndim > 1 else 1 for name, tensor in found.items()}
+        return {name: dequantize_gguf_tensor(t) if rows[name] == 1 else t for name, t in found.items()}
     with safe_open(source.path, framework="pt") as file:
         return {bare: file.get_tensor(name) for bare, name in bare_names(file.keys()).items()}
 

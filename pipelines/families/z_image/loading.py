@@ -37,11 +37,9 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
         check_parts(source.name, config, source)
     else:
         config |= transformer_config(headers[0], source)
-    bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
-    if layout_of(shapes) == "original":
-        empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
-        bare = {name: tuple(tensor.shape) for name, tensor in _to_diffusers(empty, source.name).items()}
-    check_tensors(source.name, bare, lambda: ZImageTransformer.from_config(config))
+    empty = {name: torch.empty(shapes[key], device="meta") for name, key in bare_names(shapes).items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in _to_diffusers(empty, source.name).items()}
+    check_tensors(source.name, ours, lambda: ZImageTransformer.from_config(config))
     return config
 
 
@@ -67,9 +65,7 @@ def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device:
 
 def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> ZImageTransformer:
     """From a single file: text encoder and VAE that it may hold too are left out."""
-    tensors = read_tensors(source)
-    if layout_of(tensors) == "original":
-        tensors = _to_diffusers(tensors, source.path.name)
+    tensors = _to_diffusers(read_tensors(source), source.path.name)
     shape = {k: v for k, v in config.items() if not k.startswith("_")}
     return ZImageTransformer.from_single_file(
         tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
@@ -80,10 +76,14 @@ def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> ZIm
 def _to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
     """A transformer's state dict in diffusers' names, by its own converter; quantised tensors keep their kind.
 
-    Raises BadInput for scales of fp8, which the converter would hand on as weights that nobody asks for.
+    GGUF files have lost the one row that the tokens to pad with have. Raises BadInput for scales of fp8, which the
+    converter would hand on as weights that nobody asks for.
     """
+    tensors = {name: t[None] if name.endswith("_pad_token") and t.ndim == 1 else t for name, t in tensors.items()}
+    if layout_of(tensors) == "diffusers":
+        return tensors
     for name in tensors:
         if name.rpartition(".")[2] not in _LAST_PARTS:
             raise BadInput("transformer_name_unknown", file=file, name=name, family="Z-Image")
-    converted: dict[str, Tensor] = convert_z_image_transformer_checkpoint_to_diffusers(dict(tensors))
+    converted: dict[str, Tensor] = convert_z_image_transformer_checkpoint_to_diffusers(tensors)
     return converted

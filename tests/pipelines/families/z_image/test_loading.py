@@ -97,12 +97,17 @@ def test_a_file_in_fp8_is_drawn_in_the_fast_number_type(folder: Path, tmp_path: 
     assert np.isfinite(picture(backbone)).all()
 
 
-def test_a_gguf_file_draws_nearly_what_its_folder_draws(folder: Path, drawn: Pixels, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trimmed", [False, True])
+def test_a_gguf_file_draws_nearly_what_its_folder_draws(
+    folder: Path, drawn: Pixels, tmp_path: Path, trimmed: bool
+) -> None:
     need_package("gguf")
-    file = write_gguf(folder, tmp_path / "z-Q8_0.gguf")
+    file = write_gguf(folder, tmp_path / "z-Q8_0.gguf", trimmed=trimmed)
     backbone = load(file, folder)
     assert (backbone.plan.precision, backbone.plan.trains, backbone.spec.licence) == ("gguf", False, "apache-2.0")
     assert backbone.transformer.layers[0].attention.to_q.weight.dtype == torch.uint8
+    assert backbone.transformer.x_pad_token.shape == (1, 32)
+    assert backbone.transformer.x_pad_token.dtype == backbone.transformer.t_embedder.mlp[0].bias.dtype == torch.float32
     assert np.abs(picture(backbone).astype(float) - drawn).mean() < 4
 
 
