@@ -19,6 +19,7 @@ from pipelines.pictures import load_scene
 from pipelines.text_files import decode_text, parse_json
 from studio.application import Studio
 from studio.cli.progress import Bars
+from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
 from studio.domain.values import Request, Result
@@ -76,7 +77,7 @@ def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
     def find(wanted: type[Result], key: str) -> Result:
         return find_result(studio.records, studio.store, owner, wanted, key)
 
-    return parse_body(kind, value, owner, find)
+    return parse_body(kind, value, owner, find, usual_way(studio.settings))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from personas.measures.catalogue import POST_MEASURES
 from pipelines.errors import BadInput
 from pipelines.masks import load_mask
 from pipelines.pictures import load_scene
-from pipelines.references.catalogue import first_way
 from studio.application import Studio
 from studio.cli.options import (
     Data,
@@ -25,7 +24,7 @@ from studio.cli.options import (
     say,
     settings_of,
 )
-from studio.domain.capabilities import abilities
+from studio.domain.capabilities import usual_way
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
 from studio.domain.scores import say_scores
@@ -55,7 +54,7 @@ def posts(
     inject: Annotated[
         str, option(PostRequest, "inject", "The backbone's first way if empty. How the place is shown to the model")
     ] = "",
-    scale: Annotated[float, option(PostRequest, "scale", "How strongly, 0 to 1 (ip-adapter: 2).")] = 1.0,
+    scale: Annotated[float | None, option(PostRequest, "scale", "How strongly, 0 to 1 (ip-adapter: 2).")] = None,
     blocks: Annotated[str, typer.Option(help="The IP-Adapter's blocks, such as 0-4,9=0.5; all if empty.")] = "",
     also: Annotated[list[Path] | None, typer.Option(help="A photo of one more place to show; may be repeated.")] = None,
     weights: Annotated[Path | None, typer.Option(help="A picture over the photo: white counts, black not.")] = None,
@@ -92,7 +91,7 @@ def posts(
         return
     if photo is None:
         raise BadInput("photo_missing")
-    box, way = _read_box(goods_box), inject or first_way(abilities(studio.settings))
+    box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = studio.result_of(Persona, persona), studio.settings.owner
     _check_pictures(photo, mask)
     with open_engine(studio, as_json) as engine:
@@ -100,11 +99,11 @@ def posts(
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
-            scale=scale if way else 0.0,  # the words alone can say the place, too
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
-            inject=way or "redux", dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
+            dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
             blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
+            **way | ({} if scale is None else {"scale": scale}),
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)

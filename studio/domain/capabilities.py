@@ -16,10 +16,10 @@ from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.licences import UNKNOWN, read_card_licence
 from pipelines.models.sources import MINIATURE
 from pipelines.models.variants import Capabilities, Variant
-from pipelines.references.catalogue import REFERENCES
+from pipelines.references.catalogue import REFERENCES, first_way
 from studio.settings import Settings
 
-__all__ = ["BackboneFacts", "CompanionFacts", "abilities", "backbone_facts", "read_backbone"]
+__all__ = ["BackboneFacts", "CompanionFacts", "abilities", "backbone_facts", "read_backbone", "usual_way"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,18 @@ def abilities(settings: Settings) -> frozenset[str]:
         return frozenset()
     had = facts.can.native | set(facts.companions)
     return frozenset(row.id for row in REFERENCES if row.is_able(had) and (row.use == "show" or row.needs))
+
+
+def usual_way(settings: Settings) -> dict[str, Any]:
+    """Return fields of a PostRequest for who named no way to show the place: the first that the backbone has.
+
+    Where its family has none at all, words alone say the place. Where only the companions are missing, nothing is
+    returned: drawing then says which.
+    """
+    way, facts = first_way(abilities(settings)), backbone_facts(settings)
+    if way is not None:
+        return {"inject": way}
+    return {} if facts is None or facts.can.companions else {"scale": 0.0}
 
 
 def _companions(

@@ -248,6 +248,7 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
             "size": f"{draw.width}×{draw.height}",
             "precision": f"{draw.precision}, {draw.dtype}",
             "scale": f"{place.scale:g}",
+            "person_as": draw.person_as,
             "inject": draw.inject,
             "keep": draw.keep,
             "detail": f"{draw.detail:g}",

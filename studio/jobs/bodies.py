@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
@@ -32,14 +33,18 @@ def body_of(kind: str) -> type[BaseModel]:
     return _model(find_kind(kind).request, kind)
 
 
-def parse_body(kind: str, value: Json, owner: str, find: Find) -> Request:
-    """Return the request that the owner asks for; `find` looks up results by their ids. Raises BadInput."""
+def parse_body(kind: str, value: Json, owner: str, find: Find, way: Json = MappingProxyType({})) -> Request:
+    """Return the request that the owner asks for; `find` looks up results by their ids. Raises BadInput.
+
+    `way` are the fields of a set of posts for which nobody named a way to show the place
+    (`studio.domain.capabilities.usual_way`).
+    """
     told = {name: part for name, part in value.items() if name != "kind"}
     try:
         body_of(kind).model_validate_json(json.dumps({**told, "kind": kind}))
     except ValidationError as error:
         raise invalid_request(error) from error
-    return parse_request(kind, _written_out(find_kind(kind).request, told, owner), find)
+    return parse_request(kind, _written_out(find_kind(kind).request, told, owner, way), find)
 
 
 def _model(request: type[Request], kind: str = "") -> type[BaseModel]:
@@ -64,15 +69,16 @@ def _asked(annotation: Any) -> Any:
     return annotation
 
 
-def _written_out(request: type[Request], value: Json, owner: str) -> dict[str, JsonValue]:
+def _written_out(request: type[Request], value: Json, owner: str, way: Json) -> dict[str, JsonValue]:
     """The request's own fields: `count` becomes shots, and requests inside of it are the same owner's."""
     told = {**value, "owner": owner}
     if request is PostRequest:
+        told = {**way, **told} if "inject" not in told else told
         count = told.pop("count", _USUAL_COUNT)
         if not told.get("shots"):
             told["shots"] = [asdict(shot) for shot in plan_shots(count, told.get("seed", 1))]
     for name, field in request.model_fields.items():
         inner, given = field.annotation, told.get(name)
         if isinstance(inner, type) and issubclass(inner, Request) and isinstance(given, Mapping):
-            told[name] = _written_out(inner, given, owner)
+            told[name] = _written_out(inner, given, owner, way)
     return told

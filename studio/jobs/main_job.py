@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipelines.references.catalogue import first_way
-from studio.domain.capabilities import abilities
+from studio.domain.capabilities import usual_way
 from studio.domain.design import Design, DesignRequest
 from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.posts import PostRequest, PostSet, plan_shots
@@ -73,9 +71,8 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
     lap("consolidate")
     scene = add_scene(engine.studio.library, request.photo, request.mask, request.photo.stem, owner)
     shots = plan_shots(request.posts, request.seed)
-    way = first_way(abilities(engine.studio.settings))
-    shown: dict[str, Any] = {"inject": way} if way else {"scale": 0.0}  # the words alone can say the place, too
-    asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, **shown)
+    way = usual_way(engine.studio.settings)
+    asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, **way)
     post_set = engine.run(asked, PostSet)
     lap("posts")
     bundle, manifest = keep_bundle(engine.studio, post_set, request.platform, request.bundle, owner)

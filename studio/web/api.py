@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from pipelines.errors import BadInput, StudioError
 from pipelines.models.licences import Permission, Use
+from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
 from studio.domain.scene import Scene
@@ -136,7 +137,7 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         def find(kind: type[Result], key: str) -> Result:
             return find_result(studio.records, studio.store, owner, kind, key)
 
-        job = queue.put(parse_body(str(body.get("kind", "")), body, owner, find))
+        job = queue.put(parse_body(str(body.get("kind", "")), body, owner, find, usual_way(studio.settings)))
         return _report(queue, owner, job, _texts(request))
 
     @api.get("/jobs")

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from studio.domain.capabilities import abilities, backbone_facts
+from studio.domain.capabilities import abilities, backbone_facts, usual_way
 from studio.settings import ASSETS, Settings
+from tests.folders import write_backbone_folder
 from tests.originals import write_single_file
+from tests.tiny_flux2 import write_klein
+from tests.tiny_z_image import write_z_image
 
 
 def test_the_miniature_says_what_it_is(tmp_path: Path) -> None:
@@ -54,3 +57,15 @@ def test_it_needs_no_torch() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['redux'] False"
+
+
+def test_who_names_no_way_is_given_the_first_that_the_backbone_has(tmp_path: Path, tiny_family: Path) -> None:
+    assert usual_way(Settings(data=tmp_path, backbone=str(tiny_family))) == {"inject": "redux"}
+    klein = write_klein(tmp_path / "klein", distilled=True)
+    assert usual_way(Settings(data=tmp_path, backbone=str(klein))) == {"inject": "references"}
+    turbo = write_z_image(tmp_path / "z-image-turbo", shift=3.0)
+    assert usual_way(Settings(data=tmp_path, backbone=str(turbo))) == {"scale": 0.0}
+    # only its companions are missing: drawing says which
+    bare = write_backbone_folder(tmp_path / "my-flux", "apache-2.0")
+    assert usual_way(Settings(data=tmp_path, backbone=str(bare))) == {}
+    assert usual_way(Settings(data=tmp_path, backbone="nothing/here")) == {}

@@ -52,6 +52,23 @@ def test_a_number_of_shots_stands_for_varied_ones() -> None:
             parse_body("posts", asked | wrong, "li", find)
 
 
+def test_who_named_no_way_is_given_the_backbones() -> None:
+    asked: dict[str, Any] = {"persona": "persona", "scene": "scene"}
+    for way, told, wanted in (
+        ({"inject": "references"}, {}, ("references", 1.0)),
+        ({"inject": "references"}, {"inject": "ip-adapter", "scale": 1.5}, ("ip-adapter", 1.5)),
+        ({"scale": 0.0}, {}, ("redux", 0.0)),
+        ({"scale": 0.0}, {"scale": 0.5}, ("redux", 0.5)),
+        ({}, {}, ("redux", 1.0)),
+    ):
+        made = parse_body("posts", asked | told, "li", find, way)
+        assert isinstance(made, PostRequest)
+        assert (made.inject, made.scale) == wanted
+        strip = parse_body("strengths", {"asked": asked | told, "scales": [0.5]}, "li", find, way)
+        assert isinstance(strip, StrengthsRequest)
+        assert (strip.asked.inject, strip.asked.scale) == wanted
+
+
 def test_a_request_in_a_request_is_the_same_owners() -> None:
     body = {"asked": {"persona": "persona", "scene": "scene", "count": 1}, "scales": [0.5, 1.0]}
     asked = parse_body("strengths", body, "li", find)
