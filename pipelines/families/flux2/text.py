@@ -18,7 +18,9 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from diffusers.pipelines.flux2.pipeline_flux2 import format_input
 
-__all__ = ["cut_words", "encode"]
+from pipelines.families.prompts import cut_words
+
+__all__ = ["encode", "in_template"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,28 +28,16 @@ _LOG = logging.getLogger(__name__)
 @torch.no_grad()
 def encode(pipeline: Flux2KleinPipeline | Flux2Pipeline, prompt: str, length: int, device: torch.device) -> Tensor:
     """Return [1, length, 3 d] in the text encoder's number type; a warning says which words are cut."""
-    if cut := cut_words(pipeline, prompt, length):
+    written, tokenizer = in_template(pipeline, prompt)
+    if cut := cut_words(tokenizer, written, prompt, length):
         name = "Mistral 3" if isinstance(pipeline, Flux2Pipeline) else "Qwen3"
         _LOG.warning("The prompt is too long for %s, which reads %d tokens and not: %s", name, length, cut)
     embeds, _ = pipeline.encode_prompt(prompt=[prompt], device=device, max_sequence_length=length)
     return torch.as_tensor(embeds)
 
 
-def cut_words(pipeline: Flux2KleinPipeline | Flux2Pipeline, prompt: str, length: int) -> str:
-    """Return the end of a prompt that does not fit into `length` tokens; "" where all of it does.
-
-    Behind the prompt the template has a few tokens more, which are cut first and are no words of the prompt's.
-    """
-    text, tokenizer = _written(pipeline, prompt)
-    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    if len(read.input_ids) <= length:
-        return ""
-    first = int(read.offset_mapping[length][0])
-    return prompt[max(first - text.rfind(prompt), 0) :].strip()
-
-
-def _written(pipeline: Flux2KleinPipeline | Flux2Pipeline, prompt: str) -> tuple[str, Any]:
-    """The prompt inside its template, as the pipeline writes it, and the tokenizer that reads it."""
+def in_template(pipeline: Flux2KleinPipeline | Flux2Pipeline, prompt: str) -> tuple[str, Any]:
+    """Return the prompt inside its template, as the pipeline writes it, and the tokenizer that reads it."""
     if isinstance(pipeline, Flux2Pipeline):
         processor = pipeline.tokenizer
         messages = format_input([prompt], pipeline.system_message)[0]

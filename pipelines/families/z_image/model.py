@@ -29,6 +29,7 @@ from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
+from pipelines.families.prompts import cut_words
 from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.families.z_image.loading import check_transformer, load_pipeline, load_transformer
@@ -109,7 +110,7 @@ class ZImageModel:
 
     def check_text(self, prompt: str) -> None:
         """Raise BadInput where what is read of the prompt has more tokens than there are positions for."""
-        tokens = len(self._tokenize(prompt)[0])
+        tokens = len(self.pipeline.tokenizer(self._written(prompt)).input_ids)
         if min(tokens, self.max_sequence_length) > self.max_text_tokens:
             raise BadInput("prompt_beyond_positions", model=self.name, tokens=tokens, limit=self.max_text_tokens)
 
@@ -117,9 +118,11 @@ class ZImageModel:
     def encode_text(self, prompt: str, pictures: Sequence[npt.NDArray[np.uint8]] = ()) -> tuple[Tensor, ...]:
         """A text [n, d]: the last hidden state but one of the chat template's tokens, those that only pad left out."""
         self.check_text(prompt)
-        self._warn_of_cut(prompt)
+        limit = self.max_sequence_length
+        if cut := cut_words(self.pipeline.tokenizer, self._written(prompt), prompt, limit):
+            _LOG.warning("The prompt is too long for Qwen3, which reads %d tokens and not: %s", limit, cut)
         texts, _ = self.pipeline.encode_prompt(
-            prompt=[prompt], do_classifier_free_guidance=False, max_sequence_length=self.max_sequence_length
+            prompt=[prompt], do_classifier_free_guidance=False, max_sequence_length=limit
         )
         return tuple(text.to(self.dtype) for text in texts)
 
@@ -202,20 +205,12 @@ class ZImageModel:
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
 
-    def _tokenize(self, prompt: str) -> tuple[list[tuple[int, int]], str]:
-        """Each token's characters (from, to) in the chat template's text, and that text."""
-        tokenizer = self.pipeline.tokenizer
-        text: str = tokenizer.apply_chat_template(
+    def _written(self, prompt: str) -> str:
+        """The prompt inside the chat template, as the pipeline writes it."""
+        written: str = self.pipeline.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=True
         )
-        return list(tokenizer(text, return_offsets_mapping=True).offset_mapping), text
-
-    def _warn_of_cut(self, prompt: str) -> None:
-        """Say which words are not read; the template's own that follow them are cut as well, as the pipeline does."""
-        (tokens, text), limit = self._tokenize(prompt), self.max_sequence_length
-        end = max(text.rfind(prompt), 0) + len(prompt)
-        if len(tokens) > limit and (cut := text[tokens[limit][0] : end].strip()):
-            _LOG.warning("The prompt is too long for Qwen3, which reads %d tokens and not: %s", limit, cut)
+        return written
 
 
 def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> ZImageModel:

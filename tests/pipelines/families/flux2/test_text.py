@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
-from pipelines.families.flux2.text import cut_words, encode
+from pipelines.families.flux2.text import encode, in_template
 from pipelines.families.model import Extras
+from pipelines.families.prompts import cut_words
 from tests.tiny_flux2 import DEV_SEQUENCE, SEQUENCE, flux2, write_dev
 
 PROMPT = "a young woman, smiling"
+
+
+def cut_of(pipeline: Any, prompt: str, length: int) -> str:
+    written, tokenizer = in_template(pipeline, prompt)
+    return cut_words(tokenizer, written, prompt, length)
 
 
 def test_three_hidden_states_of_the_whole_length_side_by_side(backbone: Backbone) -> None:
@@ -46,7 +53,7 @@ def test_the_length_is_part_of_what_is_drawn(backbone: Backbone) -> None:
 def test_words_that_are_cut_are_named(backbone: Backbone, caplog: pytest.LogCaptureFixture) -> None:
     pipeline = flux2(backbone).pipeline
     long = f"{PROMPT}, " * 8 + "wearing a red dress"
-    cut = cut_words(pipeline, long, SEQUENCE)
+    cut = cut_of(pipeline, long, SEQUENCE)
     assert cut
     assert long.endswith(cut)
     written = pipeline.tokenizer(f"<|im_start|>user\n{long.removesuffix(cut)}").input_ids
@@ -79,12 +86,12 @@ def test_dev_reads_a_system_message_and_mistrals_states(tmp_path: Path, caplog: 
     with caplog.at_level(logging.WARNING, "pipelines"):
         backbone.model.encode_text(f"{PROMPT}, " * 40)
     assert "too long for Mistral 3" in caplog.text
-    assert cut_words(pipeline, PROMPT, len(ids) - 2) == "smiling"
+    assert cut_of(pipeline, PROMPT, len(ids) - 2) == "smiling"
 
 
 def test_the_templates_own_end_is_no_word_of_the_prompt(backbone: Backbone) -> None:
     pipeline = flux2(backbone).pipeline
     count = len(pipeline.tokenizer(f"<|im_start|>user\n{PROMPT}").input_ids)
-    assert cut_words(pipeline, PROMPT, count) == ""
-    assert cut_words(pipeline, PROMPT, count - 1) == "smiling"
-    assert cut_words(pipeline, "", 1) == ""
+    assert cut_of(pipeline, PROMPT, count) == ""
+    assert cut_of(pipeline, PROMPT, count - 1) == "smiling"
+    assert cut_of(pipeline, "", 1) == ""
