@@ -34,7 +34,7 @@ _JOINED = ("lora_unet_", "lora_transformer_", "lycoris_")
 _DOWN = r"(?:lora_down|lora\.down|lora_linear_layer\.down|down)(?:\.default(?:_\d+)?)?"
 _UP = r"(?:lora_up|lora\.up|lora_linear_layer\.up|up)(?:\.default(?:_\d+)?)?"
 _ADAPTER = r"(?:\.[\w-]+)?"  # peft's adapter names: "lora_A.default.weight"
-_SCALE = r"(?:\.weight)?[._](?:scale_weight|weight_scale|scale)"  # of fp8 matrices, as ComfyUI names it
+_SCALE = r"(?:\.weight)?[._](?:scale_weight|weight_scale(?:_inv)?|scale)"  # of fp8 matrices, as ComfyUI names it
 # the part of a key behind its layer: "….lora_A.weight", "….lora_A.default.weight", "….lora.down.weight", "….alpha"
 _PART = re.compile(
     r"\.(?:"

@@ -38,6 +38,7 @@ def group_tensors(
     """
     spellings = family.lora_spellings
     parts: dict[str, dict[str, Tensor]] = {}
+    strange: dict[str, dict[str, str]] = {}
     formats: list[str] = []
     for key in sorted(tensors):
         name = spellings.parse(key)
@@ -46,7 +47,9 @@ def group_tensors(
         if _means_nothing(key, tensors[key], family):
             continue
         if name is None or not spellings.targets(name.layer):
-            raise BadLora("lora_unknown_layer", file=file, family=known, layer=key[:MAX_NAME])
+            layer, part = (name.layer, name.part) if name else (key, "")
+            strange.setdefault(layer, {})[part] = key
+            continue
         if name.part not in ("down", "up", "alpha", "down_scale", "up_scale"):
             _refuse_unless_zero(file, known, name, tensors[key])
             continue
@@ -54,7 +57,8 @@ def group_tensors(
         kept = parts.setdefault(name.layer, {}).setdefault(name.part, tensors[key])
         if kept is not tensors[key] and not _equal(kept, tensors[key]):
             raise BadLora("lora_layer_twice", file=file, layer=name.layer)
-    # an alpha whose layer was not trained changes nothing
+    _refuse_unless_untrained(file, known, strange, tensors)
+    # an alpha without its layer changes nothing
     parts = {layer: found for layer, found in parts.items() if found.keys() != {"alpha"}}
     if all(layer.startswith("text_encoder") for layer in parts):
         # nor does a LoRA of Stable Diffusion's, whose CLIP is FLUX.1's too, say anything about FLUX.1
@@ -97,6 +101,18 @@ def _means_nothing(key: str, tensor: Tensor, family: Family) -> bool:
         return False
     owner = spellings.parse(f"{key.rpartition('.')[0]}.alpha")
     return tensor.numel() == 0 or owner is None or not spellings.targets(owner.layer) or float(tensor) == 1.0
+
+
+def _refuse_unless_untrained(
+    file: str, known: str, strange: Mapping[str, Mapping[str, str]], tensors: Mapping[str, Tensor]
+) -> None:
+    """Refuse layers that the family does not have; `strange` are {layer: {part: key}}. One whose `up` is zero was never
+    trained (it starts so), and an alpha alone is no layer: they change nothing.
+    """
+    for keys in strange.values():
+        trained = "up" not in keys or bool(tensors[keys["up"]].float().any())
+        if trained and set(keys) != {"alpha"}:
+            raise BadLora("lora_unknown_layer", file=file, family=known, layer=next(iter(keys.values()))[:MAX_NAME])
 
 
 def _refuse_unless_zero(file: str, known: str, name: TensorName, tensor: Tensor) -> None:

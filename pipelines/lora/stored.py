@@ -62,10 +62,11 @@ def _load(file: str, data: bytes, offset: int, entries: Mapping[str, Any]) -> di
         return load(data)
     except (SafetensorError, KeyError, ValueError):
         pass
-    # safetensors reads no file whose label holds a number: once more, without the label
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
+    # safetensors reads no file whose label holds a number or that is longer than its header says: once more, without
     try:
-        return load(struct.pack("<Q", len(text)) + text + data[offset:])
-    except (SafetensorError, KeyError, ValueError) as error:
+        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        text = json.dumps(entries).encode()
+        text += b" " * (-len(text) % 8)
+        return load(struct.pack("<Q", len(text)) + text + data[offset : offset + end])
+    except (SafetensorError, LookupError, ValueError, TypeError) as error:
         raise BadLora("lora_file_damaged", file=file) from error

@@ -163,3 +163,18 @@ def test_damaged_adapter_metadata_matters_only_where_no_alpha_stands(tmp_path: P
     alphas = {f"transformer.{layer.module}.alpha": torch.tensor(2.0) for layer in layers}
     save_file(tensors | alphas, path, {"lora_adapter_metadata": words})
     same_delta(layers, read_lora(path).layers, 1e-12)
+
+
+def test_bytes_behind_the_last_tensor_are_no_damage(tmp_path: Path) -> None:
+    """Both checks take a file that is longer than its header says; one that is shorter is cut."""
+    layers = make_layers(tiny_transformer(), 1)
+    path = tmp_path / "a.safetensors"
+    write_lora(path, layers, LoraMetadata(title="t"))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0" * 4096)
+    same_delta(layers, read_lora(path).layers)
+    assert inspect_header(path).title == "t"
+    path.write_bytes(whole[:-1])
+    for read in (read_lora, inspect_header):
+        with pytest.raises(BadLora, match="lora_file_damaged"):
+            read(path)

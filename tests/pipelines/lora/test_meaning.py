@@ -220,6 +220,10 @@ def test_tensors_that_mean_nothing_are_left_out(tmp_path: Path) -> None:
         "edm_vpred.sigma_max": torch.tensor(80.0),
         "transformer.transformer_blocks.0.attn.to_k.alpha": torch.tensor(4.0),  # a layer that was not trained
         f"transformer.{FIRST}.scalar": torch.tensor(1.0),
+        "lora_te9_text_model_mlp.lora_down.weight": torch.ones(4, 8),  # one that starts at zero and was not trained
+        "lora_te9_text_model_mlp.lora_up.weight": torch.zeros(8, 4),
+        "lora_te9_text_model_mlp.alpha": torch.tensor(4.0),
+        "lora_te9_text_model_mlp2.alpha": torch.tensor(4.0),
     }
     check_same(tmp_path, tensors | nothing, layers)
 
@@ -230,6 +234,7 @@ def test_tensors_that_mean_nothing_are_left_out(tmp_path: Path) -> None:
         (f"transformer.{FIRST}.scalar", torch.tensor(0.5)),  # a factor that would be lost
         ("emb_params", torch.ones(4, 32)),  # a trained word
         ("transformer.transformer_blocks.0.attn.to_z.lora_A.weight", torch.ones(4, 32)),
+        ("transformer.transformer_blocks.0.attn.to_z.lora_B.weight", torch.ones(32, 4)),
         ("bias", torch.ones(32)),
     ],
 )  # fmt: skip
