@@ -24,6 +24,7 @@ from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.shots import vary_shots
 from pipelines.errors import NotEnough
+from pipelines.families.siblings import training_spec
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.progress import SILENT, Progress, Stage
 from pipelines.training.dataset import fit_image
@@ -86,7 +87,8 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
         tuple(design.prompts[i] for i in design.kept),
         design.enrolment,
     )
-    trainer = studio.backbone.trained_on()  # what cannot work is said before anything is drawn
+    training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded or drawn
+    trainer = studio.backbone.trained_on()
     if persona_config(trainer, request.seed, request.steps, request.identity_loss).picture_weight:
         check_differentiable(trainer)
         IdentityLoss(studio.faces, (), np.asarray(design.enrolment, np.float32))

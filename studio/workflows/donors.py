@@ -17,6 +17,7 @@ from personas.donors import Consent, Donor, check_new_donor, save_donor
 from personas.looks import find_category
 from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
+from pipelines.families.siblings import training_spec
 from pipelines.file_names import file_name
 from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
@@ -134,7 +135,8 @@ def train_folder_donor(
     check_new_donor(studio.library.donors_folder, look.id, title)
     given = read_training_folder(folder, look.subject)
     progress.tell(LeftOut(given.left_out))
-    backbone = studio.backbone.trained_on()  # what cannot work is said before the pictures are looked at
+    training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded
+    backbone = studio.backbone.trained_on()
     heads = [regions.head for regions in studio.regions.read([image for image, _ in given.rows])]
     examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(given.rows, heads, strict=True)]
     config = default_config(backbone, seed)

@@ -113,6 +113,10 @@ def test_without_the_sibling_nothing_is_begun(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="training_model_missing"):
         consolidate_persona(studio, request, run)
     assert not steps
+    again = Studio(studio.settings)
+    with pytest.raises(ModelMissing, match="training_model_missing"):
+        consolidate_persona(again, request, run)
+    assert "backbone" not in vars(again)  # it has not even been loaded
     assert not studio.library.work.exists()
 
 
