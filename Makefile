@@ -48,7 +48,7 @@ ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: tabl
 touch: install ## how many files one more row of each table touches: touch.json [OUT=out]
 	$(BIN)/python -m benchmarks.touch --out $(OUT)
 
-full-size: install ## FLUX.1-dev at its real size with random weights: seconds and memory [OUT=out]
+full-size: install ## FLUX.1-dev, FLUX.2-klein-4B and Z-Image at their real sizes with random weights [OUT=out]
 	$(BIN)/python -m benchmarks.full_size --out $(OUT)
 
 test: install ## all tests but those in a browser, two files at a time

@@ -71,7 +71,9 @@ from studio.application import software_versions
 _WHOLE_BYTES = 45e9  # 34 GB of bf16 weights, and the largest picture's activations
 _ROOMY_BYTES = 110e9  # trains at 1024² without gradient checkpointing
 _DONORS = 6
-_FEW = replace(SMALL, candidates=1, posts=2, training_px=(256,), training_steps=2)
+# What a CPU does in minutes of a family: less is drawn, and text is read at a quarter of its length.
+_FEW = replace(SMALL, canvas_px=128, candidates=1, posts=1, training_px=(128,), training_steps=2)
+_FEW_SETTINGS = {"max_sequence_length": 128}
 
 FLUX1 = "FLUX.1-dev"
 # A model to its parts and what is said of them: whole, and where there is no large GPU.
@@ -80,7 +82,8 @@ FAMILIES: dict[str, tuple[tuple[Makers, str], tuple[Makers, str]]] = {
         (klein_parts(KLEIN), "5 double, 20 single, 3072 wide; Qwen3 whole"),
         (
             klein_parts(KLEIN_SLICE),
-            "1 double, 1 single, 3072 wide; Qwen3 of 27 layers, 2560 wide, a quarter of its heads and feed-forward",
+            "1 double, 1 single, 3072 wide; Qwen3 of 27 layers, 2560 wide, a quarter of its heads and feed-forward, "
+            "which reads 128 tokens",
         ),
     ),
     "Z-Image": (
@@ -231,7 +234,7 @@ def _family(model: str, out: Path, note: str, device: torch.device, dtype: torch
     meter = Meter(device)
     with tempfile.TemporaryDirectory() as scratch:
         with meter.phase(f"write {model}"):
-            folder = write_folder(Path(scratch) / model, parts, device)
+            folder = write_folder(Path(scratch) / model, parts, device, {} if whole else _FEW_SETTINGS)
         rows = run_folder(folder, work, meter, dtype)
     return write_report(rows, facts, out, f"full-size-{model}")
 

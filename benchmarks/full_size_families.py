@@ -102,10 +102,11 @@ def z_image_parts(size: ZImage) -> Makers:
     }  # fmt: skip
 
 
-def write_folder(folder: Path, parts: Makers, device: torch.device, seed: int = 0) -> Path:
+def write_folder(folder: Path, parts: Makers, device: torch.device, settings: Mapping[str, int], seed: int = 0) -> Path:
     """Write a diffusers folder, part by part so that one is in memory at a time, in bfloat16; return it.
 
-    It is a base model, no distilled one. The scheduler shifts as the published one does.
+    It is a base model, no distilled one. The scheduler shifts as the published one does; `settings` are of its
+    studio.json.
     """
     is_klein = "Flux2" in type(_meta(parts["transformer"])).__name__
     index: dict[str, object] = {
@@ -126,6 +127,8 @@ def write_folder(folder: Path, parts: Makers, device: torch.device, seed: int = 
     FlowMatchEulerDiscreteScheduler(shift=3.0 if is_klein else 6.0, **dynamic).save_pretrained(folder / "scheduler")
     _byte_tokenizer().save_pretrained(folder / "tokenizer")
     (folder / "model_index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    if settings:
+        (folder / "studio.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
 
 

@@ -55,7 +55,7 @@ TINY: Mapping[str, Makers] = {
 
 @pytest.mark.parametrize("model", TINY)
 def test_every_phase_is_measured(model: str, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / model, TINY[model], torch.device("cpu"))
+    folder = write_folder(tmp_path / model, TINY[model], torch.device("cpu"), {"max_sequence_length": 96})
     rows = run_folder(folder, WORK, Meter(torch.device("cpu")), torch.float32)
     phases = [row.phase for row in rows]
     assert phases[0] == "load"
