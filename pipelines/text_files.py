@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.errors import BadInput
 
-__all__ = ["decode_text", "decode_utf16", "parse_json", "plain_spaces", "read_text_file", "unquoted"]
+__all__ = ["decode_text", "decode_utf16", "parse_json", "plain_spaces", "read_text_file", "text_sense", "unquoted"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -67,7 +67,22 @@ def decode_utf16(data: bytes) -> str:
     if not readings:
         assert failure is not None
         raise failure
-    return max(readings, key=_sense)
+    return max(readings, key=text_sense)
+
+
+def text_sense(text: str) -> int:
+    """How much a text looks like words: ASCII and marks count most, Chinese less, what nobody writes against it."""
+    score = 0
+    for c in text[:20_000]:
+        if c.isascii():
+            score += 4 if c.isprintable() or c in "\n\r\t" else -4
+        elif "\u3000" <= c <= "\u30ff" or "\uff00" <= c <= "\uffef" or "\u00a0" <= c <= "\u024f":
+            score += 3
+        elif "\u4e00" <= c <= "\u9fff" or unicodedata.category(c) == "So":
+            score += 1
+        else:
+            score -= 2
+    return score
 
 
 def plain_spaces(text: str) -> str:
@@ -127,18 +142,3 @@ def _string(text: str, start: int) -> tuple[int, str]:
         return end, text[start:]
     inside = text[start + 1 : end]
     return end + 1, f'"{inside}"' if closing == '"' else json.dumps(inside, ensure_ascii=False)
-
-
-def _sense(text: str) -> int:
-    """How much a text looks like words: ASCII and marks count most, Chinese less, what nobody writes against it."""
-    score = 0
-    for c in text[:20_000]:
-        if c.isascii():
-            score += 4 if c.isprintable() or c in "\n\r\t" else -4
-        elif "\u3000" <= c <= "\u30ff" or "\uff00" <= c <= "\uffef" or "\u00a0" <= c <= "\u024f":
-            score += 3
-        elif "\u4e00" <= c <= "\u9fff" or unicodedata.category(c) == "So":
-            score += 1
-        else:
-            score -= 2
-    return score

@@ -18,7 +18,7 @@ recalling = typer.Typer()
 
 @recalling.command()
 def recall(
-    path: Annotated[Path, typer.Argument(help="A bundle, an exported picture, or one with A1111 parameters.")],
+    path: Annotated[Path, typer.Argument(help="A bundle, an exported picture, or another tool's with its metadata.")],
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -34,5 +34,7 @@ def recall(
         lines.append(f"seed {'?' if shot.seed is None else shot.seed}: {shot.prompt}")
         lines += [f"  not: {shot.negative}"] if shot.negative else []
         lines += [f"  {', '.join(f'{k} {v}' for k, v in shot.settings.items())}"] if shot.settings else []
-    lines += [f"LoRA {x.name} ({x.hash}): {f'here, {x.known}' if x.known else 'missing'}" for x in found.loras]
+    for x in found.loras:
+        facts = ", ".join([x.hash] * bool(x.hash) + ([] if x.scale is None else [f"scale {x.scale:g}"]))
+        lines.append(f"LoRA {x.name}{f' ({facts})' if facts else ''}: {f'here, {x.known}' if x.known else 'missing'}")
     say(asdict(found), as_json, "\n".join(lines))

@@ -17,6 +17,8 @@ from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
+from pipelines.picture_labels import split_labels
+
 __all__ = ["RECIPE_CHUNK", "Label", "aigc_record", "encode_labelled", "read_label", "stamp"]
 
 VISIBLE_SHARE = 0.05
@@ -117,20 +119,14 @@ def encode_labelled(
 
 def read_label(data: bytes) -> dict[str, str] | None:
     """The implicit record of a picture file, None where it has none."""
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        text = image.info.get("AIGC")
-        if text is None:
-            raw = image.info.get("xmp")
-            packet = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
-            start, end = packet.find("<TC260:AIGC>"), packet.find("</TC260:AIGC>")
-            if start < 0 or end < 0:
-                return None
-            text = (
-                packet[start + len("<TC260:AIGC>") : end]
-                .replace("&amp;", "&")
-                .replace("&lt;", "<")
-                .replace("&gt;", ">")
-            )
+    labels = split_labels(data)[1]
+    text = labels.texts.get("AIGC")
+    if text is None:
+        packet = labels.xmp.decode("utf-8", "replace")
+        start, end = packet.find("<TC260:AIGC>"), packet.find("</TC260:AIGC>")
+        if start < 0 or end < 0:
+            return None
+        escaped = packet[start + len("<TC260:AIGC>") : end]
+        text = escaped.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
     record = json.loads(text)
     return record if isinstance(record, dict) else None

@@ -1,43 +1,39 @@
 """Re-use: what a picture or a bundle was made from. A pure reading; nothing in a file is believed beyond its words.
 
 A bundle and an archive PNG carry their recipe. A published JPEG carries only its ProduceID, which finds the recipe in
-the studio that made it. Other tools' pictures carry A1111 `parameters`
-(AUTOMATIC1111/stable-diffusion-webui, modules/infotext_utils.py: prompt, "Negative prompt:", then key: value pairs).
+the studio that made it. What other tools write is read by `studio.export.foreign`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
 from pydantic import ValidationError
 
 from personas.donors import Donor
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from pipelines.pictures import read_picture
+from pipelines.picture_labels import split_labels
+from pipelines.pictures import is_picture, read_picture
+from studio.export.a1111 import clean_text
 from studio.export.bundle import produce_id, sheet_id
+from studio.export.foreign import read_foreign
 from studio.export.manifest import Manifest, ManifestPost, parse_manifest, read_manifest
 from studio.export.provenance import RECIPE_CHUNK, read_label
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
 
 __all__ = [
-    "Draft", "Recalled", "RecalledLora", "RecalledShot", "draft_of", "parse_parameters", "recall", "remember_export",
+    "Draft", "Recalled", "RecalledLora", "RecalledShot", "draft_of", "recall", "remember_export",
 ]  # fmt: skip
 
 _MOST_ZIP_BYTES, _MOST_PICTURE_BYTES = 512_000_000, 64_000_000
-_MOST_TEXT = 20_000
 _MOST_SHOTS = 100
-_MAX_PAIRS, _MAX_KEY = 200, 61
-_MAX_LORAS = 50
 
 
 @dataclass(frozen=True)
@@ -54,11 +50,14 @@ class RecalledShot:
 
 @dataclass(frozen=True)
 class RecalledLora:
-    """`hash` as the file gives it (hex, 8 to 64 digits); `known` is the name of ours that it is, "" if missing."""
+    """`hash` as the file gives it (hex, 8 to 64 digits, "" where it does not); `known` is the name of ours that it is,
+    "" if missing; `scale` how strongly it was applied, None where the file does not tell.
+    """
 
     name: str
     hash: str
     known: str
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ def recall(library: Library, path: Path, owner: str, donors: Callable[[], Sequen
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
-            zipped = stream.read(2) == b"PK"
+            head = stream.read(32)
+        zipped = not is_picture(head) and (head.startswith(b"PK") or zipfile.is_zipfile(path))
         most = _MOST_ZIP_BYTES if zipped else _MOST_PICTURE_BYTES
         if size > most:
             raise BadInput("file_too_large", file=path.name, most_mb=most // 1_000_000)
@@ -145,70 +145,8 @@ def draft_of(recalled: Recalled) -> Draft | None:
     )
 
 
-def parse_parameters(text: str) -> RecalledShot:
-    """A1111's `parameters`. Raises ValueError where the text is none."""
-    lines = _clean(text).strip().split("\n")
-    pairs = dict(islice(_pairs(lines[-1]), _MAX_PAIRS))
-    if len(pairs) < 3:  # as A1111 itself decides: a last line of fewer pairs is still prompt
-        pairs, body = {}, lines
-    else:
-        body = lines[:-1]
-    at = next((i for i, line in enumerate(body) if line.startswith("Negative prompt:")), len(body))
-    prompt, negative = "\n".join(body[:at]).strip(), "\n".join(body[at:]).removeprefix("Negative prompt:").strip()
-    if not prompt and not pairs:
-        raise ValueError("no parameters")
-    seed = pairs.pop("Seed", "")
-    number = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 20 else None
-    return RecalledShot(prompt, negative, number, settings=pairs)
-
-
-def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """Yield a line's `key: value` pairs from left to right; a value in quotes may hold commas.
-
-    By hand, because a regular expression that skips what is no pair tries a long line again from each of its places.
-    """
-    at = 0
-    while (colon := line.find(":", at)) >= 0:
-        start = colon
-        while start > max(at, colon - _MAX_KEY) and (line[start - 1].isalnum() or line[start - 1] in "_ /-"):
-            start -= 1
-        key = line[start:colon].lstrip(" /-").rstrip()
-        at = colon + 1
-        if key:
-            value, at = _value(line, at)
-            yield key, value
-
-
-def _value(line: str, at: int) -> tuple[str, int]:
-    """Return the value that begins at `at`, without its quotes, and where the next pair may begin."""
-    while at < len(line) and line[at].isspace():
-        at += 1
-    if line[at : at + 1] == '"':
-        end = at + 1
-        while end < len(line) and line[end] != '"':
-            end += 2 if line[end] == "\\" else 1
-        if end < len(line) and line[end + 1 : end + 2] in ("", ","):
-            return line[at + 1 : end].strip(), end + 2
-    comma = line.find(",", at)
-    end = len(line) if comma < 0 else comma
-    return line[at:end].strip().strip('"'), end + 1
-
-
-def _hashes(text: str) -> list[tuple[str, str]]:
-    """Return (name, digest in hex) of A1111's `Lora hashes`, at most 50."""
-    found = []
-    for part in text.split(","):
-        name, colon, digest = part.rpartition(":")
-        name, digest = name.rpartition(":")[2].strip()[:200], digest.strip().lower()
-        if colon and name and 8 <= len(digest) <= 64 and not digest.strip("0123456789abcdef"):
-            found.append((name, digest))
-    return found[:_MAX_LORAS]
-
-
 def _own(library: Library, data: bytes, owner: str) -> Recalled | None:
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        recipe = image.info.get(RECIPE_CHUNK)
+    recipe = split_labels(data)[1].texts.get(RECIPE_CHUNK)
     if recipe is not None:
         try:
             manifest = parse_manifest(str(recipe))
@@ -237,9 +175,9 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
     scenes.sort(key=lambda s: (s.landmark or "") == place.landmark)
     return Recalled(
         source,
-        _clean(f"{persona.name} · {persona.version}".strip(" ·"))[:200],
+        clean_text(f"{persona.name} · {persona.version}".strip(" ·"))[:200],
         "" if mine is None else mine.id,
-        _clean(place.name)[:200],
+        clean_text(place.name)[:200],
         scenes[-1].id if scenes else "",
         manifest.platform,
         tuple(_shot(p) for p in manifest.posts),
@@ -264,8 +202,8 @@ def _shot(post: ManifestPost) -> RecalledShot:
         shot = asdict(Shot(**post.shot))
     except (TypeError, ValueError) as error:
         raise BadInput("bundle_shot_unknown", file=post.file[:60]) from error
-    caption = " ".join(_clean(post.caption).split())
-    return RecalledShot(_clean(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
+    caption = " ".join(clean_text(post.caption).split())
+    return RecalledShot(clean_text(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))
 
 
 def _from_record(library: Library, row: PostRecord, owner: str) -> Recalled:
@@ -296,31 +234,16 @@ def _steps(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _foreign(library: Library, data: bytes, owner: str, donors: Callable[[], Sequence[Donor]]) -> Recalled | None:
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        text = image.info.get("parameters")
-        comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    if text is None and comment is not None:
-        text = _user_comment(comment)
-    if text is None:
+    said = read_foreign(split_labels(data)[1])
+    if said is None:
         return None
-    shot = parse_parameters(str(text))
-    named = _hashes(shot.settings.get("Lora hashes", ""))
-    known = _our_loras(library, owner, donors()) if named else {}
+    known = _our_loras(library, owner, donors()) if any(lora.hash for lora in said.loras) else {}
     loras = []
-    for name, digest in named:
-        ours = next((who for full, who in known.items() if full.startswith(digest)), "")
-        loras.append(RecalledLora(name, digest, ours))
+    for lora in said.loras:
+        ours = next((who for full, who in known.items() if lora.hash and full.startswith(lora.hash)), "")
+        loras.append(RecalledLora(lora.name, lora.hash, ours, lora.scale))
+    shot = RecalledShot(said.prompt, said.negative, said.seed, settings=said.settings)
     return Recalled("foreign", "", "", "", "", "", (shot,), {}, tuple(loras))
-
-
-def _user_comment(value: Any) -> str:
-    """EXIF 2.3, 4.6.5: eight bytes name the code."""
-    raw = value if isinstance(value, bytes) else str(value).encode("latin-1", "replace")
-    code, rest = raw[:8], raw[8:]
-    if code == b"UNICODE\0":
-        return rest.decode("utf-16-le" if rest[1:2] == b"\0" else "utf-16-be", "replace")
-    return (rest if code in (b"ASCII\0\0\0", b"\0" * 8) else raw).decode("utf-8", "replace")
 
 
 def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[str, str]:
@@ -342,9 +265,3 @@ def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[st
             continue
         found |= {whole.hexdigest(): name, tensors.hexdigest(): name}
     return found
-
-
-def _clean(text: str) -> str:
-    """Untrusted words without control characters, of a length that a page can show."""
-    kept = "".join(c for c in text[:_MOST_TEXT] if c == "\n" or unicodedata.category(c)[0] != "C")
-    return kept if len(text) <= _MOST_TEXT else f"{kept}…"

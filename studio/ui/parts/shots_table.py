@@ -1,10 +1,9 @@
-"""The table of shots: words in the page's language, seeds, captions, templates, and shots pasted as lines of text."""
+"""The table of shots: words in the page's language, seeds, captions and templates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from personas import shots as words
@@ -12,8 +11,9 @@ from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.domain.posts import MOST_SHOTS, plan_shots
 from studio.domain.values import MOST_CAPTION
-from studio.texts.texts import LANGUAGES, Texts
+from studio.texts.texts import Texts
 from studio.ui.context import Ui
+from studio.ui.parts.shot_lines import CHOICES, COLUMNS, HEADERS, paste_shots
 
 __all__ = [
     "CHOICES",
@@ -29,18 +29,7 @@ __all__ = [
     "write_shots",
 ]
 
-COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose", "goods")
-HEADERS = (*COLUMNS, "seed", "caption")
-CHOICES = {
-    "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
-    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS,
-}  # fmt: skip
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
-_BETWEEN = " \t,.;:|/+-，。、；：的和色"
-_FILLERS = (
-    "a", "an", "and", "carrying", "hand", "her", "his", "holding", "in", "showing", "the", "their", "wearing", "with",
-    "一个", "一本", "手", "手持", "手拎", "拎着", "拿", "拿着", "穿", "穿着", "端着", "里",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,49 +103,3 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
 def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:
     """`count` rows: what a person wrote stays, more come from the template, too many go from the end."""
     return (rows + write_shots(ui, make_shots(template, count))[len(rows) :])[:count]
-
-
-def paste_shots(text: str) -> list[Shot]:
-    """A shot a line, in English or Chinese words, in any order; what a line leaves out is as usual.
-
-    Raises BadInput, naming the line and what was not understood.
-    """
-    shots = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            shots.append(Shot(**_read_line(line.casefold(), number)))
-    if not 1 <= len(shots) <= MOST_SHOTS:
-        raise BadInput("bad_count", most=MOST_SHOTS, count=len(shots))
-    return shots
-
-
-def _read_line(line: str, number: int) -> dict[str, str]:
-    cells: dict[str, str] = {}
-    known, at = _vocabulary(), 0
-    while at < len(line):
-        said = next((word for word in known if line.startswith(word, at) and _ends(line, at + len(word), word)), None)
-        if said is not None:
-            if (cell := known[said]) is not None:
-                cells[cell[0]] = cell[1]
-            at += len(said)
-        elif line[at] in _BETWEEN:
-            at += 1
-        else:
-            raise BadInput("bad_shot_word", line=number, said=line[at : at + 20])
-    return cells
-
-
-def _ends(line: str, at: int, word: str) -> bool:
-    """English words end where the next letter is none."""
-    return at >= len(line) or not (word[-1].isascii() and line[at].isascii() and line[at].isalnum())
-
-
-@cache
-def _vocabulary() -> dict[str, tuple[str, str] | None]:
-    """Return what may be said in both languages, longest first, as (column, word); None for words that say nothing."""
-    found: dict[str, tuple[str, str] | None] = dict.fromkeys(_FILLERS)
-    for column, choices in CHOICES.items():
-        for word in choices:
-            for name in (word, *(Texts(language).word(word).casefold() for language in LANGUAGES)):
-                found[name] = (column, word)
-    return dict(sorted(found.items(), key=lambda item: -len(item[0])))

@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
-from studio.export.recall import Recalled, draft_of, parse_parameters
+from studio.export.a1111 import parse_parameters
+from studio.export.recall import Recalled, draft_of
 from studio.export.recall import recall as recall_file
 from studio.library.records import PostRecord, PostSetRecord
 from studio.library.uploads import find_upload

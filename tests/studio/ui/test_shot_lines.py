@@ -1,0 +1,69 @@
+"""Lists of shots as merchants paste them: numbers, bullets, quotes, widths and spaces say nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from personas.shots import Shot
+from pipelines.errors import BadInput
+from studio.ui.parts.shots_table import paste_shots
+from tests.data import need
+
+RED = Shot(framing="close-up", expression="smiling", outfit="dress", outfit_colour="red")
+
+
+def test_real_pasted_lists() -> None:
+    for row in json.loads((need("cases/shots-pasted") / "lines.json").read_text(encoding="utf-8")):
+        shots = [[s.framing, s.expression, s.outfit, s.outfit_colour] for s in paste_shots(row["pasted"])]
+        assert shots == row["shots"], row["pasted"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1、close-up, smiling, red dress", "(1) close-up smiling red dress", "[2] close-up smiling red dress",
+        "#3 close-up smiling red dress", "No. 4: close-up smiling red dress", "Shot 5 - close-up, smiling, red dress",
+        "a) close-up; smiling; red dress", "iv. close-up; smiling; red dress", "- [x] close-up, smiling, red dress",
+        "> close-up, smiling, red dress", "✅ close-up, smiling, red dress", "1️⃣ close-up, smiling, red dress",
+        "第一张：特写，微笑，红色连衣裙", "镜头2：特写、微笑、红色连衣裙", "一、特写 微笑 红色连衣裙",
+        "【特写】微笑｜红色连衣裙",
+        "㈠ 特写 微笑 红色连衣裙", "《特写》「微笑」『红色连衣裙』", "特写…微笑……红色连衣裙",
+        "10．特写　微笑　红色连衣裙",
+        "| close-up | smiling | red dress |", "close_up, smiling, red_dress", "CLOSEUP; SMILING; RED DRESS",
+        "framing: close-up, expression: smiling, outfit: dress, colour: red", "close−up, smiling, red dress",
+        "取景：特写；表情：微笑；穿着：连衣裙；颜色：红", "((close-up)), {smiling:1.05}, red dress:1.3",
+        "“close-up, smiling, red dress”", "'close-up', 'smiling', 'red dress'", "close-up / smiling / red / dress",
+        "ｃｌｏｓｅ－ｕｐ，ｓｍｉｌｉｎｇ，ｒｅｄ　ｄｒｅｓｓ", "\u2003close-up\u2003smiling\u2060 red dress\u200e",
+    ],
+)  # fmt: skip
+def test_marks_of_lists_and_prompts_say_nothing(line: str) -> None:
+    assert paste_shots(line) == [RED]
+
+
+def test_headers_rules_and_empty_lines_are_no_shots() -> None:
+    table = "| No. | Framing | Expression | Outfit | Colour |\n|---|:---:|---|---|---|\n"
+    table += "| 1 | close-up | smiling | dress | red |"
+    assert paste_shots(f"\n{table}\n----\n2.\n\n") == [RED]
+    assert paste_shots("序号\t取景\t表情\t穿着\t颜色\n1\t特写\t微笑\t连衣裙\t红") == [RED]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("close-up\n2. flying carpet", 2, "flying carpet"), ("特写 飞翔", 1, "飞翔"),
+        ("1. reddish dress", 1, "reddish"),
+        ("close-up 42", 1, "42"), ("<lora:mira:0.8>, close-up", 1, "lora"), ("café", 1, "café"), ("tall", 1, "tall"),
+    ],
+)  # fmt: skip
+def test_what_is_no_word_is_named_with_its_line(text: str, line: int, said: str) -> None:
+    with pytest.raises(BadInput, match="bad_shot_word") as refused:
+        paste_shots(text)
+    assert refused.value.fields["line"] == line
+    assert str(refused.value.fields["said"]).startswith(said)
+
+
+def test_a_list_of_marks_alone_has_no_shots() -> None:
+    with pytest.raises(BadInput, match=r"bad_count.*count=0"):
+        paste_shots("1.\n- \n“”\nframing, view")
