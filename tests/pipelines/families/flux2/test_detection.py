@@ -8,13 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import Flux2Transformer2DModel
 
 from pipelines.backbones import load_backbone, resolve_backbone
 from pipelines.errors import BadInput, StudioError
 from pipelines.families.catalogue import detect_file, detect_folder, detect_source
 from pipelines.families.flux2.detection import layout_of
 from pipelines.families.flux2.facts import FLUX2
+from pipelines.families.flux2.original_names import to_diffusers
 from pipelines.families.sources import find_source
 from pipelines.models.sources import FETCHED
 from studio.texts.errors import say_error
@@ -54,6 +61,18 @@ def test_a_published_checkpoint_is_recognised_by_its_names() -> None:
     shapes = shapes_of(need("model_keys/flux2_transformer_bfl_keys.json"))
     assert FLUX2.hidden_width_of_file(shapes) == 4096
     assert layout_of([f"model.diffusion_model.{name}" for name in shapes]) == "black-forest-labs"
+
+
+def test_a_published_checkpoint_has_the_tensors_that_the_class_asks_for() -> None:
+    """klein-9B at its true width, one block of each kind: the listing's excerpt."""
+    shapes = shapes_of(need("model_keys/flux2_transformer_bfl_keys.json"))
+    empty = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    named = {name: tuple(x.shape) for name, x in to_diffusers(empty, "a").items()}
+    with torch.device("meta"):
+        built = Flux2Transformer2DModel(
+            num_layers=1, num_single_layers=1, num_attention_heads=32, joint_attention_dim=12288, guidance_embeds=False
+        )
+    assert named == {name: tuple(x.shape) for name, x in built.state_dict().items()}
 
 
 @pytest.mark.parametrize(
