@@ -85,9 +85,12 @@ def check_unexpired(request: DonorRequest, today: datetime.date) -> None:
 
 
 def _other_file(path: Path) -> BadLora:
-    """What is said of a file that is no safetensors file."""
+    """What is said of a file whose header cannot be read as safetensors here."""
     with path.open("rb") as stream:
         start = stream.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and _MAX_HEADER_BYTES < length < path.stat().st_size:
+        return BadLora("lora_label_too_long", file=path.name, size=length // 10**6, most=_MAX_HEADER_BYTES // 10**6)
     if path.suffix.lower() == ".gguf":
         return BadLora("lora_is_gguf", file=path.name)
     if is_pickle(start) or path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):

@@ -178,3 +178,17 @@ def test_bytes_behind_the_last_tensor_are_no_damage(tmp_path: Path) -> None:
     for read in (read_lora, inspect_header):
         with pytest.raises(BadLora, match="lora_file_damaged"):
             read(path)
+
+
+def test_a_label_of_megabytes_is_no_damage(tmp_path: Path) -> None:
+    """The page reads less of it than the worker, and says so."""
+    layers = make_layers(tiny_transformer(), 1)
+    tensors = plain_tensors(layers, "transformer.{}", "lora_A", "lora_B")
+    path = tmp_path / "a.safetensors"
+    write_with_header(path, tensors, {"ss_tag_frequency": "x" * 4_000_000})
+    same_delta(layers, read_lora(path).layers, 1e-12)
+    assert inspect_header(path).family == "flux1"
+    write_with_header(path, tensors, {"modelspec.thumbnail": "x" * 20_000_000})
+    same_delta(layers, read_lora(path).layers, 1e-12)
+    with pytest.raises(BadLora, match=r"lora_label_too_long.*size=20, most=16"):
+        inspect_header(path)
