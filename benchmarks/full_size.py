@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import json
 import os
 import platform
@@ -270,6 +271,7 @@ def main() -> None:
         else:
             path = _family(model, args.out, args.note, device, dtype, free)
         print(f"The table is in {path.resolve()}", flush=True)
+        gc.collect()  # hooks and modules refer to each other: the next model needs the memory
 
 
 if __name__ == "__main__":
