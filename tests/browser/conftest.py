@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """`python app.py` on a free port, with small trainings proposed."""
     if CHROMIUM is None:
         pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
-    data = tmp_path_factory.mktemp("studio")
+    with serve(tmp_path_factory.mktemp("studio")) as served:
+        yield served
+
+
+@contextmanager
+def serve(data: Path, **settings: str) -> Iterator[Site]:
+    """A site over this data folder, with these settings of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"PERSONA_STUDIO_EFFORT": "quick", "PERSONA_STUDIO_THREADS": "1"}
+    environment |= {f"PERSONA_STUDIO_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "app.py", "--data", str(data), "--port", str(port)]
     with (data / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -18,15 +18,23 @@ from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, picture
 
-__all__ = ["PersonForm", "build_person", "read_person", "write_person"]
+__all__ = ["Chosen", "PersonForm", "build_person", "read_person", "write_person"]
 
 _PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 _MOST_SHOWN = 12
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A picture that shows the persona of this id; for another persona it is none."""
+
+    persona: str
+    picture: FileKey
+
+
+@dataclass(frozen=True)
 class PersonForm:
-    """The components; `picture` is a state of FileKey or None, `more` the column of all that a picture needs."""
+    """The components; `picture` is a state of Chosen or None, `more` the column of all that a picture needs."""
 
     shown_as: gr.Radio
     picture: gr.State
@@ -44,17 +52,20 @@ class PersonForm:
 
 def read_person(form: PersonForm, said: Said) -> Facts:
     """Return fields of PostRequest from what the components say."""
-    shown_as = str(said[form.shown_as])
-    return {"person_as": shown_as, "person_picture": None if shown_as == "lora" else said[form.picture]}
+    shown_as, chosen = str(said[form.shown_as]), said[form.picture]
+    wanted = shown_as != "lora" and chosen is not None
+    return {"person_as": shown_as, "person_picture": chosen.picture if wanted else None}
 
 
 def write_person(ui: Ui, form: PersonForm, request: PostRequest) -> Said:
     """Return what the components say of a request."""
+    who, key = request.persona, request.person_picture
+    chosen = None if key is None else Chosen(who.id, key)
     return {
         form.shown_as: request.person_as,
-        form.picture: request.person_picture,
+        form.picture: chosen,
         form.more: gr.Column(visible=request.person_as != "lora"),
-        form.strip: _strip(ui, request.persona, request.person_picture),
+        form.strip: _strip(ui, who, chosen),
     }
 
 
@@ -63,9 +74,10 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
     form, upload = _lay_out(ui, any("person" in find_kind(way).roles for way in able))
 
     def show(said: Said, request: gr.Request) -> Any:
-        """The persona's own pictures, the last that was drawn of it in training first."""
-        who = ui.find(owner_of(request), Persona, said[persona])
-        chosen = next(iter(() if who is None else who.pictures), None)
+        """Show the persona's own pictures; the last that training drew is chosen, where none of this persona is."""
+        who, chosen = ui.find(owner_of(request), Persona, said[persona]), said[form.picture]
+        if who is None or chosen is None or chosen.persona != who.id:
+            chosen = None if who is None or not who.pictures else Chosen(who.id, who.pictures[0])
         return {
             form.picture: chosen,
             form.more: gr.Column(visible=said[form.shown_as] != "lora"),
@@ -74,19 +86,19 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
 
     def choose(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         who, key = ui.find(owner_of(request), Persona, said[persona]), pressed(event).get("picture")
-        chosen = next((own for own in (() if who is None else who.pictures) if own == key), said[form.picture])
+        chosen = said[form.picture]
+        if who is not None:
+            chosen = next((Chosen(who.id, own) for own in who.pictures if own == key), chosen)
         return {form.picture: chosen, form.strip: _strip(ui, who, chosen)}
 
     def load(said: Said, request: gr.Request) -> Any:
-        owner = owner_of(request)
-        if not said[upload]:
-            return show(said, request)
-        chosen = add_picture(ui.studio.library, load_scene(said[upload]).image, owner)
-        return {form.picture: chosen, form.strip: _strip(ui, ui.find(owner, Persona, said[persona]), chosen)}
+        owner, path = owner_of(request), said[upload]
+        key = add_picture(ui.studio.library, load_scene(path).image, owner) if path else None
+        return show(said | {form.picture: None if key is None else Chosen(str(said[persona]), key)}, request)
 
     inputs: set[Any] = {form.shown_as, form.picture, persona}
     outputs = [form.picture, form.more, form.strip]
-    gr.on([form.shown_as.input, persona.input], guarded(ui, show), inputs, outputs, **HIDDEN)
+    gr.on([form.shown_as.input, persona.change], guarded(ui, show), inputs, outputs, **HIDDEN)
     form.strip.click(guarded(ui, choose), inputs, [form.picture, form.strip], **EACH)
     gr.on([upload.upload, upload.clear], guarded(ui, load), inputs | {upload}, outputs, **HIDDEN)
     return form
@@ -107,13 +119,14 @@ def _lay_out(ui: Ui, can_show: bool) -> tuple[PersonForm, gr.File]:
     return PersonForm(shown_as, gr.State(None), more, strip), upload
 
 
-def _strip(ui: Ui, who: Persona | None, chosen: FileKey | None) -> str:
+def _strip(ui: Ui, who: Persona | None, chosen: Chosen | None) -> str:
     """The persona's pictures, each with a button; one that was brought goes first."""
     own = [] if who is None else list(who.pictures[:_MOST_SHOWN])
-    keys = own if chosen is None or chosen in own else [chosen, *own]
+    key_now = None if chosen is None else chosen.picture
+    keys = own if key_now is None or key_now in own else [key_now, *own]
     figures = []
     for number, key in enumerate(keys, 1):
         label = ui.t("person.use", number=number)
-        press = button(label, "person", pressed=key == chosen, picture=key)
+        press = button(label, "person", pressed=key == key_now, picture=key)
         figures.append(f"<figure>{picture(key, label, 120)}<figcaption>{press}</figcaption></figure>")
     return f'<div class="st-strip st-samples" tabindex="0">{"".join(figures)}</div>'

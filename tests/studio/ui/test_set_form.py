@@ -21,7 +21,7 @@ from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.parts.person_form import PersonForm, build_person, write_person
+from studio.ui.parts.person_form import Chosen, PersonForm, build_person, write_person
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
 from studio.ui.parts.set_form import SetForm, build_form, read_form, write_form
 from tests.studio.domain.values import key, make_goods, make_post_set
@@ -128,7 +128,7 @@ def test_a_model_that_reads_pictures_itself_begins_with_them(tmp_path: Path) -> 
     cards, dials = form.references.cards, form.references.dials
     assert not cards.strength.visible  # it is shown or not
     assert [part.visible for part in (dials.more, dials.redux, dials.adapter)] == [True, False, False]
-    values |= {form.person.shown_as: "reference", form.person.picture: key("her")}
+    values |= {form.person.shown_as: "reference", form.person.picture: Chosen("persona", key("her"))}
     assert ASKED.changed(**read_form(form, values)).shows == {"scene", "person"}
     values[form.person.shown_as] = "lora"
     assert read_form(form, values)["person_picture"] is None
