@@ -89,7 +89,10 @@ FAMILIES: dict[str, tuple[tuple[Makers, str], tuple[Makers, str]]] = {
     ),
     "Z-Image": (
         (z_image_parts(Z_IMAGE), "30 layers and 4 refiners, 3840 wide; Qwen3 whole"),
-        (z_image_parts(Z_IMAGE_SLICE), "2 layers and 2 refiners, 3840 wide; Qwen3 of 3 layers, 2560 wide"),
+        (
+            z_image_parts(Z_IMAGE_SLICE),
+            "2 layers and 2 refiners, 3840 wide; Qwen3 of 3 layers, 2560 wide, which reads 128 tokens",
+        ),
     ),
 }
 
