@@ -39,6 +39,9 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 picture-score: install ## what people see first, counted: eyes, mouths, hands, goods, places, edges; sheets, picture-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.picture_score --out $(OUT)
 
+cases: install ## public bug reports, tried on the studio: table, cases.json [DATA=folder with cases/ OUT=out]
+	$(BIN)/python -m benchmarks.cases --data $(DATA)/cases --out $(OUT)
+
 lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=folder of listings OUT=out]
 	$(BIN)/python -m benchmarks.lora_formats --data $(DATA) --out $(OUT)
 
