@@ -71,7 +71,9 @@ def _bundle_to_a_folder(folder: Path, bench: Bench) -> Seen:
     post_set = bench.keep_post_set()
     done = run_command(bench, "bundle", str(out), "--platform", "archive")
     names = sorted(p.name for p in out.iterdir())
-    return done.returncode == 0 and names == [bundle_name(post_set, "archive")], f"{names}, exit status {done.returncode}"
+    return done.returncode == 0 and names == [
+        bundle_name(post_set, "archive")
+    ], f"{names}, exit status {done.returncode}"
 
 
 def _consent_from_windows(folder: Path, bench: Bench) -> Seen:
@@ -313,7 +315,12 @@ def main() -> None:
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
             row = check_case(folder.resolve(), Bench(Path(scratch).resolve()))
-        console.print(f"{row.case:27}{'right' if row.right else 'WRONG'}  {row.seen}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"{row.case:27}{'right' if row.right else 'WRONG'}  {row.seen}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
         rows.append(row)
     args.out.mkdir(parents=True, exist_ok=True)
     told = [asdict(row) for row in rows]
