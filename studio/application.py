@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pipelines.errors import BadInput
 from studio.domain.capabilities import backbone_facts
+from studio.domain.choice import BackboneChoice
 from studio.domain.values import Result
 from studio.library.library import Library
 from studio.library.records import Records
 from studio.library.results import result_of
+from studio.library.saved_settings import SavedFile, apply_choice
 from studio.library.store import Store
 from studio.settings import Settings, make_data_folder
 
@@ -34,14 +40,65 @@ _PACKAGES = ("torch", "diffusers", "transformers", "peft", "insightface", "onnxr
 
 
 class Studio:
-    """Everything a workflow needs. Models are loaded once per process, on first use."""
+    """Everything a workflow needs. Models are loaded on first use, and kept until another backbone is chosen."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self._given = settings
         make_data_folder(settings)
+        self.saved = SavedFile(settings.data)
+        self._job: BackboneChoice | None = None
+        self._held: BackboneChoice | None = None  # what is loaded, or would be, as far as it can be told
+        with suppress(BadInput):
+            self._held = self.choice
         self.library = Library(Records(settings.data / "studio.sqlite"), Store(settings.data / "files"), settings.data)
         self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews
         self._hashes: dict[Path, str] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now, with the backbone of the job that runs, else with the chosen one."""
+        return self._chosen if self._job is None else self._given.model_copy(update=self._job.model_dump())
+
+    @property
+    def choice(self) -> BackboneChoice:
+        """Return the backbone that the next job is asked for with."""
+        now = self._chosen
+        return BackboneChoice(backbone=now.backbone, base=now.base, precision=now.precision)
+
+    @property
+    def backbone_is_given(self) -> bool:
+        """Whether the environment or an option says which backbone is drawn with, whatever is chosen."""
+        return "backbone" in self._given.model_fields_set
+
+    @contextmanager
+    def drawing_with(self, choice: BackboneChoice) -> Iterator[None]:
+        """Draw with this backbone inside of the block. Only one job may be inside; what was loaded of another backbone
+        is let go.
+        """
+        self._hold(choice)
+        self._job = choice
+        try:
+            yield
+        finally:
+            self._job = None
+            with suppress(BadInput):
+                self._hold(self.choice)
+
+    def _hold(self, choice: BackboneChoice) -> None:
+        """Let go what was loaded of another backbone."""
+        if choice != self._held:
+            for name in ("backbone", "backbone_spec", "backbone_sha256"):
+                self.__dict__.pop(name, None)
+            self.donor_faces.clear()
+            gc.collect()  # modules and their hooks hold each other
+        self._held = choice
+
+    @property
+    def _chosen(self) -> Settings:
+        """With the chosen backbone, unless the environment or an option says which. Raises BadInput for saved settings
+        that cannot be read.
+        """
+        return apply_choice(self._given, self.saved.read().backbone)
 
     @property
     def records(self) -> Records:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import BadInput
 
-__all__ = ["ASSETS", "Settings", "expand_home", "make_data_folder", "read_settings"]
+__all__ = ["ASSETS", "Settings", "expand_home", "make_data_folder", "read_settings", "settings_environment"]
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
 
@@ -87,6 +87,14 @@ def read_settings(**given: Any) -> Settings:
         first = error.errors(include_url=False)[0]
         setting = f"PERSONA_STUDIO_{str(first['loc'][0]).upper()}"
         raise BadInput("setting_invalid", setting=setting, value=str(first["input"])[:60], why=first["msg"]) from error
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables by which another process has the same settings: those alone that somebody gave, so that what
+    is left to the studio stays so.
+    """
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    return {f"PERSONA_STUDIO_{name.upper()}": str(value) for name, value in given.items() if value is not None}
 
 
 def make_data_folder(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-__all__ = ["Hardware", "read_hardware", "work_bytes"]
+__all__ = ["Hardware", "read_hardware", "read_machine", "work_bytes"]
 
 _RESERVE = 0.5e9  # for the runtime itself: CUDA context, kernels, Python
 # Peak of a step and of decoding, in bytes per pixel of the whole batch: activations of a FLUX block of width 3072
@@ -42,3 +42,11 @@ def work_bytes(width: int, pixels: int, reference_pixels: int = 0) -> float:
     """
     step = _STEP_BYTES_PER_PIXEL_AND_WIDTH * width * (pixels + reference_pixels)
     return max(step, _DECODE_BYTES_PER_PIXEL * pixels) + _RESERVE
+
+
+def read_machine(device: torch.device) -> Hardware:
+    """Return what would be free on this machine if nothing else ran: what a model may need at most."""
+    ram = total = float(psutil.virtual_memory().total)
+    if device.type == "cuda":
+        total = float(torch.cuda.get_device_properties(device).total_memory)
+    return Hardware(device.type, total, ram)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,11 @@ import typer
 from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
 from pipelines.models.catalogue import KnownModel
 from pipelines.models.licences import USES, find_licence
-from studio.cli.options import Data, Json, say, settings_of
+from studio.application import Studio
+from studio.cli.options import Data, Json, say, settings_of, warn_of_licence
 from studio.cli.progress import Bars
+from studio.domain.capabilities import read_backbone
+from studio.domain.choice import BackboneChoice
 from studio.texts.licences import say_answers, say_licence, say_read_on
 from studio.texts.terminal import terminal_texts
 
@@ -81,6 +85,27 @@ def _words(model: KnownModel) -> str:
 
 
 @backbones.command()
+def use(
+    backbone: Annotated[str, typer.Argument(help="miniature, a folder, a file, or a fetched model's name.")],
+    base: Annotated[str | None, typer.Option(help="The folder for a single file's text encoders and VAE.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp8, int8, nf4.")] = "auto",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Draw with another backbone from the next job on; pages that are open take it, too. It must fit this machine."""
+    from studio.workflows.choosing import choose_backbone
+
+    studio = Studio(settings_of(data, None))
+    place = str(Path(backbone).expanduser().resolve()) if Path(backbone).expanduser().exists() else backbone
+    choose_backbone(studio, BackboneChoice.make(backbone=place, base=base, precision=precision))
+    warn_of_licence(studio, *USES)
+    facts = read_backbone(studio.settings)
+    told = studio.choice.model_dump(mode="json") | {"id": facts.id, "family": facts.family, "licence": facts.licence}
+    said = f"The studio draws with {facts.id} from the next job on. {say_answers(terminal_texts(), facts.licence)}."
+    say(told, as_json, said)
+
+
+@backbones.command()
 def plan(
     backbone: Annotated[
         str | None, typer.Argument(help="miniature, a folder, a file, or OWNER/NAME; else the one that is set.")
@@ -93,7 +118,7 @@ def plan(
     """Tell what would be loaded, in which precision, and whether it fits; nothing is loaded."""
     from studio.workflows.backbones import plan_loading
 
-    found = plan_loading(settings_of(data, None, backbone=backbone, base=base, precision=precision))
+    found = plan_loading(Studio(settings_of(data, None, backbone=backbone, base=base, precision=precision)).settings)
     lines = [
         f"{found.id}: {found.kind} {found.path}",
         *([f"   other parts from {found.base}"] if found.base != found.path else []),

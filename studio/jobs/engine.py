@@ -9,6 +9,7 @@ cloud.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -36,6 +37,7 @@ from sqlalchemy.exc import OperationalError
 from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
+from studio.domain.choice import BackboneChoice
 from studio.domain.migration import Json, read_stored
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles, note_older_files
@@ -177,13 +179,15 @@ class Engine:
         reporter = Reporter(self.studio.records, job, owner, files.made)
         progress = reporter if self._progress is None else self._progress
         with self._turn_of(job), self._busy(job, reporter), self.studio.store.recording(files.made):
-            self._note(job, kind, owner, "running", None)
             try:
+                choice = self._choice_of(job, owner)
+                self._note(job, kind, owner, "running", None, backbone=choice.model_dump(mode="json"))
                 progress.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
                 files.keep(request)
                 workflow = find_kind(kind).load()
-                result = self.compute(workflow, self.studio, request, files.stepping(_run_step), progress)
+                with self.studio.drawing_with(choice):
+                    result = self.compute(workflow, self.studio, request, files.stepping(_run_step), progress)
             except StudioError as error:
                 self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", error)
                 raise
@@ -198,6 +202,14 @@ class Engine:
         files.write()
         self._note_result(job, kind, owner, result)
         return result.model_dump(mode="json")
+
+    def _choice_of(self, job: str, owner: str) -> BackboneChoice:
+        """Return the backbone that a job was asked for with: one that began on it goes on with it, whatever is chosen
+        meanwhile.
+        """
+        row = self.studio.records.get(JobRecord, job, owner)
+        told = None if row is None else row.facts.get("backbone")
+        return self.studio.choice if told is None else BackboneChoice.model_validate_json(json.dumps(told))
 
     def _find(self, owner: str, kind: type[Result], key: str) -> Result:
         return find_result(self.studio.records, self.studio.store, owner, kind, key)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 
 from pipelines.errors import BadInput, StudioError
+from pipelines.models.sources import MINIATURE
 from studio.application import Studio
 from studio.domain.migration import read_stored
 from studio.domain.report import Report
@@ -63,15 +64,17 @@ def engine_url(data: Path) -> str:
 
 
 def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
-    """Return the job's id, its kind, and the request as JSON. The same request is the same job: a double click makes
-    one.
+    """Return the job's id, its kind, and the request as JSON. The same request to the same backbone is the same job: a
+    double click makes one.
 
     Raises BadInput where the request names a file that its owner may not see, and what its `check_before` raises.
     """
     request.check_before()
     check_readable(studio.records, request.owner, request.file_keys())
     kind, value = kind_of(request), request.model_dump(mode="json")
-    told = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}
+    told: dict[str, Any] = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}
+    if "running" in kind.uses and (choice := studio.choice).backbone != MINIATURE:
+        told["backbone"] = [choice.backbone, choice.base]  # another backbone draws other pictures
     return f"{kind.name}-{content_id(told)}", kind, value
 
 
@@ -156,6 +159,7 @@ class Queue:
             raise
         if warnings := warnings_before(self.studio, request):
             facts = facts | {"licence_warnings": [warning.model_dump(mode="json") for warning in warnings]}
+        facts = facts | {"backbone": self.studio.choice.model_dump(mode="json")}
         row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
         self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))

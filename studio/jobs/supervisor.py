@@ -16,7 +16,7 @@ from studio.application import Studio
 from studio.jobs.heartbeat import HEARTBEAT_VARIABLE, Heartbeat, Patience, read_heartbeats, why_restart
 from studio.jobs.locks import take_lock
 from studio.library.records import PAUSED, JobRecord, MarkRecord
-from studio.settings import Settings
+from studio.settings import Settings, settings_environment
 
 __all__ = ["Supervisor"]
 
@@ -39,9 +39,7 @@ class Supervisor:
         self._forgotten: set[str] = set()
         root = str(Path(__file__).resolve().parents[2])
         self._environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-        self._environment |= {
-            f"PERSONA_STUDIO_{name.upper()}": str(value) for name, value in settings.model_dump(mode="json").items()
-        }
+        self._environment |= settings_environment(settings)
         self._place = settings.data / "studio.lock"
         self._lock: IO[str] | None = None
         self._closing = threading.Event()

@@ -18,7 +18,7 @@ from sqlalchemy import delete, select
 from pipelines.errors import BadInput, StudioError
 from studio.library.records import Records, SessionRecord, UserRecord
 
-__all__ = ["SESSION_S", "TooManyAttempts", "Users", "check_open"]
+__all__ = ["SESSION_S", "TooManyAttempts", "Users", "check_administrator", "check_open"]
 
 SESSION_S = 14 * 24 * 3600
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -55,6 +55,14 @@ class Users:
     def names(self) -> list[str]:
         with self._records.transaction() as session:
             return list(session.scalars(select(UserRecord.id).order_by(UserRecord.id)))
+
+    def administrator(self, owner: str) -> str | None:
+        """Return who changes what all share: the user of the studio's `owner`'s name, else the one that was added
+        first; None where nobody has to log in.
+        """
+        with self._records.transaction() as session:
+            names = list(session.scalars(select(UserRecord.id).order_by(UserRecord.created, UserRecord.id)))
+        return _fold(owner) if _fold(owner) in names else next(iter(names), None)
 
     def add(self, name: str, password: str) -> str:
         """A new user; the name as it is kept (small letters). Raises BadInput."""
@@ -138,6 +146,13 @@ class Users:
 
     def _recent(self, key: tuple[str, ...], now: float) -> list[float]:
         return [moment for moment in self._failures.get(key, ()) if moment > now - _WINDOW_S]
+
+
+def check_administrator(users: Users, owner: str, asker: str) -> None:
+    """Raise BadInput where another user than `asker` chooses what the studio, which is the `owner`'s, draws with."""
+    who = users.administrator(owner)
+    if who is not None and who != asker:
+        raise BadInput("backbone_not_yours_to_choose", who=who)
 
 
 def check_open(users: Users, host: str, names: Sequence[str]) -> bool:

@@ -18,7 +18,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from pipelines.errors import BadInput, StudioError
-from pipelines.models.licences import Permission, Use
 from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
@@ -33,8 +32,8 @@ from studio.library.results import find_result
 from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
 from studio.texts.errors import say_error, say_failure
-from studio.texts.licences import say_warning
 from studio.texts.texts import Texts, choose_language
+from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
 from studio.web.pictures import add_pictures
 from studio.web.tables import Tables, list_tables
 
@@ -72,19 +71,6 @@ class Job(_Answer):
     created: datetime
 
 
-class LicenceSaid(_Answer):
-    """What the licence of a `model` says of a job, in the language that was asked for. Nothing is stopped by it.
-
-    `permission` of the `uses` for a business is "no", "paid" (only with a paid licence), "limited" or "unknown".
-    """
-
-    model: str
-    licence: str
-    permission: Permission
-    uses: list[Use]
-    message: str
-
-
 class JobReport(Job):
     """A job with what its worker last said and, once it is done, its result; `warnings` are those of licences."""
 
@@ -116,6 +102,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     _add_jobs(api, queue, owner_of)
     _add_results(api, queue, owner_of)
     add_pictures(api, queue.studio, owner_of)
+    add_backbones(api, queue.studio, owner_of)
     app.include_router(api)
     app.add_exception_handler(StudioError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
@@ -214,10 +201,8 @@ def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:
     if row is None:
         raise BadInput("job_not_found", job=job[:64])
     made = queue.result(row, KINDS[row.kind].result).model_dump(mode="json") if row.state == "done" else None
-    told = [
-        LicenceWarning.model_validate_json(json.dumps(warning)) for warning in row.facts.get("licence_warnings", ())
-    ]
-    warnings = [LicenceSaid(**one.model_dump(mode="json"), message=say_warning(texts, one)) for one in told]
+    told = [LicenceWarning.model_validate_json(json.dumps(one)) for one in row.facts.get("licence_warnings", ())]
+    warnings = say_warnings(texts, tuple(told))
     return JobReport(**_said(row, texts), progress=queue.report(job, owner), result=made, warnings=warnings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
 from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from studio.application import Studio
+from studio.domain.choice import Speed
 from studio.domain.measured import StoredHair, StoredMeasures
 from studio.domain.report import PicturesDrawn
 from studio.domain.values import FileKey
+from studio.library.saved_settings import note_speed
 from studio.workflows import Run
 
 if TYPE_CHECKING:
@@ -71,7 +74,10 @@ def draw_all(
     for number, batch in enumerate(batches):
 
         def step(batch: tuple[int, ...] = batch) -> list[str]:
-            pictures = draw_batch(studio.backbone, [requests[i] for i in batch], tell_steps(progress, stage))
+            backbone, asked = studio.backbone, [requests[i] for i in batch]
+            began = time.monotonic()
+            pictures = draw_batch(backbone, asked, tell_steps(progress, stage))
+            _note_speed(studio, asked, time.monotonic() - began)
             return [studio.store.put_picture(picture) for picture in pictures]
 
         keys |= zip(batch, run(f"{stage}-{number}", step), strict=True)
@@ -80,6 +86,22 @@ def draw_all(
         for i in batch:
             arrived(i, keys[i])
     return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
+
+
+def _note_speed(studio: Studio, requests: Sequence[DrawRequest], seconds: float) -> None:
+    """Note how long a picture by the backbone alone took, for whoever chooses one."""
+    one, spec = requests[0], studio.backbone.spec
+    if any(request.references for request in requests):
+        return
+    speed = Speed(
+        family=spec.family,
+        width=studio.backbone.model.width,
+        steps=one.num_inference_steps,
+        passes=2 if one.cfg_scale > 1 else 1,
+        pixels=one.height * one.width,
+        recent=(seconds / len(requests),),
+    )
+    note_speed(studio.settings.data, studio.settings.backbone, speed)
 
 
 def persona_lora(studio: Studio, persona: Persona) -> Lora:

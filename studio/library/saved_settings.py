@@ -1,0 +1,86 @@
+"""Settings that a person changed, in the data folder: they outlive the process, and another one sees them at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipelines.errors import BadInput, StudioError
+from pipelines.files import write_whole
+from studio.domain.choice import BackboneChoice, SavedSettings, Speed, Speeds
+from studio.domain.values import Stored
+from studio.settings import Settings
+
+__all__ = ["SavedFile", "apply_choice", "note_speed", "read_speeds"]
+
+_SETTINGS, _SPEEDS = "settings.json", "speeds.json"
+S = TypeVar("S", bound=Stored)
+
+
+class SavedFile:
+    """The saved settings of one data folder, read again whenever the file has changed."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / _SETTINGS
+        self._read: tuple[object, SavedSettings] = (None, SavedSettings())
+
+    def read(self) -> SavedSettings:
+        """Return what is saved; nothing chosen where there is no file. Raises BadInput for a damaged one."""
+        try:
+            facts = self._path.stat()
+        except OSError:
+            return SavedSettings()
+        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        if stamp != self._read[0]:
+            self._read = (stamp, _parse(self._path, SavedSettings))
+        return self._read[1]
+
+    def write(self, saved: SavedSettings) -> None:
+        """Replace what is saved. Raises OutOfDisk."""
+        write_whole(self._path, saved.model_dump_json(indent=1).encode())
+
+    def choose(self, choice: BackboneChoice) -> None:
+        """Save the choice; a damaged file is replaced."""
+        try:
+            before = self.read()
+        except BadInput:
+            before = SavedSettings()
+        self.write(before.choose(choice))
+
+
+def apply_choice(settings: Settings, choice: BackboneChoice | None) -> Settings:
+    """Return the settings with the chosen backbone; what the environment or an option says of it wins."""
+    if choice is None or "backbone" in settings.model_fields_set:
+        return settings
+    told: dict[str, str | None] = {"backbone": choice.backbone, "base": choice.base}
+    if "precision" not in settings.model_fields_set:
+        told["precision"] = choice.precision
+    return settings.model_copy(update=told)
+
+
+def read_speeds(data: Path) -> Speeds:
+    """Return what was measured; nothing where there is no file, or none that can be read."""
+    try:
+        return _parse(data / _SPEEDS, Speeds)
+    except (StudioError, OSError):
+        return Speeds()
+
+
+def note_speed(data: Path, backbone: str, speed: Speed) -> None:
+    """Note one more picture's time, behind those that were drawn alike."""
+    known = read_speeds(data).of
+    before = known.get(backbone)
+    alike = before is not None and before.model_copy(update={"recent": speed.recent}) == speed
+    now = before.after(speed.recent[-1]) if before is not None and alike else speed
+    others = {name: other for name, other in known.items() if name != backbone}
+    write_whole(data / _SPEEDS, Speeds(of={**others, backbone: now}).model_dump_json(indent=1).encode())
+
+
+def _parse(path: Path, kind: type[S]) -> S:
+    try:
+        return kind.model_validate_json(json.dumps(json.loads(path.read_bytes())))
+    except (ValueError, ValidationError) as error:
+        raise BadInput("saved_settings_damaged", file=str(path), why=str(error).splitlines()[0][:200]) from error
