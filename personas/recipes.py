@@ -31,7 +31,8 @@ class Recipe:
     """Recipe: who is mixed and how much. `mix_weights` are ≥ 0 and sum to 1; `scale` is the mix's strength.
 
     `equalise` brings the donors to one ‖ΔW‖ before weighting, so that none dominates by having been trained
-    longer. `seed` is what the weights were drawn with, 0 for weights given by hand.
+    longer. `seed` is what the weights were drawn with, 0 for weights given by hand. `family` and `width` are those of
+    the donors' LoRAs, `width` 0 where it is not known; recipes from before there was a choice are of FLUX.1.
     """
 
     id: str
@@ -41,6 +42,8 @@ class Recipe:
     seed: int
     equalise: bool
     scale: float = 1.0
+    family: str = "flux1"
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def make_recipe(
         "scale": float(scale),
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Recipe(digest[:16], look, ids, weights, int(seed), bool(equalise), float(scale))
+    family, width = donors[0].family, max(donor.lora_width for donor in donors)
+    return Recipe(digest[:16], look, ids, weights, int(seed), bool(equalise), float(scale), family, width)
 
 
 def predicted_similarity(mix_weights: Sequence[float]) -> float:

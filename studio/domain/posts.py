@@ -17,8 +17,8 @@ from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value
 
 __all__ = [
-    "MOST_SHOTS", "Box", "Drawing", "DrawnShot", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet", "Scores",
-    "ShownReference", "check_box", "plain_caption", "plan_shots",
+    "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts", "Post",
+    "PostRequest", "PostSet", "Scores", "ShownReference", "check_box", "plain_caption", "plan_shots",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
@@ -203,9 +203,35 @@ class ShownReference(Value):
     picture: FileKey
 
 
+class DrawnCompanion(Value):
+    """A model that drew in the backbone's place, by its role."""
+
+    role: str
+    id: str
+    sha256: str
+    licence: str
+
+
+class DrawnWith(Value):
+    """The backbone that a set was drawn with, and what of the machine decides its pixels; sizes in pixels."""
+
+    backbone: str
+    backbone_sha256: str
+    batch_size: int = Field(ge=1)
+    dtype: str
+    precision: str
+    offload: str
+    device: str
+    threads: int = Field(ge=1)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    companions: tuple[DrawnCompanion, ...] = ()
+
+
 class PostSet(Result):
     """The posts in their order; `batches` says which were drawn together, `companion` which model drew ("": the
-    backbone itself), `references` which pictures it read itself.
+    backbone itself), `references` which pictures it read itself, and `drawn_with` the backbone, None for sets from
+    before it was noted.
 
     `drawings` are empty for a set as it was drawn. A set that a person arranged holds those that its posts are from,
     its own first.
@@ -219,6 +245,7 @@ class PostSet(Result):
     companion: str = ""
     ip_adapter: IpAdapterFacts | None = None
     references: tuple[ShownReference, ...] = ()
+    drawn_with: DrawnWith | None = None
     drawings: tuple[Drawing, ...] = ()
 
     def index_entry(self) -> IndexEntry:

@@ -17,6 +17,7 @@ from studio.domain.report import Report
 from studio.domain.takes import FixRequest, VaryRequest
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles
+from studio.jobs.fit import check_fits_backbone
 from studio.jobs.kinds import Kind, kind_of
 from studio.jobs.licences import warnings_before
 from studio.library.grants import check_readable
@@ -67,10 +68,12 @@ def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
     """Return the job's id, its kind, and the request as JSON. The same request to the same backbone is the same job: a
     double click makes one.
 
-    Raises BadInput where the request names a file that its owner may not see, and what its `check_before` raises.
+    Raises BadInput where the request names a file that its owner may not see or what the backbone does not fit, and
+    what its `check_before` raises.
     """
     request.check_before()
     check_readable(studio.records, request.owner, request.file_keys())
+    check_fits_backbone(studio, request)
     kind, value = kind_of(request), request.model_dump(mode="json")
     told: dict[str, Any] = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}
     if "running" in kind.uses and (choice := studio.choice).backbone != MINIATURE:

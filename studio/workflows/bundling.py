@@ -11,7 +11,6 @@ from typing import Any
 from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
-from pipelines.families.companions import drawing_spec
 from pipelines.file_names import keep_beside
 from pipelines.progress import SILENT, Progress, Stage
 from pipelines.sampling.request import DrawRequest
@@ -39,6 +38,7 @@ from studio.export.manifest import (
 from studio.export.recall import remember_export
 from studio.library.records import BundleRecord
 from studio.workflows import Run
+from studio.workflows.drawn_with import drawn_with, note_drawing
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
 from studio.workflows.takes import fix_region
@@ -141,21 +141,10 @@ def _scene_facts(asked: PostRequest) -> SceneFacts:
 
 def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
     """Return what else than the requests decides pixels."""
-    import torch
-
-    asked, backbone = post_set.request, studio.backbone
+    asked, drawn = post_set.request, drawn_with(studio, post_set)
     return DrawFacts(
-        backbone=backbone.spec.id,
-        backbone_sha256=studio.backbone_sha256,
-        batch_size=studio.settings.batch_size,
+        **drawn.model_dump(exclude={"companions"}),
         batches=post_set.batches,
-        dtype=str(backbone.dtype).removeprefix("torch."),
-        precision=backbone.plan.precision,
-        offload=backbone.plan.offload,
-        device=backbone.device.type,
-        threads=torch.get_num_threads(),
-        height=backbone.spec.height,
-        width=backbone.spec.width,
         detail=asked.detail,
         renoise=asked.renoise,
         panels=asked.panels,
@@ -166,7 +155,7 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         blocks=asked.blocks,
         ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
         ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
-        companions=_companion_facts(studio, post_set.companion),
+        companions=tuple(CompanionFacts(**one.model_dump()) for one in drawn.companions),
         references=post_set.references,
     )
 
@@ -203,14 +192,6 @@ def export_posts(studio: Studio, request: ExportRequest, run: Run, progress: Pro
     )
 
 
-def _companion_facts(studio: Studio, role: str) -> tuple[CompanionFacts, ...]:
-    if not role:
-        return ()
-    spec = drawing_spec(studio.backbone.spec, role)
-    sha256 = studio.transformer_sha256(spec.folder)
-    return (CompanionFacts(role=role, id=spec.id, sha256=sha256, licence=spec.licence),)
-
-
 def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:
     """Draw a bundle's posts again from its manifest alone; what differs, one sentence each.
 
@@ -232,7 +213,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             now=[plan.precision, dtype, backbone.device.type, plan.offload],
         )
     for drew in manifest.draw.companions:
-        if _companion_facts(studio, drew.role)[0].sha256 != drew.sha256:
+        if note_drawing(studio, drew.role).companions[0].sha256 != drew.sha256:
             raise BadInput("bundle_of_another_companion", model=drew.id, role=drew.role)
     adapter = manifest.draw.ip_adapter_sha256
     if adapter and adapter_of(backbone).file.sha256 != adapter:

@@ -22,6 +22,7 @@ from studio.domain.values import FileKey
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, person_loras
+from studio.workflows.drawn_with import note_drawing
 from studio.workflows.injections import Injections
 
 __all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requests", "score_post"]
@@ -79,6 +80,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         companion=injections.companion,
         references=injections.shown,
         ip_adapter=_adapter_facts(studio, injections),
+        drawn_with=note_drawing(studio, injections.companion),
     )
 
 
