@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from pipelines.models.variants import Capabilities, Variant
 from pipelines.references.catalogue import REFERENCES, first_way
 from studio.settings import Settings
 
-__all__ = ["BackboneFacts", "CompanionFacts", "abilities", "backbone_facts", "read_backbone", "usual_way"]
+__all__ = [
+    "BackboneFacts", "CompanionFacts", "LiveAbilities", "abilities", "backbone_facts", "read_backbone", "usual_way",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,22 @@ def usual_way(settings: Settings) -> dict[str, Any]:
     if way is not None:
         return {"inject": way}
     return {} if facts is None or facts.can.companions else {"scale": 0.0}
+
+
+class LiveAbilities(Collection[str]):
+    """Abilities of the backbone that the studio draws with at the time of asking: a page outlives a choice."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+
+    def __contains__(self, way: object) -> bool:
+        return way in abilities(self._settings())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(abilities(self._settings()))
+
+    def __len__(self) -> int:
+        return len(abilities(self._settings()))
 
 
 def _companions(

@@ -23,7 +23,7 @@ def say_answers(t: Texts, licence: str) -> str:
     known = find_licence(licence)
     if known.id not in LICENCES:
         return t("licence.not_known")
-    colon, semicolon = (": ", "; ") if t.language == "en" else (":", ";")
+    colon, semicolon = (": ", "; ") if t.language == "en" else ("：", "；")
     return semicolon.join(f"{t(f'licence.use.{use}')}{colon}{say_permission(t, known.allows(use))}" for use in USES)
 
 

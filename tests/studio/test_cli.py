@@ -74,7 +74,7 @@ def test_backbones_are_listed_with_what_a_merchant_may_do(
     assert rows["Qwen-Image-2.1"]["read_first_hand"] is False
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert run(monkeypatch, "backbones", "list") == 0
-    assert "出售图片:可以;商业运行:须购买商业许可;微调:须购买商业许可" in capsys.readouterr().out
+    assert "出售图片：可以；商业运行：须购买商业许可；微调：须购买商业许可" in capsys.readouterr().out
     monkeypatch.delenv("LC_ALL")
     assert rows["Qwen-Image"]["role"] == "not yet"
     assert run(monkeypatch, "backbones", "fetch", "Qwen-Image") == 1

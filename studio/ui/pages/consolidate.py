@@ -11,6 +11,7 @@ from pipelines.file_names import file_name
 from studio.domain.persona import Persona
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
+from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.swap_form import build_swap
 
@@ -65,7 +66,7 @@ def _versions(ui: Ui, owner: str) -> str:
 
 
 def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
-    t = ui.t
+    t, why = ui.t, persona_reason(ui, persona)
     trained = [r for r in persona.rounds if r.kept_consistency is not None and r.contact_sheet is not None]
     agree = f"{trained[-1].kept_consistency:.2f}" if trained else "–"
     losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
@@ -77,12 +78,13 @@ def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
         *_models(ui, persona),
         curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
         samples(t, persona.samples),
+        f"<span class='st-bad'>{escape(why)}</span>" if why else "",
         '<div class="st-row">'
-        + button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id)
+        + ("" if why else button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id))
         + link(t("consolidate.lora"), lora, big=False, download=True)
         + "</div>",
     ]
-    return card(sheet, body, "wide kept" if chosen else "wide")
+    return card(sheet, body, "wide dropped" if why else "wide kept" if chosen else "wide")
 
 
 def _models(ui: Ui, persona: Persona) -> list[str]:

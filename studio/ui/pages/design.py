@@ -33,6 +33,7 @@ from studio.ui.context import (
     pressed,
 )
 from studio.ui.parts.html import button, card, gauge, grid, link, panel, picture
+from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.page_head import open_page
 
 __all__ = ["build"]
@@ -241,6 +242,11 @@ def _mixer(ui: Ui, now: DesignState) -> str:
     for other in donors.values():
         if other.id not in mix.donors:
             cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
+    others = [donor for donor in ui.studio.donors(mix.category) if donor.id not in donors]
+    reasons = donor_reasons(ui, others)
+    for other in others:
+        if other.id in reasons:
+            cards.append(_donor(ui, other, [f"<span class='st-bad'>{escape(reasons[other.id])}</span>"], "dropped"))
     why = "" if mix.donors else _why_empty(ui, mix)
     return f'{_bar(ui, now)}{why}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
 

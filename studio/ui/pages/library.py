@@ -17,9 +17,11 @@ from studio.jobs.kinds import find_kind
 from studio.library.index import KINDS, Cursor, Search, Thing, count_things, find_things, tags_of
 from studio.library.records import JobRecord
 from studio.library.trash import disk_use, empty_trash
+from studio.texts.licences import say_answers
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.donor_form import build_adding
 from studio.ui.parts.html import button, card, empty, grid, panel, picture, table
+from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.recall_form import build_reuse
 
@@ -189,7 +191,7 @@ def show_things(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Op
 def _donors(ui: Ui, search: str) -> list[str]:
     t, wanted, known = ui.t, search.strip().casefold(), ui.studio.list_donors()
     found = [d for d in known.donors if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
-    fitting = {d.id for d in ui.donors()}
+    reasons = donor_reasons(ui, known.donors)
     damaged = [
         card(
             "",
@@ -207,8 +209,10 @@ def _donors(ui: Ui, search: str) -> list[str]:
             [
                 f"<strong>{escape(d.name)}</strong>",
                 f"<span class='st-soft'>{escape(t.word(d.category))} · {escape(d.licence)}</span>",
-                "" if d.id in fitting else f"<span class='st-bad'>{escape(t('donor.misfit'))}</span>",
+                f"<span class='st-soft'>{escape(say_answers(t, d.licence))}</span>",
+                f"<span class='st-bad'>{escape(reasons[d.id])}</span>" if d.id in reasons else "",
             ],
+            "dropped" if d.id in reasons else "",
         )
         for d in found
     ]

@@ -17,11 +17,12 @@ from studio.library.scenes import default_scene
 from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.fixing import build_fixing
 from studio.ui.parts.html import empty, file_url, link
+from studio.ui.parts.misfits import split_people
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.post_cards import newest_set, read_arrangement, show_arriving, show_set, take_jobs
 from studio.ui.parts.recall_form import recalled_draft
 from studio.ui.parts.set_actions import act_on_post, arranged_set, redraw_weak
-from studio.ui.parts.set_form import SetForm, build_form, read_form, write_form
+from studio.ui.parts.set_form import SetForm, build_form, fit_form, read_form, write_form
 from studio.ui.parts.shots_form import ShotsForm, build_shots, own_captions, read_table, write_table
 from studio.ui.parts.shots_table import write_shots
 from studio.ui.parts.strengths import build_strengths
@@ -35,6 +36,7 @@ class Form:
     """All that a set is asked for with, and its text."""
 
     persona: gr.Dropdown
+    misfits: gr.HTML
     scene: gr.Dropdown
     shots: ShotsForm
     settings: SetForm
@@ -83,7 +85,12 @@ def build(ui: Ui) -> None:
         return {progress: _progress(ui, owner_of(request)), posts: _posts(ui, owner_of(request))}
 
     def load(request: gr.Request) -> Any:
-        return {**_recalled(ui, form, request), **kept_text(ui, form.text, owner_of(request)), **show(request)}
+        return {
+            **fit_form(ui, form.settings),
+            **_recalled(ui, form, request),
+            **kept_text(ui, form.text, owner_of(request)),
+            **show(request),
+        }
 
     def tick(before: str, request: gr.Request) -> Any:
         html, cards = show(request).values()
@@ -112,7 +119,10 @@ def build(ui: Ui) -> None:
 
     gr.on(
         None, guarded(ui, load), None,
-        [form.persona, form.scene, form.shots.rows, form.shots.box, form.text.title, form.text.body, progress, posts],
+        [
+            *form.settings.outputs, form.persona, form.scene, form.misfits, form.shots.rows, form.shots.box,
+            form.text.title, form.text.body, progress, posts,
+        ],
         **HIDDEN,
     )  # fmt: skip
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
@@ -133,7 +143,10 @@ def _lay_out(ui: Ui) -> Form:
             [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
             value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
         )  # fmt: skip
-    return Form(persona, scene, build_shots(ui, platform), build_form(ui, persona, scene), build_text(ui, platform))
+    misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
+    return Form(
+        persona, misfits, scene, build_shots(ui, platform), build_form(ui, persona, scene), build_text(ui, platform)
+    )
 
 
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:
@@ -153,10 +166,11 @@ def _recalled(ui: Ui, form: Form, request: gr.Request) -> Said:
     """Return who and where can be chosen, and what a link of the library's re-use fills the page with."""
     owner = owner_of(request)
     default_scene(ui.studio.library, owner)
-    people, places = _people(ui, owner), [(ui.t.word(s.name), s.id) for s in ui.scenes(owner)]
+    (people, greyed), places = _people(ui, owner), [(ui.t.word(s.name), s.id) for s in ui.scenes(owner)]
     draft = recalled_draft(ui, owner, request)
     known: Said = {
         form.persona: gr.Dropdown(people, value=_first(people, "" if draft is None else draft.persona)),
+        form.misfits: greyed,
         form.scene: gr.Dropdown(places, value=_first(places, "" if draft is None else draft.scene)),
     }
     if draft is None:
@@ -168,12 +182,12 @@ def _recalled(ui: Ui, form: Form, request: gr.Request) -> Said:
     }  # fmt: skip
 
 
-def _people(ui: Ui, owner: str) -> list[tuple[str, str]]:
-    """The chosen version first, then the newest."""
+def _people(ui: Ui, owner: str) -> tuple[list[tuple[str, str]], str]:
+    """The chosen version first, then the newest; and those that the backbone cannot draw, as HTML."""
     marks = ui.marks(owner)
     people = ui.results(owner, Persona)
     people.sort(key=lambda p: not marks.get(f"consolidate:{p.id}", {}).get("chosen", False))
-    return [(f"{p.name} · {ui.t('version')} {p.version}", p.id) for p in people]
+    return split_people(ui, people, by_picture=True)
 
 
 def _first(choices: list[tuple[str, str]], wanted: str) -> str | None:

@@ -16,7 +16,7 @@ __all__ = [
     "picture", "samples", "scatter", "table", "thumb_url",
 ]  # fmt: skip
 
-PAGES = ("design", "select", "consolidate", "scenes", "posts", "library")
+PAGES = ("design", "select", "consolidate", "scenes", "posts", "library", "settings")
 
 # One listener for all our HTML: whatever has data-do tells Python its data; the focus survives a redrawing.
 ACTIONS = (Path(__file__).resolve().parent / "actions.js").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import head, nav
+from studio.ui.parts.licence_notice import build_notice
 from studio.ui.parts.tour import TOUR_PAGES, close_tour, tour_html
 
 __all__ = ["open_page"]
@@ -23,6 +24,7 @@ def open_page(ui: Ui, page: str) -> None:
         return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
 
     gr.on(None, greet, None, [top], **HIDDEN)
+    build_notice(ui, page)
     if page in TOUR_PAGES:
         tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
 

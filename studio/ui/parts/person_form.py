@@ -18,7 +18,7 @@ from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, picture
 
-__all__ = ["Chosen", "PersonForm", "build_person", "read_person", "write_person"]
+__all__ = ["Chosen", "PersonForm", "build_person", "fit_person", "read_person", "write_person"]
 
 _PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 _MOST_SHOWN = 12
@@ -39,6 +39,7 @@ class PersonForm:
     shown_as: gr.Radio
     picture: gr.State
     more: gr.Column
+    box: gr.Accordion
     strip: gr.HTML
 
     @property
@@ -47,7 +48,7 @@ class PersonForm:
 
     @property
     def outputs(self) -> set[Any]:
-        return self.inputs | {self.more, self.strip}
+        return self.inputs | {self.more, self.box, self.strip}
 
 
 def read_person(form: PersonForm, said: Said) -> Facts:
@@ -71,7 +72,7 @@ def write_person(ui: Ui, form: PersonForm, request: PostRequest) -> Said:
 
 def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonForm:
     """Lay the components out and connect them; they are hidden where no way of the backbone's shows a person."""
-    form, upload = _lay_out(ui, any("person" in find_kind(way).roles for way in able))
+    form, upload = _lay_out(ui, _shows_people(able))
 
     def show(said: Said, request: gr.Request) -> Any:
         """Show the persona's own pictures; the last that training drew is chosen, where none of this persona is."""
@@ -104,9 +105,22 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
     return form
 
 
+def fit_person(form: PersonForm, able: Collection[str]) -> Said:
+    """Return whether the components are shown, with the backbone that is drawn with now."""
+    return {
+        form.box: gr.Accordion(visible=_shows_people(able)),
+        form.shown_as: limits_of(PostRequest, "person_as").default,
+        form.more: gr.Column(visible=False),
+    }
+
+
+def _shows_people(able: Collection[str]) -> bool:
+    return any("person" in find_kind(way).roles for way in able)
+
+
 def _lay_out(ui: Ui, can_show: bool) -> tuple[PersonForm, gr.File]:
     t, limits = ui.t, limits_of(PostRequest, "person_as")
-    with gr.Accordion(t("person.title"), open=False, visible=can_show, elem_id="person-box"):
+    with gr.Accordion(t("person.title"), open=False, visible=can_show, elem_id="person-box") as box:
         shown_as = gr.Radio(
             [(t(f"person.{choice}"), choice) for choice in limits.choices], value=limits.default,
             label=t("person.as"), info=t("person.as_what"), elem_id="person-as",
@@ -116,7 +130,7 @@ def _lay_out(ui: Ui, can_show: bool) -> tuple[PersonForm, gr.File]:
             upload = gr.File(
                 label=t("person.upload"), file_count="single", file_types=_PHOTOS, height=110, elem_id="person-photo"
             )
-    return PersonForm(shown_as, gr.State(None), more, strip), upload
+    return PersonForm(shown_as, gr.State(None), more, box, strip), upload
 
 
 def _strip(ui: Ui, who: Persona | None, chosen: Chosen | None) -> str:

@@ -20,7 +20,8 @@ from studio.ui.parts.html import picture
 from studio.ui.parts.reference_cards import PANELS, Ways, choose_way, first_ways, most_strength, show_ways
 
 __all__ = [
-    "Cards", "Dials", "ReferenceForm", "build_cards", "build_dials", "connect_references", "read_references",
+    "Cards", "Dials", "ReferenceForm", "build_cards", "build_dials", "connect_references", "fit_references",
+    "read_references",
     "write_references",
 ]  # fmt: skip
 
@@ -142,6 +143,21 @@ def connect_references(ui: Ui, cards: Cards, dials: Dials, able: Collection[str]
     ]  # fmt: skip
     cards.html.click(guarded(ui, press), {cards.ways, cards.strength}, changed, **(EACH | in_turn("ways")))
     return form
+
+
+def fit_references(ui: Ui, form: ReferenceForm) -> Said:
+    """Return what the components say before anybody chose, with the backbone that is drawn with now."""
+    ways = first_ways(form.able)
+    shown = most_strength(ways) > 0 and ways.inject in form.able
+    return {
+        form.cards.ways: ways,
+        **_fit(ui, form, ways, float(ways.inject in form.able)),
+        form.cards.strength: gr.Slider(
+            maximum=most_strength(ways) or 1, value=float(ways.inject in form.able), visible=shown
+        ),
+        form.cards.strengths: gr.Column(visible=shown),
+        form.cards.panels: gr.Dropdown(visible=False),
+    }
 
 
 def _fit(ui: Ui, form: ReferenceForm, ways: Ways, strength: float) -> Said:

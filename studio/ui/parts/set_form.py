@@ -10,22 +10,23 @@ from typing import Any
 import gradio as gr
 
 from pipelines.references.catalogue import REFERENCES
-from studio.domain.capabilities import abilities
+from studio.domain.capabilities import LiveAbilities
 from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest
 from studio.ui.context import Facts, Said, Ui
 from studio.ui.parts.goods_form import GoodsForm, build_goods, read_goods, write_goods
-from studio.ui.parts.person_form import PersonForm, build_person, read_person, write_person
+from studio.ui.parts.person_form import PersonForm, build_person, fit_person, read_person, write_person
 from studio.ui.parts.reference_form import (
     ReferenceForm,
     build_cards,
     build_dials,
     connect_references,
+    fit_references,
     read_references,
     write_references,
 )
 
-__all__ = ["SetForm", "build_form", "read_form", "write_form"]
+__all__ = ["SetForm", "build_form", "fit_form", "read_form", "write_form"]
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,18 @@ def write_form(ui: Ui, form: SetForm, request: PostRequest) -> Said:
     }
 
 
+def fit_form(ui: Ui, form: SetForm) -> Said:
+    """Return what the components show of the backbone that is drawn with now: a page may be older than the choice."""
+    return {
+        **fit_person(form.person, form.references.able),
+        **fit_references(ui, form.references),
+        form.keep: gr.Dropdown(**_kept_ways(ui, form.references.able)),
+    }
+
+
 def build_form(ui: Ui, persona: gr.Dropdown, scene: gr.Dropdown) -> SetForm:
     """Lay the components out and connect them with each other."""
-    t, able = ui.t, abilities(ui.studio.settings)
+    t, able = ui.t, LiveAbilities(lambda: ui.studio.settings)
     person = build_person(ui, persona, able)
     cards = build_cards(ui, able)
     goods = build_goods(ui, scene)
@@ -105,6 +115,10 @@ def _slider(field: str, step: float, label: str, what: str) -> gr.Slider:
 
 
 def _keep(ui: Ui, able: Collection[str]) -> gr.Dropdown:
+    return gr.Dropdown(**_kept_ways(ui, able), label=ui.t("posts.keep"), elem_id="keep")
+
+
+def _kept_ways(ui: Ui, able: Collection[str]) -> dict[str, Any]:
     """The ways to keep pixels that can be used; what the others lack is said under them."""
     t, rows = ui.t, [row for row in REFERENCES if row.use == "keep"]
     usable = [row for row in rows if not row.needs or row.id in able]
@@ -112,4 +126,4 @@ def _keep(ui: Ui, able: Collection[str]) -> gr.Dropdown:
     lacks = ", ".join(row.words[t.language].model for row in rows if row not in usable)
     said = t("way.lacking", model=lacks) if lacks else t("keep.what")
     default = limits_of(PostRequest, "keep").default
-    return gr.Dropdown(choices, value=default, label=t("posts.keep"), info=said, elem_id="keep")
+    return {"choices": choices, "value": default, "info": said}

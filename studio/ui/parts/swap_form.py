@@ -18,6 +18,7 @@ from studio.domain.values import NamedPicture
 from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import card, file_url, grid, link, picture
+from studio.ui.parts.misfits import split_people
 
 __all__ = ["build_swap"]
 
@@ -27,6 +28,7 @@ _PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 @dataclass(frozen=True)
 class _Form:
     persona: gr.Dropdown
+    misfits: gr.HTML
     photos: gr.File
     strength: gr.Slider
     hair: gr.Checkbox
@@ -50,9 +52,9 @@ def build_swap(ui: Ui) -> None:
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
-        people = [(f"{p.name} · {t('version')} {p.version}", p.id) for p in ui.results(owner, Persona)]
+        people, greyed = split_people(ui, ui.results(owner, Persona))
         first = people[0][1] if people else None
-        return gr.Dropdown(people, value=first), _made(ui, owner)
+        return gr.Dropdown(people, value=first), greyed, _made(ui, owner)
 
     def start(said: Said, request: gr.Request) -> str:
         owner = owner_of(request)
@@ -67,7 +69,7 @@ def build_swap(ui: Ui) -> None:
         ui.act(owner_of(request), pressed(event))
         return _made(ui, owner_of(request))
 
-    gr.on(None, guarded(ui, load), None, [form.persona, made], **HIDDEN)
+    gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, made], **HIDDEN)
     go.click(guarded(ui, start), form.inputs, [made], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [made, shown], **HIDDEN)
     made.click(guarded(ui, act), None, [made], **EACH)
@@ -86,7 +88,8 @@ def _lay_out(ui: Ui) -> _Form:
             number = gr.Number(
                 seed.default, precision=0, minimum=seed.least, maximum=seed.most, label=t("posts.seed")
             )  # fmt: skip
-    return _Form(persona, photos, how, hair, number)
+    misfits = gr.HTML("", js_on_load=None, padding=False)
+    return _Form(persona, misfits, photos, how, hair, number)
 
 
 def _read(ui: Ui, form: _Form, said: Said, owner: str) -> SwapRequest:
