@@ -96,5 +96,7 @@ def _is_companion(folder: Path) -> bool:
         kind = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name", ""))
     except (OSError, ValueError, AttributeError):
         return False
+    if any(kind in family.pipelines for family in FAMILIES):
+        return False
     starts = [companion.pipeline for family in FAMILIES for companion in family.companions if companion.pipeline]
     return kind.startswith(tuple(starts))

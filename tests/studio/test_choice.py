@@ -177,11 +177,12 @@ def test_the_api_lists_what_is_here_and_what_could_be(tmp_path: Path) -> None:
     fetched = write_backbone_folder(models / "black-forest-labs" / "FLUX.1-schnell", "apache-2.0")
     (fetched / "fetched.json").write_text("{}", encoding="utf-8")
     write_backbone_folder(models / "redux", pipeline="FluxPriorReduxPipeline")
+    write_backbone_folder(models / "my-z", "apache-2.0", pipeline="ZImagePipeline")
     write_backbone_folder(models / "strange", pipeline="NobodysPipeline")
     studio = Studio(Settings(data=tmp_path / "data", models=models))
     told = TestClient(make_site(studio)).get("/api/backbones").json()
     rows = {row["name"]: row for row in told["installed"]}
-    assert set(rows) == {"miniature", "mine", "FLUX.1-schnell", "strange"}
+    assert set(rows) == {"miniature", "mine", "my-z", "FLUX.1-schnell", "strange"}
     assert [row["name"] for row in told["installed"] if row["chosen"]] == ["miniature"]
     assert (rows["mine"]["licence"]["running"], rows["mine"]["licence"]["read_on"]) == ("no", "2026-11-22")
     assert rows["mine"]["can"]["distilled_guidance"] is True

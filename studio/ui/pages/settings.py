@@ -145,7 +145,7 @@ def _facts(ui: Ui, facts: BackboneFacts, speeds: Speeds, name: str) -> str:
     """What it can do, and how long a picture takes where that was measured."""
     t, variant = ui.t, facts.variant
     passes, pixels = 2 if variant.cfg_scale > 1 else 1, variant.height * variant.width
-    uses = (", " if t.language == "en" else "、").join(t(f"settings.can.{use}") for use in facts.can.uses)
+    uses = (", " if t.language == "en" else "、").join(t(f"settings.can.{use}") for use in _uses(facts))
     known = speeds.of.get(name)
     if known is not None:
         took = t("settings.took", seconds=f"{known.seconds:.1f}")
@@ -161,6 +161,11 @@ def _facts(ui: Ui, facts: BackboneFacts, speeds: Speeds, name: str) -> str:
     if variant.train_on:
         lines.append(t("settings.train_on", model=variant.train_on))
     return "".join(f"<p class='st-soft'>{escape(line)}</p>" for line in lines)
+
+
+def _uses(facts: BackboneFacts) -> list[str]:
+    """What it can do here: companions that are not installed can do nothing."""
+    return [use for use in facts.can.uses if use not in facts.can.companions or use in facts.companions]
 
 
 def _memory(ui: Ui, memory: Memory) -> str:
