@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from threading import Lock
 
 import gradio as gr
 
@@ -24,6 +25,7 @@ from studio.workflows.choosing import Memory, ask_apart, check_loadable, choose_
 __all__ = ["build", "show_backbones"]
 
 _MEASURED: dict[tuple[str, ...], dict[str, Memory]] = {}  # the last answer: it takes seconds, and a machine stays
+_MEASURING = Lock()
 
 
 def build(ui: Ui) -> None:
@@ -86,12 +88,13 @@ def _known_memory(ui: Ui) -> dict[str, Memory] | None:
 
 def _measure_memory(ui: Ui) -> dict[str, Memory]:
     names = _names(ui)
-    if names not in _MEASURED:
-        choices = [row.choice for row in _installed(ui) if row.facts is not None]
-        found = ask_apart(plan_memory, ui.studio.settings, choices)
-        _MEASURED.clear()
-        _MEASURED[names] = found
-    return _MEASURED[names]
+    with _MEASURING:  # whoever comes meanwhile waits for the same answer
+        if names not in _MEASURED:
+            choices = [row.choice for row in _installed(ui) if row.facts is not None]
+            found = ask_apart(plan_memory, ui.studio.settings, choices)
+            _MEASURED.clear()
+            _MEASURED[names] = found
+        return _MEASURED[names]
 
 
 def _machine(ui: Ui, memory: dict[str, Memory] | None) -> str:
@@ -194,7 +197,7 @@ def _published(ui: Ui, models: Sequence[KnownModel]) -> str:
         rows.append([escape(model.id), *answers, escape(say_read_on(t, licence)), escape(size), command])
     names = [t("settings.model"), *(t(f"licence.use.{use}") for use in USES)]
     names += [t("settings.licence_read"), t("settings.bf16"), t("settings.get")]
-    return table(names, rows)
+    return f"<div class='st-published'>{table(names, rows)}</div>"
 
 
 def _gb(size: float) -> str:
