@@ -120,7 +120,7 @@ def build(ui: Ui) -> None:
     gr.on(
         None, guarded(ui, load), None,
         [
-            *form.settings.outputs, form.persona, form.scene, form.misfits, form.shots.rows, form.shots.box,
+            *form.settings.fitted, form.persona, form.scene, form.misfits, form.shots.rows, form.shots.box,
             form.text.title, form.text.body, progress, posts,
         ],
         **HIDDEN,

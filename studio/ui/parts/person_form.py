@@ -48,7 +48,7 @@ class PersonForm:
 
     @property
     def outputs(self) -> set[Any]:
-        return self.inputs | {self.more, self.box, self.strip}
+        return self.inputs | {self.more, self.strip}
 
 
 def read_person(form: PersonForm, said: Said) -> Facts:

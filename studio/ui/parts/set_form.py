@@ -51,6 +51,11 @@ class SetForm:
         own = {self.seed, self.detail, self.renoise, self.keep}
         return self.person.outputs | self.references.outputs | self.goods.outputs | own
 
+    @property
+    def fitted(self) -> set[Any]:
+        """Return what `fit_form` writes."""
+        return self.outputs | {self.person.box}
+
 
 def read_form(form: SetForm, said: Said) -> Facts:
     """Return fields of PostRequest from what the components say."""
