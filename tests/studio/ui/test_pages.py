@@ -185,7 +185,7 @@ def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None
     site = TestClient(make_site(Studio(Settings(data=tmp_path))), follow_redirects=False)
     assert site.get(f"/files/{mine}").content == b"mine"
     name = site.get(f"/files/{mine}", params={"name": 'a"b/\\r\n🌸.zip'}).headers["content-disposition"]
-    assert name == "attachment; filename*=UTF-8''a%22b%2F%5Cr%0A%F0%9F%8C%B8.zip"
+    assert name == "attachment; filename*=UTF-8''a%20b%20r%20%F0%9F%8C%B8.zip"  # a name that every disk takes
     for path in (f"/files/{others}", f"/thumbs/{others}", "/files/x", "/places/%2e%2e%2fx", "/language/xx"):
         assert site.get(path).status_code == 404, path
     assert site.get("/health", headers={"host": "evil.example"}).status_code == 403
