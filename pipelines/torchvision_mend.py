@@ -4,10 +4,6 @@ The torchvision wheel of PyPI registers its C++ operators only where its library
 torch it may not, and `import torchvision` then fails with "operator torchvision::nms does not exist", and
 with it transformers, peft and diffusers. Defining the two schemas that its Python side looks up is enough:
 nothing here runs those operators.
-
-It then imports diffusers and transformers itself. Both put another object in their own place while they are imported,
-and a second thread that waited for the import is handed the first object, which has none of their names. Behind this
-module's own import lock no thread sees them half imported.
 """
 
 from __future__ import annotations
@@ -35,6 +31,3 @@ def mend() -> tuple[str, ...]:
 
 
 MENDED = mend()
-
-import diffusers  # noqa: E402, F401
-import transformers  # noqa: E402, F401

@@ -172,6 +172,12 @@ class Engine:
         context = copy_context()  # the engine knows the running job by it
         return self._executor.submit(lambda: context.run(function, *args, **named)).result()
 
+    def load_ahead(self) -> None:
+        """Begin the slow imports, while a person still looks around, in the thread in which all jobs compute: of two
+        threads that import diffusers at once, one can find its modules half imported.
+        """
+        self._executor.submit(lambda: [find_kind(name).load() for name in ("design", "posts")])
+
     def perform(self, job: str, kind: str, value: Json) -> Json:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
         owner = str(value.get("owner", self.studio.settings.owner))
@@ -185,9 +191,9 @@ class Engine:
                 progress.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
                 files.keep(request)
-                workflow = find_kind(kind).load()
+                kept = files.stepping(_run_step)
                 with self.studio.drawing_with(choice):
-                    result = self.compute(workflow, self.studio, request, files.stepping(_run_step), progress)
+                    result = self.compute(lambda: find_kind(kind).load()(self.studio, request, kept, progress))
             except StudioError as error:
                 self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", error)
                 raise

@@ -38,7 +38,9 @@ class Patience:
 
 
 def why_restart(beat: Heartbeat, silent_s: float, waiting: Callable[[], Collection[str]], patience: Patience) -> str:
-    """The reason to end this worker and start another, or "". `waiting` are unfinished jobs, asked only at need."""
+    """The reason to end this worker and start another, or "". `waiting` are jobs that nobody has taken up in all the
+    time that a worker may be idle, asked only at need.
+    """
     if silent_s > patience.silent_s:
         return f"it has not been heard of for {silent_s:.0f} s"
     if beat.job and beat.still_s > patience.stalled_s:

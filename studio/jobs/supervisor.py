@@ -37,6 +37,7 @@ class Supervisor:
         self._patience = patience or Patience()
         self._heard = (Heartbeat("", 0.0), time.monotonic())
         self._forgotten: set[str] = set()
+        self._seen: dict[str, float] = {}
         root = str(Path(__file__).resolve().parents[2])
         self._environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
         self._environment |= settings_environment(settings)
@@ -103,12 +104,20 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 beat, heard = self._heard
                 silent_s = time.monotonic() - heard
-                why = why_restart(beat, silent_s, self._waiting, self._patience)
+                why = why_restart(beat, silent_s, self._waiting_long, self._patience)
             if why and not self._closing.is_set():
                 _LOG.warning("The worker is started again: %s.", why)
                 if not beat.job and silent_s <= self._patience.silent_s:
-                    self._forgotten |= self._waiting()
+                    self._forgotten |= self._waiting_long()
                 worker.kill()
+
+    def _waiting_long(self) -> set[str]:
+        """Those that have been seen waiting for as long as a worker may be idle: one that came a moment ago, after a
+        rest, is about to be taken up.
+        """
+        now = time.monotonic()
+        self._seen = {job: self._seen.get(job, now) for job in self._waiting()}
+        return {job for job, since in self._seen.items() if now - since > self._patience.idle_s}
 
     def _waiting(self) -> set[str]:
         rows = self._records.everyones(JobRecord, "state", ("queued", "running"))

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
-from importlib import import_module
 from types import FrameType
 
 from pipelines.errors import StudioError
@@ -41,7 +39,7 @@ def main() -> int:
         if descriptor := os.environ.pop(HEARTBEAT_VARIABLE, ""):
             send_heartbeats(int(descriptor), engine.heartbeat)
         with engine, suppress(_Ended):
-            threading.Thread(target=_load_ahead, daemon=True).start()
+            engine.load_ahead()
             while sys.stdin.buffer.read(4096):
                 pass
             _ignore_signals()
@@ -62,12 +60,6 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _ignore_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _load_ahead() -> None:
-    """The slow imports, while a person still looks around."""
-    for name in ("design", "post"):
-        import_module(f"studio.workflows.{name}")
 
 
 if __name__ == "__main__":

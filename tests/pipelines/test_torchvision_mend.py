@@ -35,23 +35,3 @@ def test_missing_operators_are_defined() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["nms", "qnms", "torchvision.nms"]
-
-
-def test_threads_that_import_at_once_all_find_the_names() -> None:
-    """The worker loads ahead in one thread while a job begins in another."""
-    code = (
-        "import threading\n"
-        "failed = []\n"
-        "def load():\n"
-        "    try:\n"
-        "        from pipelines import torchvision_mend\n"
-        "        from diffusers import AutoencoderKL\n"
-        "        from transformers import Qwen3Config\n"
-        "    except ImportError as error:\n"
-        "        failed.append(str(error))\n"
-        "threads = [threading.Thread(target=load) for _ in range(8)]\n"
-        "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
-        "print(failed)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

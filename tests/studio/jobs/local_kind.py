@@ -36,13 +36,16 @@ class Work(Result):
 @dataclass(frozen=True)
 class _LocalKind(Kind):
     function: Function | None = None
+    on_load: Callable[[], None] = lambda: None
 
     def load(self) -> Any:
+        self.on_load()
         return self.function
 
 
-def work_kind(function: Function) -> Kind:
-    return _LocalKind("work", WorkRequest, Work, "", "", {"en": "Work", "zh": "工作"}, function=function)
+def work_kind(function: Function, on_load: Callable[[], None] = lambda: None) -> Kind:
+    words = {"en": "Work", "zh": "工作"}
+    return _LocalKind("work", WorkRequest, Work, "", "", words, function=function, on_load=on_load)
 
 
 def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "work") -> None:

@@ -64,6 +64,20 @@ def test_a_frozen_worker_is_replaced_and_a_forgotten_job_wakes_it_once(tmp_path:
         assert supervisor.pid == third
 
 
+def test_a_job_that_comes_after_a_rest_does_not_end_the_worker(tmp_path: Path) -> None:
+    """It was idle for longer than its patience the moment the job came; seen seven times in one day."""
+    settings = Settings(data=tmp_path)
+    with Supervisor(settings, Patience(silent_s=60, stalled_s=100, idle_s=4)) as supervisor:
+        first = _other_pid(supervisor, None, 60)
+        _ready(tmp_path, first)
+        time.sleep(6)
+        studio = Studio(settings)
+        studio.records.keep(JobRecord(id="posts-1", owner="me", kind="posts", state="queued", error=None, facts={}))
+        time.sleep(2.5)  # the engine looks at its queue five times a second, the supervisor once
+        studio.records.keep(JobRecord(id="posts-1", owner="me", kind="posts", state="done", error=None, facts={}))
+        assert supervisor.pid == first
+
+
 def _ready(data: Path, pid: int) -> None:
     deadline = time.monotonic() + 120
     while not (data / "engine.ready").exists() or (data / "engine.ready").read_text() != str(pid):
