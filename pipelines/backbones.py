@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from pipelines.families.protocol import Family
 from pipelines.families.siblings import find_sibling
 from pipelines.families.sources import find_source, licence_of
 from pipelines.families.spec import TRAINING, BackboneSpec
+from pipelines.lora.layers import Lora
 from pipelines.lora.stack import LoraStack
 from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.precision import LoadPlan, plan_loading
@@ -83,6 +84,20 @@ class Backbone:
     def lora_stack(self) -> LoraStack:
         """The one writer of LoRAs onto its weights."""
         return LoraStack(self.model)
+
+    def put_on(self, loras: Sequence[Lora]) -> None:
+        """Make exactly these LoRAs what is on its weights; BadLora where a layer does not fit, and nothing changes.
+
+        Where text encoders change, prompts that were kept are read anew.
+        """
+        read_before = self._changes_text
+        self.lora_stack.set([(lora.layers, lora.scale) for lora in loras])
+        if read_before or self._changes_text:
+            self.prompts.clear()
+
+    @property
+    def _changes_text(self) -> bool:
+        return any(name.split(".")[0] in self.text_encoders for name in self.lora_stack.changed)
 
     def drawn_by(self, role: str, hardware: Hardware | None = None) -> Backbone:
         """Return what draws: the backbone itself for role "", else its companion, loaded when first asked for.

@@ -55,7 +55,7 @@ def _has_chat_template(tokenizer: Path) -> bool:
     older versions write it, in a processor's own JSON file.
     """
     file = tokenizer / "chat_template.jinja"
-    if file.is_file() and file.read_text(encoding="utf-8").strip():
+    if file.is_file() and file.read_bytes().strip():
         return True
     settings = (tokenizer / name for name in ("tokenizer_config.json", "chat_template.json"))
     return any(path.is_file() and read_json(path).get("chat_template") for path in settings)

@@ -6,7 +6,8 @@ configurations while it loads, or cast layer by layer afterwards (fp8), as diffu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -21,16 +22,36 @@ from diffusers import DiffusionPipeline
 from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 from diffusers.models.modeling_utils import ModelMixin
 
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput, ModelMissing, StudioError
 from pipelines.families.folders import bare_names
 from pipelines.families.protocol import Shapes
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
-__all__ = ["check_numbers", "check_tensors", "load_around", "place", "quantisation", "read_tensors", "settle"]
+__all__ = [
+    "check_numbers",
+    "check_tensors",
+    "load_around",
+    "place",
+    "quantisation",
+    "read_tensors",
+    "reading",
+    "settle",
+]
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
+
+
+@contextmanager
+def reading(model: str) -> Iterator[None]:
+    """Raise ModelMissing for whatever the libraries raise while they read a model's files."""
+    try:
+        yield
+    except (StudioError, MemoryError):
+        raise
+    except Exception as error:  # damaged files make them raise anything
+        raise ModelMissing("model_unreadable", model=model, reason=str(error) or type(error).__name__) from error
 
 
 def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> None:
@@ -115,13 +136,11 @@ def load_around(
     the plan has them. Raises ModelMissing or BadInput; never downloads.
     """
     others = [part for part in parts if part.name != "transformer"]
-    try:
+    with reading(source.name):
         pipeline = kind.from_pretrained(
             source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True,
             **_encoders_quantisation(others, plan),
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
     for part in others:
         module = getattr(pipeline, part.name)
         module.requires_grad_(False).eval()

@@ -1,10 +1,29 @@
-"""Prompts inside a chat template: which of their words a text encoder does not read."""
+"""Prompts inside a chat template: whether it holds them, and which of their words a text encoder does not read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["cut_words"]
+from pipelines.errors import BadInput
+
+__all__ = ["check_template", "cut_words"]
+
+_PROBE = "a red lantern"
+
+
+def check_template(write: Callable[[str], str], model: str) -> None:
+    """Raise BadInput where a model's chat template is damaged, or leaves out what is written in it.
+
+    `write` returns a prompt inside the template. Templates are programs of strangers, which transformers runs in
+    Jinja's sandbox; they may raise anything. `model` is the model's name.
+    """
+    try:
+        written = write(_PROBE)
+    except Exception as error:
+        raise BadInput("chat_template_damaged", model=model, reason=str(error) or type(error).__name__) from error
+    if _PROBE not in written:
+        raise BadInput("chat_template_without_prompt", model=model)
 
 
 def cut_words(tokenizer: Any, written: str, prompt: str, length: int) -> str:

@@ -30,17 +30,9 @@ def loras_on(backbone: Backbone, loras: tuple[Lora, ...]) -> Iterator[None]:
 
 
 def _put_on(backbone: Backbone, loras: tuple[Lora, ...]) -> None:
-    stack = backbone.lora_stack
-    read_before = _changes_text(backbone)
     try:
-        stack.set([(lora.layers, lora.scale) for lora in loras])
+        backbone.put_on(loras)
     except BadLora as error:
         if not backbone.role:
             raise
         raise BadLora("lora_does_not_fit_companion", model=backbone.spec.id, cause=error) from error
-    if read_before or _changes_text(backbone):
-        backbone.prompts.clear()
-
-
-def _changes_text(backbone: Backbone) -> bool:
-    return any(name.split(".")[0] in backbone.text_encoders for name in backbone.lora_stack.changed)

@@ -149,7 +149,7 @@ def train_lora(
 
     before = backbone.lora_stack.loras  # the stack must know the modules before an adapter wraps them
     try:
-        backbone.lora_stack.set([(lora.layers, lora.scale) for lora in mix])
+        backbone.put_on(mix)
         parameters = _add_adapter(backbone, config)
         if start:
             _begin_at(start, parameters, config)
@@ -161,7 +161,7 @@ def train_lora(
     finally:
         backbone.transformer.unload_lora()
         backbone.transformer.disable_gradient_checkpointing()
-        backbone.lora_stack.set([(lora.layers, lora.scale) for lora in before])
+        backbone.put_on(before)
     write_atomically(folder / "losses.json", json.dumps(list(final.losses)).encode())
     return _trained(final, config)
 

@@ -14,11 +14,11 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput
 from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, settle
+from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, reading, settle
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -46,14 +46,12 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
 def load_transformer(source: Source, plan: LoadPlan) -> FluxTransformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    try:
+    with reading(source.name):
         if source.kind == "folder":
             return FluxTransformer.from_pretrained(
                 source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
             )
         return _from_file(source, config, plan)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
 
 
 def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> FluxPipeline:

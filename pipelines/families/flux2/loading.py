@@ -14,11 +14,10 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from diffusers import Flux2Transformer2DModel as Flux2Transformer
 
-from pipelines.errors import ModelMissing
 from pipelines.families.flux2.detection import check_parts, layout_of, transformer_config
 from pipelines.families.flux2.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, settle
+from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, reading, settle
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -47,14 +46,12 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
 def load_transformer(source: Source, plan: LoadPlan) -> Flux2Transformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    try:
+    with reading(source.name):
         if source.kind == "folder":
             return Flux2Transformer.from_pretrained(
                 source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
             )
         return _from_file(source, config, plan)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
 
 
 def load_pipeline(

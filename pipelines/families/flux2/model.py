@@ -28,9 +28,10 @@ from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.flux2.latents import Statistics, decode, encode_pictures, pack, read_statistics, unpack
 from pipelines.families.flux2.loading import check_transformer, load_pipeline, load_transformer
-from pipelines.families.flux2.text import encode
+from pipelines.families.flux2.text import encode, in_template
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
+from pipelines.families.prompts import check_template
 from pipelines.families.schedule import inference_sigmas, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
@@ -221,6 +222,7 @@ def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Flux
     family = find_family(spec.family)
     read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
     pipeline = load_pipeline(spec.source, family.parts, plan, device)
+    check_template(lambda prompt: in_template(pipeline, prompt)[0], spec.id)
     eps = float(pipeline.vae.config.batch_norm_eps)
     statistics = read_statistics(spec.folder / "vae", eps, spec.id, device)
     return Flux2Model(

@@ -15,9 +15,9 @@ from diffusers import ZImagePipeline
 from diffusers import ZImageTransformer2DModel as ZImageTransformer
 from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
 
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, settle
+from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, reading, settle
 from pipelines.families.z_image.detection import check_parts, layout_of, transformer_config
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
@@ -46,14 +46,12 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
 def load_transformer(source: Source, plan: LoadPlan) -> ZImageTransformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    try:
+    with reading(source.name):
         if source.kind == "folder":
             return ZImageTransformer.from_pretrained(
                 source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
             )
         return _from_file(source, config, plan)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelMissing("model_unreadable", model=source.name, reason=str(error)) from error
 
 
 def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> ZImagePipeline:

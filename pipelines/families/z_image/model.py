@@ -29,7 +29,7 @@ from pipelines.families.companion_loading import load_beside, take_turn
 from pipelines.families.companions import drawing_spec
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
-from pipelines.families.prompts import cut_words
+from pipelines.families.prompts import check_template, cut_words
 from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.families.z_image.loading import check_transformer, load_pipeline, load_transformer
@@ -110,7 +110,7 @@ class ZImageModel:
 
     def check_text(self, prompt: str) -> None:
         """Raise BadInput where what is read of the prompt has more tokens than there are positions for."""
-        tokens = len(self.pipeline.tokenizer(self._written(prompt)).input_ids)
+        tokens = len(self.pipeline.tokenizer(self.written(prompt)).input_ids)
         if min(tokens, self.max_sequence_length) > self.max_text_tokens:
             raise BadInput("prompt_beyond_positions", model=self.name, tokens=tokens, limit=self.max_text_tokens)
 
@@ -119,7 +119,7 @@ class ZImageModel:
         """A text [n, d]: the last hidden state but one of the chat template's tokens, those that only pad left out."""
         self.check_text(prompt)
         limit = self.max_sequence_length
-        if cut := cut_words(self.pipeline.tokenizer, self._written(prompt), prompt, limit):
+        if cut := cut_words(self.pipeline.tokenizer, self.written(prompt), prompt, limit):
             _LOG.warning("The prompt is too long for Qwen3, which reads %d tokens and not: %s", limit, cut)
         texts, _ = self.pipeline.encode_prompt(
             prompt=[prompt], do_classifier_free_guidance=False, max_sequence_length=limit
@@ -205,7 +205,7 @@ class ZImageModel:
     def release(self) -> None:
         self.pipeline.maybe_free_model_hooks()
 
-    def _written(self, prompt: str) -> str:
+    def written(self, prompt: str) -> str:
         """The prompt inside the chat template, as the pipeline writes it."""
         written: str = self.pipeline.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=True
@@ -218,4 +218,6 @@ def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> ZIma
     family = find_family(spec.family)
     read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
     pipeline = load_pipeline(spec.source, family.parts, plan, device)
-    return ZImageModel(spec.id, pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
+    model = ZImageModel(spec.id, pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
+    check_template(model.written, spec.id)
+    return model

@@ -17,7 +17,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipelines.backbones import Backbone
+from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput, Cancelled, OutOfDisk
 from pipelines.lora import Lora, LoraLayer
 from pipelines.lora.files import read_lora, write_lora
@@ -204,6 +204,29 @@ def test_the_transformer_is_left_as_it_was(tiny_backbone: Backbone, tmp_path: Pa
     assert not transformer._hf_peft_config_loaded
     assert not hasattr(transformer, "peft_config")
     assert torch.equal(random, torch.random.get_rng_state())
+
+
+def test_captions_are_read_as_the_mix_reads_them_and_prompts_as_before(
+    tiny_backbone_float32: Backbone, tmp_path: Path
+) -> None:
+    """A donor may have layers of a text encoder: what they make of a prompt must not outlive the training."""
+    backbone = tiny_backbone_float32
+    name = "encoder.layers.0.mlp.fc1"
+    linear = dict(backbone.text_encoders["text_encoder"].named_modules())[name]
+    assert isinstance(linear, torch.nn.Linear)
+    up, down = torch.ones(linear.out_features, 1), torch.ones(1, linear.in_features)
+    mix = Lora((LoraLayer(f"text_encoder.{name}", down, up, 1.0),))
+    caption = examples()[0].caption
+    before = encode_prompt(backbone, caption).pooled.clone()
+    read: list[torch.Tensor] = []
+
+    def look(steps: int, layers: tuple[LoraLayer, ...]) -> None:
+        read.append(encode_prompt(backbone, caption).pooled.clone())
+
+    config = CONFIG.model_copy(update={"steps": 2})
+    train_lora(backbone, examples()[:1], config, tmp_path, at_checkpoint=look, mix=(mix,))
+    assert not torch.equal(read[0], before)
+    assert torch.equal(encode_prompt(backbone, caption).pooled, before)
 
 
 def _loss_with(backbone: Backbone, result: TrainedLora | None) -> float:
