@@ -106,7 +106,7 @@ def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
     raise BadInput("file_of_no_family", file=file, known=_backbones())
 
 
-def detect_source(source: Source) -> Detected:
+def detect_source(source: Source, unnamed: str = "") -> Detected:
     """Return what a backbone is, from its files' JSON and headers alone.
 
     Raises BadInput or ModelMissing as the two above do, where files are missing or damaged, and where a single file's
@@ -114,7 +114,8 @@ def detect_source(source: Source) -> Detected:
 
     A published model that the folder or the file is named as, or that the file names in its header, is known by that
     name. Siblings, a distilled model and the one that its LoRAs are trained on, have the same layers: a folder's own
-    facts tell them apart, and a file whose name says nothing is what the folder of its other parts is.
+    facts tell them apart, and a file whose name says nothing is the model `unnamed`, or what the folder of its other
+    parts is.
     """
     if not source.base.is_dir():
         raise ModelMissing("backbone_folder_missing", folder=str(source.base))
@@ -133,6 +134,7 @@ def detect_source(source: Source) -> Detected:
         return Detected(base, variant, base.hidden_width(config), named)
     header = read_header(source.path)
     family, own = detect_file(header.shapes, source.path.name)
+    variant = MODELS.get(unnamed, variant)
     if family.id != base.id:
         raise BadInput(
             "base_of_other_family",

@@ -52,7 +52,7 @@ def training_spec(spec: BackboneSpec) -> BackboneSpec:
     if not place.exists():
         raise ModelMissing("training_model_folder_missing", backbone=spec.id, model=wanted, folder=str(place))
     source = find_source(place, spec.folder)
-    detected = detect_source(source)
+    detected = detect_source(source, wanted)
     if detected.family.id != spec.family:
         _refuse(spec, source, wanted, "family", detected.family.name, find_family(spec.family).name)
     if source.kind == "gguf":

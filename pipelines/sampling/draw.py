@@ -90,12 +90,14 @@ def draw_batch(
     begin = int(max(steps - steps * first.strength, 0))  # as FluxInpaintPipeline.get_timesteps
     on_step(begin, steps)
     drawing = backbone.drawn_by(first.drawn_by(backbone.spec))
-    with loras_on(drawing, first.loras):
-        conditions = _conditions(backbone, drawing, requests)
-        state = _sample(conditions, requests, begin, steps, on_step)
-    pixels = drawing.model.decode(drawing.model.unpack(state, first.height, first.width))
-    pictures = (pixels * 0.5 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
-    drawing.model.release()
+    try:
+        with loras_on(drawing, first.loras):
+            conditions = _conditions(backbone, drawing, requests)
+            state = _sample(conditions, requests, begin, steps, on_step)
+        pixels = drawing.model.decode(drawing.model.unpack(state, first.height, first.width))
+        pictures = (pixels * 0.5 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
+    finally:  # what was stopped leaves no part on the device, where the next one's text encoder needs the room
+        drawing.model.release()
     if not np.isfinite(pictures).all():
         raise BadInput("picture_not_finite")
     drawn = [(picture * 255).round().astype(np.uint8) for picture in pictures]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pipelines.backbones import Backbone, encode_prompt, plan_backbone, resolve_backbone
+from pipelines.errors import Cancelled
 from pipelines.families.catalogue import find_family
 from pipelines.families.folders import read_part_headers
 from pipelines.lora import LoraLayer
@@ -85,6 +86,21 @@ def test_parts_that_wait_in_memory_draw_the_same(
     expected = picture(whole if precision == "fp32" else load(folder, precision))
     assert_same_picture(picture(backbone), expected)
     assert_same_picture(picture(backbone), expected)
+
+
+def test_a_drawing_that_is_stopped_leaves_no_part_on_the_device(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load(folder, "fp32", "model")
+    freed: list[bool] = []
+    pipeline = getattr(backbone.model, "pipeline")  # noqa: B009
+    monkeypatch.setattr(pipeline, "maybe_free_model_hooks", lambda: freed.append(True))
+
+    def stop(step: int, steps: int) -> None:
+        if step:
+            raise Cancelled("job_stopped")
+
+    with pytest.raises(Cancelled):
+        draw_batch(backbone, [request_from(backbone.spec, "a woman", 1)], stop)
+    assert freed
 
 
 def test_a_lora_stands_beside_a_cast_text_encoder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_l
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
 from tests.originals import write_single_file
+from tests.originals_flux2 import write_single_file as write_klein_file
 from tests.siblings import PAIRS, SIBLING, change_settings, write_pair
 from tests.tiny import assert_same_picture, write_flux
+from tests.tiny_z_image import write_single_file as write_z_image_file
 
 CONFIG = LoraTrainingConfig(rank=2, steps=2, batch_size=1, learning_rate=5e-2, warmup_steps=0, checkpoint_every=1)
 EXAMPLE = TrainingExample(np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8), "a woman")
@@ -107,6 +110,23 @@ def test_a_distilled_sibling_and_one_of_another_shape_are_refused(pair: Path, tm
     write_flux(wider, heads=4)
     with pytest.raises(BadInput, match=r"companion_does_not_fit.*num_attention_heads, has=4, wanted=2"):
         training_spec(replace(spec, companions={TRAINING: wider}))
+
+
+@pytest.mark.parametrize(
+    ("family", "write", "quick"),
+    [("flux2", write_klein_file, "FLUX.2-klein-4B"), ("z-image", write_z_image_file, "z-image-turbo-mix")],
+)
+def test_a_file_whose_name_says_nothing_is_the_sibling_that_it_is_named_as(
+    family: str, write: Callable[[Path, Path], Path], quick: str, tmp_path: Path
+) -> None:
+    """A fine-tune of the base has the distilled model's layers, and the other parts are from its folder."""
+    each = PAIRS[family](tmp_path)
+    spec, sibling = resolve_backbone(each), next(p for p in tmp_path.iterdir() if p.name != each.name)
+    file = write(sibling, tmp_path / "my-portraits.safetensors")
+    found = training_spec(replace(spec, companions={TRAINING: file}))
+    assert (found.id, found.num_inference_steps, found.can.cfg, found.train_on) == ("my-portraits", 50, True, "")
+    with pytest.raises(BadInput, match="training_model_distilled"):
+        training_spec(replace(spec, companions={TRAINING: file.rename(tmp_path / f"{quick}.safetensors")}))
 
 
 @pytest.mark.parametrize("family", sorted(PAIRS.keys() - {"flux1"}))  # which has none that the catalogue knows

@@ -109,7 +109,7 @@ def test_a_prompt_beyond_the_positions_is_refused_before_anything_is_drawn(tmp_p
     model = z_image(backbone)
     assert model.max_text_tokens == 96
     words = 1
-    while len(model.pipeline.tokenizer(model._written(" ".join(["a"] * (words + 1)))).input_ids) <= 96:
+    while len(model.pipeline.tokenizer(model.written(" ".join(["a"] * (words + 1)))).input_ids) <= 96:
         words += 1
     fits, too_long = (" ".join(["a"] * count) for count in (words, words + 1))
     (picture,) = draw_batch(backbone, [ask(backbone, fits, num_inference_steps=1)])
