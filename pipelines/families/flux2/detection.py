@@ -52,7 +52,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, Any]:
     for field, (theirs, diffusers, dimension) in _DIMENSIONS.items():
         # ComfyUI's newer files call a norm's scale its weight
         name = names.get(theirs, names.get(theirs.replace(".scale", ".weight"))) if own else names.get(diffusers)
-        if name is None or len(header.shapes[name]) <= dimension:
+        if name is None or len(header.shapes[name]) <= dimension or 0 in header.shapes[name]:
             raise BadInput("transformer_incomplete", file=header.path.name, lacks=1, name=theirs if own else diffusers)
         found[field] = header.shapes[name][dimension]
     width = header.shapes[names["img_in.weight" if own else "x_embedder.weight"]][0]

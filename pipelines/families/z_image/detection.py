@@ -62,12 +62,9 @@ def transformer_config(header: Header, source: Source) -> dict[str, int]:
     Raises BadInput where the text encoder or the VAE of `source.base` do not go with it.
     """
     names = bare_names(header.shapes)
-    first = entrance(header.shapes)
-    for name, is_there in (
-        ("x_embedder.weight", len(first) == 2),
-        ("cap_embedder.1.weight", "cap_embedder.1.weight" in names),
-    ):
-        if not is_there:
+    first, caption = entrance(header.shapes), header.shapes.get(names.get("cap_embedder.1.weight", ""), ())
+    for name, shape in (("x_embedder.weight", first), ("cap_embedder.1.weight", caption)):
+        if len(shape) != 2 or 0 in shape:
             raise BadInput("transformer_incomplete", file=header.path.name, lacks=1, name=name)
     base = read_json(source.base / "transformer" / "config.json")
     heads = first[0] // sum(base.get("axes_dims", AXES_DIMS))
@@ -78,7 +75,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, int]:
         "n_refiner_layers": _count(names, "noise_refiner"),
         "n_heads": heads,
         "n_kv_heads": heads,
-        "cap_feat_dim": header.shapes[names["cap_embedder.1.weight"]][1],
+        "cap_feat_dim": caption[1],
     }
     check_parts(header.path.name, found, source)
     return found

@@ -83,5 +83,7 @@ def _to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]
     for name in tensors:
         if name.rpartition(".")[2] not in _LAST_PARTS:
             raise BadInput("transformer_name_unknown", file=file, name=name, family="Z-Image")
+        if ".qkv." in name and (not tensors[name].ndim or tensors[name].shape[0] % 3):
+            raise BadInput("transformer_tensor_unknown", file=file, name=name)
     converted: dict[str, Tensor] = convert_z_image_transformer_checkpoint_to_diffusers(tensors)
     return converted

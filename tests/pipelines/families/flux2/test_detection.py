@@ -202,6 +202,23 @@ def test_a_file_for_another_text_encoder_or_with_scales_is_refused(klein: Path, 
         load_backbone(resolve_backbone(tmp_path / "scaled.safetensors", klein), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("img_in.weight", ()),
+        ("img_in.weight", (32,)),
+        ("img_in.weight", (0, 16)),
+        ("double_blocks.0.img_attn.norm.query_norm.scale", (0,)),
+    ],
+)
+def test_a_file_whose_tensors_have_no_sides_is_refused(
+    klein: Path, name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    save_file(original_tensors(klein) | {name: torch.ones(shape)}, tmp_path / "damaged.safetensors")
+    with pytest.raises(BadInput, match=rf"transformer_incomplete.*{name}"):
+        resolve_backbone(tmp_path / "damaged.safetensors", klein)
+
+
 def test_the_other_parts_of_a_file_are_of_its_own_family(klein: Path, tmp_path: Path) -> None:
     file = write_single_file(klein, tmp_path / "klein.safetensors")
     with pytest.raises(BadInput, match="base_of_other_family"):

@@ -200,6 +200,24 @@ def test_missing_and_unknown_layers_are_not_filled_with_noise(copy: Path, folder
     said(refused.value, "Z-Image", "scale_weight")
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "code"),
+    [
+        ("x_embedder.weight", (), "transformer_incomplete"),
+        ("x_embedder.weight", (0, 16), "transformer_incomplete"),
+        ("cap_embedder.1.weight", (), "transformer_incomplete"),
+        ("layers.0.attention.qkv.weight", (), "transformer_tensor_unknown"),
+        ("layers.0.attention.qkv.weight", (95, 32), "transformer_tensor_unknown"),
+    ],
+)
+def test_a_file_whose_tensors_have_no_sides_is_refused(
+    folder: Path, name: str, shape: tuple[int, ...], code: str, tmp_path: Path
+) -> None:
+    save_file(original_tensors(folder) | {name: torch.ones(shape)}, tmp_path / "damaged.safetensors")
+    with pytest.raises(BadInput, match=rf"{code}.*{name}"):
+        load(tmp_path / "damaged.safetensors", folder)
+
+
 def test_a_file_needs_a_folder_of_its_own_family(folder: Path, tiny_flux: Path, tmp_path: Path) -> None:
     file = write_single_file(folder, tmp_path / "z.safetensors")
     with pytest.raises(BadInput, match="base_of_other_family") as refused:
