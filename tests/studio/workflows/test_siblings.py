@@ -15,6 +15,7 @@ from personas.fusion import fuse_donors
 from personas.recipes import make_recipe
 from personas.shots import Shot
 from pipelines.errors import ModelMissing
+from pipelines.families.spec import TRAINING
 from pipelines.lora import Lora, read_lora
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
@@ -88,6 +89,22 @@ def test_a_persona_is_trained_on_the_sibling_and_drawn_by_the_backbone(studio: S
     assert not backbone.trained_on().lora_stack.changed
     again = consolidate_persona(studio, request, run_directly)
     assert again.lora == persona.lora  # found in its checkpoints
+
+
+def test_the_same_design_on_another_backbone_is_another_persona(studio: Studio, tmp_path: Path) -> None:
+    """The distilled model and its base train on the same one, and each draws its own samples."""
+    request = asked(studio, tmp_path).changed(name="Nora", seed=5)
+    persona = consolidate_persona(studio, request, run_directly)
+    base = studio.backbone.spec.companions[TRAINING]
+    other = Studio(studio.settings.model_copy(update={"backbone": str(base)}))
+    own = consolidate_persona(other, request, run_directly)
+    assert (own.backbone, own.trained_on) == (SIBLING, SIBLING)
+    assert own.id != persona.id
+    assert own.samples[-1].pictures != persona.samples[-1].pictures
+    assert {row.id: row.facts["backbone"] for row in studio.records.find(PersonaRecord, "me", name="Nora")} == {
+        persona.id: "quick",
+        own.id: SIBLING,
+    }
 
 
 def test_a_donor_is_trained_on_the_sibling(studio: Studio, tmp_path: Path) -> None:
