@@ -10,6 +10,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipelines.errors import BadInput
+
 FRAMINGS = ("close-up", "half-body", "full-body")
 VIEWS = ("front", "left", "right")
 EXPRESSIONS = ("neutral", "smiling", "laughing", "serious")
@@ -56,7 +58,7 @@ _SETTING_WORDS = {
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to take; every field is a word of the tuple of the same name above."""
+    """One picture to take; every field is a word of the tuple of the same name above. Raises BadInput for others."""
 
     framing: str = "half-body"
     view: str = "front"
@@ -71,7 +73,8 @@ class Shot:
     def __post_init__(self) -> None:
         for name, words in _FIELDS.items():
             if getattr(self, name) not in words:
-                raise ValueError(f"{name} {getattr(self, name)!r} is none of {', '.join(words)}")
+                said = str(getattr(self, name))[:60]
+                raise BadInput("shot_word_unknown", field=name.replace("_", " "), said=said, known=list(words))
 
     def prompt(self, subject: str, trigger: str = "", *, with_setting: bool = True) -> str:
         """The English prompt, e.g. "close-up portrait of a young woman, facing the camera, …".

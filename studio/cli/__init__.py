@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from pipelines.errors import Cancelled
 from pipelines.quiet import quiet_third_parties
 from studio.cli.backbones import backbones
 from studio.cli.bundles import bundles
@@ -16,9 +18,10 @@ from studio.cli.models import lora, models
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
+from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
 from studio.cli.way import way
-from studio.texts.terminal import in_words
+from studio.texts.terminal import in_words, print_error
 
 __all__ = ["main"]
 
@@ -52,7 +55,19 @@ def _options(
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point; ends the program, with status 2 where the words themselves are wrong."""
     quiet_third_parties()
-    with in_words():
-        app()
+    as_json = "--json" in sys.argv[1:]
+    with in_words(as_json):
+        try:
+            status = app(standalone_mode=False)
+        except UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+            else:
+                print_error(explain_usage(error), as_json)
+            raise SystemExit(USAGE_STATUS) from error
+        except typer.Abort as error:  # a question that was not answered
+            print_error(Cancelled("stopped_by_key"), as_json)
+            raise SystemExit(1) from error
+    raise SystemExit(status if isinstance(status, int) else 0)

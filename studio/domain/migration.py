@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from pipelines.errors import StudioError
+from pipelines.errors import BadInput, StudioError
 from studio.domain.arrangement import Arrangement
 from studio.domain.bundle import ExportRequest
 from studio.domain.design import Design, DesignRequest
@@ -43,6 +43,11 @@ def read_stored(kind: type[S], value: Mapping[str, Any]) -> S:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise StudioError("result_damaged", result=kind.__name__, field=field, why=first["msg"]) from error
+    except BadInput as error:  # a word that this studio does not know
+        if issubclass(kind, Request):
+            raise
+        field = str(error.fields.get("field", ""))
+        raise StudioError("result_damaged", result=kind.__name__, field=field, why=error) from error
 
 
 def migrate(kind: type[Stored], value: Mapping[str, Any]) -> Json:

@@ -27,7 +27,8 @@ _KEY = r"^[0-9a-f]{64}$"
 _MEMBER = re.compile(r"^constrained-|\[|^(str|int|float|bool)$")
 _QUOTED = re.compile(r"'?([^', ]+)'?(?:, | or |$)")
 _TYPES = {
-    "string_type": "type_text", "int_type": "type_whole", "int_from_float": "type_whole", "float_type": "type_number",
+    "string_type": "type_text", "int_type": "type_whole", "int_from_float": "type_whole", "int_parsing": "type_whole",
+    "float_type": "type_number", "float_parsing": "type_number", "bool_parsing": "type_truth",
     "bool_type": "type_truth", "tuple_type": "type_list", "list_type": "type_list",
     "dict_type": "type_object", "model_type": "type_object", "model_attributes_type": "type_object",
 }  # fmt: skip

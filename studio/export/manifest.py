@@ -141,7 +141,7 @@ class ManifestShot(_Strict):
     shot: dict[str, str]
 
     def as_drawn(self) -> DrawnShot:
-        """Raises ValueError or TypeError for a shot that this studio does not know."""
+        """Raises BadInput or TypeError for a shot that this studio does not know."""
         told = {name: getattr(self, name) for name in ManifestShot.model_fields} | {"shot": Shot(**self.shot)}
         return DrawnShot(**told)
 

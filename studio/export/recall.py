@@ -200,7 +200,7 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
 def _shot(post: ManifestPost) -> RecalledShot:
     try:
         shot = asdict(Shot(**post.shot))
-    except (TypeError, ValueError) as error:
+    except (TypeError, BadInput) as error:
         raise BadInput("bundle_shot_unknown", file=post.file[:60]) from error
     caption = " ".join(clean_text(post.caption).split())
     return RecalledShot(clean_text(post.prompt), "", post.seed, caption, shot, _steps(post.model_dump()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from pipelines.errors import StudioError
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
 
-__all__ = ["in_words", "terminal_texts"]
+__all__ = ["in_words", "print_error", "terminal_texts"]
 
 
 def terminal_texts(environment: Mapping[str, str] = os.environ) -> Texts:
@@ -21,11 +22,23 @@ def terminal_texts(environment: Mapping[str, str] = os.environ) -> Texts:
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
-    """End the program with a sentence, not with a traceback, at an error that somebody can act on."""
+def in_words(as_json: bool = False) -> Iterator[None]:
+    """End the program with a sentence (or JSON), not with a traceback, at an error that somebody can act on."""
     try:
         yield
     except StudioError as error:
-        message, advice = say_error(error, terminal_texts())
-        print(f"{message}\n  → {advice}" if advice else message, file=sys.stderr)
+        print_error(error, as_json)
         raise SystemExit(1) from error
+
+
+def print_error(error: StudioError, as_json: bool) -> None:
+    """Print an error: a sentence and an advice on standard error, or JSON on standard output.
+
+    The JSON is what the API answers: {"code", "fields", "message", "advice"}.
+    """
+    message, advice = say_error(error, terminal_texts())
+    if as_json:
+        told = {"code": error.code, "fields": error.as_json()["fields"], "message": message, "advice": advice}
+        print(json.dumps(told, ensure_ascii=False), flush=True)
+    else:
+        print(f"{message}\n  → {advice}" if advice else message, file=sys.stderr)

@@ -31,16 +31,22 @@ from studio.library.records import JobRecord
 from studio.library.results import find_result
 from studio.library.scenes import default_scene, scenes_of
 from studio.library.uploads import find_upload
-from studio.texts.errors import say_error, say_failure
+from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
 from studio.web.pictures import add_pictures
+from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
 
 __all__ = ["add_api"]
 
 OwnerOf = Callable[[Request], str]
-_MISSING = frozenset({"job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown"})
+_MISSING = frozenset(
+    {
+        "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown",
+        "stored_file_missing",
+    }
+)  # fmt: skip
 
 
 class _AsBodies:
@@ -87,22 +93,14 @@ class KindSaid(_Answer):
     body: JsonValue
 
 
-class Refusal(_Answer):
-    """A refusal: a stable code with its fields, and the sentence and advice of Accept-Language."""
-
-    code: str
-    fields: JsonValue
-    message: str
-    advice: str
-
-
 def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     """`owner_of` says whose request it is, as it does for the pages."""
-    api = APIRouter(prefix="/api", tags=["api"], responses={404: {"model": Refusal}, 422: {"model": Refusal}})
+    api = APIRouter(prefix="/api", tags=["api"], responses={key: {"model": Refusal} for key in (404, 413, 422)})
     _add_jobs(api, queue, owner_of)
     _add_results(api, queue, owner_of)
     add_pictures(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
+    _add_unknown(api)
     app.include_router(api)
     app.add_exception_handler(StudioError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
@@ -176,15 +174,21 @@ def _add_results(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         return list_tables()
 
 
+def _add_unknown(api: APIRouter) -> None:
+    @api.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    def unknown(path: str, request: Request) -> None:
+        """Refuse what no route takes, or not with this method."""
+        raise BadInput("route_unknown", method=request.method, path=f"/api/{path[:100]}")
+
+
 def _texts(request: Request) -> Texts:
     return Texts(choose_language(request.headers.get("accept-language", "")))
 
 
 def _explain(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StudioError)
-    message, advice = say_error(error, _texts(request))
-    said = Refusal(code=error.code, fields=error.as_json()["fields"], message=message, advice=advice)
-    return JSONResponse(said.model_dump(mode="json"), 404 if error.code in _MISSING else 422)
+    status = 404 if error.code in _MISSING else 422
+    return answer_refusal(error, request.headers.get("accept-language", ""), status)
 
 
 def _explain_invalid(request: Request, error: Exception) -> JSONResponse:

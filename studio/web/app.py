@@ -36,6 +36,7 @@ from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS, HEAD, make_theme
 from studio.web.api import add_api
 from studio.web.authentication import Authentication
+from studio.web.body_limit import BodyLimit
 from studio.web.gradio_isolation import GradioIsolation
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
@@ -83,12 +84,13 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
 
 
 def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
-    """Return the site without its pages: middleware (origin check, authentication, isolation, locale, in this order),
-    the login, the language, files, pictures."""
+    """Return the site without its pages: middleware (origin check, authentication, bodies' limit, isolation, locale, in
+    this order), the login, the language, files, pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     logins = Logins(Users(studio.records), studio.settings.owner, local)
     app.add_middleware(Locale)
     app.add_middleware(GradioIsolation)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, logins=logins)
     app.add_middleware(OriginCheck, names=names, local=local)
     add_login(app, logins, lambda request: Texts(_language(request)))
@@ -157,7 +159,10 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
     def thumb(request: Request, key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
         path = studio.settings.data / "thumbs" / f"{check(key, request)}-{width}.webp"
         if not path.exists():
-            image = Image.fromarray(studio.store.get_picture(key))
+            try:
+                image = Image.fromarray(studio.store.get_picture(key))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                raise HTTPException(415) from error
             image.thumbnail((width, 4 * width))
             out = io.BytesIO()
             image.save(out, "WEBP", quality=82)

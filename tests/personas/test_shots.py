@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 
 from personas.shots import EXPRESSIONS, FRAMINGS, VIEWS, Shot, vary_shots
+from pipelines.errors import BadInput
+from studio.texts.texts import LANGUAGES, Texts
 
 
 def test_prompt_says_everything_but_who() -> None:
@@ -18,8 +20,13 @@ def test_prompt_says_everything_but_who() -> None:
 
 
 def test_unknown_words_are_refused() -> None:
-    with pytest.raises(ValueError, match="framing"):
+    with pytest.raises(BadInput) as refused:
         Shot(framing="macro")
+    assert refused.value.code == "shot_word_unknown"
+    assert refused.value.fields == {"field": "framing", "said": "macro", "known": list(FRAMINGS)}
+    said = {language: Texts(language).error(refused.value) for language in LANGUAGES}
+    assert said["en"] == "A shot's framing cannot be “macro”. Choose one of: close-up, half-body, full-body."
+    assert "macro" in said["zh"]
 
 
 def test_words_are_spread_evenly_and_by_seed() -> None:
