@@ -66,7 +66,7 @@ REFERENCES: tuple[ReferenceKind, ...] = (
                 "The style of the place", "Colours, light and things of the photo, arranged anew in every post.",
                 "FLUX.1-Redux",
             ),
-            "zh": Words("地点的风格", "沿用照片的色彩、光线和物件,每张重新布置。", "FLUX.1-Redux"),
+            "zh": Words("地点的风格", "沿用照片的色彩、光线和物件，每张重新布置。", "FLUX.1-Redux"),
         },
     ),
     ReferenceKind(
@@ -77,7 +77,7 @@ REFERENCES: tuple[ReferenceKind, ...] = (
                 "A hint of the place", "The photo guides the mood; your words decide more. Strength up to 2.",
                 "an IP-Adapter",
             ),
-            "zh": Words("地点的氛围", "照片引导整体氛围,文字作用更大。强度可到 2。", "IP-Adapter"),
+            "zh": Words("地点的氛围", "照片引导整体氛围，文字作用更大。强度可到 2。", "IP-Adapter"),
         },
     ),
     ReferenceKind(
@@ -88,23 +88,23 @@ REFERENCES: tuple[ReferenceKind, ...] = (
                 "The very same room", "The model sees the photo itself and puts the person into the place as it is.",
                 "FLUX.2 or FLUX.1-Kontext",
             ),
-            "zh": Words("同一个房间", "模型直接看到照片,把人物放进原来的地点。", "FLUX.2 或 FLUX.1-Kontext"),
+            "zh": Words("同一个房间", "模型直接看到照片，把人物放进原来的地点。", "FLUX.2 或 FLUX.1-Kontext"),
         },
     ),
     ReferenceKind(
         "inpaint", "keep", "pipelines.references.landmark", ("Landmark",),
         words={
-            "en": Words("Draw around them", "The backbone draws around what is kept."),
-            "zh": Words("在周围绘制", "由主模型在保留部分的周围绘制。"),
+            "en": Words("Draw around them", "The drawing model draws around what is kept."),
+            "zh": Words("在周围绘制", "由绘图模型在保留部分的周围绘制。"),
         },
     ),
     ReferenceKind(
         "fill", "keep", "pipelines.references.fill", ("FillReference",), needs=("fill",),
         words={
             "en": Words(
-                "Fill around them (FLUX.1-Fill)", "A model made for it draws around what is kept.", "FLUX.1-Fill"
+                "Fill around them", "A model made for it draws around what is kept.", "FLUX.1-Fill"
             ),
-            "zh": Words("在周围填充(FLUX.1-Fill)", "由专门的模型在保留部分的周围绘制。", "FLUX.1-Fill"),
+            "zh": Words("在周围填充", "由专门的模型在保留部分的周围绘制。", "FLUX.1-Fill"),
         },
     ),
 )  # fmt: skip

@@ -91,7 +91,7 @@ _ROWS = (
     ),
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",
-        {"en": "New donor", "zh": "新捐献者"},
+        {"en": "New source face", "zh": "新素材脸"},
     ),
 )  # fmt: skip
 

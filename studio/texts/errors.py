@@ -61,7 +61,9 @@ class _Words(Formatter):
     def convert_field(self, value: Any, conversion: str | None) -> Any:
         if isinstance(value, StudioError):
             return say_error(value, self._texts)[0]
-        if conversion == "w":
+        if conversion == "w" and isinstance(value, list | tuple):
+            value = [self._texts.word(str(part)) for part in value]
+        elif conversion == "w":
             return self._texts.word(str(value))
         if isinstance(value, list | tuple):
             return (", " if self._texts.language == "en" else "、").join(str(part) for part in value)

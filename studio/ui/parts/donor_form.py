@@ -41,7 +41,7 @@ def read_donor(form: _Form, said: Said, owner: str) -> DonorRequest:
 
 def build_adding(ui: Ui) -> None:
     t = ui.t
-    zone = actions(drop(t("adding.drop"), "donor", ".safetensors", MOST_BYTES), "donor-drop")
+    zone = actions(drop(t("adding.drop"), "donor", ".safetensors", MOST_BYTES, t("adding.drop_kind")), "donor-drop")
     told = gr.HTML("", elem_id="donor-said", padding=False, apply_default_css=False, js_on_load=None)
     form = _lay_out(ui)
     fields = form.fields
@@ -54,10 +54,11 @@ def build_adding(ui: Ui) -> None:
         path = find_upload(ui.studio.settings, owner_of(request), upload)
         found = inspect_header(path)
         whose, ranks = family_name(found.family), ", ".join(str(rank) for rank in found.ranks)
-        good = f"✓ {t('adding.good', name=path.name, family=whose, layers=found.layers, ranks=ranks)}"
+        parts = t("adding.good_parts", layers=found.layers, ranks=ranks)
+        good = f'<span title="{escape(parts)}">✓ {escape(t("adding.good", name=path.name, family=whose))}</span>'
         choices = [(family_name(one), one) for one in found.families]
         return {
-            told: panel(escape(good), "done") if found.family else panel(escape(t.error(found.ask(path.name)))),
+            told: panel(good, "done") if found.family else panel(escape(t.error(found.ask(path.name)))),
             form.group: gr.Group(visible=True),
             fields["upload"]: upload,
             fields["name"]: file_name(found.title or path.stem)[:60].strip(" ."),

@@ -49,10 +49,15 @@ def link(label: str, url: str, *, big: bool = True, name: str = "", download: bo
     return f'<a class="st-btn{" big" if big else ""}" href="{escape(url)}"{extra}>{escape(label)}</a>'
 
 
-def drop(label: str, upload: str, accept: str, most_bytes: int) -> str:
-    """Where a file can be dropped or chosen; the page's handler is told `upload` and the upload's token."""
+def drop(label: str, upload: str, accept: str, most_bytes: int, title: str = "") -> str:
+    """Where a file can be dropped or chosen; the page's handler is told `upload` and the upload's token.
+
+    `title` is the tooltip.
+    """
+    hint = f' title="{escape(title)}"' if title else ""
     return (
-        f'<label class="st-drop"><input type="file" data-upload="{upload}" data-most="{most_bytes}" accept="{accept}">'
+        f'<label class="st-drop"{hint}>'
+        f'<input type="file" data-upload="{upload}" data-most="{most_bytes}" accept="{accept}">'
         f'<span>{escape(label)}</span><progress max="1" value="0" hidden></progress></label>'
     )
 

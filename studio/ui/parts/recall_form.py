@@ -67,7 +67,7 @@ def _show(ui: Ui, found: Recalled, token: str) -> str:
     if found.settings:
         lines.append(f"<div class='st-soft'>{escape(_settings(ui, found.settings))}</div>")
     for lora in found.loras:
-        state = t("recall.here", name=lora.known) if lora.known else t("recall.gone", hash=lora.hash[:12] or "–")
+        state = t("recall.here", name=lora.known) if lora.known else t("recall.gone")
         scale = "" if lora.scale is None else f" {lora.scale:g}"
         lines.append(f"<div>{escape(t('recall.loras'))}: {escape(lora.name + scale)}: {escape(state)}</div>")
     rows = [

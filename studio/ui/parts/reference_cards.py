@@ -55,11 +55,13 @@ def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:
         name = escape(t(f"way.{way}") if words is None else words.name)
         press = f'data-do="way" data-way="{way}" data-key="way-{way}" aria-pressed="{str(on).lower()}"'
         what = t(f"way.{way}_what") if words is None else words.what
+        hint = ""
         if words is not None and lacking:
-            what = t("way.lacking", model=words.model)
+            what = t("way.lacking")
+            hint = f' title="{escape(t("way.lacking_model", model=words.model))}"'
         body = [
             f'<button type="button" class="st-btn" {"disabled" if lacking else press}>{name}</button>',
-            f'<span class="st-soft">{escape(what)}</span>',
+            f'<span class="st-soft"{hint}>{escape(what)}</span>',
         ]
         cards.append(card(_drawing(way), body, "way kept" if on else "way"))
     return f'<div class="st-grid">{"".join(cards)}</div>'

@@ -129,6 +129,6 @@ def _kept_ways(ui: Ui, able: Collection[str]) -> dict[str, Any]:
     usable = [row for row in rows if not row.needs or row.id in able]
     choices = [(row.words[t.language].name, row.id) for row in usable]
     lacks = ", ".join(row.words[t.language].model for row in rows if row not in usable)
-    said = t("way.lacking", model=lacks) if lacks else t("keep.what")
+    said = t("keep.lacking", model=lacks) if lacks else t("keep.what")
     default = limits_of(PostRequest, "keep").default
     return {"choices": choices, "value": default, "info": said}

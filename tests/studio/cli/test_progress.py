@@ -43,7 +43,7 @@ def test_bars_off_a_terminal_speak_by_themselves(
     with Bars() as bars:
         bars.tell(TrainingStep(3, 350, 0.5))
         time.sleep(0.6)
-    assert "training: 3/350, loss 0.500, " in capsys.readouterr().err
+    assert "training: 3/350, deviation 0.500, " in capsys.readouterr().err
     with Bars(quiet=True) as bars:
         bars.tell(TrainingStep(3, 3, 0.5))
         time.sleep(0.6)

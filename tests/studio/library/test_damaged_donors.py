@@ -73,7 +73,7 @@ def test_the_command_line_lists_them(
             main()
         assert done.value.code == 0
         said.append(capsys.readouterr().out)
-    assert "✗ The donor sweet/cut cannot be used" in said[0]
+    assert "✗ The source face sweet/cut cannot be used" in said[0]
     assert str(settings.data / "donors" / "sweet" / "cut") in said[0]
     rows = json.loads(said[1])
     assert len(rows["donors"]) == 3

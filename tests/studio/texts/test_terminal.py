@@ -28,7 +28,7 @@ def test_a_chinese_terminal_is_answered_in_chinese(
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     with pytest.raises(SystemExit), in_words():
         raise BadInput("bad_name", most=60)
-    assert capsys.readouterr().err == "捐献者名称需要 1 到 60 个普通字符。\n  → 请取一个短名称。\n"
+    assert capsys.readouterr().err == "素材脸名称需要 1 到 60 个普通字符。\n  → 请取一个短名称。\n"
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,11 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     empty = DesignState(Mix("sweet", (), (), 1))
     assert design._kept_state(ui, "me", empty) == empty
     said = design._mixer(ui, empty)
-    assert f"There are {count} donors of the look" in said
+    assert f"There are {count} source faces of the look" in said
     assert 'href="/en/library"' in said
     assert said.count('data-do="add"') == count
     chinese = Ui(ui.studio, ui.queue, Texts("zh"))
-    assert f"甜美系有 {count} 位捐献者" in design._mixer(chinese, empty)
+    assert f"甜美系有 {count} 张素材脸" in design._mixer(chinese, empty)
     assert len(design._first_mix(ui, others[0].category).donors) >= 3
     design._keep_mix(ui, "me", empty.mix)
     only(ui, every, monkeypatch)  # somebody added donors
