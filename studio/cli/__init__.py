@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,10 +18,11 @@ from studio.cli.models import lora, models
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
+from studio.cli.translation import translate_command
 from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
 from studio.cli.way import way
-from studio.texts.terminal import in_words, print_error
+from studio.texts.terminal import in_words, print_error, terminal_texts
 
 __all__ = ["main"]
 
@@ -54,13 +55,19 @@ def _options(
     """Persona Studio, step by step."""
 
 
+def _command() -> Any:
+    command = typer.main.get_command(app)
+    translate_command(command, terminal_texts().language)
+    return command
+
+
 def main() -> None:
     """The entry point; ends the program, with status 2 where the words themselves are wrong."""
     quiet_third_parties()
     as_json = "--json" in sys.argv[1:]
     with in_words(as_json):
         try:
-            status = app(standalone_mode=False)
+            status = _command()(standalone_mode=False)
         except UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()

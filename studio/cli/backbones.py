@@ -88,7 +88,9 @@ def _words(model: KnownModel) -> str:
 def use(
     backbone: Annotated[str, typer.Argument(help="miniature, a folder, a file, or a fetched model's name.")],
     base: Annotated[str | None, typer.Option(help="The folder for a single file's text encoders and VAE.")] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp8, int8, nf4.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the weights: auto, fp32, bf16, fp8, int8, nf4.")
+    ] = "auto",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +113,9 @@ def plan(
         str | None, typer.Argument(help="miniature, a folder, a file, or OWNER/NAME; else the one that is set.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="The folder for a single file's text encoders and VAE.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp8, int8, nf4.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Precision of the weights: auto, fp32, bf16, fp8, int8, nf4.")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

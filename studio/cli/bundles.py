@@ -23,9 +23,9 @@ bundles = typer.Typer()
 @bundles.command()
 def bundle(
     out: Annotated[str, typer.Argument(help="The zip to write, or the folder for it. Nothing there is replaced.")],
-    post_set: str = "",
+    post_set: Annotated[str, typer.Option(help="Which set; the newest if empty.")] = "",
     platform: Annotated[
-        str, typer.Option(help=f"One of {', '.join(row.id for row in load_platforms())}.")
+        str, typer.Option(help=f"The platform: {', '.join(row.id for row in load_platforms())}.")
     ] = "xiaohongshu",
     data: Data = None,
     owner: Owner = None,

@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
+from personas.looks import find_category
 from studio.application import Studio
-from studio.cli.options import Data, Json, Seed, left_out_rows, say, settings_of, warn_of_licence
+from studio.cli.options import (
+    FAMILY_HELP,
+    LOOKS,
+    Data,
+    Json,
+    Seed,
+    check_file,
+    left_out_rows,
+    say,
+    settings_of,
+    warn_of_licence,
+)
 from studio.cli.progress import Bars
+from studio.domain.consent import read_consent
 from studio.texts.texts import Texts
 
 __all__ = ["donors"]
@@ -18,7 +31,11 @@ donors = typer.Typer(no_args_is_help=True, help="List, add or train donors.")
 
 
 @donors.command("list")
-def list_donors(category: str | None = None, data: Data = None, as_json: Json = False) -> None:
+def list_donors(
+    category: Annotated[str | None, typer.Option(help=f"Only this look: {LOOKS}.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Every donor, with licence and consent; then those that cannot be used, and why."""
     studio, texts = Studio(settings_of(data, None)), Texts("en")
     found = studio.list_donors(category)
@@ -48,17 +65,20 @@ def list_donors(category: str | None = None, data: Data = None, as_json: Json = 
 
 @donors.command("add")
 def add_donor(
-    lora: Path,
-    category: Annotated[str, typer.Option()],
+    lora: Annotated[Path, typer.Argument(help="The LoRA: a .safetensors file.")],
+    category: Annotated[str, typer.Option(help=f"The look: {LOOKS}.")],
     consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
-    name: str = "",
-    trigger: str = "",
-    licence: str = "unknown",
-    family: Annotated[str, typer.Option(help="What it was trained on (flux1), where the file does not tell.")] = "",
+    name: Annotated[str, typer.Option(help="What the donor will be called; the file's name if empty.")] = "",
+    trigger: Annotated[str, typer.Option(help="The word that calls the face; the file's own if empty.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
+    family: Annotated[str, typer.Option(help=FAMILY_HELP)] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make a face LoRA file a donor. It is checked against the backbone before it is kept."""
+    find_category(category)
+    read_consent(check_file(consent))
+    check_file(lora)
     from studio.workflows.donors import add_lora_donor
 
     studio = Studio(settings_of(data, None))
@@ -69,17 +89,20 @@ def add_donor(
 
 @donors.command("train")
 def train_donor(
-    folder: Path,
-    category: Annotated[str, typer.Option()],
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures of one person.")],
+    category: Annotated[str, typer.Option(help=f"The look: {LOOKS}.")],
     consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
-    name: str = "",
-    licence: str = "unknown",
-    steps: int = 0,
+    name: Annotated[str, typer.Option(help="What the donor will be called; the folder's name if empty.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
+    steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
     seed: Seed = 1,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption."""
+    find_category(category)
+    read_consent(check_file(consent))
+    check_file(folder)
     from studio.workflows.donors import train_folder_donor
 
     studio = Studio(settings_of(data, None))

@@ -27,7 +27,7 @@ def kinds(as_json: Json = False) -> None:
 
 @jobs.command("run")
 def run_job(
-    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")],
+    kind: Annotated[str, typer.Argument(help=f"The kind: {', '.join(KINDS)}.")],
     request: Annotated[
         Path, typer.Option(help="The request as JSON, with the fields that `kinds` lists; results may be named by id.")
     ],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, left_out_rows, say, settings_of
+from studio.cli.options import FAMILY_HELP, Data, Json, check_file, left_out_rows, say, settings_of
 from studio.cli.progress import Bars
 
 __all__ = ["lora", "models"]
@@ -20,11 +20,12 @@ lora = typer.Typer(no_args_is_help=True, help="Look into LoRA files.")
 
 @lora.command("inspect")
 def inspect(
-    file: Path,
-    family: Annotated[str, typer.Option(help="What it was trained on (flux1), where the file does not tell.")] = "",
+    file: Annotated[Path, typer.Argument(help="The LoRA file.")],
+    family: Annotated[str, typer.Option(help=FAMILY_HELP)] = "",
     as_json: Json = False,
 ) -> None:
     """Format, rank, alpha, base model, trigger words, licence, layers and hashes; or why it cannot be used."""
+    check_file(file)
     from pipelines.lora.inspect import inspect_lora
 
     report = asdict(inspect_lora(file, family))

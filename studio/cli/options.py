@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from personas.looks import LOOK_CATEGORIES
 from pipelines.errors import BadInput, BadPicture, StudioError
+from pipelines.families.catalogue import FAMILIES
 from pipelines.models.licences import Use
 from pipelines.pictures import load_scene
 from pipelines.text_files import decode_text, parse_json
@@ -34,14 +36,17 @@ if TYPE_CHECKING:
     from studio.jobs.engine import Engine
 
 __all__ = [
-    "Data", "Json", "Owner", "RequestFile", "Seed", "left_out_rows", "open_engine", "option", "read_photos",
-    "read_request_file", "say", "say_left_out", "settings_of", "warn_of_licence",
+    "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
+    "open_engine", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
+    "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress.")]
 Owner = Annotated[str | None, typer.Option(help="Whose work this is.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same number gives the same pictures.")]
+FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
+LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 RequestFile = Annotated[
     Path | None,
     typer.Option("--request", help="The whole request as JSON; - is standard input."),
@@ -54,6 +59,13 @@ def option(request: type[Request], field: str, words: str) -> Any:
     if limits.choices:
         words = f"{words}: {', '.join(map(str, limits.choices))}."
     return typer.Option(min=limits.least, max=limits.most, help=words)
+
+
+def check_file(file: Path) -> Path:
+    """Return the path. Raises BadInput where nothing is there, before anything that takes seconds is imported."""
+    if not file.exists():
+        raise BadInput("upload_no_file", file=str(file))
+    return file
 
 
 def settings_of(data: Path | None, owner: str | None, **more: Any) -> Settings:

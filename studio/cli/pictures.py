@@ -22,7 +22,12 @@ _BLOCK = 1 << 20
 
 @pictures.command()
 def scene(
-    photo: Path, mask: Path | None = None, name: str = "", data: Data = None, owner: Owner = None, as_json: Json = False
+    photo: Annotated[Path, typer.Argument(help="A photo of the place.")],
+    mask: Annotated[Path | None, typer.Option(help="A picture, white where the landmark is.")] = None,
+    name: Annotated[str, typer.Option(help="What it will be called; the photo's name if empty.")] = "",
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
 ) -> None:
     """Check and keep a scene: a photo of a place, and a mask whose white part is its landmark."""
     from studio.library.scenes import add_scene
@@ -49,7 +54,12 @@ def goods(
 
 
 @pictures.command()
-def picture(file: Path, data: Data = None, owner: Owner = None, as_json: Json = False) -> None:
+def picture(
+    file: Annotated[Path, typer.Argument(help="The picture.")],
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
     """Keep any picture and print its key: a mask to fix with, a template, a picture whose face is swapped."""
     from pipelines.pictures import load_scene
     from studio.library.scenes import add_picture
@@ -60,7 +70,12 @@ def picture(file: Path, data: Data = None, owner: Owner = None, as_json: Json = 
 
 
 @pictures.command()
-def upload(file: Path, data: Data = None, owner: Owner = None, as_json: Json = False) -> None:
+def upload(
+    file: Annotated[Path, typer.Argument(help="The file.")],
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
     """Keep any file for a day and print its token: a LoRA that becomes a donor."""
     from studio.library.uploads import keep_upload
 

@@ -15,11 +15,12 @@ __all__ = ["users"]
 
 users = typer.Typer(no_args_is_help=True, help="Who may log in to the pages. As long as there are none, nobody has to.")
 
+Name = Annotated[str, typer.Argument(help="The name to log in with.")]
 Machine = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
 @users.command("add")
-def add_user(name: str, password_stdin: Machine = False, data: Data = None, as_json: Json = False) -> None:
+def add_user(name: Name, password_stdin: Machine = False, data: Data = None, as_json: Json = False) -> None:
     """Add a user; from the first one on, every page asks for a login."""
     settings = settings_of(data, None)
     found = Users(Studio(settings).records)
@@ -42,7 +43,7 @@ def list_users(data: Data = None, as_json: Json = False) -> None:
 
 
 @users.command("remove")
-def remove_user(name: str, data: Data = None, as_json: Json = False) -> None:
+def remove_user(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Lock a user out at once. Their work stays on disk, and belongs to whoever gets this name later."""
     found = Users(Studio(settings_of(data, None)).records)
     found.remove(name)
@@ -51,7 +52,7 @@ def remove_user(name: str, data: Data = None, as_json: Json = False) -> None:
 
 
 @users.command("password")
-def change_password(name: str, password_stdin: Machine = False, data: Data = None, as_json: Json = False) -> None:
+def change_password(name: Name, password_stdin: Machine = False, data: Data = None, as_json: Json = False) -> None:
     """Give a user another password, and end their sessions."""
     Users(Studio(settings_of(data, None)).records).change(name, _password(password_stdin))
     say({"changed": name}, as_json, f"{name} has a new password.")

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from personas.gates import CHOOSABLE
-from personas.looks import LOOK_CATEGORIES, find_category
+from personas.looks import find_category
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from pipelines.errors import BadInput
 from pipelines.file_names import file_name, keep_beside
 from studio.application import Studio
 from studio.cli.options import (
+    LOOKS,
     Data,
     Json,
     Owner,
@@ -39,18 +40,20 @@ __all__ = ["way"]
 
 way = typer.Typer()
 _MEASURES = ", ".join(row.words["en"] for row in CANDIDATE_MEASURES)
-_LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 
 
 @way.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")] = Path("out"),
-    category: str = "sweet",
+    category: Annotated[str, typer.Option(help=f"The look: {LOOKS}.")] = "sweet",
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
-    backbone: str | None = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="miniature, a folder, a file, or a fetched model's name; else the one that is set."),
+    ] = None,
 ) -> None:
     """The main job: a new person, nine posts in one place, one bundle."""
     from studio.jobs.main_job import MainJobRequest, run_main_job
@@ -68,7 +71,7 @@ def demo(
 
 @way.command(epilog=f"Every candidate is measured: {_MEASURES}.")
 def design(
-    category: Annotated[str, typer.Argument(help=f"The look: {_LOOKS}.")],
+    category: Annotated[str, typer.Argument(help=f"The look: {LOOKS}.")],
     seed: Seed = 1,
     mix: Annotated[int, option(DesignRequest, "donors", "Donors in the mix.")] = 4,
     candidates: Annotated[int, option(DesignRequest, "candidates", "Pictures to choose from.")] = 48,
@@ -153,7 +156,7 @@ def consolidate(
 def swap(
     photos: Annotated[list[Path], typer.Argument(help="Pictures whose face becomes the persona's.")],
     out: Annotated[Path, typer.Option(help="The folder for the new pictures.")] = Path("swapped"),
-    persona: str = "",
+    persona: Annotated[str, typer.Option(help="Whose face; the newest persona if empty.")] = "",
     strength: Annotated[float, option(SwapRequest, "strength", "More persona, or (less) more of the photo.")] = 0.8,
     hair: Annotated[bool, typer.Option(help="Change the hair, too.")] = True,
     seed: Seed = 1,
