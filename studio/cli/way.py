@@ -56,11 +56,11 @@ def demo(
     ] = None,
 ) -> None:
     """The main job: a new person, nine posts in one place, one bundle."""
-    from studio.jobs.main_job import MainJobRequest, run_main_job
-
-    scenes = ASSETS / "scenes"
     find_category(category)
     out = check_folder(out)
+    from studio.jobs.main_job import MainJobRequest, run_main_job  # takes seconds: a refusal does not
+
+    scenes = ASSETS / "scenes"
     with open_engine(Studio(settings_of(data or out / "data", owner, backbone=backbone)), as_json) as engine:
         job = run_main_job(
             engine,
