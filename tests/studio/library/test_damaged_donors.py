@@ -59,7 +59,7 @@ def test_the_studio_starts_and_shows_what_is_damaged(settings: Settings) -> None
         assert TestClient(make_site(studio)).get(f"/donors/{donor.id}").status_code == 200
     (row,) = [r for r in examine(studio) if r.what == "donors"]
     assert not row.ok
-    assert "donor" in row.found
+    assert "source face" in row.found
 
 
 def test_the_command_line_lists_them(
