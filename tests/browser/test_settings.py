@@ -60,6 +60,7 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
     assert serious_violations(page) == {}
     page.goto("/en/posts")
     page.wait_for_function("document.querySelector('#persona input')?.value.endsWith('by a picture only')")
+    page.wait_for_function("document.querySelector('#person-as input[value=reference]').checked")  # no LoRA of another
 
     shutil.rmtree(tmp_path / "models" / BASE)
     page.goto("/en/design")

@@ -128,7 +128,8 @@ def _why_empty(ui: Ui, mix: Mix) -> str:
         roll(ui.donors(mix.category), mix.category, 1, ui.ceiling)
     except StudioError as error:
         add = link(ui.t("design.add_donors"), ui.url("library"))
-        return panel(f"<p>{escape(ui.t.error(error))}</p>{add}", "failed")
+        other = link(ui.t("misfits.choose"), ui.url("settings"), big=False)  # donors of another model may be here
+        return panel(f"<p>{escape(ui.t.error(error))}</p><div class='st-row'>{add}{other}</div>", "failed")
     return ""
 
 
