@@ -47,9 +47,12 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
     page = chromium.new_context(
         viewport={"width": 390, "height": 844}, locale="en-US", base_url=shop.url
     ).new_page()  # a phone
+    page.set_default_timeout(90_000)
     _choose(page, KLEIN)
     assert f"Personas are trained on {BASE}, which is here" in page.inner_text("#backbones")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.reload()  # without the toast, whose markup is the library's own
+    page.wait_for_selector(f"#backbones .st-card.kept strong:text-is('{KLEIN}')")
     assert serious_violations(page) == {}
 
     page.goto("/en/design")
