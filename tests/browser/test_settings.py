@@ -63,7 +63,8 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
     assert serious_violations(page) == {}
     page.goto("/en/posts")
     page.wait_for_function("document.querySelector('#persona input')?.value.endsWith('by a picture only')")
-    page.wait_for_function("document.querySelector('#person-as input[value=reference]').checked")  # no LoRA of another
+    page.locator("#person-box > button, #person-box .label-wrap").first.click()  # no LoRA of another family's
+    page.wait_for_function("document.querySelector('#person-as input[value=reference]')?.checked")
 
     shutil.rmtree(tmp_path / "models" / BASE)
     page.goto("/en/design")
