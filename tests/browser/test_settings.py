@@ -68,7 +68,7 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
 
     shutil.rmtree(tmp_path / "models" / BASE)
     page.goto("/en/design")
-    page.wait_for_selector(f"#training-notice:has-text('Its LoRAs are trained on {BASE}, which is not here')")
+    page.wait_for_selector(f"#training-notice:has-text('Its face files are trained on {BASE}, which is not here')")
 
     _choose(page, "miniature")
     page.goto("/en/design")
