@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.families.catalogue import detect_source, find_family
+from pipelines.families.catalogue import Detected, detect_source, find_family
 from pipelines.families.folders import read_transformer_headers
 from pipelines.families.sources import find_source, licence_of
 from pipelines.families.spec import TRAINING, BackboneSpec
 from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.sources import FETCHED, Source
 
-__all__ = ["TRAINING", "find_sibling", "training_spec"]
+__all__ = ["TRAINING", "find_sibling", "find_trained", "training_spec"]
 
 
 def find_sibling(train_on: str, source: Source, models: Path | None) -> dict[str, Path]:
@@ -44,22 +44,8 @@ def training_spec(spec: BackboneSpec) -> BackboneSpec:
     """
     if spec.trains_itself:
         return spec
-    wanted = spec.train_on or spec.companions[TRAINING].name
-    place = spec.companions.get(TRAINING)
-    if place is None:
-        hub = MODELS[wanted].hub if wanted in MODELS else wanted
-        raise ModelMissing("training_model_missing", backbone=spec.id, model=wanted, hub=hub)
-    if not place.exists():
-        raise ModelMissing("training_model_folder_missing", backbone=spec.id, model=wanted, folder=str(place))
-    source = find_source(place, spec.folder)
-    detected = detect_source(source, wanted)
-    if detected.family.id != spec.family:
-        _refuse(spec, source, wanted, "family", detected.family.name, find_family(spec.family).name)
-    if source.kind == "gguf":
-        raise BadInput("backbone_draws_only", backbone=source.name, precision="gguf")
-    known = detected.variant
-    if known.train_on:
-        raise BadInput("training_model_distilled", model=source.name, backbone=spec.id, wanted=known.train_on)
+    source, detected = find_trained(spec.id, spec.family, spec.train_on, spec.companions.get(TRAINING), spec.folder)
+    wanted, known = spec.train_on or spec.companions[TRAINING].name, detected.variant
     _check_alike(spec, source, wanted)
     return replace(
         spec,
@@ -76,6 +62,33 @@ def training_spec(spec: BackboneSpec) -> BackboneSpec:
     )
 
 
+def find_trained(
+    backbone: str, family: str, train_on: str, place: Path | None, folder: Path
+) -> tuple[Source, Detected]:
+    """Return the sibling of a backbone (called so, of this family, in this folder) and what it is, without torch.
+
+    `train_on` names the published model, "" where only its `place` is known. Raises as `training_spec` does, but for
+    transformers that are not alike.
+    """
+    wanted = train_on or (place.name if place is not None else "")
+    if place is None:
+        hub = MODELS[wanted].hub if wanted in MODELS else wanted
+        raise ModelMissing("training_model_missing", backbone=backbone, model=wanted, hub=hub)
+    if not place.exists():
+        raise ModelMissing("training_model_folder_missing", backbone=backbone, model=wanted, folder=str(place))
+    source = find_source(place, folder)
+    detected = detect_source(source, wanted)
+    if detected.family.id != family:
+        _refuse(backbone, source, wanted, "family", detected.family.name, find_family(family).name)
+    if source.kind == "gguf":
+        raise BadInput("backbone_draws_only", backbone=source.name, precision="gguf")
+    if detected.variant.train_on:
+        raise BadInput(
+            "training_model_distilled", model=source.name, backbone=backbone, wanted=detected.variant.train_on
+        )
+    return source, detected
+
+
 def _check_alike(spec: BackboneSpec, source: Source, wanted: str) -> None:
     """Raise BadInput unless both transformers have the same width, depth and channels, so the same layers."""
     family = find_family(spec.family)
@@ -86,7 +99,7 @@ def _check_alike(spec: BackboneSpec, source: Source, wanted: str) -> None:
     ours, theirs = widths[0] | dict(_sizes(own)), widths[1] | dict(_sizes(other))
     for name in sorted(ours.keys() & theirs.keys()):
         if ours[name] != theirs[name]:
-            _refuse(spec, source, wanted, name, theirs[name], ours[name])
+            _refuse(spec.id, source, wanted, name, theirs[name], ours[name])
 
 
 def _sizes(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
@@ -96,8 +109,8 @@ def _sizes(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield name, value
 
 
-def _refuse(spec: BackboneSpec, source: Source, model: str, name: str, has: object, wanted: object) -> None:
+def _refuse(backbone: str, source: Source, model: str, name: str, has: object, wanted: object) -> None:
     raise BadInput(
         "companion_does_not_fit",
-        folder=str(source.path), model=model, backbone=spec.id, name=name, has=has, wanted=wanted,
+        folder=str(source.path), model=model, backbone=backbone, name=name, has=has, wanted=wanted,
     )  # fmt: skip

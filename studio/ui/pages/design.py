@@ -128,7 +128,8 @@ def _why_empty(ui: Ui, mix: Mix) -> str:
         roll(ui.donors(mix.category), mix.category, 1, ui.ceiling)
     except StudioError as error:
         add = link(ui.t("design.add_donors"), ui.url("library"))
-        return panel(f"<p>{escape(ui.t.error(error))}</p>{add}", "failed")
+        other = link(ui.t("misfits.choose"), ui.url("settings"), big=False)  # donors of another model may be here
+        return panel(f"<p>{escape(ui.t.error(error))}</p><div class='st-row'>{add}{other}</div>", "failed")
     return ""
 
 
@@ -175,7 +176,8 @@ def _kept_state(ui: Ui, owner: str, first: DesignState) -> DesignState:
     said, known = ui.said(owner, _KEPT), {d.id for d in ui.donors()}
     mix, favourites = mix_from_json(said.get("mix", {}), known), _favourites(said, known)
     if mix is None or not mix.donors:
-        mix = first.mix if first.mix.donors else _first_mix(ui, first.mix.category)  # somebody may have added donors
+        usable = first.mix.donors and known.issuperset(first.mix.donors)  # since: donors added, another backbone chosen
+        mix = first.mix if usable else _first_mix(ui, first.mix.category)
         return replace(first, mix=mix, favourites=favourites)
     return DesignState(
         mix, favourites=favourites, by_hand=True

@@ -17,6 +17,7 @@ from studio.domain.design import Design
 from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
+from studio.domain.training import training_refusal
 from studio.ui.context import (
     EACH,
     HIDDEN,
@@ -30,7 +31,8 @@ from studio.ui.context import (
     owner_of,
     pressed,
 )
-from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture, scatter
+from studio.ui.parts.html import button, card, empty, file_url, grid, link, panel, picture, scatter
+from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
 from studio.workflows.judgement import Judgement, amend, gates_of, judge
 
@@ -77,10 +79,11 @@ def build(ui: Ui) -> None:
         found = ui.find(owner_of(request), Design, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
-            return Chosen(), nothing, *(gr.skip() for _ in sliders)
+            return Chosen(), nothing, gr.Button(interactive=False), *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
         fresh = Chosen(design=found.id)
-        return fresh, _board(ui, found, gates, fresh), *(gates[name] for name in sliders)
+        can = gr.Button(interactive=not _why_not(ui, found))
+        return fresh, _board(ui, found, gates, fresh), can, *(gates[name] for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
@@ -104,8 +107,8 @@ def build(ui: Ui) -> None:
         ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))
 
     inputs: set[Any] = {hand, *sliders.values()}
-    gr.on(None, guarded(ui, load), None, [design, hand, board, *sliders.values()], **HIDDEN)
-    design.input(guarded(ui, open_design), [design], [hand, board, *sliders.values()], **(LATEST | in_turn("hand")))
+    gr.on(None, guarded(ui, load), None, [design, hand, board, go, *sliders.values()], **HIDDEN)
+    design.input(guarded(ui, open_design), [design], [hand, board, go, *sliders.values()], **(LATEST | in_turn("hand")))
     for slider in sliders.values():
         slider.release(guarded(ui, resort), inputs, [board], **(LATEST | in_turn("hand")))
     board.click(guarded(ui, act), inputs, [hand, board], **(EACH | in_turn("hand")))
@@ -123,10 +126,20 @@ def _sliders(ui: Ui) -> Mapping[str, gr.Slider]:
 
 
 def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
-    return [
-        (f"{ui.t.word(d.recipe.category)} · {len(d.kept)}/{len(d.pictures)} · {d.id[:6]}", d.id)
-        for d in ui.results(owner, Design)
-    ]
+    """Those that can be trained first; the others say so."""
+    found = [(_called(ui, d), d.id, bool(design_reason(ui, d, ""))) for d in ui.results(owner, Design)]
+    found.sort(key=lambda row: row[2])
+    return [(f"{name} · {ui.t('select.other_model')}" if other else name, key) for name, key, other in found]
+
+
+def _called(ui: Ui, d: Design) -> str:
+    return f"{ui.t.word(d.recipe.category)} · {len(d.kept)}/{len(d.pictures)} · {d.id[:6]}"
+
+
+def _why_not(ui: Ui, design: Design) -> str:
+    """Why no persona of a design can be trained now, "" where it can."""
+    why = training_refusal(ui.studio.settings)
+    return design_reason(ui, design, _called(ui, design)) or ("" if why is None else ui.t.error(why))
 
 
 def _act(now: Chosen, data: Pressed) -> Chosen:
@@ -167,6 +180,10 @@ def _board(ui: Ui, design: Design, gates: Gates, now: Chosen) -> str:
             f'<div class="st-compare"><img src="{a}" alt="{now.pair[0] + 1}"><img src="{b}" alt="{now.pair[1] + 1}">'
             f'<input type="range" data-compare aria-label="{escape(t("select.compare"))}"></div>'
         )
+    misfit = design_reason(ui, design, _called(ui, design))
+    if misfit:
+        how = link(t("misfits.choose"), ui.url("settings"), big=False)
+        compared = panel(f"<p>{escape(misfit)}</p>{how}", "warn") + compared
     top = f'<p aria-live="polite"><strong>{escape(count)}</strong></p>{compared}{grid(cards)}'
     return f"{top}<h2>{escape(t('select.scatter'))}</h2>{plot}"
 

@@ -8,16 +8,17 @@ from threading import Lock
 
 import gradio as gr
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, ModelMissing
 from pipelines.models.catalogue import KnownModel
 from pipelines.models.licences import LICENCES, USES, find_licence
 from studio.domain.capabilities import BackboneFacts
 from studio.domain.choice import Speeds, estimate_seconds
 from studio.domain.installed import InstalledBackbone, list_installed, list_published
+from studio.domain.training import training_refusal
 from studio.library.saved_settings import read_speeds
 from studio.library.users import check_administrator
 from studio.texts.licences import say_licence, say_permission, say_read_on
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed, toast
+from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.html import button, card, panel, table
 from studio.ui.parts.page_head import open_page
 from studio.workflows.choosing import Memory, ask_apart, check_loadable, choose_backbone, plan_memory
@@ -46,13 +47,16 @@ def build(ui: Ui) -> None:
             row = next((r for r in _installed(ui) if r.choice.backbone == data.get("backbone")), None)
             if row is None:
                 raise BadInput("backbone_gone")
+            if row.chosen:
+                return show_backbones(ui, owner, _known_memory(ui))
+            toast(t("settings.checking", name=row.name))
             choose_backbone(ui.studio, row.choice, lambda settings: ask_apart(check_loadable, settings))
             toast(t("settings.chosen_now", name=row.name))
         return show_backbones(ui, owner, _known_memory(ui))
 
     shown = gr.on(None, guarded(ui, load), None, [html], **HIDDEN)
     shown.then(guarded(ui, measure), None, [html], **HIDDEN)
-    html.click(guarded(ui, act), None, [html], **EACH)
+    html.click(guarded(ui, act), None, [html], **HIDDEN)  # one at a time: it takes seconds
 
 
 def show_backbones(ui: Ui, owner: str, memory: dict[str, Memory] | None) -> str:
@@ -67,15 +71,24 @@ def show_backbones(ui: Ui, owner: str, memory: dict[str, Memory] | None) -> str:
     elif who not in (None, owner):
         notes.append(t("settings.who", who=who))
     told = "".join(panel(escape(note)) for note in notes)
-    cards = "".join(_card(ui, row, memory, speeds, may_choose) for row in installed)
+    cards = "".join(_card(ui, row, memory, speeds, may_choose, _trained_here(row, installed)) for row in installed)
     here = f"<h2>{escape(t('settings.here'))}</h2>{_machine(ui, memory)}<div class='st-grid st-wide'>{cards}</div>"
-    published = list_published(studio.settings)
+    named = {row.facts.id for row in installed if row.facts is not None}
+    published = [model for model in list_published(studio.settings) if model.id not in named]
     there = f"<h2>{escape(t('settings.there'))}</h2><p class='st-soft'>{escape(t('settings.how'))}</p>"
     return told + here + (there + _published(ui, published) if published else "")
 
 
 def _installed(ui: Ui) -> tuple[InstalledBackbone, ...]:
     return list_installed(ui.studio.settings, ui.studio.choice, ui.studio.saved.read().places)
+
+
+def _trained_here(row: InstalledBackbone, installed: Sequence[InstalledBackbone]) -> str:
+    """Return the names of those here that draw with what is trained on this one, "" for none."""
+    if row.facts is None:
+        return ""
+    names = [o.name for o in installed if o.facts is not None and o.facts.variant.train_on == row.facts.variant.id]
+    return ", ".join(names)
 
 
 def _names(ui: Ui) -> tuple[str, ...]:
@@ -107,8 +120,8 @@ def _machine(ui: Ui, memory: dict[str, Memory] | None) -> str:
 
 
 def _card(
-    ui: Ui, row: InstalledBackbone, memory: dict[str, Memory] | None, speeds: Speeds, may_choose: bool
-) -> str:  # fmt: skip
+    ui: Ui, row: InstalledBackbone, memory: dict[str, Memory] | None, speeds: Speeds, may_choose: bool, trained: str
+) -> str:
     t, facts = ui.t, row.facts
     if facts is None:
         why = "" if row.error is None else t.error(row.error)
@@ -123,6 +136,7 @@ def _card(
         f"<div class='st-row'>{do}</div>",
         _licence(ui, facts.licence),
         _facts(ui, facts, speeds, row.choice.backbone),
+        _training(ui, row, facts, trained),
         "" if plans is None else _memory(ui, plans),
     ]
     return card("", body, "kept" if row.chosen else "")
@@ -134,9 +148,10 @@ def _licence(ui: Ui, licence: str) -> str:
     said = f"<p class='st-soft'>{escape(say_licence(t, licence))}</p>"
     if known.id not in LICENCES:
         return said
+    colon = "：" if t.language == "zh" else ": "
     colours = {"yes": "st-good", "no": "st-bad", "paid": "st-bad"}
     rows = "".join(
-        f"<li>{escape(t(f'licence.use.{use}'))}: <span class='{colours.get(known.allows(use), '')}'>"
+        f"<li>{escape(t(f'licence.use.{use}'))}{colon}<span class='{colours.get(known.allows(use), '')}'>"
         f"{escape(say_permission(t, known.allows(use)))}</span></li>"
         for use in USES
     )
@@ -161,9 +176,21 @@ def _facts(ui: Ui, facts: BackboneFacts, speeds: Speeds, name: str) -> str:
         took,
         t("settings.can", uses=uses),
     ]
-    if variant.train_on:
-        lines.append(t("settings.train_on", model=variant.train_on))
     return "".join(f"<p class='st-soft'>{escape(line)}</p>" for line in lines)
+
+
+def _training(ui: Ui, row: InstalledBackbone, facts: BackboneFacts, trained: str) -> str:
+    """Where its personas are trained, whether that is here, and for whom it trains."""
+    t, model = ui.t, facts.variant.train_on
+    lines = [f"<p class='st-soft'>{escape(t('settings.trains', models=trained))}</p>"] if trained else []
+    if model:
+        why = training_refusal(ui.studio.settings.model_copy(update=row.choice.model_dump()))
+        if why is None:
+            lines.append(f"<p class='st-soft'>{escape(t('settings.train_on', model=model))}</p>")
+        else:
+            said = t("settings.train_missing", model=model) if isinstance(why, ModelMissing) else t.error(why)
+            lines.append(f"<p class='st-bad'>{escape(said)}</p>")
+    return "".join(lines)
 
 
 def _uses(facts: BackboneFacts) -> list[str]:

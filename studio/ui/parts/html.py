@@ -115,7 +115,11 @@ def panel(body: str, state: str = "") -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells are HTML already, headers are not."""
     top = "".join(f"<th scope=col>{escape(h)}</th>" for h in headers)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    names = [escape(h, quote=True) for h in headers]  # a narrow page stacks the cells, each under its name
+    body = "".join(
+        "<tr>" + "".join(f'<td data-name="{n}">{cell}</td>' for n, cell in zip(names, row, strict=True)) + "</tr>"
+        for row in rows
+    )
     return (
         f'<div class="st-scroll" tabindex="0"><table class="st-table"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"

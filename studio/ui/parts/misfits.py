@@ -6,16 +6,26 @@ from collections.abc import Sequence
 from html import escape
 
 from personas.donors import Donor
+from pipelines.references.catalogue import find_kind
 from studio.domain.capabilities import backbone_facts
-from studio.domain.fit import made_on_donor, misfit
+from studio.domain.design import Design
+from studio.domain.fit import MadeOn, made_on_donor, misfit
 from studio.domain.persona import Persona
 from studio.library.made_on import made_on_persona
 from studio.texts.errors import say_error
 from studio.ui.context import Ui
+from studio.ui.parts.html import link
 
-__all__ = ["donor_reasons", "persona_reason", "show_misfits", "split_people"]
+__all__ = ["design_reason", "donor_reasons", "persona_reason", "show_misfits", "split_people"]
 
 _Choices = list[tuple[str, str]]
+
+
+def design_reason(ui: Ui, design: Design, name: str) -> str:
+    """Return why a persona of a design, which is called `name`, cannot be trained with now; "" where it can."""
+    made = MadeOn(design.recipe.family, design.recipe.width)
+    why = misfit(backbone_facts(ui.studio.settings), name, made)
+    return "" if why is None else ui.t.error(why)
 
 
 def persona_reason(ui: Ui, persona: Persona) -> str:
@@ -37,7 +47,8 @@ def split_people(ui: Ui, people: Sequence[Persona], by_picture: bool = False) ->
     `by_picture`: where the backbone reads pictures itself, one of a persona says who is shown, whatever it was made on.
     """
     t, facts = ui.t, backbone_facts(ui.studio.settings)
-    reads = by_picture and facts is not None and "person" in facts.can.native
+    ways = () if facts is None else facts.can.native
+    reads = by_picture and any("person" in find_kind(way).roles for way in ways)
     choices: _Choices = []
     greyed: list[tuple[str, str]] = []
     for persona in people:
@@ -50,8 +61,9 @@ def split_people(ui: Ui, people: Sequence[Persona], by_picture: bool = False) ->
 
 
 def show_misfits(ui: Ui, greyed: Sequence[tuple[str, str]]) -> str:
-    """Return names with their reasons as a list; "" for none."""
+    """Return names with their reasons as a list, and what can be done; "" for none."""
     if not greyed:
         return ""
     rows = "".join(f"<li><strong>{escape(name)}</strong>: {escape(why)}</li>" for name, why in greyed)
-    return f"<div class='st-soft st-greyed'>{escape(ui.t('posts.misfits'))}<ul class='st-list'>{rows}</ul></div>"
+    how = link(ui.t("misfits.choose"), ui.url("settings"), big=False)
+    return f"<div class='st-soft st-greyed'>{escape(ui.t('posts.misfits'))}<ul class='st-list'>{rows}</ul>{how}</div>"

@@ -10,6 +10,7 @@ from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import head, nav
 from studio.ui.parts.licence_notice import build_notice
 from studio.ui.parts.tour import TOUR_PAGES, close_tour, tour_html
+from studio.ui.parts.training_notice import build_training_notice
 
 __all__ = ["open_page"]
 
@@ -25,6 +26,7 @@ def open_page(ui: Ui, page: str) -> None:
 
     gr.on(None, greet, None, [top], **HIDDEN)
     build_notice(ui, page)
+    build_training_notice(ui, page)
     if page in TOUR_PAGES:
         tour, shown, timer = actions("", "tour"), gr.State(""), gr.Timer(4.0)
 

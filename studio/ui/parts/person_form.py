@@ -17,6 +17,7 @@ from studio.domain.values import FileKey
 from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import button, picture
+from studio.ui.parts.misfits import persona_reason
 
 __all__ = ["Chosen", "PersonForm", "build_person", "fit_person", "read_person", "write_person"]
 
@@ -79,9 +80,13 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
         who, chosen = ui.find(owner_of(request), Persona, said[persona]), said[form.picture]
         if who is None or chosen is None or chosen.persona != who.id:
             chosen = None if who is None or not who.pictures else Chosen(who.id, who.pictures[0])
+        shown_as = said[form.shown_as]
+        if who is not None and _shows_people(able) and persona_reason(ui, who):
+            shown_as = "reference"  # the LoRA is another model's: a picture alone can show who it is
         return {
+            form.shown_as: shown_as,
             form.picture: chosen,
-            form.more: gr.Column(visible=said[form.shown_as] != "lora"),
+            form.more: gr.Column(visible=shown_as != "lora"),
             form.strip: _strip(ui, who, chosen),
         }
 
@@ -98,7 +103,7 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
         return show(said | {form.picture: None if key is None else Chosen(str(said[persona]), key)}, request)
 
     inputs: set[Any] = {form.shown_as, form.picture, persona}
-    outputs = [form.picture, form.more, form.strip]
+    outputs = [form.shown_as, form.picture, form.more, form.strip]
     gr.on([form.shown_as.input, persona.change], guarded(ui, show), inputs, outputs, **HIDDEN)
     form.strip.click(guarded(ui, choose), inputs, [form.picture, form.strip], **EACH)
     gr.on([upload.upload, upload.clear], guarded(ui, load), inputs | {upload}, outputs, **HIDDEN)

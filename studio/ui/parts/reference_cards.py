@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 from pipelines.references.catalogue import find_kind, first_way, kinds_that
+from studio.domain.capabilities import BackboneFacts
 from studio.texts.texts import Texts
 from studio.ui.parts.html import card
 
@@ -45,8 +46,8 @@ def most_strength(ways: Ways) -> float:
     return find_kind(ways.inject).most_scale
 
 
-def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:
-    """The cards as HTML."""
+def show_ways(t: Texts, ways: Ways, able: Collection[str], facts: BackboneFacts | None = None) -> str:
+    """The cards as HTML; `facts` are the backbone's, where it is known."""
     cards = []
     for way in (*_ONE_OF, "exact", "panels"):
         lacking = way in _ONE_OF and way not in able
@@ -59,6 +60,8 @@ def show_ways(t: Texts, ways: Ways, able: Collection[str]) -> str:
         if words is not None and lacking:
             what = t("way.lacking")
             hint = f' title="{escape(t("way.lacking_model", model=words.model))}"'
+            if facts is not None and not find_kind(way).is_able(facts.can.native | {*facts.can.companions}):
+                what, hint = t("way.not_family", family=facts.family_name), ""  # no file that is fetched would help
         body = [
             f'<button type="button" class="st-btn" {"disabled" if lacking else press}>{name}</button>',
             f'<span class="st-soft"{hint}>{escape(what)}</span>',

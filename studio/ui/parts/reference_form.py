@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.domain.capabilities import backbone_facts
 from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest
 from studio.domain.scene import ReferenceDials
@@ -164,7 +165,7 @@ def _fit(ui: Ui, form: ReferenceForm, ways: Ways, strength: float) -> Said:
     """The components that depend on the way."""
     most = most_strength(ways)
     return {
-        form.cards.html: show_ways(ui.t, ways, form.able),
+        form.cards.html: show_ways(ui.t, ways, form.able, backbone_facts(ui.studio.settings)),
         form.cards.strength: gr.Slider(maximum=most or 1, value=min(strength, most) if most else 1, visible=most > 0),
         form.cards.strengths: gr.Column(visible=most > 0),
         form.dials.redux: gr.Column(visible=ways.inject == "redux"),
