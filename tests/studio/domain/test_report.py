@@ -59,7 +59,7 @@ def test_the_stage_that_was_told_of_last_is_the_current_one_and_keeps_its_beginn
 def test_a_subject_is_never_taken_apart() -> None:
     now = current(StageProgress(LIN, 1, 8), StageProgress(Stage(StudioStage.DONOR, "Mei"), 0, 8), Denoising(LIN, 1, 9))
     assert (now.name, now.subject, now.done) == (StudioStage.DONOR, "Lin {subject} 1/2", 1)
-    assert name_stage(Texts("en"), now.stage) == "looking at donor Lin {subject} 1/2"
+    assert name_stage(Texts("en"), now.stage) == "looking at source face Lin {subject} 1/2"
 
 
 def test_a_curve_is_thinned_and_begins_anew_with_the_next_training() -> None:
@@ -107,5 +107,5 @@ def test_a_running_job_of_version_0_1_is_shown_as_starting(tmp_path: Path) -> No
         assert "starting" in ui.job_panel("me", job)
     report = Report().after(StageProgress(LIN, 2, 8), 1.0).after(Denoising(LIN, 4, 16), 2.0)
     studio.records.keep(ReportRecord(id=job.id, owner="me", facts=report.model_dump(mode="json")))
-    assert "looking at donor Lin {subject} 1/2 2/8, step 4 of 16" in ui.job_panel("me", job)
+    assert "looking at source face Lin {subject} 1/2 2/8, step 4 of 16" in ui.job_panel("me", job)
     assert "width:28%" in ui.job_panel("me", job)

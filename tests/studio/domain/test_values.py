@@ -97,7 +97,7 @@ def test_a_request_says_which_field_breaks_which_limit(make: Callable[[], Any], 
     ("made", "said"),
     [
         ({"goods": "c" * 64}, "“goods”的值必须是带字段的对象。"), ({"seed": 1.5}, "“seed”的值必须是整数。"),
-        ({"scale": "1"}, "“scale”的值必须是数字。"), ({"keep_landmark": 1}, "“keep_landmark”的值必须是true 或 false。"),
+        ({"scale": "1"}, "“scale”的值必须是数字。"), ({"keep_landmark": 1}, "“keep_landmark”的值必须是“是”或“否”。"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_said_in_words(made: dict[str, Any], said: str) -> None:
