@@ -24,7 +24,7 @@ APPLIED = (
     "z_image/derived_z_image_musubi_kohya",
 )
 REFUSED = {
-    "flux_control_lora_format": "a control LoRA",
+    "flux_control_lora_format": "controls pictures",
     "flux_dora_onetrainer_format": "(DoRA)",
     "flux_lokr_bfl_format": "(LoKr)",
     "qwen_image/qwen_image_lora_diffusers_format": "Qwen-Image",

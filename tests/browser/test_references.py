@@ -34,7 +34,7 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = write_klein(root / "klein", distilled=True, max_sequence_length=160)
     studio = Studio(Settings(data=root / "data", backbone=str(folder)))
     layers = make_layers(studio.backbone.transformer, 3, modules=("transformer_blocks.0.attn.to_q",))
-    write_lora(root / "persona.safetensors", layers, LoraMetadata("Lin", "ohwx"))
+    write_lora(root / "persona.safetensors", layers, LoraMetadata("Lin", "ohwx", family="flux2"))
     drawn = tuple(FileKey(studio.store.put_picture(picture(number))) for number in (1, 2))
     persona = PERSONA.model_copy(
         update={

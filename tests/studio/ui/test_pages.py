@@ -51,9 +51,14 @@ def test_the_pages_process_never_imports_torch(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_the_worker_imports_what_is_slow_ahead() -> None:
-    script = "import sys; from studio.jobs.worker import _load_ahead; _load_ahead(); print('diffusers' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_the_worker_imports_what_is_slow_ahead(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from studio.application import Studio;"
+        "from studio.settings import Settings; from studio.jobs.engine import Engine; engine = Engine(Studio(Settings(data=Path(sys.argv[1]))));"
+        "engine.load_ahead(); engine.compute(lambda: None); print('diffusers' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "True"
 
 

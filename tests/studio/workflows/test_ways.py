@@ -240,4 +240,4 @@ def test_a_box_of_three_numbers_is_refused(
     with pytest.raises(SystemExit) as done:
         main()
     assert done.value.code == 1
-    assert "is no box" in json.dumps(capsys.readouterr().err)
+    assert json.loads(capsys.readouterr().out)["code"] == "box_unreadable"

@@ -52,7 +52,7 @@ def asked(studio: Studio, tmp_path: Path) -> PostRequest:
     photo[30:130, 40:80] = (190, 30, 40)
     Image.fromarray(photo).save(tmp_path / "tin.png")
     layers = make_layers(studio.backbone.transformer, 3, modules=("transformer_blocks.0.attn.to_q",), alpha=40.0)
-    write_lora(tmp_path / "persona.safetensors", layers, LoraMetadata("Mira", "ohwx"))
+    write_lora(tmp_path / "persona.safetensors", layers, LoraMetadata("Mira", "ohwx", family="flux2"))
     donors = tuple(UsedDonor(id=d, name=d, licence="Apache-2.0", consent="invented") for d in RECIPE.donors)
     persona = Persona(
         id="p1", name="Mira", version=1, trigger="ohwx", subject="a young woman",
