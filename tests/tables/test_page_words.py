@@ -43,7 +43,7 @@ TERMS: dict[Language, re.Pattern[str]] = {
 ADVANCED = ("dials.", "settings.")
 TOOLTIPS = {"way.lacking_model", "adding.drop_kind", "adding.good_parts"}
 ENGLISH_ASKED = {"goods.name_hint"}  # an example of the English that its field asks for
-# Codes of errors that no press on a default page leads to, or that name the file to be mended on the disk.
+# Codes of errors that no press on a default page leads to, or that say what to install, set or mend on the machine.
 OPERATORS = frozenset(
     re.findall(
         r"\w+",
@@ -62,7 +62,8 @@ OPERATORS = frozenset(
     ip_adapter_incomplete ip_adapter_is_pickle ip_adapter_key_unknown ip_adapter_missing
     ip_adapter_several_files json_no_object json_unreadable lora_rank_invalid measure_weights_missing
     measure_weights_unreadable model_config_missing model_fetched_in_part model_file_unknown model_is_pickle
-    model_not_fetched model_not_finite model_unknown no_result_yet no_room_for_model no_such_modules
+    model_not_fetched model_not_finite model_unknown no_memory_for_model no_memory_for_precision
+    no_result_yet no_room_for_model no_such_modules
     open_already person_package_missing person_package_unreadable pose_keypoints_other pose_model_missing
     pose_model_unreadable precision_gguf_without_file precision_needs_gpu precision_of_gguf
     precision_package_missing redux_folder_missing redux_missing redux_unreadable request_file_no_object
