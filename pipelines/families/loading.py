@@ -6,7 +6,7 @@ configurations while it loads, or cast layer by layer afterwards (fp8), as diffu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
 __all__ = [
+    "build_transformer",
     "check_numbers",
     "check_tensors",
     "load_around",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
+M = TypeVar("M", bound=ModelMixin)
 
 
 @contextmanager
@@ -107,6 +109,28 @@ def quantisation(plan: LoadPlan) -> dict[str, Any]:
         config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype)
         return {"quantization_config": config}
     return {}
+
+
+def build_transformer(
+    kind: type[M], source: Source, config: Mapping[str, Any], plan: LoadPlan, tensors: Callable[[], dict[str, Tensor]]
+) -> M:
+    """Build a transformer of diffusers' class from a folder, or from `tensors`, a single file's in diffusers' names,
+    whose shapes `config` tells; text encoders and a VAE that the file may hold too are left out by `tensors`.
+
+    Raises ModelMissing for what cannot be read.
+    """
+    with reading(source.name):
+        if source.kind == "folder":
+            found: M = kind.from_pretrained(
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
+            )
+            return found
+        shape = {k: v for k, v in config.items() if not k.startswith("_")}
+        found = kind.from_single_file(  # type: ignore[attr-defined]
+            tensors(), config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
+            **quantisation(plan), **shape,
+        )  # fmt: skip
+        return found
 
 
 def settle(name: str, transformer: ModelMixin, plan: LoadPlan, device: torch.device) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -18,11 +18,12 @@ from pipelines.errors import BadInput, StudioError, error_from_json
 
 __all__ = [
     "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "LeftOutPicture", "NamedPicture",
-    "Owner", "Request", "Result", "Seed", "Sha256", "Stored", "Value", "invalid_field",
-    "invalid_request",
+    "Owner", "Request", "Result", "Seed", "Sha256", "Stored", "Value", "find_values",
+    "invalid_field", "invalid_request",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
+V = TypeVar("V")
 _KEY = r"^[0-9a-f]{64}$"
 _MEMBER = re.compile(r"^constrained-|\[|^(str|int|float|bool)$")
 _QUOTED = re.compile(r"'?([^', ]+)'?(?:, | or |$)")
@@ -66,7 +67,7 @@ class Value(BaseModel):
 
     def file_keys(self) -> frozenset[FileKey]:
         """Return the keys of all stored files that this value is made of."""
-        return frozenset(_keys_of(self))
+        return frozenset(find_values(self, FileKey))
 
 
 class Stored(Value):
@@ -153,15 +154,16 @@ def invalid_field(first: Mapping[str, Any]) -> BadInput:
     return BadInput("request_invalid", field=field, limit=str(why))
 
 
-def _keys_of(value: object) -> Iterator[FileKey]:
-    if isinstance(value, FileKey):
+def find_values(value: object, kind: type[V]) -> Iterator[V]:
+    """Return all values of a class in a typed value, however deep; a found one is not looked into."""
+    if isinstance(value, kind):
         yield value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _keys_of(getattr(value, name))
+            yield from find_values(getattr(value, name), kind)
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _keys_of(part)
+            yield from find_values(part, kind)
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from _keys_of(part)
+            yield from find_values(part, kind)

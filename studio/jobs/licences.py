@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
-from pydantic import BaseModel
+from collections.abc import Sequence
 
 from pipelines.models.licences import Use
 from studio.application import Studio
@@ -13,7 +11,7 @@ from studio.domain.design import UsedDonor
 from studio.domain.licences import LicenceWarning, LicensedModel, find_warnings, models_beside
 from studio.domain.posts import PostRequest
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
-from studio.domain.values import Request
+from studio.domain.values import Request, find_values
 from studio.jobs.kinds import kind_of
 
 __all__ = ["backbone_warnings", "warnings_before"]
@@ -25,7 +23,7 @@ def warnings_before(studio: Studio, request: Request) -> tuple[LicenceWarning, .
     """
     facts = backbone_facts(studio.settings)
     beside = () if facts is None else models_beside(facts, _ways_of(request))
-    donors = [LicensedModel(donor.name, donor.licence, is_lora=True) for donor in _donors_of(request)]
+    donors = [LicensedModel(donor.name, donor.licence, is_lora=True) for donor in find_values(request, UsedDonor)]
     return find_warnings((*beside, *donors), kind_of(request).uses)
 
 
@@ -40,17 +38,3 @@ def _ways_of(request: Request) -> tuple[str, ...]:
     if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
         request = request.asked
     return (request.inject, request.keep) if isinstance(request, PostRequest) else ()
-
-
-def _donors_of(value: object) -> Iterator[UsedDonor]:
-    if isinstance(value, UsedDonor):
-        yield value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _donors_of(getattr(value, name))
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _donors_of(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _donors_of(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from pipelines.errors import BadInput
 from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, reading, settle
+from pipelines.families.loading import build_transformer, check_tensors, load_around, read_tensors, settle
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -46,12 +46,7 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
 def load_transformer(source: Source, plan: LoadPlan) -> FluxTransformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    with reading(source.name):
-        if source.kind == "folder":
-            return FluxTransformer.from_pretrained(
-                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
-            )
-        return _from_file(source, config, plan)
+    return build_transformer(FluxTransformer, source, config, plan, lambda: _tensors(source))
 
 
 def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> FluxPipeline:
@@ -61,13 +56,6 @@ def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device:
     return load_around(FluxPipeline, source, transformer, parts, plan, device)
 
 
-def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> FluxTransformer:
-    """From a single file: text encoders and VAE that it may hold too are left out."""
+def _tensors(source: Source) -> dict[str, Tensor]:
     tensors = read_tensors(source)
-    if layout_of(tensors) != "diffusers":
-        tensors = to_diffusers(tensors, source.path.name)
-    shape = {k: v for k, v in config.items() if not k.startswith("_")}
-    return FluxTransformer.from_single_file(
-        tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
-        **quantisation(plan), **shape,
-    )  # fmt: skip
+    return tensors if layout_of(tensors) == "diffusers" else to_diffusers(tensors, source.path.name)

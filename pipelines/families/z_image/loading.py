@@ -17,7 +17,7 @@ from diffusers.loaders.single_file_utils import convert_z_image_transformer_chec
 
 from pipelines.errors import BadInput
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import check_tensors, load_around, quantisation, read_tensors, reading, settle
+from pipelines.families.loading import build_transformer, check_tensors, load_around, read_tensors, settle
 from pipelines.families.z_image.detection import check_parts, layout_of, transformer_config
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
@@ -46,12 +46,7 @@ def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, An
 def load_transformer(source: Source, plan: LoadPlan) -> ZImageTransformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    with reading(source.name):
-        if source.kind == "folder":
-            return ZImageTransformer.from_pretrained(
-                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
-            )
-        return _from_file(source, config, plan)
+    return build_transformer(ZImageTransformer, source, config, plan, lambda: _tensors(source))
 
 
 def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> ZImagePipeline:
@@ -61,14 +56,8 @@ def load_pipeline(source: Source, parts: Sequence[Part], plan: LoadPlan, device:
     return load_around(ZImagePipeline, source, transformer, parts, plan, device)
 
 
-def _from_file(source: Source, config: Mapping[str, Any], plan: LoadPlan) -> ZImageTransformer:
-    """From a single file: text encoder and VAE that it may hold too are left out."""
-    tensors = _to_diffusers(read_tensors(source), source.path.name)
-    shape = {k: v for k, v in config.items() if not k.startswith("_")}
-    return ZImageTransformer.from_single_file(
-        tensors, config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
-        **quantisation(plan), **shape,
-    )  # fmt: skip
+def _tensors(source: Source) -> dict[str, Tensor]:
+    return _to_diffusers(read_tensors(source), source.path.name)
 
 
 def _to_diffusers(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
