@@ -36,7 +36,7 @@ __all__ = [
 ]  # fmt: skip
 
 Makers = Mapping[str, Callable[[], ModelMixin | PreTrainedModel]]
-"""What makes each part, by the part's name; the transformer comes first."""
+"""Return what makes each part, by the part's name; the transformer comes first."""
 _VOCABULARY = 151_936
 
 

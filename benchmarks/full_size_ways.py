@@ -83,7 +83,7 @@ def _ways(backbone: Backbone, scene: Scene) -> dict[str, tuple[Reference, ...]]:
 
 
 def _save_and_reload(backbone: Backbone, layers: Sequence[LoraLayer], request: DrawRequest, work: Work) -> None:
-    """What was written changes the picture as what is in memory does; a file has 16 bits a number."""
+    """Check that what was written changes the picture as what is in memory does; a file has 16 bits a number."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "persona.safetensors"
         write_lora(path, layers, LoraMetadata("Random", "prsn", family=backbone.spec.family))

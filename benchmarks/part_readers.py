@@ -105,7 +105,7 @@ def cut_all(images: Tensor, points: Tensor) -> dict[str, Tensor]:
 
 
 def read_truth(faults: Faults, tint: Tensor, shots: Sequence[Shot]) -> dict[str, Tensor]:
-    """What readers have to say, per kind [n, k, m]; see `miniature.parts.known_truth`."""
+    """Return what readers have to say, per kind [n, k, m]; see `miniature.parts.known_truth`."""
     known = known_truth(faults, tint)
     poses = torch.tensor([float(POSES.index(s.pose)) for s in shots])
     return {"eye": known["eyes"], "face": known["mouth"], "hand": known["hands"], "pose": poses[:, None, None]}
@@ -168,7 +168,7 @@ class PartReaders:
 
     @classmethod
     def trained(cls, path: Path, vae: nn.Module, renders: int = 1600) -> PartReaders:
-        """Those of the file; where there is none, they are trained and the file is written."""
+        """Return those of the file; where there is none, they are trained and the file is written."""
         nets = {kind: Attentive(kind) for kind in SIDES}
         if path.exists():
             stored = torch.load(path, weights_only=True)

@@ -1,4 +1,4 @@
-"""What people see first in the miniature's pictures, counted: `python -m benchmarks.picture_score --out out`.
+"""Counts what people see first in the miniature's pictures: `python -m benchmarks.picture_score --out out`.
 
 Eyes, mouths, hands, poses, held goods, places and edges of drawn pictures, beside those of renders of the same shots
 (keys that end in `_renders`): the readers cannot find more. One table, sheets of all that is counted with faults

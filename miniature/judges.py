@@ -143,7 +143,7 @@ def _blurred(latents: Tensor) -> Tensor:
 
 
 def words_of(facts: Sequence[dict[str, object]]) -> Tensor:
-    """What each picture shows of `JUDGED`, as places in the tables, [n, attributes]; `UNSEEN` where no picture says.
+    """Return what each picture shows of `JUDGED`, as places in the tables, [n, attributes]; `UNSEEN` where no picture says.
 
     In a close-up nobody sees what the arms do.
     """

@@ -22,6 +22,7 @@ from pipelines.errors import BadInput, BadPicture
 from pipelines.picture_labels import Labels, split_labels
 
 __all__ = [
+    "PICTURE_SUFFIXES",
     "Picture",
     "ScenePhoto",
     "check_rgb",
@@ -37,6 +38,9 @@ __all__ = [
     "read_picture",
     "turn_picture",
 ]
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
+"""Ends of the names of files that `open_picture` reads, as people have them."""
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput, BadPicture, NotEnough, StudioError
-from pipelines.pictures import is_heic, is_picture, load_scene
+from pipelines.pictures import PICTURE_SUFFIXES, is_heic, is_picture, load_scene
 
 __all__ = ["LoadedPicture", "PictureFolder", "list_pictures", "load_pictures"]
 
@@ -133,4 +133,4 @@ def _kind_of(path: Path) -> str:
         return "picture"  # opening it says why
     if is_heic(head) or (path.suffix.lower() in (".heic", ".heif") and not is_picture(head)):
         return "heic"
-    return "picture" if is_picture(head) or path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".avif") else ""
+    return "picture" if is_picture(head) or path.suffix.lower() in PICTURE_SUFFIXES else ""

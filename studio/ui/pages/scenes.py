@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from pipelines.errors import BadPicture, StudioError
-from pipelines.pictures import load_scene
+from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from studio.domain.names import check_name
 from studio.library.scenes import add_bundled, add_scene, bundled_scenes
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
@@ -30,7 +30,7 @@ def build(ui: Ui) -> None:
     with gr.Row():
         with gr.Column(scale=1):
             upload = gr.File(
-                label=t("scenes.upload"), file_count="single", file_types=[".jpg", ".jpeg", ".png", ".webp"],
+                label=t("scenes.upload"), file_count="single", file_types=[*PICTURE_SUFFIXES],
                 elem_id="upload", height=150,
             )  # fmt: skip
             name = gr.Textbox("", label=t("scenes.name"), placeholder=t("scenes.name_hint"), elem_id="name")

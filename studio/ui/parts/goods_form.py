@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.limits import limits_of
 from studio.domain.posts import Box, PostRequest, check_box
 from studio.domain.scene import Goods, Scene
@@ -108,7 +109,7 @@ def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
     with gr.Accordion(t("goods.title"), open=False, elem_id="goods-box"), gr.Row():
         with gr.Column(scale=1):
             upload = gr.File(
-                label=t("goods.upload"), file_count="single", file_types=[".jpg", ".jpeg", ".png", ".webp"],
+                label=t("goods.upload"), file_count="single", file_types=[*PICTURE_SUFFIXES],
                 elem_id="goods", height=130,
             )  # fmt: skip
             name = gr.Textbox(

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.pictures import load_scene
+from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from pipelines.references.catalogue import find_kind
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
@@ -21,7 +21,6 @@ from studio.ui.parts.misfits import persona_reason
 
 __all__ = ["Chosen", "PersonForm", "build_person", "fit_person", "read_person", "write_person"]
 
-_PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 _MOST_SHOWN = 12
 
 
@@ -133,7 +132,11 @@ def _lay_out(ui: Ui, can_show: bool) -> tuple[PersonForm, gr.File]:
         with gr.Column(visible=False) as more:
             strip = actions("", "person-pictures")
             upload = gr.File(
-                label=t("person.upload"), file_count="single", file_types=_PHOTOS, height=110, elem_id="person-photo"
+                label=t("person.upload"),
+                file_count="single",
+                file_types=[*PICTURE_SUFFIXES],
+                height=110,
+                elem_id="person-photo",
             )
     return PersonForm(shown_as, gr.State(None), more, box, strip), upload
 

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.capabilities import backbone_facts
 from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest
@@ -27,7 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 _SEVERAL = ("redux", "ip-adapter", "references")  # ways that show further places, too
-_PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,13 @@ def build_dials(ui: Ui, scene: gr.Dropdown, able: Collection[str]) -> Dials:
     """Lay the dials out where the caller is; weights go with a scene, and go when it changes."""
     t, way = ui.t, first_ways(able).inject
     with gr.Column(visible=way in _SEVERAL) as more:
-        also = gr.File(label=t("dials.also"), file_count="multiple", file_types=_PHOTOS, height=110, elem_id="also")
+        also = gr.File(
+            label=t("dials.also"), file_count="multiple", file_types=[*PICTURE_SUFFIXES], height=110, elem_id="also"
+        )
         shown = gr.HTML("", js_on_load=None, padding=False, elem_id="dials-pictures")
     with gr.Column(visible=way == "redux") as redux:
         weights = gr.File(
-            label=t("dials.weights"), file_count="single", file_types=_PHOTOS, height=110, elem_id="weights"
+            label=t("dials.weights"), file_count="single", file_types=[*PICTURE_SUFFIXES], height=110, elem_id="weights"
         )
         pool = gr.Slider(1, 9, value=1, step=1, label=t("dials.pool"), info=t("dials.pool_what"), elem_id="pool")
         merge = gr.Slider(

@@ -11,7 +11,7 @@ import gradio as gr
 
 from pipelines.errors import BadInput
 from pipelines.file_names import file_name
-from pipelines.pictures import load_scene
+from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona, Swap, SwapRequest
 from studio.domain.values import NamedPicture
@@ -21,8 +21,6 @@ from studio.ui.parts.html import card, file_url, grid, link, picture
 from studio.ui.parts.misfits import split_people
 
 __all__ = ["build_swap"]
-
-_PHOTOS = [".jpg", ".jpeg", ".png", ".webp"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,11 @@ def _lay_out(ui: Ui) -> _Form:
     with gr.Row():
         persona = gr.Dropdown([], label=t("posts.persona"), elem_id="swap-persona")
         photos = gr.File(
-            label=t("swap.photos"), file_count="multiple", file_types=_PHOTOS, height=130, elem_id="swap-photos"
+            label=t("swap.photos"),
+            file_count="multiple",
+            file_types=[*PICTURE_SUFFIXES],
+            height=130,
+            elem_id="swap-photos",
         )
         with gr.Column():
             how = gr.Slider(0.05, strength.most or 1, value=strength.default, step=0.05, label=t("swap.strength"))
