@@ -274,7 +274,7 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.wait_for_timeout(800)
     page.locator("#save").click()
     page.wait_for_selector("#said .done", timeout=20_000)
-    assert "landmark" in page.locator("#said").inner_text()
+    assert "with its fixed object" in page.locator("#said").inner_text()
     assert "without" not in page.locator("#said").inner_text()
     from studio.library.records import SceneRecord
     from studio.library.store import Store
