@@ -165,10 +165,13 @@ _JOB_ROW = f'''    Kind(
         "{DUMMY}", EchoRequest, Echo, "studio.workflows.{DUMMY}:echo", "", {{"en": "Dummy echo", "zh": "占位回声"}},
     ),
 '''
-_REFERENCE_ROW = f'''    ReferenceKind(
-        "{DUMMY}", "show", "pipelines.references.{DUMMY}", ("DummyReference",),
-        words={{"en": Words("Dummy reference", "Shows nothing."), "zh": Words("占位参考", "什么都不展示。")}},
-    ),
+# The first kind that a backbone has is what a form begins with: a new one stands last, and wants what not all have.
+_REFERENCE_ROW = f'''REFERENCES = (*REFERENCES, ReferenceKind(
+    "{DUMMY}", "show", "pipelines.references.{DUMMY}", ("DummyReference",), needs=("redux",),
+    words={{
+        "en": Words("Dummy reference", "Shows nothing.", "nobody's"), "zh": Words("占位参考", "什么都不展示。", "无"),
+    }},
+))
 '''
 DUMMIES: tuple[Dummy, ...] = (
     Dummy(
@@ -218,7 +221,7 @@ DUMMIES: tuple[Dummy, ...] = (
         "reference",
         (
             Line(f"pipelines/references/{DUMMY}.py", "", _REFERENCE),
-            Line("pipelines/references/catalogue.py", "REFERENCES: ", _REFERENCE_ROW),
+            Line("pipelines/references/catalogue.py", ")  # fmt: skip", _REFERENCE_ROW),
         ),
         ("tests/tables/test_references_table.py", "tests/studio/ui/test_set_form.py"),
     ),
