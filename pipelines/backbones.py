@@ -159,9 +159,9 @@ def _computes_in_bfloat16() -> bool:
 def resolve_backbone(name: str | Path, base: str | Path | None = None, models: Path | None = None) -> BackboneSpec:
     """The spec of what `pipelines.families.sources.find_source` finds; ModelMissing or BadInput if no family loads it.
 
-    A `studio.json` inside the diffusers folder overrides any field but `source`, `family` and `can`, and of a single
-    file all but its id and licence; a companion's folder is named by its role ("redux_folder"), relative to the folder.
-    Without it the defaults are the catalogue's, as `pipelines.families.catalogue.detect_source` finds them.
+    A `studio.json` inside the diffusers folder overrides any field but `source`, `family`, `can` and `schedule`, and of
+    a single file all but its id and licence; a companion's folder is named by its role ("redux_folder"), relative to
+    the folder. Without it the defaults are the catalogue's, as `pipelines.families.catalogue.detect_source` finds them.
     """
     source = find_source(name, base, models)
     folder = source.base
@@ -188,7 +188,9 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
     sibling = {} if f"{TRAINING}_folder" in settings else find_sibling(values["train_on"], source, models)
     companions = sibling | find_companions(family, folder, settings)
-    return BackboneSpec(source=source, family=family.id, can=known.can, companions=companions, **values)
+    return BackboneSpec(
+        source=source, family=family.id, can=known.can, companions=companions, schedule=detected.schedule, **values
+    )
 
 
 def plan_backbone(
@@ -248,9 +250,8 @@ def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
     """`studio.json`, names and types checked: a slip in it must not silently draw with other settings."""
     path = folder / "studio.json"
     given = read_json(path)
-    kinds = {
-        f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in ("source", "family", "can", "companions")
-    }
+    told = ("source", "family", "can", "companions", "schedule")
+    kinds = {f.name: str(f.type) for f in fields(BackboneSpec) if f.name not in told}
     kinds |= dict.fromkeys(companion_settings(family), "folder or null")
     for name, value in given.items():
         if name not in kinds:

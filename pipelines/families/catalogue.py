@@ -18,7 +18,7 @@ from pipelines.families.z_image.facts import Z_IMAGE
 from pipelines.models.catalogue import MODELS, KnownModel, find_model
 from pipelines.models.headers import Header, read_header
 from pipelines.models.sources import Source
-from pipelines.models.variants import Variant
+from pipelines.models.variants import Schedule, Variant
 
 __all__ = [
     "FAMILIES",
@@ -44,7 +44,7 @@ _MAX_TENSORS = 20_000  # in a LoRA file; those of the largest models have a tent
 class Detected:
     """Facts of a backbone's files: `variant` is what it is drawn as, `named` the published model that it says it is by
     name (None: a model of its own), `width` the transformer's hidden width (0: not known), and `header` that of a
-    single file.
+    single file. `schedule` is the file's own where the folder of its other parts has another one's scheduler.
     """
 
     family: Family
@@ -52,6 +52,7 @@ class Detected:
     width: int
     named: KnownModel | None = None
     header: Header | None = None
+    schedule: Schedule | None = None
 
 
 def find_family(identifier: str) -> Family:
@@ -134,7 +135,7 @@ def detect_source(source: Source, unnamed: str = "") -> Detected:
         return Detected(base, variant, base.hidden_width(config), named)
     header = read_header(source.path)
     family, own = detect_file(header.shapes, source.path.name)
-    variant = MODELS.get(unnamed, variant)
+    told, variant = variant.schedule, MODELS.get(unnamed, variant)
     if family.id != base.id:
         raise BadInput(
             "base_of_other_family",
@@ -146,7 +147,8 @@ def detect_source(source: Source, unnamed: str = "") -> Detected:
     names = [source.name, *(header.metadata.get(key, "") for key in _NAME_KEYS)]
     named = _named(family, names)
     known = named or family.choose_variant(variant if variant.is_sibling_of(own) else own, names, {})
-    return Detected(family, known, family.hidden_width_of_file(header.shapes), named, header)
+    schedule = known.schedule if known.schedule != told else None
+    return Detected(family, known, family.hidden_width_of_file(header.shapes), named, header, schedule)
 
 
 def judge_lora(shapes: Shapes, metadata: Mapping[str, str], stated: str = "", width: int = 0) -> Verdict:

@@ -1,7 +1,8 @@
 """Load a companion: another transformer of a family that works in a backbone's place, with its VAE and text encoders.
 
 Only the transformer is loaded, and only when something is drawn with it or trained on it. A training sibling is such a
-companion, too; of its folder the scheduler is read beside, since its sigmas may be shifted in another way.
+companion, too; its scheduler is read beside, or made as the sibling's is where a single file lies on the backbone's
+folder, since its sigmas may be shifted in another way.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipelines.families.catalogue import find_family
 from pipelines.families.folders import read_transformer_headers
 from pipelines.families.loading import settle
 from pipelines.families.model import Model
+from pipelines.families.schedule import follow_schedule
 from pipelines.families.siblings import TRAINING
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
@@ -66,7 +68,9 @@ def _own_parts(pipeline: DiffusionPipeline, spec: BackboneSpec, role: str) -> Ma
     """The parts beside the transformer that a companion does not share."""
     if role != TRAINING:
         return {}
-    return {"scheduler": type(pipeline.scheduler).from_pretrained(spec.folder / "scheduler", local_files_only=True)}
+    with reading(spec.id):
+        scheduler = type(pipeline.scheduler).from_pretrained(spec.folder / "scheduler", local_files_only=True)
+    return {"scheduler": follow_schedule(scheduler, spec.schedule)}
 
 
 def _plan(

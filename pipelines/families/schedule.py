@@ -1,4 +1,6 @@
-"""Sigmas by a folder's scheduler: those of inference, as diffusers' pipelines ask for them, and training's shift."""
+"""Sigmas by a scheduler, the folder's or the model's own: those of inference, as diffusers' pipelines ask for them, and
+training's shift.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,21 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-__all__ = ["inference_sigmas", "linear_mu", "shift_sigmas"]
+from pipelines.models.variants import Schedule
+
+__all__ = ["follow_schedule", "inference_sigmas", "linear_mu", "shift_sigmas"]
+
+
+def follow_schedule(
+    scheduler: FlowMatchEulerDiscreteScheduler, schedule: Schedule | None
+) -> FlowMatchEulerDiscreteScheduler:
+    """Return the scheduler itself, or, where a model has a `schedule` of its own, one like it that follows that."""
+    if schedule is None:
+        return scheduler
+    own: FlowMatchEulerDiscreteScheduler = type(scheduler).from_config(
+        scheduler.config, shift=schedule.shift, use_dynamic_shifting=schedule.dynamic
+    )
+    return own
 
 
 def inference_sigmas(

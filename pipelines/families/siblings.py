@@ -57,6 +57,7 @@ def training_spec(spec: BackboneSpec) -> BackboneSpec:
         guidance_scale=known.guidance_scale,
         true_cfg_scale=known.cfg_scale,
         can=known.can,
+        schedule=detected.schedule,
         train_on="",
         companions={},
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.models.sources import Source
-from pipelines.models.variants import Capabilities
+from pipelines.models.variants import Capabilities, Schedule
 
 __all__ = ["TRAINING", "BackboneSpec"]
 
@@ -24,7 +24,8 @@ class BackboneSpec:
     `pipelines.families.catalogue.FAMILIES`, `can` what the model is able to do, and `companions` are {role: folder} of
     its companions that are there. `licence` is its licence's id, `licence_note` what its own folder's settings say of
     it, "" for nothing. `train_on` names the published model that LoRAs for a distilled one are trained on ("": the
-    model itself); where its folder, or a file, is known it is the companion of the role TRAINING.
+    model itself); where its folder, or a file, is known it is the companion of the role TRAINING. `schedule` is what
+    its sigmas follow where the folder's scheduler is another model's (None: as that scheduler says).
     """
 
     id: str
@@ -43,6 +44,7 @@ class BackboneSpec:
     identity_guidance_scale: float = 1.0
     companions: Mapping[str, Path] = field(default_factory=dict)
     train_on: str = ""
+    schedule: Schedule | None = None
 
     @property
     def folder(self) -> Path:

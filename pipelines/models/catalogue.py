@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipelines.models.variants import Capabilities, Variant
+from pipelines.models.variants import Capabilities, Schedule, Variant
 
 __all__ = ["MODELS", "KnownModel", "find_model"]
 
@@ -33,7 +33,7 @@ _NOTHING = Capabilities()
 def _row(
     id: str, hub: str, role: str, licence: str, sizes: tuple[float, float], drawn: tuple[int, float] = (28, 3.5), *,
     family: str = "flux1", length: int = 512, height: int = 1024, width: int = 768, distilled: bool = False,
-    train_on: str = "", can: Capabilities = _NOTHING,
+    train_on: str = "", can: Capabilities = _NOTHING, schedule: Schedule | None = None,
 ) -> KnownModel:  # fmt: skip
     """`hub` is OWNER/NAME, or OWNER/ for a name that is the id; `sizes` are all parameters and those of the largest
     part, `drawn` steps and guidance.
@@ -42,6 +42,7 @@ def _row(
         id=id, hub=hub + id if hub.endswith("/") else hub, role=role, licence=licence, family=family,
         parameters=sizes[0], largest_part=sizes[1], num_inference_steps=drawn[0], guidance_scale=drawn[1],
         max_sequence_length=length, height=height, width=width, distilled=distilled, train_on=train_on, can=can,
+        schedule=schedule,
     )  # fmt: skip
 
 
@@ -58,6 +59,8 @@ _KLEIN_KV = Capabilities(lora=True, inpaint=True)
 _KLEIN_BASE = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True, cfg=True)
 _FLUX2_DEV = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True, distilled_guidance=True)
 _Z_IMAGE = Capabilities(lora=True, inpaint=True, cfg=True)
+# the published folders' scheduler_config.json
+_BY_TOKENS, _BY_NOTHING = Schedule(3.0, dynamic=True), Schedule(1.0)
 _FLUX1_SIZES = (16.9e9, 11.9e9)  # transformer, T5-XXL (4.76e9), CLIP-L, VAE
 _KLEIN_4B, _KLEIN_9B = (8e9, 4.02e9), (17.3e9, 9.1e9)  # transformer and Qwen3
 MODELS: dict[str, KnownModel] = {
@@ -65,10 +68,11 @@ MODELS: dict[str, KnownModel] = {
     for model in (
         _row("miniature", "", "backbone", _APACHE, (16e6, 11e6), (16, 0.0), length=48, height=256, width=192,
              can=_SCHNELL),
-        _row("FLUX.1-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, can=_FLUX1),
+        _row("FLUX.1-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, can=_FLUX1, schedule=_BY_TOKENS),
         _row("FLUX.1-schnell", _BFL, "backbone", _APACHE, _FLUX1_SIZES, (4, 0.0), length=256, distilled=True,
-             can=_SCHNELL),
-        _row("FLUX.1-Krea-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, (28, 4.5), can=_FLUX1),
+             can=_SCHNELL, schedule=_BY_NOTHING),
+        _row("FLUX.1-Krea-dev", _BFL, "backbone", _DEV, _FLUX1_SIZES, (28, 4.5), can=_FLUX1,
+             schedule=_BY_TOKENS),
         _row("FLUX.1-Fill-dev", _BFL, "fill", _DEV, _FLUX1_SIZES, (50, 30.0)),
         _row("FLUX.1-Kontext-dev", _BFL, "kontext", _DEV, _FLUX1_SIZES, (28, 2.5), can=Capabilities(references_max=1)),
         _row("FLUX.1-Redux-dev", _BFL, "redux", _DEV, (0.49e9, 0.43e9)),
@@ -85,9 +89,9 @@ MODELS: dict[str, KnownModel] = {
         _row("FLUX.3-klein", "", "backbone", "flux-kommunity-license", (0, 5.6e9), family="flux3"),
         # its own guidance_scale, 4 on its card, is what is added to the conditional side: one less than cfg_scale
         _row("Z-Image", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (50, 5.0), family="z-image",
-             can=_Z_IMAGE),
+             can=_Z_IMAGE, schedule=Schedule(6.0)),
         _row("Z-Image-Turbo", "Tongyi-MAI/", "backbone", _APACHE, (10.3e9, 6.15e9), (9, 1.0), family="z-image",
-             distilled=True, train_on="Z-Image", can=_Z_IMAGE),
+             distilled=True, train_on="Z-Image", can=_Z_IMAGE, schedule=Schedule(3.0)),
         _row("Qwen-Image", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
         _row("Qwen-Image-2512", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (50, 4.0), family="qwen-image"),
         _row("Qwen-Image-Edit-2511", _QWEN, "backbone", _APACHE, (28.8e9, 20.4e9), (40, 4.0), family="qwen-image"),

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Capabilities", "Part", "Variant"]
+__all__ = ["Capabilities", "Part", "Schedule", "Variant"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a model's sigmas are moved: by `shift`, or, where it is `dynamic`, by the picture's number of tokens.
+
+    Both are fields of diffusers' `FlowMatchEulerDiscreteScheduler`.
+    """
+
+    shift: float
+    dynamic: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,7 @@ class Variant:
 
     `distilled` models draw in few steps without classifier-free guidance; `train_on` names the sibling that their
     LoRAs are trained on, "" for the model itself. `licence` is an id of `pipelines.models.licences.LICENCES`.
+    `schedule` matters to a single file whose other parts are another model's (None: the family's models share one).
     """
 
     id: str
@@ -68,6 +80,7 @@ class Variant:
     width: int = 768
     train_on: str = ""
     can: Capabilities = Capabilities()
+    schedule: Schedule | None = None
 
     def is_sibling_of(self, other: Variant) -> bool:
         """Return whether one of the two is what the other's LoRAs are trained on: their files have the same layers."""

@@ -29,7 +29,7 @@ from pipelines.families.flux1.latents import pack, unpack
 from pipelines.families.flux1.loading import check_transformer, load_pipeline, load_transformer
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
-from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
+from pipelines.families.schedule import follow_schedule, inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware
 from pipelines.models.precision import LoadPlan
@@ -249,6 +249,7 @@ def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> Flux
     # CLIP's tokenizer files may allow more words than its text encoder has positions for
     positions = int(pipeline.text_encoder.config.max_position_embeddings)
     pipeline.tokenizer_max_length = min(pipeline.tokenizer_max_length, positions)
+    pipeline.scheduler = follow_schedule(pipeline.scheduler, spec.schedule)
     return Flux1Model(pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
 
 

@@ -11,7 +11,16 @@ from pipelines.families.protocol import Shapes
 from pipelines.models.headers import Header
 from pipelines.models.sources import Source
 
-__all__ = ["AXES_DIMS", "Layout", "check_parts", "entrance", "layout_of", "says_turbo", "transformer_config"]
+__all__ = [
+    "AXES_DIMS",
+    "Layout",
+    "check_parts",
+    "entrance",
+    "layout_of",
+    "says_turbo",
+    "says_undone",
+    "transformer_config",
+]
 
 Layout = Literal["diffusers", "original"]
 AXES_DIMS = (32, 48, 48)
@@ -47,13 +56,18 @@ def says_turbo(names: Sequence[str], scheduler: Mapping[str, Any]) -> bool | Non
     was undone ("de-turbo") is drawn as Z-Image. Else the shift of its scheduler does.
     """
     for name in names:
-        plain = "".join(c for c in name.split("/")[-1].lower() if c.isalnum())
+        plain = _plain(name)
         if "turbo" in plain:
-            return not any(word in plain for word in ("deturbo", "dedistill"))
+            return not says_undone([name])
         if "base" in plain or plain == "zimage":
             return False
     shift = scheduler.get("shift")
     return 0 < shift <= _TURBO_SHIFT if isinstance(shift, int | float) else None
+
+
+def says_undone(names: Sequence[str]) -> bool:
+    """Return whether one of the names says that it is a Turbo whose distillation was undone."""
+    return any(word in _plain(name) for name in names for word in ("deturbo", "dedistill"))
 
 
 def transformer_config(header: Header, source: Source) -> dict[str, int]:
@@ -104,3 +118,7 @@ def check_parts(file: str, config: Mapping[str, Any], source: Source) -> None:
 
 def _count(names: Iterable[str], blocks: str) -> int:
     return len({name.split(".")[1] for name in names if name.startswith(f"{blocks}.")})
+def _plain(name: str) -> str:
+    return "".join(c for c in name.split("/")[-1].lower() if c.isalnum())
+
+

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.families.protocol import Companion, Shapes, Verdict
 from pipelines.families.spellings import LoraWords, Spellings
-from pipelines.families.z_image.detection import entrance, layout_of, says_turbo, transformer_config
+from pipelines.families.z_image.detection import entrance, layout_of, says_turbo, says_undone, transformer_config
 from pipelines.families.z_image.lora_fit import judge_lora
 from pipelines.families.z_image.lora_names import LORA_WORDS, SPELLINGS
 from pipelines.models.catalogue import MODELS
@@ -62,7 +62,13 @@ class ZImage:
 
     def choose_variant(self, variant: Variant, names: Sequence[str], scheduler: Mapping[str, Any]) -> Variant:
         turbo = says_turbo(names, scheduler)
-        return variant if turbo is None else MODELS["Z-Image-Turbo" if turbo else "Z-Image"]
+        if turbo is None:
+            return variant
+        known, quick = MODELS["Z-Image"], MODELS["Z-Image-Turbo"]
+        if turbo:
+            return quick
+        # what Turbo became again when its distillation was undone is published on Turbo's other parts
+        return replace(known, schedule=quick.schedule) if says_undone(names) else known
 
     def hidden_width(self, transformer: Mapping[str, Any]) -> int:
         width = transformer.get("dim", 3840)  # diffusers' default

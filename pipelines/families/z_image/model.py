@@ -30,7 +30,7 @@ from pipelines.families.companions import drawing_spec
 from pipelines.families.folders import read_part_headers
 from pipelines.families.model import Extras, LoraKind, Model, ReferenceTokens
 from pipelines.families.prompts import check_template, cut_words
-from pipelines.families.schedule import inference_sigmas, linear_mu, shift_sigmas
+from pipelines.families.schedule import follow_schedule, inference_sigmas, linear_mu, shift_sigmas
 from pipelines.families.spec import BackboneSpec
 from pipelines.families.z_image.loading import check_transformer, load_pipeline, load_transformer
 from pipelines.models.hardware import Hardware
@@ -218,6 +218,7 @@ def load_model(spec: BackboneSpec, plan: LoadPlan, device: torch.device) -> ZIma
     family = find_family(spec.family)
     read_part_headers(spec.source, family)  # what is missing or damaged is said before the largest part is read
     pipeline = load_pipeline(spec.source, family.parts, plan, device)
+    pipeline.scheduler = follow_schedule(pipeline.scheduler, spec.schedule)
     model = ZImageModel(spec.id, pipeline, device, plan.dtype, spec.max_sequence_length, spec.family)
     check_template(model.written, spec.id)
     return model

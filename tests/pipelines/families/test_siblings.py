@@ -29,6 +29,7 @@ from tests.originals_flux2 import write_single_file as write_klein_file
 from tests.siblings import PAIRS, SIBLING, change_settings, write_pair
 from tests.tiny import assert_same_picture, write_flux
 from tests.tiny_z_image import write_single_file as write_z_image_file
+from tests.tiny_z_image import write_z_image
 
 CONFIG = LoraTrainingConfig(rank=2, steps=2, batch_size=1, learning_rate=5e-2, warmup_steps=0, checkpoint_every=1)
 EXAMPLE = TrainingExample(np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8), "a woman")
@@ -127,6 +128,48 @@ def test_a_file_whose_name_says_nothing_is_the_sibling_that_it_is_named_as(
     assert (found.id, found.num_inference_steps, found.can.cfg, found.train_on) == ("my-portraits", 50, True, "")
     with pytest.raises(BadInput, match="training_model_distilled"):
         training_spec(replace(spec, companions={TRAINING: file.rename(tmp_path / f"{quick}.safetensors")}))
+
+
+@pytest.mark.parametrize(
+    ("family", "write", "names"),
+    [
+        ("flux1", write_single_file, ("my-portraits",)),
+        ("z-image", write_z_image_file, ("Z-Image", "my-portraits")),
+    ],
+)
+def test_a_sibling_that_is_a_file_on_the_backbones_folder_is_trained_with_its_own_shift(
+    family: str, write: Callable[[Path, Path], Path], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """FLUX.1-dev's moves with the picture's tokens and schnell's not; Z-Image's is 6 and Turbo's 3."""
+    sibling = write_flux(tmp_path / SIBLING, guidance_embeds=True, dynamic_shifting=True) if family == "flux1" else None
+    drawing = (write_flux if family == "flux1" else PAIRS[family])(tmp_path / "models")
+    sibling = sibling or drawing.parent / "Z-Image"
+    some = torch.tensor([0.3, 0.6])
+    wanted = load_backbone(resolve_backbone(sibling), "cpu", torch.float32).model
+    for name in names:
+        file = write(sibling, tmp_path / f"{name}.safetensors")
+        spec = replace(resolve_backbone(drawing), companions={TRAINING: file}, train_on=names[0])
+        backbone = load_backbone(spec, "cpu", torch.float32)
+        trainer = backbone.trained_on().model
+        assert not torch.equal(backbone.model.shift(some, 1024), wanted.shift(some, 1024))
+        assert torch.equal(trainer.shift(some, 1024), wanted.shift(some, 1024))
+        assert torch.equal(trainer.sigmas(1024, 4), wanted.sigmas(1024, 4))
+
+
+def test_a_file_is_drawn_with_its_own_shift_whatever_model_its_other_parts_are_of(tmp_path: Path) -> None:
+    quick, base = write_z_image(tmp_path / "quick", shift=3.5), write_z_image(tmp_path / "slow", shift=6.5)
+    change_settings(quick, id="Z-Image-Turbo")
+    quick = quick.rename(tmp_path / "Z-Image-Turbo")
+
+    def shift(name: str, folder: Path) -> float:
+        file = write_z_image_file(base, tmp_path / f"{name}.safetensors")
+        return float(load_backbone(resolve_backbone(file, folder), "cpu").model.pipeline.scheduler.shift)  # type: ignore[attr-defined]
+
+    assert shift("z-image-turbo-mix", quick) == 3.5  # the same model's: as the folder says
+    assert shift("z-image-base-mix", base) == 6.5
+    assert shift("z-image-base-mix", quick) == 6
+    assert shift("z-image-turbo-mix", base) == 3
+    assert shift("z-image-de-turbo", base) == 3  # which is published on Turbo's other parts
 
 
 @pytest.mark.parametrize("family", sorted(PAIRS.keys() - {"flux1"}))  # which has none that the catalogue knows
