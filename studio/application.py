@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.errors import BadInput
+from pipelines.models.weights import hash_weights
 from studio.domain.capabilities import backbone_facts
 from studio.domain.choice import BackboneChoice
 from studio.domain.values import Result
@@ -52,7 +51,6 @@ class Studio:
             self._held = self.choice
         self.library = Library(Records(settings.data / "studio.sqlite"), Store(settings.data / "files"), settings.data)
         self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews
-        self._hashes: dict[Path, str] = {}
 
     @property
     def settings(self) -> Settings:
@@ -154,18 +152,7 @@ class Studio:
     @cached_property
     def backbone_sha256(self) -> str:
         """Return the SHA-256 of the transformer's weights: what pictures depend on most."""
-        return self.transformer_sha256(self.backbone_spec.source.path)
-
-    def transformer_sha256(self, path: Path) -> str:
-        """Return the SHA-256 of the transformer's weights in a backbone's or companion's folder or a single file."""
-        if path not in self._hashes:
-            digest = hashlib.sha256()
-            for file in [path] if path.is_file() else sorted((path / "transformer").glob("*.safetensors")):
-                with file.open("rb") as stream:
-                    while block := stream.read(1 << 24):
-                        digest.update(block)
-            self._hashes[path] = digest.hexdigest()
-        return self._hashes[path]
+        return hash_weights(self.backbone_spec.source.path)
 
     @cached_property
     def faces(self) -> FaceReader:

@@ -28,6 +28,7 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
 from pipelines.families.model import Extras
 from pipelines.lora.layers import Lora, LoraLayer
+from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, TrainingStep
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
@@ -142,7 +143,7 @@ def train_lora(
         check_differentiable(backbone)
     height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
     everything = [*examples, *regularisation]
-    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start)
+    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start, mix)
     resumed = read_checkpoint(folder, fingerprint)
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
@@ -369,17 +370,27 @@ def _fingerprint(
     config: LoraTrainingConfig,
     judge: PictureLoss | None,
     start: Sequence[LoraLayer],
+    mix: Sequence[Lora],
 ) -> str:
-    """Return what a checkpoint must have been made from to be gone on with."""
+    """Return what a checkpoint must have been made from to be gone on with: a model is known by its weights, too."""
     facts: tuple[object, ...] = (
         backbone.spec.id,
+        hash_weights(backbone.spec.source.path),
         hash_examples(examples),
         own,
         config.model_dump_json(exclude={"checkpoint_every"}),
     )
     if judge is not None:
         facts += (judge.fingerprint,)
-    for layer in start:
-        both = (hashlib.sha256(x.float().cpu().numpy().tobytes()).hexdigest() for x in (layer.down, layer.up))
-        facts += (layer.module, layer.scale, *both)
+    facts += _told(start)
+    for lora in mix:
+        facts += ("mix", lora.scale, *_told(lora.layers))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _told(layers: Sequence[LoraLayer]) -> tuple[object, ...]:
+    return tuple(
+        (layer.module, layer.scale)
+        + tuple(hashlib.sha256(x.float().cpu().numpy().tobytes()).hexdigest() for x in (layer.down, layer.up))
+        for layer in layers
+    )

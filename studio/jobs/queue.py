@@ -15,6 +15,7 @@ from studio.application import Studio
 from studio.domain.migration import read_stored
 from studio.domain.report import Report
 from studio.domain.takes import FixRequest, VaryRequest
+from studio.domain.training import training_marks
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles
 from studio.jobs.fit import check_fits_backbone
@@ -77,7 +78,11 @@ def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
     kind, value = kind_of(request), request.model_dump(mode="json")
     told: dict[str, Any] = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}
     if "running" in kind.uses and (choice := studio.choice).backbone != MINIATURE:
-        told["backbone"] = [choice.backbone, choice.base]  # another backbone draws other pictures
+        # another backbone draws other pictures, and so do other weights in its place
+        drawing, trained = training_marks(studio.settings)
+        told["backbone"] = [choice.backbone, choice.base, drawing]
+        if "fine_tuning" in kind.uses:
+            told["trained"] = trained
     return f"{kind.name}-{content_id(told)}", kind, value
 
 

@@ -27,6 +27,7 @@ from pipelines.errors import NotEnough
 from pipelines.families.siblings import training_spec
 from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
 from pipelines.models.sources import MINIATURE
+from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, Stage
 from pipelines.training.dataset import fit_image
 from pipelines.training.pictures import check_differentiable
@@ -81,13 +82,15 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
     rounds, with its reason in `rounds`; the persona is then what the last good round gave, the first of them the
     design's own kept pictures.
     """
-    design, persona = request.design, _persona_id(studio, request)  # what cannot work is said before all
+    design = request.design
+    training_spec(studio.backbone_spec)  # what cannot work is said before all
     kept = _Kept(
         tuple(design.pictures[i] for i in design.kept),
         tuple(design.prompts[i] for i in design.kept),
         design.enrolment,
     )
     trainer = studio.backbone.trained_on()
+    persona = _persona_id(studio, request)
     if persona_config(trainer, request.seed, request.steps, request.identity_loss).picture_weight:
         check_differentiable(trainer)
         IdentityLoss(studio.faces, (), np.asarray(design.enrolment, np.float32))
@@ -218,12 +221,13 @@ def _choose(
 def _persona_id(studio: Studio, request: ConsolidateRequest) -> str:
     """Return the id of the persona that the studio's backbone makes of the request.
 
-    A base and its distilled model take the same design, and each makes a persona of its own. Nothing is loaded; raises
-    where the backbone has nothing to train on, as `training_spec`.
+    A base and its distilled model take the same design, and each makes a persona of its own, as do other weights under
+    the same names. Nothing is loaded; raises where the backbone has nothing to train on, as `training_spec`.
     """
     draws, trains = studio.backbone_spec, training_spec(studio.backbone_spec)
     told = request.model_dump(mode="json") | {"design": request.design.id, "name": ""}
-    made_by = {} if draws.id == MINIATURE else {"backbone": draws.id, "trained_on": trains.id}
+    weights = [hash_weights(spec.source.path) for spec in (draws, trains)]
+    made_by = {"backbone": draws.id, "trained_on": trains.id, "weights": weights} if draws.id != MINIATURE else {}
     return content_id(told | made_by)
 
 

@@ -20,6 +20,7 @@ from pipelines.errors import BadInput, StudioError
 from pipelines.families.siblings import training_spec
 from pipelines.file_names import file_name
 from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
+from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
@@ -142,7 +143,8 @@ def train_folder_donor(
     config = default_config(backbone, seed)
     if steps:
         config = config.model_copy(update={"steps": steps})
-    of = [hash_examples(examples), backbone.spec.id, config.model_dump(mode="json")]
+    weights = hash_weights(backbone.spec.source.path)
+    of = [hash_examples(examples), backbone.spec.id, weights, config.model_dump(mode="json")]
     job = studio.library.work / f"donor-{hashlib.sha256(json.dumps(of).encode()).hexdigest()[:16]}"
     trained = train_lora(backbone, examples, config, job, progress)
     path = job / "donor.safetensors"

@@ -6,6 +6,7 @@ import torch
 
 from pipelines.families.catalogue import family_name
 from pipelines.families.companions import drawing_spec
+from pipelines.models.weights import hash_weights
 from studio.application import Studio
 from studio.domain.capabilities import backbone_facts
 from studio.domain.fit import misfit
@@ -56,5 +57,4 @@ def _note_companion(studio: Studio, role: str) -> tuple[DrawnCompanion, ...]:
     if not role:
         return ()
     spec = drawing_spec(studio.backbone.spec, role)
-    sha256 = studio.transformer_sha256(spec.folder)
-    return (DrawnCompanion(role=role, id=spec.id, sha256=sha256, licence=spec.licence),)
+    return (DrawnCompanion(role=role, id=spec.id, sha256=hash_weights(spec.folder), licence=spec.licence),)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipelines.backbones import Backbone, encode_prompt
+from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, Cancelled, OutOfDisk
 from pipelines.lora import Lora, LoraLayer
 from pipelines.lora.files import read_lora, write_lora
@@ -30,7 +30,9 @@ from pipelines.training import lora
 from pipelines.training.checkpoints import read_checkpoint
 from pipelines.training.dataset import prepare_examples
 from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
-from tests.tiny import flux1
+from tests.loras import make_layers
+from tests.siblings import shake
+from tests.tiny import flux1, write_flux
 
 CONFIG = LoraTrainingConfig(rank=3, steps=8, batch_size=2, learning_rate=1e-3, checkpoint_every=2, seed=5)
 
@@ -176,6 +178,21 @@ def test_another_trainings_folder_is_refused(tiny_backbone: Backbone, tmp_path: 
             train_lora(tiny_backbone, *what, tmp_path)
     with pytest.raises(BadInput, match="training_without_pictures"):
         train_lora(tiny_backbone, [], CONFIG, tmp_path)
+
+
+def test_a_folder_of_another_mix_or_of_other_weights_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    folder = write_flux(tmp_path / "flux")
+    backbone = load_backbone(resolve_backbone(folder), "cpu")
+    mix, other = (Lora(make_layers(backbone.transformer, seed=seed)) for seed in (1, 2))
+    kept = train_lora(backbone, examples(), CONFIG, tmp_path / "work", mix=(mix,))
+    for mixed in ((other,), (Lora(mix.layers, 0.5),), (mix, other), ()):
+        with pytest.raises(BadInput, match="checkpoints_of_another_training"):
+            train_lora(backbone, examples(), CONFIG, tmp_path / "work", mix=mixed)
+    assert same(train_lora(backbone, examples(), CONFIG, tmp_path / "work", mix=(mix,)), kept)
+    shake(folder)
+    swapped = load_backbone(resolve_backbone(folder), "cpu")
+    with pytest.raises(BadInput, match="checkpoints_of_another_training"):
+        train_lora(swapped, examples(), CONFIG, tmp_path / "work", mix=(mix,))
 
 
 def test_a_finished_training_is_not_run_again(

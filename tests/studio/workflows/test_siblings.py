@@ -20,10 +20,13 @@ from pipelines.lora import Lora, read_lora
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
+from studio.domain.design import DesignRequest
 from studio.domain.measured import write_measures
 from studio.domain.migration import read_stored
 from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.values import FileKey
+from studio.jobs.queue import admit
+from studio.library.grants import grant
 from studio.library.records import PersonaRecord
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -32,7 +35,7 @@ from studio.workflows.consolidate import consolidate_persona
 from studio.workflows.donors import train_folder_donor
 from studio.workflows.drawing import measure_pictures
 from tests.loras import write_donor
-from tests.siblings import SIBLING, write_pair
+from tests.siblings import SIBLING, shake, write_pair
 from tests.studio.domain.values import make_design, make_persona
 
 SHOT = Shot(framing="close-up", expression="smiling")
@@ -105,6 +108,33 @@ def test_the_same_design_on_another_backbone_is_another_persona(studio: Studio, 
         persona.id: "quick",
         own.id: SIBLING,
     }
+
+
+@pytest.mark.parametrize("swapped", ["quick", SIBLING])
+def test_other_weights_under_the_same_name_are_another_job_and_another_persona(swapped: str, tmp_path: Path) -> None:
+    """Whichever of the two is swapped, nothing of the first training is gone on with."""
+    quick = write_pair(tmp_path / "models")
+    studio = Studio(Settings(data=tmp_path / "data", backbone=str(quick), bundled_donors=tmp_path / "none"))
+    request = asked(studio, tmp_path)
+    grant(studio.records, "me", request.file_keys())
+    job, persona = admit(studio, request)[0], consolidate_persona(studio, request, run_directly)
+    assert admit(studio, request)[0] == job
+    shake(quick.parent / swapped, seed=3)
+    other = Studio(studio.settings)
+    assert admit(other, request)[0] != job
+    found = consolidate_persona(other, request, run_directly)
+    assert (found.id != persona.id, found.lora != persona.lora) == (True, swapped == SIBLING)
+    assert (found.version, found.backbone, found.trained_on) == (2, persona.backbone, persona.trained_on)
+
+
+def test_another_training_folder_is_another_training_and_the_same_set(studio: Studio, tmp_path: Path) -> None:
+    request = asked(studio, tmp_path)
+    grant(studio.records, "me", request.file_keys())
+    drawing = DesignRequest(category="sweet")
+    sibling = Path(shutil.copytree(studio.backbone.spec.companions[TRAINING], tmp_path / "elsewhere"))
+    other = Studio(studio.settings.model_copy(update={"training_folder": sibling}))
+    assert admit(other, request)[0] != admit(studio, request)[0]
+    assert admit(other, drawing)[0] == admit(studio, drawing)[0]
 
 
 def test_a_donor_is_trained_on_the_sibling(studio: Studio, tmp_path: Path) -> None:
