@@ -90,20 +90,27 @@ def detect_folder(folder: Path, index: Mapping[str, Any], transformer: Mapping[s
         if variant := family.detect_folder(index, transformer):
             return family, variant
     kind = str(index.get("_class_name", ""))
+    for companion in (each for family in FAMILIES for each in family.companions if each.role and each.pipeline):
+        if kind.startswith(companion.pipeline):
+            raise BadInput("folder_is_companion", folder=folder.name, model=companion.name, known=_backbones())
     raise BadInput("folder_of_other_family", folder=folder.name, family=_name_of_class(kind), known=_backbones())
 
 
 def detect_file(shapes: Shapes, file: str) -> tuple[Family, Variant]:
     """Return whose a single file of weights is, by its names and shapes; BadInput, naming what it is, for any other."""
     names = list(shapes)
-    _refuse(file, names, ((what, marks) for what, marks in OTHER_FILES))
-    _refuse(file, names, ((other.name, other.model_marks) for other in _others()))
+    for refuse, marks in OTHER_FILES:
+        if _any_has(names, marks):
+            raise refuse(file, _backbones())
+    for other in _others():
+        if _any_has(names, other.model_marks):
+            raise BadInput("file_of_other_family", file=file, family=other.name, known=_backbones())
     for family in FAMILIES:
         if variant := family.detect_file(shapes):
             return family, variant
-    for what, starts in PART_FILES:
+    for refuse, starts in PART_FILES:
         if any(name.startswith(starts) for name in names):
-            raise BadInput("file_of_other_family", file=file, family=what, known=_backbones())
+            raise refuse(file, _backbones())
     raise BadInput("file_of_no_family", file=file, known=_backbones())
 
 
@@ -212,21 +219,14 @@ def _marked_family(shapes: Shapes) -> str:
     return next((other.id for other in _others() if any(other.lora_marks.search(name) for name in names)), "")
 
 
-def _refuse(file: str, names: Iterable[str], rows: Iterable[tuple[str, tuple[str, ...]]]) -> None:
-    for what, marks in rows:
-        if any(mark in name for mark in marks for name in names):
-            raise BadInput("file_of_other_family", file=file, family=what, known=_backbones())
+def _any_has(names: Iterable[str], marks: Sequence[str]) -> bool:
+    return any(mark in name for name in names for mark in marks)
 
 
 def _name_of_class(kind: str) -> str:
-    """ "Flux2KleinPipeline (FLUX.2)": a folder's class and, where it is known, its family."""
+    """ "Flux2KleinPipeline (FLUX.2)": a folder's class and, where it is known, its family or the companion's name."""
     rows = [(start, other.name) for other in KNOWN_OTHERS for start in other.pipelines]
-    rows += [
-        (companion.pipeline, companion.what)
-        for family in FAMILIES
-        for companion in family.companions
-        if companion.pipeline
-    ]
+    rows += [(each.pipeline, each.name) for family in FAMILIES for each in family.companions if each.pipeline]
     known = [(start, name) for start, name in rows if kind.startswith(start)]
     name = max(known, key=lambda row: len(row[0]))[1] if known else ""
     return f"{kind} ({name})" if name else kind or "?"

@@ -93,7 +93,7 @@ def _plan(
     headers = read_transformer_headers(spec.source)
     width = family.hidden_width(family.loader().check_transformer(spec.source, headers))
     work = work_bytes(width, spec.height * spec.width, spec.can.references_max * spec.can.reference_px**2)
-    name = f"{base.id} with {spec.id}"
+    name = f"{base.id} + {spec.id}"
     return plan_companion(family.parts[0], headers, parts, work, free, held.dtype, name, role == TRAINING)
 
 

@@ -8,9 +8,16 @@ sources (ai-toolkit, musubi-tuner, sd-scripts).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-__all__ = ["KNOWN_OTHERS", "OTHER_FILES", "PART_FILES", "KnownOther"]
+from pipelines.errors import BadInput
+
+__all__ = ["KNOWN_OTHERS", "OTHER_FILES", "PART_FILES", "KnownOther", "Refusal"]
+
+Refusal: TypeAlias = Callable[[str, list[str]], BadInput]
+"""Makes the error that says what a file is, of its name and the models that may be chosen instead."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +68,36 @@ KNOWN_OTHERS: tuple[KnownOther, ...] = (
         ("sdxl", "stablediffusionxl", "pony", "illustrious"),
     ),
     KnownOther(
-        "sd1", "Stable Diffusion 1.5 or 2", ("StableDiffusion",),
+        "sd1", "Stable Diffusion 1.5 / 2", ("StableDiffusion",),
         ("cond_stage_model.", "input_blocks.", "down_blocks.0.attentions."),
         re.compile(_UNET), ("sd1", "sdv1", "sd2", "sdv2", "stablediffusionv1", "stablediffusionv2"),
     ),
 )  # fmt: skip
 
-OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("a LoRA, no whole model", ("lora_unet_", "lora_te", ".lora_A.", ".lora_down.", ".lora_B.", "lora.up")),
-    ("a ControlNet", ("controlnet_", "control_model.", "control_layers.", "zero_convs.", "input_hint_block")),
-    ("an IP-Adapter", ("ip_adapter_proj_model.", "image_proj", "ip_adapter.")),
+OTHER_FILES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
+    (
+        lambda file, known: BadInput("file_is_lora", file=file, known=known),
+        ("lora_unet_", "lora_te", ".lora_A.", ".lora_down.", ".lora_B.", "lora.up"),
+    ),
+    (
+        lambda file, known: BadInput("file_is_controlnet", file=file, known=known),
+        ("controlnet_", "control_model.", "control_layers.", "zero_convs.", "input_hint_block"),
+    ),
+    (
+        lambda file, known: BadInput("file_is_ip_adapter", file=file, known=known),
+        ("ip_adapter_proj_model.", "image_proj", "ip_adapter."),
+    ),
 )
 """Files that are no model at all, by pieces of its names; asked for before any family."""
 
-PART_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("a VAE only", ("decoder.conv_in.", "encoder.conv_in.", "decoder.mid.")),
-    ("a text encoder only", ("encoder.block.", "text_model.", "shared.weight")),
+PART_FILES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
+    (
+        lambda file, known: BadInput("file_is_vae", file=file, known=known),
+        ("decoder.conv_in.", "encoder.conv_in.", "decoder.mid."),
+    ),
+    (
+        lambda file, known: BadInput("file_is_text_encoder", file=file, known=known),
+        ("encoder.block.", "text_model.", "shared.weight"),
+    ),
 )
 """Files that are a part of a model, by beginnings of its names; asked for behind all families."""

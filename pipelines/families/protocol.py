@@ -29,13 +29,13 @@ class Companion:
     """A model that goes with a family's backbones and is none itself.
 
     `role` is its key in `BackboneSpec.companions` ("" for one that the studio does not use), `pipeline` the beginning
-    of its folder's `_class_name`, and `what` says to a person what it is. Beside a backbone it lies in a folder of one
+    of its folder's `_class_name`, and `name` its own, for a person. Beside a backbone it lies in a folder of one
     of `names` that holds the file `holds`. Where its transformer draws in the backbone's place, `model` is its id in
     `pipelines.models.catalogue.MODELS`, and `check` raises BadInput for a folder that does not fit the backbone.
     """
 
     role: str
-    what: str
+    name: str
     pipeline: str
     names: tuple[str, ...] = ()
     holds: str = ""

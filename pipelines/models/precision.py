@@ -72,7 +72,7 @@ class LoadPlan:
         return self.parts[part].precision if part in self.parts else _PLAIN[self.dtype]
 
     def describe(self) -> str:
-        """For a person, in gigabytes."""
+        """Return it for logs, in English and gigabytes."""
         return (
             f"{self.precision}, {_WORDS[self.offload]}: about {self.device_bytes / 1e9:.1f} GB on the device and "
             f"{self.ram_bytes / 1e9:.1f} GB of memory"

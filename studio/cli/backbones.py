@@ -17,6 +17,7 @@ from studio.cli.progress import Bars
 from studio.domain.capabilities import read_backbone
 from studio.domain.choice import BackboneChoice
 from studio.texts.licences import say_answers, say_licence, say_read_on
+from studio.texts.plans import say_plan
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["backbones"]
@@ -128,7 +129,7 @@ def plan(
         *([f"   other parts from {found.base}"] if found.base != found.path else []),
         f"   {found.licence}: {say_licence(terminal_texts(), found.licence)} {found.licence_note}".rstrip(),
         "   " + ", ".join(f"{name} {p.bytes / 1e9:.2g} GB in {p.precision}" for name, p in found.parts.items()),
-        f"   {found.describe}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
+        f"   {say_plan(terminal_texts(), found)}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
         f"{found.ram_free / 1e9:.1f} GB of memory",
         f"   a LoRA can{'' if found.trains else 'not'} be trained on {found.trained_on} so",
     ]

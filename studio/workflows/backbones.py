@@ -30,9 +30,8 @@ class PlannedLoading:
 
     `parts` are each part's own, by their names.
 
-    `base` is the folder of the parts that a single file lacks; `describe` says the plan in words. `trained_on` names
-    what its LoRAs are trained on, itself or a sibling; `trains` says whether that can be done so, as far as files and
-    the plan tell.
+    `base` is the folder of the parts that a single file lacks. `trained_on` names what its LoRAs are trained on, itself
+    or a sibling; `trains` says whether that can be done so, as far as files and the plan tell.
     """
 
     id: str
@@ -52,7 +51,6 @@ class PlannedLoading:
     ram_bytes: float
     device_free: float
     ram_free: float
-    describe: str
 
 
 def plan_loading(settings: Settings) -> PlannedLoading:
@@ -87,7 +85,6 @@ def plan_loading(settings: Settings) -> PlannedLoading:
         ram_bytes=plan.ram_bytes,
         device_free=hardware.device_free,
         ram_free=hardware.ram_free,
-        describe=plan.describe(),
     )
 
 

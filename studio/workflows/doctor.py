@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
 from studio.texts.licences import say_licence
+from studio.texts.plans import say_plan
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["Finding", "examine"]
@@ -49,13 +50,16 @@ def examine(studio: Studio) -> list[Finding]:
     say("free disk", f"{free / 1e9:.1f} GB", free > _MIN_FREE_BYTES)
     say("data folder", studio.settings.data.resolve(), os.access(studio.settings.data, os.W_OK))
     for what, load in {
-        "memory": lambda: plan_backbone(
-            studio.backbone_spec,
-            fast_dtype(device),
-            read_hardware(device),
-            studio.settings.batch_size,
-            studio.settings.precision,
-        ).describe(),
+        "memory": lambda: say_plan(
+            terminal_texts(),
+            plan_backbone(
+                studio.backbone_spec,
+                fast_dtype(device),
+                read_hardware(device),
+                studio.settings.batch_size,
+                studio.settings.precision,
+            ),
+        ),
         "backbone": lambda: (
             f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: "
             f"{say_licence(terminal_texts(), studio.backbone.spec.licence)}"

@@ -52,7 +52,7 @@ def _check(role: str, spec: BackboneSpec, folder: Path) -> None:
 
 COMPANIONS = (
     Companion(
-        "redux", "FLUX.1-Redux, a companion that only reads pictures", "FluxPriorRedux",
+        "redux", "FLUX.1-Redux", "FluxPriorRedux",
         ("redux", "FLUX.1-Redux-dev"), "model_index.json",
     ),
     Companion(

@@ -48,8 +48,8 @@ class ZImage:
     needs_chat_template: bool = True
     pipelines: tuple[str, ...] = ("ZImagePipeline",)
     companions: tuple[Companion, ...] = (
-        Companion("", "Z-Image-Omni or -Edit, which the studio does not load", "ZImageOmni"),
-        Companion("", "a pipeline of Z-Image that reads a picture or a ControlNet, too", "ZImage"),
+        Companion("", "Z-Image-Omni / Z-Image-Edit", "ZImageOmni"),
+        Companion("", "Z-Image", "ZImage"),  # a pipeline that reads a picture or a ControlNet, too
     )
     lora_spellings: Spellings = SPELLINGS
     lora_words: LoraWords = LORA_WORDS

@@ -79,7 +79,7 @@ def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> No
     assert fill.prompts is backbone.prompts
     backbone.drawn_by("kontext")
     assert list(backbone.companions) == ["kontext"]
-    with pytest.raises(NotEnoughMemory, match=r"no_memory_for_model.*with FLUX\.1-Fill-dev"):
+    with pytest.raises(NotEnoughMemory, match=r"no_memory_for_model.*\+ FLUX\.1-Fill-dev"):
         backbone.drawn_by("fill", Hardware("cuda", 1e6, 1e6))
 
 

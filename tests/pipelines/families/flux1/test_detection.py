@@ -103,15 +103,15 @@ SDXL = ("model.diffusion_model.input_blocks.0.0.weight", "model.diffusion_model.
 @pytest.mark.parametrize(
     ("names", "whose"),
     [
-        (SD15, "Stable Diffusion 1.5 or 2"),
+        (SD15, "Stable Diffusion 1.5 / 2"),
         (SDXL, "Stable Diffusion XL"),
         (("down_blocks.0.attentions.0.norm.weight", "add_embedding.linear_1.weight"), "Stable Diffusion XL"),
         (("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",), "Stable Diffusion 3"),
         (("double_blocks.0.img_attn.qkv.weight", "distilled_guidance_layer.in_proj.weight"), "Chroma"),
-        (("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight",), "a LoRA"),
-        (("transformer.transformer_blocks.0.attn.to_q.lora_A.weight",), "a LoRA"),
-        (("encoder.conv_in.weight", "decoder.conv_in.weight"), "a VAE only"),
-        (("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"), "a text encoder only"),
+        (("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight",), "file_is_lora"),
+        (("transformer.transformer_blocks.0.attn.to_q.lora_A.weight",), "file_is_lora"),
+        (("encoder.conv_in.weight", "decoder.conv_in.weight"), "file_is_vae"),
+        (("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"), "file_is_text_encoder"),
         (("something.weight",), "file_of_no_family"),
     ],
 )  # fmt: skip
@@ -141,9 +141,9 @@ def test_flux_is_recognised_in_both_spellings(tiny_flux: Path) -> None:
         ("StableDiffusionXLPipeline", "Stable Diffusion XL"),
         ("StableDiffusionPipeline", "1.5"),
         ("Flux3Pipeline", "FLUX.3"),
-        ("FluxFillPipeline", "only fills masks"),
-        ("FluxKontextPipeline", "only edits"),
-        ("FluxPriorReduxPipeline", "only reads"),
+        ("FluxFillPipeline", r"folder_is_companion.*FLUX\.1-Fill"),
+        ("FluxKontextPipeline", r"folder_is_companion.*FLUX\.1-Kontext"),
+        ("FluxPriorReduxPipeline", r"folder_is_companion.*FLUX\.1-Redux"),
     ],
 )
 def test_another_models_folder_is_refused(tmp_path: Path, kind: str, whose: str) -> None:
