@@ -16,7 +16,7 @@ from torch import nn
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import detect_file, detect_source, find_family
 from pipelines.families.companions import companion_settings, find_companions
-from pipelines.families.folders import read_json, read_part_headers
+from pipelines.families.folders import read_json, read_part_headers, reading
 from pipelines.families.model import Model, TextEmbeds
 from pipelines.families.protocol import Family
 from pipelines.families.siblings import find_sibling
@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 _PROMPTS_KEPT = 512
+_MOST = {"height": 4096, "width": 4096, "num_inference_steps": 1000, "max_sequence_length": 2048, "lora_rank": 256}
+_MOST |= dict.fromkeys(("guidance_scale", "true_cfg_scale", "identity_guidance_scale"), 100)
 _LOG = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
@@ -169,7 +171,8 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     family, header, known = detected.family, detected.header, detected.variant
     read_json(folder / "transformer" / "config.json")
     if header is not None:
-        family.config_of_file(header, source)
+        with reading(source.name):
+            family.config_of_file(header, source)
     values: dict[str, Any] = {
         "id": source.name,
         "licence": licence_of(source, detected),
@@ -227,7 +230,8 @@ def load_backbone(
     kind = fast_dtype(where) if dtype is None else dtype
     plan = plan_backbone(spec, kind, read_hardware(where) if hardware is None else hardware, precision=precision)
     _LOG.info("%s: %s", spec.id, plan.describe())
-    return Backbone(spec, find_family(spec.family).loader().load_model(spec, plan, where), plan)
+    with reading(spec.id):
+        return Backbone(spec, find_family(spec.family).loader().load_model(spec, plan, where), plan)
 
 
 @torch.no_grad()
@@ -264,4 +268,6 @@ def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
         }.get(kinds[name], value is None or isinstance(value, str))
         if not fits:
             raise BadInput("backbone_setting_invalid", path=str(path), name=name, value=str(value), type=kinds[name])
+        if number and value > _MOST[name]:
+            raise BadInput("backbone_setting_too_large", path=str(path), name=name, value=value, most=_MOST[name])
     return given

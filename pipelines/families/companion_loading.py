@@ -21,7 +21,7 @@ from torch import nn
 
 from pipelines.errors import NotEnoughMemory
 from pipelines.families.catalogue import find_family
-from pipelines.families.folders import read_transformer_headers
+from pipelines.families.folders import read_transformer_headers, reading
 from pipelines.families.loading import settle
 from pipelines.families.model import Model
 from pipelines.families.schedule import follow_schedule

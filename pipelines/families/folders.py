@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput, ModelMissing, StudioError
 from pipelines.families.protocol import Family
 from pipelines.models.headers import Header, read_header, shards_of
 from pipelines.models.sources import Source
 
-__all__ = ["bare_names", "read_json", "read_part_headers", "read_transformer_headers"]
+__all__ = [
+    "MAX_VALUE",
+    "bare_names",
+    "config_number",
+    "read_json",
+    "read_part_headers",
+    "read_transformer_headers",
+    "reading",
+]
 
+MAX_VALUE = 60
+"""So many characters of a value that does not fit are said."""
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.")
+
+
+@contextmanager
+def reading(model: str) -> Iterator[None]:
+    """Raise ModelMissing for whatever the libraries raise while they read a model's files."""
+    try:
+        yield
+    except (StudioError, MemoryError):
+        raise
+    except Exception as error:  # damaged files make them raise anything
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is no MemoryError
+            raise
+        raise ModelMissing("model_unreadable", model=model, reason=str(error) or type(error).__name__) from error
 
 
 def bare_names(names: Iterable[str]) -> dict[str, str]:
@@ -65,11 +89,22 @@ def read_json(path: Path) -> dict[str, Any]:
     """Raises ModelMissing where there is no file, BadInput where it holds no JSON object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         file = f"{path.parent.name}/{path.name}"
         raise ModelMissing("model_config_missing", file=file, folder=str(path.parent.parent)) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput("json_unreadable", path=str(path), reason=str(error)) from error
     if not isinstance(value, dict):
         raise BadInput("json_no_object", path=str(path))
+    return value
+
+
+def config_number(config: Mapping[str, Any], name: str, usual: int, file: str) -> int:
+    """Return a whole number of a config.json, `usual` where it says none. `file` is its place, for errors.
+
+    Raises BadInput for anything else: text, a list, null, a fraction.
+    """
+    value = config.get(name, usual)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadInput("model_config_value", file=file, name=name, value=str(value)[:MAX_VALUE])
     return value

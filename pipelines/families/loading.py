@@ -6,8 +6,10 @@ configurations while it loads, or cast layer by layer afterwards (fp8), as diffu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -17,43 +19,64 @@ from torch import Tensor, nn
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
+import diffusers
 from accelerate import init_empty_weights
-from diffusers import DiffusionPipeline
+from diffusers import ConfigMixin, DiffusionPipeline
 from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
 from diffusers.models.modeling_utils import ModelMixin
 
-from pipelines.errors import BadInput, ModelMissing, StudioError
-from pipelines.families.folders import bare_names
+from pipelines.errors import BadInput
+from pipelines.families.folders import MAX_VALUE, bare_names, read_json, reading
+from pipelines.families.fp8_scales import dequantise, weight_shapes
 from pipelines.families.protocol import Shapes
+from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
 __all__ = [
     "build_transformer",
+    "check_configs",
     "check_numbers",
     "check_tensors",
     "load_around",
     "place",
     "quantisation",
     "read_tensors",
-    "reading",
     "settle",
+    "transformer_shapes",
 ]
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
 M = TypeVar("M", bound=ModelMixin)
 
 
-@contextmanager
-def reading(model: str) -> Iterator[None]:
-    """Raise ModelMissing for whatever the libraries raise while they read a model's files."""
-    try:
-        yield
-    except (StudioError, MemoryError):
-        raise
-    except Exception as error:  # damaged files make them raise anything
-        raise ModelMissing("model_unreadable", model=model, reason=str(error) or type(error).__name__) from error
+def check_configs(folder: Path) -> None:
+    """Raise BadInput where a value in the JSON of a folder's transformer, VAE or scheduler is of another type than that
+    which its class of diffusers has by itself, such as text for a number.
+
+    The classes take what they are given, and some of it is looked at only when a picture is drawn.
+    """
+    for file in ("transformer/config.json", "vae/config.json", "scheduler/scheduler_config.json"):
+        config = read_json(folder / file) if (folder / file).is_file() else {}
+        kind = getattr(diffusers, str(config.get("_class_name")), None)
+        if not isinstance(kind, type) or not issubclass(kind, ConfigMixin):
+            continue
+        for name, parameter in signature(kind).parameters.items():
+            if name in config and not _is_like(config[name], parameter.default):
+                told = str(config[name])[:MAX_VALUE]
+                raise BadInput("model_config_value", file=f"{folder.name}/{file}", name=name, value=told)
+
+
+def _is_like(value: object, usual: object) -> bool:
+    """Whether a JSON value is of the kind of a class's own; None stands for any kind."""
+    if isinstance(usual, bool | str):
+        return isinstance(value, type(usual))
+    if isinstance(usual, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(usual, list | tuple):
+        return isinstance(value, list) and (not usual or all(_is_like(one, usual[0]) for one in value))
+    return True
 
 
 def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> None:
@@ -74,8 +97,20 @@ def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> 
         )
 
 
-def read_tensors(source: Source) -> dict[str, Tensor]:
+def transformer_shapes(source: Source, headers: Sequence[Header]) -> dict[str, tuple[int, ...]]:
+    """Return the tensors' shapes by the names in the files, without the scales that `read_tensors` applies.
+
+    Raises BadInput for scales of a single file that cannot be applied.
+    """
+    if source.kind == "single file":
+        return weight_shapes(source.name, headers)
+    return {name: shape for h in headers for name, shape in h.shapes.items()}
+
+
+def read_tensors(source: Source, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the transformer's tensors of a single file, by their names without prefix; what else it holds is left.
+
+    fp8 weights with scales become what they stand for, in `dtype`.
 
     Of a GGUF file only matrices stay in its own number types: diffusers computes with those of linear layers alone, and
     some files hold biases and norms as bfloat16.
@@ -89,7 +124,7 @@ def read_tensors(source: Source) -> dict[str, Tensor]:
         rows = {name: tensor.shape[0] if tensor.ndim > 1 else 1 for name, tensor in found.items()}
         return {name: dequantize_gguf_tensor(t) if rows[name] == 1 else t for name, t in found.items()}
     with safe_open(source.path, framework="pt") as file:
-        return {bare: file.get_tensor(name) for bare, name in bare_names(file.keys()).items()}
+        return dequantise({bare: file.get_tensor(name) for bare, name in bare_names(file.keys()).items()}, dtype)
 
 
 def quantisation(plan: LoadPlan) -> dict[str, Any]:

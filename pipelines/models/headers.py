@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -21,12 +21,16 @@ _MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 
 @dataclass(frozen=True)
 class Header:
-    """Tensors by name with their shapes as torch has them; `stored_bytes` is what they take in the file."""
+    """Tensors by name with their shapes as torch has them; `stored_bytes` is what they take in the file.
+
+    `types` are their number types as safetensors writes them ("BF16", "F8_E4M3"), of a GGUF file none.
+    """
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
     stored_bytes: int
     metadata: Mapping[str, str]
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -56,7 +60,7 @@ def shards_of(folder: Path) -> list[Path]:
     for index in sorted(folder.glob("*.safetensors.index.json")):
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise BadInput("model_file_damaged", file=f"{folder.name}/{index.name}", reason=str(error)) from error
         if missing := [name for name in names if not (folder / name).is_file()]:
             raise ModelMissing("model_file_missing", files=[f"{folder.name}/{name}" for name in missing])
@@ -123,7 +127,7 @@ def _read_safetensors(path: Path, max_bytes: int) -> Header:
     if size < offset + end:
         raise ValueError(f"{offset + end} bytes are announced, {size} are there")
     shapes = {name: tuple(int(size) for size in entry["shape"]) for name, entry in entries.items()}
-    return Header(path, shapes, end, metadata)
+    return Header(path, shapes, end, metadata, {name: str(entry["dtype"]) for name, entry in entries.items()})
 
 
 def _read_gguf(path: Path) -> Header:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pipelines.errors import StudioError
 from pipelines.families.catalogue import Detected, detect_source, family_name
 from pipelines.families.companions import find_companions
+from pipelines.families.folders import read_json
 from pipelines.families.sources import find_source, licence_of
 from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.licences import UNKNOWN, read_card_licence
@@ -64,7 +64,7 @@ def read_backbone(settings: Settings) -> BackboneFacts:
     source = find_source(settings.backbone, settings.base, settings.models)
     found = detect_source(source)
     file = source.base / "studio.json"
-    given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    given: dict[str, Any] = read_json(file) if file.is_file() else {}
     own = given if source.kind == "folder" else {}
     licence = str(own.get("licence", licence_of(source, found)))
     return BackboneFacts(

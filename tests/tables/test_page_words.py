@@ -49,7 +49,8 @@ OPERATORS = frozenset(
         r"\w+",
         """
     attribute_reader_missing backbone_draws_only backbone_is_given backbone_not_whole_on_device
-    backbone_not_yours_to_choose base_is_file base_missing base_of_other_family body_no_json box_unreadable
+    backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
+    body_no_json box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_word_missing consent_word_unknown data_folder_is_file
@@ -62,8 +63,9 @@ OPERATORS = frozenset(
     ip_adapter_encoder_does_not_fit ip_adapter_encoder_missing ip_adapter_file_missing ip_adapter_folder_missing
     ip_adapter_incomplete ip_adapter_is_pickle ip_adapter_key_unknown ip_adapter_missing
     ip_adapter_several_files json_no_object json_unreadable lora_rank_invalid measure_weights_missing
-    measure_weights_unreadable model_config_missing model_fetched_in_part model_file_unknown model_is_pickle
-    model_not_fetched model_not_finite model_unknown no_memory_for_model no_memory_for_precision
+    measure_weights_unreadable model_config_missing model_fetched_in_part model_file_unknown
+    model_is_pickle
+    model_not_fetched model_not_finite model_scales_unknown model_unknown no_memory_for_model no_memory_for_precision
     no_result_yet no_room_for_model no_such_modules
     open_already person_package_missing person_package_unreadable pose_keypoints_other pose_model_missing
     pose_model_unreadable precision_gguf_without_file precision_needs_gpu precision_of_gguf

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pipelines.errors import BadInput
-from pipelines.families.folders import bare_names, read_json
+from pipelines.families.folders import bare_names, config_number, read_json
 from pipelines.models.headers import Header
 from pipelines.models.sources import Source
 
@@ -74,7 +74,7 @@ def _count(names: Iterable[str], family: str) -> int:
 def _check_base(config: Mapping[str, int | bool], header: Header, source: Source) -> None:
     base = source.base
     t5, clip, vae = (read_json(base / part / "config.json") for part in ("text_encoder_2", "text_encoder", "vae"))
-    latent = 4 * int(vae.get("latent_channels", 0))
+    latent = 4 * config_number(vae, "latent_channels", 0, f"{base.name}/vae/config.json")
     if config["in_channels"] != latent:
         raise BadInput(
             "transformer_of_other_vae",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.errors import BadInput
-from pipelines.families.folders import bare_names, read_json
+from pipelines.families.folders import MAX_VALUE, bare_names, config_number, read_json
 from pipelines.models.headers import Header, read_header, shards_of
 from pipelines.models.sources import Source
 
@@ -74,11 +74,14 @@ def check_parts(config: Mapping[str, Any], source: Source) -> None:
     """
     _check_vae(config, source)
     encoder = read_json(source.base / "text_encoder" / "config.json")
+    file = f"{source.base.name}/text_encoder/config.json"
     text = encoder.get("text_config", encoder)  # Mistral 3 sees pictures, too, and has a config for each
-    layers, depth = text_layers(encoder), int(text.get("num_hidden_layers", 0))
+    if not isinstance(text, dict):
+        raise BadInput("model_config_value", file=file, name="text_config", value=str(text)[:MAX_VALUE])
+    layers, depth = text_layers(encoder), config_number(text, "num_hidden_layers", 0, file)
     if depth < layers[-1]:
         raise BadInput("text_encoder_too_shallow", folder=source.base.name, layers=depth, wanted=layers[-1])
-    writes = len(layers) * int(text.get("hidden_size", 0))
+    writes = len(layers) * config_number(text, "hidden_size", 0, file)
     if config["joint_attention_dim"] != writes:
         raise BadInput(
             "transformer_of_other_text_encoder",
@@ -98,7 +101,7 @@ def text_layers(encoder: Mapping[str, Any]) -> tuple[int, ...]:
 def _check_vae(config: Mapping[str, Any], source: Source) -> None:
     base = source.base
     vae = read_json(base / "vae" / "config.json")
-    latent = 4 * int(vae.get("latent_channels", 32))  # patches of 2×2
+    latent = 4 * config_number(vae, "latent_channels", 32, f"{base.name}/vae/config.json")  # of 2×2
     if config["in_channels"] != latent:
         raise BadInput(
             "transformer_of_other_vae",

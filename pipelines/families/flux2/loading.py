@@ -16,8 +16,16 @@ from diffusers import Flux2Transformer2DModel as Flux2Transformer
 
 from pipelines.families.flux2.detection import check_parts, layout_of, transformer_config
 from pipelines.families.flux2.original_names import to_diffusers
-from pipelines.families.folders import bare_names, read_json, read_transformer_headers
-from pipelines.families.loading import build_transformer, check_tensors, load_around, read_tensors, settle
+from pipelines.families.folders import bare_names, read_json, read_transformer_headers, reading
+from pipelines.families.loading import (
+    build_transformer,
+    check_configs,
+    check_tensors,
+    load_around,
+    read_tensors,
+    settle,
+    transformer_shapes,
+)
 from pipelines.models.headers import Header
 from pipelines.models.precision import LoadPlan
 from pipelines.models.sources import Source
@@ -28,25 +36,27 @@ __all__ = ["check_transformer", "load_pipeline", "load_transformer"]
 
 def check_transformer(source: Source, headers: Sequence[Header]) -> dict[str, Any]:
     """As `pipelines.families.model.Loader` says; and whether the other parts go with it and are whole."""
-    shapes = {name: shape for h in headers for name, shape in h.shapes.items()}
+    shapes = transformer_shapes(source, headers)
     config = read_json(source.base / "transformer" / "config.json")
-    if source.kind != "folder":
-        config |= transformer_config(headers[0], source)
-    with torch.device("meta"):
-        built = Flux2Transformer.from_config(config)
-    check_parts(built.config, source)
-    bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
-    if layout_of(shapes) == "black-forest-labs":
-        empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
-        bare = {name: tuple(t.shape) for name, t in to_diffusers(empty, source.name).items()}
-    check_tensors(source.name, bare, lambda: built)
+    with reading(source.name):
+        check_configs(source.base)
+        if source.kind != "folder":
+            config |= transformer_config(headers[0], source)
+        with torch.device("meta"):
+            built = Flux2Transformer.from_config(config)
+        check_parts(built.config, source)
+        bare = {name: shapes[key] for name, key in bare_names(shapes).items()}
+        if layout_of(shapes) == "black-forest-labs":
+            empty: dict[str, Tensor] = {name: torch.empty(shape, device="meta") for name, shape in bare.items()}
+            bare = {name: tuple(t.shape) for name, t in to_diffusers(empty, source.name).items()}
+        check_tensors(source.name, bare, lambda: built)
     return config
 
 
 def load_transformer(source: Source, plan: LoadPlan) -> Flux2Transformer:
     """As `pipelines.families.model.Loader` says."""
     config = check_transformer(source, read_transformer_headers(source))
-    return build_transformer(Flux2Transformer, source, config, plan, lambda: _tensors(source))
+    return build_transformer(Flux2Transformer, source, config, plan, lambda: _tensors(source, plan.dtype))
 
 
 def load_pipeline(
@@ -60,6 +70,6 @@ def load_pipeline(
     return load_around(kind, source, transformer, parts, plan, device)
 
 
-def _tensors(source: Source) -> dict[str, Tensor]:
-    tensors = read_tensors(source)
+def _tensors(source: Source, dtype: torch.dtype) -> dict[str, Tensor]:
+    tensors = read_tensors(source, dtype)
     return to_diffusers(tensors, source.path.name) if layout_of(tensors) == "black-forest-labs" else tensors

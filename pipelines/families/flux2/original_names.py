@@ -1,7 +1,7 @@
 """Single files in black-forest-labs' own names, as diffusers names them: by diffusers' converter, behind a check.
 
-`convert_flux2_transformer_checkpoint_to_diffusers` takes any width and depth, and what it finds for complete; scales of
-fp8 files and other tensors that FLUX.2 has no place for it splits or drops, so names are held against a list first.
+`convert_flux2_transformer_checkpoint_to_diffusers` takes any width and depth, and what it finds for complete; tensors
+that FLUX.2 has no place for it splits or drops, so names are held against a list first.
 """
 
 from __future__ import annotations

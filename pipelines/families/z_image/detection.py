@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pipelines.errors import BadInput
-from pipelines.families.folders import bare_names, read_json
+from pipelines.families.folders import bare_names, config_number, read_json
 from pipelines.families.protocol import Shapes
 from pipelines.models.headers import Header
 from pipelines.models.sources import Source
@@ -99,12 +99,14 @@ def check_parts(file: str, config: Mapping[str, Any], source: Source) -> None:
     """Raise BadInput unless the VAE and the text encoder of `source.base` go with a transformer of this config."""
     base = source.base
     vae, text = (read_json(base / part / "config.json") for part in ("vae", "text_encoder"))
-    channels, latent = config.get("in_channels", 16), int(vae.get("latent_channels", 0))
+    latent = config_number(vae, "latent_channels", 0, f"{base.name}/vae/config.json")
+    channels = config.get("in_channels", 16)
     if channels != latent:
         raise BadInput(
             "transformer_of_other_vae", file=file, channels=channels, folder=base.name, latent=latent, known=_KNOWN
         )
-    reads, writes = config.get("cap_feat_dim", 2560), int(text.get("hidden_size", 0))
+    writes = config_number(text, "hidden_size", 0, f"{base.name}/text_encoder/config.json")
+    reads = config.get("cap_feat_dim", 2560)
     if reads != writes:
         raise BadInput(
             "transformer_of_other_text_encoder",
@@ -116,9 +118,9 @@ def check_parts(file: str, config: Mapping[str, Any], source: Source) -> None:
         )
 
 
-def _count(names: Iterable[str], blocks: str) -> int:
-    return len({name.split(".")[1] for name in names if name.startswith(f"{blocks}.")})
 def _plain(name: str) -> str:
     return "".join(c for c in name.split("/")[-1].lower() if c.isalnum())
 
 
+def _count(names: Iterable[str], blocks: str) -> int:
+    return len({name.split(".")[1] for name in names if name.startswith(f"{blocks}.")})

@@ -287,10 +287,3 @@ def test_a_file_that_does_not_go_with_its_base_is_refused(tiny_flux_dev: Path, t
     with pytest.raises(BadInput, match=r"transformer_of_other_text_encoder.*reads=8") as refused:
         resolve_backbone(tmp_path / "text.safetensors", tiny_flux_dev)
     assert "PERSONA_STUDIO_BASE" in say_error(refused.value, Texts("en"))[1]
-
-
-def test_fp8_with_scales_is_refused(tiny_flux_dev: Path, tmp_path: Path) -> None:
-    tensors = original_tensors(tiny_flux_dev) | {"double_blocks.0.img_attn.qkv.scale_weight": torch.ones(1)}
-    save_file(tensors, tmp_path / "scaled.safetensors")
-    with pytest.raises(BadInput, match="transformer_name_unknown"):
-        load(tmp_path / "scaled.safetensors", tiny_flux_dev)

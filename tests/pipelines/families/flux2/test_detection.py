@@ -189,17 +189,13 @@ def test_what_is_not_whole_is_said_before_it_is_loaded(
         assert advice
 
 
-def test_a_file_for_another_text_encoder_or_with_scales_is_refused(klein: Path, tmp_path: Path) -> None:
+def test_a_file_for_another_text_encoder_is_refused(klein: Path, tmp_path: Path) -> None:
     """A 9B transformer over a 4B folder reads text of another width."""
     tensors = original_tensors(klein)
     wide = tensors | {"txt_in.weight": tensors["txt_in.weight"].repeat(1, 2).contiguous()}
     save_file(wide, tmp_path / "flux-2-klein-9b.safetensors")
     with pytest.raises(BadInput, match=r"transformer_of_other_text_encoder.*reads=96.*writes=48"):
         resolve_backbone(tmp_path / "flux-2-klein-9b.safetensors", klein)
-    scaled = tensors | {"double_blocks.0.img_attn.qkv.weight_scale": tensors["img_in.weight"][:1, 0].clone()}
-    save_file(scaled, tmp_path / "scaled.safetensors")
-    with pytest.raises(BadInput, match=r"transformer_name_unknown.*weight_scale.*FLUX\.2"):
-        load_backbone(resolve_backbone(tmp_path / "scaled.safetensors", klein), "cpu")
 
 
 @pytest.mark.parametrize(

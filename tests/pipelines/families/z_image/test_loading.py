@@ -193,11 +193,11 @@ def test_missing_and_unknown_layers_are_not_filled_with_noise(copy: Path, folder
     save_file(tensors | {"layers.1.feed_forward.w1.weight": lost.repeat(2, 1)}, file)
     with pytest.raises(BadInput, match="transformer_shape_other"):
         load(copy)
-    scaled = original_tensors(folder) | {"layers.0.attention.qkv.scale_weight": torch.ones(1)}
-    save_file(scaled, tmp_path / "scaled.safetensors")
+    strange = original_tensors(folder) | {"layers.0.attention.qkv.lora_mid": torch.ones(1)}
+    save_file(strange, tmp_path / "strange.safetensors")
     with pytest.raises(BadInput, match="transformer_name_unknown") as refused:
-        load(tmp_path / "scaled.safetensors", folder)
-    said(refused.value, "Z-Image", "scale_weight")
+        load(tmp_path / "strange.safetensors", folder)
+    said(refused.value, "Z-Image", "lora_mid")
 
 
 @pytest.mark.parametrize(
