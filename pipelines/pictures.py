@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pi_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.colour_profiles import to_srgb
@@ -29,7 +30,6 @@ __all__ = [
     "fit_mask",
     "fit_to_canvas",
     "fit_weights",
-    "is_heic",
     "is_picture",
     "load_goods",
     "load_picture",
@@ -39,14 +39,17 @@ __all__ = [
     "turn_picture",
 ]
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif")
 """Ends of the names of files that `open_picture` reads, as people have them."""
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+_BY_DECODER = ("AVIF", "HEIF")  # whose labels `split_labels` leaves where they are
+_OF_MANY = ("MPO", "HEIF")  # of whose pictures one is the photo, and the decoder begins with it
 _GREY_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif")
+pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -122,9 +125,10 @@ def read_picture(data: bytes, name: str) -> Image.Image:
 def open_picture(data: bytes, name: str) -> Picture:
     """Return the upright sRGB picture of untrusted bytes.
 
-    Of several pictures in a camera's JPEG (Multi-Picture Format) the first counts. CMYK, palettes, greys and 16 bits a
-    channel become 8-bit RGB, by the colour profile where there is one that makes sense. Raises BadPicture for what is
-    no JPEG, PNG, WebP or AVIF, has damaged pixels, is animated, smaller than 64 pixels or larger than 40 megapixels.
+    Of several pictures in a camera's JPEG (Multi-Picture Format) the first counts, of a phone's HEIC the primary one.
+    CMYK, palettes, greys and 16 bits a channel become 8-bit RGB, by the colour profile where there is one that makes
+    sense. Raises BadPicture for what is no JPEG, PNG, WebP, AVIF or HEIC, has damaged pixels, is animated, smaller than
+    64 pixels or larger than 40 megapixels.
     """
     pixels, labels = split_labels(data)
     try:
@@ -143,11 +147,11 @@ def open_picture(data: bytes, name: str) -> Picture:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name) from error
-    except UnidentifiedImageError as error:
-        if is_heic(data):
-            raise BadPicture("picture_heic", name=name) from error
-        raise BadPicture("picture_not_readable", name=name) from error
     except Exception as error:  # bytes of strangers make decoders raise anything
+        if _is_heic(data):
+            raise BadPicture("picture_heic", name=name) from error
+        if isinstance(error, UnidentifiedImageError):
+            raise BadPicture("picture_not_readable", name=name) from error
         raise BadPicture("picture_damaged", name=name, reason=str(error)) from error
     return Picture(np.asarray(image), None if alpha is None else np.asarray(alpha), orientation)
 
@@ -161,12 +165,12 @@ def turn_picture(image: Image.Image, orientation: int) -> Image.Image:
 def is_picture(head: bytes) -> bool:
     """Whether a file that begins so (32 bytes) says that it is of a kind that `open_picture` reads."""
     webp, avif = head[:4] == b"RIFF" and head[8:12] == b"WEBP", head[4:8] == b"ftyp" and b"avi" in head[8:32]
-    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or webp or avif
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or webp or avif or _is_heic(head)
 
 
-def is_heic(head: bytes) -> bool:
-    """Whether a file that begins so is a HEIC or HEIF photo, as iPhones write them (ISO/IEC 23008-12)."""
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIC and not is_picture(head)
+def _is_heic(head: bytes) -> bool:
+    """Whether it begins as a HEIC or HEIF photo does, as iPhones write them; ISO/IEC 23008-12."""
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC
 
 
 def _read_bytes(path: Path | str) -> bytes:
@@ -183,7 +187,7 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise _too_large(name)
     if min(width, height) < MIN_SIDE_PX:
         raise BadPicture("picture_too_small", name=name, width=width, height=height, least=MIN_SIDE_PX)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    if image.format not in _OF_MANY and getattr(image, "n_frames", 1) > 1:
         raise BadPicture("picture_moves", name=name)
 
 
@@ -193,7 +197,7 @@ def _too_large(name: str) -> BadPicture:
 
 def _complete(labels: Labels, image: Image.Image) -> Labels:
     """The labels of a format that `split_labels` leaves to the decoder."""
-    if image.format != "AVIF":
+    if image.format not in _BY_DECODER:
         return labels
     exif, profile = image.info.get("exif") or b"", image.info.get("icc_profile") or b""
     return Labels(exif=exif, xmp=image.info.get("xmp") or b"", profile=profile)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput, BadPicture, NotEnough, StudioError
-from pipelines.pictures import PICTURE_SUFFIXES, is_heic, is_picture, load_scene
+from pipelines.pictures import PICTURE_SUFFIXES, is_picture, load_scene
 
 __all__ = ["LoadedPicture", "PictureFolder", "list_pictures", "load_pictures"]
 
@@ -76,15 +76,13 @@ def list_pictures(folder: Path) -> PictureFolder:
         if _is_systems(path):
             continue
         if path.is_dir():
-            if count := sum(_kind_of(one) == "picture" for one in path.iterdir() if not _is_systems(one)):
+            if count := sum(_says_picture(one) for one in path.iterdir() if not _is_systems(one)):
                 inside[path.name] = count
                 left_out.append(BadInput("subfolder_left_out", name=path.name, count=count))
         elif path.suffix.lower() in CAPTION_ENDINGS:
             texts[path.name.casefold()] = path
-        elif (kind := _kind_of(path)) == "picture":
+        elif _says_picture(path):
             pictures.append(path)
-        elif kind == "heic":
-            left_out.append(BadPicture("picture_heic", name=path.name))
         elif path.suffix.lower() not in _OF_TRAINERS:
             left_out.append(BadPicture("picture_not_readable", name=path.name))
     captions = {}
@@ -122,15 +120,13 @@ def _is_systems(path: Path) -> bool:
     return path.name.startswith(".") or path.name.casefold() in _OF_SYSTEMS
 
 
-def _kind_of(path: Path) -> str:
-    """Return "picture", "heic" or "" of a file; one whose name says picture but whose bytes don't is opened later."""
+def _says_picture(path: Path) -> bool:
+    """Whether a file's first bytes or its name say that it is a picture; opening it may still find that it is none."""
     if not path.is_file():
-        return ""
+        return False
     try:
         with path.open("rb") as stream:
             head = stream.read(32)
     except OSError:
-        return "picture"  # opening it says why
-    if is_heic(head) or (path.suffix.lower() in (".heic", ".heif") and not is_picture(head)):
-        return "heic"
-    return "picture" if is_picture(head) or path.suffix.lower() in PICTURE_SUFFIXES else ""
+        return True  # opening it says why
+    return is_picture(head) or path.suffix.lower() in PICTURE_SUFFIXES

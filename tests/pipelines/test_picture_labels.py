@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from pipelines.errors import BadPicture
 from pipelines.picture_labels import read_exif, split_labels
-from pipelines.pictures import load_goods, load_scene, read_picture
+from pipelines.pictures import load_goods, load_scene, open_picture, read_picture
 from tests.data import need
 
 
@@ -131,16 +131,37 @@ def test_an_avif_is_read_and_a_moving_one_refused() -> None:
             read(moving, "a")
 
 
+HEIC = Path(__file__).parent / "data"
+
+
+def test_a_heic_photo_is_read_upright() -> None:
+    """An iPhone says twice how its pixels stand, in the container and in EXIF: the decoder has done it already."""
+    picture = open_picture((HEIC / "turned.heic").read_bytes(), "IMG_1.HEIC")
+    assert picture.rgb.shape == (100, 80, 3)
+    assert picture.rgb[5, 40, 0] > 200 > 100 > picture.rgb[5, 40, 2]
+    assert (picture.alpha, picture.orientation) == (None, 1)
+
+
+def test_the_photo_of_several_in_a_heic_is_its_primary_one() -> None:
+    first = open_picture((HEIC / "two.heic").read_bytes(), "IMG_1.HEIC").rgb
+    assert first[40, 10, 0] > 200 > first[40, 10, 1]
+    alpha = open_picture((HEIC / "cut_out.heic").read_bytes(), "IMG_1.HEIC").alpha
+    assert alpha is not None
+    assert alpha[5, 5] < 20 < 230 < alpha[60, 60]
+
+
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"msf1"])
-def test_a_heic_photo_is_named_as_one(brand: bytes) -> None:
-    with pytest.raises(BadPicture, match=r"picture_heic.*IMG_1\.HEIC"):
-        read(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 64, "IMG_1.HEIC")
+def test_a_heic_photo_that_cannot_be_opened_is_named_as_one(brand: bytes) -> None:
+    whole = (HEIC / "turned.heic").read_bytes()
+    headers_only = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 64
+    for data in (headers_only, whole[:400], whole[:-60]):
+        with pytest.raises(BadPicture, match=r"picture_heic.*IMG_1\.HEIC"):
+            read(data, "IMG_1.HEIC")
 
 
 def test_damaged_pixels_are_a_sentence_whatever_the_decoder_raises() -> None:
     """Every byte of a small file is changed in turn, and every length is tried."""
-    for kind in ("PNG", "JPEG", "WEBP"):
-        data = _bytes(_halves(), kind)
+    for data in (*(_bytes(_halves(), kind) for kind in ("PNG", "JPEG", "WEBP")), (HEIC / "turned.heic").read_bytes()):
         rng = np.random.default_rng(1)
         files = [data[:end] for end in rng.integers(0, len(data), 60)]
         for at in rng.integers(0, len(data), 120):

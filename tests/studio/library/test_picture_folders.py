@@ -51,8 +51,8 @@ def test_all_else_is_named(tmp_path: Path) -> None:
     loaded, left_out = load_pictures(list_pictures(folder), 4)
     assert [p.path.name for p in loaded] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     assert [(e.code, e.fields.get("name") or e.fields.get("file")) for e in left_out] == [
-        ("picture_not_readable", "f.tif"), ("picture_heic", "g.HEIC"), ("subfolder_left_out", "more"),
-        ("caption_without_picture", "z.txt"), ("picture_damaged", "e.jpg"),
+        ("picture_not_readable", "f.tif"), ("subfolder_left_out", "more"), ("caption_without_picture", "z.txt"),
+        ("picture_damaged", "e.jpg"), ("picture_heic", "g.HEIC"),
     ]  # fmt: skip
 
 
