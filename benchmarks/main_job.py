@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.strip import draw_strip
 from miniature.donors import NAMES, chosen_people, make_donor
 from miniature.samples import save_scene
 from miniature.world import World, look_identities, render, sample_scenes
@@ -70,11 +71,23 @@ def main() -> None:
         job = run_main_job(engine, MainJobRequest(look, args.seed, photo, mask, args.out / f"bundle-{args.seed}.zip"))
         begin = time.perf_counter()
         report = engine.compute(measure, engine.studio, job, look, args.seed, photo, mask)
+        save_strip(engine.studio, job, photo, args.out / "strip.jpg")
         report["seconds"] = job.seconds | {"measuring": time.perf_counter() - begin}
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     sheet = engine.studio.store.path(job.design.contact_sheet)
     print(json.dumps({k: v for k, v in report.items() if k != "posts"}, indent=1))
+    print(f"In one strip: {(args.out / 'strip.jpg').resolve()}")
     print(f"Candidates: {sheet}\nReport: {(args.out / 'report.json').resolve()}\nThe bundle is {job.bundle}")
+
+
+def save_strip(studio: Studio, job: MainJob, photo: Path, path: Path) -> None:
+    """Write what went in and what came out: the donors, the new person, the place, four of the posts."""
+    donors = {donor.id: donor for donor in studio.donors()}
+    mixed = [load_scene(donors[one].thumbnail_path).image for one in job.design.recipe.donors[:3]]
+    person = [studio.store.get_picture(job.design.pictures[k]) for k in job.design.kept[:2]]
+    posts = [studio.store.get_picture(post.picture) for post in job.post_set.posts[:4]]
+    strip = draw_strip((mixed, person, [load_scene(photo).image], posts), ("→", "+", "→"))
+    strip.save(path, quality=88, optimize=True)
 
 
 def fitting_donors(settings: Settings, look: str, out: Path) -> Settings:

@@ -22,6 +22,10 @@ COMMANDS = [
     for page in PAGES
     for line in page.read_text(encoding="utf-8").splitlines()
     if re.match(r"( {4}|)(\S*/)?persona-studio ", line)
+] + [
+    (page.name, command)
+    for page in PAGES[:2]
+    for command in re.findall(r"`(?:\S*/)?persona-studio ([^`]+)`", page.read_text(encoding="utf-8"))
 ]
 
 
