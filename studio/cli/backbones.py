@@ -12,7 +12,7 @@ from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loade
 from pipelines.models.catalogue import KnownModel
 from pipelines.models.licences import USES, find_licence
 from studio.application import Studio
-from studio.cli.options import Data, Json, say, settings_of, warn_of_licence
+from studio.cli.options import Data, Json, say, settings_of, tell, warn_of_licence
 from studio.cli.progress import Bars
 from studio.domain.capabilities import read_backbone
 from studio.domain.choice import BackboneChoice
@@ -96,15 +96,16 @@ def use(
     as_json: Json = False,
 ) -> None:
     """Draw with another backbone from the next job on; pages that are open take it, too. It must fit this machine."""
+    place = str(Path(backbone).expanduser().resolve()) if Path(backbone).expanduser().exists() else backbone
+    read_backbone(settings_of(data, None, backbone=place, base=base))  # a refusal does not wait for torch
     from studio.workflows.choosing import choose_backbone
 
     studio = Studio(settings_of(data, None))
-    place = str(Path(backbone).expanduser().resolve()) if Path(backbone).expanduser().exists() else backbone
     choose_backbone(studio, BackboneChoice.make(backbone=place, base=base, precision=precision))
     warn_of_licence(studio, *USES)
     facts = read_backbone(studio.settings)
     told = studio.choice.model_dump(mode="json") | {"id": facts.id, "family": facts.family, "licence": facts.licence}
-    said = f"The studio draws with {facts.id} from the next job on. {say_answers(terminal_texts(), facts.licence)}."
+    said = tell("cli.draws_with", name=facts.id, answers=say_answers(terminal_texts(), facts.licence))
     say(told, as_json, said)
 
 
@@ -121,9 +122,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Tell what would be loaded, in which precision, and whether it fits; nothing is loaded."""
+    settings = Studio(settings_of(data, None, backbone=backbone, base=base, precision=precision)).settings
+    read_backbone(settings)  # a refusal does not wait for torch
     from studio.workflows.backbones import plan_loading
 
-    found = plan_loading(Studio(settings_of(data, None, backbone=backbone, base=base, precision=precision)).settings)
+    found = plan_loading(settings)
     lines = [
         f"{found.id}: {found.kind} {found.path}",
         *([f"   other parts from {found.base}"] if found.base != found.path else []),
@@ -148,4 +151,4 @@ def fetch(
     check_can_be_loaded(hub_id)
     with Bars(as_json) as bars:
         path = fetch_model(hub_id, settings_of(None, None).models, file, bars)
-    say({"path": str(path)}, as_json, f"{hub_id} is in {path}")
+    say({"path": str(path)}, as_json, tell("cli.fetched", name=hub_id, path=path))

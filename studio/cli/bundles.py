@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of, warn_of_licence
+from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of, tell, warn_of_licence
 from studio.cli.outputs import place_file
 from studio.cli.progress import Bars
 from studio.domain.bundle import bundle_name
@@ -43,7 +43,7 @@ def bundle(
 
         path, manifest = keep_bundle(studio, chosen, platform, wanted, studio.settings.owner)
     place = str(path.resolve())
-    say({"bundle": place, "pictures": len(manifest.posts)}, as_json, f"The bundle is {place}")
+    say({"bundle": place, "pictures": len(manifest.posts)}, as_json, tell("cli.bundle", path=place))
 
 
 @bundles.command()
@@ -64,6 +64,6 @@ def verify(
 
         with Bars(as_json) as bars:
             wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)
-    say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or "Everything is as the manifest says.")
+    say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or tell("cli.as_manifest"))
     if wrong:
         raise typer.Exit(1)

@@ -19,11 +19,12 @@ from studio.cli.options import (
     left_out_rows,
     say,
     settings_of,
+    tell,
     warn_of_licence,
 )
 from studio.cli.progress import Bars
 from studio.domain.consent import read_consent
-from studio.texts.texts import Texts
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["donors"]
 
@@ -37,7 +38,7 @@ def list_donors(
     as_json: Json = False,
 ) -> None:
     """Every donor, with licence and consent; then those that cannot be used, and why."""
-    studio, texts = Studio(settings_of(data, None)), Texts("en")
+    studio, texts = Studio(settings_of(data, None)), terminal_texts()
     found = studio.list_donors(category)
     rows = [
         {
@@ -54,9 +55,9 @@ def list_donors(
         for d in found.donors
     ]
     damaged = [{"folder": str(d.folder), "code": d.error.code, "error": texts.error(d.error)} for d in found.damaged]
+    unfit = f"  ({texts('cli.does_not_fit')})"
     text = "\n".join(
-        f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}"
-        f"{'' if r['fits'] else '  (does not fit this backbone)'}"
+        f"{r['category']:8}{r['name']:12}{r['id']}  {r['licence']}  {r['consent']}{'' if r['fits'] else unfit}"
         for r in rows
     )
     text += "".join(f"\n✗ {row['error']}\n  {row['folder']}" for row in damaged)
@@ -84,7 +85,7 @@ def add_donor(
     studio = Studio(settings_of(data, None))
     warn_of_licence(studio, "running")
     donor = add_lora_donor(studio, lora, category, consent, name, trigger, licence, family)
-    say({"id": donor.id, "name": donor.name}, as_json, f"{donor.name} is a donor now ({donor.id}).")
+    say({"id": donor.id, "name": donor.name}, as_json, tell("cli.donor_added", name=donor.name, id=donor.id))
 
 
 @donors.command("train")
@@ -111,4 +112,4 @@ def train_donor(
         made = train_folder_donor(studio, folder, category, consent, name, licence, steps, seed, bars)
     donor = made.donor
     told = {"id": donor.id, "name": donor.name, "left_out": left_out_rows(made.left_out)}
-    say(told, as_json, f"{donor.name} is a donor now ({donor.id}).")
+    say(told, as_json, tell("cli.donor_added", name=donor.name, id=donor.id))

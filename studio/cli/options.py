@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
-    "open_engine", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
+    "open_engine", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of", "tell",
     "warn_of_licence",
 ]  # fmt: skip
 
@@ -154,6 +154,11 @@ def _say_warnings(warnings: Iterable[LicenceWarning]) -> None:
     texts = terminal_texts()
     for warning in warnings:
         print(f"{'!! ' if warning.forbids else '! '}{say_warning(texts, warning)}", file=sys.stderr)
+
+
+def tell(key: str, **fields: object) -> str:
+    """Return a sentence of the texts in the terminal's language."""
+    return terminal_texts()(key, **fields)
 
 
 def say(value: Mapping[str, object], as_json: bool, text: str) -> None:

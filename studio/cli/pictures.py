@@ -11,7 +11,7 @@ import typer
 
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, say, settings_of
+from studio.cli.options import Data, Json, Owner, say, settings_of, tell
 from studio.domain.names import check_name
 
 __all__ = ["pictures"]
@@ -34,7 +34,7 @@ def scene(
 
     studio = Studio(settings_of(data, owner))
     kept = add_scene(studio.library, photo, mask, check_name(name) if name else photo.stem, studio.settings.owner)
-    say(kept.model_dump(mode="json"), as_json, f"Scene {kept.name} ({kept.id}).")
+    say(kept.model_dump(mode="json"), as_json, tell("cli.scene", name=kept.name, id=kept.id))
 
 
 @pictures.command()

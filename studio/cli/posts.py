@@ -23,6 +23,7 @@ from studio.cli.options import (
     read_request_file,
     say,
     settings_of,
+    tell,
 )
 from studio.domain.capabilities import usual_way
 from studio.domain.persona import Persona
@@ -136,4 +137,5 @@ def _read_box(text: str) -> Box | None:
 def _say(made: PostSet, as_json: bool) -> None:
     said = [say_scores(terminal_texts(), post.scores, POST_MEASURES).values() for post in made.posts]
     text = "\n".join(f"{i + 1:2} {'  '.join(words)}" for i, words in enumerate(said))
-    say({"id": made.id, "scores": [dict(p.scores) for p in made.posts]}, as_json, f"Post set {made.id}\n{text}")
+    told = {"id": made.id, "scores": [dict(p.scores) for p in made.posts]}
+    say(told, as_json, f"{tell('cli.post_set', id=made.id)}\n{text}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, say, settings_of
+from studio.cli.options import Data, Json, say, settings_of, tell
 from studio.library.users import Users
 
 __all__ = ["users"]
@@ -26,12 +26,9 @@ def add_user(name: Name, password_stdin: Machine = False, data: Data = None, as_
     found = Users(Studio(settings).records)
     first = not found.exist()
     kept = found.add(name, _password(password_stdin))
-    text = f"{kept} may log in now."
+    text = tell("cli.user_added", name=kept)
     if first and kept != settings.owner:
-        text += (
-            f" The pages ask for a login from now on. What was made without one belongs to {settings.owner}: "
-            f"add a user of that name to see it."
-        )
+        text += "\n" + tell("cli.user_first", owner=settings.owner)
     say({"name": kept}, as_json, text)
 
 
@@ -39,7 +36,7 @@ def add_user(name: Name, password_stdin: Machine = False, data: Data = None, as_
 def list_users(data: Data = None, as_json: Json = False) -> None:
     """Everybody who may log in."""
     names = Users(Studio(settings_of(data, None)).records).names()
-    say({"users": names}, as_json, "\n".join(names) or "There are no users: nobody has to log in.")
+    say({"users": names}, as_json, "\n".join(names) or tell("cli.no_users"))
 
 
 @users.command("remove")
@@ -47,15 +44,15 @@ def remove_user(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Lock a user out at once. Their work stays on disk, and belongs to whoever gets this name later."""
     found = Users(Studio(settings_of(data, None)).records)
     found.remove(name)
-    text = f"{name} may no longer log in. Their work is still there."
-    say({"removed": name}, as_json, text if found.exist() else text + " There are no users left.")
+    text = tell("cli.user_removed", name=name)
+    say({"removed": name}, as_json, text if found.exist() else f"{text}\n{tell('cli.users_gone')}")
 
 
 @users.command("password")
 def change_password(name: Name, password_stdin: Machine = False, data: Data = None, as_json: Json = False) -> None:
     """Give a user another password, and end their sessions."""
     Users(Studio(settings_of(data, None)).records).change(name, _password(password_stdin))
-    say({"changed": name}, as_json, f"{name} has a new password.")
+    say({"changed": name}, as_json, tell("cli.user_changed", name=name))
 
 
 def _password(from_stdin: bool) -> str:

@@ -27,6 +27,7 @@ from studio.cli.options import (
     say,
     say_left_out,
     settings_of,
+    tell,
 )
 from studio.cli.outputs import check_folder
 from studio.domain.design import Design, DesignRequest
@@ -66,7 +67,7 @@ def demo(
             engine,
             MainJobRequest(category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"),
         )
-    say({"bundle": str(job.bundle), "seconds": job.seconds}, as_json, f"The bundle is {job.bundle}")
+    say({"bundle": str(job.bundle), "seconds": job.seconds}, as_json, tell("cli.bundle", path=job.bundle))
 
 
 @way.command(epilog=f"Every candidate is measured: {_MEASURES}.")
@@ -101,10 +102,10 @@ def design(
         )
         result = engine.run(asked.changed(templates=kept), Design)
     sheet, report = studio.store.path(result.contact_sheet), studio.store.path(result.report)
-    text = (
-        f"Design {result.id}: {len(result.kept)} of {len(result.pictures)} kept, nearest donor "
-        f"{result.novelty_max:.2f} (ceiling {result.novelty_ceiling:.2f}).\nContact sheet: {sheet}\nReport: {report}"
-    )
+    text = tell(
+        "cli.design", id=result.id, kept=len(result.kept), count=len(result.pictures), nearest=result.novelty_max,
+        ceiling=result.novelty_ceiling, sheet=sheet, report=report,
+    )  # fmt: skip
     told = {"id": result.id, "kept": result.kept, "contact_sheet": str(sheet), "report": str(report)}
     missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
     say(told | {"left_out": missing}, as_json, text)
@@ -148,7 +149,7 @@ def consolidate(
     with open_engine(studio, as_json) as engine:
         result = engine.run(asked, Persona)
     lora = studio.store.path(result.lora)
-    text = f"{result.name} version {result.version} ({result.id}).\nLoRA: {lora}"
+    text = tell("cli.persona", name=result.name, version=result.version, id=result.id, path=lora)
     say({"id": result.id, "version": result.version, "lora": str(lora)}, as_json, text)
 
 
@@ -188,7 +189,7 @@ def swap(
         wanted = out / file_name(f"{number:03d}-{photo.stem}", ".png")
         file = keep_beside(wanted, studio.store.get(row.picture)).resolve()
         rows.append(row.model_dump(mode="json") | {"file": str(file)})
-        lines.append(f"{file}: identity {row.identity_before:.2f} → {row.identity:.2f}")
+        lines.append(tell("cli.swapped", file=file, before=row.identity_before, after=row.identity))
     missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
     lines += [f"✗ {row['error']}" for row in missing]
     say({"id": result.id, "pictures": rows, "left_out": missing}, as_json, "\n".join(lines))

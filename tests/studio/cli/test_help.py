@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from studio.cli import app
 from studio.cli.translation import translate_help
@@ -95,3 +96,11 @@ def test_a_refusal_comes_before_anything_is_loaded(tmp_path: Path, words: str, s
     assert done.stderr.splitlines()[-1].split() == ["loaded:"], done.stderr
     if status == 0:
         assert all(word in done.stdout for word in ("选项", "命令", "新面孔"))
+
+
+def test_what_a_command_says_at_its_end_is_in_the_terminals_language(tmp_path: Path, monkeypatch: Any) -> None:
+    for language, said in (("zh_CN.UTF-8", "没有用户"), ("en_GB.UTF-8", "There are no users")):
+        monkeypatch.setenv("LC_ALL", language)
+        ended = CliRunner().invoke(app, ["users", "list", "--data", str(tmp_path)])
+        assert ended.exit_code == 0
+        assert ended.output.startswith(said)
