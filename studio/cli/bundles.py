@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from pipelines.file_names import keep_beside
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, open_engine, say, settings_of, tell, warn_of_licence
-from studio.cli.outputs import place_file
+from studio.cli.options import Data, Json, Owner, open_engine, option, say, settings_of, tell, warn_of_licence
+from studio.cli.outputs import check_folder, place_file
 from studio.cli.progress import Bars
-from studio.domain.bundle import bundle_name
-from studio.domain.platforms import check_fits_platform, find_platform, load_platforms
+from studio.domain.bundle import CheckRequest, ExportCheck, ExportRequest, bundle_name
+from studio.domain.checked import say_checked
+from studio.domain.platforms import find_platform, load_platforms
 from studio.domain.posts import PostSet
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["bundles"]
 
@@ -27,23 +30,53 @@ def bundle(
     platform: Annotated[
         str, typer.Option(help=f"The platform: {', '.join(row.id for row in load_platforms())}.")
     ] = "xiaohongshu",
+    content: Annotated[
+        str, option(ExportRequest, "content", "The whole bundle, or pictures and captions only, for a colleague")
+    ] = "bundle",
+    title: Annotated[str, typer.Option(help="Goes before the captions.")] = "",
+    body: Annotated[str, typer.Option(help="Goes before the captions.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag without its #; may be repeated.")] = None,
+    look: Annotated[
+        bool, typer.Option("--look", help="Write each picture as the platform shows it into OUT, and no bundle.")
+    ] = False,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
 ) -> None:
-    """Export a post set (the newest if none is named) for a platform."""
-    target = find_platform(platform)
+    """Export a post set (the newest if none is named) for a platform, or look at its pictures before."""
+    find_platform(platform)
     studio = Studio(settings_of(data, owner))
     chosen = studio.result_of(PostSet, post_set)
-    check_fits_platform(target, len(chosen.posts), "", "")
+    fields = {
+        "owner": studio.settings.owner, "post_set": chosen, "platform": platform, "content": content, "title": title,
+        "body": body, "tags": tuple(tag or ()),
+    }  # fmt: skip
+    asked = ExportRequest.make(**fields)
+    asked.check_before()
+    if look:
+        folder = check_folder(Path(out))
+        with open_engine(studio, as_json) as engine:
+            _write_looks(studio, engine.run(CheckRequest.make(**fields), ExportCheck), folder, as_json)
+        return
     wanted = place_file(out, bundle_name(chosen, platform))
     warn_of_licence(studio, "outputs")
     with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
         from studio.workflows.bundling import keep_bundle  # takes seconds: a refusal does not
 
-        path, manifest = keep_bundle(studio, chosen, platform, wanted, studio.settings.owner)
-    place = str(path.resolve())
-    say({"bundle": place, "pictures": len(manifest.posts)}, as_json, tell("cli.bundle", path=place))
+        place = str(keep_bundle(studio, asked, wanted).resolve())
+    say({"bundle": place, "pictures": asked.picture_count}, as_json, tell("cli.bundle", path=place))
+
+
+def _write_looks(studio: Studio, made: ExportCheck, folder: Path, as_json: bool) -> None:
+    """Write the files, and say what crop and label do to each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix, rows, lines = "." + find_platform(made.platform).format.lower().replace("jpeg", "jpg"), [], []
+    for number, row in enumerate(made.pictures, 1):
+        data = studio.store.get(row.picture)
+        place = keep_beside(folder / f"{number:02d}{suffix}", data)
+        rows.append(row.model_dump(mode="json", exclude={"picture"}) | {"file": str(place)})
+        lines.append(f"{place}  {say_checked(terminal_texts(), row)}")
+    say({"pictures": rows}, as_json, "\n".join(lines))
 
 
 @bundles.command()
@@ -60,7 +93,7 @@ def verify(
     wrong = verify_bundle(path)
     if redraw:
         from studio.workflows import run_directly
-        from studio.workflows.bundling import redraw_bundle
+        from studio.workflows.redrawing import redraw_bundle
 
         with Bars(as_json) as bars:
             wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)

@@ -2,36 +2,90 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from pipelines.errors import BadInput
 from pipelines.file_names import file_name
 from studio.domain.platforms import check_fits_platform, find_platform
 from studio.domain.posts import PostSet
-from studio.domain.values import FileKey, Request, Result
+from studio.domain.values import FileKey, Request, Result, Value, later_field
 
-__all__ = ["Bundle", "ExportRequest", "bundle_name"]
+__all__ = [
+    "MOST_BODY", "MOST_TITLE", "Bundle", "CheckRequest", "CheckedPicture", "Corner", "ExportCheck", "ExportRequest",
+    "Part", "Tag", "bundle_name",
+]  # fmt: skip
+
+MOST_TITLE, MOST_BODY, _MOST_TAGS = 300, 10_000, 30
+Tag = Annotated[str, Field(max_length=60)]
+Part = Literal["face", "goods", "landmark", "person"]
+"""What of a picture may be cut off or covered."""
+Corner = Literal["", "bottom right", "bottom left", "top right", "top left", "below"]
+"""Where a label that is seen stands; "": there is none."""
 
 
 class ExportRequest(Request):
     """`post_set` as it was drawn, or as a person arranged it; `platform` is an id of the platforms' file.
 
-    `title` and `body` go before the captions.
+    `title`, `body` and `tags` go before the captions. `content` is the whole bundle, or its pictures and captions only:
+    nothing in it then tells what they were made from, which the studio alone remembers.
     """
 
     post_set: PostSet
     platform: str = Field("xiaohongshu", min_length=1, max_length=40)
-    title: str = Field("", max_length=300)
-    body: str = Field("", max_length=10_000)
+    title: str = Field("", max_length=MOST_TITLE)
+    body: str = Field("", max_length=MOST_BODY)
+    tags: tuple[Tag, ...] = later_field((), max_length=_MOST_TAGS)
+    content: Literal["bundle", "pictures"] = later_field("bundle")
 
     @model_validator(mode="after")
     def _check(self) -> ExportRequest:
         find_platform(self.platform)
         return self
 
+    @property
+    def picture_count(self) -> int:
+        """Return how many pictures are exported: one of the goods alone where the background is white."""
+        return 1 if find_platform(self.platform).white_background else len(self.post_set.posts)
+
     def check_before(self) -> None:
-        check_fits_platform(find_platform(self.platform), len(self.post_set.posts), self.title, self.body)
+        target = find_platform(self.platform)
+        if target.white_background and self.post_set.request.goods is None:
+            raise BadInput("white_background_without_goods", platform=target.words)
+        check_fits_platform(target, self.picture_count, self.title, self.body, self.tags)
+
+
+class CheckRequest(ExportRequest):
+    """The same, looked at before a bundle is made: each picture as the platform shows it, with its crop and label."""
+
+
+class CheckedPicture(Value):
+    """A picture's file as it would be exported. `corner` is where its label stands and `covers` what that lies on all
+    the same; `cut` is what the platform's shape cuts off, `hidden` what lies under the platform's own buttons.
+    """
+
+    picture: FileKey
+    caption: str
+    bytes: int
+    corner: Corner = ""
+    covers: tuple[Part, ...] = ()
+    cut: tuple[Part, ...] = ()
+    hidden: tuple[Part, ...] = ()
+
+    @property
+    def is_fine(self) -> bool:
+        return not (self.covers or self.cut or self.hidden)
+
+
+class ExportCheck(Result):
+    """All pictures of a set as a platform shows them."""
+
+    kind: ClassVar[str] = "check"
+
+    post_set: str
+    platform: str
+    pictures: tuple[CheckedPicture, ...]
 
 
 class Bundle(Result):
@@ -45,6 +99,7 @@ class Bundle(Result):
     bundle: FileKey
     bytes: int
     pictures: int
+    content: Literal["bundle", "pictures"] = "bundle"
 
 
 def bundle_name(post_set: PostSet, platform: str) -> str:

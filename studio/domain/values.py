@@ -19,7 +19,7 @@ from pipelines.errors import BadInput, StudioError, error_from_json
 __all__ = [
     "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "LeftOutPicture", "NamedPicture",
     "Owner", "Request", "Result", "Seed", "Sha256", "Stored", "Value", "find_values",
-    "invalid_field", "invalid_request",
+    "invalid_field", "invalid_request", "later_field",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -68,6 +68,13 @@ class Value(BaseModel):
     def file_keys(self) -> frozenset[FileKey]:
         """Return the keys of all stored files that this value is made of."""
         return frozenset(find_values(self, FileKey))
+
+
+def later_field(default: Any, **limits: Any) -> Any:
+    """Return pydantic's field for one that earlier versions did not know. At its default it is left out of the JSON, so
+    that what was asked for before keeps its meaning and its id.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **limits)
 
 
 class Stored(Value):

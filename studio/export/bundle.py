@@ -1,8 +1,8 @@
 """Bundles: a zip of numbered pictures, ready for a platform, that can be verified and drawn again.
 
-pictures/01.jpg …, captions.txt (title, body, a caption per picture),
-contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle).
-The zip's bytes depend on its content alone.
+pictures/01.jpg …, captions.txt (title, body, tags, a caption per picture),
+contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle). A zip of pictures and captions only
+ends there: it tells nobody what they were made from. The zip's bytes depend on its content alone.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import errno
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from personas.recipes import Recipe
-from pipelines.errors import BadInput, OutOfDisk
-from studio.domain.platforms import check_fits_platform, find_platform
+from pipelines.errors import OutOfDisk
+from pipelines.references.cutout import Cutout
+from studio.domain.bundle import Part
+from studio.domain.platforms import Platform, check_fits_platform, find_platform, tag_text
+from studio.export.framing import Content, frame_picture
 from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
@@ -35,11 +38,15 @@ from studio.export.manifest import (
     Upscaling,
     read_manifest,
 )
-from studio.export.provenance import Label, encode_labelled, stamp
+from studio.export.pictures import encode_for_platform, encode_white
+from studio.export.provenance import Label, encode_labelled, label_size, stamp
 
 __all__ = [
-    "BundlePost", "fit_for_platform", "pixels_sha256", "produce_id", "sheet_id", "verify_bundle", "write_bundle",
+    "BundlePost", "PRODUCER", "label_of", "pixels_sha256", "produce_id", "sheet_id", "verify_bundle", "write_bundle",
+    "write_white",
 ]  # fmt: skip
+
+PRODUCER = "Persona Studio"
 
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # a zip entry must have a date; a fixed one keeps the bytes a function of the content
 _SHEET_COLUMNS = 3
@@ -47,7 +54,10 @@ _SHEET_COLUMNS = 3
 
 @dataclass(frozen=True, eq=False)
 class BundlePost:
-    """One drawn picture, uint8 [h, w, 3], with its facts; `composite` = a landmark's real pixels are in it."""
+    """One drawn picture, uint8 [h, w, 3], with its facts; `composite` = a landmark's real pixels are in it.
+
+    `masks`, bool [h, w], say where what matters is: crop and label respect it.
+    """
 
     image: npt.NDArray[np.uint8]
     prompt: str
@@ -62,6 +72,11 @@ class BundlePost:
     origin: tuple[int, int] | None = None
     fixes: tuple[FixFacts, ...] = ()
     identity_guidance: bool = False
+    masks: Mapping[Part, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+    @property
+    def content(self) -> Content:
+        return Content(self.image.shape[0], self.image.shape[1], self.masks)
 
 
 def pixels_sha256(image: npt.NDArray[np.uint8]) -> str:
@@ -79,17 +94,9 @@ def sheet_id(posts: Sequence[ManifestPost]) -> str:
     return produce_id(hashlib.sha256("".join(post.drawn_sha256 for post in posts).encode()).hexdigest())
 
 
-def fit_for_platform(image: npt.NDArray[np.uint8], upscaling: Upscaling) -> Image.Image:
-    """The picture in the platform's exact size: covers the canvas (Lanczos), the middle kept. Deterministic."""
-    if upscaling.method != "lanczos":
-        raise BadInput("upscaling_method_unknown", method=upscaling.method)
-    picture = Image.fromarray(image)
-    scale = max(upscaling.height / picture.height, upscaling.width / picture.width)
-    size = (max(upscaling.width, round(picture.width * scale)), max(upscaling.height, round(picture.height * scale)))
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    left, top = (size[0] - upscaling.width) // 2, (size[1] - upscaling.height) // 2
-    return picture.crop((left, top, left + upscaling.width, top + upscaling.height))
+def label_of(image: npt.NDArray[np.uint8], composite: bool, producer: str = PRODUCER) -> Label:
+    """Return what the label of a drawn picture tells machines."""
+    return Label(producer, produce_id(pixels_sha256(image)), composite)
 
 
 def write_bundle(
@@ -106,11 +113,16 @@ def write_bundle(
     drawings: Sequence[Drawing] = (),
     title: str = "",
     body: str = "",
-    producer: str = "Persona Studio",
+    tags: Sequence[str] = (),
+    content: Literal["bundle", "pictures"] = "bundle",
+    producer: str = PRODUCER,
 ) -> Manifest:
-    """Write the zip and return its manifest. Raises BadInput (platform, number of pictures, text), OutOfDisk."""
+    """Write the zip and return its manifest, which stands in the zip of a whole bundle only.
+
+    Raises BadInput (platform, number of pictures, text), OutOfDisk.
+    """
     target = find_platform(platform)
-    check_fits_platform(target, len(posts), title, body)
+    check_fits_platform(target, len(posts), title, body, tags)
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}
@@ -119,34 +131,47 @@ def write_bundle(
     def tell(posts: Sequence[ManifestPost], persona: ManifestPersona, files: dict[str, str]) -> Manifest:
         return Manifest(
             persona=persona, recipe=recipe, donors=tuple(donors), scene=scene, platform=platform, title=title,
-            body=body, draw=draw, upscaling=upscaling, posts=tuple(posts), drawings=tuple(drawings), software=software,
-            files=files,
+            body=body, tags=tuple(tags), draw=draw, upscaling=upscaling, posts=tuple(posts),
+            drawings=tuple(drawings), software=software, files=files,
         )  # fmt: skip
 
     faceless = persona.model_copy(update={"enrolment": ()})
     for number, post in enumerate(posts, 1):
         name = f"pictures/{number:02d}.{suffix}"
-        drawn = pixels_sha256(post.image)
+        framing = frame_picture(post.content, target)
         told = {f.name: getattr(post, f.name) for f in fields(post) if f.name in ManifestPost.model_fields}
-        row = ManifestPost(file=name, sha256="", drawn_sha256=drawn, **told)
-        label = Label(producer, produce_id(drawn), post.composite)
+        row = ManifestPost(
+            file=name, sha256="", drawn_sha256=pixels_sha256(post.image), window=framing.box(post.content),
+            label=framing.corner, **told,
+        )  # fmt: skip
         # an archive tells all, a published picture only that it was made by a model
         recipe_text = ""
-        if target.embeds_recipe:
+        if target.embeds_recipe and content == "bundle":
             recipe_text = tell([row], faceless, {}).model_dump_json(exclude={"persona": {"enrolment"}})
-        fitted = fit_for_platform(post.image, upscaling)
-        files[name] = _encode(fitted, target.format, label, target.max_bytes, recipe_text)
+        label = label_of(post.image, post.composite, producer)
+        files[name] = encode_for_platform(post.image, framing, target, label, recipe_text)
         listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
-    lines = "".join(f"{p.file.split('/')[1]}\t{_one_line(p.caption)}\n" for p in listed)
-    text = "\n".join(part for part in (_one_line(title), body.strip()) if part)
-    files["captions.txt"] = (f"{text}\n\n{lines}" if text else lines).encode()
-    sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
-    files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], sheet_label)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    manifest = tell(listed, persona, hashes)
-    files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
+    files["captions.txt"] = _captions(title, body, tags, [(p.file, p.caption) for p in listed])
+    if content == "bundle":
+        sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
+        files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], target, sheet_label)
+    manifest = tell(listed, persona, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    if content == "bundle":
+        files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
     _write_zip(path, files)
     return manifest
+
+
+def write_white(path: Path, goods: Cutout, platform: Platform, title: str, body: str, tags: Sequence[str]) -> None:
+    """Write a zip of the goods alone on pure white: their own photo, of which no manifest tells anything.
+
+    Raises as `write_bundle`.
+    """
+    check_fits_platform(platform, 1, title, body, tags)
+    files = {"pictures/01.jpg": encode_white(goods, platform)}
+    if text := _captions(title, body, tags, ()):
+        files["captions.txt"] = text
+    _write_zip(path, files)
 
 
 def verify_bundle(path: Path) -> tuple[str, ...]:
@@ -167,27 +192,27 @@ def verify_bundle(path: Path) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _encode(image: Image.Image, kind: Any, label: Label, max_bytes: int, recipe: str) -> bytes:
-    stamped = stamp(image)
-    for quality in (95, 90, 85, 75, 60):
-        data = encode_labelled(stamped, kind, label, quality, recipe)
-        if len(data) <= max_bytes:
-            return data
-    raise BadInput("picture_over_platform_size", most=max_bytes)
+def _captions(title: str, body: str, tags: Sequence[str], captions: Sequence[tuple[str, str]]) -> bytes:
+    """A file to copy from: what goes with all pictures, then each one's name and caption."""
+    text = "\n".join(part for part in (_one_line(title), body.strip(), tag_text(tags)) if part)
+    lines = "".join(f"{file.split('/')[1]}\t{_one_line(caption)}\n" for file, caption in captions)
+    return (f"{text}\n\n{lines}" if text else lines).encode()
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]], label: Label) -> bytes:
+def _contact_sheet(images: Sequence[npt.NDArray[np.uint8]], platform: Platform, label: Label) -> bytes:
     height, width = images[0].shape[:2]
     columns, rows = min(_SHEET_COLUMNS, len(images)), -(-len(images) // _SHEET_COLUMNS)
     strip = round(0.13 * min(width * columns, height * rows)) + 8  # room for the label, which hides nobody's feet
     sheet = Image.new("RGB", (width * columns, height * rows + strip), "white")
     for i, image in enumerate(images):
         sheet.paste(Image.fromarray(image), (i % _SHEET_COLUMNS * width, i // _SHEET_COLUMNS * height))
-    return encode_labelled(stamp(sheet), "JPEG", label, 90)
+    size = label_size((sheet.height, sheet.width), platform.language)
+    place = sheet.width - size.width - size.margin, sheet.height - size.height - size.margin
+    return encode_labelled(stamp(sheet, platform.language, place), "JPEG", label, 90)
 
 
 def _write_zip(path: Path, files: dict[str, bytes]) -> None:

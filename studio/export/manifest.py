@@ -14,8 +14,9 @@ from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.references.catalogue import current_id
+from pipelines.shapes import Box, CanvasShape
 from studio.domain.posts import DrawnShot, ShownReference
-from studio.domain.scene import Goods, ReferenceDials
+from studio.domain.scene import Crop, Goods, ReferenceDials
 
 __all__ = [
     "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FixFacts", "Manifest", "ManifestPersona", "ManifestPost",
@@ -55,6 +56,7 @@ class SceneFacts(_Strict):
 
     `landmark` is "" where no landmark's pixels were kept. `goods_as`, `goods_box` and
     `redux` (the dials) are those of the request. `scale` is how much the model was shown of the place, 0 nothing.
+    `crops` are what of the photo is shown, by shape.
     """
 
     name: str
@@ -66,6 +68,7 @@ class SceneFacts(_Strict):
     goods: Goods | None = None
     goods_as: str = "pixels"
     goods_box: tuple[float, float, float, float] | None = None
+    crops: tuple[Crop, ...] = ()
 
 
 class CompanionFacts(_Strict):
@@ -84,7 +87,7 @@ class DrawFacts(_Strict):
     `keep`, `inject` and `blocks` are those of the request, and so are `person_as` and `person_picture` (a key in the
     studio's store, "" for none), which say what told the model who is shown; `references` say who and what is in each
     picture that the model read itself; `companions` is empty where the backbone itself drew, and the IP-Adapter's hash
-    and licence where none was on.
+    and licence where none was on. `shape` is that of the request, "" for the backbone's own size.
     """
 
     backbone: str
@@ -106,6 +109,7 @@ class DrawFacts(_Strict):
     person_as: str = "lora"
     person_picture: str = ""
     blocks: str = ""
+    shape: CanvasShape = ""
     ip_adapter_sha256: str = ""
     ip_adapter_licence: str = ""
     companions: tuple[CompanionFacts, ...] = ()
@@ -113,7 +117,7 @@ class DrawFacts(_Strict):
 
 
 class Upscaling(_Strict):
-    """From the drawn size to the platform's: cover the canvas with this filter, crop the middle."""
+    """From the drawn size to the platform's: each post's window is brought to it with this filter."""
 
     method: str = "lanczos"
     height: int = Field(gt=0)
@@ -149,8 +153,10 @@ class ManifestShot(_Strict):
 class ManifestPost(ManifestShot):
     """`drawn_sha256` is of the drawn pixels before label and resize, `sha256` of the file in the zip.
 
-    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `origin` is the drawing that it
-    is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after the other.
+    In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `window` is what of it was shown
+    (None: the middle, as before it was noted), `label` where the label stands that is seen. `origin` is the drawing
+    that it is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after
+    the other.
     """
 
     file: str
@@ -160,6 +166,8 @@ class ManifestPost(ManifestShot):
     scores: dict[str, float | None]
     origin: tuple[int, int] | None = None
     fixes: tuple[FixFacts, ...] = ()
+    window: Box | None = None
+    label: str = ""
 
 
 class Drawing(_Strict):
@@ -182,6 +190,7 @@ class Manifest(_Strict):
     platform: str
     title: str = ""
     body: str = ""
+    tags: tuple[str, ...] = ()
     draw: DrawFacts
     upscaling: Upscaling
     posts: tuple[ManifestPost, ...] = Field(min_length=1)

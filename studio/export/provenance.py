@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,18 +19,24 @@ from xml.sax.saxutils import escape
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from pipelines.picture_labels import split_labels
+from studio.texts.texts import Language
 
-__all__ = ["RECIPE_CHUNK", "Label", "aigc_record", "encode_labelled", "read_label", "stamp"]
+__all__ = ["RECIPE_CHUNK", "Label", "LabelSize", "aigc_record", "encode_labelled", "label_size", "read_label", "stamp"]
 
 VISIBLE_SHARE = 0.05
 RECIPE_CHUNK = "PersonaStudio"
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_CJK_FONTS = (
-    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-    "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
-    "/System/Library/Fonts/PingFang.ttc",
-    "C:/Windows/Fonts/msyh.ttc",
-)
+_WORDS: Mapping[Language, str] = {"zh": "AI生成", "en": "AI-generated"}
+_FONT = Path(__file__).resolve().parents[2] / "assets" / "fonts" / "label.otf"  # these words' letters and no others
+
+
+@dataclass(frozen=True)
+class LabelSize:
+    """Ground of a visible label in pixels, and how far it stays from the picture's edges."""
+
+    width: int
+    height: int
+    margin: int
 
 
 @dataclass(frozen=True)
@@ -57,64 +64,74 @@ def aigc_record(label: Label) -> str:
     )
 
 
-def stamp(image: Image.Image) -> Image.Image:
-    """The picture with the visible label in its lower right corner.
+def label_size(canvas: tuple[int, int], language: Language) -> LabelSize:
+    """Return how large a label is on a canvas (height, width): its letters are at least 5% of the shorter side high."""
+    left, top, right, bottom = _font(min(canvas), language).getbbox(_WORDS[language])
+    pad = _pad(min(canvas))
+    return LabelSize(round(right - left) + 2 * pad, round(bottom - top) + 2 * pad, 2 * pad)
 
-    "AI生成" where the machine has a Chinese font, else "AI". Letters are at least 5% of the shorter side high.
-    """
-    text, font = _label_font(round(min(image.size) * VISIBLE_SHARE) + 1)
-    stamped = image.copy()
+
+def stamp(image: Image.Image, language: Language, place: tuple[int, int]) -> Image.Image:
+    """The picture with the visible label, the left upper corner of its ground at `place` (x, y)."""
+    font, words, side = _font(min(image.size), language), _WORDS[language], min(image.size)
+    size, pad = label_size((image.height, image.width), language), _pad(side)
+    left, top, _, _ = font.getbbox(words)
+    stamped, (x, y) = image.copy(), place
     draw = ImageDraw.Draw(stamped, "RGBA")
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    pad = round(min(image.size) * 0.012) + 1
-    x, y = image.width - (right - left) - 3 * pad, image.height - (bottom - top) - 3 * pad
-    draw.rectangle((x - pad, y - pad, x + right - left + pad, y + bottom - top + pad), fill=(0, 0, 0, 110))
-    draw.text((x - left, y - top), text, font=font, fill=(255, 255, 255, 255))
+    draw.rectangle((x, y, x + size.width - 1, y + size.height - 1), fill=(0, 0, 0, 110))
+    draw.text((x + pad - left, y + pad - top), words, font=font, fill=(255, 255, 255, 255))
     return stamped
 
 
+def _pad(side: int) -> int:
+    return round(side * 0.012) + 1
+
+
 @cache
-def _label_font(letter_px: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
-    for path in _CJK_FONTS:
-        if Path(path).is_file():
-            return "AI生成", ImageFont.truetype(path, letter_px)
-    # The size of a font is more than the height of its capitals: grow it until those are high enough.
-    size = letter_px
+def _font(side: int, language: Language) -> ImageFont.FreeTypeFont:
+    """The size of a font is more than the height of its letters: it grows until those are high enough."""
+    size = least = round(side * VISIBLE_SHARE) + 1
     while True:
-        font = ImageFont.load_default(size)
-        box = font.getbbox("AI")
-        if box[3] - box[1] >= letter_px:
-            return "AI", font
+        font = ImageFont.truetype(_FONT, size)
+        _, top, _, bottom = font.getbbox(_WORDS[language])
+        if bottom - top >= least:
+            return font
         size += 1
 
 
 def encode_labelled(
-    image: Image.Image, kind: Literal["JPEG", "PNG"], label: Label, quality: int = 95, recipe: str = ""
+    image: Image.Image, kind: Literal["JPEG", "PNG"], label: Label | None, quality: int = 95, recipe: str = ""
 ) -> bytes:
     """The file with its labels: XMP in both kinds, and a text chunk `AIGC` in PNG. Same input, same bytes.
 
+    None is for a picture of which nothing was drawn.
+
     A `recipe` is kept in a PNG's chunk of its own, RECIPE_CHUNK, compressed.
     """
+    out, xmp = io.BytesIO(), b"" if label is None else _xmp(label)
+    if kind == "JPEG":
+        image.save(out, "JPEG", quality=quality, subsampling=0, **({"xmp": xmp} if xmp else {}))
+    else:
+        chunks = PngImagePlugin.PngInfo()
+        if label is not None:
+            chunks.add_itxt("AIGC", aigc_record(label))
+            chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        if recipe:
+            chunks.add_itxt(RECIPE_CHUNK, recipe, zip=True)
+        image.save(out, "PNG", pnginfo=chunks)
+    return out.getvalue()
+
+
+def _xmp(label: Label) -> bytes:
     source = "compositeWithTrainedAlgorithmicMedia" if label.composite else "trainedAlgorithmicMedia"
-    xmp = (
+    return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/" '
         'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
         f"<TC260:AIGC>{escape(aigc_record(label))}</TC260:AIGC>"
         f"<Iptc4xmpExt:DigitalSourceType>{_IPTC}{source}</Iptc4xmpExt:DigitalSourceType>"
         "</rdf:Description></rdf:RDF></x:xmpmeta>"
-    )
-    out = io.BytesIO()
-    if kind == "JPEG":
-        image.save(out, "JPEG", quality=quality, subsampling=0, xmp=xmp.encode())
-    else:
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt("AIGC", aigc_record(label))
-        chunks.add_itxt("XML:com.adobe.xmp", xmp)
-        if recipe:
-            chunks.add_itxt(RECIPE_CHUNK, recipe, zip=True)
-        image.save(out, "PNG", pnginfo=chunks)
-    return out.getvalue()
+    ).encode()
 
 
 def read_label(data: bytes) -> dict[str, str] | None:

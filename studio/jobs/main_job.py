@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.domain.bundle import ExportRequest
 from studio.domain.capabilities import usual_way
 from studio.domain.design import Design, DesignRequest
 from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.posts import PostRequest, PostSet, plan_shots
-from studio.export.manifest import Manifest
+from studio.export.manifest import Manifest, read_manifest
 from studio.jobs.engine import Engine
 from studio.library.scenes import add_scene
 from studio.workflows.bundling import keep_bundle
@@ -75,6 +76,7 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
     asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, **way)
     post_set = engine.run(asked, PostSet)
     lap("posts")
-    bundle, manifest = keep_bundle(engine.studio, post_set, request.platform, request.bundle, owner)
+    export = ExportRequest.make(owner=owner, post_set=post_set, platform=request.platform)
+    bundle = keep_bundle(engine.studio, export, request.bundle)
     lap("bundle")
-    return MainJob(design, persona, post_set, manifest, bundle.resolve(), seconds)
+    return MainJob(design, persona, post_set, read_manifest(bundle), bundle.resolve(), seconds)

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from pipelines.errors import BadInput
-from studio.domain.bundle import Bundle
+from studio.domain.bundle import Bundle, ExportCheck
+from studio.domain.captions import Captions
 from studio.domain.takes import FixTake, Take, VaryTake
 from studio.library.index import Search, every_thing
 from studio.library.library import Library
@@ -67,9 +68,11 @@ def empty_trash(
     jobs = [
         j.id for kind in _JOBS for j in records.find(JobRecord, owner, kind=kind) if j.facts.get("id") in gone[kind]
     ]
-    for job in records.find(JobRecord, owner, kind="export", state="done"):
-        if read_result(library.store, Bundle, job).post_set in gone["posts"]:
-            jobs.append(job.id)
+    made_of_sets: tuple[type[Bundle | ExportCheck | Captions], ...] = (Bundle, ExportCheck, Captions)
+    for made_of in made_of_sets:
+        for job in records.find(JobRecord, owner, kind=made_of.kind, state="done"):
+            if read_result(library.store, made_of, job).post_set in gone["posts"]:
+                jobs.append(job.id)
     for kind in _TAKES:
         jobs += [j.id for j in records.find(JobRecord, owner, kind=kind) if _set_of(library, j) in gone["posts"]]
     made = {key for job in jobs if (row := records.get(JobFilesRecord, job, owner)) is not None for key in row.made}

@@ -1,7 +1,8 @@
 """Errors in a person's words: one table of sentences (`errors/*.json`), by an error's code, in both languages.
 
 A row is {"en": {"message": what happened, "advice": what to do}, "zh": {…}}; {name} stands for the error's field of
-that name, {name!w} for it as a word of `texts.json`. A field that is an error itself is said as its message.
+that name, {name!w} for it as a word of `texts.json`. A field that is an error itself is said as its message, one by
+language in that language.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class _Words(Formatter):
         self._texts = texts
 
     def convert_field(self, value: Any, conversion: str | None) -> Any:
+        if isinstance(value, Mapping):  # a name, by language
+            value = value[self._texts.language]
         if isinstance(value, StudioError):
             return say_error(value, self._texts)[0]
         if conversion == "w" and isinstance(value, list | tuple):

@@ -47,12 +47,26 @@ class GateRow(_Row):
 
 
 class PlatformRow(_Row):
-    """`width` and `height` in pixels, 0 for as drawn."""
+    """`width` and `height` in pixels, 0 for as drawn; `shape` what they are drawn for. A picture that `embeds_recipe`
+    tells all that it was made from. `label` is seen, read by machines only, or none. Limits of texts are in the
+    platform's own units, 0 for not known."""
 
     id: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.id for row in load_platforms()]})]
     words: _Words
     width: int
     height: int
+    shape: str | None
+    min_pictures: int
+    max_pictures: int
+    max_bytes: int
+    embeds_recipe: bool
+    label: str
+    language: str
+    max_title: int
+    max_body: int
+    max_tags: int
+    source: str
+    date: str
 
 
 class KindRow(_Row):
@@ -108,7 +122,7 @@ def list_tables() -> Tables:
             for m in MEASURES
         ],
         platforms=[
-            PlatformRow(id=p.id, words={"en": p.name_en, "zh": p.name_zh}, width=p.width, height=p.height)
+            PlatformRow(words=p.words, **{n: getattr(p, n) for n in PlatformRow.model_fields if n != "words"})
             for p in load_platforms()
         ],
         families=[FamilyRow(id=f.id, name=f.name) for f in FAMILIES],

@@ -41,9 +41,10 @@ from studio.library.records import CandidateRecord, PersonaRecord, PostRecord
 from studio.library.scenes import add_goods, add_picture
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.consolidate import _choose, _pool, _portraits, consolidate_persona
 from studio.workflows.drawing import judged, persona_lora
+from studio.workflows.redrawing import redraw_bundle
+from tests.exports import export_set
 
 pytestmark = pytest.mark.journey
 CANDIDATES, POSTS = 24, 4
@@ -270,7 +271,7 @@ def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], t
         picture = engine.studio.store.get_picture(post.picture)
         assert picture.shape == (spec.height, spec.width, 3)
         np.testing.assert_array_equal(picture[keep], canvas[keep])
-    export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "panels.zip", owner="me")
+    export_set(engine.studio, post_set, tmp_path / "panels.zip")
     assert redraw_bundle(engine.studio, tmp_path / "panels.zip", run_directly) == ()
 
 
@@ -284,7 +285,7 @@ def test_goods_are_shown_pixel_by_pixel(way: tuple[Engine, MainJob, Path, Path],
     post_set = engine.run(job.post_set.request.changed(shots=plan_shots(2, 4), goods=goods), PostSet)
     assert [p.scores["goods"] for p in post_set.posts] == [1.0, 1.0]
     assert all(p.prompt.endswith("with a red tin") for p in post_set.posts)
-    manifest = export_bundle(engine.studio, post_set, "xiaohongshu", tmp_path / "goods.zip", owner="me")
+    manifest = export_set(engine.studio, post_set, tmp_path / "goods.zip")
     assert manifest.scene.goods is not None
     assert redraw_bundle(engine.studio, tmp_path / "goods.zip", run_directly) == ()
 

@@ -31,8 +31,9 @@ from studio.jobs.engine import Engine
 from studio.library.scenes import add_goods, add_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.donors import train_folder_donor
+from studio.workflows.redrawing import redraw_bundle
+from tests.exports import export_set
 from tests.siblings import shake
 from tests.tiny_faces import write_face_pack
 from tests.tiny_flux2 import write_klein
@@ -120,7 +121,7 @@ def way(row: Row, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
         shown = _shown(studio, design, root) if row.reads else {"scale": 0.0}  # else by its landmark and by words
         posts = engine.run(PostRequest.make(persona=persona, scene=scene, shots=shots, seed=4, **shown), PostSet)
         bundle = root / "a.zip"
-        manifest = export_bundle(studio, posts, "xiaohongshu", bundle, owner=settings.owner)
+        manifest = export_set(studio, posts, bundle)
         yield Way(engine, design, persona, posts, manifest, bundle)
 
 

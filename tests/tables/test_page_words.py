@@ -54,7 +54,7 @@ OPERATORS = frozenset(
     bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_word_missing consent_word_unknown data_folder_is_file
-    donor_record_invalid donor_record_unreadable
+    donor_record_invalid donor_record_unreadable endpoint_address_invalid
     data_folder_read_only data_folder_unusable face_detector_without_landmarks face_pack_missing
     face_recogniser_not_differentiable file_is_controlnet file_is_ip_adapter file_is_lora
     file_is_vae file_of_no_family file_of_other_family gguf_package_missing
@@ -72,10 +72,10 @@ OPERATORS = frozenset(
     precision_package_missing redux_folder_missing redux_missing redux_unreadable request_file_no_object
     request_file_unreadable saved_settings_damaged training_model_folder_missing training_model_missing
     training_start_does_not_fit transformer_name_unknown transformer_of_other_text_encoder
-    transformer_of_other_vae upscaling_method_unknown user_unknown users_needed vae_statistics_missing
+    transformer_of_other_vae user_unknown users_needed vae_statistics_missing
     weights_are_pickles
     argument_missing argument_too_many body_too_large option_takes_no_value option_unknown
-    option_unknown_alike option_value_invalid option_value_missing route_unknown usage_wrong
+    option_unknown_alike option_value_invalid option_value_missing route_unknown scene_photo_or_change usage_wrong
 """,
     )
 )

@@ -15,17 +15,18 @@ from pydantic import ValidationError
 from pipelines.errors import BadInput, OutOfDisk
 from studio.domain import platforms
 from studio.domain.platforms import Platform, find_platform, load_platforms
-from studio.export.bundle import BundlePost, fit_for_platform, pixels_sha256, verify_bundle, write_bundle
+from studio.export.bundle import BundlePost, pixels_sha256, verify_bundle, write_bundle
+from studio.export.framing import frame_picture
 from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
     Manifest,
     ManifestPersona,
     SceneFacts,
-    Upscaling,
     parse_manifest,
     read_manifest,
 )
+from studio.export.pictures import render
 from studio.export.provenance import RECIPE_CHUNK, read_label
 from tests.studio.domain.values import RECIPE
 
@@ -41,7 +42,7 @@ def _posts(count: int = 3) -> list[BundlePost]:
     ]  # fmt: skip
 
 
-def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu") -> Manifest:
+def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu", **told: Any) -> Manifest:
     return write_bundle(
         path, posts, persona=ManifestPersona(id="p", name="Lin", version=1, lora=""), recipe=RECIPE,
         donors=[DonorFacts(id="d", name="mei", mix_weight=1.0, licence="Apache-2.0", consent="invented")],
@@ -49,7 +50,7 @@ def _write(path: Path, posts: list[BundlePost], platform: str = "xiaohongshu") -
         draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),),
                        dtype="bfloat16", precision="bf16", offload="none", device="cpu", threads=2, height=256,
                        width=192),
-        platform=platform, software={"torch": "2.13.0"},
+        platform=platform, software={"torch": "2.13.0"}, **told,
     )  # fmt: skip
 
 
@@ -72,21 +73,32 @@ def test_same_content_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
-def test_archive_keeps_the_drawn_size_and_labels_it(tmp_path: Path) -> None:
+def test_archive_is_the_original_and_only_machines_read_its_label(tmp_path: Path) -> None:
     _write(tmp_path / "a.zip", _posts(), "archive")
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
         data = bundle.read("pictures/01.png")
-    picture = Image.open(io.BytesIO(data))
-    assert picture.size == (192, 256)
-    different = np.asarray(picture) != _posts()[0].image
-    rows, columns = np.nonzero(different.any(axis=2))
-    assert rows.min() > 192  # the visible label is in the lower right corner and nowhere else
-    assert columns.min() > 96
-    assert rows.max() - rows.min() >= 0.05 * 192
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), _posts()[0].image)
     record = read_label(data)
     assert record is not None
     assert record["Label"] == "1"
     assert b"compositeWithTrainedAlgorithmicMedia" in data
+
+
+def test_pictures_and_captions_only_tell_nobody_what_they_were_made_from(tmp_path: Path) -> None:
+    told = {"title": "A title", "body": "Words", "tags": ("red dress", "#café")}
+    for platform in ("xiaohongshu", "archive"):
+        path = tmp_path / f"{platform}.zip"
+        manifest = _write(path, _posts(), platform, content="pictures", **(told if platform == "xiaohongshu" else {}))
+        assert manifest.persona.name == "Lin"  # the recipe stays at home
+        with zipfile.ZipFile(path) as bundle:
+            files = {name: bundle.read(name) for name in bundle.namelist()}
+        assert {name for name in files if not name.startswith("pictures/")} == {"captions.txt"}
+        assert len(files) == 4
+        for word in (b"prompt 1", b"mei", b"Lin", RECIPE_CHUNK.encode(), b"donor"):
+            assert not any(word in data for data in files.values()), word
+        assert all(read_label(data) for name, data in files.items() if name != "captions.txt")
+        if platform == "xiaohongshu":
+            assert files["captions.txt"].decode().startswith("A title\nWords\n#reddress #café\n\n01.jpg\t")
 
 
 def test_the_contact_sheet_is_labelled_too(tmp_path: Path) -> None:
@@ -196,8 +208,7 @@ def test_platforms_are_all_usable() -> None:
     for platform in load_platforms():
         assert platform.source
         assert platform.date
-        if platform.width:
-            size = Upscaling(height=platform.height, width=platform.width)
-            assert fit_for_platform(_posts(1)[0].image, size).size == (platform.width, platform.height)
+        picture = render(_posts(1)[0].image, frame_picture(_posts(1)[0].content, platform), platform)
+        assert picture.size == ((platform.width, platform.height) if platform.width else (192, 256))
     with pytest.raises(BadInput, match=r"platform_unknown.*myspace.*xiaohongshu"):
         find_platform("myspace")

@@ -19,9 +19,10 @@ from studio.domain.scene import ReferenceDials
 from studio.library.scenes import add_dials, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.injections import Injections
+from studio.workflows.redrawing import redraw_bundle
 from studio.workflows.redux_dials import clear_person
+from tests.exports import export_set
 from tests.studio.workflows.test_ways import bundle, draw, persona
 from tests.tiny import ip_adapter_tensors, write_ip_adapter
 
@@ -108,9 +109,7 @@ def test_off_is_off_by_every_way(studio: Studio, asked: PostRequest) -> None:
 
 
 def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:
-    export_bundle(
-        studio, draw(studio, asked.changed(inject="ip-adapter"))[0], "xiaohongshu", tmp_path / "a.zip", owner="me"
-    )
+    export_set(studio, draw(studio, asked.changed(inject="ip-adapter"))[0], tmp_path / "a.zip")
     other = write_ip_adapter(tmp_path / "adapter", ip_adapter_tensors(seed=99))
     settings = studio.settings.model_copy(update={"ip_adapter_folder": other})
     with pytest.raises(BadInput, match="bundle_of_another_ip_adapter"):

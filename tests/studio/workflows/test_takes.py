@@ -31,9 +31,10 @@ from studio.texts.texts import Texts
 from studio.ui.parts.fixing import fix_request
 from studio.ui.parts.shots_form import default_captions
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
+from studio.workflows.redrawing import redraw_bundle
 from studio.workflows.takes import fix_post, vary_post
+from tests.exports import export_set
 from tests.studio.domain.values import make_post_set, make_take
 from tests.studio.workflows.test_ways import asked, studio  # noqa: F401
 
@@ -127,7 +128,7 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
     said = add_take(said, 0, "f:0")
     arranged = compose(post_set, said, {"v": varied, "f": fixed})
     claimed = arranged.model_copy(update={"request": arranged.request.changed(owner="wang")})
-    export_bundle(studio, claimed, "xiaohongshu", tmp_path / "a.zip", "A title", "Words\nof it", owner="me")
+    export_set(studio, claimed, tmp_path / "a.zip", title="A title", body="Words\nof it")
     for table in (BundleRecord, ExportedRecord):  # whoever the set says it is: it is the asker's bundle
         assert {row.owner for row in studio.records.everyones(table)} == {"me"}
     with zipfile.ZipFile(tmp_path / "a.zip") as bundle:

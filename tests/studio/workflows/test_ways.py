@@ -24,8 +24,9 @@ from studio.export.manifest import Manifest, read_manifest
 from studio.library.scenes import add_goods, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
+from studio.workflows.redrawing import redraw_bundle
+from tests.exports import export_set
 from tests.loras import make_layers
 from tests.studio.domain.values import RECIPE
 from tests.tiny import write_companion
@@ -73,7 +74,7 @@ def draw(studio: Studio, request: PostRequest) -> tuple[PostSet, list[Any]]:
 
 
 def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
-    export_bundle(studio, post_set, "xiaohongshu", path, owner="me")
+    export_set(studio, post_set, path)
     assert redraw_bundle(studio, path, run_directly) == ()
     return read_manifest(path)
 
@@ -120,7 +121,7 @@ def test_a_bundle_that_says_kontext_is_drawn_again_to_the_pixel(
     post_set, _ = draw(studio, asked.changed(inject="kontext"))
     assert post_set.request.inject == "references"
     made, old = tmp_path / "made.zip", tmp_path / "old.zip"
-    export_bundle(studio, post_set, "xiaohongshu", made, owner="me")
+    export_set(studio, post_set, made)
     with zipfile.ZipFile(made) as bundled, zipfile.ZipFile(old, "w") as written:
         for name in bundled.namelist():
             data = bundled.read(name)
@@ -173,9 +174,7 @@ def test_what_is_referred_to_reaches_the_picture(studio: Studio, asked: PostRequ
 def test_a_bundle_of_another_companion_is_not_drawn_again(
     studio: Studio, asked: PostRequest, tmp_path: Path, tiny_family: Path
 ) -> None:
-    export_bundle(
-        studio, draw(studio, asked.changed(inject="references"))[0], "xiaohongshu", tmp_path / "set.zip", owner="me"
-    )
+    export_set(studio, draw(studio, asked.changed(inject="references"))[0], tmp_path / "set.zip")
     folder = write_companion(tmp_path / "kontext", "kontext", seed=99)
     settings = Settings(data=studio.settings.data, backbone=str(tiny_family), kontext_folder=folder)
     with pytest.raises(BadInput, match=r"bundle_of_another_companion.*FLUX\.1-Kontext-dev.*role=kontext"):

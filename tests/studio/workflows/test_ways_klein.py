@@ -21,8 +21,9 @@ from studio.export.manifest import read_manifest
 from studio.library.scenes import add_dials, add_goods, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.bundling import export_bundle, redraw_bundle
 from studio.workflows.post import draw_posts
+from studio.workflows.redrawing import redraw_bundle
+from tests.exports import export_set
 from tests.loras import make_layers
 from tests.studio.domain.values import RECIPE
 from tests.tiny_flux2 import write_klein
@@ -106,7 +107,7 @@ def test_every_way_is_drawn_again_to_the_pixel(
     assert post_set.companion == ""
     assert [r.role for r in post_set.references] == roles
     assert [r.number for r in post_set.references] == list(range(1, len(roles) + 1))
-    export_bundle(studio, post_set, "xiaohongshu", tmp_path / "set.zip", owner="me")
+    export_set(studio, post_set, tmp_path / "set.zip")
     assert redraw_bundle(studio, tmp_path / "set.zip", run_directly) == ()
     told = read_manifest(tmp_path / "set.zip").draw
     assert told.references == post_set.references

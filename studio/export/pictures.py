@@ -1,0 +1,69 @@
+"""Pictures as a platform shows them: in its size, cropped, labelled, no larger as a file than it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipelines.errors import BadInput
+from pipelines.references.cutout import Cutout, resize_cutout
+from studio.domain.platforms import Platform
+from studio.export.framing import Framing
+from studio.export.provenance import Label, encode_labelled, stamp
+
+__all__ = ["encode_for_platform", "encode_white", "render"]
+
+_QUALITIES = (95, 90, 85, 75, 60)
+_GOODS_SHARE = 0.82  # of the canvas, by the longer side: as shops show goods
+_SOFT = 3  # the outline is made at so many times its size, and becomes smooth when it is reduced
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def render(image: Rgb, framing: Framing, platform: Platform) -> Image.Image:
+    """The window of a picture uint8 [h, w, 3] in the platform's size (Lanczos), with the label that is seen."""
+    picture = Image.fromarray(image)
+    size = framing.size[1], framing.size[0]
+    if picture.size != size or framing.window != (0, 0, *picture.size):
+        picture = picture.resize(size, Image.Resampling.LANCZOS, box=framing.window)
+    if framing.size != framing.canvas:
+        whole = Image.new("RGB", (framing.canvas[1], framing.canvas[0]), "white")
+        whole.paste(picture, (0, 0))
+        picture = whole
+    return stamp(picture, platform.language, framing.place) if framing.corner else picture
+
+
+def encode_for_platform(
+    image: Rgb, framing: Framing, platform: Platform, label: Label, recipe: str = ""
+) -> bytes:  # fmt: skip
+    """The file of a picture. Raises BadInput where it is larger than the platform takes at any quality."""
+    return _encode(render(image, framing, platform), platform, label, recipe)
+
+
+def encode_white(goods: Cutout, platform: Platform) -> bytes:
+    """The file of goods alone, in the middle of pure white. Nothing of it was drawn, and so it has no label.
+
+    Raises as `encode_for_platform`.
+    """
+    height, width = goods.mask.shape
+    scale = min(_GOODS_SHARE * platform.width / width, _GOODS_SHARE * platform.height / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    large = resize_cutout(goods, (size[0] * _SOFT, size[1] * _SOFT))
+    shown = Image.fromarray(np.where(large.mask[..., None], large.image, np.uint8(255)))
+    canvas = Image.new("RGB", (platform.width, platform.height), "white")
+    canvas.paste(shown.reduce(_SOFT), ((platform.width - size[0]) // 2, (platform.height - size[1]) // 2))
+    return _encode(canvas, platform, None, "")
+
+
+def _encode(image: Image.Image, platform: Platform, label: Label | None, recipe: str) -> bytes:
+    kind: Any = platform.format
+    for quality in _QUALITIES:
+        data = encode_labelled(image, kind, label, quality, recipe)
+        if len(data) < platform.min_bytes and quality == _QUALITIES[0]:
+            data = encode_labelled(image, kind, label, 100, recipe)
+        if len(data) <= platform.max_bytes:
+            return data
+    raise BadInput("picture_over_platform_size", most=platform.max_bytes)

@@ -1,0 +1,144 @@
+"""Redrawing: a bundle's posts drawn again from its manifest, and compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from personas.shots import Shot
+from pipelines.adapters.ip_adapter import adapter_of
+from pipelines.errors import BadInput
+from pipelines.progress import SILENT, Progress, Stage
+from pipelines.sampling.request import DrawRequest
+from studio.application import Studio
+from studio.domain.design import UsedDonor
+from studio.domain.persona import Persona
+from studio.domain.posts import Fix, PostRequest
+from studio.domain.report import StudioStage
+from studio.domain.scene import ReferenceDials, Scene
+from studio.domain.values import FileKey
+from studio.export.bundle import pixels_sha256
+from studio.export.manifest import Drawing, Manifest, ManifestShot, read_manifest
+from studio.workflows import Run
+from studio.workflows.drawn_with import note_drawing
+from studio.workflows.injections import Injections
+from studio.workflows.post import draw_requests, plan_requests
+from studio.workflows.takes import fix_region
+
+__all__ = ["redraw_bundle"]
+
+
+def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SILENT) -> tuple[str, ...]:
+    """Draw a bundle's posts again from its manifest alone; what differs, one sentence each.
+
+    The persona's LoRA and the scene are taken from this studio's store by their hashes. Raises BadInput where they
+    are not there, or where the bundle was drawn with other weights or another number type.
+    """
+    manifest = read_manifest(path)
+    backbone = studio.backbone
+    if manifest.draw.backbone_sha256 != studio.backbone_sha256:
+        raise BadInput("bundle_of_another_backbone", backbone=manifest.draw.backbone)
+    dtype = str(backbone.dtype).removeprefix("torch.")
+    # block by block, a LoRA is added beside the weights, which rounds differently
+    draw, plan = manifest.draw, backbone.plan
+    then = (draw.precision, draw.dtype, draw.device, draw.offload == "group")
+    if then != (plan.precision, dtype, backbone.device.type, plan.offload == "group"):
+        raise BadInput(
+            "bundle_of_another_machine",
+            then=[draw.precision, draw.dtype, draw.device, draw.offload],
+            now=[plan.precision, dtype, backbone.device.type, plan.offload],
+        )
+    for drew in manifest.draw.companions:
+        if note_drawing(studio, drew.role).companions[0].sha256 != drew.sha256:
+            raise BadInput("bundle_of_another_companion", model=drew.id, role=drew.role)
+    adapter = manifest.draw.ip_adapter_sha256
+    if adapter and adapter_of(backbone).file.sha256 != adapter:
+        raise BadInput("bundle_of_another_ip_adapter")
+    request = _asked(manifest)
+    injections = Injections(studio, request)
+    pictures = _redraw_shots(studio, request, injections, manifest, run, progress)
+    wrong = []
+    for number, post in enumerate(manifest.posts):
+        image = studio.store.get_picture(pictures[post.origin or (0, number)])
+        for fix in post.fixes:
+            if pixels_sha256(image) != fix.parent:
+                break
+            image = fix_region(studio, request, injections, image, post.as_drawn(), Fix(**fix.model_dump()))
+        if pixels_sha256(image) != post.drawn_sha256:
+            wrong.append(f"{post.file} came out differently.")
+    return tuple(wrong)
+
+
+def _asked(manifest: Manifest) -> PostRequest:
+    """The set's request, as far as its pictures depend on it. Raises BadInput where it is none."""
+    place, draw, told = manifest.scene, manifest.draw, manifest.persona
+    persona = Persona(
+        id=told.id,
+        name=told.name,
+        version=told.version,
+        trigger=told.trigger,
+        subject=told.subject,
+        enrolment=told.enrolment,
+        recipe=manifest.recipe,
+        donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent) for d in manifest.donors),
+        lora=FileKey(told.lora),
+    )
+    landmark = FileKey(place.landmark) if place.landmark else None
+    scene = Scene(
+        id="bundle", name=place.name, sha256=place.sha256, photo=FileKey(place.photo), landmark=landmark,
+        crops=place.crops,
+    )  # fmt: skip
+    return PostRequest.make(
+        persona=persona,
+        scene=scene,
+        shots=(manifest.posts[0].as_drawn().shot,),
+        person_as=draw.person_as,
+        person_picture=FileKey(draw.person_picture) if draw.person_picture else None,
+        scale=place.scale,
+        detail=draw.detail,
+        renoise=draw.renoise,
+        panels=draw.panels,
+        goods=place.goods,
+        inject=draw.inject,
+        dials=place.redux or ReferenceDials(),
+        blocks=draw.blocks,
+        keep=draw.keep,
+        goods_as=place.goods_as,
+        goods_box=place.goods_box,
+        shape=draw.shape,
+    )
+
+
+def _redraw_shots(
+    studio: Studio, request: PostRequest, injections: Injections, manifest: Manifest, run: Run, progress: Progress
+) -> dict[tuple[int, int], str]:
+    """The pictures of all drawings that posts are from, by drawing and number in it."""
+    pictures: dict[tuple[int, int], str] = {}
+    drawings = manifest.drawings or (Drawing(shots=manifest.posts),)
+    used = {(p.origin or (0, 0))[0] for p in manifest.posts}
+    given = None
+    for number, drawing in enumerate(drawings):
+        # panels of later drawings are drawn around the first one's first picture
+        if number not in used and not (number == 0 and request.panels > 1):
+            continue
+        shots = [Shot(**s.shot) for s in drawing.shots]
+        planned = plan_requests(studio, request, shots, injections)
+        requests = [_as_it_was(r, s) for r, s in zip(planned, drawing.shots, strict=True)]
+        stage = Stage(StudioStage.REDRAW, str(number + 1))
+        drawn = draw_requests(studio, run, stage, request, requests, progress, given)
+        if number == 0:
+            given = (drawn.pictures[0], drawing.shots[0].prompt)
+        pictures |= {(number, i): key for i, key in enumerate(drawn.pictures)}
+    return pictures
+
+
+def _as_it_was(request: DrawRequest, shot: ManifestShot) -> DrawRequest:
+    return replace(
+        request,
+        prompt=shot.prompt,
+        seed=shot.seed,
+        num_inference_steps=shot.num_inference_steps,
+        distilled_guidance=shot.guidance_scale,
+        cfg_scale=shot.true_cfg_scale,
+        identity_guidance=shot.identity_guidance,
+    )
