@@ -319,7 +319,7 @@ def export(work: Path, vae_folder: Path, assets: Path) -> None:
         transformer=parts.transformer,
     ).save_pretrained(assets / "flux", max_shard_size="15MB")  # fmt: skip
     settings = {
-        "licence": "apache-2.0", "height": 256, "width": 192, "num_inference_steps": 16, "guidance_scale": 0.0,
+        "licence": "apache-2.0", "height": 256, "width": 192, "sizes": [[256, 192], [256, 256]], "num_inference_steps": 16, "guidance_scale": 0.0,
         "true_cfg_scale": 4.0, "identity_guidance_scale": 2.0, "max_sequence_length": TEXT_LENGTH, "lora_rank": 8, "redux_folder": "../redux",
     }  # fmt: skip
     (assets / "flux" / "studio.json").write_text(json.dumps(settings, indent=1) + "\n")

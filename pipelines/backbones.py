@@ -189,6 +189,7 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     settings = _checked_settings(folder, family) if (folder / "studio.json").is_file() else {}
     own = {"id", "licence", "licence_note"} if header is not None else set()
     values |= {k: v for k, v in settings.items() if k not in {*own, *companion_settings(family)}}
+    values["sizes"] = tuple((height, width) for height, width in values.get("sizes", ()))
     sibling = {} if f"{TRAINING}_folder" in settings else find_sibling(values["train_on"], source, models)
     companions = sibling | find_companions(family, folder, settings)
     return BackboneSpec(
@@ -265,9 +266,18 @@ def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
             "str": isinstance(value, str),
             "int": isinstance(value, int) and number and value > 0,
             "float": number and value >= 0,
+            "tuple[tuple[int, int], ...]": _are_sizes(value),
         }.get(kinds[name], value is None or isinstance(value, str))
         if not fits:
             raise BadInput("backbone_setting_invalid", path=str(path), name=name, value=str(value), type=kinds[name])
         if number and value > _MOST[name]:
             raise BadInput("backbone_setting_too_large", path=str(path), name=name, value=value, most=_MOST[name])
     return given
+
+
+def _are_sizes(value: object) -> bool:
+    """Whether it is a list of [height, width]."""
+    return isinstance(value, list) and all(
+        isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+        for size in value
+    )

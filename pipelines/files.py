@@ -12,8 +12,9 @@ from pipelines.errors import OutOfDisk
 __all__ = ["write_whole"]
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path` and rename it, so that nobody ever reads a part of it.
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write to a temporary file beside `path` and rename it, so that nobody ever reads a part of it; `mode` is that of
+    its permissions.
 
     Raises OutOfDisk where there is no room.
     """
@@ -25,7 +26,7 @@ def write_whole(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
         if temporary:

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pipelines.colour_profiles import to_srgb
 from pipelines.errors import BadInput, BadPicture
 from pipelines.picture_labels import Labels, split_labels
+from pipelines.shapes import Box, crop_pixels
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -219,22 +220,37 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def fit_to_canvas(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Cover the canvas: resize (Lanczos) and crop the middle. uint8 [h, w, 3] -> uint8 [height, width, 3]."""
-    fitted = ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(fitted)
+def fit_to_canvas(
+    image: npt.NDArray[np.uint8], height: int, width: int, box: Box | None = None
+) -> npt.NDArray[np.uint8]:
+    """Cover the canvas with the box of a picture (None: all of it): resize (Lanczos) and crop the middle.
+
+    uint8 [h, w, 3] -> uint8 [height, width, 3].
+    """
+    return np.asarray(_fit(Image.fromarray(image), height, width, box, Image.Resampling.LANCZOS))
 
 
-def fit_mask(mask: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
+def fit_mask(
+    mask: npt.NDArray[np.bool_], height: int, width: int, box: Box | None = None
+) -> npt.NDArray[np.bool_]:  # fmt: skip
     """Crop a mask in the same way, so that it stays on its landmark."""
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(ImageOps.fit(grey, (width, height), Image.Resampling.BILINEAR)) >= 128
+    return np.asarray(_fit(grey, height, width, box, Image.Resampling.BILINEAR)) >= 128
 
 
-def fit_weights(grey: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
+def fit_weights(
+    grey: npt.NDArray[np.uint8], height: int, width: int, box: Box | None = None
+) -> npt.NDArray[np.float32]:  # fmt: skip
     """Crop in the same way weights uint8 [h, w]: float32 [height, width] in [0, 1]."""
-    fitted = ImageOps.fit(Image.fromarray(grey), (width, height), Image.Resampling.BILINEAR)
+    fitted = _fit(Image.fromarray(grey), height, width, box, Image.Resampling.BILINEAR)
     return np.asarray(fitted, np.float32) / np.float32(255)
+
+
+def _fit(
+    image: Image.Image, height: int, width: int, box: Box | None, resampling: Image.Resampling
+) -> Image.Image:  # fmt: skip
+    part = image if box is None else image.crop(crop_pixels(box, image.height, image.width))
+    return ImageOps.fit(part, (width, height), resampling)
 
 
 def check_rgb(image: npt.NDArray[np.uint8]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.models.sources import Source
 from pipelines.models.variants import Capabilities, Schedule
+from pipelines.shapes import CanvasShape, canvas_size
 
 __all__ = ["TRAINING", "BackboneSpec"]
 
@@ -25,7 +26,8 @@ class BackboneSpec:
     its companions that are there. `licence` is its licence's id, `licence_note` what its own folder's settings say of
     it, "" for nothing. `train_on` names the published model that LoRAs for a distilled one are trained on ("": the
     model itself); where its folder, or a file, is known it is the companion of the role TRAINING. `schedule` is what
-    its sigmas follow where the folder's scheduler is another model's (None: as that scheduler says).
+    its sigmas follow where the folder's scheduler is another model's (None: as that scheduler says). `sizes` are those
+    that it can draw, none: any.
     """
 
     id: str
@@ -45,6 +47,11 @@ class BackboneSpec:
     companions: Mapping[str, Path] = field(default_factory=dict)
     train_on: str = ""
     schedule: Schedule | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+
+    def size_for(self, shape: CanvasShape, unit: int) -> tuple[int, int]:
+        """Return the size that pictures for a shape are drawn in; `unit` px divide both sides."""
+        return canvas_size(shape, (self.height, self.width), self.sizes, unit)
 
     @property
     def folder(self) -> Path:

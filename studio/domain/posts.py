@@ -12,9 +12,10 @@ from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from pipelines.references.catalogue import current_id, find_kind, kinds_that
 from pipelines.references.roles import Role
+from pipelines.shapes import Box, CanvasShape
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
-from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value
+from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value, later_field
 
 __all__ = [
     "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts", "Post",
@@ -30,8 +31,6 @@ else:
     InjectWay = Annotated[Literal[kinds_that("show")], BeforeValidator(current_id)]  # one of the table's rows
     KeepWay = Literal[kinds_that("keep")]
 
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in shares of the picture."""
 Scores = Mapping[str, float | None]
 
 
@@ -60,7 +59,8 @@ class PostRequest(Request):
 
     `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `goods` is a product (a shot's own goods
     are a kind of thing that the model draws into the hand), `goods_as` how it is shown (its own pixels, drawn anew from
-    a reference, or both), `goods_box` where: left, top, right, bottom in shares. `inject` is how pictures become
+    a reference, or both), `goods_box` where: left, top, right, bottom in shares. `shape` is what the pictures are drawn
+    for, "" for the backbone's own size. `inject` is how pictures become
     references, with `dials`, and `blocks` of the IP-Adapter (see `block_scales`); `keep` is how pixels are kept.
     `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
     which writes an English one.
@@ -84,6 +84,7 @@ class PostRequest(Request):
     keep: KeepWay = "inpaint"
     goods_as: Literal["pixels", "reference", "both"] = "pixels"
     goods_box: Box | None = None
+    shape: CanvasShape = later_field("")
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
 

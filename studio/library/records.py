@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, select
+from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -104,6 +104,7 @@ class SceneRecord(Base):
     photo: Mapped[str] = mapped_column(String(64))
     landmark: Mapped[str | None] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64))
+    crops: Mapped[list[Any] | None] = mapped_column(JSON)
 
 
 class PostSetRecord(Base):
@@ -231,10 +232,18 @@ class Records:
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _set_pragmas)
         Base.metadata.create_all(self._engine)
+        self._add_columns()
 
     @property
     def engine(self) -> Engine:
         return self._engine
+
+    def _add_columns(self) -> None:
+        """Let a database of version 0.1 hold what is kept today: columns that it lacks, empty in all rows."""
+        with self._engine.begin() as connection:
+            known = {row["name"] for row in inspect(connection).get_columns(SceneRecord.__tablename__)}
+            if "crops" not in known:
+                connection.execute(text(f"ALTER TABLE {SceneRecord.__tablename__} ADD COLUMN crops JSON"))
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TypeVar, cast
 
 from pipelines.errors import BadInput
 from studio.domain.migration import read_stored
-from studio.domain.scene import Scene
+from studio.domain.scene import Crop, Scene
 from studio.domain.values import FileKey, Result
 from studio.library.records import JobRecord, Records, SceneRecord
 from studio.library.store import Store
@@ -23,7 +24,8 @@ def read_result(store: Store, kind: type[R], row: JobRecord) -> R:
 
 def scene_of(row: SceneRecord) -> Scene:
     landmark = None if row.landmark is None else FileKey(row.landmark)
-    return Scene(id=row.id, name=row.name, sha256=row.sha256, photo=FileKey(row.photo), landmark=landmark)
+    crops = tuple(Crop.model_validate_json(json.dumps(crop)) for crop in row.crops or ())
+    return Scene(id=row.id, name=row.name, sha256=row.sha256, photo=FileKey(row.photo), landmark=landmark, crops=crops)
 
 
 def find_result(records: Records, store: Store, owner: str, kind: type[R], key: str) -> R:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import BadInput, StudioError
 from pipelines.files import write_whole
-from studio.domain.choice import BackboneChoice, SavedSettings, Speed, Speeds
+from studio.domain.choice import BackboneChoice, CaptionEndpoint, SavedSettings, Speed, Speeds
 from studio.domain.values import Stored
 from studio.settings import Settings
 
@@ -39,16 +39,22 @@ class SavedFile:
         return self._read[1]
 
     def write(self, saved: SavedSettings) -> None:
-        """Replace what is saved. Raises OutOfDisk."""
-        write_whole(self._path, saved.model_dump_json(indent=1).encode())
+        """Replace what is saved; it may hold a key, so nobody else on this machine may read it. Raises OutOfDisk."""
+        write_whole(self._path, saved.model_dump_json(indent=1).encode(), mode=0o600)
 
     def choose(self, choice: BackboneChoice) -> None:
         """Save the choice; a damaged file is replaced."""
+        self.write(self._known().choose(choice))
+
+    def write_captions(self, endpoint: CaptionEndpoint | None) -> None:
+        """Save who writes captions, None for nobody; a damaged file is replaced."""
+        self.write(self._known().model_copy(update={"captions": endpoint}))
+
+    def _known(self) -> SavedSettings:
         try:
-            before = self.read()
+            return self.read()
         except BadInput:
-            before = SavedSettings()
-        self.write(before.choose(choice))
+            return SavedSettings()
 
 
 def apply_choice(settings: Settings, choice: BackboneChoice | None) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,37 +14,103 @@ from pipelines.errors import BadInput
 from pipelines.masks import load_mask, load_weights
 from pipelines.pictures import load_goods, load_scene
 from pipelines.references.cutout import Place, cut_out
-from studio.domain.scene import Goods, MorePlace, ReferenceDials, Scene
+from pipelines.shapes import Box, crop_pixels
+from studio.domain.scene import Crop, Goods, MorePlace, ReferenceDials, Scene, check_crops
 from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.index import index_result
 from studio.library.library import Library
-from studio.library.records import SceneRecord, content_id
+from studio.library.records import MarkRecord, SceneRecord, content_id
 from studio.library.results import scene_of
 from studio.settings import ASSETS
 
 __all__ = [
     "add_bundled", "add_dials", "add_goods", "add_picture", "add_place", "add_scene",
-    "add_weights", "bundled_scenes", "default_scene", "get_mask", "put_mask", "scenes_of",
+    "add_weights", "bundled_scenes", "change_scene", "default_scene", "get_mask", "landmark_share", "mask_share",
+    "put_mask", "scenes_of",
 ]  # fmt: skip
 
 _BUNDLED = ASSETS / "scenes"
 _FIRST = "cafe"
 
 
-def add_scene(library: Library, photo: Path, mask: Path | None, name: str, owner: str = "me") -> Scene:
-    """Check and store a scene's photo and its landmark mask. Raises BadPicture."""
+def add_scene(
+    library: Library, photo: Path, mask: Path | None, name: str, owner: str = "me", crops: Sequence[Crop] = ()
+) -> Scene:
+    """Check and store a scene's photo, its landmark's mask, and what is shown of it by shape.
+
+    Raises BadPicture, BadInput.
+    """
     scene = load_scene(photo)
+    height, width = scene.image.shape[:2]
+    check_crops(crops, height, width)
     landmark = None
     if mask is not None:
-        landmark = put_mask(library, load_mask(mask, (scene.image.shape[0], scene.image.shape[1]), scene.orientation))
+        landmark = put_mask(library, load_mask(mask, (height, width), scene.orientation))
     picture = library.store.put_picture(scene.image)
-    told = {"name": name, "sha256": scene.sha256, "photo": picture, "landmark": landmark}
-    added = Scene(id=content_id(told), name=name, sha256=scene.sha256, photo=picture, landmark=landmark)
-    library.records.keep(SceneRecord(owner=owner, id=added.id, **told))
-    grant(library.records, owner, added.file_keys())
-    index_result(library.records, owner, added)
-    return added
+    return _keep(library, owner, name, scene.sha256, picture, landmark, crops)
+
+
+def change_scene(
+    library: Library,
+    scene: Scene,
+    owner: str,
+    *,
+    name: str | None = None,
+    mask: Path | Literal["keep", "none"] = "keep",
+    crops: Sequence[Crop] | None = None,
+) -> Scene:
+    """Return the scene with another name, mask or other crops; None and "keep" leave them as they are.
+
+    Sets that were drawn keep the scene that they were drawn in, so this is another one; the old one goes to the trash.
+    Raises BadPicture, BadInput.
+    """
+    height, width = library.store.get_picture(scene.photo).shape[:2]
+    landmark = scene.landmark if mask == "keep" else None
+    if isinstance(mask, Path):
+        landmark = put_mask(library, load_mask(mask, (height, width)))
+    wanted = scene.crops if crops is None else tuple(crops)
+    check_crops(wanted, height, width)
+    changed = _keep(library, owner, scene.name if name is None else name, scene.sha256, scene.photo, landmark, wanted)
+    if changed.id != scene.id:
+        _mark_trashed(library, owner, scene, True)
+    return changed
+
+
+def landmark_share(library: Library, scene: Scene, box: Box | None) -> float | None:
+    """Return how much of the landmark lies in a box of the photo (None: all of it), None without a landmark."""
+    if scene.landmark is None:
+        return None
+    mask = get_mask(library, scene.landmark)
+    return mask_share(mask, box)
+
+
+def mask_share(mask: npt.NDArray[np.bool_], box: Box | None) -> float:
+    """Return how much of what a mask bool [h, w] shows lies in a box."""
+    left, top, right, bottom = crop_pixels(box or (0, 0, 1, 1), *mask.shape)
+    return float(mask[top:bottom, left:right].sum()) / max(1, int(mask.sum()))
+
+
+def _keep(
+    library: Library, owner: str, name: str, sha256: str, photo: FileKey, landmark: FileKey | None,
+    crops: Sequence[Crop],
+) -> Scene:  # fmt: skip
+    told = {"name": name, "sha256": sha256, "photo": photo, "landmark": landmark}
+    rows = [crop.model_dump(mode="json") for crop in crops]
+    key = content_id(told | ({"crops": rows} if rows else {}))
+    kept = Scene(id=key, name=name, sha256=sha256, photo=photo, landmark=landmark, crops=tuple(crops))
+    library.records.keep(SceneRecord(owner=owner, id=kept.id, crops=rows or None, **told))
+    _mark_trashed(library, owner, kept, False)
+    grant(library.records, owner, kept.file_keys())
+    index_result(library.records, owner, kept)
+    return kept
+
+
+def _mark_trashed(library: Library, owner: str, scene: Scene, trashed: bool) -> None:
+    known = library.records.get(MarkRecord, f"scene:{scene.id}", owner)
+    facts = {} if known is None else dict(known.facts)
+    if trashed or facts.get("trashed"):
+        library.records.keep(MarkRecord(id=f"scene:{scene.id}", owner=owner, facts=facts | {"trashed": trashed}))
 
 
 def add_goods(library: Library, photo: Path, name: str, owner: str = "me", place: Place | None = None) -> Goods:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,10 +13,10 @@ from pipelines.pictures import load_scene
 from pipelines.references.cutout import Place
 from studio.application import Studio
 from studio.domain.names import MOST_NAME, check_name
-from studio.domain.scene import Goods, MorePlace, Scene
+from studio.domain.scene import Crop, Goods, MorePlace, Scene
 from studio.domain.values import FileKey, Id, Sha256
 from studio.library.results import find_result
-from studio.library.scenes import add_goods, add_picture, add_place, add_scene, add_weights
+from studio.library.scenes import add_goods, add_picture, add_place, add_scene, add_weights, change_scene
 from studio.library.uploads import find_upload
 
 __all__ = ["add_pictures"]
@@ -25,11 +27,21 @@ class _Body(BaseModel):
 
 
 class SceneBody(_Body):
-    """A place's photo and the mask of its landmark (white where it is), both as tokens of POST /uploads."""
+    """A place's photo and the mask of its landmark (white where it is), both as tokens of POST /uploads. `crops` are
+    what of the photo is shown, by shape; the middle where there is none."""
 
     photo: Sha256
     mask: Sha256 | None = None
     name: str = Field(min_length=1, max_length=MOST_NAME)
+    crops: tuple[Crop, ...] = ()
+
+
+class SceneChange(_Body):
+    """What becomes other on a scene; what is left out stays. `mask` "" takes the mask away."""
+
+    mask: Sha256 | Literal[""] | None = None
+    name: str | None = Field(None, min_length=1, max_length=MOST_NAME)
+    crops: tuple[Crop, ...] | None = None
 
 
 class GoodsBody(_Body):
@@ -68,9 +80,19 @@ def add_pictures(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
         """Keep a place; the answer, or its id, is a post set's `scene`."""
         owner = owner_of(request)
         mask = None if body.mask is None else find_upload(studio.settings, owner, body.mask)
-        return add_scene(
-            library, find_upload(studio.settings, owner, body.photo), mask, check_name(body.name), owner
-        )  # fmt: skip
+        photo = find_upload(studio.settings, owner, body.photo)
+        return add_scene(library, photo, mask, check_name(body.name), owner, body.crops)
+
+    @api.patch("/scenes/{key}")
+    def change(key: str, body: SceneChange, request: Request) -> Scene:
+        """Change a place's mask, crops or name; the answer is another scene, and the old one lies in the trash."""
+        owner = owner_of(request)
+        place = find_result(studio.records, studio.store, owner, Scene, key)
+        mask: Path | Literal["keep", "none"] = "keep" if body.mask is None else "none"
+        if body.mask:
+            mask = find_upload(studio.settings, owner, body.mask)
+        name = None if body.name is None else check_name(body.name)
+        return change_scene(library, place, owner, name=name, mask=mask, crops=body.crops)
 
     @api.post("/goods", status_code=201)
     def goods(body: GoodsBody, request: Request) -> Goods:

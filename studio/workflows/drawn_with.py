@@ -16,11 +16,12 @@ from studio.library.made_on import made_on_persona
 __all__ = ["drawn_with", "note_drawing"]
 
 
-def note_drawing(studio: Studio, companion: str) -> DrawnWith:
+def note_drawing(studio: Studio, companion: str, size: tuple[int, int] | None = None) -> DrawnWith:
     """Return what pictures depend on besides their requests, as it is now; `companion` is the role of the model that
-    draws in the backbone's place ("": none).
+    draws in the backbone's place ("": none), `size` the pictures' height and width (None: the backbone's own).
     """
     backbone = studio.backbone
+    height, width = size or (backbone.spec.height, backbone.spec.width)
     return DrawnWith(
         backbone=backbone.spec.id,
         backbone_sha256=studio.backbone_sha256,
@@ -30,8 +31,8 @@ def note_drawing(studio: Studio, companion: str) -> DrawnWith:
         offload=backbone.plan.offload,
         device=backbone.device.type,
         threads=torch.get_num_threads(),
-        height=backbone.spec.height,
-        width=backbone.spec.width,
+        height=height,
+        width=width,
         companions=_note_companion(studio, companion),
     )
 

@@ -15,7 +15,7 @@ from pipelines.families.catalogue import find_family
 from pipelines.families.companions import find_reader
 from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.catalogue import find_kind
-from pipelines.references.cutout import Cutout, Place, fit_box
+from pipelines.references.cutout import Cutout, Place
 from pipelines.references.fill import FillReference
 from pipelines.references.goods import place_goods
 from pipelines.references.landmark import Landmark, grow_mask
@@ -28,6 +28,7 @@ from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
 from studio.library.scenes import get_mask
 from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
+from studio.workflows.shown import chosen_place, goods_cutout, stand
 
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
@@ -38,7 +39,6 @@ Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 _LANDMARK_MARGIN_PX = 5
-_PLACES = {"close-up": Place(0.8, 1.0, 0.3), "half-body": Place(0.82, 1.0, 0.28), "full-body": Place(0.84, 0.97, 0.16)}
 _WITH_DIALS: Mapping[str, Callable[[Studio, PostRequest, Picture, Mask], Reference | None]] = {
     "redux": through_redux,
     "ip-adapter": through_adapter,
@@ -53,22 +53,25 @@ class Injections:
     def __init__(self, studio: Studio, request: PostRequest) -> None:
         spec, scene, goods = studio.backbone.spec, request.scene, request.goods
         self._request = request
-        self.canvas = fit_to_canvas(studio.store.get_picture(scene.photo), spec.height, spec.width)
+        self.size: tuple[int, int] = spec.size_for(request.shape, studio.backbone.model.token_px)
+        """Height and width of the pictures in pixels."""
+        height, width = self.size
+        crop = scene.crop_for(height, width)
+        self.canvas = fit_to_canvas(studio.store.get_picture(scene.photo), height, width, crop)
         self.person = studio.regions.read([self.canvas])[0].person
         self._landmark: Landmark | None = None
         if scene.landmark is not None and request.keep_landmark:
             mask = get_mask(studio.library, scene.landmark)
             # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
-            kept = grow_mask(fit_mask(mask, spec.height, spec.width), _LANDMARK_MARGIN_PX)
-            self._landmark = Landmark(self.canvas, kept)
+            kept = fit_mask(mask, height, width, crop)
+            if not kept.any():
+                raise BadInput("landmark_outside_crop", scene=scene.name)
+            self._landmark = Landmark(self.canvas, grow_mask(kept, _LANDMARK_MARGIN_PX))
         self._goods: Cutout | None = None
         self._place: Place | None = None
         if goods is not None:
-            self._goods = Cutout(studio.store.get_picture(goods.picture), get_mask(studio.library, goods.mask))
-            self._place = goods.place
-            if request.goods_box is not None:
-                left, top, right, bottom = request.goods_box
-                self._place = fit_box(self._goods, (left, top, right, bottom), (spec.height, spec.width))
+            self._goods = goods_cutout(studio, goods)
+            self._place = chosen_place(request, self._goods, self.size)
         self._reader = find_reader(find_family(spec.family), spec.can)
         self._keys: dict[ReferencePicture, tuple[str, FileKey]] = {}  # what each shows is called, and its file
         self.references: tuple[Reference, ...] = self._refer(studio)
@@ -94,7 +97,7 @@ class Injections:
         """Return what is kept in this shot: the scene's landmark, the goods, both or nothing."""
         if self._goods is None or not self._as_pixels:
             return self._landmark
-        return place_goods(self._goods, self._stand(shot), self.canvas, self._landmark)
+        return place_goods(self._goods, stand(self._place, shot), self.canvas, self._landmark)
 
     def beside(self, landmark: Landmark | None) -> tuple[Reference, ...]:
         """All references of a picture in which this is kept, in the way that was asked for.
@@ -122,7 +125,7 @@ class Injections:
         """Return the goods that a post of this shot shows; None without goods."""
         if self._goods is None:
             return None
-        return ShownGoods(self._goods, self._stand(shot) if self._as_pixels else None)
+        return ShownGoods(self._goods, stand(self._place, shot) if self._as_pixels else None)
 
     @property
     def _as_pixels(self) -> bool:
@@ -168,7 +171,7 @@ class Injections:
             scene = request.scene
             self._add("scene", fill_foreground(*self._scene_picture(joined)), scene.name, scene.photo)
             for place, (picture, hidden) in zip(
-                request.dials.references, more_places(studio, request.dials), strict=True
+                request.dials.references, more_places(studio, request, self.size), strict=True
             ):
                 self._add("scene", fill_foreground(picture, hidden), scene.name, place.photo)
         if request.person_picture is not None:
@@ -181,6 +184,3 @@ class Injections:
 
     def _add(self, role: Role, image: Picture, name: str, key: FileKey) -> None:
         self._keys[ReferencePicture(role, image)] = (name, key)
-
-    def _stand(self, shot: Shot) -> Place:
-        return self._place or _PLACES[shot.framing]

@@ -80,7 +80,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         companion=injections.companion,
         references=injections.shown,
         ip_adapter=_adapter_facts(studio, injections),
-        drawn_with=note_drawing(studio, injections.companion),
+        drawn_with=note_drawing(studio, injections.companion, injections.size),
     )
 
 
@@ -168,6 +168,8 @@ def plan_requests(
             seed,
             loras=loras,
             references=injections.beside(injections.landmark(shot)),
+            height=injections.size[0],
+            width=injections.size[1],
             detail=request.detail,
             renoise=request.renoise,
         )

@@ -12,7 +12,6 @@ from pipelines.pictures import fit_to_canvas, fit_weights
 from pipelines.references.ip_adapter import IpAdapterReference, block_count, block_scales
 from pipelines.references.redux import ReduxReference, ReduxReferences, fill_foreground
 from studio.application import Studio
-from studio.domain.scene import ReferenceDials
 
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
@@ -44,12 +43,13 @@ def through_redux(
     weights = None
     if dials.weights is not None:
         grey = studio.store.get_picture(dials.weights)[..., 0]
-        weights = fit_weights(grey, shown.shape[0], shown.shape[1])
+        height, width = shown.shape[:2]
+        weights = fit_weights(grey, height, width, request.scene.crop_for(height, width))
     pool, scale = dials.pool, request.scale
     first = ReduxReference(shown, hidden if hidden.any() else None, scale=scale, pool=pool, weights=weights)
     others = [
         ReduxReference(picture, mask if mask.any() else None, scale=scale, pool=pool)
-        for picture, mask in more_places(studio, dials)
+        for picture, mask in more_places(studio, request, shown.shape[:2])
     ]
     return first if not others and dials.merge == 1 else ReduxReferences((first, *others), dials.merge)
 
@@ -57,14 +57,13 @@ def through_redux(
 def through_adapter(studio: Studio, request: PostRequest, shown: Picture, hidden: Mask) -> IpAdapterReference | None:
     """The scene and more references for the IP-Adapter; None where no block is on."""
     scales = block_scales(request.blocks, request.scale, block_count(studio.backbone))
-    pictures = [(shown, hidden), *more_places(studio, request.dials)]
+    pictures = [(shown, hidden), *more_places(studio, request, shown.shape[:2])]
     reference = IpAdapterReference(tuple(fill_foreground(p, m) for p, m in pictures), scales)
     return reference if reference.on else None
 
 
-def more_places(studio: Studio, dials: ReferenceDials) -> list[tuple[Picture, Mask]]:
-    """Return the further places on the backbone's canvas, and what of each is to be hidden."""
-    spec = studio.backbone.spec
-    keys = [reference.photo for reference in dials.references]
-    pictures = [fit_to_canvas(studio.store.get_picture(key), spec.height, spec.width) for key in keys]
+def more_places(studio: Studio, request: PostRequest, size: tuple[int, int]) -> list[tuple[Picture, Mask]]:
+    """Return the further places on a canvas of this size (height, width), and what of each is to be hidden."""
+    keys = [reference.photo for reference in request.dials.references]
+    pictures = [fit_to_canvas(studio.store.get_picture(key), *size) for key in keys]
     return [(p, clear_person(p, studio.regions.read([p])[0].person)) for p in pictures]

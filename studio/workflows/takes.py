@@ -94,6 +94,8 @@ def fix_region(
         identity_guidance=post.identity_guidance,
         loras=person_loras(studio, asked),
         references=injections.beside(Landmark(before, ~painted)),
+        height=before.shape[0],
+        width=before.shape[1],
         detail=asked.detail,
         renoise=asked.renoise,
         strength=1.0 if asked.keep == "fill" else fix.strength,

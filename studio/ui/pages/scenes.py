@@ -1,32 +1,101 @@
-"""Scenes: a photo of a place, uploaded or one that comes with the studio, and its landmark painted by hand."""
+"""Scenes: a photo of a place, uploaded or one that comes with the studio, its landmark painted, and its crops."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pipelines.errors import BadPicture, StudioError
 from pipelines.pictures import PICTURE_SUFFIXES, load_scene
+from pipelines.shapes import SHAPES
 from studio.domain.names import check_name
-from studio.library.scenes import add_bundled, add_scene, bundled_scenes
-from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
-from studio.ui.parts.html import button, card, empty, grid, picture
+from studio.domain.scene import Scene, usual_crop
+from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share
+from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
+from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
+from studio.ui.parts.html import button, card, empty, grid, panel, picture
 from studio.ui.parts.page_head import open_page
-from studio.ui.parts.painting import EDITOR_PX, build_editor, painted_mask
+from studio.ui.parts.painting import EDITOR_PX, build_editor, paint_mask, painted_mask
 
 __all__ = ["build"]
 
+Mask = npt.NDArray[np.bool_]
+_SAME = 0.01  # of the painted pixels: an editor that is opened and saved changes nothing
+
+
+@dataclass(frozen=True)
+class _Form:
+    """`photo` is the path of an uploaded photo, `opened` the id of a scene that is changed."""
+
+    upload: gr.File
+    name: gr.Textbox
+    editor: gr.ImageEditor
+    crops: CropForm
+    photo: gr.State
+    opened: gr.State
+    said: gr.HTML
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [self.editor, self.photo, self.opened, self.name, self.said, *self.crops.outputs]
+
 
 def build(ui: Ui) -> None:
-    t = ui.t
     open_page(ui, "scenes")
     mine = actions("", "mine")
-    photo_path = gr.State("")
+    form, save = _lay_out(ui)
+    offered = actions(_offer(ui), "offered")
+
+    def show(request: gr.Request) -> str:
+        return _mine(ui, owner_of(request))
+
+    def open_photo(path: str | None) -> Any:
+        if not path:
+            return {form.editor: None, form.photo: "", form.opened: "", form.said: ""}
+        try:
+            image = load_scene(path).image
+        except StudioError as error:
+            # said beside the field: an error raised at the image editor leaves it redrawing itself for ever
+            why = f'<div class="st-panel failed" role="alert">{escape(ui.t.error(error))}</div>'
+            return {form.photo: "", form.opened: "", form.said: why}
+        told = {form.photo: path, form.opened: "", form.name: Path(path).stem[:40], form.said: ""}
+        return {form.editor: _background(image, None), **told, **form.crops.show(ui, image)}
+
+    def keep(said: Said, request: gr.Request) -> Any:
+        kept = _keep(ui, form, said, owner_of(request))
+        return {mine: show(request), **_opened(ui, form, kept), form.said: _say_kept(ui, kept)}
+
+    def take(event: gr.EventData, request: gr.Request) -> str:
+        add_bundled(ui.studio.library, pressed(event).get("place", ""), owner_of(request))
+        return show(request)
+
+    def act(event: gr.EventData, request: gr.Request) -> Any:
+        data, owner = pressed(event), owner_of(request)
+        scene = next((s for s in ui.scenes(owner) if s.id == data.get("scene")), None)
+        if data.get("do") == "trash" and scene is not None:
+            ui.mark(owner, f"scene:{scene.id}", trashed=True)
+        elif data.get("do") == "open" and scene is not None:
+            return {**_opened(ui, form, scene), form.said: panel(escape(ui.t("scenes.opened", name=scene.name)))}
+        return {mine: show(request)}
+
+    inputs = {form.photo, form.opened, form.editor, form.name, *form.crops.inputs}
+    gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
+    form.upload.upload(guarded(ui, open_photo), [form.upload], form.outputs, **HIDDEN)
+    save.click(guarded(ui, keep), inputs, [mine, *form.outputs], **HIDDEN)
+    offered.click(guarded(ui, take), None, [mine], **EACH)
+    mine.click(guarded(ui, act), None, [mine, *form.outputs], **EACH)
+
+
+def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:
+    t = ui.t
     with gr.Row():
         with gr.Column(scale=1):
             upload = gr.File(
@@ -38,51 +107,72 @@ def build(ui: Ui) -> None:
             said = gr.HTML("", elem_id="said", js_on_load=None)
         with gr.Column(scale=2):
             editor = build_editor(ui, "scenes.paint", "editor", height=520, brush=36)
-    offered = actions(_offer(ui), "offered")
+    return _Form(upload, name, editor, build_crops(ui), gr.State(""), gr.State(""), said), save
 
-    def show(request: gr.Request) -> str:
-        return _mine(ui, owner_of(request))
 
-    def open_photo(path: str | None) -> Any:
-        if not path:
-            return None, "", "", ""
-        try:
-            image = Image.fromarray(load_scene(path).image)
-        except StudioError as error:
-            # said beside the field: an error raised at the image editor leaves it redrawing itself for ever
-            why = f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
-            return gr.skip(), "", gr.skip(), why
-        image.thumbnail((EDITOR_PX, EDITOR_PX))
-        return {"background": image, "layers": [], "composite": None}, path, Path(path).stem[:40], ""
-
-    def keep(path: str, painted: Any, called: str, request: gr.Request) -> Any:
-        if not path:
+def _keep(ui: Ui, form: _Form, said: Said, owner: str) -> Scene:
+    """Keep the uploaded photo as a new scene, or what was changed of an opened one."""
+    library, crops, called = ui.studio.library, form.crops.read(said), check_name(said[form.name])
+    painted = painted_mask(said[form.editor])
+    with tempfile.TemporaryDirectory() as folder:
+        file = None
+        if painted is not None:
+            file = Path(folder) / "mask.png"
+            Image.fromarray(painted).save(file)
+        scene = next((s for s in ui.scenes(owner) if s.id == said[form.opened]), None)
+        if scene is not None:
+            mask = _changed_mask(said[form.crops.mask], painted, file)
+            return change_scene(library, scene, owner, name=called, mask=mask, crops=crops)
+        if not said[form.photo]:
             raise BadPicture("no_photo")
-        mask = painted_mask(painted)
-        with tempfile.TemporaryDirectory() as folder:
-            file = None
-            if mask is not None:
-                file = Path(folder) / "mask.png"
-                Image.fromarray(mask).save(file)
-            add_scene(ui.studio.library, Path(path), file, check_name(called), owner_of(request))
-        note = t("scenes.saved_mask" if mask is not None else "scenes.saved")
-        return show(request), f'<div class="st-panel done" role="status">✓ {escape(note)}</div>'
+        return add_scene(library, Path(said[form.photo]), file, called, owner, crops)
 
-    def take(event: gr.EventData, request: gr.Request) -> str:
-        add_bundled(ui.studio.library, pressed(event).get("place", ""), owner_of(request))
-        return show(request)
 
-    def act(event: gr.EventData, request: gr.Request) -> str:
-        data = pressed(event)
-        if data.get("do") == "trash":
-            ui.mark(owner_of(request), f"scene:{data['scene']}", trashed=True)
-        return show(request)
+def _changed_mask(before: Mask | None, painted: Any, file: Path | None) -> Path | Literal["keep", "none"]:
+    """What becomes of an opened scene's mask; the editor shows it smaller, and that alone is no change."""
+    if file is None:
+        return "none"
+    if before is None:
+        return file
+    small = Image.fromarray(before.astype(np.uint8) * 255).resize((painted.shape[1], painted.shape[0]))
+    shown = np.asarray(small) >= 128
+    different = float((shown != (painted[..., 0] >= 128)).sum())
+    return "keep" if different <= _SAME * max(1.0, float(shown.sum())) else file
 
-    gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
-    upload.upload(guarded(ui, open_photo), [upload], [editor, photo_path, name, said], **HIDDEN)
-    save.click(guarded(ui, keep), [photo_path, editor, name], [mine, said], **HIDDEN)
-    offered.click(guarded(ui, take), None, [mine], **EACH)
-    mine.click(guarded(ui, act), None, [mine], **EACH)
+
+def _opened(ui: Ui, form: _Form, scene: Scene) -> Said:
+    """Return what the components say of a kept scene: its mask and crops can be corrected."""
+    image = ui.studio.store.get_picture(scene.photo)
+    mask = None if scene.landmark is None else get_mask(ui.studio.library, scene.landmark)
+    return {
+        form.editor: _background(image, mask),
+        form.photo: "",
+        form.opened: scene.id,
+        form.name: scene.name,
+        **form.crops.show(ui, image, scene.crops, mask),
+    }
+
+
+def _background(image: npt.NDArray[np.uint8], mask: Mask | None) -> dict[str, Any]:
+    """A photo as the editor shows it, with what was painted."""
+    small = Image.fromarray(image)
+    small.thumbnail((EDITOR_PX, EDITOR_PX))
+    layers = [] if mask is None else [paint_mask(mask, small.size)]
+    return {"background": small, "layers": layers, "composite": None}
+
+
+def _say_kept(ui: Ui, scene: Scene) -> str:
+    """That it is kept, and what each shape shows of the fixed object where that is not all."""
+    lines = [ui.t("scenes.saved_mask" if scene.landmark else "scenes.saved")]
+    if scene.landmark is not None:
+        mask = get_mask(ui.studio.library, scene.landmark)
+        for shape in SHAPES:
+            box = next((crop.box for crop in scene.crops if crop.shape == shape), None)
+            share = mask_share(mask, box or usual_crop(shape, *mask.shape))
+            if share <= 0.99:
+                lines.append(f"{shape}: {say_landmark(ui, share)}")
+    said = "<br>".join(map(escape, lines))
+    return f'<div class="st-panel done" role="status">✓ {said}</div>'
 
 
 def _mine(ui: Ui, owner: str) -> str:
@@ -93,8 +183,11 @@ def _mine(ui: Ui, owner: str) -> str:
     cards = []
     for scene in scenes:
         what = t("scenes.with_landmark" if scene.landmark else "scenes.without_landmark")
+        if scene.crops:
+            what += " · " + t("scenes.cropped", shapes=", ".join(crop.shape for crop in scene.crops))
         label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
-        cards.append(card(picture(scene.photo, scene.name), [label, button(t("trash"), "trash", scene=scene.id)]))
+        buttons = button(t("scenes.open"), "open", scene=scene.id) + button(t("trash"), "trash", scene=scene.id)
+        cards.append(card(picture(scene.photo, scene.name), [label, f"<div class='st-row'>{buttons}</div>"]))
     return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}"
 
 

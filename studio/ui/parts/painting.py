@@ -6,19 +6,21 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from studio.ui.context import Ui
 
-__all__ = ["EDITOR_PX", "build_editor", "painted_mask"]
+__all__ = ["EDITOR_PX", "build_editor", "paint_mask", "painted_mask"]
 
 EDITOR_PX = 900
+_COLOUR = "#ff3b8d"
 
 
 def build_editor(ui: Ui, label: str, name: str, height: int, brush: int) -> gr.ImageEditor:
     """An editor for one brush; `height` and `brush` in pixels."""
     return gr.ImageEditor(
         label=ui.t(label), type="pil", sources=[], transforms=[], layers=False, height=height,
-        brush=gr.Brush(default_size=brush, colors=["#ff3b8d"], color_mode="fixed"), buttons=[], elem_id=name,
+        brush=gr.Brush(default_size=brush, colors=[_COLOUR], color_mode="fixed"), buttons=[], elem_id=name,
         canvas_size=(EDITOR_PX, EDITOR_PX), interactive=True,
     )  # fmt: skip
 
@@ -30,3 +32,11 @@ def painted_mask(painted: Any) -> Any:
         return None
     mask = np.max(layers, axis=0) >= 64
     return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) if mask.any() else None
+
+
+def paint_mask(mask: Any, size: tuple[int, int]) -> Image.Image:
+    """A mask bool [h, w] as the editor's brush would have painted it, at a size (width, height)."""
+    alpha = Image.fromarray(np.asarray(mask).astype(np.uint8) * 255).resize(size)
+    layer = Image.new("RGBA", size, _COLOUR)
+    layer.putalpha(alpha.point(lambda value: 255 if value >= 128 else 0))
+    return layer
