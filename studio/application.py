@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipelines.errors import BadInput
 from pipelines.models.weights import hash_weights
 from studio.domain.capabilities import backbone_facts
-from studio.domain.choice import BackboneChoice
+from studio.domain.choice import BackboneChoice, CaptionEndpoint
 from studio.domain.values import Result
 from studio.library.library import Library
 from studio.library.records import Records
@@ -67,6 +67,18 @@ class Studio:
     def backbone_is_given(self) -> bool:
         """Whether the environment or an option says which backbone is drawn with, whatever is chosen."""
         return "backbone" in self._given.model_fields_set
+
+    @property
+    def caption_endpoint(self) -> CaptionEndpoint | None:
+        """Return the language model that writes captions: what the environment or an option says, else what is saved;
+        None for none. Raises BadInput for an address that is none.
+        """
+        given = self._given
+        if given.captions_url:
+            return CaptionEndpoint.make(
+                url=given.captions_url, model=given.captions_model, key=given.captions_key.get_secret_value()
+            )  # fmt: skip
+        return self.saved.read().captions
 
     @contextmanager
     def drawing_with(self, choice: BackboneChoice) -> Iterator[None]:

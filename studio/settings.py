@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import BadInput
@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     IP-Adapter, `training_folder` is that of the model that a distilled backbone's LoRAs are trained on; None: beside
     the backbone. `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of
     the miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
+    `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
+    the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -66,6 +68,10 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0)
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes
     batch_size: int = Field(8, ge=1, le=64)
+    captions_url: str = ""
+    captions_model: str = ""
+    captions_key: SecretStr = SecretStr("")
+    captions_daily_tokens: int = Field(200_000, ge=0)
 
     @property
     def companions(self) -> dict[str, Path]:
@@ -94,6 +100,9 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     is left to the studio stays so.
     """
     given = settings.model_dump(mode="json", exclude_unset=True)
+    for name in given:
+        if isinstance(secret := getattr(settings, name), SecretStr):
+            given[name] = secret.get_secret_value()
     return {f"PERSONA_STUDIO_{name.upper()}": str(value) for name, value in given.items() if value is not None}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipelines.errors import BadInput
 from pipelines.models.sources import MINIATURE
-from studio.domain.values import Stored, Value
+from studio.domain.values import Stored, Value, later_field
 
-__all__ = ["BackboneChoice", "SavedSettings", "Speed", "Speeds", "estimate_seconds"]
+__all__ = ["BackboneChoice", "CaptionEndpoint", "SavedSettings", "Speed", "Speeds", "estimate_seconds"]
 
 _MOST_PLACES = 20
 _RECENT = 5
@@ -24,12 +26,30 @@ class BackboneChoice(Value):
     precision: str = Field("auto", max_length=10)
 
 
+class CaptionEndpoint(Value):
+    """A language model that writes captions: its address as OpenAI's is (…/v1), its name there, and a key or ""."""
+
+    url: str = Field(min_length=1, max_length=1000)
+    model: str = Field(min_length=1, max_length=200)
+    key: str = Field("", max_length=1000, repr=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> CaptionEndpoint:
+        parts = urlsplit(self.url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.query)
+        if not sound or any(c.isspace() for c in self.url):
+            raise BadInput("endpoint_address_invalid")
+        return self
+
+
 class SavedSettings(Stored):
     """Settings that a person changed and that outlive the process. `backbone` is None where nobody chose one; `places`
-    are those that were chosen before, the newest first, so that they can be chosen again.
+    are those that were chosen before, the newest first, so that they can be chosen again. `captions` is None where no
+    language model writes captions.
     """
 
     backbone: BackboneChoice | None = None
+    captions: CaptionEndpoint | None = later_field(None)
     places: tuple[BackboneChoice, ...] = ()
 
     def choose(self, choice: BackboneChoice) -> SavedSettings:

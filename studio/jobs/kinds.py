@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import BadInput
 from pipelines.models.licences import Use
-from studio.domain.bundle import Bundle, ExportRequest
+from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportRequest
+from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.migration import Json, migrate, read_stored
@@ -84,6 +85,14 @@ _ROWS = (
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
         {"en": "Strengths", "zh": "强度试画"},
+    ),
+    Kind(
+        "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",
+        {"en": "Captions", "zh": "文案"}, uses=(),
+    ),
+    Kind(
+        "check", CheckRequest, ExportCheck, "studio.workflows.bundling:check_export", "posts",
+        {"en": "A look before the export", "zh": "导出前查看"}, uses=(),
     ),
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",

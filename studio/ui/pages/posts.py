@@ -17,6 +17,7 @@ from studio.library.scenes import default_scene
 from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.fixing import build_fixing
 from studio.ui.parts.html import empty, file_url, link
+from studio.ui.parts.look import show_look
 from studio.ui.parts.misfits import split_people
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.post_cards import newest_set, read_arrangement, show_arriving, show_set, take_jobs
@@ -26,7 +27,7 @@ from studio.ui.parts.set_form import SetForm, build_form, fit_form, read_form, w
 from studio.ui.parts.shots_form import ShotsForm, build_shots, own_captions, read_table, write_table
 from studio.ui.parts.shots_table import write_shots
 from studio.ui.parts.strengths import build_strengths
-from studio.ui.parts.text_form import TextForm, build_text, kept_text
+from studio.ui.parts.text_form import EXPORTING, TextForm, build_text, kept_text
 
 __all__ = ["build"]
 
@@ -76,6 +77,7 @@ def build(ui: Ui) -> None:
     form = _lay_out(ui)
     go = gr.Button(ui.t("posts.go"), variant="primary", elem_id="go")
     progress = actions("", "progress")
+    form.text.box.render()
     fixing = build_fixing(ui)
     posts = actions("", "posts")
     shown = gr.State("")
@@ -110,8 +112,8 @@ def build(ui: Ui) -> None:
         changed: Said = {}
         if post_set is not None and data["do"] == "settings":
             changed = write_request(ui, form, post_set.request)
-        elif post_set is not None and data["do"] == "export":
-            ui.queue.put(form.text.ask(owner, arranged_set(ui, owner, post_set), said))
+        elif post_set is not None and data["do"] in EXPORTING:
+            changed = form.text.act(ui, owner, data["do"], arranged_set(ui, owner, post_set), said)
         elif post_set is not None:
             with ui.turn:
                 changed = _act(ui, owner, post_set, data, fixing)
@@ -128,7 +130,7 @@ def build(ui: Ui) -> None:
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
     go.click(guarded(ui, start), form.inputs, [progress], **(HIDDEN | in_turn("ways")))
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
-    outputs = [progress, posts, *fixing.outputs, *form.outputs]
+    outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
     for part in (progress, posts):
         part.click(guarded(ui, act), form.text.inputs, outputs, **EACH)
     fixing.done.change(guarded(ui, show), None, [progress, posts], **HIDDEN)
@@ -222,4 +224,4 @@ def _progress(ui: Ui, owner: str) -> str:
 def _posts(ui: Ui, owner: str) -> str:
     newest = newest_set(ui, owner)
     arriving = show_arriving(ui, owner, ui.newest(owner, "posts"))
-    return arriving + ("" if newest is None else show_set(ui, owner, newest))
+    return arriving + ("" if newest is None else show_look(ui, owner, newest.id) + show_set(ui, owner, newest))

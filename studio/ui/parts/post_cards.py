@@ -77,6 +77,7 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
     cards = "".join(_card(ui, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
+    buttons += button(t("posts.look"), "look", set=post_set.id) + button(t("posts.write"), "write", set=post_set.id)
     buttons += button(t("posts.settings"), "settings", set=post_set.id)
     if weak := weak_slots(arranged, ui.least_identity):
         buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)

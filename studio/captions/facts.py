@@ -1,0 +1,105 @@
+"""Facts that captions may tell: what each post shows, and what the merchant says of the goods; no others are known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from personas.shots import Shot
+from studio.domain.captions import CaptionsRequest
+from studio.domain.platforms import Platform, find_platform
+from studio.domain.posts import PostSet
+from studio.texts.texts import Language, Texts
+
+__all__ = ["PostFacts", "SetFacts", "Voice", "language_of", "post_facts", "read_facts", "read_voice", "split_sentences"]
+
+_SENTENCE = re.compile(r"[^。！？!?\n；;]+[。！？!?；;]?")
+_ENDS = "。！？!?；;."
+_EMOJI = re.compile(r"emoji|表情|颜文字|smiley", re.IGNORECASE)
+_NO_EMOJI = re.compile(r"(no|without|不用|不要|不加|没有|无)\s*(emoji|表情|颜文字|smiley)", re.IGNORECASE)
+_LIVELY = re.compile(
+    r"lively|playful|cheer|\bfun|young|cute|warm|活泼|俏皮|可爱|年轻|元气|热情|轻松|亲切", re.IGNORECASE
+)
+_FORMAL = re.compile(r"formal|serious|sober|professional|factual|calm|正式|专业|严肃|稳重|克制|客观", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What the studio's own sentences can follow of a described voice."""
+
+    style: str = "plain"
+    emoji: bool = False
+
+
+@dataclass(frozen=True)
+class PostFacts:
+    """What one post shows, in words of the captions' language; `place` and `goods` "" where there is none to name."""
+
+    wear: str
+    place: str
+    goods: str
+    framing: str
+    light: str
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """`product` are the sentences of the merchant's text, as they stand."""
+
+    name: str
+    posts: tuple[PostFacts, ...]
+    product: tuple[str, ...]
+    voice: Voice
+    platform: Platform
+    language: Language
+
+
+def read_facts(request: CaptionsRequest) -> SetFacts:
+    """Return what may be told of a set."""
+    language = language_of(request)
+    return SetFacts(
+        name=request.post_set.request.persona.name,
+        posts=_posts(Texts(language), request.post_set),
+        product=split_sentences(request.product),
+        voice=read_voice(request.voice),
+        platform=find_platform(request.platform),
+        language=language,
+    )
+
+
+def language_of(request: CaptionsRequest) -> Language:
+    """Return what is written in: what was asked for, else the platform's language."""
+    return request.language or find_platform(request.platform).language
+
+
+def post_facts(t: Texts, shot: Shot, place: str, goods: str = "") -> PostFacts:
+    """Return what a shot shows; `goods` are those of the set, and a shot's own kind of thing is named where it has
+    one."""
+    wear = t("captions.wear", colour=t.word(shot.outfit_colour), outfit=t.word(shot.outfit))
+    held = "" if shot.goods == "nothing" else t.word(shot.goods)
+    return PostFacts(wear, t.word(place), goods or held, shot.framing, shot.light)
+
+
+def read_voice(described: str) -> Voice:
+    """Return what of a voice, described in free words, the studio's own sentences can follow."""
+    style = "formal" if _FORMAL.search(described) else "lively" if _LIVELY.search(described) else "plain"
+    return Voice(style, bool(_EMOJI.search(described)) and not _NO_EMOJI.search(described))
+
+
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Return the sentences of a text, each with its end; a full stop ends one where a capital letter follows."""
+    found = []
+    for part in _SENTENCE.findall(text):
+        for sentence in re.split(r"(?<=[a-z)\]\"'%0-9]\.)\s+(?=[A-Z])", part.strip()):
+            plain = " ".join(sentence.split())
+            if plain.strip(_ENDS + " "):
+                found.append(plain)
+    return tuple(found)
+
+
+def _posts(t: Texts, post_set: PostSet) -> tuple[PostFacts, ...]:
+    asked = post_set.request
+    goods = "" if asked.goods is None or asked.goods.name == "a product" else asked.goods.name
+    if t.language == "zh" and not re.search("[一-龥]", goods):
+        goods = ""  # what prompts call it is English, and no word of a Chinese caption
+    return tuple(post_facts(t, post.shot, asked.scene.name, goods) for post in post_set.posts)

@@ -1,0 +1,167 @@
+"""The studio's own sentences: varied, in both languages, of what is seen and of the merchant's own words, no more.
+
+sentences.json holds them by language and style. A caption is a first sentence about the outfit, then something that is
+seen beside it, or a sentence of the product's text as it stands. In a set no two are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from studio.captions.facts import PostFacts, SetFacts, Voice
+from studio.domain.bundle import MOST_BODY, MOST_TITLE
+from studio.domain.platforms import Platform, tag_text, text_length
+from studio.domain.values import MOST_CAPTION
+from studio.texts.texts import Language
+
+__all__ = ["Written", "fit_tags", "plain_posts", "shorten", "write_posts", "write_set"]
+
+_FILE = Path(__file__).with_name("sentences.json")
+_EMOJI = ("✨", "🌿", "💫", "🍃", "🎈", "👀", "🌟", "🤍")
+_USUAL_TAGS = 5  # where a platform's own number is not known
+_TRIES = 60
+Sentences = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What goes with all pictures of a set, and a caption for each."""
+
+    title: str
+    body: str
+    tags: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+def write_set(facts: SetFacts, seed: int) -> Written:
+    """Return title, text, tags and captions within the platform's limits. Same facts and seed, same words."""
+    rows, platform = _sentences(facts.language, facts.voice.style), facts.platform
+    tags = fit_tags(_tags(facts), platform)
+    title = _title(facts, rows) if platform.max_title else ""
+    return Written(title, _body(facts, rows, tags, seed), tags, write_posts(facts, seed))
+
+
+def write_posts(facts: SetFacts, seed: int) -> tuple[str, ...]:
+    """Return a caption for each post, no two of them the same."""
+    rng, taken, used = random.Random(seed), set[str](), dict[str, int]()
+    rows = _sentences(facts.language, facts.voice.style)
+    found = []
+    for number, post in enumerate(facts.posts):
+        options = list(_options(facts, rows, post, number, rng))
+        # a beginning that was used least, so that nine posts do not begin alike
+        best = min(options, key=lambda option: (option[1] in taken, used.get(option[0], 0)))
+        taken.add(best[1])
+        used[best[0]] = used.get(best[0], 0) + 1
+        found.append(best[1])
+    return tuple(found)
+
+
+def fit_tags(tags: Sequence[str], platform: Platform) -> tuple[str, ...]:
+    """Return as many tags as a platform takes; none where it takes no text."""
+    if not platform.max_body:
+        return ()
+    plain = ["".join(tag.split()).strip("#") for tag in tags]
+    return tuple(dict.fromkeys(tag for tag in plain if tag))[: platform.max_tags or _USUAL_TAGS]
+
+
+def shorten(text: str, most: int, platform: Platform, field: str) -> str:
+    """Return the text, cut behind a word or a mark where it is longer than `most` in the platform's unit (0: any)."""
+    unit = platform.title_unit if field == "title" else platform.body_unit
+    whole = text.strip()
+    limit = MOST_TITLE if field == "title" else MOST_BODY
+    if len(whole) <= limit and (not most or text_length(whole, unit) <= most):
+        return whole
+    kept = whole[:limit]
+    while kept and most and text_length(kept, unit) > most:
+        kept = kept[:-1]
+    words = kept.rsplit(" ", 1)[0] if " " in kept and whole[len(kept) : len(kept) + 1].strip() else kept
+    return words.rstrip(" ,，、;；:：-·")
+
+
+def _options(
+    facts: SetFacts, rows: Sentences, post: PostFacts, number: int, rng: random.Random
+) -> Iterator[tuple[str, str]]:
+    """Yield (first sentence's pattern, caption), in an order by chance."""
+    beginnings = list(rows["look" if post.place else "bare"])
+    beside = [*rows[post.framing], *rows[post.light]] if post.framing in rows and post.light in rows else [""]
+    if post.goods:
+        beside += list(rows["goods"]) * 2  # what is sold is worth more than the light
+    for _ in range(_TRIES):
+        first, second = rng.choice(beginnings), rng.choice(beside)
+        parts = [_say(first, post, facts.language), _say(second, post, facts.language)]
+        if facts.product and number % 2 == 0:  # every other post says something of what is sold, in turn
+            parts[1] = facts.product[number // 2 % len(facts.product)]
+        text = _join(parts, facts.language)
+        if len(text) > MOST_CAPTION - 2:
+            text = parts[0]
+        yield first, _decorate(text, facts.voice, rng)
+
+
+def _say(pattern: str, post: PostFacts, language: Language) -> str:
+    said = pattern.format(wear=post.wear, place=post.place, goods=post.goods)
+    return said[:1].upper() + said[1:] if language == "en" else said
+
+
+def _join(parts: Sequence[str], language: Language) -> str:
+    return (" " if language == "en" else "").join(part for part in parts if part)
+
+
+def _decorate(text: str, voice: Voice, rng: random.Random) -> str:
+    return f"{text} {rng.choice(_EMOJI)}" if voice.emoji else text
+
+
+def _title(facts: SetFacts, rows: Sentences) -> str:
+    """What the product's text begins with where that fits, else what is seen."""
+    platform, first = facts.platform, facts.posts[0]
+    named = [sentence.rstrip("。！？!?；;.") for sentence in facts.product[:1]]
+    named += [clause for sentence in named for clause in sentence.replace(",", "，").split("，")[:1]]
+    seen = [
+        _say(pattern, first, facts.language) for pattern in rows["title"] if first.place or "{place}" not in pattern
+    ]
+    fitting = [t for t in (*named, *seen) if text_length(t, platform.title_unit) <= platform.max_title]
+    return fitting[0] if fitting else shorten(seen[-1], platform.max_title, platform, "title")
+
+
+def _body(facts: SetFacts, rows: Sentences, tags: Sequence[str], seed: int) -> str:
+    """A line about the pictures, and of the product's text as many whole sentences as there is room for."""
+    platform = facts.platform
+    if not platform.max_body:
+        return ""
+    places = {post.place for post in facts.posts} - {""}
+    lines = list(facts.product)
+    if len(places) == 1:
+        intro = random.Random(seed).choice(list(rows["intro"]))
+        lines.insert(0, intro.format(count=len(facts.posts), place=places.pop()))
+    room, text = platform.max_body, ""
+    for line in lines:
+        longer = f"{text}\n{line}".strip()
+        whole = "\n".join(part for part in (longer, tag_text(tags)) if part)
+        if text_length(whole, platform.body_unit) > room or len(longer) > MOST_BODY:
+            break
+        text = longer
+    return text[:1].upper() + text[1:]
+
+
+def _tags(facts: SetFacts) -> list[str]:
+    """What is seen most, goods first."""
+    posts = facts.posts
+    goods, places = [p.goods for p in posts if p.goods], [p.place for p in posts if p.place]
+    outfits = sorted({p.wear for p in posts}, key=lambda wear: -sum(p.wear == wear for p in posts))
+    usual = ["穿搭", "今日穿搭"] if facts.language == "zh" else ["outfit", "ootd"]
+    return [*dict.fromkeys((*goods[:1], usual[0], *places[:1], *outfits[:3], *goods[1:], usual[1], *outfits[3:]))]
+
+
+def plain_posts(facts: SetFacts) -> tuple[str, ...]:
+    """Return captions for posts that are not drawn yet: what they show alone, in the plain style."""
+    return write_posts(replace(facts, product=(), voice=Voice()), 0)
+
+
+@cache
+def _sentences(language: Language, style: str) -> Sentences:
+    table: Mapping[str, Mapping[str, Sentences]] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return table[language][style]

@@ -1,0 +1,48 @@
+"""A look before the export: each picture as the platform shows it, with its crop and label."""
+
+from __future__ import annotations
+
+from html import escape
+
+from studio.domain.bundle import CheckedPicture, ExportCheck
+from studio.domain.checked import say_checked, say_troubles
+from studio.domain.platforms import find_platform
+from studio.ui.context import Ui
+from studio.ui.parts.html import file_url, picture
+
+__all__ = ["show_look"]
+
+
+def show_look(ui: Ui, owner: str, post_set: str) -> str:
+    """The newest look at this set, or how far it is; "" where nobody asked for one."""
+    job = ui.newest(owner, ExportCheck.kind)
+    if job is None:
+        return ""
+    if job.state != "done":
+        return ui.job_panel(owner, job, strip=False)
+    made = ui.queue.result(job, ExportCheck)
+    if made.post_set != post_set:
+        return ""
+    t, target = ui.t, find_platform(made.platform)
+    wrong = sum(not row.is_fine for row in made.pictures)
+    said = t("look.fine") if not wrong else t("look.wrong", count=wrong)
+    title = t("look.title", platform=target.words[t.language])
+    figures = "".join(_figure(ui, row, number) for number, row in enumerate(made.pictures, 1))
+    ratio = f"{target.width}/{target.height}" if target.width else "auto"
+    return (
+        f'<div id="look" class="st-look" style="--shape:{ratio}"><h2>{escape(title)}</h2>'
+        f'<p class="{"st-bad" if wrong else "st-soft"}">{escape(said)}</p><div class="st-grid">{figures}</div></div>'
+    )
+
+
+def _figure(ui: Ui, row: CheckedPicture, number: int) -> str:
+    said = say_checked(ui.t, row)
+    classes = "" if row.is_fine else "st-bad"
+    mark = "⚠ " if say_troubles(ui.t, row) else ""
+    caption = f"<span>{escape(row.caption)}</span>" if row.caption else ""
+    return (
+        f'<figure class="st-card"><a href="{file_url(row.picture)}" target="_blank">'
+        f"{picture(row.picture, ui.t('look.picture', number=number), 640)}</a>"
+        f'<figcaption class="in"><strong>{number}</strong>{caption}<span class="{classes}">{mark}{escape(said)}</span>'
+        f"</figcaption></figure>"
+    )

@@ -1,0 +1,149 @@
+"""The studio's own captions: within every platform's limits, varied, and without a claim that the product's text does
+not make, over many sets."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from personas.shots import GOODS, vary_shots
+from studio.captions.claims import drop_claims, unsupported_claims
+from studio.captions.facts import SetFacts, post_facts, read_facts, read_voice, split_sentences
+from studio.captions.templates import plain_posts, shorten, write_set
+from studio.domain.captions import CaptionsRequest
+from studio.domain.platforms import find_platform, load_platforms, overlong, text_length
+from studio.domain.values import MOST_CAPTION
+from studio.texts.texts import LANGUAGES, Language, Texts
+from tests.studio.domain.values import make_post_set
+
+PRODUCTS = {
+    "zh": "纯棉圆领，机洗不变形。白色、黑色两色可选。售价99元，包邮！",
+    "en": "Pure cotton with a round neck. Machine washable at 30 °C. Two colours, $29, free shipping!",
+}
+VOICES = ("", "活泼，带表情", "正式、专业", "lively, with emoji", "sober and factual", "no emoji")
+PLACES = ("cafe", "street", "我们的店", "our shop")
+
+
+def facts_of(language: Language, seed: int, platform: str = "xiaohongshu", **changed: Any) -> SetFacts:
+    rng, t = random.Random(seed), Texts(language)
+    shots = vary_shots(rng.randint(1, 35), seed, goods=GOODS)
+    place, product = rng.choice(PLACES), rng.choice(("", PRODUCTS[language]))
+    told: dict[str, Any] = {
+        "name": "Lin", "posts": tuple(post_facts(t, shot, place) for shot in shots), "language": language,
+        "product": split_sentences(product), "voice": read_voice(rng.choice(VOICES)),
+        "platform": find_platform(platform),
+    }  # fmt: skip
+    return SetFacts(**told | changed)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_claim_over_many_sets_that_the_product_text_does_not_make(language: Language) -> None:
+    texts = 0
+    for seed in range(200):
+        facts = facts_of(language, seed, random.Random(seed).choice([row.id for row in load_platforms()]))
+        written = write_set(facts, seed)
+        product = "".join(facts.product)
+        seen = [str(len(facts.posts)), *(word for p in facts.posts for word in (p.wear, p.place, p.goods))]
+        for text in (written.title, written.body, *written.tags, *written.captions):
+            assert unsupported_claims(text, product, seen) == (), text
+            texts += 1
+            for sentence in split_sentences(text):  # a number or price comes as it stands, or not at all
+                assert not re.search(r"99元|\$29|30 °C", sentence) or any(s in text for s in facts.product), sentence
+    assert texts > 3000
+
+
+@pytest.mark.parametrize("platform", load_platforms(), ids=lambda row: row.id)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_within_the_platforms_limits(language: Language, platform: Any) -> None:
+    for seed in range(40):
+        long = ("很长的一句产品说明，" * 40 + "。", *split_sentences(PRODUCTS[language] * 30))
+        for product in ((), split_sentences(PRODUCTS[language]), long):
+            facts = facts_of(language, seed, platform.id, product=product)
+            written = write_set(facts, seed)
+            assert overlong(platform, written.title, written.body, written.tags) == ()
+            assert len(written.captions) == len(facts.posts)
+            assert all(0 < len(caption) <= MOST_CAPTION for caption in written.captions)
+            assert bool(written.title) == (platform.max_title > 0)
+            assert platform.max_body > 0 or not (written.body or written.tags)
+            assert all("#" not in tag and " " not in tag for tag in written.tags)
+
+
+@pytest.mark.parametrize("voice", VOICES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_two_posts_of_a_set_say_the_same(language: Language, voice: str) -> None:
+    for seed in range(30):
+        facts = facts_of(language, seed, voice=read_voice(voice))
+        one = facts.posts[0]
+        alike = replace(facts, posts=(one,) * 18, product=())  # eighteen times the very same picture
+        captions = write_set(alike, seed).captions
+        assert len(set(captions)) == 18
+        beginnings = {re.split("[。！～.!?；，,:：]", c)[0] for c in captions[:9]}
+        assert len(beginnings) >= 6, captions[:9]
+        assert write_set(alike, seed).captions == captions
+        assert write_set(alike, seed + 1).captions != captions
+
+
+def test_a_voice_is_heard() -> None:
+    assert (read_voice("").style, read_voice("").emoji) == ("plain", False)
+    assert (read_voice("活泼一点，多用表情").style, read_voice("活泼一点，多用表情").emoji) == ("lively", True)
+    assert not read_voice("Playful, but no emoji please").emoji
+    assert read_voice("serious and professional").style == "formal"
+    facts = facts_of("zh", 3, voice=read_voice("活泼，带表情"), product=())
+    assert all(re.search("[✨🌿💫🍃🎈👀🌟🤍]$", caption) for caption in write_set(facts, 3).captions)
+    voices = (read_voice("活泼"), read_voice("正式"), read_voice(""))
+    assert len({write_set(replace(facts, voice=voice), 3).captions[0] for voice in voices}) == 3
+
+
+def test_captions_tell_what_the_posts_show_and_the_text_says() -> None:
+    asked = CaptionsRequest.make(post_set=make_post_set(6), product=PRODUCTS["zh"], platform="xiaohongshu")
+    facts = read_facts(asked)
+    assert facts.language == "zh"
+    written = write_set(facts, 1)
+    assert "白色T恤" in written.tags
+    assert "咖啡馆" in written.body
+    assert "纯棉圆领，机洗不变形。" in written.body
+    assert any("白色、黑色两色可选。" in caption for caption in written.captions)
+    assert any("白色T恤" in caption and "咖啡馆" in caption for caption in written.captions)
+    assert text_length(written.title, "half_ascii") <= 20
+    assert read_facts(asked.changed(platform="instagram")).language == "en"
+    assert read_facts(asked.changed(platform="instagram", language="zh")).language == "zh"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_before_a_set_is_drawn_captions_are_varied_too(language: Language) -> None:
+    facts = facts_of(language, 5)
+    shots = replace(facts, posts=(facts.posts[0],) * 9)
+    assert len(set(plain_posts(shots))) == 9
+    assert plain_posts(shots) == plain_posts(replace(shots, product=("x",), voice=read_voice("活泼")))
+
+
+@pytest.mark.parametrize(
+    ("text", "claims"),
+    [
+        ("纯棉T恤，透气又显瘦", {"纯棉", "透气", "显瘦"}), ("全网第一，限时8折", {"第一", "限时", "8折"}),
+        ("这条裙子最美", {"最美"}), ("Made of silk, 100% waterproof", {"silk", "100%", "waterproof"}),
+        ("The best bargain, free returns", {"best", "bargain", "free"}), ("红色连衣裙，在咖啡馆。", set()),
+        ("A red dress in the café.", set()), ("能治疗失眠", {"治疗"}), ("今日到手价 59 元", {"59 元"}),
+    ],
+)  # fmt: skip
+def test_claims_are_found(text: str, claims: set[str]) -> None:
+    assert set(unsupported_claims(text, "")) == claims
+    assert unsupported_claims(text, text) == ()
+
+
+def test_only_the_sentences_that_claim_are_dropped() -> None:
+    text = "红色连衣裙，在咖啡馆。纯棉面料。\n全网最低价！Lovely colour. The best silk in town."
+    kept, dropped = drop_claims(text, "面料是纯棉。")
+    assert kept == "红色连衣裙，在咖啡馆。纯棉面料。\nLovely colour."
+    assert dropped == ("全网最低价！", "The best silk in town.")
+
+
+def test_what_is_too_long_is_cut_behind_a_word() -> None:
+    platform = find_platform("xiaohongshu")
+    assert shorten("a red dress in the café by the sea", 10, platform, "title") == "a red dress in the"
+    assert text_length(shorten("秋" * 50, 20, platform, "title"), "half_ascii") == 20
+    assert shorten("short", 20, platform, "title") == "short"
