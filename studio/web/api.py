@@ -16,8 +16,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+from starlette.exceptions import HTTPException
 
-from pipelines.errors import BadInput, StudioError
+from pipelines.errors import BadInput, OutOfDisk, StudioError
 from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
@@ -41,12 +42,10 @@ from studio.web.tables import Tables, list_tables
 __all__ = ["add_api"]
 
 OwnerOf = Callable[[Request], str]
-_MISSING = frozenset(
-    {
-        "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown",
-        "stored_file_missing",
-    }
+_MISSING = (
+    "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown", "stored_file_missing",
 )  # fmt: skip
+_STATUS = {**dict.fromkeys(_MISSING, 404), "too_large": 413}
 
 
 class _AsBodies:
@@ -104,6 +103,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     app.include_router(api)
     app.add_exception_handler(StudioError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
+    app.add_exception_handler(HTTPException, _explain_status)
 
 
 def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
@@ -187,7 +187,7 @@ def _texts(request: Request) -> Texts:
 
 def _explain(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StudioError)
-    status = 404 if error.code in _MISSING else 422
+    status = 507 if isinstance(error, OutOfDisk) else _STATUS.get(error.code, 422)
     return answer_refusal(error, request.headers.get("accept-language", ""), status)
 
 
@@ -198,6 +198,17 @@ def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
         return _explain(request, BadInput("body_no_json", at=first["loc"][-1]))
     place = [part for part in first["loc"] if part not in ("body", "query", "path")]
     return _explain(request, invalid_field({**first, "loc": place}))
+
+
+def _explain_status(request: Request, error: Exception) -> JSONResponse:
+    """Say in words what a route, or the router itself, refuses with a bare status."""
+    assert isinstance(error, HTTPException)
+    accepted, asked = request.headers.get("accept-language", ""), f"{request.method} {request.url.path[:100]}"
+    if error.status_code == 401:
+        return answer_refusal(BadInput("login_needed"), accepted, 401)
+    return answer_refusal(
+        BadInput("address_refused", asked=asked, status=error.status_code), accepted, error.status_code
+    )
 
 
 def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:

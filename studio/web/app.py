@@ -19,7 +19,6 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
-from pipelines.errors import OutOfDisk, StudioError
 from pipelines.file_names import file_name
 from studio.application import Studio
 from studio.jobs.queue import Queue
@@ -186,14 +185,10 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
     @app.post("/uploads")
     async def upload(request: Request, name: Annotated[str, Query(max_length=1000)] = "file") -> JSONResponse:
         said = request.headers.get("content-length", "0")
-        owner = asker(request)
-        try:
-            announced = int(said) if said.isdecimal() else 0
-            token = await keep_upload(studio.settings, owner, name, request.stream(), announced)
-        except StudioError as error:
-            status = 507 if isinstance(error, OutOfDisk) else 413
-            return JSONResponse({"code": error.code, "message": str(error)}, status)
-        return JSONResponse({"upload": token})
+        announced = int(said) if said.isdecimal() else 0
+        return JSONResponse({
+            "upload": await keep_upload(studio.settings, asker(request), name, request.stream(), announced)
+        })  # fmt: skip
 
     donors: dict[str, str] = {}
 

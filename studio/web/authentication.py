@@ -6,10 +6,12 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipelines.errors import BadInput
 from studio.web.login import OWNER, Logins
+from studio.web.refusals import answer_refusal
 
 __all__ = ["Authentication"]
 
@@ -37,4 +39,4 @@ class Authentication:
 def _ask(scope: Scope) -> Response:
     if scope["method"] in ("GET", "HEAD") and "text/html" in Headers(scope=scope).get("accept", ""):
         return RedirectResponse(f"/login?next={quote(scope['path'], safe='/')}", 303, {"Cache-Control": "no-store"})
-    return JSONResponse({"detail": "Log in first."}, 401)
+    return answer_refusal(BadInput("login_needed"), Headers(scope=scope).get("accept-language", ""), 401)

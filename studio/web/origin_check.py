@@ -7,8 +7,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipelines.errors import BadInput
+from studio.web.refusals import answer_refusal
 
 __all__ = ["OriginCheck"]
 
@@ -28,7 +30,9 @@ class OriginCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._allowed(Headers(scope=scope), scope["method"]):
-            await PlainTextResponse("Not from here.", 403)(scope, receive, send)
+            headers = Headers(scope=scope)
+            error = BadInput("asked_from_elsewhere", host=headers.get("host", "")[:100])
+            await answer_refusal(error, headers.get("accept-language", ""), 403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

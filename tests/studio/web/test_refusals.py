@@ -75,3 +75,17 @@ def test_what_is_no_picture_has_no_thumbnail(studio: Studio) -> None:
     assert site.get(f"/thumbs/{cut}").status_code == 415
     assert site.get(f"/thumbs/{gone}").status_code == 404
     assert site.get(f"/files/{key}").content == b"no picture"
+
+
+def test_what_is_refused_before_any_route_says_why_as_all_else_does(studio: Studio) -> None:
+    site = TestClient(make_site(studio))
+    elsewhere = site.get("/api/jobs", headers={"host": "shop.example", "accept-language": "zh"})
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "asked_from_elsewhere")
+    assert "shop.example" in elsewhere.json()["message"]
+    assert "工作室" in elsewhere.json()["message"]
+    for method, path, status in (("GET", "/files/nothing", 404), ("GET", "/nowhere", 404), ("DELETE", "/health", 405)):
+        answer = site.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (status, "address_refused")
+        assert answer.json()["fields"] == {"asked": f"{method} {path}", "status": status}
+    sent = site.post("/uploads", content=b"", headers={"content-length": str(10**10)})
+    assert (sent.status_code, sent.json()["code"]) == (413, "too_large")
