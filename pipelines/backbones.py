@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from torch import nn
 
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import detect_file, detect_source, find_family
-from pipelines.families.companions import companion_settings, find_companions
+from pipelines.families.companions import companion_settings, drawing_spec, find_companions
 from pipelines.families.folders import read_json, read_part_headers, reading
 from pipelines.families.model import Model, TextEmbeds
 from pipelines.families.protocol import Family
@@ -104,12 +105,16 @@ class Backbone:
     def drawn_by(self, role: str, hardware: Hardware | None = None) -> Backbone:
         """Return what draws: the backbone itself for role "", else its companion, loaded when first asked for.
 
-        One companion is kept at a time. Raises ModelMissing where there is no such companion, BadInput where it does
-        not fit, NotEnoughMemory before anything is loaded.
+        One companion is kept at a time: the one before is let go first, so that both are never held. Raises
+        ModelMissing where there is no such companion, BadInput where it does not fit, NotEnoughMemory before anything
+        is loaded.
         """
         if role and role not in self.companions:
+            drawing_spec(self.spec, role)  # what is not there or does not fit costs nobody a loaded one
+            if self.companions:
+                self.companions.clear()
+                gc.collect()  # modules and their hooks hold each other
             spec, model, plan = self.model.load_companion(role, self.spec, self.plan, hardware)
-            self.companions.clear()
             self.companions[role] = Backbone(spec, model, plan, role, self.prompts)
         drawing = self.companions[role] if role else self
         if self.companions:

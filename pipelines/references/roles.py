@@ -16,6 +16,9 @@ ROLES: tuple[Role, ...] = ("scene", "person", "goods")
 """The order in which pictures are numbered, so that a prompt's numbers do not depend on how they were listed."""
 
 
+_STOPS = tuple(".!?…。！？")
+
+
 def name_references(prompt: str, roles: Sequence[Role], goods: str = "the product") -> str:
     """Return the prompt with each picture named by its number, from 1; `roles` are the pictures', in their order.
 
@@ -31,7 +34,8 @@ def name_references(prompt: str, roles: Sequence[Role], goods: str = "the produc
     who = f"The person from {images('person')}" if "person" in roles else "The person"
     where = f"is in the place from {images('scene')}" if "scene" in roles else "is shown"
     beside = f" with {goods} from {images('goods')}" if "goods" in roles else ""
-    return f"{prompt}. {who} {where}{beside}"
+    stop = "" if prompt.rstrip().endswith(_STOPS) else "."
+    return f"{prompt}{stop} {who} {where}{beside}"
 
 
 def reference_size(height: int, width: int, side_px: int, unit: int) -> tuple[int, int]:

@@ -20,7 +20,8 @@ from pipelines.references.catalogue import REFERENCES, first_way
 from studio.settings import Settings
 
 __all__ = [
-    "BackboneFacts", "CompanionFacts", "LiveAbilities", "abilities", "backbone_facts", "read_backbone", "usual_way",
+    "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "read_backbone",
+    "usual_way",
 ]  # fmt: skip
 
 
@@ -33,9 +34,22 @@ class CompanionFacts:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What a picture takes: `passes` of the transformer (2 with classifier-free guidance) in each of `steps`, over
+    `height` x `width` pixels.
+    """
+
+    steps: int
+    passes: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class BackboneFacts:
     """`id` is what it is called, `family` the id of its family, `width` its hidden width (0: not known), `licence` its
-    licence's id, and `variant` the published model that it is or comes from. `can` is what its family can do with it;
+    licence's id, and `variant` the published model that it is or comes from. `drawn` is what its pictures take, by its
+    own settings. `can` is what its family can do with it;
     `companions` are those of redux, ip-adapter, kontext and fill that it can and whose folder is there.
     """
 
@@ -44,6 +58,7 @@ class BackboneFacts:
     width: int
     licence: str
     variant: Variant
+    drawn: Drawn
     companions: Mapping[str, CompanionFacts]
 
     @property
@@ -73,7 +88,23 @@ def read_backbone(settings: Settings) -> BackboneFacts:
         width=found.width,
         licence=licence,
         variant=found.variant,
+        drawn=_drawn(found.variant, given),
         companions=_companions(settings, found, source.base, given, licence if source.name == MINIATURE else UNKNOWN),
+    )
+
+
+def _drawn(variant: Variant, given: Mapping[str, Any]) -> Drawn:
+    """By the catalogue, and by the folder's own settings where these are numbers: loading says what they cannot be."""
+
+    def number(name: str, usual: float) -> float:
+        value = given.get(name, usual)
+        return value if isinstance(value, int | float) and value > 0 else usual
+
+    return Drawn(
+        int(number("num_inference_steps", variant.num_inference_steps)),
+        2 if number("true_cfg_scale", variant.cfg_scale) > 1 else 1,
+        int(number("height", variant.height)),
+        int(number("width", variant.width)),
     )
 
 

@@ -75,14 +75,14 @@ def build(ui: Ui) -> None:
             [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
             value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
         )  # fmt: skip
-        go = gr.Button(t("design.go"), variant="primary", elem_id="go")
+        go = gr.Button(t("design.go"), variant="primary", elem_id="go", interactive=bool(first.mix.donors))
     progress = actions("", "progress")
     shown = gr.State("")
     timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
         now = _kept_state(ui, owner_of(request), first)
-        return now, _mixer(ui, now), now.mix.category
+        return now, _mixer(ui, now), now.mix.category, _able(now)
 
     def tick(now: DesignState, before: str, request: gr.Request) -> Any:
         html = _progress(ui, owner_of(request), now)
@@ -91,27 +91,32 @@ def build(ui: Ui) -> None:
     def choose(look: str, now: DesignState, request: gr.Request) -> Any:
         fresh = DesignState(_first_mix(ui, look), favourites=now.favourites)
         _keep_mix(ui, owner_of(request), fresh.mix)
-        return fresh, _mixer(ui, fresh)
+        return fresh, _mixer(ui, fresh), _able(fresh)
 
     def act(now: DesignState, event: gr.EventData, request: gr.Request) -> Any:
         owner = owner_of(request)
         fresh = _act(ui, now, pressed(event), owner)
         if fresh.mix != now.mix:
             _keep_mix(ui, owner, fresh.mix)
-        return fresh, _mixer(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category
+        return fresh, _mixer(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category, _able(fresh)
 
     def start(now: DesignState, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
         ui.queue.put(_request(ui, now, how, owner))
         return _progress(ui, owner, now)
 
-    gr.on(None, guarded(ui, load), None, [desk, table, category], **HIDDEN)
+    gr.on(None, guarded(ui, load), None, [desk, table, category, go], **HIDDEN)
     timer.tick(guarded(ui, tick), [desk, shown], [progress, shown], **HIDDEN)
-    category.input(guarded(ui, choose), [category, desk], [desk, table], **(LATEST | in_turn("desk")))
+    category.input(guarded(ui, choose), [category, desk], [desk, table, go], **(LATEST | in_turn("desk")))
     acting = guarded(ui, act)
     for part in (table, progress):
-        part.click(acting, [desk], [desk, table, progress, category], **(EACH | in_turn("desk")))
+        part.click(acting, [desk], [desk, table, progress, category, go], **(EACH | in_turn("desk")))
     go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
+
+
+def _able(now: DesignState) -> gr.Button:
+    """The button that makes a person, which cannot be pressed where there is nobody to mix."""
+    return gr.Button(interactive=bool(now.mix.donors))
 
 
 def _first_mix(ui: Ui, look: str) -> Mix:
@@ -250,7 +255,8 @@ def _mixer(ui: Ui, now: DesignState) -> str:
         if other.id in reasons:
             cards.append(_donor(ui, other, [f"<span class='st-bad'>{escape(reasons[other.id])}</span>"], "dropped"))
     why = "" if mix.donors else _why_empty(ui, mix)
-    return f'{_bar(ui, now)}{why}<p class="st-soft">{escape(t("design.gauge"))}</p>{grid(cards)}'
+    said = why or f'{_bar(ui, now)}<p class="st-soft">{escape(t("design.gauge"))}</p>'
+    return said + grid(cards)
 
 
 def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, nearness: float) -> str:

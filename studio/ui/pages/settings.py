@@ -161,18 +161,17 @@ def _licence(ui: Ui, licence: str) -> str:
 
 def _facts(ui: Ui, facts: BackboneFacts, speeds: Speeds, name: str) -> str:
     """What it can do, and how long a picture takes where that was measured."""
-    t, variant = ui.t, facts.variant
-    passes, pixels = 2 if variant.cfg_scale > 1 else 1, variant.height * variant.width
+    t, drawn = ui.t, facts.drawn
     uses = (", " if t.language == "en" else "、").join(t(f"settings.can.{use}") for use in _uses(facts))
     known = speeds.of.get(name)
     if known is not None:
         took = t("settings.took", seconds=f"{known.seconds:.1f}")
     else:
-        work = variant.num_inference_steps * passes * pixels
+        work = drawn.steps * drawn.passes * drawn.height * drawn.width
         estimate = estimate_seconds(list(speeds.of.values()), facts.family, facts.width, work)
         took = t("settings.not_measured") if estimate is None else t("settings.estimate", seconds=f"{estimate:.1f}")
     lines = [
-        t("settings.drawn", steps=variant.num_inference_steps * passes, height=variant.height, width=variant.width),
+        t("settings.drawn", steps=drawn.steps * drawn.passes, height=drawn.height, width=drawn.width),
         took,
         t("settings.can", uses=uses),
     ]

@@ -29,6 +29,11 @@ def test_every_picture_is_named_by_its_number(roles: tuple[Role, ...], said: str
     assert name_references("a woman", roles, "a red tin") == said
 
 
+@pytest.mark.parametrize("prompt", ["a woman.", "Is it a woman?", "a woman. ", "一位女士。"])
+def test_a_sentence_that_has_ended_gets_no_second_full_stop(prompt: str) -> None:
+    assert name_references(prompt, ("scene",)) == f"{prompt} The person is in the place from image 1"
+
+
 @pytest.mark.parametrize(
     ("height", "width", "side_px", "unit", "read"),
     [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from studio.domain.capabilities import abilities, backbone_facts, usual_way
+from studio.domain.capabilities import Drawn, abilities, backbone_facts, usual_way
 from studio.settings import ASSETS, Settings
 from tests.folders import write_backbone_folder
 from tests.originals import write_single_file
@@ -40,6 +41,20 @@ def test_a_single_file_says_it_too(tiny_flux: Path, tmp_path: Path) -> None:
     assert (facts.family, facts.width, facts.can) == (folder.family, folder.width, folder.can)
     assert facts.width == 32
     assert facts.id == "some"
+
+
+def test_what_a_picture_takes_is_told_by_the_folders_own_settings(tmp_path: Path, tiny_flux: Path) -> None:
+    def drawn(backbone: Path) -> Drawn:
+        facts = backbone_facts(Settings(data=tmp_path, backbone=str(backbone)))
+        assert facts is not None
+        return facts.drawn
+
+    assert drawn(tiny_flux) == Drawn(3, 2, 96, 64)
+    folder = Path(shutil.copytree(tiny_flux, tmp_path / "flux"))
+    (folder / "studio.json").unlink()
+    assert drawn(folder) == Drawn(4, 1, 1024, 768)  # FLUX.1-schnell's
+    (folder / "studio.json").write_text('{"num_inference_steps": "many", "height": 512}')
+    assert drawn(folder) == Drawn(4, 1, 512, 768)
 
 
 def test_another_familys_folder_offers_nothing(tmp_path: Path) -> None:

@@ -112,6 +112,9 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     assert f"There are {count} source faces of the look" in said
     assert 'href="/en/library"' in said
     assert said.count('data-do="add"') == count
+    assert 'data-do="dice"' not in said  # nothing that there are no faces for
+    other = DesignState(design._first_mix(ui, others[0].category))
+    assert [design._able(now).interactive for now in (empty, other)] == [False, True]
     chinese = Ui(ui.studio, ui.queue, Texts("zh"))
     assert f"甜美系有 {count} 张素材脸" in design._mixer(chinese, empty)
     assert len(design._first_mix(ui, others[0].category).donors) >= 3

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
 from pipelines.families.companions import drawing_spec
+from pipelines.families.flux1.model import Flux1Model
 from pipelines.lora import Lora
 from pipelines.models.hardware import Hardware
 from pipelines.references.fill import FillReference
@@ -81,6 +84,26 @@ def test_one_is_kept_and_shares_all_but_the_transformer(tiny_family: Path) -> No
     assert list(backbone.companions) == ["kontext"]
     with pytest.raises(NotEnoughMemory, match=r"no_memory_for_model.*\+ FLUX\.1-Fill-dev"):
         backbone.drawn_by("fill", Hardware("cuda", 1e6, 1e6))
+
+
+def test_the_one_before_is_let_go_before_the_next_is_loaded(tiny_family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never are both in memory; one that cannot be loaded anyway costs nobody the one that is."""
+    backbone = load_backbone(resolve_backbone(tiny_family), "cpu", torch.float32)
+    before = weakref.ref(backbone.drawn_by("fill").transformer)
+    held = []
+    load = Flux1Model.load_companion
+
+    def watched(self: Flux1Model, *args: Any) -> Any:
+        held.append(before())
+        return load(self, *args)
+
+    monkeypatch.setattr(Flux1Model, "load_companion", watched)
+    lacking = replace(backbone, spec=replace(backbone.spec, companions={}))
+    with pytest.raises(ModelMissing, match="companion_missing"):
+        lacking.drawn_by("kontext")
+    assert list(backbone.companions) == ["fill"]
+    backbone.drawn_by("kontext")
+    assert held == [None]
 
 
 def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
