@@ -14,6 +14,7 @@ from functools import cached_property
 __all__ = [
     "MAX_NAME",
     "LoraWords",
+    "PRODUCT_PARTS",
     "Spellings",
     "Target",
     "TensorName",
@@ -51,6 +52,11 @@ _PART = re.compile(
 _DEFAULT = re.compile(r"(^|[._])default(?:_\d+)?\.")  # an adapter's name before or inside a layer's
 _KINDS = {"dora": "DoRA", "lora_magnitude": "DoRA", "lokr": "LoKr", "hada": "LoHa", "oft": "OFT", "boft": "BOFT"}
 _SIGNS = re.compile(r"[^a-z0-9]+")
+PRODUCT_PARTS = frozenset(
+    ["hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"]
+    + [f"lokr_{w}{half}" for w in ("w1", "w2") for half in ("", "_a", "_b")]
+)
+"""Parts of a LoHa or a LoKr that `pipelines.lora.products` multiplies out; Tucker's cores of convolutions are none."""
 _BASE_MODEL_KEYS = ("ss_base_model_version", "modelspec.architecture")
 _MODULE_KEY = "ss_network_module"
 
@@ -59,8 +65,8 @@ _MODULE_KEY = "ss_network_module"
 class TensorName:
     """One tensor of a LoRA file: the layer it belongs to, in the file's own words, and its part in it.
 
-    `part` is one of "down", "up", "alpha", "down_scale" and "up_scale" (of fp8 matrices), or the unsupported kind's own
-    name ("dora_scale", "lokr_w1", "lora_B.bias", "diff_b", …).
+    `part` is one of "down", "up", "alpha", "down_scale" and "up_scale" (of fp8 matrices), of `PRODUCT_PARTS`, or the
+    unsupported kind's own name ("dora_scale", "oft_blocks", "lora_B.bias", "diff_b", …).
     """
 
     layer: str
@@ -125,6 +131,8 @@ class Spellings:
             return None
         part = str(match.lastgroup)
         part = {"other": match.group(), "bias": ".lora_B.bias"}.get(part, part).removeprefix(".")
+        if (bare := part.partition(".")[0]) in PRODUCT_PARTS:  # peft writes an adapter's name behind it
+            part = bare
         raw = key[: match.start()]
         if "default" in raw:
             raw = _DEFAULT.sub(r"\1", raw)
@@ -253,8 +261,9 @@ class LoraWords:
 
 
 def adapter_kind(part: str) -> str:
-    """Return the kind of adapter whose part (`TensorName.part`) this is; "" for the parts of a plain LoRA."""
-    return next((kind for start, kind in _KINDS.items() if part.startswith(start)), "")
+    """Return the kind of adapter whose part (`TensorName.part`) this is; "" for the parts of a LoRA, LoHa or LoKr."""
+    kind = next((kind for start, kind in _KINDS.items() if part.startswith(start)), "")
+    return "" if part in PRODUCT_PARTS else kind
 
 
 def plain_word(said: str) -> str:

@@ -2,7 +2,8 @@
 be applied whole is refused after.
 
 Equal in meaning are 1×1 convolutions and matrices, all float types (float8 with or without scales, as ComfyUI names
-them), a layer that stands there under two names with the same values, and three LoRAs side by side in one fused layer.
+them), a layer that stands there under two names with the same values, and three LoRAs side by side in one fused layer;
+LoHa and LoKr are multiplied out (`pipelines.lora.products`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from pipelines.errors import BadLora
 from pipelines.families.protocol import Family
-from pipelines.families.spellings import MAX_NAME, Target, TensorName, adapter_kind, matrix_shape
+from pipelines.families.spellings import MAX_NAME, PRODUCT_PARTS, Target, TensorName, adapter_kind, matrix_shape
 from pipelines.lora.alphas import StatedAlphas
 from pipelines.lora.layers import LoraLayer
+from pipelines.lora.products import MOST_NUMBERS, is_product, plain_factors
 
 __all__ = ["check_values", "group_tensors", "to_layers"]
 
@@ -26,6 +28,7 @@ _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64, *_FLOAT8)
 # what quantisers and trainers write beside the weights, and what changes none of them
 _BESIDE = re.compile(r"(?:^|[._])(?:scaled_fp8|input_scale|scale_input|comfy_quant|position_ids)$")
+_PARTS = frozenset(["down", "up", "alpha", "down_scale", "up_scale", *PRODUCT_PARTS])
 _NO_DIFFERENCE = ("diff", "diff_b", "lora_B.bias", "w_norm", "b_norm")
 _SAME = 5e-3  # relative difference up to which two spellings of a layer are the same one: one is rounded to bfloat16
 
@@ -50,7 +53,7 @@ def group_tensors(
             layer, part = (name.layer, name.part) if name else (key, "")
             strange.setdefault(layer, {})[part] = key
             continue
-        if name.part not in ("down", "up", "alpha", "down_scale", "up_scale"):
+        if name.part not in _PARTS:
             _refuse_unless_zero(file, known, name, tensors[key])
             continue
         formats.append(name.format)
@@ -71,8 +74,12 @@ def to_layers(
 ) -> tuple[LoraLayer, ...]:
     """Return the model's layers, each module once. Raises BadLora where a layer is incomplete or does not fit."""
     layers: dict[str, LoraLayer] = {}
+    room = MOST_NUMBERS
     for name in sorted(parts):
-        for layer in _to_diffusers(file, name, parts[name], alphas, family):
+        made = _to_diffusers(file, name, parts[name], alphas, family, room)
+        if is_product(parts[name]):
+            room -= sum(layer.down.numel() + layer.up.numel() for layer in made)
+        for layer in made:
             known = layers.setdefault(layer.module, layer)
             if known is not layer and not _same_delta(known, layer):
                 raise BadLora("lora_layer_twice", file=file, layer=layer.module)
@@ -124,19 +131,28 @@ def _refuse_unless_zero(file: str, known: str, name: TensorName, tensor: Tensor)
 
 
 def _to_diffusers(
-    file: str, name: str, parts: Mapping[str, Tensor], alphas: StatedAlphas, family: Family
+    file: str, name: str, parts: Mapping[str, Tensor], alphas: StatedAlphas, family: Family, room: int
 ) -> list[LoraLayer]:
-    """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are moved."""
-    if "down" not in parts or "up" not in parts:
+    """Split one layer of the file into the modules that diffusers has in its place; exact, only rows are moved.
+
+    `room` is how many numbers there may be when it is multiplied out.
+    """
+    given = parts.get("alpha")
+    if is_product(parts):
+        for part in PRODUCT_PARTS & parts.keys():
+            _check_type(file, name, parts, part)
+        down, up, scale = plain_factors(file, name, parts, family.name, room)
+        given = torch.tensor(scale * down.shape[0], dtype=torch.float64)
+    elif "down" not in parts or "up" not in parts:
         raise BadLora("lora_incomplete", file=file, layer=name)
-    down, up = _matrix(file, name, parts, "down"), _matrix(file, name, parts, "up")
+    else:
+        down, up = _matrix(file, name, parts, "down"), _matrix(file, name, parts, "up")
     targets = family.lora_spellings.targets(name)
     rows = _rows(up, targets, down) if down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] else ()
     if not rows or not down.numel() or not up.numel():
         shapes = [list(down.shape), list(up.shape)]
         raise BadLora("lora_odd_shapes", file=file, family=family.name, layer=name, shapes=shapes)
     rank = down.shape[0]
-    given = parts.get("alpha")
     if given is not None and given.numel() != 1:
         raise BadLora("lora_alpha_invalid", file=file, layer=name, count=given.numel())
     layers = []
@@ -154,9 +170,8 @@ def _to_diffusers(
 def _matrix(file: str, layer: str, parts: Mapping[str, Tensor], part: str) -> Tensor:
     """A layer's `down` or `up` as a matrix of float32; exact for all types but float64."""
     tensor, scale = parts[part], parts.get(f"{part}_scale")
-    if tensor.dtype not in _FLOATS and not (scale is not None and tensor.dtype == torch.int8):
-        types = [str(parts[one].dtype) for one in ("down", "up")]
-        raise BadLora("lora_odd_numbers", file=file, layer=layer, types=types)
+    if scale is None or tensor.dtype != torch.int8:
+        _check_type(file, layer, parts, part)
     matrix = tensor.float().reshape(matrix_shape(tensor.shape))
     if scale is None:
         return matrix
@@ -164,6 +179,12 @@ def _matrix(file: str, layer: str, parts: Mapping[str, Tensor], part: str) -> Te
     if scale.numel() not in (1, matrix.shape[0]) or matrix.ndim != 2:
         raise BadLora("lora_odd_numbers", file=file, layer=layer, types=[f"{part}_scale {list(scale.shape)}"])
     return matrix * scale[:, None]
+
+
+def _check_type(file: str, layer: str, parts: Mapping[str, Tensor], part: str) -> None:
+    if parts[part].dtype not in _FLOATS:
+        types = [str(tensor.dtype) for name, tensor in parts.items() if name != "alpha"]
+        raise BadLora("lora_odd_numbers", file=file, layer=layer, types=types)
 
 
 def _rows(up: Tensor, targets: Sequence[Target], down: Tensor) -> Sequence[Tensor]:

@@ -48,8 +48,8 @@ def read_lora(path: Path | str, family: str = "") -> LoraFile:
 
     `family` is the id that a person stated; it decides only where the file itself leaves the choice. Raises BadLora for
     pickles, damaged files, other families, files that could be of two and no family is stated
-    (`lora_family_ambiguous`), adapters that are no plain LoRA (DoRA, LoKr, bias and norm differences), values that are
-    not finite, and files that would change nothing.
+    (`lora_family_ambiguous`), adapters that no sum of matrices is (DoRA, OFT, bias and norm differences), values that
+    are not finite, and files that would change nothing.
     """
     path = Path(path)
     stored = read_stored(path)

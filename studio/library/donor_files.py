@@ -63,13 +63,15 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
     kinds = [kind for name in names.values() if name is not None and (kind := adapter_kind(name.part))]
     if known and kinds:
         raise BadLora("lora_not_plain", file=path.name, family=" / ".join(map(family_name, known)), kind=kinds[0])
-    downs = [header.shapes[key] for key, name in names.items() if name is not None and name.part == "down"]
+    # a plain layer tells of its rank by `down`, a LoHa's or a LoKr's by its second factor
+    told = {"down": 1, "hada_w2_b": 1, "lokr_w2_b": 1, "lokr_w2": 2}
+    downs = [min(header.shapes[key][: told[name.part]]) for key, name in names.items() if name and name.part in told]
     if not downs or not known:
         raise BadLora("no_known_lora", file=path.name, known=[f.name for f in FAMILIES])
     said = header.metadata
     return LoraSummary(
         len(downs),
-        tuple(sorted({shape[0] for shape in downs if shape})),
+        tuple(sorted({*downs})),
         _short(said.get("modelspec.title") or said.get("ss_output_name") or ""),
         _short(said.get("modelspec.trigger_phrase", "")),
         _short(said.get("modelspec.license", "")),

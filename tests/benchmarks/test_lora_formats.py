@@ -26,7 +26,7 @@ APPLIED = (
 REFUSED = {
     "flux_control_lora_format": "controls pictures",
     "flux_dora_onetrainer_format": "(DoRA)",
-    "flux_lokr_bfl_format": "(LoKr)",
+    "flux_lokr_bfl_format": "for any of these",
     "qwen_image/qwen_image_lora_diffusers_format": "Qwen-Image",
     "qwen_image/qwen_image_lora_kohya_format": "Qwen-Image",
     "krea2/krea2_lora_kohya_format": "Krea 2",

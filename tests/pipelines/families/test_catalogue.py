@@ -68,7 +68,7 @@ def test_there_are_listings() -> None:
 @pytest.mark.parametrize("path", [p for p in LISTINGS if p.parent.name == "lora_keys"], ids=lambda p: p.stem)
 def test_a_listing_of_flux1_is_for_flux1(path: Path) -> None:
     verdict = judge_lora(shapes_of(path), {})
-    if "lokr" in path.stem:  # its matrices have no sides that tell; it is refused as a LoKr
+    if "lokr" in path.stem:  # its matrices have no sides that tell; nobody can tell whose it is
         assert verdict.fits == "ambiguous"
     else:
         assert (verdict.fits, verdict.family, verdict.width) == ("yes", "flux1", 3072)

@@ -83,7 +83,7 @@ def test_file_with_text_encoder_layers_only_changes_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("part", "kind"),
-    [("dora_scale", "DoRA"), ("lokr_w1", "LoKr"), ("hada_w1_a", "LoHa"), ("lora_B.bias", "lora_B.bias")],
+    [("dora_scale", "DoRA"), ("lokr_t2", "LoKr"), ("hada_t1", "LoHa"), ("lora_B.bias", "lora_B.bias")],
 )
 def test_what_is_no_plain_lora_is_refused(tmp_path: Path, part: str, kind: str) -> None:
     tensors = plain_tensors(make_layers(tiny_transformer(), 1), "transformer.{}", "lora_A", "lora_B")

@@ -144,10 +144,8 @@ def test_first_rows_of_a_fused_layer_are_padded(tmp_path: Path) -> None:
 
 
 REFUSED = (
-    ("diffusion_model.{}", {"lokr_w1": (4, 4), "lokr_w2": (8, 8), "alpha": ()}, "LoKr"),
-    ("lycoris_{}", {"lokr_w1": (4, 4), "lokr_w2_a": (8, 2), "lokr_w2_b": (2, 8), "alpha": ()}, "LoKr"),
-    ("transformer.{}", {"lokr_w1": (4, 4), "lokr_w2": (8, 8)}, "LoKr"),
-    ("lora_unet_{}", {"hada_w1_a": (32, 2), "hada_w1_b": (2, 32), "hada_w2_a": (32, 2), "hada_w2_b": (2, 32)}, "LoHa"),
+    ("lycoris_{}", {"lokr_w1": (4, 4), "lokr_t2": (2, 2, 1, 1), "lokr_w2_a": (2, 8), "lokr_w2_b": (2, 8)}, "LoKr"),
+    ("lora_unet_{}", {"hada_w1_a": (2, 32), "hada_w1_b": (2, 32), "hada_t1": (2, 2, 1, 1)}, "LoHa"),
     ("lora_unet_{}", {"oft_blocks": (4, 8, 8), "alpha": ()}, "OFT"),
     ("{}", {"oft_R.default.weight": (4, 28)}, "OFT"),
     ("transformer.{}", {"lora_A.weight": (2, 32), "lora_B.weight": (32, 2), "dora_scale": (32, 1)}, "DoRA"),
