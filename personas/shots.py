@@ -7,7 +7,7 @@ from a LoRA, the place from a scene reference.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.errors import BadInput
@@ -20,6 +20,7 @@ OUTFITS = ("t-shirt", "hoodie", "dress", "suit", "coat")
 OUTFIT_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown")
 POSES = ("relaxed", "waving", "hand on hip")
 GOODS = ("nothing", "bottle", "cup", "book", "bag")
+_ATTEMPTS = 8  # at a set without a shot of the sets before it
 SETTINGS = ("studio", "cafe", "street", "beach", "park", "bedroom", "kitchen", "shop", "office", "gym")
 
 _FRAMING_WORDS = {
@@ -118,13 +119,14 @@ def vary_shots(
     settings: Sequence[str] = SETTINGS,
     lights: Sequence[str] = LIGHTS,
     goods: Sequence[str] = ("nothing",),
+    again: int = 0,
 ) -> tuple[Shot, ...]:
-    """`count` shots in which every word of every field occurs about equally often; same seed, same shots.
+    """Return `count` shots in which every word of every field occurs about equally often; same seed, same shots.
 
     Each field is a shuffled repetition of its words, so that a small set already holds every view and expression
-    (independent draws would leave holes, and a LoRA trained on the set would learn the holes).
+    (independent draws would leave holes, and a LoRA trained on the set would learn the holes). `again` ≥ 0 is the
+    number of another set of the same kind: it repeats no shot of those before it, as long as there are enough words.
     """
-    rng = random.Random(seed)
     choices = {
         **_FIELDS,
         "framing": tuple(framings),
@@ -132,6 +134,17 @@ def vary_shots(
         "light": tuple(lights),
         "goods": tuple(goods),
     }
+    shots, seen = _vary(count, random.Random(seed), choices), set[Shot]()
+    for number in range(1, again + 1):
+        seen.update(shots)
+        for attempt in range(_ATTEMPTS):
+            shots = _vary(count, random.Random(f"{seed} {number} {attempt}"), choices)
+            if seen.isdisjoint(shots):
+                break
+    return shots
+
+
+def _vary(count: int, rng: random.Random, choices: Mapping[str, Sequence[str]]) -> tuple[Shot, ...]:
     columns: dict[str, list[str]] = {}
     for name, words in choices.items():
         column: list[str] = []

@@ -77,6 +77,9 @@ def posts(
         typer.Option(help="The next post's caption; may be repeated."),
     ] = None,
     seed: Seed = 1,
+    again: Annotated[
+        int, option(PostRequest, "again", "Another set of the same kind: its number; other seeds and shots.")
+    ] = 0,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -98,7 +101,7 @@ def posts(
     with open_engine(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
-            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed), seed=seed,
+            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed, again), seed=seed, again=again,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from studio.domain.posts import Drawing, Post, PostSet
-from studio.domain.scores import weak_scores
+from studio.domain.scores import is_weaker, weak_scores
 from studio.domain.takes import FixTake, VaryTake
 from studio.domain.values import Value
 
@@ -29,7 +29,8 @@ TakeJobs = Mapping[str, VaryTake | FixTake | None]
 class Arrangement(Value):
     """A person's arrangement. `order` and `left_out` hold posts' numbers in the set as it was drawn, which are,
     written out, the keys of the others: own captions, takes on top of each other (the last is shown), takes put aside,
-    and jobs whose takes are offered to choose from. `turns` counts the takes that were asked for.
+    and jobs whose takes are offered to choose from. `turns` counts the takes that were asked for. Of the takes, those
+    that are `compared` are shown only where they are no weaker than what they would replace: nobody chose them.
     """
 
     order: tuple[int, ...] = ()
@@ -39,6 +40,7 @@ class Arrangement(Value):
     undone: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     choices: Mapping[str, str] = Field(default_factory=dict)
     turns: int = 0
+    compared: tuple[str, ...] = ()
 
     def as_marks(self) -> dict[str, Any]:
         """Return the arrangement as JSON, for the set's marks."""
@@ -54,7 +56,8 @@ class Arrangement(Value):
 class Slot:
     """A place in the set: `number` is the post's in the set as it was drawn, `post` the take that is shown.
 
-    `waiting` are jobs that draw another take, `choices` finished variants to choose from as (take, post).
+    `waiting` are jobs that draw another take, `choices` finished variants to choose from as (take, post), and `weaker`
+    the last take that was compared with the shown one and came out weaker.
     """
 
     number: int
@@ -66,6 +69,7 @@ class Slot:
     can_redo: bool = False
     waiting: tuple[str, ...] = ()
     choices: tuple[tuple[str, Post], ...] = ()
+    weaker: tuple[str, Post] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,31 +88,37 @@ def weak_slots(arranged: Arranged, least_identity: float) -> tuple[Slot, ...]:
     return tuple(s for s in arranged.shown if weak_scores(s.post.scores, least_identity) and not s.waiting)
 
 
-def arrange(post_set: PostSet, said: Arrangement, jobs: TakeJobs) -> Arranged:
-    """Return the set's posts as a person arranged them."""
+def arrange(post_set: PostSet, said: Arrangement, jobs: TakeJobs, least_identity: float = -1.0) -> Arranged:
+    """Return the set's posts as a person arranged them; `least_identity` as in `weak_scores`."""
     slots = []
     for number in _order(post_set, said):
         key = str(number)
-        stack = [take for take in said.takes.get(key, ()) if _is_done(take, jobs)]
-        take = stack[-1] if stack else ""
-        post = _post(post_set, number, take, jobs)
+        take, post, weaker = "", post_set.posts[number], None
+        for other in said.takes.get(key, ()):
+            if not _is_done(other, jobs):
+                continue
+            drawn = _post(post_set, number, other, jobs)
+            if other in said.compared and is_weaker(drawn.scores, post.scores, least_identity):
+                weaker = (other, drawn)
+            else:
+                take, post, weaker = other, drawn, None
         chosen = said.choices.get(key, "")
         offered = jobs.get(chosen)
         variants = () if offered is None else offered.posts
         waiting = said.jobs_of(number) & {job for job, result in jobs.items() if result is None}
         slots.append(
             Slot(
-                number, post, said.captions.get(key, post.caption), number in said.left_out, take, bool(stack),
+                number, post, said.captions.get(key, post.caption), number in said.left_out, take, bool(take),
                 bool(said.undone.get(key)), tuple(sorted(waiting)),
-                tuple((f"{chosen}:{i}", variant) for i, variant in enumerate(variants)),
+                tuple((f"{chosen}:{i}", variant) for i, variant in enumerate(variants)), weaker,
             )
         )  # fmt: skip
     return Arranged(tuple(slots))
 
 
-def compose(post_set: PostSet, said: Arrangement, jobs: TakeJobs) -> PostSet:
-    """Return the set as it is exported: chosen takes in order, and all drawings that they are from (its own first)."""
-    slots = arrange(post_set, said, jobs).shown
+def compose(post_set: PostSet, said: Arrangement, jobs: TakeJobs, least_identity: float = -1.0) -> PostSet:
+    """Return the set as it is exported: shown takes in order, and all drawings that they are from (its own first)."""
+    slots = arrange(post_set, said, jobs, least_identity).shown
     posts = tuple(slot.post.model_copy(update={"caption": slot.caption}) for slot in slots)
     results: dict[str, PostSet | VaryTake] = {post_set.id: post_set}
     results |= {take.id: take for take in jobs.values() if isinstance(take, VaryTake)}
@@ -124,26 +134,32 @@ def move(post_set: PostSet, said: Arrangement, number: int, to: int) -> Arrangem
     return said.model_copy(update={"order": tuple(order)})
 
 
-def add_take(said: Arrangement, number: int, take: str) -> Arrangement:
-    """Return the arrangement with one more take on top; what was undone before is forgotten."""
+def add_take(said: Arrangement, number: int, take: str, *, compare: bool = False) -> Arrangement:
+    """Return the arrangement with one more take on top; what was undone before is forgotten. A person chose it, unless
+    its scores `compare` it.
+    """
     key = str(number)
     stack = (*(t for t in said.takes.get(key, ()) if t != take), take)
-    return said.model_copy(update={"takes": {**said.takes, key: stack}, "undone": {**said.undone, key: ()}})
+    compared = (*(t for t in said.compared if t != take), *([take] if compare else []))
+    takes, undone = {**said.takes, key: stack}, {**said.undone, key: ()}
+    return said.model_copy(update={"takes": takes, "undone": undone, "compared": compared})
 
 
-def step_back(said: Arrangement, number: int, jobs: TakeJobs, *, forward: bool = False) -> Arrangement:
-    """Return the arrangement with the shown take put aside (or, `forward`, taken up again). One that is still drawn
-    stays."""
-    key = str(number)
+def step_back(said: Arrangement, number: int, jobs: TakeJobs, *, forward: bool = False, shown: str = "") -> Arrangement:
+    """Return the arrangement with the `shown` take ("": the last that is done) put aside, or, `forward`, the one that
+    was taken up again: a person chose it then. One that is still drawn stays.
+    """
+    key, compared = str(number), said.compared
     takes, undone = list(said.takes.get(key, ())), list(said.undone.get(key, ()))
     if forward and undone:
         takes.append(undone.pop())
+        compared = tuple(take for take in compared if take != takes[-1])
     elif not forward and (done := [t for t in takes if _is_done(t, jobs)]):
-        takes.remove(done[-1])
-        undone.append(done[-1])
-    return said.model_copy(
-        update={"takes": {**said.takes, key: tuple(takes)}, "undone": {**said.undone, key: tuple(undone)}}
-    )
+        aside = shown if shown in done else done[-1]
+        takes.remove(aside)
+        undone.append(aside)
+    kept = {"takes": {**said.takes, key: tuple(takes)}, "undone": {**said.undone, key: tuple(undone)}}
+    return said.model_copy(update=kept | {"compared": compared})
 
 
 def close_choices(said: Arrangement, number: int) -> Arrangement:

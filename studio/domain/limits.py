@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from studio.domain.values import Request
+from studio.domain.values import Value
 
 __all__ = ["Limits", "limits_of"]
 
@@ -25,7 +25,7 @@ class Limits:
     choices: tuple[Any, ...] = ()
 
 
-def limits_of(request: type[Request], name: str) -> Limits:
+def limits_of(request: type[Value], name: str) -> Limits:
     """Return the limits of the field `name`. Raises KeyError."""
     field = request.model_fields[name]
     found = {key: value for part in field.metadata for key, value in _read(part).items()}

@@ -18,11 +18,13 @@ from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value, later_field
 
 __all__ = [
-    "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts", "Post",
-    "PostRequest", "PostSet", "Scores", "ShownReference", "check_box", "plain_caption", "plan_shots",
+    "MOST_AGAIN", "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts",
+    "Post", "PostRequest", "PostSet", "Scores", "SetSettings", "ShownReference", "check_box", "plain_caption",
+    "plan_shots",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
+MOST_AGAIN = 999
 
 if TYPE_CHECKING:
     InjectWay = str
@@ -40,9 +42,12 @@ def plain_caption(name: str, shot: Shot) -> str:
     return f"{name}: {shot.outfit_colour} {shot.outfit}{goods}"
 
 
-def plan_shots(count: int, seed: int) -> tuple[Shot, ...]:
-    """Return shots of one set: one light, framings that leave some of the place to see, the rest varied."""
-    return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",))
+def plan_shots(count: int, seed: int, again: int = 0) -> tuple[Shot, ...]:
+    """Return shots of one set: one light, framings that leave some of the place to see, the rest varied.
+
+    `again` as in `vary_shots`.
+    """
+    return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",), again=again)
 
 
 def check_box(box: Box) -> None:
@@ -52,23 +57,20 @@ def check_box(box: Box) -> None:
         raise BadInput("goods_box_invalid", box=[left, top, right, bottom])
 
 
-class PostRequest(Request):
-    """A set of posts. `person_as` says what tells the model who is shown: the persona's LoRA, a picture of the persona
-    (`person_picture`, as a reference), or both. `scale` is how much the model is shown of the scene, 0 nothing;
-    `panels` how many shots are drawn as one picture (1: each alone), later ones around the set's first post.
+class SetSettings(Value):
+    """How a set is drawn, whoever and whatever it shows; a field each, which need not go together yet.
+
+    `person_as` says what tells the model who is shown: the persona's LoRA, a picture of the persona (`person_picture`,
+    as a reference), or both. `scale` is how much the model is shown of the scene, 0 nothing; `panels` how many shots
+    are drawn as one picture (1: each alone), later ones around the set's first post.
 
     `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `goods` is a product (a shot's own goods
     are a kind of thing that the model draws into the hand), `goods_as` how it is shown (its own pixels, drawn anew from
     a reference, or both), `goods_box` where: left, top, right, bottom in shares. `shape` is what the pictures are drawn
     for, "" for the backbone's own size. `inject` is how pictures become
     references, with `dials`, and `blocks` of the IP-Adapter (see `block_scales`); `keep` is how pixels are kept.
-    `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
-    which writes an English one.
     """
 
-    persona: Persona
-    scene: Scene
-    shots: tuple[Shot, ...] = Field(min_length=1, max_length=MOST_SHOTS)
     seed: Seed = 1
     person_as: Literal["lora", "reference", "both"] = "lora"
     person_picture: FileKey | None = None
@@ -85,8 +87,22 @@ class PostRequest(Request):
     goods_as: Literal["pixels", "reference", "both"] = "pixels"
     goods_box: Box | None = None
     shape: CanvasShape = later_field("")
+
+
+class PostRequest(Request, SetSettings):
+    """A set of posts: who, where, in which shots, and how (`SetSettings`).
+
+    `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
+    which writes an English one. `again` ≥ 1 asks for another set with the same `seed`: its number takes part in the
+    seeds that are left to the studio, and in the shots where those are.
+    """
+
+    persona: Persona
+    scene: Scene
+    shots: tuple[Shot, ...] = Field(min_length=1, max_length=MOST_SHOTS)
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
+    again: int = later_field(0, ge=0, le=MOST_AGAIN)
 
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:

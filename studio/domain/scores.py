@@ -9,7 +9,7 @@ from personas.measures.catalogue import POST_MEASURES
 from personas.measures.measure import Measure
 from studio.texts.texts import Texts
 
-__all__ = ["say_scores", "weak_scores"]
+__all__ = ["is_weaker", "say_scores", "weak_scores"]
 
 
 def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[Measure]) -> dict[str, str]:
@@ -38,3 +38,20 @@ def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> fr
         for name, limit in limits.items()
         if limit is not None and (value := scores.get(name)) is not None and value < limit
     )
+
+
+def is_weaker(scores: Mapping[str, float | None], than: Mapping[str, float | None], least_identity: float) -> bool:
+    """Return whether a post is worse than another of the same shot: more of it is weak, or cannot be measured though it
+    can on the other; else its mean is lower over what both have of the scores with two ends.
+    """
+
+    def faults(own: Mapping[str, float | None], other: Mapping[str, float | None]) -> int:
+        lost = [name for name, value in other.items() if value is not None and own.get(name) is None]
+        return len(weak_scores(own, least_identity)) + len(lost)
+
+    ours, theirs = faults(scores, than), faults(than, scores)
+    if ours != theirs:
+        return ours > theirs
+    names = [row.name for row in POST_MEASURES if row.high is not None and row.higher_is_better]
+    pairs = [(a, b) for n in names if (a := scores.get(n)) is not None and (b := than.get(n)) is not None]
+    return math.fsum(a - b for a, b in pairs) < 0

@@ -20,6 +20,10 @@ from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.picture_labels import split_labels
 from pipelines.pictures import is_picture, read_picture
+from studio.domain.drafts import keep_valid
+from studio.domain.posts import SetSettings
+from studio.domain.scene import ReferenceDials
+from studio.domain.values import FileKey
 from studio.export.a1111 import clean_text
 from studio.export.bundle import produce_id, sheet_id
 from studio.export.foreign import read_foreign
@@ -64,7 +68,8 @@ class RecalledLora:
 class Recalled:
     """`source`: "bundle", "archive" (own recipe), "published" (by ProduceID), "drawn" (by hash) or "foreign".
 
-    `persona_id` and `scene_id` are "" where this owner has no such thing.
+    `persona_id` and `scene_id` are "" where this owner has no such thing. `settings` are for people to read; `asked`
+    are those of ours, as a set is asked for with them.
     """
 
     source: str
@@ -76,15 +81,20 @@ class Recalled:
     shots: tuple[RecalledShot, ...]
     settings: dict[str, str]
     loras: tuple[RecalledLora, ...] = ()
+    asked: SetSettings = field(default_factory=SetSettings)
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A set that is not asked for yet: `name` is its persona's; ids are "" where missing. Columns go with the shots."""
+    """A set that is not asked for yet: `name` is its persona's; ids are "" where missing, and so is the platform's.
+    Columns go with the shots. `settings` may name files that its reader must not see.
+    """
 
     name: str
     persona: str
     scene: str
+    platform: str
+    settings: SetSettings
     shots: tuple[Shot, ...]
     seeds: tuple[int | None, ...]
     captions: tuple[str, ...]
@@ -139,6 +149,8 @@ def draft_of(recalled: Recalled) -> Draft | None:
         recalled.persona.rpartition(" · ")[0] or recalled.persona,
         recalled.persona_id,
         recalled.scene_id,
+        recalled.platform,
+        recalled.asked,
         tuple(Shot(**s.shot) for s in known),
         tuple(s.seed for s in known),
         tuple(s.caption for s in known),
@@ -194,7 +206,21 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
             "panels": str(draw.panels),
         },
         () if not persona.lora else (RecalledLora(persona.name, persona.lora, "" if mine is None else mine.name),),
+        _asked(manifest, without_landmark=bool(scenes and scenes[-1].landmark and not place.landmark)),
     )
+
+
+def _asked(manifest: Manifest, without_landmark: bool) -> SetSettings:
+    place, draw = manifest.scene, manifest.draw
+    return keep_valid(
+        {
+            "scale": place.scale, "keep_landmark": not without_landmark, "goods": place.goods,
+            "goods_as": place.goods_as, "goods_box": place.goods_box, "dials": place.redux or ReferenceDials(),
+            "inject": draw.inject, "keep": draw.keep, "detail": draw.detail, "renoise": draw.renoise,
+            "panels": draw.panels, "blocks": draw.blocks, "person_as": draw.person_as,
+            "person_picture": FileKey(draw.person_picture) if draw.person_picture else None,
+        }
+    )  # fmt: skip
 
 
 def _shot(post: ManifestPost) -> RecalledShot:

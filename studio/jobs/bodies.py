@@ -76,7 +76,7 @@ def _written_out(request: type[Request], value: Json, owner: str, way: Json) -> 
         told = {**way, **told} if "inject" not in told else told
         count = told.pop("count", _USUAL_COUNT)
         if not told.get("shots"):
-            told["shots"] = [asdict(shot) for shot in plan_shots(count, told.get("seed", 1))]
+            told["shots"] = [asdict(shot) for shot in plan_shots(count, told.get("seed", 1), told.get("again", 0))]
     for name, field in request.model_fields.items():
         inner, given = field.annotation, told.get(name)
         if isinstance(inner, type) and issubclass(inner, Request) and isinstance(given, Mapping):

@@ -18,6 +18,7 @@ __all__ = [
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
+    "DraftRecord",
     "WHOLE",
     "ExportedRecord",
     "Facts",
@@ -205,6 +206,14 @@ class MarkRecord(Base):
 
     __tablename__ = "marks"
     facts: Mapped[Facts]
+
+
+class DraftRecord(Base):
+    """A form as its owner left it; its id is the page's. `keys` are the stored files that it names."""
+
+    __tablename__ = "drafts"
+    facts: Mapped[Facts]
+    keys: Mapped[list[str]] = mapped_column(JSON)
 
 
 class UserRecord(Base):

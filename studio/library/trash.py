@@ -1,7 +1,7 @@
 """Emptying the trash for good: rows first, then the files that nobody needs any more. And what takes the disk.
 
-A file is needed where a job's list names it, a row's own column does, or where somebody may see it who has chosen it
-lately: a page's draft is in no row yet. Words never count.
+A file is needed where the list of a job or of a kept form names it, a row's own column does, or where somebody may see
+it who has chosen it lately: what a page was just told is in no row yet. Words never count.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from studio.library.library import Library
 from studio.library.records import (
     Base,
     CandidateRecord,
+    DraftRecord,
     ExportedRecord,
     FileRecord,
     IndexRecord,
@@ -182,7 +183,8 @@ def _needed(library: Library, owner: str | None) -> set[str]:
         return select(column) if owner is None else select(column).where(table.owner == owner)
 
     with library.records.transaction() as session:
-        keys = {key for row in session.scalars(of_owner(JobFilesRecord, JobFilesRecord.keys)) for key in row}
+        lists = ((JobFilesRecord, JobFilesRecord.keys), (DraftRecord, DraftRecord.keys))
+        keys = {key for table, column in lists for row in session.scalars(of_owner(table, column)) for key in row}
         for table, column in columns:
             keys.update(key for key in session.scalars(of_owner(table, column)) if key)
     return keys

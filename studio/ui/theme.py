@@ -1,22 +1,26 @@
-"""The studio's look: a small Gradio theme with the system's own fonts, and the style sheet beside this file."""
+"""The studio's look: a small Gradio theme with the system's own fonts, the style sheet beside this file, the head."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gradio as gr
 
-__all__ = ["CSS", "HEAD", "make_theme"]
+from studio.texts.texts import Texts
+
+__all__ = ["CSS", "make_head", "make_theme"]
 
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = (Path(__file__).resolve().parent / "style.css").read_text(encoding="utf-8")
-# nothing that a browser translates by itself is what the studio says
-HEAD = "<script>document.documentElement.setAttribute('translate','no')</script>"
-# a session that ended in an open tab leads to the login, not to an error a second
-HEAD += (
-    "<script>(ask=>{window.fetch=async(...all)=>{const got=await ask(...all);"
-    "if(got.status===401)location.reload();return got}})(window.fetch.bind(window))</script>"
-)
+_SCRIPT = (Path(__file__).resolve().parent / "parts" / "page.js").read_text(encoding="utf-8")
+
+
+def make_head(t: Texts, run: str) -> str:
+    """Return the script of every page's head; `run` is this process's own id (see `studio.web.run_id`)."""
+    names = {"RUN": run, "WORDS": t("connection.lost")}
+    told = "".join(f"const {name}={json.dumps(value)};" for name, value in names.items())
+    return f"<script>{{{told}{_SCRIPT}}}</script>"
 
 
 def make_theme() -> gr.themes.Base:

@@ -32,7 +32,7 @@ from studio.ui.context import Ui
 from studio.ui.pages import consolidate, design, library, posts, scenes, select
 from studio.ui.pages import settings as settings_page
 from studio.ui.parts.html import PAGES
-from studio.ui.theme import CSS, HEAD, make_theme
+from studio.ui.theme import CSS, make_head, make_theme
 from studio.web.api import add_api
 from studio.web.authentication import Authentication
 from studio.web.body_limit import BodyLimit
@@ -40,6 +40,7 @@ from studio.web.gradio_isolation import GradioIsolation
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
 from studio.web.origin_check import OriginCheck
+from studio.web.run_id import RUN, RunId
 
 __all__ = ["make_app", "make_site"]
 
@@ -77,7 +78,7 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
         gr.mount_gradio_app(
             app, _pages(ui), f"/{language}", auth_dependency=owner_of_request, footer_links=[],
             run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
-            css=CSS, head=HEAD, i18n=gr.I18n(**{LOCALES[language]: ui.t.of_gradio()}),
+            css=CSS, head=make_head(ui.t, RUN), i18n=gr.I18n(**{LOCALES[language]: ui.t.of_gradio()}),
         )  # fmt: skip
     return app
 
@@ -87,6 +88,7 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
     this order), the login, the language, files, pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     logins = Logins(Users(studio.records), studio.settings.owner, local)
+    app.add_middleware(RunId)
     app.add_middleware(Locale)
     app.add_middleware(GradioIsolation)
     app.add_middleware(BodyLimit)

@@ -154,7 +154,8 @@ def plan_requests(
 ) -> list[DrawRequest]:
     """One for each shot, with its own seed or one from the request's."""
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
-    seeds: list[int] = np.random.default_rng([request.seed, 2]).integers(0, 2**32, len(shots)).tolist()
+    of_set = [request.seed, 2, request.again] if request.again else [request.seed, 2]
+    seeds: list[int] = np.random.default_rng(of_set).integers(0, 2**32, len(shots)).tolist()
     loras = person_loras(studio, request)
     # the trigger is a word that only the LoRA knows
     draws, trigger = (identity_request, persona.trigger) if loras else (request_from, "")

@@ -38,11 +38,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @contextmanager
-def serve(data: Path, **settings: str) -> Iterator[Site]:
-    """A site over this data folder, with these settings of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serve(data: Path, port: int = 0, **settings: str) -> Iterator[Site]:
+    """A site over this data folder, with these settings of its own; at a free port, unless it is said."""
+    if port == 0:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     environment = os.environ | {"PERSONA_STUDIO_EFFORT": "quick", "PERSONA_STUDIO_THREADS": "1"}
     environment |= {f"PERSONA_STUDIO_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "app.py", "--data", str(data), "--port", str(port)]

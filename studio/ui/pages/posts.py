@@ -2,80 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import BadInput
 from studio.domain.arrangement import arrange
 from studio.domain.bundle import Bundle
+from studio.domain.drafts import PostsDraft
 from studio.domain.persona import Persona
-from studio.domain.platforms import load_platforms
 from studio.domain.posts import MOST_SHOTS, PostRequest, PostSet
+from studio.library.drafts import kept_draft
 from studio.library.scenes import default_scene
-from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
+from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed, toast
+from studio.ui.parts.another import show_due, take_number
 from studio.ui.parts.fixing import build_fixing
 from studio.ui.parts.html import empty, file_url, link
 from studio.ui.parts.look import show_look
 from studio.ui.parts.misfits import split_people
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.post_cards import newest_set, read_arrangement, show_arriving, show_set, take_jobs
-from studio.ui.parts.recall_form import recalled_draft
+from studio.ui.parts.posts_form import (
+    Form,
+    build_draft,
+    lay_out,
+    loaded_with,
+    read_request,
+    write_draft,
+    write_request,
+)
+from studio.ui.parts.recall_form import recalled_draft, recalled_token
 from studio.ui.parts.set_actions import act_on_post, arranged_set, redraw_weak
-from studio.ui.parts.set_form import SetForm, build_form, fit_form, read_form, write_form
-from studio.ui.parts.shots_form import ShotsForm, build_shots, own_captions, read_table, write_table
-from studio.ui.parts.shots_table import write_shots
+from studio.ui.parts.set_form import fit_form
+from studio.ui.parts.shots_form import own_captions, write_table
+from studio.ui.parts.shots_table import Table
 from studio.ui.parts.strengths import build_strengths
-from studio.ui.parts.text_form import EXPORTING, TextForm, build_text, kept_text
+from studio.ui.parts.text_form import EXPORTING, kept_text
 
 __all__ = ["build"]
 
 
-@dataclass(frozen=True)
-class Form:
-    """All that a set is asked for with, and its text."""
-
-    persona: gr.Dropdown
-    misfits: gr.HTML
-    scene: gr.Dropdown
-    shots: ShotsForm
-    settings: SetForm
-    text: TextForm
-
-    @property
-    def inputs(self) -> set[Any]:
-        return {self.persona, self.scene, self.shots.rows} | self.settings.inputs
-
-    @property
-    def outputs(self) -> set[Any]:
-        return {self.persona, self.scene} | self.shots.outputs | self.settings.outputs
-
-
-def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
-    """Return the request that the components say. Raises BadInput."""
-    person = ui.find(owner, Persona, said[form.persona])
-    place = next((s for s in ui.scenes(owner) if s.id == said[form.scene]), None)
-    if person is None or place is None:
-        raise BadInput("no_persona")
-    shots, settings = read_table(ui, form.shots, said, person.name), read_form(form.settings, said)
-    return PostRequest.make(owner=owner, persona=person, scene=place, **shots, **settings)
-
-
-def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:
-    """Return what the components say of a request."""
-    return {
-        form.persona: request.persona.id,
-        form.scene: request.scene.id,
-        **write_table(ui, form.shots, request),
-        **write_form(ui, form.settings, request),
-    }
-
-
 def build(ui: Ui) -> None:
     open_page(ui, "posts")
-    form = _lay_out(ui)
-    go = gr.Button(ui.t("posts.go"), variant="primary", elem_id="go")
+    form = lay_out(ui)
     progress = actions("", "progress")
     form.text.box.render()
     fixing = build_fixing(ui)
@@ -89,7 +57,7 @@ def build(ui: Ui) -> None:
     def load(request: gr.Request) -> Any:
         return {
             **fit_form(ui, form.settings),
-            **_recalled(ui, form, request),
+            **_filled(ui, form, request),
             **kept_text(ui, form.text, owner_of(request)),
             **show(request),
         }
@@ -101,10 +69,18 @@ def build(ui: Ui) -> None:
     def wish(said: Said, owner: str) -> PostRequest:
         return read_request(ui, form, said, owner)
 
-    def start(said: Said, request: gr.Request) -> str:
-        owner = owner_of(request)
-        ui.queue.put(wish(said, owner))
-        return _progress(ui, owner)
+    def start(said: Said, request: gr.Request) -> Any:
+        owner, changed = owner_of(request), dict[Any, Any]()
+        with ui.turn:
+            if said[form.fresh]:
+                said |= show_due(ui, form.shots, said, owner, str(said[form.persona]))
+            asked = wish(said, owner)
+            if said[form.fresh]:
+                changed = take_number(ui, form.shots, said, owner, asked.persona.id)
+        job = ui.queue.find(ui.queue.put(asked), owner)
+        if job is not None and job.state == "done":
+            toast(ui.t("posts.already"))
+        return {progress: _progress(ui, owner), **changed}
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -121,14 +97,13 @@ def build(ui: Ui) -> None:
 
     gr.on(
         None, guarded(ui, load), None,
-        [
-            *form.settings.fitted, form.persona, form.scene, form.misfits, form.shots.rows, form.shots.box,
-            form.text.title, form.text.body, progress, posts,
-        ],
+        [*(form.outputs | form.settings.fitted), form.misfits, form.text.title, form.text.body, progress, posts],
         **HIDDEN,
     )  # fmt: skip
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
-    go.click(guarded(ui, start), form.inputs, [progress], **(HIDDEN | in_turn("ways")))
+    redone = [progress, form.shots.rows, form.shots.again]
+    form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
+    build_draft(ui, form)
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
     for part in (progress, posts):
@@ -136,27 +111,12 @@ def build(ui: Ui) -> None:
     fixing.done.change(guarded(ui, show), None, [progress, posts], **HIDDEN)
 
 
-def _lay_out(ui: Ui) -> Form:
-    t = ui.t
-    with gr.Row():
-        persona = gr.Dropdown([], label=t("posts.persona"), elem_id="persona")
-        scene = gr.Dropdown([], label=t("posts.scene"), elem_id="scene")
-        platform = gr.Dropdown(
-            [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
-            value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
-        )  # fmt: skip
-    misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
-    return Form(
-        persona, misfits, scene, build_shots(ui, platform), build_form(ui, persona, scene), build_text(ui, platform)
-    )
-
-
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:
     """Do what a card's button says; return what the region editor shows then."""
     if data["do"] == "redraw-weak":
         redraw_weak(ui, owner, post_set)
         return {}
-    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
+    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
     slot = next(s for s in arranged.slots if s.number == int(data["number"]))
     if data["do"] == "fix":
         return dict(zip(fixing.outputs, fixing.open(post_set, slot), strict=True))
@@ -164,24 +124,29 @@ def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> S
     return {}
 
 
-def _recalled(ui: Ui, form: Form, request: gr.Request) -> Said:
-    """Return who and where can be chosen, and what a link of the library's re-use fills the page with."""
+def _filled(ui: Ui, form: Form, request: gr.Request) -> Said:
+    """Return who and where can be chosen, and the form as it was left, or as a link of the re-use fills it."""
     owner = owner_of(request)
     default_scene(ui.studio.library, owner)
     (people, greyed), places = _people(ui, owner), [(ui.t.word(s.name), s.id) for s in ui.scenes(owner)]
-    draft = recalled_draft(ui, owner, request)
-    known: Said = {
-        form.persona: gr.Dropdown(people, value=_first(people, "" if draft is None else draft.persona)),
+    kept, token = kept_draft(ui.studio.library, owner) or PostsDraft(), recalled_token(request)
+    # loaded again, it stays as it was changed since
+    found = recalled_draft(ui, owner, token) if token and token != kept.recalled else None
+    who = _first(people, kept.persona if found is None else found.persona)
+    where = _first(places, kept.scene if found is None else found.scene)
+    if found is not None:
+        kept = kept.model_copy(update={"platform": found.platform or kept.platform, "settings": found.settings})
+    told = write_draft(ui, form, kept, owner, who or "", where or "")
+    if found is not None:
+        shots = found.shots[:MOST_SHOTS]
+        table = Table(shots, found.seeds, own_captions(found.name, shots, found.captions))
+        told |= write_table(ui, form.shots, table, int(told[form.shots.again]))
+    return told | {
+        form.persona: gr.Dropdown(people, value=who),
+        form.scene: gr.Dropdown(places, value=where),
         form.misfits: greyed,
-        form.scene: gr.Dropdown(places, value=_first(places, "" if draft is None else draft.scene)),
+        form.loaded: loaded_with(token),
     }
-    if draft is None:
-        return known
-    shots = draft.shots[:MOST_SHOTS]
-    captions = own_captions(draft.name, shots, draft.captions)
-    return known | {
-        form.shots.rows: write_shots(ui, shots, draft.seeds, captions), form.shots.box: gr.Accordion(open=True)
-    }  # fmt: skip
 
 
 def _people(ui: Ui, owner: str) -> tuple[list[tuple[str, str]], str]:

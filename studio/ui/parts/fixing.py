@@ -84,7 +84,7 @@ def build_fixing(ui: Ui) -> Fixing:
         post_set, mask = ui.find(owner, PostSet, key), painted_mask(said[editor])
         if post_set is None or mask is None:
             raise BadInput("not_painted")
-        arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
+        arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
         slot = next(s for s in arranged.slots if s.number == number)
         painted = put_mask(ui.studio.library, mask[..., 0] >= 128)
         grant(ui.studio.records, owner, [painted])

@@ -12,7 +12,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.limits import limits_of
-from studio.domain.posts import Box, PostRequest, check_box
+from studio.domain.posts import Box, PostRequest, SetSettings, check_box
 from studio.domain.scene import Goods, Scene
 from studio.library.scenes import add_goods
 from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded, owner_of
@@ -41,6 +41,7 @@ class GoodsForm:
     box: tuple[gr.Slider, ...]
     own: gr.Column
     stage: gr.HTML
+    remove: gr.Button
 
     @property
     def inputs(self) -> set[Any]:
@@ -48,7 +49,7 @@ class GoodsForm:
 
     @property
     def outputs(self) -> set[Any]:
-        return self.inputs | {self.own, self.stage}
+        return self.inputs | {self.own, self.stage, self.remove}
 
 
 def read_goods(form: GoodsForm, said: Said) -> Facts:
@@ -61,19 +62,28 @@ def read_goods(form: GoodsForm, said: Said) -> Facts:
     return {"goods": named, "goods_as": str(said[form.shown_as]), "goods_box": _box(form, said)}
 
 
-def write_goods(form: GoodsForm, request: PostRequest) -> Said:
-    """Return what the components say of a request's goods."""
-    stands = next((name for name, box in _STANDS.items() if box == request.goods_box), "own")
-    box = request.goods_box or _OWN
+def write_goods(ui: Ui, form: GoodsForm, settings: SetSettings, where: Scene | None) -> Said:
+    """Return what the components say of a set's goods, which are shown in the scene."""
+    goods, own = settings.goods, settings.goods_box
+    stands = next((name for name, box in _STANDS.items() if box == own), "own")
     return {
-        form.goods: request.goods,
-        form.name: "" if request.goods is None or request.goods.name == _PLAIN else request.goods.name,
-        form.shown_as: request.goods_as,
+        form.goods: goods,
+        form.name: "" if goods is None or goods.name == _PLAIN else goods.name,
+        form.shown_as: settings.goods_as,
         form.stands: stands,
         form.own: gr.Column(visible=stands == "own"),
-        form.stage: _stage(request.scene, request.goods, request.goods_box, ""),
-        **dict(zip(form.box, box, strict=True)),
+        form.stage: _show_stage(ui, where, goods, own),
+        form.remove: gr.Button(visible=goods is not None),
+        **dict(zip(form.box, own or _OWN, strict=True)),
     }
+
+
+def _show_stage(ui: Ui, where: Scene | None, goods: Goods | None, box: Box | None) -> str:
+    """As `_stage`; four numbers that are no box are said in its place."""
+    try:
+        return _stage(where, goods, box, escape(ui.t("goods.cut_out")))
+    except BadInput as error:
+        return panel(escape(ui.t.error(error)), "failed")
 
 
 def build_goods(ui: Ui, scene: gr.Dropdown) -> GoodsForm:
@@ -82,25 +92,27 @@ def build_goods(ui: Ui, scene: gr.Dropdown) -> GoodsForm:
 
     def show(said: Said, request: gr.Request) -> Any:
         where = next((s for s in ui.scenes(owner_of(request)) if s.id == said[scene]), None)
-        words = escape(ui.t("goods.cut_out"))
-        try:
-            stage = _stage(where, said[form.goods], _box(form, said), words)
-        except BadInput as error:
-            stage = panel(escape(ui.t.error(error)), "failed")
-        return {form.own: gr.Column(visible=said[form.stands] == "own"), form.stage: stage}
+        goods = said[form.goods]
+        return {
+            form.own: gr.Column(visible=said[form.stands] == "own"),
+            form.stage: _show_stage(ui, where, goods, _box(form, said)),
+            form.remove: gr.Button(visible=goods is not None),
+        }
 
     def load(said: Said, request: gr.Request) -> Any:
         path = said[upload]
         found = add_goods(ui.studio.library, Path(path), _PLAIN, owner_of(request)) if path else None
         return {form.goods: found, **show(said | {form.goods: found}, request)}
 
-    inputs = {form.goods, form.stands, *form.box, scene}
-    gr.on(
-        [upload.upload, upload.clear], guarded(ui, load), inputs | {upload}, [form.goods, form.own, form.stage],
-        **HIDDEN,
-    )  # fmt: skip
+    def remove(said: Said, request: gr.Request) -> Any:
+        return {upload: None, form.goods: None, **show(said | {form.goods: None}, request)}
+
+    inputs: set[Any] = {form.goods, form.stands, *form.box, scene}
+    shown = [form.own, form.stage, form.remove]
+    gr.on([upload.upload, upload.clear], guarded(ui, load), inputs | {upload}, [form.goods, *shown], **HIDDEN)
+    form.remove.click(guarded(ui, remove), inputs, [upload, form.goods, *shown], **HIDDEN)
     moved = [form.stands.input, scene.input, *(side.release for side in form.box)]
-    gr.on(moved, guarded(ui, show), inputs, [form.own, form.stage], **LATEST)
+    gr.on(moved, guarded(ui, show), inputs, shown, **LATEST)
     return form
 
 
@@ -131,7 +143,8 @@ def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
                     for side, value in zip(_SIDES, _OWN, strict=True)
                 )
             stage = gr.HTML("", elem_id="stage", js_on_load=None, padding=False)
-    return GoodsForm(gr.State(None), name, shown_as, stands, box, own, stage), upload
+            remove = gr.Button(t("goods.remove"), visible=False, size="sm", elem_id="goods-remove")
+    return GoodsForm(gr.State(None), name, shown_as, stands, box, own, stage, remove), upload
 
 
 def _box(form: GoodsForm, said: Said) -> Box | None:

@@ -12,7 +12,7 @@ from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from pipelines.references.catalogue import find_kind
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
-from studio.domain.posts import PostRequest
+from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.values import FileKey
 from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, owner_of, pressed
@@ -58,14 +58,14 @@ def read_person(form: PersonForm, said: Said) -> Facts:
     return {"person_as": shown_as, "person_picture": chosen.picture if wanted else None}
 
 
-def write_person(ui: Ui, form: PersonForm, request: PostRequest) -> Said:
-    """Return what the components say of a request."""
-    who, key = request.persona, request.person_picture
-    chosen = None if key is None else Chosen(who.id, key)
+def write_person(ui: Ui, form: PersonForm, settings: SetSettings, who: Persona | None) -> Said:
+    """Return what the components say of a set's settings."""
+    key = settings.person_picture
+    chosen = None if key is None or who is None else Chosen(who.id, key)
     return {
-        form.shown_as: request.person_as,
+        form.shown_as: settings.person_as,
         form.picture: chosen,
-        form.more: gr.Column(visible=request.person_as != "lora"),
+        form.more: gr.Column(visible=settings.person_as != "lora"),
         form.strip: _strip(ui, who, chosen),
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 from personas.measures.catalogue import POST_MEASURES
 from studio.domain.arrangement import Arranged, Arrangement, Slot, TakeJobs, arrange, weak_slots
 from studio.domain.migration import read_marks
-from studio.domain.posts import PostSet, Scores
+from studio.domain.posts import Post, PostSet, Scores
 from studio.domain.scores import say_scores, weak_scores
 from studio.domain.takes import FixTake, VaryTake
 from studio.domain.values import MOST_CAPTION
@@ -73,7 +73,7 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
 def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     """All cards of a set as a person arranged it."""
     t = ui.t
-    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
+    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
     cards = "".join(_card(ui, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
@@ -111,6 +111,8 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
     if slot.waiting:
         stops = "".join(button(t("job.stop"), "stop", job=job) for job in slot.waiting)
         body.append(f'<div class="st-row" role="status">{escape(t("posts.take_waits"))} {stops}</div>')
+    if slot.weaker is not None:
+        body.append(_weaker(ui, slot.weaker, which))
     if slot.choices:
         body.append(_choices(ui, slot, which))
     link = f'<a href="{file_url(slot.post.picture)}" target="_blank">{picture(slot.post.picture, shot)}</a>'
@@ -142,6 +144,16 @@ def _buttons(ui: Ui, slot: Slot, which: _Which) -> str:
     if slot.can_redo:
         row += button(t("posts.redo"), "redo", **which)
     return row
+
+
+def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
+    """The new take, which is not shown because the one before is better; nothing is lost."""
+    t, (take, post) = ui.t, other
+    return (
+        f'<div class="st-weaker">{picture(post.picture, t("posts.weaker"), 96)}<div><span>{escape(t("posts.weaker"))}'
+        f"</span> <span>{_numbers(ui, post.scores)}</span> "
+        f"{button(t('posts.show_weaker'), 'choose', take=take, **which)}</div></div>"
+    )
 
 
 def _choices(ui: Ui, slot: Slot, which: _Which) -> str:

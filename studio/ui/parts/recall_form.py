@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -9,11 +10,12 @@ import gradio as gr
 
 from pipelines.errors import BadInput, OutOfDisk, StudioError
 from studio.export.recall import Draft, Recalled, draft_of, recall
+from studio.library.drafts import settings_there
 from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.html import drop, link, panel, table
 
-__all__ = ["build_reuse", "recalled_draft", "refused"]
+__all__ = ["build_reuse", "recalled_draft", "recalled_token", "refused"]
 
 _ACCEPT = ".png,.jpg,.jpeg,.webp,.zip"
 
@@ -41,15 +43,17 @@ def refused(status: str | None) -> StudioError:
     return BadInput("upload_incomplete")
 
 
-def recalled_draft(ui: Ui, owner: str, request: gr.Request) -> Draft | None:
-    """Return a link's filling of the posts page, as `draft_of`; None where the page was opened by itself.
+def recalled_token(request: gr.Request) -> str:
+    """Return the upload that a link fills the posts page with; "" where the page was opened by itself."""
+    return str(dict(request.query_params).get("recalled", ""))
 
-    Raises what `recall` raises.
-    """
-    token = str(dict(request.query_params).get("recalled", ""))
-    if not token:
+
+def recalled_draft(ui: Ui, owner: str, token: str) -> Draft | None:
+    """Return what this upload fills the posts page with, as `draft_of`. Raises what `recall` raises."""
+    draft = draft_of(_recall(ui, owner, token))
+    if draft is None:
         return None
-    return draft_of(_recall(ui, owner, token))
+    return replace(draft, settings=settings_there(ui.studio.library, owner, draft.settings))
 
 
 def _recall(ui: Ui, owner: str, token: str) -> Recalled:

@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.capabilities import backbone_facts
 from studio.domain.limits import limits_of
-from studio.domain.posts import PostRequest
+from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.scene import ReferenceDials
 from studio.library.scenes import add_place, add_weights
 from studio.ui.context import EACH, HIDDEN, Facts, Said, Ui, actions, guarded, in_turn, owner_of, pressed
@@ -44,6 +44,7 @@ class Dials:
     also: gr.File
     pictures: gr.State
     shown: gr.HTML
+    remove: gr.Button
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,15 @@ class ReferenceForm:
     @property
     def outputs(self) -> set[Any]:
         cards, dials = self.cards, self.dials
-        return self.inputs | {cards.html, cards.strengths, dials.redux, dials.adapter, dials.more, dials.shown}
+        return self.inputs | {
+            cards.html,
+            cards.strengths,
+            dials.redux,
+            dials.adapter,
+            dials.more,
+            dials.shown,
+            dials.remove,
+        }
 
 
 def read_references(form: ReferenceForm, said: Said) -> Facts:
@@ -94,8 +103,8 @@ def read_references(form: ReferenceForm, said: Said) -> Facts:
     }
 
 
-def write_references(ui: Ui, form: ReferenceForm, request: PostRequest) -> Said:
-    """Return what the components say of a request."""
+def write_references(ui: Ui, form: ReferenceForm, request: SetSettings) -> Said:
+    """Return what the components say of a set's settings."""
     ways = Ways(request.inject, exact=request.keep_landmark, panels=request.panels > 1)
     return {
         form.cards.ways: ways,
@@ -106,8 +115,7 @@ def write_references(ui: Ui, form: ReferenceForm, request: PostRequest) -> Said:
         form.dials.pool: request.dials.pool,
         form.dials.merge: request.dials.merge,
         form.dials.blocks: request.blocks,
-        form.dials.pictures: request.dials,
-        form.dials.shown: _pictures(ui, request.dials),
+        **_show_pictures(ui, form.dials, request.dials),
     }
 
 
@@ -182,6 +190,7 @@ def build_dials(ui: Ui, scene: gr.Dropdown, able: Collection[str]) -> Dials:
             label=t("dials.also"), file_count="multiple", file_types=[*PICTURE_SUFFIXES], height=110, elem_id="also"
         )
         shown = gr.HTML("", js_on_load=None, padding=False, elem_id="dials-pictures")
+        remove = gr.Button(t("dials.remove"), visible=False, size="sm", elem_id="dials-remove")
     with gr.Column(visible=way == "redux") as redux:
         weights = gr.File(
             label=t("dials.weights"), file_count="single", file_types=[*PICTURE_SUFFIXES], height=110, elem_id="weights"
@@ -195,14 +204,14 @@ def build_dials(ui: Ui, scene: gr.Dropdown, able: Collection[str]) -> Dials:
             "", label=t("dials.blocks"), info=t("dials.blocks_what"), placeholder="0-4,9=0.5", elem_id="blocks",
             max_length=limits_of(PostRequest, "blocks").longest,
         )  # fmt: skip
-    dials = Dials(redux, pool, merge, weights, adapter, blocks, more, also, gr.State(ReferenceDials()), shown)
+    dials = Dials(redux, pool, merge, weights, adapter, blocks, more, also, gr.State(ReferenceDials()), shown, remove)
     _connect(ui, dials, scene)
     return dials
 
 
 def _connect(ui: Ui, dials: Dials, scene: gr.Dropdown) -> None:
     def keep(now: ReferenceDials) -> Any:
-        return {dials.pictures: now, dials.shown: _pictures(ui, now)}
+        return _show_pictures(ui, dials, now)
 
     def put_places(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -221,7 +230,11 @@ def _connect(ui: Ui, dials: Dials, scene: gr.Dropdown) -> None:
     def forget(said: Said) -> Any:
         return {dials.weights: None, **keep(said[dials.pictures].model_copy(update={"weights": None}))}
 
-    pictures, outputs = dials.pictures, [dials.pictures, dials.shown]
+    def remove() -> Any:
+        return {dials.also: None, dials.weights: None, **keep(ReferenceDials())}
+
+    pictures, outputs = dials.pictures, [dials.pictures, dials.shown, dials.remove]
+    dials.remove.click(guarded(ui, remove), None, [dials.also, dials.weights, *outputs], **HIDDEN)
     gr.on([dials.also.upload, dials.also.clear], guarded(ui, put_places), {dials.also, pictures}, outputs, **HIDDEN)
     gr.on(
         [dials.weights.upload, dials.weights.clear], guarded(ui, put_weights), {dials.weights, pictures, scene},
@@ -230,8 +243,13 @@ def _connect(ui: Ui, dials: Dials, scene: gr.Dropdown) -> None:
     scene.input(guarded(ui, forget), {pictures}, [dials.weights, *outputs], **HIDDEN)
 
 
+def _show_pictures(ui: Ui, form: Dials, dials: ReferenceDials) -> Said:
+    """The components of what is shown besides the scene."""
+    html = _pictures(ui, dials)
+    return {form.pictures: dials, form.shown: html, form.remove: gr.Button(visible=bool(html))}
+
+
 def _pictures(ui: Ui, dials: ReferenceDials) -> str:
-    """Show what is shown besides the scene."""
     keys = [*(place.photo for place in dials.references), *([dials.weights] if dials.weights else [])]
     if not keys:
         return ""

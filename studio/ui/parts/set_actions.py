@@ -28,13 +28,14 @@ _VARIANTS = 3
 
 def arranged_set(ui: Ui, owner: str, post_set: PostSet) -> PostSet:
     """Return the set as it is exported: as a person arranged it."""
-    return compose(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner))
+    return compose(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
 
 
 def redraw_weak(ui: Ui, owner: str, post_set: PostSet) -> None:
     """Queue a new take of each post with a weak score."""
     said = read_arrangement(ui, owner, post_set)
-    for weak in weak_slots(arrange(post_set, said, take_jobs(ui, owner)), ui.least_identity):
+    arranged = arrange(post_set, said, take_jobs(ui, owner), ui.least_identity)
+    for weak in weak_slots(arranged, ui.least_identity):
         said = _redraw(ui, owner, post_set, said, weak)
     keep_arrangement(ui, owner, post_set, said)
 
@@ -50,7 +51,7 @@ def act_on_post(ui: Ui, owner: str, post_set: PostSet, slot: Slot, data: Pressed
     elif do == "move":
         said = move(post_set, said, number, int(data["to"]))
     elif do in ("undo", "redo"):
-        said = step_back(said, number, jobs, forward=do == "redo")
+        said = step_back(said, number, jobs, forward=do == "redo", shown=slot.take)
     elif do == "choose":
         said = add_take(said, number, data["take"])
     elif do == "close":
@@ -64,9 +65,9 @@ def act_on_post(ui: Ui, owner: str, post_set: PostSet, slot: Slot, data: Pressed
 
 
 def _redraw(ui: Ui, owner: str, post_set: PostSet, said: Arrangement, slot: Slot) -> Arrangement:
-    """The arrangement with a new take of one post, which is shown when it is there."""
+    """The arrangement with a new take of one post, which is shown when it is there and no weaker than before."""
     said, job = _draw_again(ui, owner, post_set, said, slot, 1)
-    return add_take(said, slot.number, f"{job}:0")
+    return add_take(said, slot.number, f"{job}:0", compare=True)
 
 
 def _draw_again(

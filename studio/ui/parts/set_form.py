@@ -1,4 +1,4 @@
-"""A set's settings on the posts page: how person and place are shown, goods, the advanced part. A PostRequest both
+"""A set's settings on the posts page: how person and place are shown, goods, the advanced part. SetSettings both
 ways."""
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.references.catalogue import REFERENCES
+from pipelines.references.catalogue import REFERENCES, find_kind
 from studio.domain.capabilities import LiveAbilities
 from studio.domain.limits import limits_of
-from studio.domain.posts import PostRequest
+from studio.domain.persona import Persona
+from studio.domain.posts import PostRequest, SetSettings
+from studio.domain.scene import ReferenceDials, Scene
 from studio.ui.context import Facts, Said, Ui
 from studio.ui.parts.goods_form import GoodsForm, build_goods, read_goods, write_goods
 from studio.ui.parts.person_form import PersonForm, build_person, fit_person, read_person, write_person
+from studio.ui.parts.reference_cards import first_ways
 from studio.ui.parts.reference_form import (
     ReferenceForm,
     build_cards,
@@ -26,7 +29,7 @@ from studio.ui.parts.reference_form import (
     write_references,
 )
 
-__all__ = ["SetForm", "build_form", "fit_form", "read_form", "write_form"]
+__all__ = ["SetForm", "build_form", "fit_form", "fit_settings", "read_form", "show_kept", "write_form"]
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,35 @@ def read_form(form: SetForm, said: Said) -> Facts:
     }
 
 
-def write_form(ui: Ui, form: SetForm, request: PostRequest) -> Said:
-    """Return what the components say of a request."""
+def write_form(ui: Ui, form: SetForm, settings: SetSettings, who: Persona | None, where: Scene | None) -> Said:
+    """Return what the components say of a set's settings, with the person and the place that it shows."""
     return {
-        **write_person(ui, form.person, request),
-        **write_references(ui, form.references, request),
-        **write_goods(form.goods, request),
-        form.seed: request.seed,
-        form.detail: request.detail,
-        form.renoise: request.renoise,
-        form.keep: request.keep,
+        **write_person(ui, form.person, settings, who),
+        **write_references(ui, form.references, settings),
+        **write_goods(ui, form.goods, settings, where),
+        form.seed: settings.seed,
+        form.detail: settings.detail,
+        form.renoise: settings.renoise,
+        form.keep: settings.keep,
     }
+
+
+def show_kept(ui: Ui, form: SetForm, way: str) -> gr.Dropdown:
+    """Return the ways to keep pixels that can be used now, with one of them chosen."""
+    return gr.Dropdown(**_kept_ways(ui, form.references.able) | {"value": way})
+
+
+def fit_settings(form: SetForm, settings: SetSettings) -> SetSettings:
+    """Return a draft's settings for the backbone that is drawn with now: a way to show the place, or to keep pixels,
+    that it lacks becomes its first one.
+    """
+    able, told = form.references.able, dict[str, Any]()
+    if settings.inject not in able:
+        inject = first_ways(able).inject
+        told = {"inject": inject, "scale": float(inject in able), "blocks": "", "dials": ReferenceDials()}
+    if not _can_keep(settings.keep, able):
+        told["keep"] = limits_of(SetSettings, "keep").default
+    return settings.model_copy(update=told)
 
 
 def fit_form(ui: Ui, form: SetForm) -> Said:
@@ -126,9 +147,13 @@ def _keep(ui: Ui, able: Collection[str]) -> gr.Dropdown:
 def _kept_ways(ui: Ui, able: Collection[str]) -> dict[str, Any]:
     """The ways to keep pixels that can be used; what the others lack is said under them."""
     t, rows = ui.t, [row for row in REFERENCES if row.use == "keep"]
-    usable = [row for row in rows if not row.needs or row.id in able]
+    usable = [row for row in rows if _can_keep(row.id, able)]
     choices = [(row.words[t.language].name, row.id) for row in usable]
     lacks = ", ".join(row.words[t.language].model for row in rows if row not in usable)
     said = t("keep.lacking", model=lacks) if lacks else t("keep.what")
     default = limits_of(PostRequest, "keep").default
     return {"choices": choices, "value": default, "info": said}
+
+
+def _can_keep(way: str, able: Collection[str]) -> bool:
+    return not find_kind(way).needs or way in able

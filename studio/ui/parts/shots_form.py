@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 
 from personas.shots import Shot
+from studio.domain.drafts import OWN_LIST, ShotsDraft
 from studio.domain.platforms import find_platform
-from studio.domain.posts import MOST_SHOTS, PostRequest, plain_caption
+from studio.domain.posts import MOST_SHOTS, plain_caption
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded
 from studio.ui.parts.shots_table import (
@@ -23,24 +24,38 @@ from studio.ui.parts.shots_table import (
     make_shots,
     paste_shots,
     read_shots,
+    say_rows,
     write_shots,
 )
 
-__all__ = ["ShotsForm", "build_shots", "default_captions", "own_captions", "read_table", "write_table"]
+__all__ = [
+    "ShotsForm", "build_shots", "default_captions", "own_captions", "read_shots_draft", "read_table",
+    "write_shots_draft", "write_table",
+]  # fmt: skip
+
+_USUAL_MOST = 18
 
 
 @dataclass(frozen=True)
 class ShotsForm:
-    """The components; `rows` is the table, `box` the accordion around all."""
+    """The components; `rows` is the table, `box` the accordion around all, `again` (which nobody sees) the number of
+    the set that the template's cells are of, as in `vary_shots`.
+    """
 
     box: gr.Accordion
     template: gr.Dropdown
     count: gr.Slider
     rows: gr.Dataframe
+    lines: gr.Textbox
+    again: gr.Number
+
+    @property
+    def inputs(self) -> set[Any]:
+        return {self.template, self.count, self.rows, self.lines, self.again}
 
     @property
     def outputs(self) -> set[Any]:
-        return {self.box, self.count, self.rows}
+        return self.inputs | {self.box}
 
 
 def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
@@ -48,17 +63,40 @@ def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
     table = read_shots(ui, said[form.rows])
     usual = default_captions(ui.t, name, table.shots)
     captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
-    return {"shots": table.shots, "seeds": table.seeds, "captions": captions}
+    return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": int(said[form.again] or 0)}
 
 
-def write_table(ui: Ui, form: ShotsForm, request: PostRequest) -> Said:
-    """Return what the components say of a request; captions that nobody wrote are left out."""
-    captions = own_captions(request.persona.name, request.shots, request.captions)
-    table = Table(request.shots[:MOST_SHOTS], request.seeds, captions)
+def write_table(ui: Ui, form: ShotsForm, table: Table, again: int = 0) -> Said:
+    """Return what the components say of a list of shots that somebody brought: nothing proposes other ones."""
     return {
         form.rows: write_shots(ui, table.shots, table.seeds, table.captions),
-        form.count: len(table.shots),
+        form.count: gr.Slider(maximum=max(len(table.shots), _USUAL_MOST), value=len(table.shots)),
+        form.template: OWN_LIST,
+        form.again: again,
         form.box: gr.Accordion(open=True),
+    }
+
+
+def read_shots_draft(ui: Ui, form: ShotsForm, said: Said, fresh: bool) -> ShotsDraft:
+    """Return what the components say, as it was typed."""
+    rows = tuple(tuple(str(cell or "")[:1000] for cell in row) for row in said[form.rows])
+    return ShotsDraft(
+        template=str(said[form.template]), count=int(said[form.count]), again=int(said[form.again] or 0), fresh=fresh,
+        language=ui.t.language, rows=rows, lines=str(said[form.lines] or ""),
+    )  # fmt: skip
+
+
+def write_shots_draft(ui: Ui, form: ShotsForm, draft: ShotsDraft, platform: str) -> Said:
+    """Return what the components say of a draft."""
+    template = draft.template if draft.template in (*TEMPLATES, OWN_LIST) else TEMPLATES[0]
+    most = max(draft.count, min(find_platform(platform).max_pictures, MOST_SHOTS))
+    return {
+        form.rows: say_rows(ui, draft.rows, draft.language),
+        form.count: gr.Slider(maximum=most, value=draft.count),
+        form.template: template,
+        form.again: draft.again,
+        form.lines: draft.lines,
+        form.box: gr.Accordion(open=template == OWN_LIST),
     }
 
 
@@ -68,10 +106,11 @@ def build_shots(ui: Ui, platform: gr.Dropdown) -> ShotsForm:
     with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box") as box:
         with gr.Row():
             template = gr.Dropdown(
-                [(t(f"template.{name}"), name) for name in TEMPLATES], value="mixed", label=t("posts.template"),
-                elem_id="template",
+                [(t(f"template.{name}"), name) for name in (*TEMPLATES, OWN_LIST)], value="mixed",
+                label=t("posts.template"), elem_id="template",
             )  # fmt: skip
-            count = gr.Slider(1, 18, value=9, step=1, label=t("posts.count"), elem_id="count")
+            count = gr.Slider(1, _USUAL_MOST, value=9, step=1, label=t("posts.count"), elem_id="count")
+            again = gr.Number(0, precision=0, visible="hidden", elem_id="again")
         gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
         with gr.Row():
             lines = gr.Textbox(
@@ -84,27 +123,39 @@ def build_shots(ui: Ui, platform: gr.Dropdown) -> ShotsForm:
             interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
         )  # fmt: skip
 
+    form = ShotsForm(box, template, count, rows, lines, again)
+
     def fill(said: Said) -> Any:
-        return write_shots(ui, make_shots(said[template], int(said[count])))
+        name = said[template]
+        if name == OWN_LIST:
+            return gr.skip()
+        return write_shots(ui, make_shots(name, int(said[count]), int(said[again] or 0)))
 
     def resize(said: Said) -> Any:
-        return fit_rows(ui, [list(row) for row in said[rows]], said[template], int(said[count]))
+        return _fit(ui, form, said, int(said[count]))
 
     def change_platform(said: Said) -> Any:
         target = find_platform(said[platform])
-        fitted = fit_rows(ui, [list(row) for row in said[rows]], said[template], target.usual_pictures)
         most = min(target.max_pictures, MOST_SHOTS)
+        fitted = _fit(ui, form, said, target.usual_pictures)
         return {count: gr.Slider(maximum=most, value=target.usual_pictures), rows: fitted}
 
     def paste(said: Said) -> Any:
         found = paste_shots(said[lines] or "")
-        return {rows: write_shots(ui, found), count: len(found)}
+        return {rows: write_shots(ui, found), count: len(found), template: OWN_LIST}
 
-    template.input(guarded(ui, fill), {template, count}, [rows], **LATEST)
-    count.release(guarded(ui, resize), {template, count, rows}, [rows], **LATEST)
-    platform.input(guarded(ui, change_platform), {platform, template, rows}, [count, rows], **LATEST)
-    put.click(guarded(ui, paste), {lines}, [rows, count], **HIDDEN)
-    return ShotsForm(box, template, count, rows)
+    planned: set[Any] = {template, count, rows, again}
+    template.input(guarded(ui, fill), planned, [rows], **LATEST)
+    count.release(guarded(ui, resize), planned, [rows], **LATEST)
+    platform.input(guarded(ui, change_platform), planned | {platform}, [count, rows], **LATEST)
+    put.click(guarded(ui, paste), {lines}, [rows, count, template], **HIDDEN)
+    return form
+
+
+def _fit(ui: Ui, form: ShotsForm, said: Said, count: int) -> list[list[Any]]:
+    name = said[form.template]
+    proposed = TEMPLATES[0] if name == OWN_LIST else name
+    return fit_rows(ui, [list(row) for row in said[form.rows]], proposed, count, int(said[form.again] or 0))
 
 
 def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:

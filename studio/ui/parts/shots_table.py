@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from personas import shots as words
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
+from studio.domain.drafts import OWN_LIST
 from studio.domain.posts import MOST_SHOTS, plan_shots
 from studio.domain.values import MOST_CAPTION
-from studio.texts.texts import Texts
+from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
 from studio.ui.parts.shot_lines import CHOICES, COLUMNS, HEADERS, paste_shots
 
@@ -24,12 +26,15 @@ __all__ = [
     "describe_shot",
     "fit_rows",
     "make_shots",
+    "other_rows",
     "paste_shots",
     "read_shots",
+    "say_rows",
     "write_shots",
 ]
 
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
+Rows = list[list[Any]]
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,16 @@ class Table:
     captions: tuple[str | None, ...] = ()
 
 
-def make_shots(name: str, count: int) -> list[Shot]:
-    """The shots of a template."""
+def make_shots(name: str, count: int, again: int = 0) -> list[Shot]:
+    """Return the shots of a template; `again` is the number of another set by it, as in `vary_shots`."""
+    vary = partial(vary_shots, count, lights=("day",), again=again)
     if name == "outfits":
-        return list(vary_shots(count, 3, framings=("full-body",), lights=("day",)))
+        return list(vary(3, framings=("full-body",)))
     if name == "portraits":
-        return list(vary_shots(count, 4, framings=("close-up", "half-body"), lights=("day",)))
+        return list(vary(4, framings=("close-up", "half-body")))
     if name == "goods":
-        return list(vary_shots(count, 5, framings=("half-body", "close-up"), lights=("day",), goods=words.GOODS[1:]))
-    shots = plan_shots(count, 1)
+        return list(vary(5, framings=("half-body", "close-up"), goods=words.GOODS[1:]))
+    shots = plan_shots(count, 1, again)
     if name == "one_outfit":
         return [replace(s, outfit="dress", outfit_colour="red") for s in shots]
     return list(shots)
@@ -100,6 +106,27 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
     return Table(tuple(shots), tuple(seeds), tuple(captions))
 
 
-def fit_rows(ui: Ui, rows: list[list[Any]], template: str, count: int) -> list[list[Any]]:
-    """`count` rows: what a person wrote stays, more come from the template, too many go from the end."""
-    return (rows + write_shots(ui, make_shots(template, count))[len(rows) :])[:count]
+def fit_rows(ui: Ui, rows: Rows, template: str, count: int, again: int = 0) -> Rows:
+    """Return `count` rows: what a person wrote stays, more come from the template, too many go from the end."""
+    return (rows + write_shots(ui, make_shots(template, count, again))[len(rows) :])[:count]
+
+
+def other_rows(ui: Ui, rows: Rows, template: str, before: int, after: int) -> Rows:
+    """Return the rows of another set: the cells that the template proposed as the set of number `before` become those
+    of number `after`; what a person wrote stays, and all of a list of their own.
+    """
+    if template == OWN_LIST or before == after:
+        return rows
+    old, new = (write_shots(ui, make_shots(template, len(rows), again)) for again in (before, after))
+    return [
+        [fresh if cell == known else cell for cell, known, fresh in zip(row, *columns, strict=False)]
+        for row, *columns in zip(rows, old, new, strict=True)
+    ]
+
+
+def say_rows(ui: Ui, rows: Sequence[Sequence[str]], language: Language) -> Rows:
+    """Return rows that were typed in one language in the page's; what is no word of a shot stays as it is."""
+    if language == ui.t.language:
+        return [list(row) for row in rows]
+    theirs, columns = Texts(language), len(COLUMNS)
+    return [[*(ui.t.word(theirs.word_back(cell)) for cell in row[:columns]), *row[columns:]] for row in rows]

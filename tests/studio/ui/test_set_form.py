@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.references.catalogue import REFERENCES, kinds_that
 from studio.application import Studio
 from studio.domain.capabilities import abilities
-from studio.domain.posts import PostRequest
+from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.scene import MorePlace, ReferenceDials
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
@@ -100,14 +100,18 @@ PERSON = {
 def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen: dict[str, Any]) -> None:
     form, values = build(Settings(data=tmp_path))
     asked = ASKED.changed(**chosen)
-    written = write_form(Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en")), form, asked)
+    written = write_form(
+        Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en")), form, asked, asked.persona, asked.scene
+    )
     assert set(written) == form.outputs
     values |= {part: getattr(said, "value", said) for part, said in written.items()}
     assert ASKED.changed(**read_form(form, values)) == asked
 
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep"} | {"persona", "scene", "shots", "seeds", "captions"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep"}
+    assert told == set(SetSettings.model_fields)
+    told |= {"persona", "scene", "shots", "seeds", "captions", "again"}
     assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}
 
 
@@ -158,7 +162,8 @@ def test_a_picture_of_the_persona_is_chosen_only_where_it_can_be_seen(tmp_path: 
         assert box is not None
         assert box.visible == visible
         assert [choice for _, choice in form.shown_as.choices] == ["lora", "reference", "both"]
-        strip = write_person(ui, form, ASKED.changed(inject="references", person_as="both", person_picture=key("hers")))
+        hers = ASKED.changed(inject="references", person_as="both", person_picture=key("hers"))
+        strip = write_person(ui, form, hers, hers.persona)
         html = strip[form.strip]
         assert html.count("<figure>") == 2  # the one that was brought, and the last that training drew
         assert html.index(str(key("hers"))) < html.index(str(key("sample")))

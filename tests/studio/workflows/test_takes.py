@@ -22,8 +22,9 @@ from studio.domain.arrangement import (
     move,
     step_back,
 )
+from studio.domain.migration import read_marks
 from studio.domain.posts import PostRequest
-from studio.domain.takes import VaryRequest
+from studio.domain.takes import VaryRequest, VaryTake
 from studio.export.manifest import read_manifest
 from studio.library.records import BundleRecord, ExportedRecord
 from studio.library.scenes import put_mask
@@ -35,7 +36,7 @@ from studio.workflows.post import draw_posts
 from studio.workflows.redrawing import redraw_bundle
 from studio.workflows.takes import fix_post, vary_post
 from tests.exports import export_set
-from tests.studio.domain.values import make_post_set, make_take
+from tests.studio.domain.values import make_post, make_post_set, make_take
 from tests.studio.workflows.test_ways import asked, studio  # noqa: F401
 
 SET = make_post_set(key="s")
@@ -80,6 +81,47 @@ def test_a_take_replaces_its_post_when_it_is_there_and_one_click_brings_the_old_
     exported = compose(SET, said, jobs)
     assert [p.origin for p in exported.posts] == [("s", 0), ("t", 0), ("s", 2)]
     assert [drawing.id for drawing in exported.drawings] == ["s", "t"]
+
+
+def scored(identity: float | None, prompt: float = 1.0) -> VaryTake:
+    return TAKE.model_copy(
+        update={"posts": (make_post(0, "t", scores={"identity": identity, "prompt": prompt, "goods": None}),)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("take", "better"),
+    [
+        (scored(0.95), True),
+        (scored(0.9), True),
+        (scored(0.85), False),
+        (scored(None), False),
+        (scored(0.99, 0.5), False),
+    ],
+)
+def test_of_two_takes_the_better_stays_and_nothing_is_lost(take: VaryTake, better: bool) -> None:
+    said, jobs = add_take(Arrangement(), 1, "job:0", compare=True), {"job": take}
+    slot = arrange(SET, said, jobs, 0.5).slots[1]
+    assert (slot.take, slot.can_undo) == (("job:0", True) if better else ("", False))
+    assert slot.post == (take.posts[0] if better else SET.posts[1])
+    assert slot.weaker == (None if better else ("job:0", take.posts[0]))
+    assert compose(SET, said, jobs, 0.5).posts[1].picture == slot.post.picture
+    chosen = add_take(said, 1, "job:0")  # a person takes the other one
+    assert arrange(SET, chosen, jobs, 0.5).slots[1].post == take.posts[0]
+    back = step_back(chosen, 1, jobs, shown="job:0")
+    slot = arrange(SET, back, jobs, 0.5).slots[1]
+    assert (slot.post, slot.can_redo) == (SET.posts[1], True)
+    assert arrange(SET, step_back(back, 1, jobs, forward=True), jobs, 0.5).slots[1].post == take.posts[0]
+
+
+def test_a_take_of_a_weak_post_is_kept_where_less_of_it_is_weak() -> None:
+    weak = SET.model_copy(
+        update={"posts": tuple(p.model_copy(update={"scores": {"identity": 0.3, "prompt": 1.0}}) for p in SET.posts)}
+    )
+    said, jobs = add_take(Arrangement(), 1, "job:0", compare=True), {"job": scored(0.6, 1.0)}
+    assert arrange(weak, said, jobs, 0.5).slots[1].take == "job:0"
+    assert read_marks(said.as_marks()) == said
+    assert read_marks({"turns": 2}).compared == ()
 
 
 def test_variants_are_offered_until_they_are_closed() -> None:

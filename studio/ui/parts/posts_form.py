@@ -1,0 +1,169 @@
+"""The posts page's form: all that a set is asked for with. A request and a draft, both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.errors import BadInput
+from studio.domain.drafts import PostsDraft, keep_valid
+from studio.domain.persona import Persona
+from studio.domain.platforms import load_platforms
+from studio.domain.posts import PostRequest
+from studio.domain.scene import Scene
+from studio.library.drafts import keep_draft
+from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
+from studio.ui.parts.another import build_another, next_number, show_number
+from studio.ui.parts.set_form import SetForm, build_form, fit_settings, read_form, show_kept, write_form
+from studio.ui.parts.shots_form import (
+    ShotsForm,
+    build_shots,
+    own_captions,
+    read_shots_draft,
+    read_table,
+    write_shots_draft,
+    write_table,
+)
+from studio.ui.parts.shots_table import Table
+from studio.ui.parts.text_form import TextForm, build_text
+
+__all__ = [
+    "Form",
+    "build_draft",
+    "lay_out",
+    "loaded_with",
+    "read_draft",
+    "read_request",
+    "write_draft",
+    "write_request",
+]
+
+_LOADED = "loaded"
+
+
+@dataclass(frozen=True)
+class Form:
+    """All that a set is asked for with, and its text. `loaded` (which nobody sees) says that the browser shows what was
+    kept: what it shows before that must not be kept in its place.
+    """
+
+    persona: gr.Dropdown
+    misfits: gr.HTML
+    scene: gr.Dropdown
+    platform: gr.Dropdown
+    shots: ShotsForm
+    settings: SetForm
+    text: TextForm
+    fresh: gr.Checkbox
+    loaded: gr.Textbox
+    go: gr.Button
+
+    @property
+    def inputs(self) -> set[Any]:
+        own = {self.persona, self.scene, self.platform, self.fresh}
+        return own | self.shots.inputs | self.settings.inputs
+
+    @property
+    def outputs(self) -> set[Any]:
+        own = {self.persona, self.scene, self.platform, self.fresh, self.loaded}
+        return own | self.shots.outputs | self.settings.outputs
+
+
+def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
+    """Return the request that the components say. Raises BadInput."""
+    who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
+    if who is None or where is None:
+        raise BadInput("no_persona")
+    shots, settings = read_table(ui, form.shots, said, who.name), read_form(form.settings, said)
+    return PostRequest.make(owner=owner, persona=who, scene=where, **shots, **settings)
+
+
+def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:
+    """Return what the components say of a request; captions that nobody wrote are left out."""
+    captions = own_captions(request.persona.name, request.shots, request.captions)
+    return {
+        form.persona: request.persona.id,
+        form.scene: request.scene.id,
+        **write_table(ui, form.shots, Table(request.shots, request.seeds, captions), request.again),
+        **write_form(ui, form.settings, request, request.persona, request.scene),
+    }
+
+
+def read_draft(ui: Ui, form: Form, said: Said, recalled: str = "") -> PostsDraft:
+    """Return what the components say, wrong or not."""
+    return PostsDraft(
+        platform=str(said[form.platform]),
+        persona=str(said[form.persona] or ""),
+        scene=str(said[form.scene] or ""),
+        shots=read_shots_draft(ui, form.shots, said, bool(said[form.fresh])),
+        settings=keep_valid(read_form(form.settings, said)),
+        recalled=recalled,
+    )
+
+
+def write_draft(ui: Ui, form: Form, draft: PostsDraft, owner: str, who: str, where: str) -> Said:
+    """Return what the components say of a draft; `who` and `where` are the ids of the persona and the place that can be
+    chosen now. What the template proposes is for the set that is next.
+    """
+    ids: Said = {form.persona: who, form.scene: where}
+    settings = fit_settings(form.settings, draft.settings)
+    known = any(p.id == draft.platform for p in load_platforms())
+    platform = draft.platform if known else str(form.platform.value)
+    shots = write_shots_draft(ui, form.shots, draft.shots, platform)
+    if draft.shots.fresh:
+        shots |= show_number(ui, form.shots, shots, next_number(ui, owner, who))
+    return {
+        form.platform: platform,
+        form.fresh: draft.shots.fresh,
+        **shots,
+        **write_form(ui, form.settings, settings, _who(ui, form, ids, owner), _where(ui, form, ids, owner)),
+        form.settings.keep: show_kept(ui, form.settings, settings.keep),
+    }
+
+
+def lay_out(ui: Ui) -> Form:
+    """Lay the components out and connect them with each other."""
+    t = ui.t
+    with gr.Row():
+        persona = gr.Dropdown([], label=t("posts.persona"), elem_id="persona")
+        scene = gr.Dropdown([], label=t("posts.scene"), elem_id="scene")
+        platform = gr.Dropdown(
+            [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
+            value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
+        )  # fmt: skip
+    misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
+    shots, settings = build_shots(ui, platform), build_form(ui, persona, scene)
+    text = build_text(ui, platform)
+    with gr.Row():
+        fresh = build_another(ui, shots, persona)
+        go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
+    loaded = gr.Textbox("", visible="hidden", elem_id="loaded")
+    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, loaded, go)
+
+
+def build_draft(ui: Ui, form: Form) -> None:
+    """Keep the form with every change, once the page shows what was kept before."""
+
+    def keep(said: Said, request: gr.Request) -> None:
+        mark, _, recalled = str(said[form.loaded] or "").partition(" ")
+        if mark == _LOADED:
+            keep_draft(ui.studio.records, owner_of(request), read_draft(ui, form, said, recalled))
+
+    inputs = form.inputs | {form.loaded}
+    changed = [part.change for part in sorted(inputs, key=lambda part: int(part._id))]
+    gr.on(changed, guarded(ui, keep), inputs, None, **LATEST)
+
+
+def loaded_with(recalled: str) -> str:
+    """Return what the hidden field says of a page that shows what was kept, and which upload filled it."""
+    return f"{_LOADED} {recalled}".strip()
+
+
+def _who(ui: Ui, form: Form, said: Said, owner: str) -> Persona | None:
+    return ui.find(owner, Persona, said[form.persona])
+
+
+def _where(ui: Ui, form: Form, said: Said, owner: str) -> Scene | None:
+    return next((s for s in ui.scenes(owner) if s.id == said[form.scene]), None)

@@ -1,0 +1,204 @@
+"""The posts page's form stays, an open tab comes back, each press draws another set, and progress is where the press
+was: in a real browser, with a persona that is one source face's own LoRA.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from studio.application import Studio
+from studio.domain.drafts import PostsDraft
+from studio.domain.posts import PostSet
+from studio.jobs.queue import Queue
+from studio.library.drafts import kept_draft
+from studio.settings import Settings
+from tests.browser.conftest import CHROMIUM, Site, serve
+from tests.library import keep_result
+from tests.studio.domain.values import make_persona
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 240_000
+
+
+@dataclass
+class Shop:
+    """A studio that can be restarted at its port."""
+
+    data: Path
+    site: Site
+    stack: ExitStack
+
+    def restart(self, between: Any = None) -> None:
+        port = int(self.site.url.rsplit(":", 1)[1])
+        self.stack.close()
+        if between is not None:
+            between()
+        self.site = self.stack.enter_context(serve(self.data, port))
+
+    @property
+    def draft(self) -> PostsDraft | None:
+        return kept_draft(Studio(Settings(data=self.data)).library, "me")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    if CHROMIUM is None:
+        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    data = tmp_path_factory.mktemp("press")
+    studio = Studio(Settings(data=data))
+    donor = studio.donors("sweet")[0]
+    person = make_persona(name="Mira").model_copy(
+        update={
+            "lora": studio.store.put(donor.lora_path.read_bytes()), "trigger": donor.trigger, "samples": (),
+            "rounds": (),
+        }
+    )  # fmt: skip
+    keep_result(studio, "me", person)
+    with ExitStack() as stack:
+        yield Shop(data, stack.enter_context(serve(data)), stack)
+
+
+@pytest.fixture
+def tab(chromium: Any, shop: Shop) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN", base_url=shop.site.url)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+
+
+def _open(page: Any, where: str) -> None:
+    page.goto(where)
+    page.wait_for_selector(".st-head h1")
+    if where.endswith("posts"):
+        _loaded(page)
+
+
+def _loaded(page: Any) -> None:
+    page.wait_for_function("document.querySelector('#loaded textarea, #loaded input')?.value.startsWith('loaded')")
+
+
+def _value(page: Any, what: str) -> str:
+    return str(page.locator(f"{what} input, {what} textarea").first.input_value())
+
+
+def _choose(page: Any, what: str, name: str) -> None:
+    page.locator(f"{what} input").first.click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def _form(page: Any) -> dict[str, str]:
+    """What is filled in, as the page shows it."""
+    names = ("persona", "scene", "platform", "template", "count", "paste", "goods-name", "seed")
+    told = {name: _value(page, f"#{name}") for name in names}
+    told["table"] = " | ".join(page.locator("#shots td").all_inner_texts())
+    told["goods"] = "st-" in page.locator("#stage").inner_html() and "img" in page.locator("#stage").inner_html()
+    return told
+
+
+def _kept(shop: Shop, **told: Any) -> None:
+    """Wait until the draft in the records says so."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if (draft := shop.draft) is not None and told.items() <= _said(draft).items():
+            return
+        time.sleep(0.2)
+    pytest.fail(f"{shop.draft} lacks {told}")
+
+
+def _said(draft: PostsDraft) -> dict[str, Any]:
+    return draft.model_dump(mode="json") | draft.shots.model_dump() | draft.settings.model_dump(mode="json")
+
+
+def test_the_form_is_as_it_was_left_after_another_page_a_reload_and_a_restart(
+    tab: Any, shop: Shop, tmp_path: Path
+) -> None:
+    tin = tmp_path / "tin.png"
+    image = Image.new("RGB", (240, 300), (215, 215, 215))
+    ImageDraw.Draw(image).rectangle((80, 60, 160, 260), fill=(190, 30, 40))
+    image.save(tin)
+    _open(tab, "/zh/posts")
+    _choose(tab, "#platform", "Instagram 3:4")
+    tab.locator("#shots-box button").first.click()
+    tab.locator("#paste textarea").fill("微笑 红色 连衣裙\n大笑 蓝色 卫衣 挥手")
+    tab.locator("#paste-go").click()
+    tab.wait_for_function("document.querySelector('#count input').value === '2'")
+    tab.locator("#goods-box button").first.click()
+    tab.locator("#goods input[type=file]").set_input_files(tin)
+    tab.wait_for_selector("#stage img")
+    tab.locator("#goods-name input, #goods-name textarea").first.fill("红罐")
+    tab.locator("#goods-name input, #goods-name textarea").first.blur()
+    _kept(shop, platform="instagram", count=2, template="own", lines="微笑 红色 连衣裙\n大笑 蓝色 卫衣 挥手")
+    tab.wait_for_timeout(1500)
+    before = _form(tab)
+    assert before["goods"]
+    assert before["goods-name"] == "红罐"
+
+    _open(tab, "/zh/design")
+    _open(tab, "/zh/posts")
+    assert _form(tab) == before
+    tab.reload()
+    _loaded(tab)
+    assert _form(tab) == before
+    shop.restart()
+    _open(tab, "/zh/posts")
+    assert _form(tab) == before
+    _open(tab, "/en/posts")  # the same form in the other language
+    english = _form(tab)
+    assert (english["count"], english["goods-name"]) == ("2", "红罐")
+    assert "dress" in english["table"]
+    tab.locator("#goods-box button").first.click()
+    tab.locator("#goods-remove").click()
+    tab.wait_for_selector("#stage img", state="detached")
+    _choose(tab, "#template", "A bit of everything")
+    tab.wait_for_timeout(1000)
+    _kept(shop, goods=None, template="mixed")
+
+
+def test_an_open_tab_comes_back_by_itself_after_a_restart(tab: Any, shop: Shop) -> None:
+    _open(tab, "/zh/posts")
+    tab.locator("#shots-box button").first.click()
+    tab.locator("#paste textarea").fill("微笑 红色 连衣裙")
+    _kept(shop, lines="微笑 红色 连衣裙")
+    tab.evaluate("window.before = true")
+    seen: list[str] = []
+
+    def look() -> None:
+        tab.wait_for_selector(".st-away")
+        seen.append(tab.locator(".st-away").inner_text())
+        tab.wait_for_timeout(4000)
+        seen.extend(text for text in tab.locator(".toast-body").all_inner_texts() if text.strip())
+        seen.append(tab.inner_text("body"))
+
+    shop.restart(look)
+    assert "自动重新打开" in seen[0]
+    assert len(seen) == 2, seen  # nothing of the library's own is laid over it
+    assert "Connection" not in seen[1]
+    tab.wait_for_function("window.before === undefined")
+    _loaded(tab)
+    assert _value(tab, "#paste") == "微笑 红色 连衣裙"
+    tab.locator("#go").wait_for()
+
+
+def test_two_presses_draw_two_sets_of_which_no_post_is_like_another(tab: Any, shop: Shop) -> None:
+    _open(tab, "/en/posts")
+    for number in range(2):
+        tab.locator("#go").dblclick() if number else tab.locator("#go").click()
+        tab.wait_for_selector("#progress .st-bar", timeout=PATIENCE_MS)
+        tab.wait_for_selector("#progress .st-panel.done", timeout=PATIENCE_MS)
+        tab.wait_for_selector("#posts [data-drag]")
+    studio = Studio(Settings(data=shop.data))
+    sets = Queue(studio).results(PostSet, "me")
+    assert len(sets) == 2  # a double click is one press
+    posts = [post for one in sets for post in one.posts]
+    assert len({post.seed for post in posts}) == len({post.shot for post in posts}) == len(posts)
+    assert len({post.picture for post in posts}) == len(posts)
+    assert [one.request.again for one in sets] == [1, 0]
