@@ -45,8 +45,8 @@ from studio.texts.errors import say_error
 from studio.texts.terminal import in_words
 from studio.texts.texts import Texts
 from studio.workflows import run_directly
-from studio.workflows.design import trigger_of
 from studio.workflows.drawing import persona_lora
+from studio.workflows.faces import trigger_of
 from studio.workflows.post import draw_posts
 
 Picture = NDArray[np.uint8]

@@ -24,9 +24,6 @@ from studio.library.store import Store
 from studio.settings import Settings, make_data_folder
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from personas.donors import Donor, DonorList
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import PictureReader
@@ -50,7 +47,6 @@ class Studio:
         with suppress(BadInput):
             self._held = self.choice
         self.library = Library(Records(settings.data / "studio.sqlite"), Store(settings.data / "files"), settings.data)
-        self.donor_faces: dict[str, npt.NDArray[np.float32]] = {}  # mean faces by donor id, for previews
 
     @property
     def settings(self) -> Settings:
@@ -99,7 +95,6 @@ class Studio:
         if choice != self._held:
             for name in ("backbone", "backbone_spec", "backbone_sha256"):
                 self.__dict__.pop(name, None)
-            self.donor_faces.clear()
             gc.collect()  # modules and their hooks hold each other
         self._held = choice
 

@@ -141,9 +141,12 @@ class PreviewedRecipe(Value):
 
 
 class Preview(Result):
-    """Mixes before one of them becomes a design; `ceiling` is the novelty gate's."""
+    """Mixes before one of them becomes a design; `ceiling` is the novelty gate's, `pictures` on how many the similarity
+    was measured: 1 in older studios, which compared single faces.
+    """
 
     kind: ClassVar[str] = "preview"
 
     ceiling: float
+    pictures: int = 1
     recipes: tuple[PreviewedRecipe, ...]

@@ -11,9 +11,11 @@ from personas.donors import Donor
 from personas.recipes import Recipe, make_recipe, plan_recipe
 from pipelines.errors import BadInput
 
-__all__ = ["Mix", "mix_as_json", "mix_from_json", "move_weight", "mute", "recipe_of_mix", "roll"]
+__all__ = ["Mix", "less_of", "mix_as_json", "mix_from_json", "move_weight", "mute", "recipe_of_mix", "roll"]
 
 _MIN_DONORS = 3
+_MARGIN = 0.04  # under the ceiling: the candidates' mean is not quite that of eight pictures
+_LESS, _EVENINGS = 0.95, 20
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,32 @@ def roll(donors: Sequence[Donor], category: str, seed: int, ceiling: float, lock
     drawn = {d: w / total * room for d, w in fresh.items()}
     both = {**held, **drawn}
     return Mix(category, tuple(both), tuple(both.values()), 0, frozenset(held))
+
+
+def less_of(mix: Mix, donor: str, similarity: float, ceiling: float) -> Mix:
+    """Return the mix with so much less of one donor that it should be new: its face was measured to have this cosine
+    `similarity` to theirs, which grows with their share of the weights' length, and comes to some way under `ceiling`.
+
+    The others share what is left in proportion, more evenly where one of them would come too near then. A mix without
+    this donor, or of them alone, stays as it is.
+    """
+    weights = dict(mix.drawn)
+    if donor not in weights or len(weights) < 2 or similarity <= 0:
+        return mix
+    aim = max(ceiling - _MARGIN, 1 / math.sqrt(len(weights)))
+    nearness = min(weights[donor] / math.hypot(*weights.values()) * min(aim / similarity, _LESS), aim)
+    others = {other: weight / (1 - weights[donor]) for other, weight in weights.items() if other != donor}
+    for _ in range(_EVENINGS):
+        ratio = math.hypot(*others.values()) * nearness / math.sqrt(1 - nearness**2)
+        share = ratio / (1 + ratio)
+        lessened = {other: (1 - share) * weight for other, weight in others.items()} | {donor: share}
+        if max(lessened.values()) / math.hypot(*lessened.values()) <= aim:
+            break
+        others = {other: 0.7 * weight + 0.3 / len(others) for other, weight in others.items()}
+    return replace(
+        mix, weights=tuple(lessened.get(d, 0.0) for d in mix.donors), seed=0, locked=frozenset(),
+        muted=frozenset(d for d in mix.donors if d not in lessened),
+    )  # fmt: skip
 
 
 def recipe_of_mix(mix: Mix, donors: Sequence[Donor]) -> Recipe:

@@ -88,6 +88,16 @@ class SetSettings(Value):
     goods_box: Box | None = None
     shape: CanvasShape = later_field("")
 
+    @property
+    def shows(self) -> frozenset[Role]:
+        """Return what the model is shown in pictures, whichever way."""
+        shown: dict[Role, bool] = {
+            "scene": self.scale > 0,
+            "person": self.person_as != "lora",
+            "goods": self.goods is not None and self.goods_as != "pixels",
+        }
+        return frozenset(role for role, is_shown in shown.items() if is_shown)
+
 
 class PostRequest(Request, SetSettings):
     """A set of posts: who, where, in which shots, and how (`SetSettings`).
@@ -118,16 +128,6 @@ class PostRequest(Request, SetSettings):
         if (dials.weights, dials.pool, dials.merge) != (None, 1, 1.0) and inject != "redux":
             raise BadInput("dials_need_redux", inject=inject)
         return self
-
-    @property
-    def shows(self) -> frozenset[Role]:
-        """Return what the model is shown in pictures, whichever way."""
-        shown: dict[Role, bool] = {
-            "scene": self.scale > 0,
-            "person": self.person_as != "lora",
-            "goods": self.goods is not None and self.goods_as != "pixels",
-        }
-        return frozenset(role for role, is_shown in shown.items() if is_shown)
 
     def _check_person(self) -> None:
         if self.person_as == "lora":

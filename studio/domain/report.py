@@ -8,14 +8,15 @@ from enum import StrEnum
 
 from pipelines.errors import StudioError
 from pipelines.progress import Denoising, Event, PipelineStage, Stage, StageProgress, TrainingStep
+from studio.domain.design import PreviewedRecipe
 from studio.domain.persona import Sample
 from studio.domain.posts import Scores
 from studio.domain.values import FileKey, Stored, Value
 from studio.texts.texts import Texts
 
 __all__ = [
-    "LeftOut", "PicturesDrawn", "PostScored", "Report", "SamplesDrawn", "ScoredPost", "StageReport", "StudioStage",
-    "name_stage", "say_stage",
+    "LeftOut", "MixesShown", "PicturesDrawn", "PostScored", "Report", "SamplesDrawn", "ScoredPost", "StageReport",
+    "StudioStage", "name_stage", "say_stage",
 ]  # fmt: skip
 
 _CURVE_POINTS = 400
@@ -29,6 +30,7 @@ class StudioStage(StrEnum):
     FACES = "faces"
     INSPECT = "inspect"
     MEASURES = "measures"
+    NOVELTY = "novelty"
     POSTS = "posts"
     PREVIEW = "preview"
     RECIPES = "recipes"
@@ -61,6 +63,13 @@ class PicturesDrawn(Event):
     """All pictures of the stage so far, in their order."""
 
     pictures: tuple[FileKey, ...]
+
+
+@dataclass(frozen=True)
+class MixesShown(Event):
+    """All mixes of a preview that are drawn so far; the `similarity` of one that is not measured yet is empty."""
+
+    mixes: tuple[PreviewedRecipe, ...]
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class Report(Stored):
     pictures: tuple[FileKey, ...] = ()
     posts: tuple[ScoredPost, ...] = ()
     samples: tuple[Sample, ...] = ()
+    mixes: tuple[PreviewedRecipe, ...] = ()
 
     @property
     def current(self) -> StageReport | None:
@@ -141,6 +151,8 @@ class Report(Stored):
                 return self._moved(Stage(PipelineStage.TRAIN), at, event.step, event.steps)._learnt(event)
             case PicturesDrawn():
                 return self.model_copy(update={"pictures": event.pictures})
+            case MixesShown():
+                return self.model_copy(update={"mixes": event.mixes})
             case PostScored():
                 others = [post for post in self.posts if post.number != event.post.number]
                 return self.model_copy(

@@ -39,6 +39,7 @@ from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.domain.choice import BackboneChoice
 from studio.domain.migration import Json, read_stored
+from studio.domain.times import JobTime
 from studio.domain.values import Request, Result
 from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.heartbeat import Heartbeat
@@ -48,6 +49,7 @@ from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
 from studio.library.index import index_result
+from studio.library.job_times import note_time
 from studio.library.records import JobRecord, StopRecord
 from studio.library.results import find_result
 from studio.texts.texts import Texts
@@ -185,9 +187,10 @@ class Engine:
         reporter = Reporter(self.studio.records, job, owner, files.made)
         progress = reporter if self._progress is None else self._progress
         with self._turn_of(job), self._busy(job, reporter), self.studio.store.recording(files.made):
+            began, is_whole = time.time(), not files.made  # a job that goes on took longer than it is seen to
             try:
                 choice = self._choice_of(job, owner)
-                self._note(job, kind, owner, "running", None, backbone=choice.model_dump(mode="json"))
+                self._note(job, kind, owner, "running", None, backbone=choice.model_dump(mode="json"), began=began)
                 progress.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
                 files.keep(request)
@@ -205,7 +208,13 @@ class Engine:
                 reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
                 self._note(job, kind, owner, "failed", StudioError("job_unexpected", reason=reason))
                 raise
+            seconds = time.time() - began
         files.write()
+        if is_whole:
+            size = find_kind(kind).size(request)
+            self._patiently(
+                lambda: note_time(self.studio.records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
+            )
         self._note_result(job, kind, owner, result)
         return result.model_dump(mode="json")
 

@@ -15,8 +15,9 @@ from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.migration import Json, migrate, read_stored
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
-from studio.domain.posts import PostRequest, PostSet
+from studio.domain.posts import PostRequest, PostSet, SetSettings
 from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
+from studio.domain.times import JobSize
 from studio.domain.values import SCHEMA_VERSION, Request, Result
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from studio.application import Studio
     from studio.workflows import Run
 
-__all__ = ["KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request"]
+__all__ = ["KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request", "size_of_set"]
 
 Find = Callable[[type[Result], str], Result]
 """Returns the asker's own result of this type and id. Raises BadInput where there is none."""
@@ -34,7 +35,8 @@ Find = Callable[[type[Result], str], Result]
 class Kind:
     """`run` is "module:function" of the workflow, imported when the first such job runs. `page` is where a person asks
     for it ("": only programs do), `words` what it is called, by language, `indexed` whether its result is found in the
-    library. `uses` are what it does with models, of which their licences are asked.
+    library. `uses` are what it does with models, of which their licences are asked. `size` is what its time grows
+    with.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Kind:
     words: Mapping[str, str]
     indexed: bool = False
     uses: tuple[Use, ...] = ("running",)
+    size: Callable[[Any], JobSize] = lambda request: JobSize()
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
         """Return the workflow."""
@@ -53,22 +56,31 @@ class Kind:
         return found
 
 
+def size_of_set(settings: SetSettings, count: int) -> JobSize:
+    """Return the size of a drawing of `count` posts with these settings."""
+    way = settings.inject if settings.shows else ""
+    goods = "" if settings.goods is None else settings.goods_as
+    return JobSize(units=count, like=f"{way} {settings.person_as} {settings.panels} {goods} {settings.keep}")
+
+
 _ROWS = (
     Kind(
         "design", DesignRequest, Design, "studio.workflows.design:design_persona", "design",
         {"en": "Design", "zh": "设计"}, indexed=True,
+        size=lambda request: JobSize(units=request.candidates + len(request.templates)),
     ),
     Kind(
         "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
         {"en": "Training", "zh": "训练"}, indexed=True, uses=("running", "fine_tuning"),
+        size=lambda request: JobSize(like=f"{request.steps} {request.rounds} {request.pool} {request.keep}"),
     ),
     Kind(
         "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
-        {"en": "Posts", "zh": "帖子"}, indexed=True,
+        {"en": "Posts", "zh": "帖子"}, indexed=True, size=lambda request: size_of_set(request, len(request.shots)),
     ),
     Kind(
         "vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts",
-        {"en": "New take", "zh": "重画"},
+        {"en": "New take", "zh": "重画"}, size=lambda request: size_of_set(request.asked, request.count),
     ),
     Kind(
         "fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts",
@@ -76,15 +88,15 @@ _ROWS = (
     ),
     Kind(
         "swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate",
-        {"en": "Face swap", "zh": "换脸"},
+        {"en": "Face swap", "zh": "换脸"}, size=lambda request: JobSize(units=len(request.pictures)),
     ),
     Kind(
         "preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design",
-        {"en": "Previews", "zh": "预览"},
+        {"en": "Previews", "zh": "预览"}, size=lambda request: JobSize(units=len(request.recipes) * len(request.seeds)),
     ),
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
-        {"en": "Strengths", "zh": "强度试画"},
+        {"en": "Strengths", "zh": "强度试画"}, size=lambda request: size_of_set(request.asked, len(request.scales)),
     ),
     Kind(
         "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",

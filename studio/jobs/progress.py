@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import Cancelled
 from pipelines.progress import Event
-from studio.domain.report import PicturesDrawn, PostScored, Report, SamplesDrawn
+from studio.domain.report import MixesShown, PicturesDrawn, PostScored, Report, SamplesDrawn
 from studio.library.grants import grant
 from studio.library.records import Records, ReportRecord, StopRecord
 
@@ -66,6 +66,8 @@ def _told(event: Event) -> frozenset[str]:
             return frozenset(event.pictures)
         case PostScored():
             return event.post.file_keys()
+        case MixesShown():
+            return frozenset(key for mix in event.mixes for key in mix.pictures)
         case SamplesDrawn():
             return frozenset(key for sample in event.samples for key in sample.pictures)
     return frozenset()

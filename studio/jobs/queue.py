@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
-APPLICATION_VERSION = "11"
+APPLICATION_VERSION = "12"
 QUEUE = "work"
 NEXT = "next"  # what somebody asked to run next; the worker takes from it first
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
@@ -168,6 +168,7 @@ class Queue:
         if warnings := warnings_before(self.studio, request):
             facts = facts | {"licence_warnings": [warning.model_dump(mode="json") for warning in warnings]}
         facts = facts | {"backbone": self.studio.choice.model_dump(mode="json")}
+        facts = facts | {"size": kind.size(request).model_dump(mode="json")}
         row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
         self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))

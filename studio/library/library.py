@@ -25,6 +25,11 @@ class Library:
         return self.data / "donors"
 
     @property
+    def faces(self) -> Path:
+        """Mean faces of donors, measured once."""
+        return self.data / "faces"
+
+    @property
     def work(self) -> Path:
         """Checkpoints of running trainings."""
         return self.data / "work"

@@ -38,6 +38,7 @@ __all__ = [
     "SessionRecord",
     "IndexRecord",
     "StopRecord",
+    "TimeRecord",
     "UserRecord",
     "content_id",
 ]
@@ -214,6 +215,17 @@ class DraftRecord(Base):
     __tablename__ = "drafts"
     facts: Mapped[Facts]
     keys: Mapped[list[str]] = mapped_column(JSON)
+
+
+class TimeRecord(Base):
+    """How long a job took, by its id; the machine's, so that its owner is nobody. `facts` hold its size."""
+
+    __tablename__ = "times"
+    __table_args__ = (Index("times_order", "kind", "backbone", "created"),)
+    kind: Mapped[str]
+    backbone: Mapped[str]
+    seconds: Mapped[float]
+    facts: Mapped[Facts]
 
 
 class UserRecord(Base):

@@ -24,6 +24,7 @@ from studio.library.scenes import scenes_of
 from studio.library.users import Users
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts
+from studio.ui.parts.estimates import say_left
 from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 
 __all__ = [
@@ -136,8 +137,7 @@ class Ui:
         if job.state == "queued" or now is None:
             words = t("job.queued" if job.state == "queued" else "job.starting")
             return f'<strong>{name}</strong> — {escape(words)}<div class="st-bar"><i style="width:3%"></i></div>{stop}'
-        left = now.seconds_left
-        eta = "" if left is None else t("job.eta", seconds=round(left))
+        eta = say_left(self, job, now.seconds_left)
         strip = "".join(picture(key, t("picture"), 160) for key in report.pictures[-12:]) if with_strip else ""
         return (
             f"<strong>{name}</strong> — {escape(say_stage(t, now))} {escape(eta)}"

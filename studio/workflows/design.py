@@ -13,15 +13,13 @@ from pydantic import TypeAdapter
 from personas.donors import Donor
 from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
-from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.recipes import RecipePlan, plan_recipe, predicted_similarity
+from personas.recipes import Recipe, RecipePlan, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput, NotEnough
-from pipelines.lora import Lora, check_fits, read_lora
+from pipelines.lora import Lora, check_fits
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
-from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
 from studio.domain.measured import write_measures
@@ -30,12 +28,11 @@ from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
 from studio.library.records import CandidateRecord, DonorRecord, RecipeRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates, say_report
-from studio.workflows.drawing import draw_all, measure_pictures
+from studio.workflows.drawing import measure_pictures
+from studio.workflows.faces import donor_face, mix_face, mix_similarity, trigger_of
 from studio.workflows.swap import find_face, read_shot, swap_face
 
-__all__ = ["design_persona", "mean_face", "trigger_of"]
-
-_DONOR_SHOTS = 8
+__all__ = ["design_persona"]
 
 
 def design_persona(studio: Studio, request: DesignRequest, run: Run, progress: Progress = SILENT) -> Design:
@@ -96,8 +93,14 @@ def _try_recipe(
     check_fits(fused.layers, studio.backbone.model, family=used[0].family)
     for donor in used:
         if donor.id not in faces:
-            own = Lora(read_lora(donor.lora_path, donor.family).layers)
-            faces[donor.id] = mean_face(studio, donor.name, own, look, donor.trigger, run, progress)
+            faces[donor.id] = run(f"face of {donor.id}", partial(donor_face, studio, donor, look, progress))
+    used_faces = {donor.id: faces[donor.id] for donor in used}
+    own = run(f"face of mix-{attempt}", partial(mix_face, studio, fused, used, look, progress))
+    near = {} if own is None else mix_similarity(own, used_faces)
+    if near and max(near.values()) >= ceiling:  # seen on eight pictures, before all are drawn
+        donor_id = max(near, key=lambda one: near[one])
+        too_near = NotEnough(NOT_NOVEL, similarity=near[donor_id], donor=donor_id, ceiling=ceiling)
+        raise _with_mix(too_near, recipe, used)
     trigger, lora = trigger_of(used), Lora(fused.layers)
 
     stage = Stage(StudioStage.CANDIDATES, str(attempt + 1) if attempt else "")
@@ -116,8 +119,10 @@ def _try_recipe(
         candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
         progress.tell(StageProgress(Stage(StudioStage.TEMPLATES), number + 1, len(request.templates)))
     gates = default_gates(studio.calibration).replace(request.gates)
-    used_faces = {d.id: faces[d.id] for d in used}
-    selection = candidates.select(gates, used_faces, request.seed)
+    try:
+        selection = candidates.select(gates, used_faces, request.seed)
+    except NotEnough as error:
+        raise _with_mix(error, recipe, used) from error
     return Design(
         id=content_id({"request": request.model_dump(mode="json"), "pictures": candidates.pictures}),
         request=request,
@@ -141,6 +146,16 @@ def _try_recipe(
         novelty_ceiling=ceiling,
         contact_sheet=FileKey(candidates.contact_sheet(studio, selection)),
     )
+
+
+def _with_mix(error: NotEnough, recipe: Recipe, used: Sequence[Donor]) -> NotEnough:
+    """Return the refusal of a face that is not new with the donor's name, and the mix, so that it can be mended."""
+    if error.code != NOT_NOVEL:
+        return error
+    names = {donor.id: donor.name for donor in used}
+    near = str(error.fields["donor"])
+    mix = {"donors": list(recipe.donors), "weights": list(recipe.mix_weights)}
+    return NotEnough(NOT_NOVEL, **{**error.fields, "donor": names.get(near, near), "donor_id": near, **mix})
 
 
 def _without_face(studio: Studio, templates: Sequence[NamedPicture], run: Run) -> dict[int, LeftOutPicture]:
@@ -171,41 +186,6 @@ def _swap_in(
     picture = studio.store.get_picture(template.picture)
     swapped = swap_face(studio, template.name, picture, lora, subject, trigger, seed, strength=0.8, hair=True)
     return studio.store.put_picture(swapped), asdict(read_shot(studio.regions.read([picture])[0].attributes))
-
-
-def mean_face(
-    studio: Studio,
-    name: str,
-    lora: Lora,
-    look: LookCategory,
-    trigger: str,
-    run: Run,
-    progress: Progress,
-) -> list[float]:
-    """The normalised mean face of a LoRA, from eight plain close pictures: what the novelty gate compares with."""
-    shots = vary_shots(_DONOR_SHOTS, 5, framings=("close-up", "half-body"), settings=("studio",), lights=("day",))
-    requests = [
-        identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i, loras=(lora,))
-        for i, shot in enumerate(shots)
-    ]
-    stage = Stage(StudioStage.DONOR, name)
-    drawn = draw_all(studio, run, stage, requests, progress)
-
-    def measure() -> list[float]:
-        found = [
-            f.embedding for k in drawn.pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None
-        ]
-        if len(found) < _DONOR_SHOTS // 2:
-            raise NotEnough("donor_without_face", found=len(found), count=_DONOR_SHOTS, donor=name)
-        return [float(v) for v in mean_embedding(np.stack(found))]
-
-    return list(run(f"face of {stage}", measure))
-
-
-def trigger_of(donors: list[Donor]) -> str:
-    """Donors of one recipe share a trigger; different ones are all said, most common first."""
-    words = [donor.trigger for donor in donors]
-    return " ".join(sorted(set(words), key=lambda w: (-words.count(w), w)))
 
 
 def _record(studio: Studio, design: Design, donors: list[Donor]) -> None:

@@ -6,25 +6,23 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from personas.donors import Donor
 from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
 from personas.recipes import Recipe
 from personas.shots import Shot
-from pipelines.lora import Lora, read_lora
+from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
-from studio.domain.report import PicturesDrawn, StudioStage
+from studio.domain.report import MixesShown, PicturesDrawn, StudioStage
 from studio.domain.takes import Strength, Strengths, StrengthsRequest
 from studio.domain.values import FileKey
 from studio.library.records import content_id
-from studio.workflows import Run, run_directly
-from studio.workflows.design import mean_face, trigger_of
+from studio.workflows import Run
+from studio.workflows.faces import FACE_PICTURES, donor_face, mix_face, mix_similarity, trigger_of
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots
 
@@ -34,25 +32,25 @@ _PREVIEW = Stage(StudioStage.PREVIEW)
 
 
 def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress: Progress = SILENT) -> Preview:
-    """Draw each recipe, and measure the cosine of its face to each donor's, None where no face was found.
+    """Draw each recipe, and measure the cosine of its mean face to each donor's as a design does before it draws its
+    candidates; None where no face was found.
 
-    Everything is drawn before anything is measured: a person wants to see first.
+    Everything is drawn, and shown, before anything is measured: a person wants to see first.
     """
-    drawings: list[list[str]] = []
-    shown: list[str] = []
+    rows: list[PreviewedRecipe] = []
     progress.tell(StageProgress(_PREVIEW, 0, len(request.recipes)))
     for number, recipe in enumerate(request.recipes):
         drawn = run(f"draw-{number}", partial(_draw, studio, recipe, request.seeds, progress))
-        shown += drawn
-        progress.tell(PicturesDrawn(tuple(map(FileKey, shown))))
+        rows.append(PreviewedRecipe(recipe=recipe, pictures=tuple(map(FileKey, drawn)), similarity={}))
+        progress.tell(MixesShown(tuple(rows)))
         progress.tell(StageProgress(_PREVIEW, number + 1, len(request.recipes)))
-        drawings.append(drawn)
-    rows = []
-    for number, (recipe, drawn) in enumerate(zip(request.recipes, drawings, strict=True)):
-        near = run(f"near-{number}", partial(_measure, studio, recipe, drawn, progress))
-        rows.append(PreviewedRecipe(recipe=recipe, pictures=tuple(map(FileKey, drawn)), similarity=near))
+    for number, row in enumerate(rows):
+        near = run(f"near-{number}", partial(_measure, studio, row.recipe, progress))
+        rows[number] = row.model_copy(update={"similarity": near})
+        progress.tell(MixesShown(tuple(rows)))
     key = content_id(request.model_dump(mode="json"))
-    return Preview(id=key, ceiling=studio.calibration.novelty_ceiling, recipes=tuple(rows))
+    ceiling = studio.calibration.novelty_ceiling
+    return Preview(id=key, ceiling=ceiling, pictures=FACE_PICTURES, recipes=tuple(rows))
 
 
 def preview_strengths(studio: Studio, request: StrengthsRequest, run: Run, progress: Progress = SILENT) -> Strengths:
@@ -83,17 +81,12 @@ def _draw(studio: Studio, recipe: Recipe, seeds: Sequence[int], progress: Progre
     return [studio.store.put_picture(picture) for picture in pictures]
 
 
-def _measure(studio: Studio, recipe: Recipe, pictures: list[str], progress: Progress) -> dict[str, float | None]:
+def _measure(studio: Studio, recipe: Recipe, progress: Progress) -> dict[str, float | None]:
     look, donors = _who(studio, recipe)
-    found = [f.embedding for k in pictures if (f := studio.faces.read(studio.store.get_picture(k))) is not None]
-    near: dict[str, float | None] = {}
-    for donor in donors:
-        if donor.id not in studio.donor_faces:  # a donor's face is the same in every preview
-            own = Lora(read_lora(donor.lora_path, donor.family).layers)
-            face = mean_face(studio, donor.name, own, look, donor.trigger, run_directly, progress)
-            studio.donor_faces[donor.id] = np.asarray(face, np.float32)
-        near[donor.id] = float(np.mean([e @ studio.donor_faces[donor.id] for e in found])) if found else None
-    return near
+    own = mix_face(studio, fuse_donors(recipe, donors), donors, look, progress)
+    if own is None:
+        return dict.fromkeys(donor.id for donor in donors)
+    return {**mix_similarity(own, {donor.id: donor_face(studio, donor, look, progress) for donor in donors})}
 
 
 def _who(studio: Studio, recipe: Recipe) -> tuple[LookCategory, list[Donor]]:

@@ -95,10 +95,10 @@ def _choose(page: Any, what: str, name: str) -> None:
     page.get_by_role("option", name=name, exact=True).click()
 
 
-def _form(page: Any) -> dict[str, str]:
+def _form(page: Any) -> dict[str, Any]:
     """What is filled in, as the page shows it."""
     names = ("persona", "scene", "platform", "template", "count", "paste", "goods-name", "seed")
-    told = {name: _value(page, f"#{name}") for name in names}
+    told: dict[str, Any] = {name: _value(page, f"#{name}") for name in names}
     told["table"] = " | ".join(page.locator("#shots td").all_inner_texts())
     told["goods"] = "st-" in page.locator("#stage").inner_html() and "img" in page.locator("#stage").inner_html()
     return told

@@ -5,20 +5,22 @@ from __future__ import annotations
 import datetime
 import math
 import random
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from html import escape
 from threading import Lock
 from typing import Any
 
 import gradio as gr
 
-from personas.donors import Donor, with_consent
-from personas.looks import LOOK_CATEGORIES, find_category
-from personas.recipes import Recipe
-from pipelines.errors import StudioError
-from studio.domain.design import DesignRequest, Preview, PreviewedRecipe, PreviewRequest
-from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
+from personas.donors import with_consent
+from personas.looks import LOOK_CATEGORIES
+from personas.selection import NOT_NOVEL
+from pipelines.errors import BadInput, StudioError, error_from_json
+from studio.domain.design import Design, DesignRequest, Preview, PreviewedRecipe, PreviewRequest
+from studio.domain.mix import Mix, less_of, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
+from studio.domain.times import JobSize
+from studio.library.records import JobRecord
 from studio.ui.context import (
     EACH,
     HIDDEN,
@@ -32,85 +34,97 @@ from studio.ui.context import (
     owner_of,
     pressed,
 )
-from studio.ui.parts.html import button, card, gauge, grid, link, panel, picture
-from studio.ui.parts.misfits import donor_reasons
+from studio.ui.parts.estimates import say_estimate
+from studio.ui.parts.html import button, link, panel
+from studio.ui.parts.mixer import DesignState, Near, first_mix, show_bar, show_mixer, show_previews
 from studio.ui.parts.page_head import open_page
 
 __all__ = ["build"]
 
 _CANDIDATES = {"normal": 48, "quick": 18}
-_HISTORY, _FAVOURITES, _PREVIEWS = 50, 8, 4
+_FAVOURITES, _PREVIEWS = 8, 4
 _KEPT = "text:desk"
 _KEEPING = Lock()
-
-
-@dataclass(frozen=True)
-class DesignState:
-    """State of the page: the mix, earlier ones, favourites, whether a hand touched it, and the previews' job."""
-
-    mix: Mix
-    history: tuple[Mix, ...] = ()
-    favourites: tuple[Mix, ...] = ()
-    by_hand: bool = False
-    preview: str = ""
-
-    def with_mix(self, mix: Mix, by_hand: bool = True) -> DesignState:
-        if mix == self.mix:
-            return self
-        return replace(self, mix=mix, history=(*self.history, self.mix)[-_HISTORY:], by_hand=by_hand)
+Shown = tuple[str, Near]
+"""What the page shows that a running job changes: its progress as HTML, and what was measured of the mix."""
+_NOTHING: Shown = ("", {})
 
 
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "design")
-    first = DesignState(_first_mix(ui, "sweet"))
+    first = DesignState(first_mix(ui, "sweet"))
     desk = gr.State(first)
     category = gr.Radio(
         [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
         value="sweet", label=t("design.category"), elem_id="category",
     )  # fmt: skip
-    table = actions(_mixer(ui, first), "desk")
-    with gr.Row():
-        effort = gr.Radio(
-            [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
-            value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
-        )  # fmt: skip
-        go = gr.Button(t("design.go"), variant="primary", elem_id="go", interactive=bool(first.mix.donors))
-    progress = actions("", "progress")
-    shown = gr.State("")
+    with gr.Column(elem_id="desk"):
+        bar = actions(show_bar(ui, first), "bar")
+        with gr.Row():
+            effort = gr.Radio(
+                [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
+                value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
+            )  # fmt: skip
+            with gr.Column():
+                go = gr.Button(t("design.go"), variant="primary", elem_id="go", interactive=bool(first.mix.donors))
+                estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
+        progress = actions("", "progress")
+        table = actions(show_mixer(ui, first, {}), "mixer")
+    shown = gr.State(_NOTHING)
     timer = gr.Timer(1.0)
 
-    def load(request: gr.Request) -> Any:
-        now = _kept_state(ui, owner_of(request), first)
-        return now, _mixer(ui, now), now.mix.category, _able(now)
+    def show(owner: str, now: DesignState) -> Shown:
+        return _progress(ui, owner, now), _near(ui, owner, now)
 
-    def tick(now: DesignState, before: str, request: gr.Request) -> Any:
-        html = _progress(ui, owner_of(request), now)
-        return (gr.skip(), before) if html == before else (html, html)
+    def desk_of(owner: str, now: DesignState) -> tuple[Any, ...]:
+        after = show(owner, now)
+        return now, show_bar(ui, now), show_mixer(ui, now, after[1]), after[0], after, _able(now)
+
+    def load(request: gr.Request) -> Any:
+        owner = owner_of(request)
+        now, how = _kept_state(ui, owner, first), _kept_effort(ui, owner)
+        return *desk_of(owner, now), now.mix.category, how, _estimate(ui, how)
+
+    def tick(now: DesignState, before: Shown, request: gr.Request) -> Any:
+        after = show(owner_of(request), now)
+        if after == before:
+            return gr.skip(), gr.skip(), before
+        return after[0], gr.skip() if after[1] == before[1] else show_mixer(ui, now, after[1]), after
 
     def choose(look: str, now: DesignState, request: gr.Request) -> Any:
-        fresh = DesignState(_first_mix(ui, look), favourites=now.favourites)
-        _keep_mix(ui, owner_of(request), fresh.mix)
-        return fresh, _mixer(ui, fresh), _able(fresh)
-
-    def act(now: DesignState, event: gr.EventData, request: gr.Request) -> Any:
         owner = owner_of(request)
-        fresh = _act(ui, now, pressed(event), owner)
+        fresh = DesignState(first_mix(ui, look), favourites=now.favourites)
+        _keep_mix(ui, owner, fresh.mix)
+        return desk_of(owner, fresh)
+
+    def act(now: DesignState, how: str, event: gr.EventData, request: gr.Request) -> Any:
+        owner, data = owner_of(request), pressed(event)
+        fresh = _act(ui, now, data, owner)
         if fresh.mix != now.mix:
             _keep_mix(ui, owner, fresh.mix)
-        return fresh, _mixer(ui, fresh), _progress(ui, owner, fresh), fresh.mix.category, _able(fresh)
+        if data.get("do") == "mend":
+            ui.queue.put(_request(ui, fresh, how, owner))
+        return *desk_of(owner, fresh), fresh.mix.category
 
     def start(now: DesignState, how: str, request: gr.Request) -> Any:
         owner = owner_of(request)
         ui.queue.put(_request(ui, now, how, owner))
         return _progress(ui, owner, now)
 
-    gr.on(None, guarded(ui, load), None, [desk, table, category, go], **HIDDEN)
-    timer.tick(guarded(ui, tick), [desk, shown], [progress, shown], **HIDDEN)
-    category.input(guarded(ui, choose), [category, desk], [desk, table, go], **(LATEST | in_turn("desk")))
+    def choose_effort(how: str, request: gr.Request) -> str:
+        with _KEEPING:
+            ui.mark(owner_of(request), _KEPT, effort=how)
+        return _estimate(ui, how)
+
+    outputs = [desk, bar, table, progress, shown, go]
+    gr.on(None, guarded(ui, load), None, [*outputs, category, effort, estimate], **HIDDEN)
+    timer.tick(guarded(ui, tick), [desk, shown], [progress, table, shown], **HIDDEN)
+    category.input(guarded(ui, choose), [category, desk], outputs, **(LATEST | in_turn("desk")))
+    effort.input(guarded(ui, choose_effort), [effort], [estimate], **LATEST)
     acting = guarded(ui, act)
-    for part in (table, progress):
-        part.click(acting, [desk], [desk, table, progress, category, go], **(EACH | in_turn("desk")))
+    for part in (bar, table, progress):
+        part.click(acting, [desk, effort], [*outputs, category], **(EACH | in_turn("desk")))
     go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
 
 
@@ -119,23 +133,13 @@ def _able(now: DesignState) -> gr.Button:
     return gr.Button(interactive=bool(now.mix.donors))
 
 
-def _first_mix(ui: Ui, look: str) -> Mix:
-    """A drawn mix; an empty one where too few donors can be mixed, of which the desk then says what to do."""
-    try:
-        return roll(ui.donors(look), look, 1, ui.ceiling)
-    except StudioError:
-        return Mix(look, (), (), 1)
+def _estimate(ui: Ui, effort: str) -> str:
+    return say_estimate(ui, Design.kind, JobSize(units=_CANDIDATES[effort]))
 
 
-def _why_empty(ui: Ui, mix: Mix) -> str:
-    """Why no mix of a look can be drawn, and the way to where donors are added; "" where one can."""
-    try:
-        roll(ui.donors(mix.category), mix.category, 1, ui.ceiling)
-    except StudioError as error:
-        add = link(ui.t("design.add_donors"), ui.url("library"))
-        other = link(ui.t("misfits.choose"), ui.url("settings"), big=False)  # donors of another model may be here
-        return panel(f"<p>{escape(ui.t.error(error))}</p><div class='st-row'>{add}{other}</div>", "failed")
-    return ""
+def _kept_effort(ui: Ui, owner: str) -> str:
+    kept = str(ui.said(owner, _KEPT).get("effort", ""))
+    return kept if kept in _CANDIDATES else ui.studio.settings.effort
 
 
 def _request(ui: Ui, now: DesignState, effort: str, owner: str) -> DesignRequest:
@@ -171,8 +175,10 @@ def _act(ui: Ui, now: DesignState, data: Pressed, owner: str) -> DesignState:
         return now.with_mix(now.favourites[int(_number(data["number"]))])
     if do == "preview":
         return replace(now, preview=_preview(ui, now, owner))
-    if do == "adopt":
-        return _adopt(ui, now, owner, data.get("recipe", ""))
+    if do in ("adopt", "less"):
+        return _adopt(ui, now, owner, data.get("recipe", ""), less=do == "less")
+    if do == "mend":
+        return _mend(ui, now, owner, data.get("job", ""))
     return now
 
 
@@ -182,7 +188,7 @@ def _kept_state(ui: Ui, owner: str, first: DesignState) -> DesignState:
     mix, favourites = mix_from_json(said.get("mix", {}), known), _favourites(said, known)
     if mix is None or not mix.donors:
         usable = first.mix.donors and known.issuperset(first.mix.donors)  # since: donors added, another backbone chosen
-        mix = first.mix if usable else _first_mix(ui, first.mix.category)
+        mix = first.mix if usable else first_mix(ui, first.mix.category)
         return replace(first, mix=mix, favourites=favourites)
     return DesignState(
         mix, favourites=favourites, by_hand=True
@@ -221,12 +227,64 @@ def _preview(ui: Ui, now: DesignState, owner: str) -> str:
     return ui.queue.put(PreviewRequest.make(owner=owner, recipes=tuple(recipe_of_mix(mix, donors) for mix in mixes)))
 
 
-def _adopt(ui: Ui, now: DesignState, owner: str, recipe: str) -> DesignState:
-    for preview in ui.queue.results(Preview, owner):
-        for r in (row.recipe for row in preview.recipes):
-            if r.id == recipe:
-                return now.with_mix(Mix(r.category, r.donors, r.mix_weights, r.seed))
-    return now
+def _recipe(ui: Ui, owner: str, now: DesignState, key: str) -> PreviewedRecipe | None:
+    """One of the mixes that are shown, or of an earlier preview."""
+    rows = [*_rows(ui, owner, now), *(row for preview in ui.queue.results(Preview, owner) for row in preview.recipes)]
+    return next((row for row in rows if row.recipe.id == key), None)
+
+
+def _adopt(ui: Ui, now: DesignState, owner: str, key: str, *, less: bool = False) -> DesignState:
+    """The desk with a mix that was shown, with less of whom it comes too near to, where that is wanted."""
+    row = _recipe(ui, owner, now, key)
+    if row is None:
+        return now
+    r, near = row.recipe, {donor: value for donor, value in row.similarity.items() if value is not None}
+    mix = Mix(r.category, r.donors, r.mix_weights, r.seed)
+    if not less or not near:
+        return now.with_mix(mix)
+    donor = max(near, key=lambda one: near[one])
+    mended = now.with_mix(less_of(mix, donor, near[donor], ui.ceiling))
+    return replace(mended, preview=_preview(ui, mended, owner))
+
+
+def _mend(ui: Ui, now: DesignState, owner: str, job: str) -> DesignState:
+    """The desk with the mix of a refused design, and less of whom it came too near to."""
+    refused = _refusal(ui.queue.find(job, owner))
+    if refused is None:
+        return now
+    facts = refused.fields
+    mix = Mix(now.mix.category, tuple(facts["donors"]), tuple(facts["weights"]), 0)
+    known = {donor.id: donor.category for donor in ui.donors()}
+    if not known.keys() >= set(mix.donors):
+        raise BadInput("donor_gone")
+    mix = replace(mix, category=known[mix.donors[0]])
+    return now.with_mix(less_of(mix, facts["donor_id"], facts["similarity"], facts["ceiling"]))
+
+
+def _refusal(job: JobRecord | None) -> StudioError | None:
+    """Why a design failed, where its face was not new and its mix is known."""
+    raised = None if job is None or job.state != "failed" else job.facts.get("raised")
+    error = None if raised is None else error_from_json(raised)
+    return error if error is not None and error.code == NOT_NOVEL and "weights" in error.fields else None
+
+
+def _rows(ui: Ui, owner: str, now: DesignState) -> tuple[PreviewedRecipe, ...]:
+    """The mixes of the preview that is shown, as far as they are drawn."""
+    job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
+    if job is None:
+        return ()
+    if job.state != "done":
+        return ui.queue.report(job.id, owner).mixes
+    preview = ui.queue.result(job, Preview)
+    return preview.recipes if preview.pictures > 1 else ()  # an older studio measured something else
+
+
+def _near(ui: Ui, owner: str, now: DesignState) -> Near:
+    """What was measured of the mix on the desk; empty before it was."""
+    for row in _rows(ui, owner, now):
+        if tuple(zip(row.recipe.donors, row.recipe.mix_weights, strict=True)) == now.mix.drawn:
+            return row.similarity
+    return {}
 
 
 def _number(value: object) -> float:
@@ -237,101 +295,14 @@ def _number(value: object) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _mixer(ui: Ui, now: DesignState) -> str:
-    t, mix = ui.t, now.mix
-    donors = {d.id: d for d in ui.donors(mix.category)}
-    norm = math.hypot(*mix.weights) or 1.0
-    cards = [
-        _mixed(ui, donors[donor], now, weight, weight / norm)
-        for donor, weight in zip(mix.donors, mix.weights, strict=True)
-        if donor in donors
-    ]
-    for other in donors.values():
-        if other.id not in mix.donors:
-            cards.append(_donor(ui, other, [button(t("design.add"), "add", donor=other.id)], "dropped"))
-    others = [donor for donor in ui.studio.donors(mix.category) if donor.id not in donors]
-    reasons = donor_reasons(ui, others)
-    for other in others:
-        if other.id in reasons:
-            cards.append(_donor(ui, other, [f"<span class='st-bad'>{escape(reasons[other.id])}</span>"], "dropped"))
-    why = "" if mix.donors else _why_empty(ui, mix)
-    said = why or f'{_bar(ui, now)}<p class="st-soft">{escape(t("design.gauge"))}</p>'
-    return said + grid(cards)
-
-
-def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, nearness: float) -> str:
-    """A donor of the mix; `nearness` is how like them the mix will be, at most 1."""
-    t, muted, locked = ui.t, donor.id in now.mix.muted, donor.id in now.mix.locked
-    label = escape(t("design.weight", name=donor.name))
-    off = " disabled" if muted or locked else ""
-    dials = [
-        f'<label><span class="st-soft">{label}: {100 * weight:.0f}%</span><input type="range" min="0" max="100" '
-        f'value="{100 * weight:.0f}" data-do="weight" data-donor="{donor.id}" data-key="w-{donor.id}"{off}></label>',
-        gauge(nearness, ui.ceiling, t("design.near", name=donor.name)),
-        '<div class="st-row">'
-        + button(t("design.lock"), "lock", pressed=locked, donor=donor.id)
-        + button(t("design.mute"), "mute", pressed=muted, donor=donor.id)
-        + "</div>",
-    ]
-    return _donor(ui, donor, dials, "muted" if muted else "")
-
-
-def _bar(ui: Ui, now: DesignState) -> str:
-    t, mix = ui.t, now.mix
-    stars = "".join(
-        button(f"★ {n + 1}", "recall", pressed=other.drawn == mix.drawn, number=n)
-        for n, other in enumerate(now.favourites)
-        if other.category == mix.category
-    )
-    starred = any(other.drawn == mix.drawn for other in now.favourites)
-    star = button("☆ " + t("design.favourite"), "favourite", pressed=starred)
-    return (
-        f'<div class="st-row">{button("⚄ " + t("design.dice"), "dice")}{button("↶ " + t("undo"), "undo")}'
-        f"{star}{stars}{button(t('design.preview'), 'preview')}</div>"
-    )
-
-
-def _donor(ui: Ui, donor: Donor, more: list[str], classes: str) -> str:
-    t = ui.t
-    expires = donor.consent.expires
-    until = t("design.until", date=expires.isoformat()) if expires else t("design.no_end")
-    consent = t("design.revoked") if donor.consent.revoked else t("design.consent", who=donor.consent.who, until=until)
-    image = f'<img src="/donors/{donor.id}" alt="{escape(donor.name)}" loading="lazy">'
-    facts = (
-        f'<strong>{escape(donor.name)}</strong><span class="st-soft">{escape(donor.licence)} · {escape(consent)}</span>'
-    )
-    return card(image, [facts, *more], classes)
-
-
-def _called(ui: Ui, now: DesignState, recipe: Recipe) -> str:
-    """Which of the mixes on the table a preview is of."""
-    drawn = tuple(zip(recipe.donors, recipe.mix_weights, strict=True))
-    stars = [f"★ {n + 1}" for n, mix in enumerate(now.favourites) if mix.drawn == drawn]
-    mine = [ui.t("design.this_mix")] if now.mix.drawn == drawn else []
-    return " ".join(mine + stars) or ui.t("design.other_mix")
-
-
 def _progress(ui: Ui, owner: str, now: DesignState) -> str:
-    t = ui.t
-    parts = []
+    t, design = ui.t, ui.newest(owner, "design")
+    parts = [ui.job_panel(owner, design, link(t("design.then"), ui.url("select"), name="next"))]
+    if (refused := _refusal(design)) is not None and design is not None:
+        mend = button(t("design.mend", name=refused.fields["donor"]), "mend", big=True, job=design.id)
+        parts = [panel(f"<p>{escape(ui.why(design))}</p>{mend}", "failed")]
     job = ui.queue.find(now.preview, owner) or ui.newest(owner, "preview")
-    if job is not None and job.state == "done":
-        preview = ui.queue.result(job, Preview)
-        names = {d.id: d.name for d in ui.donors(find_category(preview.recipes[0].recipe.category).id)}
-        cards = [_previewed(ui, now, row, preview.ceiling, names) for row in preview.recipes]
-        parts.append(f"<h2>{escape(t('design.previews'))}</h2>{grid(cards)}")
-    elif job is not None:
-        parts.append(ui.job_panel(owner, job))
-    then = link(t("design.then"), ui.url("select"), name="next")
-    parts.append(ui.job_panel(owner, ui.newest(owner, "design"), then))
+    if job is not None and job.state != "done":
+        parts.append(ui.job_panel(owner, job, strip=False))
+    parts.append(show_previews(ui, now, _rows(ui, owner, now)))
     return "".join(parts)
-
-
-def _previewed(ui: Ui, now: DesignState, row: PreviewedRecipe, ceiling: float, names: Mapping[str, str]) -> str:
-    near = [
-        f'<span class="st-soft">{escape(names.get(d, d))}</span>' + gauge(s or 0.0, ceiling, names.get(d, d))
-        for d, s in row.similarity.items()
-    ]
-    name = f"<strong>{escape(_called(ui, now, row.recipe))}</strong>"
-    use = button(ui.t("design.adopt"), "adopt", recipe=row.recipe.id)
-    return card(picture(row.pictures[0], ui.t("design.previewed")), [name, *near, use])

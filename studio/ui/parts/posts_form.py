@@ -11,11 +11,13 @@ from pipelines.errors import BadInput
 from studio.domain.drafts import PostsDraft, keep_valid
 from studio.domain.persona import Persona
 from studio.domain.platforms import load_platforms
-from studio.domain.posts import PostRequest
+from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scene import Scene
+from studio.jobs.kinds import size_of_set
 from studio.library.drafts import keep_draft
 from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.another import build_another, next_number, show_number
+from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.set_form import SetForm, build_form, fit_settings, read_form, show_kept, write_form
 from studio.ui.parts.shots_form import (
     ShotsForm,
@@ -59,6 +61,7 @@ class Form:
     fresh: gr.Checkbox
     loaded: gr.Textbox
     go: gr.Button
+    estimate: gr.HTML
 
     @property
     def inputs(self) -> set[Any]:
@@ -138,22 +141,28 @@ def lay_out(ui: Ui) -> Form:
     text = build_text(ui, platform)
     with gr.Row():
         fresh = build_another(ui, shots, persona)
-        go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
+        with gr.Column():
+            go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
+            estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
     loaded = gr.Textbox("", visible="hidden", elem_id="loaded")
-    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, loaded, go)
+    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, loaded, go, estimate)
 
 
 def build_draft(ui: Ui, form: Form) -> None:
-    """Keep the form with every change, once the page shows what was kept before."""
+    """Keep the form with every change, once the page shows what was kept before, and say how long its set will take."""
 
-    def keep(said: Said, request: gr.Request) -> None:
+    def keep(said: Said, request: gr.Request) -> Any:
         mark, _, recalled = str(said[form.loaded] or "").partition(" ")
-        if mark == _LOADED:
-            keep_draft(ui.studio.records, owner_of(request), read_draft(ui, form, said, recalled))
+        if mark != _LOADED:
+            return gr.skip()
+        draft = read_draft(ui, form, said, recalled)
+        keep_draft(ui.studio.records, owner_of(request), draft)
+        rows = sum(any(row) for row in draft.shots.rows)
+        return say_estimate(ui, PostSet.kind, size_of_set(draft.settings, max(rows, 1)))
 
     inputs = form.inputs | {form.loaded}
     changed = [part.change for part in sorted(inputs, key=lambda part: int(part._id))]
-    gr.on(changed, guarded(ui, keep), inputs, None, **LATEST)
+    gr.on(changed, guarded(ui, keep), inputs, [form.estimate], **LATEST)
 
 
 def loaded_with(recalled: str) -> str:

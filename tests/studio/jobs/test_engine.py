@@ -19,6 +19,7 @@ from studio.application import Studio
 from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.kinds import KINDS
+from studio.library.job_times import read_times
 from studio.library.records import JobRecord
 from studio.settings import Settings
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind, work_kind
@@ -58,6 +59,7 @@ def test_a_finished_job_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
             result = engine.run(WorkRequest(seed=1), Work)
             assert engine.studio.result_of(Work) == result
     assert calls == [f"step {i}" for i in range(5)]
+    assert len(read_times(engine.studio.records, "work", engine.studio.choice)) == 1  # it was measured once
     assert [engine.studio.store.get(k) for k in result.keys] == [f"1 {i}".encode() for i in range(5)]
 
 

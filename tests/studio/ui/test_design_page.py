@@ -21,7 +21,7 @@ from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
-from studio.ui.pages.design import DesignState
+from studio.ui.parts.mixer import DesignState, first_mix, show_mixer
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -108,7 +108,7 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     only(ui, [*sweet[:count], *others], monkeypatch)
     empty = DesignState(Mix("sweet", (), (), 1))
     assert design._kept_state(ui, "me", empty) == empty
-    said = design._mixer(ui, empty)
+    said = show_mixer(ui, empty, {})
     assert f"There are {count} source faces of the look" in said
     assert 'href="/en/library"' in said
     assert said.count('data-do="add"') == count
@@ -116,12 +116,12 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     other = DesignState(design._first_mix(ui, others[0].category))
     assert [design._able(now).interactive for now in (empty, other)] == [False, True]
     chinese = Ui(ui.studio, ui.queue, Texts("zh"))
-    assert f"甜美系有 {count} 张素材脸" in design._mixer(chinese, empty)
-    assert len(design._first_mix(ui, others[0].category).donors) >= 3
+    assert f"甜美系有 {count} 张素材脸" in show_mixer(chinese, empty, {})
+    assert len(first_mix(ui, others[0].category).donors) >= 3
     design._keep_mix(ui, "me", empty.mix)
     only(ui, every, monkeypatch)  # somebody added donors
     assert len(design._kept_state(ui, "me", empty).mix.donors) >= 3
-    assert "There are" not in design._mixer(ui, empty)
+    assert "There are" not in show_mixer(ui, empty, {})
 
 
 def test_the_studio_starts_without_donors(tmp_path: Path) -> None:

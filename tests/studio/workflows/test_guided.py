@@ -18,7 +18,7 @@ from pipelines.sampling.request import DrawRequest
 from studio.application import Studio
 from studio.domain.report import StudioStage
 from studio.settings import ASSETS, Settings
-from studio.workflows import candidates, design, preview, run_directly
+from studio.workflows import candidates, faces, preview, run_directly
 
 
 class _SeenEnough(Exception):
@@ -32,7 +32,7 @@ def _candidates(studio: Any) -> None:
 
 
 def _mean_face(studio: Any) -> None:
-    design.mean_face(studio, "x", Lora(()), find_category("sweet"), "ohwx", run_directly, SILENT)
+    faces.mean_face(studio, Stage(StudioStage.DONOR, "x"), Lora(()), find_category("sweet"), "ohwx", SILENT)
 
 
 def _preview(studio: Any) -> None:
@@ -44,7 +44,7 @@ def _preview(studio: Any) -> None:
     ("draw", "module", "name", "place"),
     [
         (_candidates, candidates, "draw_all", 3),
-        (_mean_face, design, "draw_all", 3),
+        (_mean_face, faces, "draw_all", 3),
         (_preview, preview, "draw_batch", 1),
     ],
 )
