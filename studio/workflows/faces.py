@@ -51,7 +51,8 @@ def donor_face(studio: Studio, donor: Donor, look: LookCategory, progress: Progr
     """
     told = {
         "donor": donor.id, "subject": look.subject, "trigger": donor.trigger, "backbone": studio.backbone_sha256,
-        "precision": studio.settings.precision, "recogniser": studio.calibration.model_dump(mode="json"), "shots": FACE_PICTURES,
+        "precision": studio.settings.precision, "shots": FACE_PICTURES,
+        "recogniser": studio.calibration.model_dump(mode="json"),
     }  # fmt: skip
     key = content_id(told)
     if (known := known_face(studio.library, donor.id, key)) is not None:

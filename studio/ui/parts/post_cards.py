@@ -10,6 +10,7 @@ from personas.measures.catalogue import POST_MEASURES
 from studio.domain.arrangement import Arranged, Arrangement, Slot, TakeJobs, arrange, weak_slots
 from studio.domain.migration import read_marks
 from studio.domain.posts import Post, PostSet, Scores
+from studio.domain.report import say_stage
 from studio.domain.scores import say_scores, weak_scores
 from studio.domain.takes import FixTake, VaryTake
 from studio.domain.values import MOST_CAPTION
@@ -75,7 +76,7 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     t = ui.t
     arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
-    cards = "".join(_card(ui, post_set.id, arranged, place) for place in range(len(arranged.slots)))
+    cards = "".join(_card(ui, owner, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
     buttons += button(t("posts.look"), "look", set=post_set.id) + button(t("posts.write"), "write", set=post_set.id)
     buttons += button(t("posts.settings"), "settings", set=post_set.id)
@@ -87,7 +88,7 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     )
 
 
-def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
+def _card(ui: Ui, owner: str, key: str, arranged: Arranged, place: int) -> str:
     t, slot = ui.t, arranged.slots[place]
     which = {"set": key, "number": str(slot.number)}
     shot = describe_shot(t, slot.post.shot)
@@ -108,9 +109,7 @@ def _card(ui: Ui, key: str, arranged: Arranged, place: int) -> str:
         caption,
         f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
     ]
-    if slot.waiting:
-        stops = "".join(button(t("job.stop"), "stop", job=job) for job in slot.waiting)
-        body.append(f'<div class="st-row" role="status">{escape(t("posts.take_waits"))} {stops}</div>')
+    body += [_waiting(ui, owner, job) for job in slot.waiting]
     if slot.weaker is not None:
         body.append(_weaker(ui, slot.weaker, which))
     if slot.choices:
@@ -144,6 +143,18 @@ def _buttons(ui: Ui, slot: Slot, which: _Which) -> str:
     if slot.can_redo:
         row += button(t("posts.redo"), "redo", **which)
     return row
+
+
+def _waiting(ui: Ui, owner: str, job: str) -> str:
+    """How far a job is that draws another take, beside the button that asked for it, and what it has drawn so far."""
+    t, report = ui.t, ui.queue.report(job, owner)
+    now = report.current
+    words, share = (t("posts.take_waits"), 0.03) if now is None else (say_stage(t, now), max(now.share, 0.03))
+    drawn = "".join(picture(key, t("picture"), 96) for key in report.pictures)
+    return (
+        f'<div class="st-waiting" role="status"><span>{escape(words)}</span><div class="st-bar">'
+        f'<i style="width:{100 * share:.0f}%"></i></div>{drawn}{button(t("job.stop"), "stop", job=job)}</div>'
+    )
 
 
 def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
