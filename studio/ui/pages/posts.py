@@ -97,7 +97,10 @@ def build(ui: Ui) -> None:
 
     gr.on(
         None, guarded(ui, load), None,
-        [*(form.outputs | form.settings.fitted), form.misfits, form.text.title, form.text.body, progress, posts],
+        [
+            *(form.outputs | form.settings.fitted), form.misfits, form.text.target, form.text.title, form.text.body,
+            progress, posts,
+        ],
         **HIDDEN,
     )  # fmt: skip
     timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
@@ -146,6 +149,7 @@ def _filled(ui: Ui, form: Form, request: gr.Request) -> Said:
         form.scene: gr.Dropdown(places, value=where),
         form.misfits: greyed,
         form.loaded: loaded_with(token),
+        form.text.target: told[form.platform],
     }
 
 

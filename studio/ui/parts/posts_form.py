@@ -10,7 +10,7 @@ import gradio as gr
 from pipelines.errors import BadInput
 from studio.domain.drafts import PostsDraft, keep_valid
 from studio.domain.persona import Persona
-from studio.domain.platforms import load_platforms
+from studio.domain.platforms import find_platform, load_platforms
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scene import Scene
 from studio.jobs.kinds import size_of_set
@@ -80,7 +80,8 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     if who is None or where is None:
         raise BadInput("no_persona")
     shots, settings = read_table(ui, form.shots, said, who.name), read_form(form.settings, said)
-    return PostRequest.make(owner=owner, persona=who, scene=where, **shots, **settings)
+    shape = find_platform(said[form.platform]).shape or ""
+    return PostRequest.make(owner=owner, persona=who, scene=where, shape=shape, **shots, **settings)
 
 
 def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:

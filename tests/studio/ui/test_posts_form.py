@@ -14,6 +14,7 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.drafts import OWN_LIST, PostsDraft, keep_valid
 from studio.domain.persona import Persona
+from studio.domain.platforms import find_platform, load_platforms
 from studio.domain.posts import PostRequest, SetSettings, plan_shots
 from studio.jobs.kinds import read_request
 from studio.jobs.queue import Queue
@@ -139,6 +140,13 @@ def test_a_list_of_ones_own_is_drawn_as_it_is_with_other_seeds(studio: Studio) -
     assert first.shots == second.shots == shots
     assert (first.again, second.again) == (0, 1)
     assert (first.seeds, second.seeds) == ((3, None), (None, None))
+
+
+@pytest.mark.parametrize("platform", [row.id for row in load_platforms()])
+def test_a_set_is_drawn_in_the_shape_of_its_platform(studio: Studio, platform: str) -> None:
+    ui, form, said = open_page(studio)
+    asked, _ = press(ui, form, said | {form.platform: platform})
+    assert asked.shape == (find_platform(platform).shape or "")
 
 
 def test_a_request_from_before_is_the_same_request_and_job(studio: Studio) -> None:
