@@ -78,8 +78,8 @@ def show_mixer(ui: Ui, now: DesignState, near: Near) -> str:
         if other.id in reasons:
             cards.append(_donor(ui, other, [f"<span class='st-bad'>{escape(reasons[other.id])}</span>"], "dropped"))
     why = "" if mix.donors else _why_empty(ui, mix)
-    said = t("design.gauge_measured") if near else t("design.gauge")
-    return f'{why}<p class="st-soft">{escape(said)}</p>{grid(cards)}'
+    words = t("design.gauge_measured") if near else t("design.gauge")
+    return (why or f'<p class="st-soft">{escape(words)}</p>') + grid(cards)
 
 
 def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, measured: float | None, estimated: float) -> str:
@@ -100,8 +100,10 @@ def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, measured: floa
 
 
 def show_bar(ui: Ui, now: DesignState) -> str:
-    """Return the buttons over the cards."""
+    """Return the buttons over the cards; "" where there is nobody to mix."""
     t, mix = ui.t, now.mix
+    if not mix.donors:
+        return ""
     stars = "".join(
         button(f"★ {n + 1}", "recall", pressed=other.drawn == mix.drawn, number=n)
         for n, other in enumerate(now.favourites)

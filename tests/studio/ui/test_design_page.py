@@ -21,7 +21,7 @@ from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
-from studio.ui.parts.mixer import DesignState, first_mix, show_mixer
+from studio.ui.parts.mixer import DesignState, first_mix, show_bar, show_mixer
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -112,8 +112,8 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     assert f"There are {count} source faces of the look" in said
     assert 'href="/en/library"' in said
     assert said.count('data-do="add"') == count
-    assert 'data-do="dice"' not in said  # nothing that there are no faces for
-    other = DesignState(design._first_mix(ui, others[0].category))
+    assert show_bar(ui, empty) == ""  # nothing that there are no faces for
+    other = DesignState(first_mix(ui, others[0].category))
     assert [design._able(now).interactive for now in (empty, other)] == [False, True]
     chinese = Ui(ui.studio, ui.queue, Texts("zh"))
     assert f"甜美系有 {count} 张素材脸" in show_mixer(chinese, empty, {})
