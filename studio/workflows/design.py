@@ -99,7 +99,7 @@ def _try_recipe(
     near = {} if own is None else mix_similarity(own, used_faces)
     if near and max(near.values()) >= ceiling:  # seen on eight pictures, before all are drawn
         donor_id = max(near, key=lambda one: near[one])
-        too_near = NotEnough(NOT_NOVEL, similarity=near[donor_id], donor=donor_id, ceiling=ceiling)
+        too_near = NotEnough("not_novel", similarity=near[donor_id], donor=donor_id, ceiling=ceiling)
         raise _with_mix(too_near, recipe, used)
     trigger, lora = trigger_of(used), Lora(fused.layers)
 
@@ -155,7 +155,7 @@ def _with_mix(error: NotEnough, recipe: Recipe, used: Sequence[Donor]) -> NotEno
     names = {donor.id: donor.name for donor in used}
     near = str(error.fields["donor"])
     mix = {"donors": list(recipe.donors), "weights": list(recipe.mix_weights)}
-    return NotEnough(NOT_NOVEL, **{**error.fields, "donor": names.get(near, near), "donor_id": near, **mix})
+    return NotEnough("not_novel", **{**error.fields, "donor": names.get(near, near), "donor_id": near, **mix})
 
 
 def _without_face(studio: Studio, templates: Sequence[NamedPicture], run: Run) -> dict[int, LeftOutPicture]:

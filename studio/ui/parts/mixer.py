@@ -11,6 +11,7 @@ from personas.donors import Donor
 from personas.looks import find_category
 from personas.recipes import Recipe
 from pipelines.errors import StudioError
+from studio.domain.capabilities import backbone_facts
 from studio.domain.design import PreviewedRecipe
 from studio.domain.mix import Mix, roll
 from studio.ui.context import Ui
@@ -48,14 +49,21 @@ def first_mix(ui: Ui, look: str) -> Mix:
         return Mix(look, (), (), 1)
 
 
-def _why_empty(ui: Ui, mix: Mix) -> str:
-    """Why no mix of a look can be drawn, and the way to where donors are added; "" where one can."""
+def _why_empty(ui: Ui, mix: Mix, misfits: int) -> str:
+    """Why no mix of a look can be drawn, and the way to where donors are added; "" where one can.
+
+    `misfits` are the look's donors of another model.
+    """
+    donors, facts = ui.donors(mix.category), backbone_facts(ui.studio.settings)
     try:
-        roll(ui.donors(mix.category), mix.category, 1, ui.ceiling)
+        roll(donors, mix.category, 1, ui.ceiling)
     except StudioError as error:
+        why = ui.t.error(error)
+        if misfits and not donors and facts is not None:
+            why = ui.t("design.all_misfit", count=misfits, model=facts.id)
         add = link(ui.t("design.add_donors"), ui.url("library"))
         other = link(ui.t("misfits.choose"), ui.url("settings"), big=False)  # donors of another model may be here
-        return panel(f"<p>{escape(ui.t.error(error))}</p><div class='st-row'>{add}{other}</div>", "failed")
+        return panel(f"<p>{escape(why)}</p><div class='st-row'>{add}{other}</div>", "failed")
     return ""
 
 
@@ -77,7 +85,7 @@ def show_mixer(ui: Ui, now: DesignState, near: Near) -> str:
     for other in others:
         if other.id in reasons:
             cards.append(_donor(ui, other, [f"<span class='st-bad'>{escape(reasons[other.id])}</span>"], "dropped"))
-    why = "" if mix.donors else _why_empty(ui, mix)
+    why = "" if mix.donors else _why_empty(ui, mix, len(reasons))
     words = t("design.gauge_measured") if near else t("design.gauge")
     return (why or f'<p class="st-soft">{escape(words)}</p>') + grid(cards)
 

@@ -18,10 +18,11 @@ from studio.domain.design import PreviewRequest
 from studio.domain.mix import Mix, recipe_of_mix, roll
 from studio.jobs.queue import Queue
 from studio.settings import Settings
-from studio.texts.texts import Texts
+from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
 from studio.ui.parts.mixer import DesignState, first_mix, show_bar, show_mixer
+from tests.folders import write_backbone_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -122,6 +123,19 @@ def test_without_enough_donors_the_desk_says_what_to_do(ui: Ui, monkeypatch: pyt
     only(ui, every, monkeypatch)  # somebody added donors
     assert len(design._kept_state(ui, "me", empty).mix.donors) >= 3
     assert "There are" not in show_mixer(ui, empty, {})
+
+
+def test_faces_of_another_model_are_told_from_no_faces(tmp_path: Path) -> None:
+    """They are shown greyed, each with its reason, and the desk says once what to do."""
+    folder = write_backbone_folder(tmp_path / "my-klein", pipeline="Flux2KleinPipeline", num_attention_heads=24)
+    studio = Studio(Settings(data=tmp_path / "data", backbone=str(folder)))
+    count = len(studio.donors("sweet"))
+    words = {"en": f"The {count} source faces of this look were made for another", "zh": "不能用"}
+    for language in LANGUAGES:
+        said = show_mixer(Ui(studio, Queue(studio), Texts(language)), DesignState(Mix("sweet", (), (), 1)), {})
+        assert words[language] in said
+        assert said.count("my-klein") >= 1 + count
+        assert 'data-do="add"' not in said
 
 
 def test_the_studio_starts_without_donors(tmp_path: Path) -> None:
