@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from pipelines.models.licences import LICENCES, USES, Licence, Permission, find_licence
 
 if TYPE_CHECKING:
+    from pipelines.models.licences import Use
     from studio.domain.licences import LicenceWarning
     from studio.texts.texts import Texts
 
-__all__ = ["say_answers", "say_licence", "say_permission", "say_read_on", "say_warning"]
+__all__ = ["say_answer", "say_answers", "say_licence", "say_permission", "say_read_on", "say_warning"]
 
 
 def say_permission(t: Texts, permission: Permission) -> str:
@@ -23,8 +24,13 @@ def say_answers(t: Texts, licence: str) -> str:
     known = find_licence(licence)
     if known.id not in LICENCES:
         return t("licence.not_known")
-    colon, semicolon = (": ", "; ") if t.language == "en" else ("：", "；")
-    return semicolon.join(f"{t(f'licence.use.{use}')}{colon}{say_permission(t, known.allows(use))}" for use in USES)
+    return ("; " if t.language == "en" else "；").join(say_answer(t, licence, use) for use in USES)
+
+
+def say_answer(t: Texts, licence: str, use: Use) -> str:
+    """Return the answer for one use, with what it is the answer to."""
+    colon = ": " if t.language == "en" else "："
+    return f"{t(f'licence.use.{use}')}{colon}{say_permission(t, find_licence(licence).allows(use))}"
 
 
 def say_licence(t: Texts, licence: str) -> str:

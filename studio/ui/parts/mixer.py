@@ -14,6 +14,7 @@ from pipelines.errors import StudioError
 from studio.domain.capabilities import backbone_facts
 from studio.domain.design import PreviewedRecipe
 from studio.domain.mix import Mix, roll
+from studio.texts.licences import say_answer
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, gauge, grid, link, panel, picture
 from studio.ui.parts.misfits import donor_reasons
@@ -127,14 +128,24 @@ def show_bar(ui: Ui, now: DesignState) -> str:
 
 def _donor(ui: Ui, donor: Donor, more: list[str], classes: str) -> str:
     t = ui.t
-    expires = donor.consent.expires
-    until = t("design.until", date=expires.isoformat()) if expires else t("design.no_end")
-    consent = t("design.revoked") if donor.consent.revoked else t("design.consent", who=donor.consent.who, until=until)
     image = f'<img src="/donors/{donor.id}" alt="{escape(donor.name)}" loading="lazy">'
+    said = f"{_consent(ui, donor)} · {say_answer(t, donor.licence, 'outputs')}"
     facts = (
-        f'<strong>{escape(donor.name)}</strong><span class="st-soft">{escape(donor.licence)} · {escape(consent)}</span>'
+        f"<strong>{escape(donor.name)}</strong>"
+        f'<span class="st-soft" title="{escape(donor.licence)}">{escape(said)}</span>'
     )
     return card(image, [facts, *more], classes)
+
+
+def _consent(ui: Ui, donor: Donor) -> str:
+    """Return whose consent it is and until when; that nobody had to be asked, for those that come along."""
+    t, consent = ui.t, donor.consent
+    if consent.revoked:
+        return t("design.revoked")
+    if donor.lora_path.is_relative_to(ui.studio.settings.bundled_donors):
+        return t("design.invented")
+    until = t("design.until", date=consent.expires.isoformat()) if consent.expires else t("design.no_end")
+    return t("design.consent", who=consent.who, until=until)
 
 
 def _called(ui: Ui, now: DesignState, recipe: Recipe) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -146,3 +147,12 @@ def test_the_studio_starts_without_donors(tmp_path: Path) -> None:
         make_app(Settings(data=Path(sys.argv[1]), bundled_donors=Path(sys.argv[1]) / "none"))
     """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True, timeout=120)
+
+
+def test_a_source_face_that_comes_along_says_so_in_the_pages_language(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts("zh"))
+    said = re.sub(r"<[^>]*>", " ", show_mixer(ui, DesignState(first_mix(ui, "sweet")), {}))
+    assert said.count("自带，虚构人物 · 出售图片：可以") == 10
+    assert "Apache" not in said
+    assert "consent" not in said
