@@ -140,6 +140,7 @@ _JOB = f'''"""A dummy kind of job: it repeats a word."""
 
 from typing import ClassVar
 
+from studio.domain.job_title import JobTitle
 from studio.domain.values import Request, Result
 
 
@@ -157,12 +158,18 @@ class Echo(Result):
     said: str
 
 
+def title_echo(request):
+    """Say which word."""
+    return JobTitle(who=request.word)
+
+
 def echo(studio, request, run, progress):
     """Repeat it, as a step that is done once."""
     return Echo(id="echo", said=run("say", lambda: request.word))
 '''
 _JOB_ROW = f'''    Kind(
         "{DUMMY}", EchoRequest, Echo, "studio.workflows.{DUMMY}:echo", "", {{"en": "Dummy echo", "zh": "占位回声"}},
+        title_echo,
     ),
 '''
 # The first kind that a backbone has is what a form begins with: a new one stands last, and wants what not all have.
@@ -232,7 +239,7 @@ DUMMIES: tuple[Dummy, ...] = (
             Line(
                 "studio/jobs/kinds.py",
                 "from studio.domain.values",
-                f"from studio.workflows.{DUMMY} import Echo, EchoRequest\n",
+                f"from studio.workflows.{DUMMY} import Echo, EchoRequest, title_echo\n",
             ),
             Line("studio/jobs/kinds.py", "_ROWS = (", _JOB_ROW),
         ),

@@ -14,7 +14,7 @@ from pipelines.references.catalogue import find_kind
 from studio.domain.capabilities import BackboneFacts
 from studio.domain.values import Value
 
-__all__ = ["LicenceWarning", "LicensedModel", "find_warnings", "models_beside"]
+__all__ = ["LicenceWarning", "LicensedModel", "find_warnings", "models_beside", "sternest"]
 
 _STERNNESS: tuple[Permission, ...] = get_args(Permission)
 
@@ -48,6 +48,11 @@ def find_warnings(models: Iterable[LicensedModel], uses: Sequence[Use]) -> tuple
     """Return what is to be said before `models` are used so, the sternest first; nothing twice."""
     found = {warning: None for model in models for warning in _warnings_of(model, uses)}
     return tuple(sorted(found, key=lambda warning: -_STERNNESS.index(warning.permission)))
+
+
+def sternest(answers: Iterable[Permission]) -> Permission:
+    """Return the sternest of these answers; "unknown" where there is none."""
+    return max(answers, key=_STERNNESS.index, default="unknown")
 
 
 def models_beside(facts: BackboneFacts, ways: Iterable[str] = ()) -> tuple[LicensedModel, ...]:

@@ -120,9 +120,9 @@ class Persona(Result):
         facts: dict[str, str | int] = {
             "name": self.name,
             "version": self.version,
-            "picture": sheets[-1] if sheets else "",
+            "picture": next(iter((*self.pictures, *reversed(sheets))), ""),
         }
-        return IndexEntry(facts, (self.name, self.recipe.category))
+        return IndexEntry(facts, (self.name, self.recipe.category), (f"person:{self.name}",))
 
 
 class SwapRequest(Request):

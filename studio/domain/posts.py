@@ -15,12 +15,12 @@ from pipelines.references.roles import Role
 from pipelines.shapes import Box, CanvasShape
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
-from studio.domain.values import Caption, FileKey, IndexEntry, Request, Result, Seed, Value, later_field
+from studio.domain.values import Caption, FileKey, IndexEntry, IndexPart, Request, Result, Seed, Value, later_field
 
 __all__ = [
     "MOST_AGAIN", "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts",
     "Post", "PostRequest", "PostSet", "Scores", "SetSettings", "ShownReference", "check_box", "plain_caption",
-    "plan_shots",
+    "plan_shots", "post_thing",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
@@ -48,6 +48,11 @@ def plan_shots(count: int, seed: int, again: int = 0) -> tuple[Shot, ...]:
     `again` as in `vary_shots`.
     """
     return vary_shots(count, seed, framings=("half-body", "full-body", "half-body"), lights=("day",), again=again)
+
+
+def post_thing(post_set: str, number: int) -> str:
+    """Return the library's id of one post of a set; `number` from 0, in the set as it was drawn."""
+    return f"post:{post_set}-{number:03d}"
 
 
 def check_box(box: Box) -> None:
@@ -268,5 +273,13 @@ class PostSet(Result):
     def index_entry(self) -> IndexEntry:
         who, where, posts = self.request.persona.name, self.request.scene.name, self.posts
         facts: dict[str, str | int] = {"name": who, "scene": where, "count": len(posts), "picture": posts[0].picture}
-        words = (word for p in posts for word in (p.prompt, p.caption, *asdict(p.shot).values()))
-        return IndexEntry(facts, (who, where, *words))
+        parts = tuple(
+            IndexPart(
+                post_thing(self.id, number),
+                {"name": who, "scene": where, "set": self.id, "number": number, "picture": post.picture},
+                (who, where, post.prompt, post.caption, *asdict(post.shot).values()),
+            )
+            for number, post in enumerate(posts)
+        )
+        words = (word for part in parts for word in part.words)
+        return IndexEntry(facts, (who, where, *words), (f"person:{who}", f"place:{where}"), parts)

@@ -8,10 +8,12 @@ from statistics import median
 from pydantic import Field
 
 from studio.domain.values import Value
+from studio.texts.texts import Texts
 
-__all__ = ["JobSize", "JobTime", "estimate_job"]
+__all__ = ["JobSize", "JobTime", "estimate_job", "say_duration"]
 
 _RECENT = 5
+_MINUTE_S, _HOUR_S = 60, 3600
 
 
 class JobSize(Value):
@@ -38,3 +40,12 @@ def estimate_job(times: Sequence[JobTime], size: JobSize) -> float | None:
     if not alike:
         return None
     return median(time.seconds / time.size.units for time in alike[:_RECENT]) * size.units
+
+
+def say_duration(t: Texts, seconds: float) -> str:
+    """Return a rounded duration: "25 s", "3 min", "1.5 h"."""
+    if seconds < 90:
+        return t("duration.seconds", count=max(5, 5 * round(seconds / 5)))
+    if seconds < 90 * _MINUTE_S:
+        return t("duration.minutes", count=round(seconds / _MINUTE_S))
+    return t("duration.hours", count=f"{round(2 * seconds / _HOUR_S) / 2:g}")

@@ -17,7 +17,8 @@ from pydantic_core import CoreSchema, core_schema
 from pipelines.errors import BadInput, StudioError, error_from_json
 
 __all__ = [
-    "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "LeftOutPicture", "NamedPicture",
+    "MOST_CAPTION", "SCHEMA_VERSION", "Caption", "FileKey", "Id", "IndexEntry", "IndexPart", "LeftOutPicture",
+    "NamedPicture",
     "Owner", "Request", "Result", "Seed", "Sha256", "Stored", "Value", "find_values",
     "invalid_field", "invalid_request", "later_field",
 ]  # fmt: skip
@@ -84,11 +85,25 @@ class Stored(Value):
 
 
 @dataclass(frozen=True)
+class IndexPart:
+    """A part of a result that the library shows by itself; `id` is "kind:id" as a result's own."""
+
+    id: str
+    facts: Mapping[str, str | int]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class IndexEntry:
-    """Facts that a card of the library shows of a result, and the texts whose words find it."""
+    """Facts that a card of the library shows of a result, and the texts whose words find it.
+
+    `groups` are those that it belongs to, with all its `parts` (see `studio.library.groups`).
+    """
 
     facts: Mapping[str, str | int]
     words: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    parts: tuple[IndexPart, ...] = ()
 
 
 class Result(Stored):

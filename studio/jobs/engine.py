@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from functools import partial
 from threading import Event, Lock, Thread
 from typing import IO, Any, ParamSpec, TextIO, TypeVar
 
@@ -38,9 +37,10 @@ from pipelines.errors import BadInput, Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.domain.choice import BackboneChoice
+from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, read_stored
 from studio.domain.times import JobTime
-from studio.domain.values import Request, Result
+from studio.domain.values import FileKey, Request, Result
 from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.heartbeat import Heartbeat
 from studio.jobs.kinds import find_kind, read_request
@@ -48,9 +48,11 @@ from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
+from studio.jobs.turns import goes_behind
 from studio.library.index import index_result
 from studio.library.job_times import note_time
-from studio.library.records import JobRecord, StopRecord
+from studio.library.older import index_older_sets
+from studio.library.records import JobRecord, RankRecord, StopRecord
 from studio.library.results import find_result
 from studio.texts.texts import Texts
 
@@ -191,8 +193,12 @@ class Engine:
             try:
                 choice = self._choice_of(job, owner)
                 self._note(job, kind, owner, "running", None, backbone=choice.model_dump(mode="json"), began=began)
+                self._patiently(lambda: self.studio.records.remove(RankRecord, job, owner))
                 progress.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
+                title, size = find_kind(kind).title(request), find_kind(kind).size(request)
+                told = {"title": title.model_dump(mode="json"), "size": size.model_dump(mode="json")}
+                self._note(job, kind, owner, "running", None, **told)
                 files.keep(request)
                 kept = files.stepping(_run_step)
                 with self.studio.drawing_with(choice):
@@ -211,11 +217,10 @@ class Engine:
             seconds = time.time() - began
         files.write()
         if is_whole:
-            size = find_kind(kind).size(request)
             self._patiently(
                 lambda: note_time(self.studio.records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
             )
-        self._note_result(job, kind, owner, result)
+        self._note_result(job, kind, owner, result, title)
         return result.model_dump(mode="json")
 
     def _choice_of(self, job: str, owner: str) -> BackboneChoice:
@@ -231,20 +236,13 @@ class Engine:
 
     @contextmanager
     def _turn_of(self, job: str) -> Iterator[None]:
-        """One job at a time; one that was merely taken first lets those go ahead that shall run next."""
+        """One job at a time; one that the engine merely took first lets those go ahead whose turn it is."""
         while True:
             with self._turn:
-                if not self._goes_behind(job):
+                if not goes_behind(self._client, self.studio.records, job, APPLICATION_VERSION):
                     yield
                     return
             time.sleep(0.1)
-
-    def _goes_behind(self, job: str) -> bool:
-        # asked through a client: what a workflow asks the engine itself becomes one of its steps
-        ask = partial(self._client.list_workflows, load_input=False, load_output=False)
-        if not any(row.queue_name == QUEUE for row in ask(workflow_ids=[job])):
-            return False
-        return bool(ask(queue_name=NEXT, status=["ENQUEUED", "PENDING"]))
 
     def heartbeat(self) -> Heartbeat:
         """Return what is done now, for whoever watches this process."""
@@ -264,6 +262,8 @@ class Engine:
             self._running = None
 
     def _reconcile_often(self) -> None:
+        with suppress(OperationalError):
+            index_older_sets(self.studio.library)
         pause = _RECONCILE_SOON_S  # the engine gives a job up only when it would begin it once more
         while not self._leaving.wait(pause):
             self._reconcile()
@@ -285,12 +285,16 @@ class Engine:
         else:
             self._note(row.id, row.kind, row.owner, "cancelled" if isinstance(how, Cancelled) else "failed", how)
 
-    def _note_result(self, job: str, kind: str, owner: str, result: Result) -> None:
+    def _note_result(self, job: str, kind: str, owner: str, result: Result, title: JobTitle | None = None) -> None:
         key = self.studio.store.put_json(result.model_dump(mode="json"))
         JobFiles(self.studio.records, job, owner, self._patiently).finish(result, key)
         if find_kind(kind).indexed:
             self._patiently(lambda: index_result(self.studio.records, owner, result))
-        self._note(job, kind, owner, "done", None, id=result.id, result=key)
+        entry = result.index_entry()
+        if title is not None and entry is not None and (picture := entry.facts.get("picture")):
+            title = title.model_copy(update={"picture": FileKey(str(picture))})
+        told = {} if title is None else {"title": title.model_dump(mode="json")}
+        self._note(job, kind, owner, "done", None, id=result.id, result=key, **told)
 
     def _note(self, job: str, kind: str, owner: str, state: str, error: StudioError | None, **facts: Any) -> None:
         if self._leaving.is_set():  # what a job meets when the engine goes is not its own

@@ -13,12 +13,14 @@ from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportReques
 from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
+from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, migrate, read_stored
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
 from studio.domain.posts import PostRequest, PostSet, SetSettings
 from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
 from studio.domain.times import JobSize
 from studio.domain.values import SCHEMA_VERSION, Request, Result
+from studio.jobs import titles
 
 if TYPE_CHECKING:
     from pipelines.progress import Progress
@@ -34,9 +36,11 @@ Find = Callable[[type[Result], str], Result]
 @dataclass(frozen=True)
 class Kind:
     """`run` is "module:function" of the workflow, imported when the first such job runs. `page` is where a person asks
-    for it ("": only programs do), `words` what it is called, by language, `indexed` whether its result is found in the
-    library. `uses` are what it does with models, of which their licences are asked. `size` is what its time grows
-    with.
+    for it ("": only programs do), `words` what it is called, by language, and `title` what one such job is called, from
+    its request. `seen` is the page, with its question, that shows what was made: `{id}` is the result's and `{set}` the
+    set's that it belongs to; `watched` the page that shows how far it is ("": both are `page`). `indexed` says whether
+    its result is found in the library. `uses` are what it does with models, of which their licences are asked. `size`
+    is what its time grows with.
     """
 
     name: str
@@ -45,6 +49,9 @@ class Kind:
     run: str
     page: str
     words: Mapping[str, str]
+    title: Callable[[Any], JobTitle]
+    seen: str = ""
+    watched: str = ""
     indexed: bool = False
     uses: tuple[Use, ...] = ("running",)
     size: Callable[[Any], JobSize] = lambda request: JobSize()
@@ -66,53 +73,59 @@ def size_of_set(settings: SetSettings, count: int) -> JobSize:
 _ROWS = (
     Kind(
         "design", DesignRequest, Design, "studio.workflows.design:design_persona", "design",
-        {"en": "Design", "zh": "设计"}, indexed=True,
+        {"en": "Design", "zh": "设计"}, titles.title_design, "select", indexed=True,
         size=lambda request: JobSize(units=request.candidates + len(request.templates)),
     ),
     Kind(
         "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
-        {"en": "Training", "zh": "训练"}, indexed=True, uses=("running", "fine_tuning"),
+        {"en": "Training", "zh": "训练"}, titles.title_persona, "library?persona={id}",
+        watched="consolidate", indexed=True, uses=("running", "fine_tuning"),
         size=lambda request: JobSize(like=f"{request.steps} {request.rounds} {request.pool} {request.keep}"),
     ),
     Kind(
         "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
-        {"en": "Posts", "zh": "帖子"}, indexed=True, size=lambda request: size_of_set(request, len(request.shots)),
+        {"en": "Posts", "zh": "帖子"}, titles.title_posts, "posts?set={id}", indexed=True,
+        size=lambda request: size_of_set(request, len(request.shots)),
     ),
     Kind(
         "vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts",
-        {"en": "New take", "zh": "重画"}, size=lambda request: size_of_set(request.asked, request.count),
+        {"en": "New take", "zh": "重画"}, titles.title_vary, "posts?set={set}",
+        size=lambda request: size_of_set(request.asked, request.count),
     ),
     Kind(
         "fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts",
-        {"en": "Region", "zh": "局部修补"},
+        {"en": "Region", "zh": "局部修补"}, titles.title_fix, "posts?set={set}",
     ),
     Kind(
         "swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate",
-        {"en": "Face swap", "zh": "换脸"}, size=lambda request: JobSize(units=len(request.pictures)),
+        {"en": "Face swap", "zh": "换脸"}, titles.title_swap,
+        size=lambda request: JobSize(units=len(request.pictures)),
     ),
     Kind(
         "preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design",
-        {"en": "Previews", "zh": "预览"}, size=lambda request: JobSize(units=len(request.recipes) * len(request.seeds)),
+        {"en": "Previews", "zh": "预览"}, titles.title_preview,
+        size=lambda request: JobSize(units=len(request.recipes) * len(request.seeds)),
     ),
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
-        {"en": "Strengths", "zh": "强度试画"}, size=lambda request: size_of_set(request.asked, len(request.scales)),
+        {"en": "Strengths", "zh": "强度试画"}, titles.title_strengths,
+        size=lambda request: size_of_set(request.asked, len(request.scales)),
     ),
     Kind(
         "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",
-        {"en": "Captions", "zh": "文案"}, uses=(),
+        {"en": "Captions", "zh": "文案"}, titles.title_captions, "posts?set={set}", uses=(),
     ),
     Kind(
         "check", CheckRequest, ExportCheck, "studio.workflows.bundling:check_export", "posts",
-        {"en": "A look before the export", "zh": "导出前查看"}, uses=(),
+        {"en": "A look before the export", "zh": "导出前查看"}, titles.title_export, "posts?set={set}", uses=(),
     ),
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",
-        {"en": "Export", "zh": "导出"}, uses=("outputs",),
+        {"en": "Export", "zh": "导出"}, titles.title_export, "posts?set={set}", uses=("outputs",),
     ),
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",
-        {"en": "New source face", "zh": "新素材脸"},
+        {"en": "New source face", "zh": "新素材脸"}, titles.title_donor, "library?kind=donor",
     ),
 )  # fmt: skip
 

@@ -21,12 +21,14 @@ from studio.jobs.files import JobFiles
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.kinds import Kind, kind_of
 from studio.jobs.licences import warnings_before
+from studio.jobs.ranks import in_order, move_by, move_first
 from studio.library.grants import check_readable
 from studio.library.records import (
     PAUSED,
     JobFilesRecord,
     JobRecord,
     MarkRecord,
+    RankRecord,
     Records,
     ReportRecord,
     RequestRecord,
@@ -51,7 +53,7 @@ __all__ = [
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
 APPLICATION_VERSION = "12"
 QUEUE = "work"
-NEXT = "next"  # what somebody asked to run next; the worker takes from it first
+NEXT = "next"  # where the worker puts the job whose turn it is before the one that the engine took
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
@@ -169,6 +171,7 @@ class Queue:
             facts = facts | {"licence_warnings": [warning.model_dump(mode="json") for warning in warnings]}
         facts = facts | {"backbone": self.studio.choice.model_dump(mode="json")}
         facts = facts | {"size": kind.size(request).model_dump(mode="json")}
+        facts = facts | {"title": kind.title(request).model_dump(mode="json")}
         row = JobRecord(id=job, owner=owner, kind=kind.name, state="queued", error=None, facts=facts)
         self.studio.records.keep(row, wish)
         enqueue(client, self.studio.records, wish, queue_of(self.studio.records, owner))
@@ -218,10 +221,20 @@ class Queue:
     def run_next(self, job: str, owner: str) -> None:
         """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
 
-        Priorities of the engine cannot be changed once a job waits, but the queue that it waits in can.
+        Priorities of the engine cannot be changed once a job waits: the worker follows the order of the records
+        (`studio.jobs.ranks`).
         """
-        if self._mine(job, owner).state == "queued":
-            self._move([job], NEXT)
+        self._mine(job, owner)
+        move_first(self.studio.records, job, owner)
+
+    def move(self, job: str, owner: str, places: int) -> None:
+        """Move a waiting job so many places up (negative) or down among its owner's; beyond an end is the end."""
+        self._mine(job, owner)
+        move_by(self.studio.records, job, owner, places)
+
+    def waiting(self, owner: str) -> list[JobRecord]:
+        """Return the owner's waiting jobs, the next first."""
+        return [row for _, row in in_order(self.studio.records, self.jobs(owner, state="queued"))]
 
     def pause(self, owner: str, paused: bool) -> None:
         """Start no more of this owner's jobs, or go on; what runs goes on. New jobs wait, too."""
@@ -260,7 +273,7 @@ class Queue:
         if jobs:
             self._client.delete_workflows(jobs)
         for job in jobs:
-            for table in (RequestRecord, ReportRecord, StopRecord, JobFilesRecord, JobRecord):
+            for table in (RequestRecord, ReportRecord, StopRecord, RankRecord, JobFilesRecord, JobRecord):
                 self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> Report:

@@ -11,15 +11,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from studio.domain.values import Result
-from studio.library.records import Facts, IndexRecord, MarkRecord, Records
+from studio.domain.values import IndexPart, Result
+from studio.library.groups import join_groups
+from studio.library.records import Facts, IndexRecord, MarkRecord, MemberRecord, Records
 
 __all__ = [
-    "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_things", "index_result",
-    "tags_of",
+    "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_thing", "find_things",
+    "index_result", "tags_of",
 ]  # fmt: skip
 
-KINDS = ("consolidate", "posts", "scene", "design")
+KINDS = ("consolidate", "posts", "post", "album", "scene", "design")
 _AT_ONCE = 500
 _MARKED = and_(MarkRecord.id == IndexRecord.id, MarkRecord.owner == IndexRecord.owner)
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")
@@ -62,7 +63,8 @@ class Page:
 class Search:
     """Which of an owner's things are wanted; `kind` "" is all kinds.
 
-    Every term must be there, in one of its spellings: in the words of the thing, its date, or its tags.
+    Every term must be there, in one of its spellings: in the words of the thing, its date, or its tags. It must be in
+    each of `groups`, by their ids.
     """
 
     owner: str
@@ -70,6 +72,7 @@ class Search:
     trashed: bool = False
     terms: tuple[tuple[str, ...], ...] = ()
     tag: str = ""
+    groups: tuple[str, ...] = ()
 
 
 def index_result(records: Records, owner: str, result: Result) -> None:
@@ -80,13 +83,22 @@ def index_result(records: Records, owner: str, result: Result) -> None:
     key, now = f"{result.kind}:{result.id}", datetime.now(UTC)
     known = records.get(IndexRecord, key, owner)
     created = now if known is None else known.created
-    text = " ".join(sorted({w for part in entry.words for w in _WORD.findall(part.casefold())}))
+    parts = (IndexPart(key, entry.facts, entry.words), *entry.parts)
     records.keep(
-        IndexRecord(
-            id=key, owner=owner, kind=result.kind, created=created, facts=dict(entry.facts),
-            words=f"{created:%Y-%m-%d} {text}",
+        *(
+            IndexRecord(
+                id=part.id, owner=owner, kind=part.id.partition(":")[0], created=created, facts=dict(part.facts),
+                words=f"{created:%Y-%m-%d} {_words(part)}",
+            )
+            for part in parts
         )
     )  # fmt: skip
+    join_groups(records, owner, entry.groups, [part.id for part in parts])
+    join_groups(records, owner, [key], [part.id for part in entry.parts])
+
+
+def _words(part: IndexPart) -> str:
+    return " ".join(sorted({word for text in part.words for word in _WORD.findall(text.casefold())}))
 
 
 def find_things(records: Records, search: Search, after: Cursor | None = None, size: int = 60) -> Page:
@@ -108,6 +120,18 @@ def find_things(records: Records, search: Search, after: Cursor | None = None, s
             ]
     things = tuple(found[:size])
     return Page(things, things[-1].cursor if len(found) > size else None)
+
+
+def find_thing(records: Records, owner: str, key: str) -> Thing | None:
+    """Return one thing by its id, wherever it is."""
+    query = select(IndexRecord, MarkRecord.facts).outerjoin(MarkRecord, _MARKED)
+    with records.transaction() as session:
+        found = session.execute(query.where(IndexRecord.id == key, IndexRecord.owner == owner)).first()
+    if found is None:
+        return None
+    row, said = found
+    marks = dict(said or {})
+    return Thing(row.id, row.kind, row.created, row.facts, marks, bool(marks.get("favourite")))
 
 
 def count_things(records: Records, search: Search) -> int:
@@ -155,6 +179,11 @@ def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
     for spellings in search.terms:
         wanted = [spelling.casefold() for spelling in spellings]
         conditions.append(or_(*(c.contains(w, autoescape=True) for w in wanted for c in (index.words, tags))))
+    for group in search.groups:
+        conditions.append(index.id.in_(_members(search, MemberRecord.of == group)))
+    if search.kind in ("", "post") and not search.trashed:  # with a set go its posts, with an album none
+        sets = and_(MemberRecord.of.startswith("posts:"), MemberRecord.of.in_(_said(search, "trashed")))
+        conditions.append(index.id.not_in(_members(search, sets)))
     if search.tag:
         conditions.append(tags.contains(f" {search.tag.casefold()} ", autoescape=True))
     return conditions
@@ -164,6 +193,10 @@ def _said(search: Search, name: str) -> Select[Any]:
     """Select the ids of the few things of which their owner said this, so that not all are looked through."""
     other = aliased(MarkRecord)
     return select(other.id).where(other.owner == search.owner, other.facts[name].as_boolean().is_(True))
+
+
+def _members(search: Search, of: ColumnElement[bool]) -> Select[Any]:
+    return select(MemberRecord.thing).where(MemberRecord.owner == search.owner, of)
 
 
 def tags_of(records: Records, owner: str) -> list[str]:

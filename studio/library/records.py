@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 __all__ = [
+    "AlbumRecord",
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
@@ -26,10 +27,12 @@ __all__ = [
     "JobFilesRecord",
     "JobRecord",
     "MarkRecord",
+    "MemberRecord",
     "PAUSED",
     "PersonaRecord",
     "PostRecord",
     "PostSetRecord",
+    "RankRecord",
     "RecipeRecord",
     "ReportRecord",
     "RequestRecord",
@@ -147,6 +150,7 @@ class JobRecord(Base):
     """A workflow's run as a person sees it; its id is the workflow's."""
 
     __tablename__ = "jobs"
+    __table_args__ = (Index("jobs_order", "owner", "kind", "created"), Index("jobs_state", "state"))
     kind: Mapped[str]
     state: Mapped[str]
     error: Mapped[str | None]
@@ -167,6 +171,13 @@ class ReportRecord(Base):
     facts: Mapped[Facts]
 
 
+class RankRecord(Base):
+    """The place that a person gave a waiting job; its id is the job's (`studio.jobs.ranks`)."""
+
+    __tablename__ = "ranks"
+    rank: Mapped[float]
+
+
 class IndexRecord(Base):
     """A thing of the library; its id is "kind:id" as a mark's. `words` is what a search looks through, lower case."""
 
@@ -175,6 +186,25 @@ class IndexRecord(Base):
     kind: Mapped[str]
     words: Mapped[str]
     facts: Mapped[Facts]
+
+
+class AlbumRecord(Base):
+    """A named collection of posts and sets, which are its members (`studio.library.groups`)."""
+
+    __tablename__ = "albums"
+    name: Mapped[str]
+
+
+class MemberRecord(Base):
+    """A thing of the library belongs to a group: `thing` is the thing's id, `of` the group's; the id is made of both.
+
+    Groups are "person:name", "place:name", "platform:id", "album:id", and a set ("posts:id") of its posts.
+    """
+
+    __tablename__ = "members"
+    __table_args__ = (Index("members_of", "owner", "of"), Index("members_thing", "owner", "thing"))
+    of: Mapped[str]
+    thing: Mapped[str]
 
 
 class StopRecord(Base):
@@ -254,6 +284,9 @@ class Records:
         event.listen(self._engine, "connect", _set_pragmas)
         Base.metadata.create_all(self._engine)
         self._add_columns()
+        for table in Base.metadata.tables.values():
+            for index in table.indexes:  # of a table that an older studio made
+                index.create(self._engine, checkfirst=True)
 
     @property
     def engine(self) -> Engine:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from typing import TypeVar, cast
 
+from sqlalchemy import or_, select
+
 from pipelines.errors import BadInput
 from studio.domain.migration import read_stored
 from studio.domain.scene import Crop, Scene
 from studio.domain.values import FileKey, Result
-from studio.library.records import JobRecord, Records, SceneRecord
+from studio.library.records import JobRecord, PersonaRecord, Records, SceneRecord
 from studio.library.store import Store
 
-__all__ = ["find_result", "read_result", "result_of", "scene_of"]
+__all__ = ["find_result", "job_of", "jobs_of_set", "read_result", "result_of", "scene_of", "versions_of"]
 
+_OF_A_SET = ("vary", "fix", "captions", "check", "export")
 R = TypeVar("R", bound=Result)
 
 
@@ -33,10 +36,39 @@ def find_result(records: Records, store: Store, owner: str, kind: type[R], key: 
     scene = records.get(SceneRecord, key, owner) if kind is Scene else None
     if scene is not None:
         return cast(R, scene_of(scene))
-    for row in reversed(records.find(JobRecord, owner, kind=kind.kind, state="done")):
-        if row.facts.get("id") == key:
-            return read_result(store, kind, row)
-    raise BadInput("not_found", result=kind.__name__, key=key[:64])
+    row = job_of(records, owner, kind, key)
+    if row is None:
+        raise BadInput("not_found", result=kind.__name__, key=key[:64])
+    return read_result(store, kind, row)
+
+
+def job_of(records: Records, owner: str, kind: type[Result], key: str) -> JobRecord | None:
+    """Return the owner's newest finished job that made the result of this id, however many there are."""
+    job = JobRecord
+    query = select(job).where(
+        job.owner == owner, job.kind == kind.kind, job.state == "done", job.facts["id"].as_string() == key
+    )
+    with records.transaction() as session:
+        return session.scalar(query.order_by(job.created.desc(), job.id.desc()).limit(1))
+
+
+def versions_of(records: Records, owner: str, name: str) -> tuple[tuple[str, int], ...]:
+    """Return the ids of all personas of a name with their versions, the newest first."""
+    rows = records.find(PersonaRecord, owner, name=name)
+    return tuple(sorted(((row.id, row.version) for row in rows), key=lambda pair: -pair[1]))
+
+
+def jobs_of_set(records: Records, owner: str, post_set: str) -> tuple[JobRecord, ...]:
+    """Return the jobs that belong to a set, such as its takes and exports, the newest first; none of the set ""."""
+    if not post_set:
+        return ()
+    job = JobRecord
+    title = job.facts["title"]["post_set"].as_string()
+    query = select(job).where(
+        job.owner == owner, job.kind.in_(_OF_A_SET), or_(title == post_set, job.facts["set"].as_string() == post_set)
+    )
+    with records.transaction() as session:
+        return tuple(session.scalars(query.order_by(job.created.desc(), job.id.desc())))
 
 
 def result_of(records: Records, store: Store, owner: str, kind: type[R], key: str = "") -> R:

@@ -20,9 +20,11 @@ from pipelines.errors import BadInput
 from studio.domain.bundle import Bundle, ExportCheck
 from studio.domain.captions import Captions
 from studio.domain.takes import FixTake, Take, VaryTake
+from studio.library.groups import forget_members, members_of
 from studio.library.index import Search, every_thing
 from studio.library.library import Library
 from studio.library.records import (
+    AlbumRecord,
     Base,
     CandidateRecord,
     DraftRecord,
@@ -45,6 +47,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _YOUNG_S = 600.0  # a page may have stored a file whose grant is still to be written
 _DRAFT_S = 24 * 3600.0  # what a page has chosen and not asked for, as long as an upload is kept
 _JOBS = ("consolidate", "posts", "design")
+_OTHERS = ("scene", "album")
 _TAKES: dict[str, type[Take]] = {"vary": VaryTake, "fix": FixTake}
 
 
@@ -65,7 +68,7 @@ def empty_trash(
     records = library.records
     _check_quiet(library)
     things = list(every_thing(records, Search(owner, trashed=True)))
-    gone = {kind: {t.id.partition(":")[2] for t in things if t.kind == kind} for kind in (*_JOBS, "scene")}
+    gone = {kind: {t.id.partition(":")[2] for t in things if t.kind == kind} for kind in (*_JOBS, *_OTHERS)}
     jobs = [
         j.id for kind in _JOBS for j in records.find(JobRecord, owner, kind=kind) if j.facts.get("id") in gone[kind]
     ]
@@ -82,9 +85,12 @@ def empty_trash(
             made |= {key for key in (scene.photo, scene.landmark) if key is not None}
     forget(jobs, owner)
     _forget_rows(library, owner, gone)
-    for thing in things:
-        records.remove(IndexRecord, thing.id, owner)
-        records.remove(MarkRecord, thing.id, owner)
+    posts = [post for key in gone["posts"] for post in members_of(records, owner, f"posts:{key}")]
+    ids = [*posts, *(thing.id for thing in things)]
+    for key in ids:
+        records.remove(IndexRecord, key, owner)
+        records.remove(MarkRecord, key, owner)
+    forget_members(records, owner, ids)
     _withdraw(library, owner, made - _needed(library, owner))
     files, size = sweep(library, young_s)
     return Freed(len(things), files, size)
@@ -152,7 +158,7 @@ def _forget_rows(library: Library, owner: str, gone: dict[str, set[str]]) -> Non
     of_set = [r.id for s in gone["posts"] for r in records.find(PostRecord, owner, post_set=s)]
     rows: list[tuple[type[Base], Iterable[str]]] = [
         (CandidateRecord, of_design), (PostRecord, of_set), (PostSetRecord, gone["posts"]),
-        (PersonaRecord, gone["consolidate"]), (SceneRecord, gone["scene"]),
+        (PersonaRecord, gone["consolidate"]), (SceneRecord, gone["scene"]), (AlbumRecord, gone["album"]),
     ]  # fmt: skip
     for table, keys in rows:
         for key in keys:

@@ -17,9 +17,11 @@ from studio.application import Studio
 from studio.domain.report import say_stage
 from studio.domain.scene import Scene
 from studio.domain.values import Result
-from studio.jobs.kinds import find_kind
+from studio.jobs.line import say_job
 from studio.jobs.queue import Queue
+from studio.library.marks import mark_thing, marks_of
 from studio.library.records import JobRecord, MarkRecord
+from studio.library.results import job_of
 from studio.library.scenes import scenes_of
 from studio.library.users import Users
 from studio.texts.errors import say_failure
@@ -89,11 +91,10 @@ class Ui:
 
     def said(self, owner: str, thing: str) -> Facts:
         """Return what a person said of one thing."""
-        known = self.studio.records.get(MarkRecord, thing, owner)
-        return {} if known is None else dict(known.facts)
+        return marks_of(self.studio.records, owner, thing)
 
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
-        self.studio.records.keep(MarkRecord(id=thing, owner=owner, facts={**self.said(owner, thing), **facts}))
+        mark_thing(self.studio.records, owner, thing, **facts)
 
     def results(self, owner: str, kind: type[R]) -> list[R]:
         """Finished and not in the trash, newest first."""
@@ -101,8 +102,11 @@ class Ui:
         return [r for r in self.queue.results(kind, owner) if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")]
 
     def find(self, owner: str, kind: type[R], key: str | None) -> R | None:
-        """The one of `results` with this id."""
-        return next((r for r in self.results(owner, kind) if r.id == key), None)
+        """Return the owner's result of this id, however old; None where there is none, or it is in the trash."""
+        if not key or self.said(owner, f"{kind.kind}:{key}").get("trashed"):
+            return None
+        row = job_of(self.studio.records, owner, kind, key)
+        return None if row is None else self.queue.result(row, kind)
 
     def scenes(self, owner: str) -> list[Scene]:
         """Not in the trash, newest first."""
@@ -116,7 +120,7 @@ class Ui:
         """How far a job is, with its buttons; `then` is HTML that a finished one shows, `strip` its latest pictures."""
         if job is None:
             return ""
-        t, name = self.t, escape(find_kind(job.kind).words[self.t.language])
+        t, name = self.t, escape(say_job(self.t, job))
         if job.state == "done":
             return panel(f"<strong>✓ {name}</strong> {then}", "done")
         if job.state in ("failed", "cancelled"):

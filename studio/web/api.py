@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from pipelines.errors import BadInput, OutOfDisk, StudioError
 from studio.domain.capabilities import usual_way
+from studio.domain.job_title import JobTitle
 from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
 from studio.domain.scene import Scene
@@ -27,6 +28,7 @@ from studio.domain.values import Result, invalid_field
 from studio.export.recall import recall
 from studio.jobs.bodies import body_of, parse_body
 from studio.jobs.kinds import KINDS
+from studio.jobs.line import look_at_line, page_of, say_job, title_of
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord
 from studio.library.results import find_result
@@ -35,6 +37,7 @@ from studio.library.uploads import find_upload
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
+from studio.web.library import add_library
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
@@ -43,7 +46,8 @@ __all__ = ["add_api"]
 
 OwnerOf = Callable[[Request], str]
 _MISSING = (
-    "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown", "stored_file_missing",
+    "album_unknown", "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown",
+    "stored_file_missing",
 )  # fmt: skip
 _STATUS = {**dict.fromkeys(_MISSING, 404), "too_large": 413}
 
@@ -67,10 +71,16 @@ class _Answer(BaseModel):
 
 
 class Job(_Answer):
-    """A job; `error` is why it failed, in the language that was asked for."""
+    """A job; `name` is what people call it and `error` why it failed, in the language that was asked for.
+
+    `about` is what the name is made of, null for jobs from before they had one, and `page` where what it made is seen.
+    """
 
     id: str
     kind: str
+    name: str
+    about: JobTitle | None
+    page: str
     state: str
     error: str | None
     created: datetime
@@ -82,6 +92,18 @@ class JobReport(Job):
     warnings: list[LicenceSaid]
     progress: Report
     result: JsonValue
+
+
+class QueueSaid(_Answer):
+    """The job that runs, those that wait in their order, and the seconds until it, and all of them, are done; null
+    where no such job was timed yet.
+    """
+
+    running: Job | None
+    waiting: list[Job]
+    seconds_left: float | None
+    seconds_in_all: float | None
+    paused: bool
 
 
 class KindSaid(_Answer):
@@ -97,6 +119,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     api = APIRouter(prefix="/api", tags=["api"], responses={key: {"model": Refusal} for key in (404, 413, 422)})
     _add_jobs(api, queue, owner_of)
     _add_results(api, queue, owner_of)
+    add_library(api, queue.studio, owner_of)
     add_pictures(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     _add_unknown(api)
@@ -136,12 +159,27 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         return _report(queue, owner_of(request), job, _texts(request))
 
     @api.post("/jobs/{job}/{do}")
-    def change_job(job: str, do: Literal["stop", "retry", "next"], request: Request) -> JobReport:
-        """Stop it, let it go on, or let it run before all others that wait."""
+    def change_job(job: str, do: Literal["stop", "retry", "next", "up", "down"], request: Request) -> JobReport:
+        """Stop it, let it go on, let it run before all others that wait, or one place earlier or later."""
         owner, texts = owner_of(request), _texts(request)
         _report(queue, owner, job, texts)
-        {"stop": queue.stop, "retry": queue.retry, "next": queue.run_next}[do](job, owner)
+        if do in ("up", "down"):
+            queue.move(job, owner, -1 if do == "up" else 1)
+        else:
+            {"stop": queue.stop, "retry": queue.retry, "next": queue.run_next}[do](job, owner)
         return _report(queue, owner, job, texts)
+
+    @api.get("/queue")
+    def get_queue(request: Request) -> QueueSaid:
+        """Return what runs and what waits, and how long all of it will take."""
+        return _say_queue(queue, owner_of(request), _texts(request))
+
+    @api.post("/queue/{do}")
+    def change_queue(do: Literal["pause", "go-on"], request: Request) -> QueueSaid:
+        """Start no more jobs, what runs goes on; or start them again."""
+        owner = owner_of(request)
+        queue.pause(owner, do == "pause")
+        return _say_queue(queue, owner, _texts(request))
 
 
 def _add_results(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
@@ -223,4 +261,20 @@ def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:
 
 def _said(row: JobRecord, texts: Texts) -> Mapping[str, Any]:
     why = say_failure(texts, row.error, row.facts) if row.error else None
-    return {"id": row.id, "kind": row.kind, "state": row.state, "error": why, "created": row.created}
+    seen = page_of(row)
+    return {
+        "id": row.id, "kind": row.kind, "state": row.state, "error": why, "created": row.created,
+        "name": say_job(texts, row), "about": title_of(row), "page": f"/{texts.language}/{seen}" if seen else "",
+    }  # fmt: skip
+
+
+def _say_queue(queue: Queue, owner: str, texts: Texts) -> QueueSaid:
+    line = look_at_line(queue, owner)
+    running, *waiting = [None if row is None else Job(**_said(row, texts)) for row in (line.running, *line.waiting)]
+    return QueueSaid(
+        running=running,
+        waiting=[job for job in waiting if job is not None],
+        seconds_left=line.seconds_left,
+        seconds_in_all=line.seconds_in_all,
+        paused=queue.paused(owner),
+    )

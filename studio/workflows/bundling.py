@@ -32,6 +32,7 @@ from studio.export.manifest import (
 )
 from studio.export.pictures import encode_for_platform, encode_white
 from studio.export.recall import remember_export
+from studio.library.older import note_platform
 from studio.library.records import BundleRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawn_with import drawn_with
@@ -137,6 +138,7 @@ def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest
             sha256=sha256,
         )
     )
+    note_platform(studio.library, asked.owner, asked.post_set.id, asked.platform)
     if manifest is not None:
         remember_export(studio.library, manifest, asked.owner)
 

@@ -14,15 +14,25 @@ from starlette.testclient import TestClient
 
 from pipelines.progress import Progress
 from studio.application import Studio
-from studio.domain.values import Request, Result
+from studio.domain.bundle import Bundle, CheckRequest, ExportRequest
+from studio.domain.captions import CaptionsRequest
+from studio.domain.design import DesignRequest, PreviewRequest
+from studio.domain.donor import DonorRequest
+from studio.domain.job_title import JobTitle, say_title
+from studio.domain.persona import ConsolidateRequest, SwapRequest
+from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
+from studio.domain.values import NamedPicture, Request, Result
 from studio.jobs.engine import Engine
 from studio.jobs.kinds import KINDS, Kind
+from studio.jobs.line import page_of, title_of
 from studio.library.records import JobRecord
 from studio.settings import Settings
-from studio.texts.texts import LANGUAGES, Language
-from studio.ui.pages.library import _job
+from studio.texts.texts import LANGUAGES, Language, Texts
+from studio.ui.context import Ui
+from studio.ui.parts.job_list import job_row
 from studio.web.app import make_site
 from studio.workflows import Run
+from tests.studio.domain.values import RECIPE, key, make_design, make_persona, make_post_set
 from tests.tables.surfaces import api_bodies, api_schema, api_tables, command_help, command_output, make_ui
 
 every_row = pytest.mark.parametrize("row", KINDS.values(), ids=lambda row: row.name)
@@ -42,11 +52,31 @@ class Count(Result):
     numbers: tuple[int, ...]
 
 
+def title_count(request: CountRequest) -> JobTitle:
+    return JobTitle(count=request.to)
+
+
 def count(studio: Studio, request: CountRequest, run: Run, progress: Progress) -> Count:
     return Count(id="count", numbers=tuple(run(f"number-{i}", partial(int, i)) for i in range(request.to)))
 
 
-COUNT = Kind("count", CountRequest, Count, f"{__name__}:count", "", {"en": "Counting", "zh": "计数"})
+COUNT = Kind("count", CountRequest, Count, f"{__name__}:count", "", {"en": "Counting", "zh": "计数"}, title_count)
+BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
+_SET = make_post_set()
+ASKED: dict[str, Request] = {
+    "design": DesignRequest.make(category="sweet"),
+    "consolidate": ConsolidateRequest.make(design=make_design(), name="Lin"),
+    "posts": _SET.request,
+    "vary": VaryRequest.make(post_set=_SET, number=1, seed=1),
+    "fix": FixRequest.make(post_set=_SET, number=1, mask=key("mask"), seed=1),
+    "swap": SwapRequest.make(persona=make_persona(), pictures=(NamedPicture(name="a", picture=key("a")),)),
+    "preview": PreviewRequest.make(recipes=(RECIPE,)),
+    "strengths": StrengthsRequest.make(asked=_SET.request, scales=(0.5, 1.0)),
+    "captions": CaptionsRequest.make(post_set=_SET),
+    "check": CheckRequest.make(post_set=_SET),
+    "export": ExportRequest.make(post_set=_SET),
+    "donor": DonorRequest.make(upload="a" * 64, category="sweet", name="Mei", who="Mei", scope="posts"),
+}
 # all kinds whose request has a default for every field: a job of theirs needs nothing that was made before
 FREE = [row for row in (COUNT, *KINDS.values()) if not any(f.is_required() for f in row.request.model_fields.values())]
 
@@ -82,13 +112,38 @@ def test_command_line(row: Kind) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @every_row
+def test_a_job_has_a_name(row: Kind, language: Language) -> None:
+    """More than its kind's: the page, the API and the command line say whom it is for, where, or of what."""
+    title = row.title(ASKED.get(row.name) or row.request())
+    assert isinstance(title, JobTitle)
+    said = say_title(Texts(language), row.words, title)
+    assert said.startswith(row.words[language])
+    assert len(said) > len(row.words[language]) + 2
+    job = JobRecord(id="a-job", owner="me", kind=row.name, state="done", error=None, facts={}, created=BEGAN)
+    job.facts = {"id": "it", "title": title.model_dump(mode="json")}
+    assert title_of(job) == title
+    ui = make_ui(language)
+    assert said in job_row(ui, "me", _with_result(ui, job))[0]
+    assert "{" not in page_of(job)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@every_row
 def test_page(row: Kind, language: Language) -> None:
     ui = make_ui(language)
     job = JobRecord(
         id="a-job", owner="me", kind=row.name, state="failed", error="", facts={}, created=datetime.now(UTC)
     )
     assert row.words[language] in ui.job_panel("me", job)
-    assert row.words[language] in _job(ui, "me", job)
+    assert any(row.words[language] in cell for cell in job_row(ui, "me", job))
+
+
+def _with_result(ui: Ui, job: JobRecord) -> JobRecord:
+    """An export's row links to its bundle, so that one is stored."""
+    if job.kind == Bundle.kind:
+        made = Bundle(id="it", post_set="set", platform="tiktok", name="a.zip", bundle=key("zip"), bytes=1, pictures=3)
+        job.facts = {**job.facts, "result": ui.studio.store.put_json(made.model_dump(mode="json"))}
+    return job
 
 
 @pytest.mark.parametrize("row", FREE, ids=lambda row: row.name)

@@ -16,7 +16,7 @@ from studio.domain.scores import say_scores, weak_scores
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
 from studio.ui.pages.select import Chosen, _candidate
-from studio.ui.parts.post_cards import _numbers
+from studio.ui.parts.post_cards import show_scores
 from studio.workflows.judgement import Judgement
 from tests.studio.domain.values import make_design
 from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui, texts
@@ -70,8 +70,8 @@ def test_page(row: Measure, language: Language) -> None:
     ui, word = make_ui(language), row.words[language]
     not_measured = texts()["scores.not_measured"][language].format(names=word)
     if row.on_posts:
-        assert f"{word} 0.37" in _numbers(ui, {row.name: 0.37})
-        assert _numbers(ui, {row.name: None}) == not_measured
+        assert f"{word} 0.37" in show_scores(ui, {row.name: 0.37})
+        assert show_scores(ui, {row.name: None}) == not_measured
     if row.on_candidates:
         assert f"{word} 0.37" in _card(ui, {row.name: 0.37})
         unknown = _card(ui, {row.name: None})

@@ -13,6 +13,7 @@ from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pres
 from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.persona_card import choose_version
 from studio.ui.parts.swap_form import build_swap
 
 __all__ = ["build"]
@@ -36,10 +37,7 @@ def build(ui: Ui) -> None:
     def act(event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
         if not ui.act(owner, data) and data.get("do") == "choose":
-            with ui.turn:
-                for key in [k for k, facts in ui.marks(owner).items() if facts.get("chosen")]:
-                    ui.mark(owner, key, chosen=False)
-                ui.mark(owner, f"consolidate:{data['persona']}", chosen=True)
+            choose_version(ui, owner, data["persona"])
         return show(request)
 
     gr.on(None, guarded(ui, show), None, [progress, versions], **HIDDEN)

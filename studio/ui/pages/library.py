@@ -3,69 +3,53 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from pipelines.errors import BadInput
-from studio.domain.report import say_stage
-from studio.jobs.kinds import find_kind
-from studio.library.index import KINDS, Cursor, Search, Thing, count_things, find_things, tags_of
-from studio.library.records import JobRecord
+from studio.domain.platforms import load_platforms
+from studio.library.albums import make_album, put_into, rename_album, take_out
+from studio.library.groups import groups_named
+from studio.library.index import KINDS, tags_of
 from studio.library.trash import disk_use, empty_trash
-from studio.texts.licences import say_answers
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.donor_form import build_adding
-from studio.ui.parts.html import button, card, empty, grid, panel, picture, table
-from studio.ui.parts.misfits import donor_reasons
+from studio.ui.parts.html import button, panel, table
+from studio.ui.parts.job_list import act_on_job, show_jobs
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.persona_card import choose_version
 from studio.ui.parts.recall_form import build_reuse
+from studio.ui.parts.shelf import FILTERED, Opened, Wanted, show_things
 
-__all__ = ["Opened", "build", "show_things"]
+__all__ = ["build"]
 
-_KINDS = (*KINDS, "donor", "trash")
-_MORE_DONORS = Cursor(False, datetime.min, "donor")  # donors are a list in memory: its pages are counted
-_PAGE = 60
+_KINDS = (*KINDS, "donor", "jobs", "trash")
+_GROUPS = ("person", "place", "platform")
 _MOST_TAGS = 12
-_JOBS = 30
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Which page is shown: the ends of those before it, and its own where one follows."""
-
-    before: tuple[Cursor, ...] = ()
-    next: Cursor | None = None
-
-    def turned(self, do: str) -> Opened:
-        """Return the page that a button asks for."""
-        if do == "next-page" and self.next is not None:
-            return Opened((*self.before, self.next))
-        return Opened(self.before[:-1]) if do == "previous-page" and self.before else self
 
 
 def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "library")
+    kind = gr.Radio(
+        [(t(f"library.{k}"), k) for k in _KINDS], value="consolidate", label=t("library.show"), elem_id="kind"
+    )
     with gr.Row():
-        kind = gr.Radio(
-            [(t(f"library.{k}"), k) for k in _KINDS], value="consolidate", label=t("library.show"), elem_id="kind"
-        )
         search = gr.Textbox(
-            "", label=t("library.search"), placeholder=t("library.search_hint"), elem_id="search", max_length=200
-        )
-        tag = gr.Dropdown(
-            [(t("library.any_tag"), "")], value="", label=t("library.tag"), elem_id="tag", allow_custom_value=False
-        )
+            "", label=t("library.search"), placeholder=t("library.search_hint"), elem_id="search", max_length=200,
+            scale=2, min_width=260, max_lines=1,
+        )  # fmt: skip
+        tag, person, place, platform = (_dropdown(ui, name) for name in ("tag", *_GROUPS))
+    groups = dict(zip(_GROUPS, (person, place, platform), strict=True))
     things = actions("", "shelf")
+    jobs = actions("", "jobs")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
         gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
         build_part(ui)
-    jobs = actions("", "jobs")
     disk = actions(_disk(ui), "disk")
     opened = gr.State(Opened())
     shown = gr.State("")
@@ -73,35 +57,54 @@ def build(ui: Ui) -> None:
 
     def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
-        html, now = show_things(ui, owner, said[kind], said[search] or "", said[tag] or "", said[opened])
-        return {things: html, opened: now, jobs: _jobs(ui, owner), tag: _tags(ui, owner, said[tag] or "")}
+        chosen = {name: said[box] or "" for name, box in groups.items()}
+        wanted = Wanted(said[kind], said[search] or "", said[tag] or "", **chosen)
+        html, now = show_things(ui, owner, wanted, said[opened])
+        filtered = wanted.kind in FILTERED
+        return {
+            kind: wanted.kind,
+            things: html,
+            opened: now,
+            jobs: show_jobs(ui, owner),
+            tag: _tags(ui, owner, wanted.tag),
+            **{box: _choices(ui, owner, name, chosen[name], filtered) for name, box in groups.items()},
+        }
 
     def look(said: Said, request: gr.Request) -> Any:
-        return show({**said, opened: Opened()}, request)
+        album = said[opened].album if said[kind] == "album" else ""
+        return show({**said, opened: Opened(album=album)}, request)
 
     def load(request: gr.Request) -> Any:
-        return show({kind: "consolidate", search: "", tag: "", opened: Opened()}, request)
+        asked = {name: str(value)[:200] for name, value in dict(request.query_params).items()}
+        where = Opened(album=asked.get("album", ""), persona=asked.get("persona", ""))
+        first = "album" if where.album else asked.get("kind", "")
+        wanted = {box: asked.get(name, "") for name, box in groups.items()}
+        told = {kind: first if first in _KINDS else "consolidate", search: "", tag: "", opened: where}
+        return show({**told, **wanted}, request)
 
     def tick(before: str, request: gr.Request) -> Any:
-        html = _jobs(ui, owner_of(request))
+        html = show_jobs(ui, owner_of(request))
         return (gr.skip(), before) if html == before else (html, html)
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         data = pressed(event)
-        turned = said[opened].turned(data.get("do", ""))
+        turned = _turn(said[opened], data)
         if turned == said[opened]:
             _act(ui, owner_of(request), data)
+        if data.get("do") == "trash":
+            turned = replace(turned, gone=(*turned.gone, data["thing"]))
         now = show({**said, opened: turned}, request)
         return now | {things: _sure(ui) + now[things]} if data.get("do") == "empty" else now
 
     def about(event: gr.EventData) -> str:
         return _disk(ui, pressed(event).get("do") == "disk")
 
-    inputs: set[Any] = {kind, search, tag, opened}
-    outputs = [things, opened, jobs, tag]
+    inputs: set[Any] = {kind, search, tag, opened, *groups.values()}
+    outputs = [things, jobs, *inputs - {search}]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     # on `input` a pasted text is told one event late
-    gr.on([kind.input, search.change, tag.input], guarded(ui, look), inputs, outputs, **LATEST)
+    changed = [kind.input, search.change, tag.input, *(box.input for box in groups.values())]
+    gr.on(changed, guarded(ui, look), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
     acting = guarded(ui, act)
     for part in (things, jobs):
@@ -109,38 +112,83 @@ def build(ui: Ui) -> None:
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
 
 
+def _dropdown(ui: Ui, name: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        [(ui.t("library.any_tag"), "")], value="", label=ui.t(f"library.{name}"), elem_id=name,
+        allow_custom_value=False, visible=name == "tag", min_width=120,
+    )  # fmt: skip
+
+
+def _turn(opened: Opened, data: Pressed) -> Opened:
+    """Return what is opened after a button, the same where it is none of this."""
+    do = data.get("do", "")
+    if do == "close-album":
+        return replace(opened, before=(), next=None, album="", gone=())
+    if do == "close-persona":
+        return replace(opened, persona="")
+    return opened.turned(do)
+
+
 def _act(ui: Ui, owner: str, data: Pressed) -> None:
-    do, thing = data.get("do"), data.get("thing", "")
-    if ui.act(owner, data):
+    do = data.get("do", "")
+    if ui.act(owner, data) or act_on_job(ui, owner, do, data.get("job", "")):
         return
-    if do == "next":
-        ui.queue.run_next(data["job"], owner)
-    elif do in ("pause", "go-on"):
-        ui.queue.pause(owner, do == "pause")
-    elif do == "empty-sure":
+    if do == "empty-sure":
         freed = empty_trash(ui.studio.library, owner, ui.queue.forget)
         toast(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
+    elif do == "choose":
+        choose_version(ui, owner, data["persona"])
     else:
         with ui.turn:
-            _mark(ui, owner, do, thing, data)
+            if not _mark(ui, owner, do, data) and (act_on := _ALBUMS.get(do)) is not None:
+                act_on(ui, owner, data)
 
 
-def _mark(ui: Ui, owner: str, do: object, thing: str, data: Pressed) -> None:
-    """Note what a person says of a thing."""
+def _mark(ui: Ui, owner: str, do: str, data: Pressed) -> bool:
+    """Note what a person says of a thing; whether it was this."""
+    thing = data.get("thing", "")
     if do in ("trash", "restore"):
         ui.mark(owner, thing, trashed=do == "trash")
     elif do == "star":
-        ui.mark(owner, thing, favourite=not ui.marks(owner).get(thing, {}).get("favourite"))
+        ui.mark(owner, thing, favourite=not ui.said(owner, thing).get("favourite"))
     elif do == "tag":
         _add_tag(ui, owner, thing, data.get("value", ""))
     elif do == "untag":
-        tags = str(ui.marks(owner).get(thing, {}).get("tags", "")).split()
+        tags = str(ui.said(owner, thing).get("tags", "")).split()
         ui.mark(owner, thing, tags=_joined(name for name in tags if name != data.get("tag")))
+    else:
+        return False
+    return True
+
+
+def _make(ui: Ui, owner: str, data: Pressed) -> None:
+    if data.get("value", "").strip():
+        make_album(ui.studio.records, owner, data["value"])
+
+
+def _put_into(ui: Ui, owner: str, data: Pressed) -> None:
+    """Into the album of this name, which is made where there is none."""
+    if data.get("value", "").strip():
+        records = ui.studio.records
+        put_into(records, owner, make_album(records, owner, data["value"]).id, [data["thing"]])
+
+
+def _rename(ui: Ui, owner: str, data: Pressed) -> None:
+    rename_album(ui.studio.records, owner, data["thing"].partition(":")[2], data.get("value", ""))
+
+
+def _take_out(ui: Ui, owner: str, data: Pressed) -> None:
+    take_out(ui.studio.records, owner, data["album"], data["thing"])
+
+
+_ALBUMS: dict[str, Callable[[Ui, str, Pressed], None]] = {
+    "new-album": _make, "put-into": _put_into, "rename-album": _rename, "take-out": _take_out,
+}  # fmt: skip
 
 
 def _add_tag(ui: Ui, owner: str, thing: str, said: str) -> None:
     names = "".join(c if c.isprintable() else " " for c in said).split()
-    tags = list(dict.fromkeys([*str(ui.marks(owner).get(thing, {}).get("tags", "")).split(), *names]))
+    tags = list(dict.fromkeys([*str(ui.said(owner, thing).get("tags", "")).split(), *names]))
     if len(tags) > _MOST_TAGS or any(len(name) > 30 for name in tags):
         raise BadInput("too_many_tags", most=_MOST_TAGS, longest=30)
     ui.mark(owner, thing, tags=_joined(tags))
@@ -158,101 +206,15 @@ def _tags(ui: Ui, owner: str, wanted: str) -> Any:
     return gr.Dropdown(choices, value=wanted if wanted in tags else "")
 
 
-def show_things(ui: Ui, owner: str, what: str, search: str, tag: str, opened: Opened) -> tuple[str, Opened]:
-    """Return a page of a kind's things as HTML, and where it is; the page before where nothing is left on this one.
-
-    Every word of `search` must be found, in the page's language or in English.
-    """
-    t = ui.t
-    if what == "donor":
-        every = _donors(ui, search)
-        first = len(opened.before) * _PAGE
-        cards, count = every[first : first + _PAGE], len(every)
-        more = _MORE_DONORS if first + _PAGE < count else None
-    else:
-        terms = tuple((word, t.word_back(word)) for word in search.split()[:12])
-        wanted = Search(owner, "" if what == "trash" else what, what == "trash", terms, tag)
-        found = find_things(ui.studio.records, wanted, opened.before[-1] if opened.before else None, _PAGE)
-        cards, more = [_thing(ui, thing) for thing in found.things], found.next
-        count = count_things(ui.studio.records, wanted)
-    if not cards:
-        if opened.before:
-            return show_things(ui, owner, what, search, tag, opened.turned("previous-page"))
-        return empty(t("library.empty")), Opened()
-    number = len(opened.before) + 1
-    pages = max(number + (more is not None), -(-count // _PAGE))
-    bar = escape(t("library.count", count=count, page=number, pages=pages))
-    bar += f" {button(t('trash.empty'), 'empty')}" if what == "trash" else ""
-    bar += f" {button(t('library.previous'), 'previous-page')}" if opened.before else ""
-    bar += f" {button(t('library.next'), 'next-page')}" if more is not None else ""
-    return f'<p class="st-soft">{bar}</p>{grid(cards)}', replace(opened, next=more)
-
-
-def _donors(ui: Ui, search: str) -> list[str]:
-    t, wanted, known = ui.t, search.strip().casefold(), ui.studio.list_donors()
-    found = [d for d in known.donors if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
-    reasons = donor_reasons(ui, known.donors)
-    damaged = [
-        card(
-            "",
-            [
-                f"<strong>{escape(d.folder.name)}</strong> <span class='st-bad'>{escape(t('donor.damaged'))}</span>",
-                f"<p class='st-soft'>{escape(t.error(d.error))}</p>",
-            ],
-        )
-        for d in known.damaged
-        if wanted in f"{d.folder.parent.name} {d.folder.name}".casefold()
-    ]
-    return damaged + [
-        card(
-            f'<img src="/donors/{d.id}" alt="{escape(d.name)}" loading="lazy">',
-            [
-                f"<strong>{escape(d.name)}</strong>",
-                f"<span class='st-soft'>{escape(t.word(d.category))} · {escape(d.licence)}</span>",
-                f"<span class='st-soft'>{escape(say_answers(t, d.licence))}</span>",
-                f"<span class='st-bad'>{escape(reasons[d.id])}</span>" if d.id in reasons else "",
-            ],
-            "dropped" if d.id in reasons else "",
-        )
-        for d in found
-    ]
-
-
-def _name(ui: Ui, thing: Thing) -> str:
-    t, facts = ui.t, thing.facts
-    if thing.kind == "consolidate":
-        return f"{facts['name']} · {t('version')} {facts['version']}"
-    if thing.kind == "posts":
-        return f"{facts['name']} · {t.word(facts['scene'])} · {facts['count']}"
-    if thing.kind == "design":
-        return f"{t.word(facts['name'])} · {facts['kept']}/{facts['count']}"
-    return t.word(facts["name"])
-
-
-def _thing(ui: Ui, thing: Thing) -> str:
-    t, marks, name = ui.t, thing.marks, _name(ui, thing)
-    trashed = bool(marks.get("trashed"))
-    buttons = button(
-        "★", "star", pressed=bool(marks.get("favourite")), title=t("library.star", name=name), thing=thing.id
-    )
-    buttons += button(t("restore" if trashed else "trash"), "restore" if trashed else "trash", thing=thing.id)
-    tags = "".join(
-        button(f"{tag} ×", "untag", title=t("library.untag", tag=tag), thing=thing.id, tag=tag)
-        for tag in str(marks.get("tags", "")).split()
-    )
-    add = escape(t("library.add_tag", name=name))
-    tags += (
-        f'<input class="st-tag" type="text" maxlength="60" data-do="tag" data-thing="{escape(thing.id)}" '
-        f'placeholder="{escape(t("library.tag_hint"))}" aria-label="{add}">'
-    )
-    key = str(thing.facts.get("picture", ""))
-    return card(
-        picture(key, name) if key else "",
-        [
-            f"<strong>{escape(name)}</strong><span class='st-soft'>{_when(thing.created)}</span>",
-            f'<div class="st-row">{tags}</div><div class="st-row">{buttons}</div>',
-        ],
-    )
+def _choices(ui: Ui, owner: str, group: str, wanted: str, filtered: bool) -> Any:
+    """All persons, places or platforms of what was drawn; hidden where they filter nothing."""
+    if not filtered:
+        return gr.Dropdown(visible=False)
+    known = {p.id: p.words[ui.t.language] for p in load_platforms()}
+    values = groups_named(ui.studio.records, owner, group)
+    named = [(known.get(value, value) if group == "platform" else ui.t.word(value), value) for value in values]
+    choices = [(ui.t("library.any_tag"), ""), *named]
+    return gr.Dropdown(choices, value=wanted if wanted in values else "", visible=True)
 
 
 def _sure(ui: Ui) -> str:
@@ -262,38 +224,6 @@ def _sure(ui: Ui) -> str:
         f"{button(t('trash.yes'), 'empty-sure', big=True)}{button(t('trash.no'), 'empty-not')}</div>",
         "failed",
     )
-
-
-def _jobs(ui: Ui, owner: str) -> str:
-    t = ui.t
-    rows = [_job(ui, owner, job) for job in ui.queue.jobs(owner, _JOBS)]
-    headers = [t(f"jobs.{name}") for name in ("kind", "when", "state", "why", "do")]
-    body = table(headers, rows) if rows else empty(t("jobs.empty"))
-    held = ui.queue.paused(owner)
-    pause = button(t("jobs.go_on" if held else "jobs.pause"), "go-on" if held else "pause")
-    note = f' <span class="st-bad">{escape(t("jobs.paused"))}</span>' if held else ""
-    return f"<h2>{escape(t('jobs.title'))}</h2><p>{pause}{note}</p>{body}"
-
-
-def _job(ui: Ui, owner: str, job: JobRecord) -> list[str]:
-    t = ui.t
-    state = t(f"job.{job.state}")
-    if job.state == "running":
-        now = ui.queue.report(job.id, owner).current
-        state += "" if now is None else f" {say_stage(t, now)}"
-    why = ui.why(job)
-    do = ""
-    if job.state in ("queued", "running"):
-        do = button(t("job.stop"), "stop", job=job.id)
-        if job.state == "queued":
-            do += button(t("job.next"), "next", job=job.id)
-    elif job.state in ("failed", "cancelled"):
-        do = button(t("job.resume"), "retry", job=job.id)
-    return [escape(find_kind(job.kind).words[t.language]), _when(job.created), escape(state), escape(why), do]
-
-
-def _when(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M")
 
 
 def _disk(ui: Ui, wanted: bool = False) -> str:

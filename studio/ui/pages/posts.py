@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 
 from studio.domain.arrangement import arrange
-from studio.domain.bundle import Bundle
 from studio.domain.drafts import PostsDraft
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, PostRequest, PostSet
@@ -16,11 +15,10 @@ from studio.library.scenes import default_scene
 from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed, toast
 from studio.ui.parts.another import show_due, take_number
 from studio.ui.parts.fixing import build_fixing
-from studio.ui.parts.html import empty, file_url, link
-from studio.ui.parts.look import show_look
 from studio.ui.parts.misfits import split_people
+from studio.ui.parts.opened_set import FORGET_SET, SHOW_SET, show_jobs_of_set, show_opened_set, wanted_set
 from studio.ui.parts.page_head import open_page
-from studio.ui.parts.post_cards import newest_set, read_arrangement, show_arriving, show_set, take_jobs
+from studio.ui.parts.post_cards import read_arrangement, take_jobs
 from studio.ui.parts.posts_form import (
     Form,
     build_draft,
@@ -48,22 +46,24 @@ def build(ui: Ui) -> None:
     form.text.box.render()
     fixing = build_fixing(ui)
     posts = actions("", "posts")
-    shown = gr.State("")
+    shown, opened = gr.State(""), gr.State("")
     timer = gr.Timer(1.0)
 
-    def show(request: gr.Request) -> Any:
-        return {progress: _progress(ui, owner_of(request)), posts: _posts(ui, owner_of(request))}
+    def show(key: str, request: gr.Request) -> Any:
+        owner = owner_of(request)
+        return {progress: show_jobs_of_set(ui, owner, key), posts: show_opened_set(ui, owner, key)}
 
     def load(request: gr.Request) -> Any:
         return {
             **fit_form(ui, form.settings),
             **_filled(ui, form, request),
             **kept_text(ui, form.text, owner_of(request)),
-            **show(request),
+            opened: wanted_set(request),
+            **show(wanted_set(request), request),
         }
 
-    def tick(before: str, request: gr.Request) -> Any:
-        html, cards = show(request).values()
+    def tick(before: str, key: str, request: gr.Request) -> Any:
+        html, cards = show(key, request).values()
         return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
 
     def wish(said: Said, owner: str) -> PostRequest:
@@ -80,7 +80,7 @@ def build(ui: Ui) -> None:
         job = ui.queue.find(ui.queue.put(asked), owner)
         if job is not None and job.state == "done":
             toast(ui.t("posts.already"))
-        return {progress: _progress(ui, owner), **changed}
+        return {progress: show_jobs_of_set(ui, owner, ""), opened: "", **changed}
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -93,25 +93,27 @@ def build(ui: Ui) -> None:
         elif post_set is not None:
             with ui.turn:
                 changed = _act(ui, owner, post_set, data, fixing)
-        return {**show(request), **changed}
+        return {**show(said[opened], request), **changed}
 
+    gr.on(None, None, js=SHOW_SET)
     gr.on(
         None, guarded(ui, load), None,
         [
             *(form.outputs | form.settings.fitted), form.misfits, form.text.target, form.text.title, form.text.body,
-            progress, posts,
+            progress, posts, opened,
         ],
         **HIDDEN,
     )  # fmt: skip
-    timer.tick(guarded(ui, tick), [shown], [progress, posts, shown], **HIDDEN)
-    redone = [progress, form.shots.rows, form.shots.again]
+    timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, shown], **HIDDEN)
+    redone = [progress, opened, form.shots.rows, form.shots.again]
     form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
+    form.go.click(None, js=FORGET_SET)
     build_draft(ui, form)
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
     for part in (progress, posts):
-        part.click(guarded(ui, act), form.text.inputs, outputs, **EACH)
-    fixing.done.change(guarded(ui, show), None, [progress, posts], **HIDDEN)
+        part.click(guarded(ui, act), form.text.inputs | {opened}, outputs, **EACH)
+    fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
 
 
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:
@@ -165,32 +167,3 @@ def _first(choices: list[tuple[str, str]], wanted: str) -> str | None:
     """The wanted one's id where it can be chosen, else the first's."""
     ids = [key for _, key in choices]
     return wanted if wanted in ids else next(iter(ids), None)
-
-
-def _progress(ui: Ui, owner: str) -> str:
-    t = ui.t
-    drawing, export = ui.newest(owner, "posts"), ui.newest(owner, "export")
-    if drawing is None:
-        if ui.results(owner, Persona):
-            return ""
-        return empty(t("posts.empty"), link(t("consolidate.title"), ui.url("consolidate")))
-    parts = [ui.job_panel(owner, drawing, strip=False)]
-    for kind in ("vary", "fix"):
-        take = ui.newest(owner, kind)
-        if take is not None and take.state != "done":
-            parts.append(ui.job_panel(owner, take, strip=False))
-    of_earlier_set = export is not None and drawing.state == "done" and export.created < drawing.created
-    if export is not None and not of_earlier_set:
-        then = ""
-        if export.state == "done":
-            made = ui.queue.result(export, Bundle)
-            label = t("posts.download", size=f"{made.bytes / 1e6:.1f}", count=made.pictures)
-            then = link(label, file_url(made.bundle, made.name), name="download", download=True)
-        parts.append(ui.job_panel(owner, export, then))
-    return "".join(parts)
-
-
-def _posts(ui: Ui, owner: str) -> str:
-    newest = newest_set(ui, owner)
-    arriving = show_arriving(ui, owner, ui.newest(owner, "posts"))
-    return arriving + ("" if newest is None else show_look(ui, owner, newest.id) + show_set(ui, owner, newest))

@@ -7,6 +7,7 @@ from html import escape
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.checked import say_checked, say_troubles
 from studio.domain.platforms import find_platform
+from studio.library.results import jobs_of_set
 from studio.ui.context import Ui
 from studio.ui.parts.html import file_url, picture
 
@@ -15,14 +16,13 @@ __all__ = ["show_look"]
 
 def show_look(ui: Ui, owner: str, post_set: str) -> str:
     """The newest look at this set, or how far it is; "" where nobody asked for one."""
-    job = ui.newest(owner, ExportCheck.kind)
+    jobs = jobs_of_set(ui.studio.records, owner, post_set)
+    job = next((row for row in jobs if row.kind == ExportCheck.kind), None)
     if job is None:
         return ""
     if job.state != "done":
         return ui.job_panel(owner, job, strip=False)
     made = ui.queue.result(job, ExportCheck)
-    if made.post_set != post_set:
-        return ""
     t, target = ui.t, find_platform(made.platform)
     wrong = sum(not row.is_fine for row in made.pictures)
     said = t("look.fine") if not wrong else t("look.wrong", count=wrong)

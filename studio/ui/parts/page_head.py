@@ -9,6 +9,7 @@ import gradio as gr
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of
 from studio.ui.parts.html import head, nav
 from studio.ui.parts.licence_notice import build_notice
+from studio.ui.parts.running_line import build_running_line
 from studio.ui.parts.tour import TOUR_PAGES, close_tour, tour_html
 from studio.ui.parts.training_notice import build_training_notice
 
@@ -16,13 +17,15 @@ __all__ = ["open_page"]
 
 
 def open_page(ui: Ui, page: str) -> None:
-    """Begin a page; who is logged in is said when it loads."""
-    top = gr.HTML(nav(ui.t, page) + head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+    """Begin a page; who is logged in, and what is being made, is said when it loads."""
+    top = gr.HTML(nav(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
+    build_running_line(ui)
+    gr.HTML(head(ui.t, page), padding=False, apply_default_css=False, js_on_load=None)
 
     def greet(request: gr.Request) -> Any:
         if not ui.users.exist():
             return gr.skip()
-        return nav(ui.t, page, owner_of(request)) + head(ui.t, page)
+        return nav(ui.t, page, owner_of(request))
 
     gr.on(None, greet, None, [top], **HIDDEN)
     build_notice(ui, page)

@@ -19,7 +19,15 @@ from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
 from studio.ui.parts.shots_table import describe_shot
 
-__all__ = ["keep_arrangement", "newest_set", "read_arrangement", "show_arriving", "show_set", "take_jobs"]
+__all__ = [
+    "keep_arrangement",
+    "newest_set",
+    "read_arrangement",
+    "show_arriving",
+    "show_scores",
+    "show_set",
+    "take_jobs",
+]
 
 _RECENT = 100
 _Which = Mapping[str, Any]  # a post, as its buttons name it
@@ -65,7 +73,7 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
     rows = [(post.picture, post.scores) for post in report.posts]
     rows += [(key, none) for key in report.pictures if key not in scored]
     cards = [
-        card(picture(key, ui.t("picture")), [f"<strong>{i + 1}</strong>", f"<span>{_numbers(ui, scores)}</span>"])
+        card(picture(key, ui.t("picture")), [f"<strong>{i + 1}</strong>", f"<span>{show_scores(ui, scores)}</span>"])
         for i, (key, scores) in enumerate(rows)
     ]
     return f"<h2>{escape(ui.t('posts.arriving'))}</h2>{grid(cards)}" if cards else ""
@@ -105,7 +113,7 @@ def _card(ui: Ui, owner: str, key: str, arranged: Arranged, place: int) -> str:
     )
     body = [
         f'<div class="st-row">{order}</div>',
-        f"<span class='st-soft'>{escape(shot)}</span><span>{_numbers(ui, slot.post.scores)}</span>",
+        f"<span class='st-soft'>{escape(shot)}</span><span>{show_scores(ui, slot.post.scores)}</span>",
         caption,
         f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
     ]
@@ -162,7 +170,7 @@ def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
     t, (take, post) = ui.t, other
     return (
         f'<div class="st-weaker">{picture(post.picture, t("posts.weaker"), 96)}<div><span>{escape(t("posts.weaker"))}'
-        f"</span> <span>{_numbers(ui, post.scores)}</span> "
+        f"</span> <span>{show_scores(ui, post.scores)}</span> "
         f"{button(t('posts.show_weaker'), 'choose', take=take, **which)}</div></div>"
     )
 
@@ -171,7 +179,7 @@ def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     parts = [
         f"<div>{picture(post.picture, t('posts.variant', number=i + 1))}"
-        f"<span>{_numbers(ui, post.scores)}</span>"
+        f"<span>{show_scores(ui, post.scores)}</span>"
         f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
         for i, (take, post) in enumerate(slot.choices)
     ]
@@ -179,7 +187,7 @@ def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     return f'<div class="st-choices"><strong>{escape(t("posts.variants"))}</strong>{"".join(parts)}{done}</div>'
 
 
-def _numbers(ui: Ui, scores: Scores) -> str:
+def show_scores(ui: Ui, scores: Scores) -> str:
     """As HTML; what is too low is marked, and not by its colour alone."""
     weak = weak_scores(scores, ui.least_identity)
     said = {name: escape(text) for name, text in say_scores(ui.t, scores, POST_MEASURES).items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import pytest
 
+from studio.domain.job_title import JobTitle
 from studio.domain.values import FileKey, Request, Result
 from studio.jobs.kinds import KINDS, Kind
 
@@ -43,9 +44,13 @@ class _LocalKind(Kind):
         return self.function
 
 
+def title_work(request: WorkRequest) -> JobTitle:
+    return JobTitle(who=request.word)
+
+
 def work_kind(function: Function, on_load: Callable[[], None] = lambda: None) -> Kind:
     words = {"en": "Work", "zh": "工作"}
-    return _LocalKind("work", WorkRequest, Work, "", "", words, function=function, on_load=on_load)
+    return _LocalKind("work", WorkRequest, Work, "", "", words, title_work, function=function, on_load=on_load)
 
 
 def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "work") -> None:
@@ -53,5 +58,5 @@ def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "w
     row = work_kind(function)
     if name != "work":
         known = KINDS[name]
-        row = _LocalKind(name, known.request, known.result, "", "", known.words, known.indexed, function=function)
+        row = _LocalKind(**{f.name: getattr(known, f.name) for f in fields(Kind)}, function=function)
     monkeypatch.setitem(KINDS, name, row)

@@ -70,7 +70,7 @@ def _die_before_the_engine(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> str
     with monkeypatch.context() as patch:
         patch.setattr(queue_module, "enqueue", end)
         with pytest.raises(Ended):
-            queue.put(WISH, title="t")
+            queue.put(WISH, note="t")
     (row,) = queue.jobs("li")
     assert row.state == "queued"
     return row.id
@@ -82,7 +82,7 @@ def test_a_job_that_never_reached_the_engine_is_enqueued_again(
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
         job = _die_before_the_engine(monkeypatch, queue)
-        assert _wait(queue, job, "done").facts["title"] == "t"
+        assert _wait(queue, job, "done").facts["note"] == "t"
     assert calls == ["1 0", "1 1"]
     assert studio.records.everyones(RequestRecord) == []
 

@@ -9,7 +9,7 @@ import pytest
 
 from studio.application import Studio
 from studio.domain.choice import BackboneChoice
-from studio.domain.times import JobSize, JobTime, estimate_job
+from studio.domain.times import JobSize, JobTime, estimate_job, say_duration
 from studio.jobs.kinds import KINDS, size_of_set
 from studio.jobs.queue import Queue
 from studio.library.job_times import note_time, read_times
@@ -17,7 +17,7 @@ from studio.library.records import JobRecord
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
-from studio.ui.parts.estimates import say_duration, say_estimate, say_left
+from studio.ui.parts.estimates import say_estimate, say_left
 from tests.studio.domain.values import make_goods, make_post_set
 
 

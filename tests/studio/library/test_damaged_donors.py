@@ -17,7 +17,7 @@ from studio.jobs.queue import Queue
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
-from studio.ui.pages.library import Opened, show_things
+from studio.ui.parts.shelf import Opened, Wanted, show_things
 from studio.web.app import make_site
 from studio.workflows.doctor import examine
 
@@ -51,7 +51,7 @@ def test_the_studio_starts_and_shows_what_is_damaged(settings: Settings) -> None
     studio = Studio(settings)
     assert len(studio.donors()) == 3
     for language in LANGUAGES:
-        html, _ = show_things(Ui(studio, Queue(studio), Texts(language)), "me", "donor", "", "", Opened())
+        html, _ = show_things(Ui(studio, Queue(studio), Texts(language)), "me", Wanted("donor"), Opened())
         assert html.count("st-bad") == 2
         assert "sweet/cut" in html
         assert "donor.json" in html

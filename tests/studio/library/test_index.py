@@ -25,9 +25,9 @@ from studio.library.trash import disk_use, empty_trash, sweep
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.pages.library import Opened, show_things
 from studio.ui.parts.post_cards import read_arrangement, show_set, take_jobs
 from studio.ui.parts.set_actions import act_on_post, redraw_weak
+from studio.ui.parts.shelf import Opened, Wanted, show_things
 from studio.ui.parts.tour import close_tour, tour_html
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
 from tests.studio.domain.values import make_post
@@ -57,10 +57,10 @@ def test_ten_thousand_sets_are_one_query_and_no_file(studio: Studio, monkeypatch
     monkeypatch.setattr(Store, "get", lambda self, key: opened.append(key))
     ui = Ui(studio, Queue(studio), Texts("en"))
     began = time.perf_counter()
-    first, _ = show_things(ui, "me", "posts", "", "", Opened())
+    first, _ = show_things(ui, "me", Wanted("posts"), Opened())
     ends = tuple(thing.cursor for thing in every_thing(studio.records, POSTS))[59::60]
-    last, there = show_things(ui, "me", "posts", "", "", Opened(ends))
-    rare, _ = show_things(ui, "me", "posts", "unicorn red", "", Opened())
+    last, there = show_things(ui, "me", Wanted("posts"), Opened(ends))
+    rare, _ = show_things(ui, "me", Wanted("posts", "unicorn red"), Opened())
     seconds = (time.perf_counter() - began) / 3
     assert "10000 found, page 1 of 167" in first
     assert "10000 found, page 167 of 167" in last
@@ -82,9 +82,9 @@ def test_words_dates_and_tags_find_things_in_both_languages(studio: Studio) -> N
     _mark(studio, "posts:set00001", tags=" summer sale ", favourite=True)
     today = find_things(studio.records, POSTS).things[0].created.strftime("%Y-%m-%d")
     for search in ("连衣裙 红", "dress", "Lin", "SUMMER", today, "咖啡馆", "prompt"):
-        assert "共 1 项" in show_things(ui, "me", "posts", search, "", Opened())[0], search
+        assert "共 1 项" in show_things(ui, "me", Wanted("posts", search), Opened())[0], search
     for search in ("蓝", "100%", "_"):
-        assert "st-empty" in show_things(ui, "me", "posts", search, "", Opened())[0], search
+        assert "st-empty" in show_things(ui, "me", Wanted("posts", search), Opened())[0], search
     assert tags_of(studio.records, "me") == ["sale", "summer"]
     assert tags_of(studio.records, "wang") == []
     assert count_things(studio.records, replace(POSTS, tag="sale")) == 1

@@ -20,7 +20,7 @@ from studio.library.trash import empty_trash
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.pages.library import Opened, show_things
+from studio.ui.parts.shelf import Opened, Wanted, show_things
 
 POSTS = Search("me", "posts")
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -149,22 +149,22 @@ def test_the_buttons_turn_the_pages_and_stay_on_one_that_is_left(tmp_path: Path)
     studio = Studio(Settings(data=tmp_path))
     ui = Ui(studio, Queue(studio), Texts("en"))
     keep(studio.records, 121)
-    html, opened = show_things(ui, "me", "posts", "", "", Opened())
+    html, opened = show_things(ui, "me", Wanted("posts"), Opened())
     assert "121 found, page 1 of 3" in html
     assert opened.turned("previous-page") == opened
     for number in (2, 3):
-        html, opened = show_things(ui, "me", "posts", "", "", opened.turned("next-page"))
+        html, opened = show_things(ui, "me", Wanted("posts"), opened.turned("next-page"))
         assert f"121 found, page {number} of 3" in html
     assert html.count("st-card") == 1
     assert opened.turned("next-page") == opened
     mark(studio.records, [0], trashed=True)  # 0, 1 and 2 are of one moment: 2 is the last
     mark(studio.records, [2], trashed=True)
-    html, opened = show_things(ui, "me", "posts", "", "", opened)
+    html, opened = show_things(ui, "me", Wanted("posts"), opened)
     assert "119 found, page 2 of 2" in html
-    html, opened = show_things(ui, "me", "posts", "", "", opened.turned("previous-page"))
+    html, opened = show_things(ui, "me", Wanted("posts"), opened.turned("previous-page"))
     assert "119 found, page 1 of 2" in html
     assert isinstance(opened.next, Cursor)
-    assert "st-empty" in show_things(ui, "me", "posts", "unicorn", "", Opened())[0]
+    assert "st-empty" in show_things(ui, "me", Wanted("posts", "unicorn"), Opened())[0]
 
 
 def test_a_trash_of_many_pages_is_emptied_whole(tmp_path: Path) -> None:

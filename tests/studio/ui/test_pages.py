@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from fastapi.testclient import TestClient
 from pipelines.errors import BadInput, BadPicture
 from pipelines.progress import Stage, StageProgress, TrainingStep
 from studio.application import Studio
+from studio.domain.job_title import JobTitle
 from studio.domain.migration import read_stored
 from studio.domain.mix import Mix, mix_as_json, mix_from_json, move_weight, mute
 from studio.domain.persona import Sample
@@ -30,10 +30,10 @@ from studio.library.records import FileRecord, JobRecord, Records, ReportRecord,
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Texts, choose_language
 from studio.ui.context import Ui
-from studio.ui.pages.posts import _progress
+from studio.ui.parts.opened_set import show_jobs_of_set, show_opened_set
 from studio.ui.parts.post_cards import show_arriving
 from studio.web.locale import Locale
-from tests.library import picture
+from tests.library import keep_cafe, keep_posts, picture
 
 ROOT = Path(__file__).resolve().parents[3]
 UI = ROOT / "studio" / "ui"
@@ -149,20 +149,31 @@ def test_progress_goes_through_the_records_and_a_stop_comes_back(tmp_path: Path)
         reporter.check_cancelled()
 
 
-def test_a_bundle_is_offered_beside_its_own_set_only(tmp_path: Path) -> None:
+def test_a_set_shows_its_own_jobs_and_bundle_only(tmp_path: Path) -> None:
     studio = Studio(Settings(data=tmp_path))
     ui = Ui(studio, Queue(studio), Texts("en"))
+    scene = keep_cafe(studio)
+    first, second = keep_posts(studio, 1, scene), keep_posts(studio, 2, scene)
 
-    def keep(minute: int, kind: str, state: str) -> str:
-        row = JobRecord(id=f"{kind}-{minute}", owner="me", kind=kind, state=state, error=None, facts={})
-        row.created = datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
-        studio.records.keep(row)
-        return _progress(ui, "me")
+    def keep(job: str, kind: str, state: str, post_set: str) -> None:
+        facts = {"title": JobTitle(who="Lin", post_set=post_set).model_dump(mode="json")}
+        studio.records.keep(JobRecord(id=job, owner="me", kind=kind, state=state, error=None, facts=facts))
 
-    keep(0, "posts", "done")
-    assert "Export" in keep(1, "export", "queued")
-    assert "Export" in keep(2, "posts", "failed")  # the set before is still the one on the page
-    assert "Export" not in keep(3, "posts", "done")
+    keep("export-1", "export", "queued", first.id)
+    keep("vary-2", "vary", "running", second.id)
+    pages = {key: show_jobs_of_set(ui, "me", key) for key in (first.id, second.id, "")}
+    assert ["Export" in pages[key] for key in pages] == [True, False, False]
+    assert ["New take" in pages[key] for key in pages] == [False, True, True]  # the newest is the second
+    keep("posts-3", "posts", "failed", "")  # the set before is still the one on the page
+    assert "New take" in show_jobs_of_set(ui, "me", "")
+    for key, other in ((first, second), (second, first)):
+        cards = show_opened_set(ui, "me", key.id)
+        assert f'data-set="{key.id}"' in cards
+        assert other.id not in cards
+    ui.mark("me", f"posts:{first.id}", trashed=True)
+    assert "st-empty" in show_opened_set(ui, "me", first.id)
+    assert "st-empty" in show_opened_set(ui, "me", "nobody's")
+    assert "st-empty" in show_opened_set(ui, "wang", second.id)
 
 
 def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None:

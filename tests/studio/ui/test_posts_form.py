@@ -43,6 +43,7 @@ def studio(tmp_path: Path) -> Studio:
 @pytest.fixture(autouse=True)
 def _one_person_and_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ui, "results", lambda self, owner, kind: [WHO] if kind is Persona else [])
+    monkeypatch.setattr(Ui, "find", lambda self, owner, kind, key: WHO if (kind, key) == (Persona, WHO.id) else None)
     monkeypatch.setattr(Ui, "scenes", lambda self, owner: [WHERE])
 
 

@@ -17,6 +17,7 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli import app
 from studio.cli.options import read_request_file
+from studio.domain.job_title import JobTitle
 from studio.domain.values import Request, Result
 from studio.jobs.bodies import body_of
 from studio.jobs.kinds import KINDS, Kind
@@ -111,7 +112,7 @@ class _Teapot(Result):
 
 
 def test_a_new_row_is_everywhere_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(KINDS, "tea", Kind("tea", _Tea, _Teapot, "nowhere:brew", "library", {}))
+    monkeypatch.setitem(KINDS, "tea", Kind("tea", _Tea, _Teapot, "nowhere:brew", "library", {}, lambda _: JobTitle()))
     studio = Studio(Settings(data=tmp_path / "data"))
     site = TestClient(make_site(studio))
     assert set(bodies_in(site)["tea"]["properties"]) == {"kind", "cups"}

@@ -1,0 +1,90 @@
+"""Titles of jobs, made from their requests: each row of KINDS names one of these functions."""
+
+from __future__ import annotations
+
+from studio.domain.bundle import ExportRequest
+from studio.domain.captions import CaptionsRequest
+from studio.domain.design import DesignRequest, PreviewRequest
+from studio.domain.donor import DonorRequest
+from studio.domain.job_title import JobTitle
+from studio.domain.persona import ConsolidateRequest, SwapRequest
+from studio.domain.posts import PostRequest, PostSet
+from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
+
+__all__ = [
+    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_persona", "title_posts",
+    "title_preview", "title_strengths", "title_swap", "title_vary",
+]  # fmt: skip
+
+
+def title_design(request: DesignRequest) -> JobTitle:
+    """Say which look is designed, and of how many candidates."""
+    return JobTitle(who=request.category, count=request.candidates)
+
+
+def title_persona(request: ConsolidateRequest) -> JobTitle:
+    """Say who is trained."""
+    design = request.design
+    return JobTitle(who=request.name, picture=design.pictures[design.kept[0]] if design.kept else design.contact_sheet)
+
+
+def title_posts(request: PostRequest) -> JobTitle:
+    """Say who is drawn where, how often."""
+    return JobTitle(
+        who=request.persona.name, where=request.scene.name, count=len(request.shots), picture=request.scene.photo
+    )
+
+
+def title_vary(request: VaryRequest) -> JobTitle:
+    """Say which post of which set is drawn again."""
+    asked, post = request.asked, request.post_set.posts[request.number]
+    return JobTitle(
+        who=asked.persona.name, where=asked.scene.name, count=request.count, post=request.number + 1,
+        post_set=request.post_set.id, picture=post.picture,
+    )  # fmt: skip
+
+
+def title_fix(request: FixRequest) -> JobTitle:
+    """Say of which post of which set a region is drawn anew."""
+    asked = request.asked
+    return JobTitle(
+        who=asked.persona.name, where=asked.scene.name, post=request.number + 1, post_set=request.post_set.id,
+        picture=request.shown.picture,
+    )  # fmt: skip
+
+
+def title_swap(request: SwapRequest) -> JobTitle:
+    """Say whose face comes into how many pictures."""
+    return JobTitle(who=request.persona.name, count=len(request.pictures), picture=request.pictures[0].picture)
+
+
+def title_preview(request: PreviewRequest) -> JobTitle:
+    """Say of which look mixes are previewed."""
+    return JobTitle(who=request.recipes[0].category, count=len(request.recipes) * len(request.seeds))
+
+
+def title_strengths(request: StrengthsRequest) -> JobTitle:
+    """Say for whom and where strengths are tried."""
+    return title_posts(request.asked).model_copy(update={"count": len(request.scales)})
+
+
+def title_export(request: ExportRequest) -> JobTitle:
+    """Say which set is packed, or looked at, for which platform."""
+    return _of_set(request.post_set, request.platform)
+
+
+def title_captions(request: CaptionsRequest) -> JobTitle:
+    """Say for which set captions are written, and for which platform."""
+    return _of_set(request.post_set, request.platform)
+
+
+def title_donor(request: DonorRequest) -> JobTitle:
+    """Say whose face is added."""
+    return JobTitle(who=request.name)
+
+
+def _of_set(post_set: PostSet, platform: str) -> JobTitle:
+    return JobTitle(
+        who=post_set.request.persona.name, where=post_set.request.scene.name, count=len(post_set.posts),
+        platform=platform, post_set=post_set.id, picture=post_set.posts[0].picture,
+    )  # fmt: skip

@@ -1,0 +1,20 @@
+"""What a person says of a thing: that it is in the trash, a favourite, and the like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studio.library.records import Facts, MarkRecord, Records
+
+__all__ = ["mark_thing", "marks_of"]
+
+
+def marks_of(records: Records, owner: str, thing: str) -> Facts:
+    """Return what an owner said of one thing."""
+    known = records.get(MarkRecord, thing, owner)
+    return {} if known is None else dict(known.facts)
+
+
+def mark_thing(records: Records, owner: str, thing: str, **facts: Any) -> None:
+    """Note more of a thing, or other than before."""
+    records.keep(MarkRecord(id=thing, owner=owner, facts={**marks_of(records, owner, thing), **facts}))
