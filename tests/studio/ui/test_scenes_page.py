@@ -33,14 +33,16 @@ def test_wherever_the_sliders_stand_the_crop_has_its_shape(shape: Shape, size: t
 def test_a_mask_that_is_opened_and_saved_is_kept_to_the_bit() -> None:
     mask = np.zeros((1500, 2000), np.bool_)
     mask[400:700, 300:1200] = True
-    layer = paint_mask(mask, (EDITOR_PX, EDITOR_PX * 3 // 4))
-    painted = painted_mask({"layers": [layer]})
+    photo = Image.new("RGB", (EDITOR_PX, EDITOR_PX * 3 // 4))
+    layer = paint_mask(mask, photo.size)
+    painted = painted_mask({"layers": [layer], "background": photo})
+    assert painted.shape[:2] == (photo.height, photo.width)
     assert _changed_mask(mask, painted, Path("new.png")) == "keep"
     assert _changed_mask(mask, None, None) == "none"
     assert _changed_mask(None, painted, Path("new.png")) == Path("new.png")
     corrected = np.asarray(layer).copy()
     corrected[:60, :200, 3] = 255
-    more = painted_mask({"layers": [Image.fromarray(corrected)]})
+    more = painted_mask({"layers": [Image.fromarray(corrected)], "background": photo})
     assert _changed_mask(mask, more, Path("new.png")) == Path("new.png")
 
 
