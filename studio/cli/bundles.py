@@ -9,12 +9,13 @@ import typer
 
 from pipelines.file_names import keep_beside
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, open_engine, option, say, settings_of, tell, warn_of_licence
+from studio.cli.options import Data, Json, Owner, Seed, open_engine, option, say, settings_of, tell, warn_of_licence
 from studio.cli.outputs import check_folder, place_file
 from studio.cli.progress import Bars
 from studio.domain.bundle import CheckRequest, ExportCheck, ExportRequest, bundle_name
+from studio.domain.captions import CaptionsRequest
 from studio.domain.checked import say_checked
-from studio.domain.platforms import find_platform, load_platforms
+from studio.domain.platforms import find_platform, load_platforms, tag_text
 from studio.domain.posts import PostSet
 from studio.texts.terminal import terminal_texts
 
@@ -77,6 +78,38 @@ def _write_looks(studio: Studio, made: ExportCheck, folder: Path, as_json: bool)
         rows.append(row.model_dump(mode="json", exclude={"picture"}) | {"file": str(place)})
         lines.append(f"{place}  {say_checked(terminal_texts(), row)}")
     say({"pictures": rows}, as_json, "\n".join(lines))
+
+
+@bundles.command()
+def captions(
+    post_set: Annotated[str, typer.Option(help="Which set; the newest if empty.")] = "",
+    platform: Annotated[
+        str, typer.Option(help=f"The platform: {', '.join(row.id for row in load_platforms())}.")
+    ] = "xiaohongshu",
+    product: Annotated[str, typer.Option(help="What you say of your goods; nothing else is claimed of them.")] = "",
+    voice: Annotated[str, typer.Option(help="How to write, in free words, such as: lively, with emoji.")] = "",
+    language: Annotated[str, option(CaptionsRequest, "language", "The platform's language if empty")] = "",
+    writer: Annotated[
+        str, option(CaptionsRequest, "writer", "The studio's own sentences, or the language model of the settings")
+    ] = "templates",
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Write title, text, tags and a caption for each post of a set (the newest if none is named)."""
+    from studio.workflows import run_directly
+    from studio.workflows.captions import write_captions
+
+    studio = Studio(settings_of(data, owner))
+    asked = CaptionsRequest.make(
+        owner=studio.settings.owner, post_set=studio.result_of(PostSet, post_set), platform=platform, product=product,
+        voice=voice, language=language, writer=writer, seed=seed,
+    )  # fmt: skip
+    made = write_captions(studio, asked, run_directly)
+    told = made.model_dump(mode="json", exclude={"schema_version", "id", "post_set"})
+    lines = (made.title, made.body, tag_text(made.tags), "", *made.captions)
+    say(told, as_json, "\n".join(lines).strip())
 
 
 @bundles.command()

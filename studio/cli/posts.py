@@ -68,6 +68,9 @@ def posts(
     goods_as: Annotated[
         str, option(PostRequest, "goods_as", "How goods are shown, exactly or drawn anew from the photo")
     ] = "pixels",
+    shape: Annotated[
+        str, option(PostRequest, "shape", "What the pictures are drawn for, the model's own size if empty")
+    ] = "",
     goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
     panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing")] = 1,
     keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
@@ -106,7 +109,7 @@ def posts(
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
             dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
-            blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, captions=tuple(caption or ()),
+            blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, shape=shape, captions=tuple(caption or ()),
             **way | ({} if scale is None else {"scale": scale}),
         )  # fmt: skip
         result = engine.run(asked, PostSet)

@@ -23,7 +23,7 @@ from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of
 from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
 from studio.ui.parts.html import button, card, empty, grid, panel, picture
 from studio.ui.parts.page_head import open_page
-from studio.ui.parts.painting import EDITOR_PX, build_editor, paint_mask, painted_mask
+from studio.ui.parts.painting import build_editor, on_canvas, paint_mask, painted_mask
 
 __all__ = ["build"]
 
@@ -113,7 +113,8 @@ def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:
 def _keep(ui: Ui, form: _Form, said: Said, owner: str) -> Scene:
     """Keep the uploaded photo as a new scene, or what was changed of an opened one."""
     library, crops, called = ui.studio.library, form.crops.read(said), check_name(said[form.name])
-    painted = painted_mask(said[form.editor])
+    photo = said[form.crops.photo]
+    painted = None if photo is None else painted_mask(said[form.editor], (photo[2], photo[1]))
     with tempfile.TemporaryDirectory() as folder:
         file = None
         if painted is not None:
@@ -155,10 +156,8 @@ def _opened(ui: Ui, form: _Form, scene: Scene) -> Said:
 
 def _background(image: npt.NDArray[np.uint8], mask: Mask | None) -> dict[str, Any]:
     """A photo as the editor shows it, with what was painted."""
-    small = Image.fromarray(image)
-    small.thumbnail((EDITOR_PX, EDITOR_PX))
-    layers = [] if mask is None else [paint_mask(mask, small.size)]
-    return {"background": small, "layers": layers, "composite": None}
+    layers = [] if mask is None else [paint_mask(mask)]
+    return {"background": on_canvas(Image.fromarray(image)), "layers": layers, "composite": None}
 
 
 def _say_kept(ui: Ui, scene: Scene) -> str:

@@ -19,6 +19,7 @@ from studio.library.saved_settings import read_speeds
 from studio.library.users import check_administrator
 from studio.texts.licences import say_licence, say_permission, say_read_on
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of, pressed, toast
+from studio.ui.parts.endpoint_form import build_endpoint
 from studio.ui.parts.html import button, card, panel, table
 from studio.ui.parts.page_head import open_page
 from studio.workflows.choosing import Memory, ask_apart, check_loadable, choose_backbone, plan_memory
@@ -33,6 +34,7 @@ def build(ui: Ui) -> None:
     t = ui.t
     open_page(ui, "settings")
     html = actions("", "backbones")
+    build_endpoint(ui)
 
     def load(request: gr.Request) -> str:
         return show_backbones(ui, owner_of(request), _known_memory(ui))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from studio.ui.context import Ui
 
-__all__ = ["EDITOR_PX", "build_editor", "paint_mask", "painted_mask"]
+__all__ = ["build_editor", "on_canvas", "paint_mask", "painted_mask"]
 
 EDITOR_PX = 900
 _COLOUR = "#ff3b8d"
@@ -25,29 +25,44 @@ def build_editor(ui: Ui, label: str, name: str, height: int, brush: int) -> gr.I
     )  # fmt: skip
 
 
-def painted_mask(painted: Any) -> Any:
+def on_canvas(photo: Image.Image) -> Image.Image:
+    """A photo in the middle of a canvas that is always of one size: what is painted on it lies on it when the editor
+    is shown another photo, or this one again."""
+    left, top, width, height = _place(photo.size)
+    canvas = Image.new("RGB", (EDITOR_PX, EDITOR_PX), "#f1f5f9")
+    canvas.paste(photo.resize((width, height)), (left, top))
+    return canvas
+
+
+def paint_mask(mask: Any) -> Image.Image:
+    """A mask bool [h, w] of a photo as the brush would have painted it on `on_canvas`."""
+    grey = Image.fromarray(np.asarray(mask).astype(np.uint8) * 255)
+    left, top, width, height = _place(grey.size)
+    alpha = Image.new("L", (EDITOR_PX, EDITOR_PX))
+    alpha.paste(grey.resize((width, height)).point(lambda value: 255 if value >= 128 else 0), (left, top))
+    layer = Image.new("RGBA", alpha.size, _COLOUR)
+    layer.putalpha(alpha)
+    return layer
+
+
+def painted_mask(painted: Any, photo: tuple[int, int] | None = None) -> Any:
     """White where something was painted, uint8 [h, w, 3]; None where nothing was. The editor rescales: so may this.
 
-    A layer that was opened and not touched comes back larger than the photo, as `paint_mask` made it.
+    `photo` is the size (width, height) of one that was shown by `on_canvas`.
     """
     layers = [] if not painted else [layer.convert("RGBA").getchannel("A") for layer in painted["layers"] if layer]
+    if layers and photo is not None:
+        left, top, width, height = _place(photo)
+        layers = [layer.resize((EDITOR_PX, EDITOR_PX)) for layer in layers]
+        layers = [layer.crop((left, top, left + width, top + height)) for layer in layers]
     if not layers:
         return None
-    photo = painted.get("background")
-    size = layers[0].size if photo is None else photo.size
-    mask = np.max([np.asarray(layer.crop((0, 0, *size))) for layer in layers], axis=0) >= 64
+    mask = np.max([np.asarray(layer) for layer in layers], axis=0) >= 64
     return np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) if mask.any() else None
 
 
-def paint_mask(mask: Any, size: tuple[int, int]) -> Image.Image:
-    """A mask bool [h, w] as the editor's brush would have painted it on a photo that is shown at a size (width, height).
-
-    The editor puts a layer into the middle of its canvas before that takes the photo's size: one as large as the canvas
-    lies where the photo will.
-    """
-    alpha = Image.fromarray(np.asarray(mask).astype(np.uint8) * 255).resize(size)
-    layer = Image.new("RGBA", size, _COLOUR)
-    layer.putalpha(alpha.point(lambda value: 255 if value >= 128 else 0))
-    whole = Image.new("RGBA", (EDITOR_PX, EDITOR_PX))
-    whole.paste(layer, (0, 0))
-    return whole
+def _place(photo: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a photo of this size (width, height) on the canvas."""
+    scale = EDITOR_PX / max(photo)
+    width, height = round(photo[0] * scale), round(photo[1] * scale)
+    return (EDITOR_PX - width) // 2, (EDITOR_PX - height) // 2, width, height

@@ -12,7 +12,7 @@ from pipelines.shapes import SHAPES, Shape
 from studio.domain.scene import Crop, check_crops, usual_crop
 from studio.ui.pages.scenes import _changed_mask, _say_kept
 from studio.ui.parts.crop_form import Place, move_crop, place_of, say_landmark, show_stage
-from studio.ui.parts.painting import EDITOR_PX, paint_mask, painted_mask
+from studio.ui.parts.painting import on_canvas, paint_mask, painted_mask
 from tests.library import keep_cafe
 from tests.tables.surfaces import make_ui
 
@@ -33,16 +33,17 @@ def test_wherever_the_sliders_stand_the_crop_has_its_shape(shape: Shape, size: t
 def test_a_mask_that_is_opened_and_saved_is_kept_to_the_bit() -> None:
     mask = np.zeros((1500, 2000), np.bool_)
     mask[400:700, 300:1200] = True
-    photo = Image.new("RGB", (EDITOR_PX, EDITOR_PX * 3 // 4))
-    layer = paint_mask(mask, photo.size)
-    painted = painted_mask({"layers": [layer], "background": photo})
-    assert painted.shape[:2] == (photo.height, photo.width)
+    layer, size = paint_mask(mask), (2000, 1500)
+    assert layer.size == on_canvas(Image.new("RGB", size)).size  # always: the editor moves what has another size
+    painted = painted_mask({"layers": [layer]}, size)
+    assert painted.shape[1] / painted.shape[0] == pytest.approx(2000 / 1500, abs=0.01)
+    assert (painted[..., 0] > 0).mean() == pytest.approx(mask.mean(), abs=0.005)
     assert _changed_mask(mask, painted, Path("new.png")) == "keep"
     assert _changed_mask(mask, None, None) == "none"
     assert _changed_mask(None, painted, Path("new.png")) == Path("new.png")
     corrected = np.asarray(layer).copy()
-    corrected[:60, :200, 3] = 255
-    more = painted_mask({"layers": [Image.fromarray(corrected)], "background": photo})
+    corrected[300:360, 100:300, 3] = 255
+    more = painted_mask({"layers": [Image.fromarray(corrected)]}, size)
     assert _changed_mask(mask, more, Path("new.png")) == Path("new.png")
 
 
