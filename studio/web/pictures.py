@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.pictures import load_scene
 from pipelines.references.cutout import Place
+from pipelines.shapes import Box, Shape
 from studio.application import Studio
 from studio.domain.names import MOST_NAME, check_name
 from studio.domain.scene import Crop, Goods, MorePlace, Scene
@@ -26,6 +27,17 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class CropBody(_Body):
+    """What of a photo is shown in pictures of a shape: left, top, right, bottom in shares of the photo."""
+
+    shape: Shape
+    box: Box
+
+    def crop(self) -> Crop:
+        """Raises BadInput for a box that is none in the photo."""
+        return Crop.make(shape=self.shape, box=self.box)
+
+
 class SceneBody(_Body):
     """A place's photo and the mask of its landmark (white where it is), both as tokens of POST /uploads. `crops` are
     what of the photo is shown, by shape; the middle where there is none."""
@@ -33,7 +45,7 @@ class SceneBody(_Body):
     photo: Sha256
     mask: Sha256 | None = None
     name: str = Field(min_length=1, max_length=MOST_NAME)
-    crops: tuple[Crop, ...] = ()
+    crops: tuple[CropBody, ...] = ()
 
 
 class SceneChange(_Body):
@@ -41,7 +53,7 @@ class SceneChange(_Body):
 
     mask: Sha256 | Literal[""] | None = None
     name: str | None = Field(None, min_length=1, max_length=MOST_NAME)
-    crops: tuple[Crop, ...] | None = None
+    crops: tuple[CropBody, ...] | None = None
 
 
 class GoodsBody(_Body):
@@ -81,7 +93,7 @@ def add_pictures(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
         owner = owner_of(request)
         mask = None if body.mask is None else find_upload(studio.settings, owner, body.mask)
         photo = find_upload(studio.settings, owner, body.photo)
-        return add_scene(library, photo, mask, check_name(body.name), owner, body.crops)
+        return add_scene(library, photo, mask, check_name(body.name), owner, [crop.crop() for crop in body.crops])
 
     @api.patch("/scenes/{key}")
     def change(key: str, body: SceneChange, request: Request) -> Scene:
@@ -92,7 +104,8 @@ def add_pictures(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
         if body.mask:
             mask = find_upload(studio.settings, owner, body.mask)
         name = None if body.name is None else check_name(body.name)
-        return change_scene(library, place, owner, name=name, mask=mask, crops=body.crops)
+        crops = None if body.crops is None else [crop.crop() for crop in body.crops]
+        return change_scene(library, place, owner, name=name, mask=mask, crops=crops)
 
     @api.post("/goods", status_code=201)
     def goods(body: GoodsBody, request: Request) -> Goods:
