@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from studio.domain.platforms import Platform, tag_text, text_length
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import Language
 
-__all__ = ["Written", "fit_tags", "plain_posts", "shorten", "write_posts", "write_set"]
+__all__ = ["Written", "fit_tags", "plain_post", "shorten", "write_posts", "write_set"]
 
 _FILE = Path(__file__).with_name("sentences.json")
 _EMOJI = ("✨", "🌿", "💫", "🍃", "🎈", "👀", "🌟", "🤍")
@@ -156,9 +156,12 @@ def _tags(facts: SetFacts) -> list[str]:
     return [*dict.fromkeys((*goods[:1], usual[0], *places[:1], *outfits[:3], *goods[1:], usual[1], *outfits[3:]))]
 
 
-def plain_posts(facts: SetFacts) -> tuple[str, ...]:
-    """Return captions for posts that are not drawn yet: what they show alone, in the plain style."""
-    return write_posts(replace(facts, product=(), voice=Voice()), 0)
+def plain_post(post: PostFacts, language: Language) -> str:
+    """Return a caption of one post that is not drawn yet: what it shows, in the plain style, always in these words."""
+    rows, rng = _sentences(language, "plain"), random.Random(repr(post))
+    beside = rows["goods"] if post.goods else rows.get(post.framing, ("",))
+    first = rng.choice(list(rows["look" if post.place else "bare"]))
+    return _join([_say(first, post, language), _say(rng.choice(list(beside)), post, language)], language)
 
 
 @cache

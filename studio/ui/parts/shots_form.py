@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 
 from personas.shots import Shot
+from studio.captions.facts import post_facts
+from studio.captions.templates import plain_post
 from studio.domain.drafts import OWN_LIST, ShotsDraft
 from studio.domain.platforms import find_platform
 from studio.domain.posts import MOST_SHOTS, plain_caption
@@ -61,7 +63,7 @@ class ShotsForm:
 def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
     """Return fields of PostRequest: what the table says, and captions in the page's language where it is silent."""
     table = read_shots(ui, said[form.rows])
-    usual = default_captions(ui.t, name, table.shots)
+    usual = default_captions(ui.t, table.shots)
     captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
     return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": int(said[form.again] or 0)}
 
@@ -158,22 +160,25 @@ def _fit(ui: Ui, form: ShotsForm, said: Said, count: int) -> list[list[Any]]:
     return fit_rows(ui, [list(row) for row in said[form.rows]], proposed, count, int(said[form.again] or 0))
 
 
-def default_captions(t: Texts, name: str, shots: Sequence[Shot]) -> list[str]:
-    """Return a caption for each shot in the page's language; a person writes better ones over them."""
-
-    def caption(s: Shot) -> str:
-        text = t("posts.default_caption", name=name, colour=t.word(s.outfit_colour), outfit=t.word(s.outfit))
-        return text if s.goods == "nothing" else t("posts.default_caption_goods", text=text, goods=t.word(s.goods))
-
-    return [caption(s) for s in shots]
+def default_captions(t: Texts, shots: Sequence[Shot]) -> list[str]:
+    """Return a caption for each shot in the page's language, one shot always the same; a person writes better ones over
+    them, or lets them be written when the set is drawn."""
+    return [plain_post(post_facts(t, shot, ""), t.language) for shot in shots]
 
 
 def own_captions(name: str, shots: Sequence[Shot], captions: Sequence[str | None]) -> tuple[str, ...]:
     """Return the captions without those that nobody wrote: they would name another persona and outfit."""
-    usual = [default_captions(Texts(language), name, shots) for language in LANGUAGES]
+    usual = [default_captions(Texts(language), shots) for language in LANGUAGES]
     usual.append([plain_caption(name, shot) for shot in shots])
+    usual += [[_formerly(Texts(language), name, shot) for shot in shots] for language in LANGUAGES]
     written = zip(captions, *usual, strict=False)
     return tuple("" if own is None or own in others else own for own, *others in written)
+
+
+def _formerly(t: Texts, name: str, shot: Shot) -> str:
+    """What version 0.1 wrote."""
+    text = t("posts.default_caption", name=name, colour=t.word(shot.outfit_colour), outfit=t.word(shot.outfit))
+    return text if shot.goods == "nothing" else t("posts.default_caption_goods", text=text, goods=t.word(shot.goods))
 
 
 def _known(ui: Ui) -> str:

@@ -13,7 +13,7 @@ import pytest
 from personas.shots import GOODS, vary_shots
 from studio.captions.claims import drop_claims, unsupported_claims
 from studio.captions.facts import SetFacts, post_facts, read_facts, read_voice, split_sentences
-from studio.captions.templates import plain_posts, shorten, write_set
+from studio.captions.templates import plain_post, shorten, write_set
 from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import find_platform, load_platforms, overlong, text_length
 from studio.domain.values import MOST_CAPTION
@@ -115,10 +115,12 @@ def test_captions_tell_what_the_posts_show_and_the_text_says() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_before_a_set_is_drawn_captions_are_varied_too(language: Language) -> None:
-    facts = facts_of(language, 5)
-    shots = replace(facts, posts=(facts.posts[0],) * 9)
-    assert len(set(plain_posts(shots))) == 9
-    assert plain_posts(shots) == plain_posts(replace(shots, product=("x",), voice=read_voice("活泼")))
+    for seed in range(30):
+        facts = [post_facts(Texts(language), shot, "") for shot in vary_shots(9, seed, goods=GOODS)]
+        captions = [plain_post(one, language) for one in facts]
+        assert captions == [plain_post(one, language) for one in facts]
+        assert len({re.sub("|".join(re.escape(f.wear) for f in facts), "…", c, flags=re.I) for c in captions}) >= 4
+        assert all(unsupported_claims(caption, "") == () for caption in captions)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ def test_goods_in_the_hand_are_a_template_and_are_said_where_there_are_some() ->
     assert Counter(s.goods for s in shots) == dict.fromkeys(GOODS[1:], 2)
     assert describe_shot(Texts("zh"), shots[0]).endswith(Texts("zh").word(shots[0].goods))
     assert "nothing" not in describe_shot(Texts("en"), RED)
-    assert default_captions(Texts("zh"), "Mira", [replace(RED, goods="cup")]) == ["Mira：红色连衣裙，杯子"]
+    (said,) = default_captions(Texts("zh"), [replace(RED, goods="cup")])
+    assert "红色连衣裙" in said
+    assert "杯子" in said
 
 
 def test_every_word_of_the_table_can_be_pasted_in_both_languages() -> None:
@@ -117,9 +119,9 @@ def test_the_table_comes_back_with_its_seeds_and_captions(tmp_path: Path, langua
 
 def test_captions_that_nobody_wrote_are_not_taken_over() -> None:
     shots = [RED, Shot(), RED, RED]
-    made = [default_captions(Texts("zh"), "Mei", shots)[0], plain_caption("Mei", Shot()), "Mei's own", ""]
+    made = [default_captions(Texts("zh"), shots)[0], plain_caption("Mei", Shot()), "Mei's own", "Mei：红色连衣裙"]
     assert own_captions("Mei", shots, made) == ("", "", "Mei's own", "")
-    assert own_captions("Lin", shots, made) == tuple(made)
+    assert own_captions("Lin", shots, made) == ("", *made[1:])
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:
