@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import StudioError
+from pipelines.errors import BadInput, StudioError
 from studio.domain.choice import CaptionEndpoint
 from studio.library.users import check_administrator
 from studio.ui.context import HIDDEN, Said, Ui, guarded, owner_of
@@ -45,6 +45,8 @@ def build_endpoint(ui: Ui) -> None:
 
     def write(said: Said, request: gr.Request) -> Any:
         check_administrator(ui.users, ui.studio.settings.owner, owner_of(request))
+        if not (said[url] or "").strip() or not (said[model] or "").strip():
+            raise BadInput("endpoint_incomplete")
         known = _known(ui)
         # a key that is not typed anew stays, but only for the address that it was given for
         kept = known.key if known is not None and known.url == said[url].strip() else ""
