@@ -9,7 +9,19 @@ import typer
 
 from pipelines.file_names import keep_beside
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, Seed, open_engine, option, say, settings_of, tell, warn_of_licence
+from studio.cli.options import (
+    Data,
+    Json,
+    Owner,
+    Seed,
+    open_engine,
+    open_jobs,
+    option,
+    say,
+    settings_of,
+    tell,
+    warn_of_licence,
+)
 from studio.cli.outputs import check_folder, place_file
 from studio.cli.progress import Bars
 from studio.domain.bundle import CheckRequest, ExportCheck, ExportRequest, bundle_name
@@ -56,7 +68,7 @@ def bundle(
     asked.check_before()
     if look:
         folder = check_folder(Path(out))
-        with open_engine(studio, as_json) as engine:
+        with open_jobs(studio, as_json) as engine:
             _write_looks(studio, engine.run(CheckRequest.make(**fields), ExportCheck), folder, as_json)
         return
     wanted = place_file(out, bundle_name(chosen, platform))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, open_engine, read_request_file, say, settings_of
+from studio.cli.options import Data, Json, Owner, open_jobs, read_request_file, say, settings_of
 from studio.domain.times import say_duration
 from studio.jobs.bodies import body_of
 from studio.jobs.kinds import KINDS, find_kind
@@ -97,6 +97,6 @@ def run_job(
     row = find_kind(kind)
     studio = Studio(settings_of(data, owner))
     asked = read_request_file(studio, kind, request)
-    with open_engine(studio, as_json) as engine:
+    with open_jobs(studio, as_json) as engine:
         result = engine.run(asked, row.result)
     say(result.model_dump(mode="json"), as_json, f"{kind} {result.id}")

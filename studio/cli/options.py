@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,11 +34,12 @@ from studio.texts.terminal import terminal_texts
 
 if TYPE_CHECKING:
     from studio.jobs.engine import Engine
+    from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
     "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
-    "open_engine", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of", "tell",
-    "warn_of_licence",
+    "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
+    "tell", "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
@@ -93,9 +94,34 @@ def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
 
 
 @contextmanager
+def open_jobs(studio: Studio, quiet: bool) -> Iterator[Engine | OpenStudio]:
+    """Whoever does this folder's jobs: the studio that is open in it, by its queue, else an engine of our own.
+
+    Takes seconds to start: look at what was asked for before.
+    """
+    from studio.jobs.open_studio import OpenStudio, is_open
+
+    if not is_open(studio.settings.data):
+        with open_engine(studio, quiet) as engine:
+            yield engine
+        return
+    if not quiet:
+        print(tell("cli.queued"), file=sys.stderr, flush=True)
+    with Bars(quiet) as bars:
+        yield OpenStudio(studio, bars, _warner(studio))
+
+
+@contextmanager
 def open_engine(studio: Studio, quiet: bool) -> Iterator[Engine]:
-    """Takes seconds to start: look at what was asked for before."""
+    """An engine of our own, alone in the folder. Takes seconds to start: look at what was asked for before."""
     from studio.jobs.engine import Engine
+
+    with Bars(quiet) as bars, Engine(studio, bars, _warner(studio)) as engine:
+        yield engine
+
+
+def _warner(studio: Studio) -> Callable[[Request], None]:
+    """Say once on standard error what licences forbid of each request."""
 
     said: set[LicenceWarning] = set()
 
@@ -104,8 +130,7 @@ def open_engine(studio: Studio, quiet: bool) -> Iterator[Engine]:
         said.update(fresh)
         _say_warnings(fresh)
 
-    with Bars(quiet) as bars, Engine(studio, bars, warn) as engine:
-        yield engine
+    return warn
 
 
 def left_out_rows(reasons: Iterable[StudioError]) -> list[dict[str, str]]:

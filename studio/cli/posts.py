@@ -18,7 +18,7 @@ from studio.cli.options import (
     Owner,
     RequestFile,
     Seed,
-    open_engine,
+    open_jobs,
     option,
     read_request_file,
     say,
@@ -93,7 +93,7 @@ def posts(
         raise BadInput("request_file_alone")
     if request is not None:
         asked = read_request_file(studio, "posts", request)
-        with open_engine(studio, as_json) as engine:
+        with open_jobs(studio, as_json) as engine:
             _say(engine.run(asked, PostSet), as_json)
         return
     if photo is None:
@@ -101,7 +101,7 @@ def posts(
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = studio.result_of(Persona, persona), studio.settings.owner
     _check_pictures(photo, mask)
-    with open_engine(studio, as_json) as engine:
+    with open_jobs(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed, again), seed=seed, again=again,

@@ -22,6 +22,7 @@ from studio.cli.options import (
     Seed,
     left_out_rows,
     open_engine,
+    open_jobs,
     option,
     read_photos,
     say,
@@ -95,7 +96,7 @@ def design(
     asked = DesignRequest.make(
         owner=studio.settings.owner, category=category, seed=seed, donors=mix, candidates=candidates, gates=gates
     )
-    with open_engine(studio, as_json) as engine:
+    with open_jobs(studio, as_json) as engine:
         say_left_out(unread, as_json)
         kept = tuple(
             NamedPicture(name=name, picture=add_picture(studio.library, image, asked.owner)) for name, image in images
@@ -146,7 +147,7 @@ def consolidate(
         owner=studio.settings.owner, design=studio.result_of(Design, design_id), name=name, seed=seed, steps=steps,
         rounds=rounds, pool=pool, keep=keep, identity_loss=identity_loss,
     )  # fmt: skip
-    with open_engine(studio, as_json) as engine:
+    with open_jobs(studio, as_json) as engine:
         result = engine.run(asked, Persona)
     lora = studio.store.path(result.lora)
     text = tell("cli.persona", name=result.name, version=result.version, id=result.id, path=lora)
@@ -175,7 +176,7 @@ def swap(
     studio, out = Studio(settings_of(data, owner)), check_folder(out)
     asker, who = studio.settings.owner, studio.result_of(Persona, persona)
     images, unread = read_photos(photos)
-    with open_engine(studio, as_json) as engine:
+    with open_jobs(studio, as_json) as engine:
         say_left_out(unread, as_json)
         pictures = tuple(
             NamedPicture(name=photo.name[-300:], picture=add_picture(studio.library, image, asker))
