@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,14 +19,14 @@ from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from pipelines.shapes import SHAPES
 from studio.domain.names import check_name
 from studio.domain.scene import Scene, usual_crop
-from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share
+from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share, scenes_of
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
-from studio.ui.parts.html import button, card, empty, grid, panel, picture
+from studio.ui.parts.html import button, card, empty, grid, panel, picture, undo_card
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.painting import build_editor, on_canvas, paint_mask, painted_mask
 
-__all__ = ["build"]
+__all__ = ["build", "show_scenes"]
 
 Mask = npt.NDArray[np.bool_]
 _SAME = 0.01  # of the painted pixels: an editor that is opened and saved changes nothing
@@ -54,8 +55,10 @@ def build(ui: Ui) -> None:
     form, save = _lay_out(ui)
     offered = actions(_offer(ui), "offered")
 
+    gone = gr.State(())
+
     def show(request: gr.Request) -> str:
-        return _mine(ui, owner_of(request))
+        return show_scenes(ui, owner_of(request))
 
     def open_photo(path: str | None) -> Any:
         if not path:
@@ -77,21 +80,25 @@ def build(ui: Ui) -> None:
         add_bundled(ui.studio.library, pressed(event).get("place", ""), owner_of(request))
         return show(request)
 
-    def act(event: gr.EventData, request: gr.Request) -> Any:
+    def act(here: tuple[str, ...], event: gr.EventData, request: gr.Request) -> Any:
         data, owner = pressed(event), owner_of(request)
-        scene = next((s for s in ui.scenes(owner) if s.id == data.get("scene")), None)
-        if data.get("do") == "trash" and scene is not None:
-            ui.mark(owner, f"scene:{scene.id}", trashed=True)
-        elif data.get("do") == "open" and scene is not None:
+        do, key = data.get("do"), data.get("scene", "")
+        scene = next((s for s in ui.scenes(owner) if s.id == key), None)
+        if do == "open" and scene is not None:
             return {**_opened(ui, form, scene), form.said: panel(escape(ui.t("scenes.opened", name=scene.name)))}
-        return {mine: show(request)}
+        if do == "trash" and scene is not None:
+            ui.mark(owner, f"scene:{key}", trashed=True)
+            here = (*here, key)
+        elif do == "restore" and key in here:
+            ui.mark(owner, f"scene:{key}", trashed=False)
+        return {mine: show_scenes(ui, owner, here), gone: here}
 
     inputs = {form.photo, form.opened, form.editor, form.name, *form.crops.inputs}
     gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
     form.upload.upload(guarded(ui, open_photo), [form.upload], form.outputs, **HIDDEN)
     save.click(guarded(ui, keep), inputs, [mine, *form.outputs], **HIDDEN)
     offered.click(guarded(ui, take), None, [mine], **EACH)
-    mine.click(guarded(ui, act), None, [mine, *form.outputs], **EACH)
+    mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], **EACH)
 
 
 def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:
@@ -174,20 +181,21 @@ def _say_kept(ui: Ui, scene: Scene) -> str:
     return f'<div class="st-panel done" role="status">✓ {said}</div>'
 
 
-def _mine(ui: Ui, owner: str) -> str:
-    t = ui.t
-    scenes = ui.scenes(owner)
-    if not scenes:
-        return empty(t("scenes.empty"))
+def show_scenes(ui: Ui, owner: str, gone: Collection[str] = ()) -> str:
+    """Return the owner's scenes as HTML; an undo stands where those of `gone` went to the trash."""
+    t, kept = ui.t, {scene.id for scene in ui.scenes(owner)}
     cards = []
-    for scene in scenes:
+    for scene in scenes_of(ui.studio.library, owner):
+        if scene.id not in kept:
+            cards += [undo_card(t, t.word(scene.name), scene=scene.id)] if scene.id in gone else []
+            continue
         what = t("scenes.with_landmark" if scene.landmark else "scenes.without_landmark")
         if scene.crops:
             what += " · " + t("scenes.cropped", shapes=", ".join(crop.shape for crop in scene.crops))
         label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
         buttons = button(t("scenes.open"), "open", scene=scene.id) + button(t("trash"), "trash", scene=scene.id)
         cards.append(card(picture(scene.photo, scene.name), [label, f"<div class='st-row'>{buttons}</div>"]))
-    return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}"
+    return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}" if cards else empty(t("scenes.empty"))
 
 
 def _offer(ui: Ui) -> str:

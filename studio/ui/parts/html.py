@@ -14,6 +14,7 @@ from studio.texts.texts import Texts
 __all__ = [
     "ACTIONS", "PAGES", "button", "card", "curve", "drop", "empty", "file_url", "gauge", "grid", "head", "nav", "panel",
     "picture", "samples", "scatter", "table", "thumb_url",
+    "undo_card",
 ]  # fmt: skip
 
 PAGES = ("design", "select", "consolidate", "scenes", "posts", "library", "settings")
@@ -91,6 +92,12 @@ def empty(text: str, link_html: str = "") -> str:
 def card(image: str, body: Iterable[str], classes: str = "") -> str:
     """`image` and `body` are HTML already."""
     return f'<div class="st-card {classes}">{image}<div class="in">{"".join(body)}</div></div>'
+
+
+def undo_card(t: Texts, name: str, **which: Any) -> str:
+    """Stand in the place of what was just moved to the trash; its button tells `restore` and which."""
+    undo = button(t("trash.undo"), "restore", title=t("trash.undo_what", name=name), **which)
+    return f'<div class="st-gone" role="status"><span>{escape(t("trash.moved", name=name))}</span>{undo}</div>'
 
 
 def grid(cards: Iterable[str]) -> str:

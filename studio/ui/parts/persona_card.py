@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from personas.donors import Donor
 from pipelines.models.licences import USES, Permission, find_licence
+from studio.domain.design import UsedDonor
 from studio.domain.licences import sternest
 from studio.domain.persona import Persona
 from studio.library.index import Search, find_things
@@ -91,14 +92,22 @@ def _rights(ui: Ui, persona: Persona) -> str:
         rows.append(
             [
                 escape(used.name),
-                escape(used.consent if donor is None else donor.consent.who),
-                escape(t("card.donor_gone") if donor is None else donor.consent.scope),
+                *_consent(ui, used, donor),
                 _until(ui, donor),
                 f'<span title="{escape(licence)}">{escape(say_answers(t, licence))}</span>',
             ]
         )
     headers = [t(f"card.{name}") for name in ("donor", "who", "scope", "until", "licence")]
     return f'<p>{escape(_altogether(ui, persona))}</p><div class="st-rights">{table(headers, rows)}</div>'
+
+
+def _consent(ui: Ui, used: UsedDonor, donor: Donor | None) -> tuple[str, str]:
+    """Who agreed, and to what; that nobody had to be asked, for those that come along."""
+    if donor is None:
+        return escape(used.consent), escape(ui.t("card.donor_gone"))
+    if donor.lora_path.is_relative_to(ui.studio.settings.bundled_donors):
+        return escape(ui.t("design.invented")), escape(ui.t("card.everything"))
+    return escape(donor.consent.who), escape(donor.consent.scope)
 
 
 def _until(ui: Ui, donor: Donor | None) -> str:

@@ -11,7 +11,7 @@ from studio.library.albums import album_group, find_album
 from studio.library.index import Cursor, Page, Search, Thing, count_things, find_thing, find_things
 from studio.texts.licences import say_answers
 from studio.ui.context import Ui
-from studio.ui.parts.html import button, card, empty, grid
+from studio.ui.parts.html import button, card, empty, grid, undo_card
 from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.persona_card import show_persona
 from studio.ui.parts.thing_cards import Cards, thing_name
@@ -106,7 +106,7 @@ def _cards(ui: Ui, owner: str, found: Page, opened: Opened) -> list[str]:
     gone = [thing for thing in gone if thing.marks.get("trashed") and _is_between(thing, found, opened)]
     cards = Cards.of(ui, owner, found.things)
     rows = [(_place(thing.cursor), cards.show(thing)) for thing in found.things]
-    rows += [(_place(thing.cursor), _undo(ui, thing)) for thing in gone]
+    rows += [(_place(thing.cursor), undo_card(ui.t, thing_name(ui.t, thing), thing=thing.id)) for thing in gone]
     shown = [html for _, html in sorted(rows)]
     return [*shown[:-1], shown[-1] + cards.names()] if shown else []
 
@@ -121,13 +121,6 @@ def _is_between(thing: Thing, found: Page, opened: Opened) -> bool:
     if opened.before and place <= _place(opened.before[-1]):
         return False
     return found.next is None or place < _place(found.next)
-
-
-def _undo(ui: Ui, thing: Thing) -> str:
-    t, name = ui.t, thing_name(ui.t, thing)
-    words = escape(t("trash.moved", name=name))
-    undo = button(t("trash.undo"), "restore", title=t("trash.undo_what", name=name), thing=thing.id)
-    return f'<div class="st-gone" role="status"><span>{words}</span>{undo}</div>'
 
 
 def _head(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> str:
