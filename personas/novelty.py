@@ -9,7 +9,16 @@ from __future__ import annotations
 from personas.gates import Gates
 from personas.measures.face import FaceCalibration
 
-__all__ = ["default_gates"]
+__all__ = ["default_gates", "early_ceiling"]
+
+_MARGIN = 0.03  # the mean face of eight plain pictures is not quite that of the candidates
+
+
+def early_ceiling(calibration: FaceCalibration) -> float:
+    """Return the cosine that a mix's mean face on eight pictures must stay under, so that its candidates' mean face,
+    which is judged by the ceiling itself when they are drawn, stays under that: what is refused, is refused early.
+    """
+    return calibration.novelty_ceiling - _MARGIN
 
 
 def default_gates(calibration: FaceCalibration) -> Gates:

@@ -141,7 +141,8 @@ class PreviewedRecipe(Value):
 
 
 class Preview(Result):
-    """Mixes before one of them becomes a design; `ceiling` is the novelty gate's, `pictures` on how many the similarity
+    """Mixes before one of them becomes a design; `ceiling` is what a design refuses by before its
+    candidates are drawn (`personas.novelty.early_ceiling`), `pictures` on how many the similarity
     was measured: 1 in older studios, which compared single faces.
     """
 

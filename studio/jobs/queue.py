@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import BadInput, StudioError
 from pipelines.models.sources import MINIATURE
@@ -143,6 +145,11 @@ class Queue:
             serializer=DBOSPortableJSONSerializer(),
             application_name="persona-studio",
         )
+
+    def load_ahead(self) -> None:
+        """Meet the engine before anybody presses anything: the first time takes half a second."""
+        with suppress(StudioError, SQLAlchemyError):
+            self._client.list_workflows(limit=1, load_input=False, load_output=False)
 
     def put(self, request: Request, **facts: Any) -> str:
         """Queue a job, or find the same one; return its id. A failed or stopped one goes on, a finished one is left.

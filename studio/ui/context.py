@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from personas.donors import Donor
+from personas.novelty import early_ceiling
 from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.domain.report import say_stage
@@ -70,6 +71,11 @@ class Ui:
     @property
     def ceiling(self) -> float:
         return self.studio.calibration.novelty_ceiling
+
+    @property
+    def early_ceiling(self) -> float:
+        """Return what a mix's face must stay under on eight pictures: the line of every gauge."""
+        return early_ceiling(self.studio.calibration)
 
     @cached_property
     def least_identity(self) -> float:

@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import Annotated
 from urllib.parse import quote
 
@@ -70,6 +71,7 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
     """
     studio = Studio(settings)
     queue = Queue(studio)
+    Thread(target=queue.load_ahead, daemon=True).start()
     app = make_site(studio, names, local)
     # Gradio warns of a mode that is turned off; nobody who starts the studio can do anything about it
     warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from personas.donors import Donor
 from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
-from personas.novelty import default_gates
+from personas.novelty import default_gates, early_ceiling
 from personas.recipes import Recipe, RecipePlan, plan_recipe, predicted_similarity
 from personas.selection import NOT_NOVEL
 from personas.shots import Shot, vary_shots
@@ -97,9 +97,10 @@ def _try_recipe(
     used_faces = {donor.id: faces[donor.id] for donor in used}
     own = run(f"face of mix-{attempt}", partial(mix_face, studio, fused, used, look, progress))
     near = {} if own is None else mix_similarity(own, used_faces)
-    if near and max(near.values()) >= ceiling:  # seen on eight pictures, before all are drawn
+    early = early_ceiling(studio.calibration)
+    if near and max(near.values()) >= early:  # seen on eight pictures, before all are drawn
         donor_id = max(near, key=lambda one: near[one])
-        too_near = NotEnough("not_novel", similarity=near[donor_id], donor=donor_id, ceiling=ceiling)
+        too_near = NotEnough("not_novel", similarity=near[donor_id], donor=donor_id, ceiling=early)
         raise _with_mix(too_near, recipe, used)
     trigger, lora = trigger_of(used), Lora(fused.layers)
 

@@ -9,6 +9,7 @@ from typing import Any
 from personas.donors import Donor
 from personas.fusion import fuse_donors
 from personas.looks import LookCategory, find_category
+from personas.novelty import early_ceiling
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.lora import Lora
@@ -49,7 +50,7 @@ def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress:
         rows[number] = row.model_copy(update={"similarity": near})
         progress.tell(MixesShown(tuple(rows)))
     key = content_id(request.model_dump(mode="json"))
-    ceiling = studio.calibration.novelty_ceiling
+    ceiling = early_ceiling(studio.calibration)
     return Preview(id=key, ceiling=ceiling, pictures=FACE_PICTURES, recipes=tuple(rows))
 
 

@@ -58,7 +58,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     person = make_persona(name="Mira").model_copy(
         update={
             "lora": studio.store.put(donor.lora_path.read_bytes()), "trigger": donor.trigger, "samples": (),
-            "rounds": (),
+            "rounds": (), "enrolment": (128**-0.5,) * 128,
         }
     )  # fmt: skip
     keep_result(studio, "me", person)

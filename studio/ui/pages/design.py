@@ -243,7 +243,7 @@ def _adopt(ui: Ui, now: DesignState, owner: str, key: str, *, less: bool = False
     if not less or not near:
         return now.with_mix(mix)
     donor = max(near, key=lambda one: near[one])
-    mended = now.with_mix(less_of(mix, donor, near[donor], ui.ceiling))
+    mended = now.with_mix(less_of(mix, donor, near[donor], ui.early_ceiling))
     return replace(mended, preview=_preview(ui, mended, owner))
 
 

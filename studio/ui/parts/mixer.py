@@ -99,7 +99,7 @@ def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, measured: floa
     dials = [
         f'<label><span class="st-soft">{label}: {100 * weight:.0f}%</span><input type="range" min="0" max="100" '
         f'value="{100 * weight:.0f}" data-do="weight" data-donor="{donor.id}" data-key="w-{donor.id}"{off}></label>',
-        gauge(estimated if measured is None else measured, ui.ceiling, t("design.near", name=donor.name)),
+        gauge(estimated if measured is None else measured, ui.early_ceiling, t("design.near", name=donor.name)),
         '<div class="st-row">'
         + button(t("design.lock"), "lock", pressed=locked, donor=donor.id)
         + button(t("design.mute"), "mute", pressed=muted, donor=donor.id)
@@ -175,14 +175,14 @@ def _previewed(ui: Ui, now: DesignState, row: PreviewedRecipe, names: Mapping[st
         body.append(f'<span class="st-bad">⚠ {escape(t("design.no_face"))}</span>')
     else:
         donor = max(near, key=lambda one: near[one])
-        name, is_new = names.get(donor, donor), near[donor] < ui.ceiling
+        name, is_new = names.get(donor, donor), near[donor] < ui.early_ceiling
         verdict = t("design.is_new") if is_new else t("design.too_near", name=name)
         body.append(
             f'<span class="{"st-good" if is_new else "st-bad"}">{"✓" if is_new else "⚠"} {escape(verdict)}</span>'
         )
         for other, value in near.items():
             called = names.get(other, other)
-            body.append(f'<span class="st-soft">{escape(called)}</span>' + gauge(value, ui.ceiling, called))
+            body.append(f'<span class="st-soft">{escape(called)}</span>' + gauge(value, ui.early_ceiling, called))
         if not is_new:
             body.append(button(t("design.less", name=name), "less", recipe=row.recipe.id))
     body.append(button(t("design.adopt"), "adopt", recipe=row.recipe.id))

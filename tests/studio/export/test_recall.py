@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
+from studio.domain.posts import SetSettings
 from studio.export.a1111 import parse_parameters
 from studio.export.recall import Recalled, draft_of
 from studio.export.recall import recall as recall_file
@@ -63,6 +64,8 @@ def test_an_exported_picture_gives_everything_back(studio: Studio, tmp_path: Pat
     assert draft.shots[0] == SHOT
     assert list(draft.seeds) == [shot.seed for shot in found.shots]
     assert draft.captions == ("hi",)
+    assert draft.platform == platform
+    assert draft.settings == SetSettings(scale=0.8)
 
 
 def test_a_bundle_gives_all_its_shots(studio: Studio, tmp_path: Path) -> None:

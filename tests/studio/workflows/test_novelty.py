@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from personas.novelty import early_ceiling
 from pipelines.errors import NotEnough
 from pipelines.progress import Event
 from studio.application import Studio
@@ -68,13 +69,13 @@ class Told:
 def test_what_a_preview_shows_is_what_a_design_is_refused_by_and_less_mends_it(tmp_path: Path) -> None:
     """On the miniature: one source face nearly alone. Forty-eight candidates are not drawn for it."""
     studio = Studio(Settings(data=tmp_path, threads=1))
-    donors, ceiling = studio.fitting_donors("sweet"), studio.calibration.novelty_ceiling
+    donors, ceiling = studio.fitting_donors("sweet"), early_ceiling(studio.calibration)
     mix = Mix("sweet", tuple(donor.id for donor in donors[:3]), (0.9, 0.06, 0.04), 0)
     shown = Told()
     preview = preview_recipes(studio, PreviewRequest.make(recipes=(recipe_of_mix(mix, donors),)), run_directly, shown)
     near: dict[str, Any] = dict(preview.recipes[0].similarity)
     worst = max(near, key=lambda donor: near[donor])
-    assert (worst, preview.pictures) == (donors[0].id, 8)
+    assert (worst, preview.pictures, preview.ceiling) == (donors[0].id, 8, ceiling)
     assert near[worst] >= ceiling
     mixes = [event.mixes for event in shown.events if isinstance(event, MixesShown)]
     assert [bool(rows[0].similarity) for rows in mixes] == [False, True]  # the picture is there before its measure
@@ -86,7 +87,7 @@ def test_what_a_preview_shows_is_what_a_design_is_refused_by_and_less_mends_it(t
     with pytest.raises(NotEnough, match="not_novel") as refused:
         design_persona(studio, asked, run_directly, told)
     facts = refused.value.fields
-    assert (facts["similarity"], facts["donor_id"]) == (near[worst], worst)
+    assert (facts["similarity"], facts["donor_id"], facts["ceiling"]) == (near[worst], worst, ceiling)
     assert (facts["donor"], tuple(facts["weights"])) == (donors[0].name, mix.weights)
     assert not [event for event in told.events if isinstance(event, PicturesDrawn)]
 
