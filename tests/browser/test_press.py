@@ -4,6 +4,8 @@ was: in a real browser, with a persona that is one source face's own LoRA.
 
 from __future__ import annotations
 
+import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -96,11 +98,16 @@ def _choose(page: Any, what: str, name: str) -> None:
 
 
 def _form(page: Any) -> dict[str, Any]:
-    """What is filled in, as the page shows it."""
+    """What is filled in, as the page shows it; what is folded is not there at all."""
+    for box, inner in (("#shots-box", "#count"), ("#goods-box", "#goods-name"), ("#advanced", "#seed")):
+        if page.locator(inner).count() == 0:
+            page.locator(f"{box} button").first.click()
+            page.wait_for_selector(inner)
+    page.wait_for_timeout(1000)
     names = ("persona", "scene", "platform", "template", "count", "paste", "goods-name", "seed")
     told: dict[str, Any] = {name: _value(page, f"#{name}") for name in names}
     told["table"] = " | ".join(page.locator("#shots td").all_inner_texts())
-    told["goods"] = "st-" in page.locator("#stage").inner_html() and "img" in page.locator("#stage").inner_html()
+    told["goods"] = page.locator("#stage img").count()
     return told
 
 
@@ -155,7 +162,6 @@ def test_the_form_is_as_it_was_left_after_another_page_a_reload_and_a_restart(
     english = _form(tab)
     assert (english["count"], english["goods-name"]) == ("2", "红罐")
     assert "dress" in english["table"]
-    tab.locator("#goods-box button").first.click()
     tab.locator("#goods-remove").click()
     tab.wait_for_selector("#stage img", state="detached")
     _choose(tab, "#template", "A bit of everything")
@@ -202,3 +208,42 @@ def test_two_presses_draw_two_sets_of_which_no_post_is_like_another(tab: Any, sh
     assert len({post.seed for post in posts}) == len({post.shot for post in posts}) == len(posts)
     assert len({post.picture for post in posts}) == len(posts)
     assert [one.request.again for one in sets] == [1, 0]
+
+
+def test_progress_is_in_sight_at_once_and_the_first_preview_soon(tab: Any, shop: Shop) -> None:
+    """With the worker warm: the medians of three presses, and once more after a minute's rest."""
+    _open(tab, "/zh/design")
+    tab.wait_for_selector("#mixer .st-card")
+    _preview(tab)  # loads the models, and the source faces' own measures
+    presses = [_preview(tab) for _ in range(3)]
+    tab.wait_for_timeout(60_000)
+    presses.append(_preview(tab))
+    sight = statistics.median(press[0] for press in presses[:3])
+    picture = statistics.median(press[1] for press in presses[:3])
+    said = f"press to progress {sight:.2f} s, to the first picture {picture:.1f} s; after a rest {presses[3]}"
+    print(said)
+    if os.getloadavg()[0] > 1 + (os.cpu_count() or 1):
+        pytest.skip(f"NOT TESTED: others are busy on this machine ({os.getloadavg()[0]:.0f}): {said}")
+    assert max(sight, presses[3][0]) <= 1, said
+    assert max(picture, presses[3][1]) <= 10, said
+
+
+def _preview(page: Any) -> tuple[float, float]:
+    """Roll the dice, ask for previews, stop; seconds until progress, and the first picture, are in sight."""
+    page.locator("#desk [data-do=dice]").click()
+    page.wait_for_timeout(1500)
+    # whatever an earlier preview showed is no news
+    page.evaluate("window.seen = new Set([...document.querySelectorAll('#progress .st-card img')].map(n => n.src))")
+    began = time.perf_counter()
+    page.locator("#desk [data-do=preview]").click()
+    page.wait_for_selector("#progress .st-panel .st-bar")
+    progress = time.perf_counter() - began
+    fresh = "[...document.querySelectorAll('#progress .st-card img')].some(n => !window.seen.has(n.src))"
+    page.wait_for_function(fresh, timeout=PATIENCE_MS)
+    picture = time.perf_counter() - began
+    box = page.locator("#progress .st-panel:has(.st-bar)").first.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < page.viewport_size["height"], "progress is out of sight"
+    page.locator("#progress [data-do=stop]").first.click()
+    page.wait_for_selector("#progress .st-panel.cancelled, #progress .st-panel.done", timeout=PATIENCE_MS)
+    return progress, picture

@@ -9,7 +9,7 @@ import gradio as gr
 
 from studio.domain.posts import MOST_AGAIN
 from studio.library.records import PostSetRecord
-from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
+from studio.ui.context import LATEST, Said, Ui, guarded, in_turn, owner_of
 from studio.ui.parts.shots_form import ShotsForm
 from studio.ui.parts.shots_table import HEADERS, other_rows
 
@@ -63,7 +63,7 @@ def build_another(ui: Ui, form: ShotsForm, persona: gr.Dropdown) -> gr.Checkbox:
     inputs = {fresh, persona, form.template, form.rows, form.again}
     handlers: tuple[tuple[Any, Callable[..., Any]], ...] = ((fresh, choose), (persona, change_person))
     for part, handler in handlers:
-        part.input(guarded(ui, handler), inputs, [form.rows, form.again], **LATEST)
+        part.input(guarded(ui, handler), inputs, [form.rows, form.again], **(LATEST | in_turn("ways")))
     return fresh
 
 

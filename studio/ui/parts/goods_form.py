@@ -42,6 +42,7 @@ class GoodsForm:
     own: gr.Column
     stage: gr.HTML
     remove: gr.Button
+    around: gr.Accordion
 
     @property
     def inputs(self) -> set[Any]:
@@ -49,7 +50,7 @@ class GoodsForm:
 
     @property
     def outputs(self) -> set[Any]:
-        return self.inputs | {self.own, self.stage, self.remove}
+        return self.inputs | {self.own, self.stage, self.remove, self.around}
 
 
 def read_goods(form: GoodsForm, said: Said) -> Facts:
@@ -74,6 +75,7 @@ def write_goods(ui: Ui, form: GoodsForm, settings: SetSettings, where: Scene | N
         form.own: gr.Column(visible=stands == "own"),
         form.stage: _show_stage(ui, where, goods, own),
         form.remove: gr.Button(visible=goods is not None),
+        form.around: gr.Accordion(open=goods is not None),
         **dict(zip(form.box, own or _OWN, strict=True)),
     }
 
@@ -118,7 +120,7 @@ def build_goods(ui: Ui, scene: gr.Dropdown) -> GoodsForm:
 
 def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
     t = ui.t
-    with gr.Accordion(t("goods.title"), open=False, elem_id="goods-box"), gr.Row():
+    with gr.Accordion(t("goods.title"), open=False, elem_id="goods-box") as around, gr.Row():
         with gr.Column(scale=1):
             upload = gr.File(
                 label=t("goods.upload"), file_count="single", file_types=[*PICTURE_SUFFIXES],
@@ -144,7 +146,7 @@ def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
                 )
             stage = gr.HTML("", elem_id="stage", js_on_load=None, padding=False)
             remove = gr.Button(t("goods.remove"), visible=False, size="sm", elem_id="goods-remove")
-    return GoodsForm(gr.State(None), name, shown_as, stands, box, own, stage, remove), upload
+    return GoodsForm(gr.State(None), name, shown_as, stands, box, own, stage, remove, around), upload
 
 
 def _box(form: GoodsForm, said: Said) -> Box | None:

@@ -16,7 +16,7 @@ from studio.domain.drafts import OWN_LIST, ShotsDraft
 from studio.domain.platforms import find_platform
 from studio.domain.posts import MOST_SHOTS, plain_caption
 from studio.texts.texts import LANGUAGES, Texts
-from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded
+from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded, in_turn
 from studio.ui.parts.shots_table import (
     CHOICES,
     HEADERS,
@@ -147,10 +147,12 @@ def build_shots(ui: Ui, platform: gr.Dropdown) -> ShotsForm:
         return {rows: write_shots(ui, found), count: len(found), template: OWN_LIST}
 
     planned: set[Any] = {template, count, rows, again}
-    template.input(guarded(ui, fill), planned, [rows], **LATEST)
-    count.release(guarded(ui, resize), planned, [rows], **LATEST)
-    platform.input(guarded(ui, change_platform), planned | {platform}, [count, rows], **LATEST)
-    put.click(guarded(ui, paste), {lines}, [rows, count, template], **HIDDEN)
+    # one after the other: a slow answer to an earlier change must not undo a later one
+    latest, once = LATEST | in_turn("ways"), HIDDEN | in_turn("ways")
+    template.input(guarded(ui, fill), planned, [rows], **latest)
+    count.release(guarded(ui, resize), planned, [rows], **latest)
+    platform.input(guarded(ui, change_platform), planned | {platform}, [count, rows], **latest)
+    put.click(guarded(ui, paste), {lines}, [rows, count, template], **once)
     return form
 
 
