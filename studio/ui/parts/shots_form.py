@@ -89,11 +89,12 @@ def read_shots_draft(ui: Ui, form: ShotsForm, said: Said, fresh: bool) -> ShotsD
 
 
 def write_shots_draft(ui: Ui, form: ShotsForm, draft: ShotsDraft, platform: str) -> Said:
-    """Return what the components say of a draft."""
+    """Return what the components say of a draft; one without rows is as its template proposes."""
     template = draft.template if draft.template in (*TEMPLATES, OWN_LIST) else TEMPLATES[0]
+    rows = say_rows(ui, draft.rows, draft.language) or write_shots(ui, make_shots(template, draft.count, draft.again))
     most = max(draft.count, min(find_platform(platform).max_pictures, MOST_SHOTS))
     return {
-        form.rows: say_rows(ui, draft.rows, draft.language),
+        form.rows: rows,
         form.count: gr.Slider(maximum=most, value=draft.count),
         form.template: template,
         form.again: draft.again,

@@ -161,6 +161,14 @@ def test_a_request_from_before_is_the_same_request_and_job(studio: Studio) -> No
         asked.changed(again=-1)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_before_anybody_filled_it_in_the_form_proposes_a_set(studio: Studio, language: Language) -> None:
+    ui, form, said = open_page(studio, language)
+    shown = show(said, write_draft(ui, form, PostsDraft(), "me", WHO.id, WHERE.id))
+    assert {part: shown[part] for part in form.inputs} == {part: said[part] for part in form.inputs}
+    assert len(read_form_request(ui, form, shown, "me").shots) == 9
+
+
 SETTINGS = SetSettings(
     scale=0.4, detail=0.3, panels=3, keep_landmark=False, seed=9, goods=make_goods("a red tin"), goods_as="both",
     goods_box=(0.1, 0.2, 0.3, 0.9),
