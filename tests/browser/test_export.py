@@ -63,8 +63,10 @@ def captions(page: Any) -> list[str]:
 def test_texts_are_written_seen_and_exported(at: Any) -> None:
     at.goto("/zh/posts")
     at.wait_for_selector("#posts .st-card", timeout=60_000)
-    at.wait_for_function("document.querySelector('#target input').value === '小红书笔记'")
-    at.locator("#text-box button").first.click()
+    at.locator("#text-box button").first.click()  # what is closed is not on the page yet
+    at.wait_for_function(
+        "document.querySelector('#target input') && document.querySelector('#target input').value === '小红书笔记'"
+    )
     at.locator("#product textarea").fill("红色铁罐。容量五百毫升。")
     at.locator("#posts [data-do=write]").click()
     at.wait_for_function("document.querySelector('#posts input[data-do=caption]').value !== ''", timeout=30_000)
@@ -123,8 +125,8 @@ def test_a_scenes_mask_stays_where_it_is_and_its_crop_is_kept(at: Any, stocked: 
 def test_a_key_is_kept_and_never_shown(at: Any, stocked: Site, tmp_path: Path) -> None:
     at.goto("/zh/settings")
     at.wait_for_selector("#endpoint-box", timeout=60_000)
-    at.wait_for_selector("#endpoint-state .st-panel", state="attached", timeout=30_000)
-    at.locator("#endpoint-box button").first.click()
+    at.locator("#endpoint-box button").first.click()  # what is closed is not on the page yet
+    at.wait_for_selector("#endpoint-state .st-panel", timeout=60_000)
     at.locator("#endpoint-url input, #endpoint-url textarea").first.fill("http://127.0.0.1:9/v1")
     at.locator("#endpoint-model input, #endpoint-model textarea").first.fill("writer")
     at.locator("#endpoint-key input").fill("sk-secret-123")

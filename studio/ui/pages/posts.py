@@ -46,7 +46,7 @@ def build(ui: Ui) -> None:
     form.text.box.render()
     fixing = build_fixing(ui)
     posts = actions("", "posts")
-    shown, opened = gr.State(""), gr.State("")
+    shown, opened = gr.State(""), form.text.opened
     timer = gr.Timer(1.0)
 
     def show(key: str, request: gr.Request) -> Any:
@@ -57,7 +57,7 @@ def build(ui: Ui) -> None:
         return {
             **fit_form(ui, form.settings),
             **_filled(ui, form, request),
-            **kept_text(ui, form.text, owner_of(request)),
+            **kept_text(ui, form.text, owner_of(request), wanted_set(request)),
             opened: wanted_set(request),
             **show(wanted_set(request), request),
         }
@@ -99,8 +99,8 @@ def build(ui: Ui) -> None:
     gr.on(
         None, guarded(ui, load), None,
         [
-            *(form.outputs | form.settings.fitted), form.misfits, form.text.target, form.text.title, form.text.body,
-            progress, posts, opened,
+            *(form.outputs | form.settings.fitted | form.text.kept), form.misfits, form.text.target, progress, posts,
+            opened,
         ],
         **HIDDEN,
     )  # fmt: skip
@@ -112,7 +112,7 @@ def build(ui: Ui) -> None:
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
     for part in (progress, posts):
-        part.click(guarded(ui, act), form.text.inputs | {opened}, outputs, **EACH)
+        part.click(guarded(ui, act), form.text.inputs, outputs, **EACH)
     fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from studio.domain.bundle import CheckedPicture, ExportCheck
+from studio.domain.captions import Captions
 from studio.domain.checked import say_checked, say_troubles
 from studio.domain.platforms import find_platform
 from studio.library.results import jobs_of_set
@@ -15,14 +16,16 @@ __all__ = ["show_look"]
 
 
 def show_look(ui: Ui, owner: str, post_set: str) -> str:
-    """The newest look at this set, or how far it is; "" where nobody asked for one."""
-    jobs = jobs_of_set(ui.studio.records, owner, post_set)
-    job = next((row for row in jobs if row.kind == ExportCheck.kind), None)
-    if job is None:
-        return ""
-    if job.state != "done":
-        return ui.job_panel(owner, job, strip=False)
-    made = ui.queue.result(job, ExportCheck)
+    """The newest look at this set, or how far it is; and its captions while a language model writes them."""
+    newest = {job.kind: job for job in reversed(jobs_of_set(ui.studio.records, owner, post_set))}
+    writing, job = newest.get(Captions.kind), newest.get(ExportCheck.kind)
+    said = "" if writing is None or writing.state == "done" else ui.job_panel(owner, writing, strip=False)
+    if job is None or job.state != "done":
+        return said + ui.job_panel(owner, job, strip=False)
+    return said + _figures(ui, ui.queue.result(job, ExportCheck))
+
+
+def _figures(ui: Ui, made: ExportCheck) -> str:
     t, target = ui.t, find_platform(made.platform)
     wrong = sum(not row.is_fine for row in made.pictures)
     said = t("look.fine") if not wrong else t("look.wrong", count=wrong)

@@ -31,7 +31,9 @@ _DRAFT, _VOICE, _APPLIED = "text:draft", "text:voice", "text:applied"
 
 @dataclass(frozen=True)
 class TextForm:
-    """The components; `box` is laid out where the page renders it. `target` is the platform that is exported for."""
+    """The components; `box` is laid out where the page renders it. `target` is the platform that is exported for,
+    `opened` a state: the id of the set that the page shows, "" for the newest.
+    """
 
     box: gr.Accordion
     target: gr.Dropdown
@@ -44,12 +46,17 @@ class TextForm:
     body: gr.Textbox
     tags: gr.Textbox
     length: gr.HTML
+    opened: gr.State
 
     @property
     def inputs(self) -> set[Any]:
-        return {
-            self.target, self.content, self.product, self.voice, self.writer, self.title, self.body, self.tags
-        }  # fmt: skip
+        own = {self.target, self.content, self.product, self.voice, self.writer, self.opened}
+        return own | {self.title, self.body, self.tags}
+
+    @property
+    def kept(self) -> set[Any]:
+        """Return what `kept_text` writes."""
+        return {self.title, self.body, self.tags, self.product, self.voice}
 
     @property
     def outputs(self) -> set[Any]:
@@ -122,20 +129,16 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
 
     def write(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
-        newest = newest_set(ui, owner)
+        post_set = _shown(ui, owner, said[form.opened])
         told = {name: said[getattr(form, name)] or "" for name in ("title", "body", "tags", "product")}
         with ui.turn:
-            for thing in [_DRAFT] + ([] if newest is None else [f"posts:{newest.id}"]):
+            for thing in [_DRAFT] + ([] if post_set is None else [f"posts:{post_set.id}"]):
                 ui.mark(owner, thing, **told)
             ui.mark(owner, _VOICE, voice=said[form.voice] or "")
         return measure(said)
 
     def follow(said: Said) -> Any:
         return {form.target: said[platform], **measure(said | {form.target: said[platform]})}
-
-    def load(request: gr.Request) -> Any:
-        owner = owner_of(request)
-        return {form.voice: str(ui.said(owner, _VOICE).get("voice", "")), **_kept(ui, form, owner, ("tags", "product"))}
 
     def tick(said: Said, request: gr.Request) -> Any:
         """What the language model wrote arrives by itself."""
@@ -144,7 +147,9 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
         if job is None or job.state != "done" or ui.said(owner, _APPLIED).get("job") == job.id:
             return {form.length: gr.skip()}
         ui.mark(owner, _APPLIED, job=job.id)
-        return form._take(ui, owner, ui.queue.result(job, Captions), said[form.target])
+        made = ui.queue.result(job, Captions)
+        told, shown = form._take(ui, owner, made, said[form.target]), _shown(ui, owner, said[form.opened])
+        return told if shown is not None and shown.id == made.post_set else {form.length: gr.skip()}
 
     shown = [form.length, form.about]
     form.target.input(guarded(ui, measure), form.inputs, shown, **LATEST)
@@ -152,14 +157,17 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
     # what is pasted is told one event late, so the field is read again when it is left
     typed = (form.title, form.body, form.tags, form.product, form.voice)
     gr.on([e for field in typed for e in (field.input, field.blur)], guarded(ui, write), form.inputs, shown, **LATEST)
-    gr.on(None, guarded(ui, load), None, [form.voice, form.tags, form.product], **HIDDEN)
     gr.Timer(2.0).tick(guarded(ui, tick), form.inputs, [*form.outputs], **HIDDEN)
     return form
 
 
-def kept_text(ui: Ui, form: TextForm, owner: str) -> Said:
-    """Return what the components say: the newest set's title and body, those written last where it has none."""
-    return _kept(ui, form, owner, ("title", "body"))
+def kept_text(ui: Ui, form: TextForm, owner: str, opened: str = "") -> Said:
+    """Return what the components say of a set ("": the newest): its own texts, those written last where it has none."""
+    post_set, marks = _shown(ui, owner, opened), ui.marks(owner)
+    own = {} if post_set is None else marks.get(f"posts:{post_set.id}", {})
+    facts = own if "title" in own else marks.get(_DRAFT, {})
+    told = {getattr(form, name): str(facts.get(name, "")) for name in ("title", "body", "tags", "product")}
+    return told | {form.voice: str(marks.get(_VOICE, {}).get("voice", ""))}
 
 
 def read_tags(text: str | None) -> tuple[str, ...]:
@@ -206,7 +214,7 @@ def _lay_out(ui: Ui) -> TextForm:
                 )  # fmt: skip
                 tags = gr.Textbox("", label=t("text.tags"), max_length=1000, elem_id="tags")
                 length = gr.HTML("", js_on_load=None, elem_id="length", padding=False)
-    return TextForm(box, target, content, about, product, voice, writer, title, body, tags, length)
+    return TextForm(box, target, content, about, product, voice, writer, title, body, tags, length, gr.State(""))
 
 
 def _can_ask(ui: Ui) -> bool:
@@ -216,11 +224,8 @@ def _can_ask(ui: Ui) -> bool:
         return False
 
 
-def _kept(ui: Ui, form: TextForm, owner: str, names: tuple[str, ...]) -> Said:
-    newest, marks = newest_set(ui, owner), ui.marks(owner)
-    own = {} if newest is None else marks.get(f"posts:{newest.id}", {})
-    facts = own if "title" in own else marks.get(_DRAFT, {})
-    return {getattr(form, name): str(facts.get(name, "")) for name in names}
+def _shown(ui: Ui, owner: str, opened: str) -> PostSet | None:
+    return ui.find(owner, PostSet, opened) if opened else newest_set(ui, owner)
 
 
 def _keep_captions(ui: Ui, owner: str, post_set: PostSet, captions: tuple[str, ...]) -> None:
