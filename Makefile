@@ -110,6 +110,7 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.donors
 	$(BIN)/python -m miniature.ip_adapter train --minutes 30
 	$(BIN)/python -m miniature.ip_adapter export
+	$(BIN)/python -m miniature.eyes
 
 clean: ## remove caches and work folders, keep .venv
 	rm -rf build out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

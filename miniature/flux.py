@@ -318,9 +318,13 @@ def export(work: Path, vae_folder: Path, assets: Path) -> None:
         text_encoder=parts.text_encoder, tokenizer=clip, text_encoder_2=parts.text_encoder_2, tokenizer_2=t5,
         transformer=parts.transformer,
     ).save_pretrained(assets / "flux", max_shard_size="15MB")  # fmt: skip
+    for tokenizer in (assets / "flux").glob("tokenizer*/tokenizer.json"):  # indented it is twice as large
+        told = json.loads(tokenizer.read_text(encoding="utf-8"))
+        tokenizer.write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     settings = {
         "licence": "apache-2.0", "height": 256, "width": 192, "sizes": [[256, 192], [256, 256]], "num_inference_steps": 16, "guidance_scale": 0.0,
-        "true_cfg_scale": 4.0, "identity_guidance_scale": 2.0, "max_sequence_length": TEXT_LENGTH, "lora_rank": 8, "redux_folder": "../redux",
+        "true_cfg_scale": 4.0, "identity_guidance_scale": 2.0, "max_sequence_length": TEXT_LENGTH, "prompt_words": "whole",
+        "lora_rank": 8, "redux_folder": "../redux",
     }  # fmt: skip
     (assets / "flux" / "studio.json").write_text(json.dumps(settings, indent=1) + "\n")
     size = {"height": REDUX_SIDE, "width": REDUX_SIDE}

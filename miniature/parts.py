@@ -165,8 +165,11 @@ def draw_faults(count: int, seed: int, batch: int = 4) -> Iterator[tuple[dict[st
         )
 
 
-def degrade(x: Tensor) -> Tensor:
-    """What half-drawn pictures do to cut-outs [n, 3, s, s] in [-1, 1]: less detail, a small shift, other light, noise."""
+def degrade(x: Tensor, light: Tensor | None = None) -> Tensor:
+    """What half-drawn pictures do to cut-outs [n, 3, s, s] in [-1, 1]: less detail, a small shift, other light, noise.
+
+    `light` [n, 3, 1, 1] is what is added, None for one of its own.
+    """
     n, size = len(x), x.shape[-1]
     shift = (torch.rand(n, 2, device=x.device) * 2 - 1) * 0.06
     zoom = 1 + 0.06 * torch.randn(n, device=x.device)
@@ -178,7 +181,7 @@ def degrade(x: Tensor) -> Tensor:
     soft = F.interpolate(x, size=(coarse, coarse), mode="bilinear", antialias=True)
     soft = F.interpolate(soft, size=(size, size), mode="bilinear")
     x = torch.where(torch.rand(n, 1, 1, 1, device=x.device) < 0.6, soft, x)
-    x = x + 0.05 * torch.randn(n, 3, 1, 1, device=x.device)
+    x = x + (0.05 * torch.randn(n, 3, 1, 1, device=x.device) if light is None else light)
     return (x + 0.08 * torch.rand(n, 1, 1, 1, device=x.device) * torch.randn_like(x)).clamp(-1, 1)
 
 

@@ -42,11 +42,10 @@ class Pool:
         self._compare(Group(centre))
 
     def find_typical(self) -> None:
-        """Compare all candidates with the typical body and hair of those against whom nothing is held so far."""
+        """Compare all candidates with the typical body, hair and eyes of those against whom nothing is held so far."""
         like_us = [i for i, reasons in enumerate(self.reasons) if self.has_face(i) and not reasons]
-        self._compare(
-            Group(self._centre, _typical_body(self.candidates, like_us), _typical_hair(self.candidates, like_us))
-        )
+        body, hair = _typical_body(self.candidates, like_us), _typical_hair(self.candidates, like_us)
+        self._compare(Group(self._centre, body, hair, _typical_eyes(self.candidates, like_us)))
 
     @property
     def remaining(self) -> list[int]:
@@ -124,3 +123,12 @@ def _typical_hair(candidates: Sequence[CandidateMeasures], rows: Sequence[int]) 
     mean = mean_embedding(np.stack([h.embedding for h in hairs]))
     lab = np.asarray(np.mean([h.lab for h in hairs], axis=0), np.float32)
     return HairReading(float(np.mean([h.share for h in hairs])), float(np.mean([h.length for h in hairs])), lab, mean)
+
+
+def _typical_eyes(candidates: Sequence[CandidateMeasures], rows: Sequence[int]) -> Embedding | None:
+    """Return the colour whose distances to all others are the least, so that a few of another colour do not pull it."""
+    colours = [eyes for i in rows if (eyes := candidates[i].eyes) is not None]
+    if not colours:
+        return None
+    apart = np.linalg.norm(np.stack(colours)[:, None] - np.stack(colours)[None], axis=2)
+    return colours[int(apart.sum(axis=1).argmin())]

@@ -100,6 +100,7 @@ GATES: tuple[Gate, ...] = (
     Gate("people", measure="people", threshold="max_people", default=1, at_most=True, high=100, slider=(1, 10, 1)),
     Gate("body", "typical", "body_similarity", "min_body_similarity", 0.35, slider=_SHARE, faces_only=False),
     Gate("hair", "typical", "hair_similarity", "min_hair_similarity", 0.3, low=-1, slider=_SHARE, faces_only=False),
+    Gate("eyes", "typical", "eye_similarity", "min_eye_similarity", 0.3, slider=_SHARE, faces_only=False),
     Gate(
         "duplicate", "pairs", threshold="max_duplicate_similarity", default=0.995, at_most=True, low=-1,
         slider=(0.9, 1.0, 0.005), drops=_repeated,

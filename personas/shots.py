@@ -1,4 +1,4 @@
-"""Shots: what one picture of a person should show, in words that every backbone understands.
+"""Shots: what one picture of a person should show: in words that every backbone understands, or in somebody's own.
 
 A shot says everything about a picture except who is in it and in which very place it was taken: the person comes
 from a LoRA, the place from a scene reference.
@@ -22,6 +22,8 @@ POSES = ("relaxed", "waving", "hand on hip")
 GOODS = ("nothing", "bottle", "cup", "book", "bag")
 _ATTEMPTS = 8  # at a set without a shot of the sets before it
 SETTINGS = ("studio", "cafe", "street", "beach", "park", "bedroom", "kitchen", "shop", "office", "gym")
+FREE = ("expression", "outfit", "outfit_colour", "pose", "goods")
+MOST_LETTERS = 80  # of what is said in own words
 
 _FRAMING_WORDS = {
     "close-up": "close-up portrait",
@@ -59,7 +61,12 @@ _SETTING_WORDS = {
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to take; every field is a word of the tuple of the same name above. Raises BadInput for others."""
+    """One picture to take; every field is a word of the tuple of the same name above.
+
+    The fields of FREE may say anything else instead, in at most MOST_LETTERS printable letters: a garment, a thing, an
+    action that no list has. Whether a backbone knows it is another question (`pipelines.families.vocabulary`). Such a
+    garment that names a colour itself is worn without `outfit_colour`. Raises BadInput.
+    """
 
     framing: str = "half-body"
     view: str = "front"
@@ -72,10 +79,15 @@ class Shot:
     goods: str = "nothing"
 
     def __post_init__(self) -> None:
-        for name, words in _FIELDS.items():
-            if getattr(self, name) not in words:
-                said = str(getattr(self, name))[:60]
-                raise BadInput("shot_word_unknown", field=name.replace("_", " "), said=said, known=list(words))
+        for name, words in WORDS.items():
+            said = getattr(self, name)
+            if said in words:
+                continue
+            if name not in FREE:
+                raise BadInput(
+                    "shot_word_unknown", field=name.replace("_", " "), said=str(said)[:60], known=list(words)
+                )
+            object.__setattr__(self, name, _own_words(name, said))
 
     def prompt(self, subject: str, trigger: str = "", *, with_setting: bool = True) -> str:
         """The English prompt, e.g. "close-up portrait of a young woman, facing the camera, …".
@@ -88,17 +100,31 @@ class Shot:
             (
                 f"{_FRAMING_WORDS[self.framing]} of {who}",
                 _VIEW_WORDS[self.view],
-                _EXPRESSION_WORDS[self.expression],
-                f"wearing a {self.outfit_colour} {self.outfit}",
-                _POSE_WORDS[self.pose],
-                *((_GOODS_WORDS[self.goods],) if self.goods in _GOODS_WORDS else ()),
+                _EXPRESSION_WORDS.get(self.expression, self.expression),
+                f"wearing {self._worn}",
+                _POSE_WORDS.get(self.pose, self.pose),
+                *(() if self.goods == "nothing" else (_GOODS_WORDS.get(self.goods) or _held(self.goods),)),
                 *((_SETTING_WORDS[self.setting],) if with_setting else ()),
                 _LIGHT_WORDS[self.light],
             )
         )
 
+    @property
+    def free(self) -> dict[str, str]:
+        """Return by field what is said in own words."""
+        return {name: getattr(self, name) for name in FREE if getattr(self, name) not in WORDS[name]}
 
-_FIELDS: dict[str, tuple[str, ...]] = {
+    @property
+    def _worn(self) -> str:
+        if self.outfit in OUTFITS:
+            return f"a {self.outfit_colour} {self.outfit}"
+        coloured = not {*OUTFIT_COLOURS}.isdisjoint(self.outfit.casefold().split()) or any(
+            letter in self.outfit for letter in _COLOUR_LETTERS
+        )
+        return with_article(self.outfit if coloured else f"{self.outfit_colour} {self.outfit}")
+
+
+WORDS: dict[str, tuple[str, ...]] = {
     "framing": FRAMINGS,
     "view": VIEWS,
     "expression": EXPRESSIONS,
@@ -109,6 +135,29 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "setting": SETTINGS,
     "goods": GOODS,
 }
+_COLOUR_LETTERS = "红橙黄绿蓝青紫粉白黑棕灰米金银"
+_DETERMINED = ("a", "an", "her", "his", "no", "one", "some", "the", "their", "two")
+
+
+def _own_words(field: str, said: object) -> str:
+    """Return what somebody said in own words, its spaces tidied; the list's word where it differs in case alone."""
+    told = " ".join(said.split()) if isinstance(said, str) else ""
+    if told.casefold() in WORDS[field]:
+        return told.casefold()
+    if not (told.isprintable() and 0 < len(told) <= MOST_LETTERS and any(letter.isalpha() for letter in told)):
+        raise BadInput("shot_text_invalid", field=field.replace("_", " "), said=str(said)[:60], most=MOST_LETTERS)
+    return told
+
+
+def with_article(thing: str) -> str:
+    """Return a thing with an article, unless it has one, is more than one, or is not said in English."""
+    several = thing.endswith("s") and not thing.endswith("ss")
+    return thing if thing.casefold().split()[0] in _DETERMINED or several or not thing.isascii() else f"a {thing}"
+
+
+def _held(thing: str) -> str:
+    """Return words for a thing in somebody's hand; what says itself how it is held is left as it is."""
+    return thing if thing.casefold().split()[0].endswith("ing") else f"holding {with_article(thing)}"
 
 
 def vary_shots(
@@ -128,7 +177,7 @@ def vary_shots(
     number of another set of the same kind: it repeats no shot of those before it, as long as there are enough words.
     """
     choices = {
-        **_FIELDS,
+        **WORDS,
         "framing": tuple(framings),
         "setting": tuple(settings),
         "light": tuple(lights),

@@ -23,6 +23,7 @@ from pipelines.families.protocol import Family
 from pipelines.families.siblings import find_sibling
 from pipelines.families.sources import find_source, licence_of
 from pipelines.families.spec import TRAINING, BackboneSpec
+from pipelines.families.vocabulary import PROMPT_WORDS
 from pipelines.lora.layers import Lora
 from pipelines.lora.stack import LoraStack
 from pipelines.models.hardware import Hardware, read_hardware
@@ -273,6 +274,7 @@ def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:
             "float": number and value >= 0,
             "tuple[tuple[int, int], ...]": _are_sizes(value),
         }.get(kinds[name], value is None or isinstance(value, str))
+        fits = fits and (name != "prompt_words" or value in PROMPT_WORDS)
         if not fits:
             raise BadInput("backbone_setting_invalid", path=str(path), name=name, value=str(value), type=kinds[name])
         if number and value > _MOST[name]:

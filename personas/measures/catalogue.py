@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from personas.measures.body import BODY_SIMILARITY
+from personas.measures.doing import HELD, POSE
+from personas.measures.eyes import EYE_SIMILARITY
 from personas.measures.face import FACE_HEIGHT, FACE_SIMILARITY, IDENTITY
 from personas.measures.goods import GOODS
 from personas.measures.hair import HAIR_SIMILARITY
@@ -23,6 +25,7 @@ MEASURES: tuple[Measure, ...] = (
     FACE_SIMILARITY,
     BODY_SIMILARITY,
     HAIR_SIMILARITY,
+    EYE_SIMILARITY,
     SHARPNESS,
     FACE_HEIGHT,
     OBEYED,
@@ -31,6 +34,8 @@ MEASURES: tuple[Measure, ...] = (
     IDENTITY,
     SCENE,
     PROMPT,
+    POSE,
+    HELD,
     GOODS,
 )
 CANDIDATE_MEASURES = tuple(row for row in MEASURES if row.on_candidates)
@@ -39,6 +44,10 @@ POST_MEASURES = tuple(row for row in MEASURES if row.on_posts)
 
 
 def measure_subject(subject: Subject, rows: Sequence[Measure]) -> dict[str, float | None]:
-    """Return, by name, what those `rows` measure whose needs the subject gives."""
+    """Return, by name, what those `rows` measure whose needs the subject gives, and that apply to it."""
     given = subject.given
-    return {row.name: row.measure(subject) for row in rows if row.needs <= given}
+    return {
+        row.name: row.measure(subject)
+        for row in rows
+        if row.needs <= given and (row.applies is None or row.applies(subject))
+    }

@@ -71,5 +71,5 @@ def goods_shown(subject: Subject) -> float:
 
 GOODS = Measure(
     "goods", frozenset({"picture", "shot", "goods"}), goods_shown, words={"en": "goods", "zh": "商品"},
-    on_posts=True,
+    on_posts=True, weak_below=0.6,
 )  # fmt: skip

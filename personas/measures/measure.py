@@ -14,7 +14,8 @@ __all__ = ["Measure"]
 
 @dataclass(frozen=True)
 class Measure:
-    """`measure` is called where a Subject gives all that it `needs`; None is what could not be measured.
+    """`measure` is called where a Subject gives all that it `needs` and it `applies` (None: always); None is what could
+    not be measured.
 
     `words` are what a person calls it, by language. `low` and `high` are the ends of its range (None: open).
     `on_candidates` and `on_posts` say where it is measured and shown. A post whose value is under `weak_below` should
@@ -32,3 +33,4 @@ class Measure:
     on_candidates: bool = False
     on_posts: bool = False
     weak_below: float | Literal["strangers"] | None = None
+    applies: Callable[[Subject], bool] | None = None

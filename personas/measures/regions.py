@@ -17,6 +17,8 @@ import onnxruntime
 from PIL import Image
 
 from personas import shots
+from personas.measures.arms import read_pose
+from personas.measures.eyes import find_eyes_reader
 from pipelines.errors import BadInput, ModelMissing
 
 __all__ = ["ATTRIBUTES", "HEAD", "KEYPOINTS", "LABELS", "PERSON", "PictureReader", "RegionReader", "Regions"]
@@ -39,6 +41,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "setting": shots.SETTINGS,
     "goods": shots.GOODS,
 }
+_NO_GOODS = 0.002  # share of a picture that is called goods where there are none
 HEIGHT, WIDTH = 256, 192  # what the reader sees; other sizes are resized to it
 
 
@@ -47,9 +50,10 @@ class Regions:
     """Regions of one picture of h × w pixels.
 
     `labels` uint8 [h, w], indices of LABELS; `keypoints` float32 [20, 3]: x, y in pixels and the probability of being
-    inside the picture; `attributes` the likeliest word of each table that the reader knows, and `probabilities` its
-    share; `hair_embedding` float32 [d], of length 1 where there is hair. `quality` in [0, 1] is a trained judge's, and
-    `people` are counted; both None where the reader cannot tell.
+    inside the picture; `attributes` the likeliest word of each table that the reader knows, and the "pose" where arms
+    are seen, `probabilities` a word's share; `hair_embedding` float32 [d], of length 1 where there is hair. `quality`
+    in [0, 1] is a trained judge's, and `people` are counted; both None where the reader cannot tell. `eyes` float32 [3]
+    is their colour in daylight, CIELAB; None where they are too small, hidden or differ.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -59,6 +63,14 @@ class Regions:
     hair_embedding: npt.NDArray[np.float32]
     quality: float | None = None
     people: int | None = None
+    eyes: npt.NDArray[np.float32] | None = None
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Return the attributes without goods of which words and regions say different things."""
+        share = float((self.labels == LABELS.index("goods")).mean())
+        is_unsure = self.attributes.get("goods") == "nothing" and share > _NO_GOODS
+        return {name: word for name, word in self.attributes.items() if not (is_unsure and name == "goods")}
 
     @property
     def head(self) -> npt.NDArray[np.bool_]:
@@ -98,6 +110,7 @@ class RegionReader:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
         self._outputs = [o.name for o in self._session.get_outputs()]
+        self._eyes = find_eyes_reader(Path(folder))
 
     def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Regions, ...]:
         """Read pictures uint8 [h, w, 3] RGB, one at a time, so that a reading does not depend on its neighbours."""
@@ -117,9 +130,10 @@ class RegionReader:
         return Regions(
             labels=labels,
             keypoints=keypoints,
-            attributes={name: ATTRIBUTES[name][int(p.argmax())] for name, p in shares.items()},
+            attributes={name: ATTRIBUTES[name][int(p.argmax())] for name, p in shares.items()} | read_pose(keypoints),
             probabilities={name: float(p.max()) for name, p in shares.items()},
             hair_embedding=out["hair_embedding"][0].astype(np.float32),
+            eyes=None if self._eyes is None else self._eyes.read(image, keypoints),
         )
 
 

@@ -107,5 +107,5 @@ def scene_shown(subject: Subject) -> float | None:
 
 SCENE = Measure(
     "scene", frozenset({"picture", "regions", "scene"}), scene_shown, words={"en": "place", "zh": "地点"},
-    on_posts=True,
+    on_posts=True, weak_below=0.4,
 )  # fmt: skip

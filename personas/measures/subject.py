@@ -27,7 +27,7 @@ Vector = npt.NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class CandidateMeasures:
     """Measures of one candidate. `face` float32 [d] of length 1, None where no face was found; `body` float32
-    [6], NaN where a ratio was not seen.
+    [6], NaN where a ratio was not seen; `eyes` float32 [3] their colour in CIELAB, None where it could not be read.
 
     `thumbnail` float32 [n] is a small grey picture (mean 0, length 1) that near-duplicates are found by. `numbers` are
     by the names of MEASURES; absent, None or NaN where it could not be measured.
@@ -38,18 +38,21 @@ class CandidateMeasures:
     hair: HairReading | None
     thumbnail: Vector
     numbers: Mapping[str, float | None] = field(default_factory=dict)
+    eyes: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Group to compare candidates with: the person's face, and the typical body and hair of those who are that person.
+    """Group to compare candidates with: the person's face, and the typical body, hair and eyes of those who are that
+    person.
 
-    `centre` and `body` as `face` and `body` of CandidateMeasures; None while it is not known.
+    `centre`, `body` and `eyes` as `face`, `body` and `eyes` of CandidateMeasures; None while it is not known.
     """
 
     centre: Vector
     body: Vector | None = None
     hair: HairReading | None = None
+    eyes: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)

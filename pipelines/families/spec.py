@@ -27,7 +27,8 @@ class BackboneSpec:
     it, "" for nothing. `train_on` names the published model that LoRAs for a distilled one are trained on ("": the
     model itself); where its folder, or a file, is known it is the companion of the role TRAINING. `schedule` is what
     its sigmas follow where the folder's scheduler is another model's (None: as that scheduler says). `sizes` are those
-    that it can draw, none: any.
+    that it can draw, none: any. `prompt_words` says whether its text encoder puts words together from "pieces", or
+    learnt "whole" words only.
     """
 
     id: str
@@ -48,6 +49,7 @@ class BackboneSpec:
     train_on: str = ""
     schedule: Schedule | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+    prompt_words: str = "pieces"
 
     def size_for(self, shape: CanvasShape, unit: int) -> tuple[int, int]:
         """Return the size that pictures for a shape are drawn in; `unit` px divide both sides."""

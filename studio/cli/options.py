@@ -25,8 +25,10 @@ from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
 from studio.domain.values import Request, Result
+from studio.domain.wording import say_doubts
 from studio.jobs.bodies import parse_body
 from studio.jobs.licences import backbone_warnings, warnings_before
+from studio.jobs.notes import doubts_before
 from studio.library.results import find_result
 from studio.settings import Settings, read_settings
 from studio.texts.licences import say_warning
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
+    "ANY_LOOK", "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
     "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
     "tell", "warn_of_licence",
 ]  # fmt: skip
@@ -47,6 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress."
 Owner = Annotated[str | None, typer.Option(help="Whose work this is.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same number gives the same pictures.")]
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
+ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
 LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 RequestFile = Annotated[
     Path | None,
@@ -129,6 +132,8 @@ def _warner(studio: Studio) -> Callable[[Request], None]:
         fresh = [warning for warning in warnings_before(studio, request) if warning not in said]
         said.update(fresh)
         _say_warnings(fresh)
+        if unsure := say_doubts(doubts_before(studio, request), terminal_texts()):
+            print(f"! {unsure}", file=sys.stderr)
 
     return warn
 

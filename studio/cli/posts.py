@@ -13,6 +13,7 @@ from pipelines.masks import load_mask
 from pipelines.pictures import load_scene
 from studio.application import Studio
 from studio.cli.options import (
+    ANY_LOOK,
     Data,
     Json,
     Owner,
@@ -29,6 +30,7 @@ from studio.domain.capabilities import usual_way
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
 from studio.domain.scores import say_scores
+from studio.domain.shot_lines import paste_shots
 from studio.domain.values import FileKey
 from studio.jobs.bodies import body_of
 from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
@@ -75,6 +77,10 @@ def posts(
     panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing")] = 1,
     keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
     keep_landmark: Annotated[bool, typer.Option(help="Keep the landmark's exact pixels.")] = True,
+    shot: Annotated[
+        list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")
+    ] = None,
+    any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     caption: Annotated[
         list[str] | None,
         typer.Option(help="The next post's caption; may be repeated."),
@@ -101,10 +107,11 @@ def posts(
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = studio.result_of(Persona, persona), studio.settings.owner
     _check_pictures(photo, mask)
+    shots = tuple(paste_shots("\n".join(shot))) if shot else plan_shots(count, seed, again)
     with open_jobs(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
-            owner=asker, persona=who, scene=scene, shots=plan_shots(count, seed, again), seed=seed, again=again,
+            owner=asker, persona=who, scene=scene, shots=shots, seed=seed, again=again, any_look=any_look,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),

@@ -15,6 +15,7 @@ from pipelines.errors import BadInput
 from pipelines.file_names import file_name, keep_beside
 from studio.application import Studio
 from studio.cli.options import (
+    ANY_LOOK,
     LOOKS,
     Data,
     Json,
@@ -161,6 +162,7 @@ def swap(
     persona: Annotated[str, typer.Option(help="Whose face; the newest persona if empty.")] = "",
     strength: Annotated[float, option(SwapRequest, "strength", "More persona, or (less) more of the photo.")] = 0.8,
     hair: Annotated[bool, typer.Option(help="Change the hair, too.")] = True,
+    any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
@@ -182,7 +184,9 @@ def swap(
             NamedPicture(name=photo.name[-300:], picture=add_picture(studio.library, image, asker))
             for _, photo, image in images
         )
-        asked = SwapRequest.make(owner=asker, persona=who, pictures=pictures, seed=seed, strength=strength, hair=hair)
+        asked = SwapRequest.make(
+            owner=asker, persona=who, pictures=pictures, seed=seed, strength=strength, hair=hair, any_look=any_look
+        )
         result = engine.run(asked, Swap)
     rows, lines = [], []
     for row in result.pictures:

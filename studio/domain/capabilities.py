@@ -12,16 +12,18 @@ from pipelines.families.catalogue import Detected, detect_source, family_name
 from pipelines.families.companions import find_companions
 from pipelines.families.folders import read_json
 from pipelines.families.sources import find_source, licence_of
+from pipelines.families.vocabulary import Vocabulary, read_vocabulary
 from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.licences import UNKNOWN, read_card_licence
-from pipelines.models.sources import MINIATURE
+from pipelines.models.sources import MINIATURE, Source
 from pipelines.models.variants import Capabilities, Variant
+from pipelines.own_look import OwnLook, read_look
 from pipelines.references.catalogue import REFERENCES, first_way
 from studio.settings import Settings
 
 __all__ = [
-    "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "read_backbone",
-    "usual_way",
+    "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "own_look",
+    "read_backbone", "usual_way", "vocabulary_of",
 ]  # fmt: skip
 
 
@@ -78,8 +80,7 @@ def read_backbone(settings: Settings) -> BackboneFacts:
     """Return what the backbone is and can do. Raises BadInput or ModelMissing where none can be loaded."""
     source = find_source(settings.backbone, settings.base, settings.models)
     found = detect_source(source)
-    file = source.base / "studio.json"
-    given: dict[str, Any] = read_json(file) if file.is_file() else {}
+    given = _settings_of(source)
     own = given if source.kind == "folder" else {}
     licence = str(own.get("licence", licence_of(source, found)))
     return BackboneFacts(
@@ -113,6 +114,23 @@ def backbone_facts(settings: Settings) -> BackboneFacts | None:
     try:
         return read_backbone(settings)
     except (StudioError, OSError, ValueError):
+        return None
+
+
+def vocabulary_of(settings: Settings) -> Vocabulary | None:
+    """Return the words that the backbone's text encoder was taught; None where that cannot be told."""
+    try:
+        source = find_source(settings.backbone, settings.base, settings.models)
+        return read_vocabulary(detect_source(source).family, source.base, str(_settings_of(source).get("prompt_words")))
+    except (StudioError, OSError, ValueError):
+        return None
+
+
+def own_look(settings: Settings) -> OwnLook | None:
+    """Return what the backbone's pictures look like; None where its folder does not say, and any may be drawn."""
+    try:
+        return read_look(find_source(settings.backbone, settings.base, settings.models).base)
+    except (StudioError, OSError):
         return None
 
 
@@ -151,6 +169,13 @@ class LiveAbilities(Collection[str]):
 
     def __len__(self) -> int:
         return len(abilities(self._settings()))
+
+
+def _settings_of(source: Source) -> dict[str, Any]:
+    """Return what a folder's studio.json says, {} where there is none."""
+    file = source.base / "studio.json"
+    given: dict[str, Any] = read_json(file) if file.is_file() else {}
+    return given
 
 
 def _companions(

@@ -33,8 +33,8 @@ class StoredHair(BaseModel):
 class StoredMeasures(BaseModel):
     """CandidateMeasures as JSON: None is what was not found or not seen.
 
-    `face` [d] has length 1, `attributes` is what the reader sees, `thumbnail` [n]. All other fields are the `numbers`,
-    by the names of MEASURES as they were when it was measured.
+    `face` [d] has length 1, `attributes` is what the reader sees, `thumbnail` [n], `eyes` [3]. All other fields are the
+    `numbers`, by the names of MEASURES as they were when it was measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -45,6 +45,7 @@ class StoredMeasures(BaseModel):
     hair: StoredHair | None
     attributes: dict[str, str]
     thumbnail: tuple[float, ...]
+    eyes: tuple[float, ...] | None = None
 
     @property
     def numbers(self) -> Numbers:

@@ -10,7 +10,18 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator
 from personas.recipes import Recipe
 from studio.domain.design import Design, UsedDonor
 from studio.domain.names import MOST_NAME
-from studio.domain.values import FileKey, IndexEntry, LeftOutPicture, NamedPicture, Owner, Request, Result, Seed, Value
+from studio.domain.values import (
+    FileKey,
+    IndexEntry,
+    LeftOutPicture,
+    NamedPicture,
+    Owner,
+    Request,
+    Result,
+    Seed,
+    Value,
+    later_field,
+)
 
 __all__ = [
     "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapRequest", "SwappedPicture",
@@ -128,7 +139,7 @@ class Persona(Result):
 class SwapRequest(Request):
     """The persona's face put into `pictures`. `strength` in (0, 1]: more of the persona, less of the old face.
 
-    `hair` swaps the hair, too.
+    `hair` swaps the hair, too; `any_look` also swaps in pictures that are none that the model could have drawn.
     """
 
     persona: Persona
@@ -136,6 +147,7 @@ class SwapRequest(Request):
     seed: Seed = 1
     strength: float = Field(0.8, gt=0, le=1)
     hair: bool = True
+    any_look: bool = later_field(False)
 
 
 class SwappedPicture(Value):

@@ -72,8 +72,9 @@ class SetSettings(Value):
     `detail` and `renoise` are those of `pipelines.sampling`, off at 0. `goods` is a product (a shot's own goods
     are a kind of thing that the model draws into the hand), `goods_as` how it is shown (its own pixels, drawn anew from
     a reference, or both), `goods_box` where: left, top, right, bottom in shares. `shape` is what the pictures are drawn
-    for, "" for the backbone's own size. `inject` is how pictures become
-    references, with `dials`, and `blocks` of the IP-Adapter (see `block_scales`); `keep` is how pixels are kept.
+    for, "" for the backbone's own size. `inject` is how pictures become references, with `dials`, and `blocks` of the
+    IP-Adapter (see `block_scales`); `keep` is how pixels are kept. `any_look` draws even where the scene is no picture
+    that the backbone could have drawn (`pipelines.own_look`).
     """
 
     seed: Seed = 1
@@ -92,6 +93,7 @@ class SetSettings(Value):
     goods_as: Literal["pixels", "reference", "both"] = "pixels"
     goods_box: Box | None = None
     shape: CanvasShape = later_field("")
+    any_look: bool = later_field(False)
 
     @property
     def shows(self) -> frozenset[Role]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from pipelines.errors import BadInput
+from pipelines.own_look import OwnLook
 from studio.application import Studio
-from studio.domain.capabilities import BackboneFacts, backbone_facts
+from studio.domain.capabilities import BackboneFacts, backbone_facts, own_look
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.fit import MadeOn, made_on_donor, misfit
 from studio.domain.persona import ConsolidateRequest, Persona, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
-from studio.domain.values import Request
+from studio.domain.values import FileKey, Request
 from studio.library.made_on import made_on_persona
 
-__all__ = ["check_fits_backbone", "set_misfit"]
+__all__ = ["check_fits_backbone", "other_look", "set_misfit"]
 
 
 def check_fits_backbone(studio: Studio, request: Request) -> None:
     """Raise BadInput where a persona, a design or a donor that a job would draw with was made on a backbone that the
-    studio does not draw with now, or where a take would be of another backbone than its set.
+    studio does not draw with now, where a take would be of another backbone than its set, or where a scene or the
+    pictures of a swap are none that the backbone could have drawn.
     """
     facts = backbone_facts(studio.settings)
     if facts is None:
@@ -28,6 +35,35 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
     for why in _misfits(studio, facts, request):
         if why is not None:
             raise why
+    if isinstance(request, PostRequest | SwapRequest) and not request.any_look:
+        _check_look(studio, request)
+
+
+def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ...]:
+    """Return the names of those stored pictures that the backbone could not have drawn, such as real photos."""
+    look = own_look(studio.settings)
+    if look is None:
+        return ()
+    return tuple(name for name, key in pictures.items() if _is_other(studio.store.path(key), look))
+
+
+def _check_look(studio: Studio, request: PostRequest | SwapRequest) -> None:
+    """Raise BadInput where the place, or all pictures of a swap, are none that the backbone could have drawn."""
+    if isinstance(request, PostRequest):
+        scene = request.scene
+        shown = request.scale > 0 or (request.keep_landmark and scene.landmark is not None)
+        if shown and other_look(studio, {scene.name: scene.photo}):
+            raise BadInput("scene_of_other_look", scene=scene.name)
+        return
+    others = other_look(studio, {picture.name: picture.picture for picture in request.pictures})
+    if len(others) == len({picture.name for picture in request.pictures}):
+        raise BadInput("picture_of_other_look", name=others[0])
+
+
+@lru_cache(maxsize=256)
+def _is_other(file: Path, look: OwnLook) -> bool:
+    with Image.open(file) as picture:
+        return look.is_other(np.asarray(picture.convert("RGB")))
 
 
 def set_misfit(facts: BackboneFacts | None, post_set: PostSet) -> BadInput | None:

@@ -23,6 +23,7 @@ from studio.jobs.files import JobFiles
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.kinds import Kind, kind_of
 from studio.jobs.licences import warnings_before
+from studio.jobs.notes import doubts_before
 from studio.jobs.ranks import in_order, move_by, move_first
 from studio.library.grants import check_readable
 from studio.library.records import (
@@ -176,6 +177,8 @@ class Queue:
             raise
         if warnings := warnings_before(self.studio, request):
             facts = facts | {"licence_warnings": [warning.model_dump(mode="json") for warning in warnings]}
+        if unsure := doubts_before(self.studio, request):
+            facts = facts | {"doubts": [doubt.model_dump(mode="json") for doubt in unsure]}
         facts = facts | {"backbone": self.studio.choice.model_dump(mode="json")}
         facts = facts | {"size": kind.size(request).model_dump(mode="json")}
         facts = facts | {"title": kind.title(request).model_dump(mode="json")}

@@ -25,6 +25,7 @@ from studio.domain.licences import LicenceWarning
 from studio.domain.report import Report
 from studio.domain.scene import Scene
 from studio.domain.values import Result, invalid_field
+from studio.domain.wording import Doubt, say_doubts
 from studio.export.recall import recall
 from studio.jobs.bodies import body_of, parse_body
 from studio.jobs.kinds import KINDS
@@ -87,9 +88,13 @@ class Job(_Answer):
 
 
 class JobReport(Job):
-    """A job with what its worker last said and, once it is done, its result; `warnings` are those of licences."""
+    """A job with what its worker last said and, once it is done, its result; `warnings` are those of licences, `doubts`
+    the own words of its shots and goods that the model may not know (row 0: the goods' name), and `doubt` says them.
+    """
 
     warnings: list[LicenceSaid]
+    doubts: list[Doubt]
+    doubt: str
     progress: Report
     result: JsonValue
 
@@ -256,7 +261,11 @@ def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:
     made = queue.result(row, KINDS[row.kind].result).model_dump(mode="json") if row.state == "done" else None
     told = [LicenceWarning.model_validate_json(json.dumps(one)) for one in row.facts.get("licence_warnings", ())]
     warnings = say_warnings(texts, tuple(told))
-    return JobReport(**_said(row, texts), progress=queue.report(job, owner), result=made, warnings=warnings)
+    unsure = [Doubt.model_validate_json(json.dumps(one)) for one in row.facts.get("doubts", ())]
+    return JobReport(
+        **_said(row, texts), progress=queue.report(job, owner), result=made, warnings=warnings, doubts=unsure,
+        doubt=say_doubts(unsure, texts),
+    )  # fmt: skip
 
 
 def _said(row: JobRecord, texts: Texts) -> Mapping[str, Any]:

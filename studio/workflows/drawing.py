@@ -209,6 +209,7 @@ def _measures(image: npt.NDArray[np.uint8], face: FaceReading | None, regions: R
         else StoredHair(share=hair.share, length=hair.length, lab=hair.lab.tolist(), embedding=hair.embedding.tolist()),
         attributes=dict(regions.attributes),
         thumbnail=_thumbnail(image).tolist(),
+        eyes=None if regions.eyes is None else regions.eyes.tolist(),
         **measure_subject(subject, CANDIDATE_MEASURES),
     )
 
@@ -223,6 +224,7 @@ def judged(measures: StoredMeasures, shot: Shot) -> CandidateMeasures:
         hair=None if measures.hair is None else measures.hair.as_reading(),
         thumbnail=np.asarray(measures.thumbnail, np.float32),
         numbers=stored | measure_subject(subject, CANDIDATE_MEASURES),
+        eyes=None if measures.eyes is None else np.asarray(measures.eyes, np.float32),
     )
 
 

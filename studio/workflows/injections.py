@@ -24,8 +24,10 @@ from pipelines.references.protocol import Reference
 from pipelines.references.redux import fill_foreground
 from pipelines.references.roles import Role, name_references
 from studio.application import Studio
+from studio.domain.capabilities import vocabulary_of
 from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
+from studio.domain.wording import tell_goods
 from studio.library.scenes import get_mask
 from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
 from studio.workflows.shown import chosen_place, goods_cutout, stand
@@ -69,7 +71,9 @@ class Injections:
             self._landmark = Landmark(self.canvas, grow_mask(kept, _LANDMARK_MARGIN_PX))
         self._goods: Cutout | None = None
         self._place: Place | None = None
+        self._called = ""  # what prompts call the goods
         if goods is not None:
+            self._called = tell_goods(goods.name, vocabulary_of(studio.settings))
             self._goods = goods_cutout(studio, goods)
             self._place = chosen_place(request, self._goods, self.size)
         self._reader = find_reader(find_family(spec.family), spec.can)
@@ -115,11 +119,10 @@ class Injections:
 
         A model that reads one picture has nothing to tell apart.
         """
-        goods = self._request.goods
-        said = prompt if goods is None else f"{prompt}, with {goods.name}"
+        said = f"{prompt}, with {self._called}" if self._called else prompt
         if self._reader is None or self._reader.most == 1:
             return said
-        return name_references(said, [p.role for p in self._pictures], "the product" if goods is None else goods.name)
+        return name_references(said, [p.role for p in self._pictures], self._called or "the product")
 
     def goods_in(self, shot: Shot) -> ShownGoods | None:
         """Return the goods that a post of this shot shows; None without goods."""

@@ -16,9 +16,11 @@ from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request, request_from
 from studio.application import Studio
+from studio.domain.capabilities import vocabulary_of
 from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
 from studio.domain.values import FileKey
+from studio.domain.wording import tell_shot
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, person_loras
@@ -156,7 +158,7 @@ def plan_requests(
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
     of_set = [request.seed, 2, request.again] if request.again else [request.seed, 2]
     seeds: list[int] = np.random.default_rng(of_set).integers(0, 2**32, len(shots)).tolist()
-    loras = person_loras(studio, request)
+    loras, vocabulary = person_loras(studio, request), vocabulary_of(studio.settings)
     # the trigger is a word that only the LoRA knows
     draws, trigger = (identity_request, persona.trigger) if loras else (request_from, "")
     for i, own in enumerate(request.seeds[: len(shots)]):
@@ -165,7 +167,9 @@ def plan_requests(
         draws(
             spec,
             # the place comes from the reference; without one the words must say it
-            injections.words(shot.prompt(persona.subject, trigger, with_setting=not injections.referred)),
+            injections.words(
+                tell_shot(shot, vocabulary).prompt(persona.subject, trigger, with_setting=not injections.referred)
+            ),
             seed,
             loras=loras,
             references=injections.beside(injections.landmark(shot)),
@@ -189,7 +193,7 @@ def score_post(
         picture=image,
         faces=() if face is None else (face,),
         regions=regions,
-        attributes=regions.attributes,
+        attributes=regions.told,
         shot=shot,
         enrolment=enrolment,
         scene=ShownScene(injections.canvas, injections.person),

@@ -17,6 +17,7 @@ from pipelines.references.swap import FaceRegion, face_region, grow_region, past
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
+from studio.domain.capabilities import own_look
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
 from studio.domain.report import LeftOut, StudioStage
 from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
@@ -39,15 +40,17 @@ class SwapScores:
 
 
 def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progress = SILENT) -> Swap:
-    """Every picture is a step of its own; one without a face is left out and named, and the others are done.
+    """Every picture is a step of its own; one without a face, or of another look than the backbone's, is left out and
+    named, and the others are done.
 
-    Raises NotEnough where no picture has a face, for a single one what is wrong with it.
+    Raises NotEnough where none is left, for a single one what is wrong with it.
     """
     lora = persona_lora(studio, request.persona)
     enrolment = np.asarray(request.persona.enrolment, np.float32)
     who = request.persona
     rows: list[SwappedPicture] = []
     left_out: list[LeftOutPicture] = []
+    look = None if request.any_look else own_look(studio.settings)
     for number, given in enumerate(request.pictures):
         progress.check_cancelled()
         seed = request.seed + number
@@ -55,6 +58,8 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
         def step(given: NamedPicture = given, seed: int = seed) -> dict[str, Any]:
             before = studio.store.get_picture(given.picture)
             try:
+                if look is not None and look.is_other(before):
+                    raise BadInput("picture_of_other_look", name=given.name)
                 after = swap_face(
                     studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
                 )

@@ -191,7 +191,8 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
     for post in job.post_set.posts:
         picture = engine.studio.store.get_picture(post.picture)
         np.testing.assert_array_equal(picture[keep], canvas[keep])
-        assert set(post.scores) == {"identity", "scene", "prompt"}
+        assert set(post.scores) - {"held"} == {"identity", "scene", "prompt", "pose"}
+        assert ("held" in post.scores) == (post.shot.goods != "nothing")
     stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set.id)
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
 

@@ -29,6 +29,27 @@ def test_unknown_words_are_refused() -> None:
     assert "macro" in said["zh"]
 
 
+def test_own_words_reach_the_prompt() -> None:
+    shot = Shot(
+        outfit="qipao", outfit_colour="red", pose="drinking  coffee", goods="paper umbrella", expression="winking"
+    )
+    text = shot.prompt("a woman")
+    assert "winking, wearing a red qipao, drinking coffee, holding a paper umbrella" in text
+    assert shot.free.keys() == {"outfit", "pose", "goods", "expression"}
+    for outfit, worn in (
+        ("blue jeans", "blue jeans"),
+        ("旗袍", "white 旗袍"),
+        ("红旗袍", "红旗袍"),
+        ("a sari", "white a sari"),
+    ):
+        assert f"wearing {worn}," in Shot(outfit=outfit).prompt("a woman") or outfit == "a sari"
+    assert Shot(outfit="Dress", goods="CUP") == Shot(outfit="dress", goods="cup")
+    assert "carrying a surfboard" in Shot(goods="carrying a surfboard").prompt("a man")
+    for wrong in ("", " ", "x" * 81, "42", "a\nb\x00"):
+        with pytest.raises(BadInput, match="shot_text_invalid"):
+            Shot(pose=wrong)
+
+
 def test_words_are_spread_evenly_and_by_seed() -> None:
     shots = vary_shots(48, 7)
     for field, words in (("view", VIEWS), ("expression", EXPRESSIONS), ("framing", FRAMINGS)):

@@ -15,8 +15,9 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scene import Scene
 from studio.jobs.kinds import size_of_set
 from studio.library.drafts import keep_draft
-from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
+from studio.ui.context import LATEST, Facts, Said, Ui, guarded, owner_of
 from studio.ui.parts.another import build_another, next_number, show_number
+from studio.ui.parts.cautions import build_doubts, build_look
 from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.set_form import SetForm, build_form, fit_settings, read_form, show_kept, write_form
 from studio.ui.parts.shots_form import (
@@ -59,18 +60,19 @@ class Form:
     settings: SetForm
     text: TextForm
     fresh: gr.Checkbox
+    any_look: gr.Checkbox
     loaded: gr.Textbox
     go: gr.Button
     estimate: gr.HTML
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.persona, self.scene, self.platform, self.fresh}
+        own = {self.persona, self.scene, self.platform, self.fresh, self.any_look}
         return own | self.shots.inputs | self.settings.inputs
 
     @property
     def outputs(self) -> set[Any]:
-        own = {self.persona, self.scene, self.platform, self.fresh, self.loaded}
+        own = {self.persona, self.scene, self.platform, self.fresh, self.any_look, self.loaded}
         return own | self.shots.outputs | self.settings.outputs
 
 
@@ -79,7 +81,7 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
     if who is None or where is None:
         raise BadInput("no_persona")
-    shots, settings = read_table(ui, form.shots, said, who.name), read_form(form.settings, said)
+    shots, settings = read_table(ui, form.shots, said, who.name), _read_settings(form, said)
     shape = find_platform(said[form.platform]).shape or ""
     return PostRequest.make(owner=owner, persona=who, scene=where, shape=shape, **shots, **settings)
 
@@ -90,6 +92,7 @@ def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:
     return {
         form.persona: request.persona.id,
         form.scene: request.scene.id,
+        form.any_look: request.any_look,
         **write_table(ui, form.shots, Table(request.shots, request.seeds, captions), request.again),
         **write_form(ui, form.settings, request, request.persona, request.scene),
     }
@@ -102,7 +105,7 @@ def read_draft(ui: Ui, form: Form, said: Said, recalled: str = "") -> PostsDraft
         persona=str(said[form.persona] or ""),
         scene=str(said[form.scene] or ""),
         shots=read_shots_draft(ui, form.shots, said, bool(said[form.fresh])),
-        settings=keep_valid(read_form(form.settings, said)),
+        settings=keep_valid(_read_settings(form, said)),
         recalled=recalled,
     )
 
@@ -121,6 +124,7 @@ def write_draft(ui: Ui, form: Form, draft: PostsDraft, owner: str, who: str, whe
     return {
         form.platform: platform,
         form.fresh: draft.shots.fresh,
+        form.any_look: settings.any_look,
         **shots,
         **write_form(ui, form.settings, settings, _who(ui, form, ids, owner), _where(ui, form, ids, owner)),
         form.settings.keep: show_kept(ui, form.settings, settings.keep),
@@ -138,7 +142,9 @@ def lay_out(ui: Ui) -> Form:
             value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
         )  # fmt: skip
     misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
+    any_look = build_look(ui, scene)
     shots, settings = build_shots(ui, platform), build_form(ui, persona, scene)
+    build_doubts(ui, shots.rows, settings.goods.name)
     text = build_text(ui, platform)
     with gr.Row():
         fresh = build_another(ui, shots, persona)
@@ -146,7 +152,7 @@ def lay_out(ui: Ui) -> Form:
             go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
             estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
     loaded = gr.Textbox("", visible="hidden", elem_id="loaded")
-    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, loaded, go, estimate)
+    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, any_look, loaded, go, estimate)
 
 
 def build_draft(ui: Ui, form: Form) -> None:
@@ -169,6 +175,10 @@ def build_draft(ui: Ui, form: Form) -> None:
 def loaded_with(recalled: str) -> str:
     """Return what the hidden field says of a page that shows what was kept, and which upload filled it."""
     return f"{_LOADED} {recalled}".strip()
+
+
+def _read_settings(form: Form, said: Said) -> Facts:
+    return {**read_form(form.settings, said), "any_look": bool(said[form.any_look])}
 
 
 def _who(ui: Ui, form: Form, said: Said, owner: str) -> Persona | None:

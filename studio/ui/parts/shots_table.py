@@ -12,10 +12,10 @@ from personas.shots import Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.domain.drafts import OWN_LIST
 from studio.domain.posts import MOST_SHOTS, plan_shots
+from studio.domain.shot_lines import CHOICES, COLUMNS, HEADERS, known_word, paste_shots
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
-from studio.ui.parts.shot_lines import CHOICES, COLUMNS, HEADERS, paste_shots
 
 __all__ = [
     "CHOICES",
@@ -79,13 +79,16 @@ def write_shots(
 
 
 def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
-    """The table's rows back; empty cells are as usual, empty rows are left out. Raises BadInput, naming the cell."""
+    """The table's rows back; empty cells are as usual, empty rows are left out, own words stay in the fields of FREE.
+
+    Raises BadInput, naming the cell.
+    """
     shots: list[Shot] = []
     seeds: list[int | None] = []
     captions: list[str | None] = []
     for number, row in enumerate(rows, 1):
         said = {c: " ".join(str(cell or "").split()) for c, cell in zip(COLUMNS, row, strict=False)}
-        cells = {c: ui.t.word_back(cell).casefold() for c, cell in said.items() if cell}
+        cells = {c: known_word(c, cell, ui.t) or cell for c, cell in said.items() if cell}
         seed, caption = (" ".join(str(cell or "").split()) for cell in [*row, "", ""][len(COLUMNS) : len(HEADERS)])
         if not cells and not seed and not caption:
             continue
@@ -94,16 +97,22 @@ def read_shots(ui: Ui, rows: list[list[Any]]) -> Table:
         if len(caption) > MOST_CAPTION:
             raise BadInput("long_caption", row=number, length=len(caption), most=MOST_CAPTION)
         for column, word in cells.items():
-            if word not in CHOICES[column]:
-                raise BadInput(
-                    "bad_shot", row=number, said=word[:40], column=column.replace("_", " "), known=list(CHOICES[column])
-                )
+            _check_cell(number, column, word)
         shots.append(Shot(**cells))
         seeds.append(int(seed) if seed else None)
         captions.append(caption or None)
     if not 1 <= len(shots) <= MOST_SHOTS:
         raise BadInput("bad_count", most=MOST_SHOTS, count=len(shots))
     return Table(tuple(shots), tuple(seeds), tuple(captions))
+
+
+def _check_cell(row: int, column: str, word: str) -> None:
+    """Raise BadInput for a word that the column does not take: some take any that somebody writes."""
+    column_name = column.replace("_", " ")
+    if column not in words.FREE and word not in CHOICES[column]:
+        raise BadInput("bad_shot", row=row, said=word[:40], column=column_name, known=list(CHOICES[column]))
+    if len(word) > words.MOST_LETTERS or not any(letter.isalpha() for letter in word):
+        raise BadInput("bad_shot_text", row=row, said=word[:40], column=column_name, most=words.MOST_LETTERS)
 
 
 def fit_rows(ui: Ui, rows: Rows, template: str, count: int, again: int = 0) -> Rows:

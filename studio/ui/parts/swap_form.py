@@ -31,10 +31,11 @@ class _Form:
     strength: gr.Slider
     hair: gr.Checkbox
     seed: gr.Number
+    any_look: gr.Checkbox
 
     @property
     def inputs(self) -> set[Any]:
-        return {self.persona, self.photos, self.strength, self.hair, self.seed}
+        return {self.persona, self.photos, self.strength, self.hair, self.seed, self.any_look}
 
 
 def build_swap(ui: Ui) -> None:
@@ -90,8 +91,9 @@ def _lay_out(ui: Ui) -> _Form:
             number = gr.Number(
                 seed.default, precision=0, minimum=seed.least, maximum=seed.most, label=t("posts.seed")
             )  # fmt: skip
+            any_look = gr.Checkbox(False, label=t("look.photos_too"), elem_id="swap-any-look")
     misfits = gr.HTML("", js_on_load=None, padding=False)
-    return _Form(persona, misfits, photos, how, hair, number)
+    return _Form(persona, misfits, photos, how, hair, number, any_look)
 
 
 def _read(ui: Ui, form: _Form, said: Said, owner: str) -> SwapRequest:
@@ -105,7 +107,7 @@ def _read(ui: Ui, form: _Form, said: Said, owner: str) -> SwapRequest:
     )
     return SwapRequest.make(
         owner=owner, persona=persona, pictures=pictures, seed=int(said[form.seed] or 0),
-        strength=float(said[form.strength]), hair=bool(said[form.hair]),
+        strength=float(said[form.strength]), hair=bool(said[form.hair]), any_look=bool(said[form.any_look]),
     )  # fmt: skip
 
 

@@ -178,7 +178,13 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
     assert weak_scores(scores[2], 0.5) == {"identity"}
     unmeasured = Studio(Settings(data=studio.settings.data, face_pack=studio.settings.data))
     assert Ui(unmeasured, Queue(unmeasured), Texts("en")).least_identity == -1
-    assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.0, "goods": None}, 0.5) == frozenset()
+    assert weak_scores({"identity": 0.5, "prompt": 1.0, "scene": 0.5, "goods": None, "pose": None}, 0.5) == frozenset()
+    assert weak_scores({"scene": 0.25, "goods": 0.5, "pose": 0.0, "held": 0.0}, 0.5) == {
+        "scene",
+        "goods",
+        "pose",
+        "held",
+    }
     with Engine(studio, None):
         ui = Ui(studio, Queue(Studio(studio.settings)), Texts("zh"))
 

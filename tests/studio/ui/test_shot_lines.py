@@ -51,17 +51,37 @@ def test_headers_rules_and_empty_lines_are_no_shots() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line", "said"),
-    [
-        ("close-up\n2. flying carpet", 2, "flying carpet"), ("特写 飞翔", 1, "飞翔"),
-        ("1. reddish dress", 1, "reddish"),
-        ("close-up 42", 1, "42"), ("<lora:mira:0.8>, close-up", 1, "lora"), ("café", 1, "café"), ("tall", 1, "tall"),
-    ],
+    [("close-up\n2. red 42", 2, "42"), ("close-up 42", 1, "42"), ("<lora:mira:0.8>, close-up", 1, "lora"),
+     (f"close-up, {'very ' * 20}tall", 1, "very")],
 )  # fmt: skip
 def test_what_is_no_word_is_named_with_its_line(text: str, line: int, said: str) -> None:
     with pytest.raises(BadInput, match="bad_shot_word") as refused:
         paste_shots(text)
     assert refused.value.fields["line"] == line
     assert str(refused.value.fields["said"]).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "own"),
+    [
+        ("1. close-up, wearing a qipao, drinking coffee", {"outfit": "qipao", "pose": "drinking coffee"}),
+        ("close-up smiling red qipao drinking coffee", {"outfit": "qipao", "pose": "drinking coffee"}),
+        ("特写 微笑 红色旗袍 喝咖啡", {"outfit": "旗袍", "pose": "喝咖啡"}),
+        ("半身，穿着墨绿旗袍，拿着口红", {"outfit": "墨绿旗袍", "goods": "口红"}),
+        ("坐在沙发上喝咖啡，米色风衣", {"pose": "坐在沙发上喝咖啡", "outfit_colour": "米色", "outfit": "风衣"}),
+        ("reddish dress", {"outfit": "reddish dress"}), ("flying carpet", {"pose": "flying carpet"}),
+        ("特写 倒立", {"pose": "倒立"}), ("with a parasol, in a sari", {"goods": "parasol", "outfit": "sari"}),
+        ("wearing a hat with feathers", {"outfit": "hat with feathers"}), ("蓝牙耳机", {"goods": "蓝牙耳机"}),
+        ("jumping over a fence, denim jacket and jeans",
+         {"pose": "jumping over a fence", "outfit": "denim jacket and jeans"}),
+        ("waving, drinking coffee", {"pose": "waving, drinking coffee"}), ("浇花", {"pose": "浇花"}),
+        ("tall", {"pose": "tall"}),
+        ("（眨眼），bluetooth headphones", {"expression": "眨眼", "goods": "bluetooth headphones"}),
+    ],
+)  # fmt: skip
+def test_words_that_no_list_has_are_kept_in_their_field(line: str, own: dict[str, str]) -> None:
+    (shot,) = paste_shots(line)
+    assert shot.free == own
 
 
 def test_a_list_of_marks_alone_has_no_shots() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from personas.shots import GOODS, Shot
+from personas.shots import FREE, GOODS, Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.platforms import find_platform, load_platforms, overlong
@@ -17,6 +17,7 @@ from studio.jobs.queue import Queue
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
+from studio.ui.parts.cautions import say_own_words
 from studio.ui.parts.shots_form import default_captions, own_captions
 from studio.ui.parts.shots_table import (
     CHOICES,
@@ -70,19 +71,33 @@ def test_every_word_of_the_table_can_be_pasted_in_both_languages() -> None:
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_cell_that_is_no_word_is_said_in_chinese(tmp_path: Path, column: str) -> None:
     studio = Studio(Settings(data=tmp_path))
-    row = ["xx" if name == column else "" for name in COLUMNS]
+    wrong = "x" * 81 if column in FREE else "xx"
+    row = [wrong if name == column else "" for name in COLUMNS]
     with pytest.raises(BadInput) as failed:
         read_shots(Ui(studio, Queue(studio), Texts("zh")), [row])
-    said = Texts("zh").error(failed.value).replace("xx", "")
+    said = Texts("zh").error(failed.value).replace("x", "")
     assert "行" in said
     assert not any(part in said for part in column.split("_"))
 
 
+def test_own_words_stay_in_the_cells_where_any_may_be_said(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    ui = Ui(studio, Queue(studio), Texts("zh"))
+    row = ["半身", "正面", "眨眼", "旗袍", "红", "喝 咖啡", "Lipstick", "", ""]
+    (shot,) = read_shots(ui, [row]).shots
+    assert (shot.expression, shot.outfit, shot.outfit_colour) == ("眨眼", "旗袍", "red")
+    assert (shot.pose, shot.goods) == ("喝 咖啡", "Lipstick")
+    (again,) = read_shots(ui, write_shots(ui, [shot])).shots
+    assert again == shot
+    said = say_own_words(ui, [row], "马克杯")
+    assert all(word in said for word in ("第 1 行", "旗袍", "Lipstick"))
+    assert "马克杯" not in said  # a mug is in the model's own words
+    assert say_own_words(ui, write_shots(ui, [RED])) == ""
+
+
 def test_what_is_not_understood_is_named() -> None:
-    with pytest.raises(BadInput, match=r"bad_shot_word.*line=2, said=flying"):
-        paste_shots("smiling\nflying")
-    with pytest.raises(BadInput, match=r"bad_shot_word.*line=1"):
-        paste_shots("reddish dress")
+    with pytest.raises(BadInput, match=r"bad_shot_word.*line=2, said=42"):
+        paste_shots("smiling\nred 42")
     for text in ("", "smiling\n" * 36):
         with pytest.raises(BadInput, match=r"bad_count.*most=35"):
             paste_shots(text)

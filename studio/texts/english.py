@@ -1,0 +1,57 @@
+"""Merchants' Chinese words in English, for models that read no Chinese: `english.json`, one row a word.
+
+Its rows stand under the field of a shot that they are said in, "" where they go with words of any.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+__all__ = ["field_words", "in_english", "says_chinese"]
+
+_CHINESE = re.compile("[㐀-鿿豈-﫿]")
+_PARTS = re.compile("([㐀-鿿豈-﫿]+)")
+_T_SHIRT = re.compile("[Tt]恤衫?")
+_SAYING_NOTHING = "的了着在上里中边款个件条双只支本把张台套和与及色用来一"
+
+
+@cache
+def field_words() -> dict[str, dict[str, str]]:
+    """Return by field, and under "", Chinese words with their English."""
+    told: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "english.json").read_text(encoding="utf-8"))
+    return told
+
+
+@cache
+def _words() -> dict[str, str]:
+    told = {chinese: english for rows in field_words().values() for chinese, english in rows.items()}
+    return dict(sorted(told.items(), key=lambda row: -len(row[0])))
+
+
+def says_chinese(text: str) -> bool:
+    """Return whether there is a Chinese letter in a text."""
+    return _CHINESE.search(text) is not None
+
+
+def in_english(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return a text with its Chinese words in English, and those that no row has; what is not Chinese stays."""
+    said: list[str] = []
+    unknown: list[str] = []
+    for part in _PARTS.split(_T_SHIRT.sub("短袖", text)):
+        if not says_chinese(part):
+            said += part.replace("，", " ").replace("、", " ").split()
+            continue
+        at, left = 0, ""
+        while at < len(part):
+            found = next((word for word in _words() if part.startswith(word, at)), None)
+            if found is None:
+                left += "" if not left and part[at] in _SAYING_NOTHING else part[at]
+            if left and (found is not None or at + 1 == len(part)):
+                unknown.append(left.rstrip(_SAYING_NOTHING) or left)
+                left = ""
+            said += [] if found is None else [_words()[found]]
+            at += 1 if found is None else len(found)
+    return " ".join(said), tuple(unknown)

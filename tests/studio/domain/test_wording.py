@@ -1,0 +1,66 @@
+"""Own words in prompts: Chinese reaches a model that reads none in English, and what it may not know is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from personas.shots import Shot
+from pipelines.families.vocabulary import Vocabulary
+from studio.domain.capabilities import vocabulary_of
+from studio.domain.wording import PLAIN_GOODS, Doubt, doubts, say_doubts, tell_goods, tell_shot
+from studio.settings import Settings
+from studio.texts.english import field_words, in_english
+from studio.texts.texts import LANGUAGES, Texts
+from tests.data import need
+
+
+def _miniature(tmp_path: Path) -> Vocabulary:
+    found = vocabulary_of(Settings(data=tmp_path))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("玫瑰红陶瓷马克杯", "a rose red ceramic mug"), ("白色T恤", "白色T恤"), ("保温杯", "thermos"), ("兰蔻精华", "a serum"),
+        ("哈哈牌", PLAIN_GOODS),
+        ("a red tin", "a red tin"), ("Rose serum 30ml", "Rose serum 30ml"), ("Nike 运动鞋", "Nike sneakers"),
+    ],
+)  # fmt: skip
+def test_goods_are_named_in_english_where_no_chinese_is_read(tmp_path: Path, name: str, said: str) -> None:
+    assert tell_goods(name, _miniature(tmp_path)) == said
+    assert tell_goods(name, Vocabulary(need("tokenizers/t5") / "tokenizer.json", whole=False)) == said
+
+
+def test_shots_keep_the_words_of_the_lists(tmp_path: Path) -> None:
+    words = _miniature(tmp_path)
+    assert tell_shot(Shot(), words) == Shot()
+    told = tell_shot(Shot(outfit="红色旗袍", pose="坐在沙发上喝咖啡", goods="Mug", expression="嘻嘻"), words)
+    assert told == Shot(outfit="red qipao", pose="sitting on sofa drinking coffee", goods="mug", expression="嘻嘻")
+    assert "wearing a red qipao, sitting on sofa drinking coffee, holding a mug" in told.prompt("a woman")
+
+
+def test_doubts_name_the_place(tmp_path: Path) -> None:
+    shots = [Shot(outfit="旗袍"), Shot(goods="马克杯"), Shot(outfit="旗袍", pose="holding coffee")]
+    found = doubts(shots, "玫瑰精华", _miniature(tmp_path))
+    assert found == (
+        Doubt(row=1, field="outfit", words="旗袍"), Doubt(row=3, field="outfit", words="旗袍"),
+        Doubt(row=0, field="goods", words="玫瑰精华"),
+    )  # fmt: skip
+    for language in LANGUAGES:
+        said = say_doubts(found, Texts(language))
+        assert "旗袍" in said
+        assert "玫瑰精华" in said
+    assert doubts(shots, PLAIN_GOODS, None) == ()
+    assert say_doubts((), Texts("en")) == ""
+
+
+def test_every_word_of_the_dictionary_is_english_once() -> None:
+    rows = [row for words in field_words().values() for row in words.items()]
+    assert len({chinese for chinese, _ in rows}) == len(rows)
+    for chinese, english in rows:
+        assert english.isascii()
+        assert in_english(chinese) == (english, ())
