@@ -21,6 +21,7 @@ from studio.domain.names import check_name
 from studio.domain.scene import Scene, usual_crop
 from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share, scenes_of
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
+from studio.ui.parts.cautions import say_look
 from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
 from studio.ui.parts.html import button, card, empty, grid, panel, picture, undo_card
 from studio.ui.parts.page_head import open_page
@@ -178,7 +179,7 @@ def _say_kept(ui: Ui, scene: Scene) -> str:
             if share <= 0.99:
                 lines.append(f"{shape}: {say_landmark(ui, share)}")
     said = "<br>".join(map(escape, lines))
-    return f'<div class="st-panel done" role="status">✓ {said}</div>'
+    return f'<div class="st-panel done" role="status">✓ {said}</div>{say_look(ui, scene)}'
 
 
 def show_scenes(ui: Ui, owner: str, gone: Collection[str] = ()) -> str:
