@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from personas.measures.hair import HairReading
+from studio.domain.values import later_field
 
 __all__ = ["StoredHair", "StoredMeasures", "read_measures", "write_measures"]
 
@@ -45,7 +46,7 @@ class StoredMeasures(BaseModel):
     hair: StoredHair | None
     attributes: dict[str, str]
     thumbnail: tuple[float, ...]
-    eyes: tuple[float, ...] | None = None
+    eyes: tuple[float, ...] | None = later_field(None)
 
     @property
     def numbers(self) -> Numbers:

@@ -25,7 +25,7 @@ def _miniature(tmp_path: Path) -> Vocabulary:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("玫瑰红陶瓷马克杯", "a rose red ceramic mug"), ("白色T恤", "白色T恤"), ("保温杯", "thermos"),
+        ("玫瑰红陶瓷马克杯", "a rose red ceramic mug"), ("保温杯", "thermos"),
         ("兰蔻精华", "a serum"),
         ("哈哈牌", PLAIN_GOODS),
         ("a red tin", "a red tin"), ("Rose serum 30ml", "Rose serum 30ml"), ("Nike 运动鞋", "Nike sneakers"),
