@@ -82,7 +82,7 @@ def describe_look(picture: Picture) -> Vector:
 def measure_look(pictures: list[Picture], farthest: float) -> OwnLook:
     """Return what pictures of a backbone have in common."""
     numbers = np.stack([describe_look(picture) for picture in pictures])
-    mean, spread = numbers.mean(axis=0), numbers.std(axis=0)
+    mean, spread = numbers.mean(axis=0), np.maximum(numbers.std(axis=0), 1e-6)
     z = (numbers - mean) / spread
     inverse = np.linalg.inv(np.cov(z.T) + _SMOOTHED * np.eye(_NUMBERS))
     return OwnLook(_rounded(mean), _rounded(spread), tuple(map(_rounded, inverse)), farthest)

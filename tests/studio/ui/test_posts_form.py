@@ -180,6 +180,7 @@ def test_the_form_comes_back_as_it_was_typed_wrong_or_not(studio: Studio, langua
     ui, form, said = open_page(studio)
     rows = [list(row) for row in said[form.shots.rows]]
     rows[2][HEADERS.index("pose")], rows[2][HEADERS.index("caption")] = "dancing on a table", "新品 🌸"
+    rows[3][HEADERS.index("view")] = "from below"
     draft = PostsDraft(platform="instagram", persona=WHO.id, scene=WHERE.id, settings=SETTINGS)
     said = show(said, write_draft(ui, form, draft, "me", WHO.id, WHERE.id))
     said = show(said, {form.shots.rows: rows, form.shots.lines: "smiling\nxyz", form.fresh: False})

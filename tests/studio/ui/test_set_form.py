@@ -109,7 +109,7 @@ def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen
 
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look"}
     assert told == set(SetSettings.model_fields)
     told |= {"persona", "scene", "shots", "seeds", "captions", "again"}
     assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}
