@@ -17,6 +17,8 @@ from PIL import Image, ImageDraw
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
+from studio.domain.bundle import CheckedPicture, ExportCheck
+from studio.domain.captions import Captions
 from studio.domain.migration import read_stored
 from studio.domain.posts import PostSet
 from studio.domain.values import Request, Result, Stored
@@ -37,10 +39,20 @@ RESULTS = {name: name for name in KINDS if name not in ("export", "donor")} | {"
 
 
 def _result(name: str) -> Result:
+    if name == "check":  # kinds that version 0.1 did not know
+        shown = CheckedPicture(picture=key("shown"), caption="a caption", bytes=1)
+        return ExportCheck(id="check", post_set="set", platform="xiaohongshu", pictures=(shown,))
+    if name == "captions":
+        return Captions(
+            id="captions", post_set="set", platform="xiaohongshu", language="zh", writer="templates", title="a title",
+            body="a body", tags=("a tag",), captions=("a caption",),
+        )  # fmt: skip
     return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def _request(name: str) -> Request:
+    if name in ("check", "captions"):
+        return KINDS[name].request.make(post_set=_result("posts"), owner=_request("posts").owner)
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
     return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
 
