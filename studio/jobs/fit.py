@@ -44,7 +44,9 @@ def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ..
     look = own_look(studio.settings)
     if look is None:
         return ()
-    return tuple(name for name, key in pictures.items() if _is_other(studio.store.path(key), look))
+    found = ((name, studio.store.path(key)) for name, key in pictures.items())
+    # of a file that is gone the job itself says so
+    return tuple(name for name, file in found if file.is_file() and _is_other(file, look))
 
 
 def _check_look(studio: Studio, request: PostRequest | SwapRequest) -> None:
