@@ -106,8 +106,8 @@ def build(ui: Ui) -> None:
     )  # fmt: skip
     timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, shown], **HIDDEN)
     redone = [progress, opened, form.shots.rows, form.shots.again]
-    form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
-    form.go.click(None, js=FORGET_SET)
+    asked = form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
+    asked.success(None, js=FORGET_SET)
     build_draft(ui, form)
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
