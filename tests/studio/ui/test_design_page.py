@@ -13,17 +13,19 @@ import pytest
 
 from personas.donors import Donor
 from personas.recipes import Recipe
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotEnough
 from studio.application import Studio
-from studio.domain.design import PreviewRequest
-from studio.domain.mix import Mix, recipe_of_mix, roll
+from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
+from studio.domain.mix import Mix, less_of, recipe_of_mix, roll
 from studio.jobs.queue import Queue
+from studio.library.records import JobRecord
 from studio.settings import Settings
-from studio.texts.texts import LANGUAGES, Texts
+from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
 from studio.ui.pages import design
-from studio.ui.parts.mixer import DesignState, first_mix, show_bar, show_mixer
+from studio.ui.parts.mixer import DesignState, first_mix, show_bar, show_mixer, show_previews
 from tests.folders import write_backbone_folder
+from tests.library import keep_result, picture
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -156,3 +158,62 @@ def test_a_source_face_that_comes_along_says_so_in_the_pages_language(tmp_path: 
     assert said.count("自带，虚构人物 · 出售图片：可以") == 10
     assert "Apache" not in said
     assert "consent" not in said
+
+
+def keep_refused(ui: Ui, mix: Mix) -> str:
+    """A design of this mix that failed because its first source face is too near."""
+    named = {donor.id: donor.name for donor in ui.donors()}
+    donor = mix.donors[0]
+    error = NotEnough(
+        "not_novel", similarity=0.9, donor=named[donor], donor_id=donor, ceiling=ui.early_ceiling,
+        donors=list(mix.donors), weights=list(mix.weights),
+    )  # fmt: skip
+    facts = {"code": error.code, "raised": error.as_json()}
+    row = JobRecord(id="design-1", owner="me", kind="design", state="failed", error=str(error), facts=facts)
+    ui.studio.records.keep(row)
+    return row.id
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refused_design_is_mended_by_one_press(ui: Ui, language: Language) -> None:
+    ui = Ui(ui.studio, ui.queue, Texts(language))
+    refused = Mix("sweet", tuple(donor.id for donor in ui.donors("sweet")[:4]), (0.7, 0.1, 0.1, 0.1), 0)
+    job = keep_refused(ui, refused)
+    now = first(ui)
+    said = design._progress(ui, "me", now)
+    name = next(donor.name for donor in ui.donors() if donor.id == refused.donors[0])
+    assert said.count("<button") == 1  # it is mended, not repeated
+    assert ui.t("design.mend", name=name) in said
+    assert f'data-job="{job}"' in said
+    mended = design._act(ui, now, {"do": "mend", "job": job}, "me")
+    assert mended.mix == less_of(refused, refused.donors[0], 0.9, ui.early_ceiling)
+    assert mended.by_hand  # so that this very mix is what is asked for
+    asked = design._request(ui, mended, "quick", "me")
+    assert asked.recipe is not None
+    assert asked.recipe.mix_weights == pytest.approx(mended.mix.weights)
+    assert design._act(ui, now, {"do": "mend", "job": job}, "somebody else") == now
+
+
+def test_a_preview_that_comes_too_near_is_lessened_and_drawn_again(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
+    near = Mix("sweet", tuple(donor.id for donor in ui.donors("sweet")[:3]), (0.8, 0.1, 0.1), 0)
+    recipe = recipe_of_mix(near, ui.donors())
+    shown = ui.studio.store.put_picture(picture(1))
+    similarity = dict(zip(near.donors, (0.9, 0.2, None), strict=True))
+    row = PreviewedRecipe(recipe=recipe, pictures=(shown,), similarity=similarity)
+    preview = Preview(id="p", ceiling=ui.early_ceiling, pictures=8, recipes=(row,))
+    keep_result(ui.studio, "me", preview)
+    now = replace(first(ui), mix=near)
+    assert design._near(ui, "me", now) == similarity  # the desk says what was measured of its own mix
+    said = show_previews(ui, now, [row])
+    name = next(donor.name for donor in ui.donors() if donor.id == near.donors[0])
+    assert ui.t("design.too_near", name=name) in said
+    assert 'data-do="less"' in said
+    asked: list[PreviewRequest] = []
+    monkeypatch.setattr(Queue, "put", lambda self, request: asked.append(request) or "preview-2")
+    after = design._act(ui, now, {"do": "less", "recipe": recipe.id}, "me")
+    assert (after.mix, after.preview) == (less_of(near, near.donors[0], 0.9, ui.early_ceiling), "preview-2")
+    assert asked[0].recipes[0].mix_weights == pytest.approx(after.mix.weights)
+    assert "less" not in show_previews(ui, now, [row.model_copy(update={"similarity": {}})])  # not measured yet
+    older = preview.model_copy(update={"id": "q", "pictures": 1})
+    keep_result(ui.studio, "me", older)
+    assert design._rows(ui, "me", replace(now, preview="preview-q")) == ()  # it measured something else
