@@ -209,7 +209,12 @@ def test_a_preview_that_comes_too_near_is_lessened_and_drawn_again(ui: Ui, monke
     assert ui.t("design.too_near", name=name) in said
     assert 'data-do="less"' in said
     asked: list[PreviewRequest] = []
-    monkeypatch.setattr(Queue, "put", lambda self, request: asked.append(request) or "preview-2")
+
+    def put(queue: Queue, request: PreviewRequest) -> str:
+        asked.append(request)
+        return "preview-2"
+
+    monkeypatch.setattr(Queue, "put", put)
     after = design._act(ui, now, {"do": "less", "recipe": recipe.id}, "me")
     assert (after.mix, after.preview) == (less_of(near, near.donors[0], 0.9, ui.early_ceiling), "preview-2")
     assert asked[0].recipes[0].mix_weights == pytest.approx(after.mix.weights)
