@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, StudioError
 from pipelines.models.weights import hash_weights
 from studio.domain.capabilities import backbone_facts
 from studio.domain.choice import BackboneChoice, CaptionEndpoint
@@ -172,6 +172,17 @@ class Studio:
         from personas.measures.face import find_pack, read_calibration
 
         return read_calibration(find_pack(self.settings.face_pack))
+
+    @cached_property
+    def least_identity(self) -> float:
+        """The cosine under which a face may be somebody else's; -1 where nobody measured what the recogniser's mean.
+
+        Kept, because finding out hashes the whole pack.
+        """
+        try:
+            return self.calibration.different_people
+        except StudioError:
+            return -1.0
 
     @cached_property
     def regions(self) -> PictureReader:

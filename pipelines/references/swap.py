@@ -18,12 +18,14 @@ from scipy import ndimage
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
-__all__ = ["FaceRegion", "face_region", "grow_region", "paste_face", "swap_landmark"]
+__all__ = ["FaceRegion", "face_region", "grow_region", "paste_face", "swap_landmark", "view_head"]
 
 _FACE_HEIGHT = 0.42  # of the canvas, as in a close-up portrait
 _FACE_CENTRE = (0.5, 0.46)  # x, y on the canvas
 _FEATHER = 0.06  # of the face's height
 _GROWN = 1.12  # the region is that much larger than the ellipse of forehead, cheeks and chin
+
+_WIDE = 0.5  # of a face's size on the canvas, so that long hair is in sight
 
 Rgb = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -85,12 +87,17 @@ def face_region(
 
 
 def grow_region(region: FaceRegion, more: Mask) -> FaceRegion:
-    """The region joined by `more` bool [H, W] on the canvas: the hair, for a persona with other hair."""
+    """The region joined by `more` bool [H, W] on the canvas: the hair, for a persona with other hair.
+
+    The smooth edge lies around it, not on it, or a rim of the old hair would be left.
+    """
     height, width = region.alpha.shape
     grown = cv2.warpAffine(
         more.astype(np.float32), region.to_canvas, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
-    inside = (region.alpha > 0) | (grown >= 0.5)
+    hair = grown >= 0.5
+    near = ndimage.distance_transform_edt(~hair) <= region.edge_px if hair.any() else hair
+    inside = (region.alpha > 0) | near
     return FaceRegion(region.to_canvas, _feather(inside, region.edge_px), region.edge_px)
 
 
@@ -109,15 +116,10 @@ def _feather(inside: Mask, edge: float) -> npt.NDArray[np.float32]:
 
 def swap_landmark(image: Rgb, region: FaceRegion, height: int, width: int) -> Landmark:
     """The picture on the canvas, with all but the region kept. Beyond the picture's borders it is mirrored."""
-    shrink = float(np.hypot(*region.to_canvas[:, 0]))
-    # bilinear sampling of a picture that shrinks much would skip pixels
-    smooth = image if shrink > 0.7 else cv2.GaussianBlur(image, (0, 0), 0.4 / shrink)
-    canvas = cv2.warpAffine(
-        smooth, region.to_canvas, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    canvas = _warp(image, region.to_canvas, height, width)
     alpha = cv2.warpAffine(region.alpha, region.to_canvas, (width, height), flags=cv2.INTER_LINEAR)
     alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # what reaches over the canvas's edge cannot be drawn
-    return Landmark(np.asarray(canvas, np.uint8), np.asarray(alpha <= 0, np.bool_))
+    return Landmark(canvas, np.asarray(alpha <= 0, np.bool_))
 
 
 def paste_face(image: Rgb, drawn: Rgb, region: FaceRegion) -> Rgb:
@@ -129,3 +131,26 @@ def paste_face(image: Rgb, drawn: Rgb, region: FaceRegion) -> Rgb:
     alpha = region.alpha[..., None].astype(np.float64)
     mixed = (alpha * back + (1 - alpha) * image).round().clip(0, 255).astype(np.uint8)
     return np.where(alpha > 0, mixed, image)
+
+
+def view_head(image: Rgb, region: FaceRegion, height: int, width: int) -> tuple[Rgb, Mask, Mask]:
+    """The upright head and what is around it, [height, width, 3]; where the picture is, and where it is drawn anew
+    without any of the old, both bool [height, width].
+    """
+    # about the canvas's middle
+    middle = np.array([width / 2, height / 2])
+    wide = region.to_canvas * _WIDE
+    wide[:, 2] += middle * (1 - _WIDE)
+    there = cv2.warpAffine(np.ones(image.shape[:2], np.float32), wide, (width, height), flags=cv2.INTER_LINEAR)
+    alpha = cv2.warpAffine(region.alpha, wide, (width, height), flags=cv2.INTER_LINEAR)
+    view = _warp(image, wide, height, width)
+    return view, np.asarray(there > 0.99, np.bool_), np.asarray(alpha > 0.99, np.bool_)
+
+
+def _warp(image: Rgb, to_view: npt.NDArray[np.float64], height: int, width: int) -> Rgb:
+    """The picture in another frame; beyond its borders it is mirrored."""
+    shrink = float(np.hypot(*to_view[:, 0]))
+    # bilinear sampling of a picture that shrinks much would skip pixels
+    smooth = image if shrink > 0.7 else cv2.GaussianBlur(image, (0, 0), 0.4 / shrink)
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
+    return np.asarray(cv2.warpAffine(smooth, to_view, (width, height), flags=flags, borderMode=border), np.uint8)

@@ -195,6 +195,9 @@ def swap(
         file = keep_beside(wanted, studio.store.get(row.picture)).resolve()
         rows.append(row.model_dump(mode="json") | {"file": str(file)})
         lines.append(tell("cli.swapped", file=file, before=row.identity_before, after=row.identity))
+        if row.faults:
+            why = tell("swap.and").join(tell(f"swap.fault.{fault}") for fault in row.faults)
+            lines.append(f"  ⚠ {tell('swap.weak', why=why)}")
     missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
     lines += [f"✗ {row['error']}" for row in missing]
     say({"id": result.id, "pictures": rows, "left_out": missing}, as_json, "\n".join(lines))

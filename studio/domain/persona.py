@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator
 
@@ -24,7 +24,8 @@ from studio.domain.values import (
 )
 
 __all__ = [
-    "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapRequest", "SwappedPicture",
+    "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapFault", "SwapRequest",
+    "SwappedPicture",
 ]  # fmt: skip
 
 
@@ -136,6 +137,10 @@ class Persona(Result):
         return IndexEntry(facts, (self.name, self.recipe.category), (f"person:{self.name}",))
 
 
+SwapFault = Literal["identity", "old_face", "old_hair"]
+"""It does not show the persona; it still shows who was there; a rim of the old hair is left."""
+
+
 class SwapRequest(Request):
     """The persona's face put into `pictures`. `strength` in (0, 1]: more of the persona, less of the old face.
 
@@ -151,7 +156,13 @@ class SwapRequest(Request):
 
 
 class SwappedPicture(Value):
-    """Cosines to the enrolment before and after; `moved` is how far the landmarks went, in heights of the face."""
+    """Cosines to the enrolment before and after; `moved` is how far the landmarks went, in heights of the face.
+
+    `old_face` is the new face's cosine to the one that was there, `old_hair` the share of the old hair's edge where it
+    still is to be seen, in [0, 1]; None where there is none to compare, where the hair was not to change, and in
+    results of before they were measured. `faults` are the scores that say that the swap did not work
+    (`studio.domain.swap_scores`); None where nobody judged it.
+    """
 
     name: str
     before: FileKey
@@ -160,6 +171,9 @@ class SwappedPicture(Value):
     identity_before: float
     identity: float
     moved: float | None
+    old_face: float | None = None
+    old_hair: float | None = None
+    faults: tuple[SwapFault, ...] | None = None
 
 
 class Swap(Result):

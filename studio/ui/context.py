@@ -77,16 +77,9 @@ class Ui:
         """Return what a mix's face must stay under on eight pictures: the line of every gauge."""
         return early_ceiling(self.studio.calibration)
 
-    @cached_property
+    @property
     def least_identity(self) -> float:
-        """Under this a face may be somebody else's; -1 where nobody measured what the recogniser's cosines mean.
-
-        Kept, because finding out hashes the whole pack and every card asks, every second.
-        """
-        try:
-            return self.studio.calibration.different_people
-        except StudioError:
-            return -1.0
+        return self.studio.least_identity
 
     def url(self, page: str) -> str:
         return f"/{self.t.language}/{page}"

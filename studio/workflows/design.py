@@ -185,7 +185,7 @@ def _swap_in(
 ) -> tuple[str, dict[str, str]]:
     """The template with the new face, and the shot it shows."""
     picture = studio.store.get_picture(template.picture)
-    swapped = swap_face(studio, template.name, picture, lora, subject, trigger, seed, strength=0.8, hair=True)
+    swapped, _ = swap_face(studio, template.name, picture, lora, subject, trigger, seed, strength=0.8, hair=True)
     return studio.store.put_picture(swapped), asdict(read_shot(studio.regions.read([picture])[0].attributes))
 
 

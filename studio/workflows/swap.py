@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from personas.measures.hair import HAIR, old_hair_left
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
-from pipelines.references.swap import FaceRegion, face_region, grow_region, paste_face, swap_landmark
+from pipelines.references.swap import FaceRegion, face_region, grow_region, paste_face, swap_landmark, view_head
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.capabilities import own_look
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
-from studio.domain.report import LeftOut, StudioStage
+from studio.domain.report import LeftOut, PicturesDrawn, StudioStage
+from studio.domain.swap_scores import swap_faults
 from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
 from studio.library.records import content_id
 from studio.workflows import Run
@@ -32,11 +34,13 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class SwapScores:
-    """Cosines to the enrolment before and after; `moved` is how far the landmarks went, in heights of the face."""
+    """See `SwappedPicture`."""
 
     identity_before: float
     identity: float
     moved: float | None
+    old_face: float | None
+    old_hair: float | None
 
 
 def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progress = SILENT) -> Swap:
@@ -48,6 +52,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
     lora = persona_lora(studio, request.persona)
     enrolment = np.asarray(request.persona.enrolment, np.float32)
     who = request.persona
+    least = studio.least_identity
     rows: list[SwappedPicture] = []
     left_out: list[LeftOutPicture] = []
     look = None if request.any_look else own_look(studio.settings)
@@ -60,19 +65,23 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
             try:
                 if look is not None and look.is_other(before):
                     raise BadInput("picture_of_other_look", name=given.name)
-                after = swap_face(
+                after, region = swap_face(
                     studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
                 )
             except BadInput as error:
                 return {"raised": error.as_json()}
-            return {"picture": studio.store.put_picture(after)} | asdict(_scores(studio, before, after, enrolment))
+            old_hair = _old_hair(studio, before, after, region) if request.hair else None
+            scores = asdict(_scores(studio, before, after, enrolment, old_hair))
+            return {"picture": studio.store.put_picture(after)} | scores
 
         made = run(f"swap-{number}", step)
         if "raised" in made:
             left_out.append(LeftOutPicture(name=given.name, raised=made["raised"]))
         else:
             picture = FileKey(made.pop("picture"))
-            rows.append(SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made))
+            row = SwappedPicture(name=given.name, before=given.picture, picture=picture, seed=seed, **made)
+            rows.append(row.model_copy(update={"faults": swap_faults(row, least)}))
+            progress.tell(PicturesDrawn(tuple(row.picture for row in rows)))
         progress.tell(StageProgress(Stage(StudioStage.SWAP), number + 1, len(request.pictures)))
     if not rows:
         if len(left_out) == 1:
@@ -102,8 +111,11 @@ def swap_face(
     seed: int,
     strength: float,
     hair: bool,
-) -> Picture:
-    """The picture with the face of the LoRA that `subject` and `trigger` call. Raises what `find_face` raises."""
+) -> tuple[Picture, FaceRegion]:
+    """The picture with the face of the LoRA that `subject` and `trigger` call, and where it was drawn anew.
+
+    Raises what `find_face` raises.
+    """
     spec = studio.backbone.spec
     canvas = (spec.height, spec.width)
     region = find_face(studio, name, image)
@@ -121,7 +133,7 @@ def swap_face(
         strength=strength,
     )
     (drawn,) = draw_batch(studio.backbone, [request])
-    return paste_face(image, drawn, region)
+    return paste_face(image, drawn, region), region
 
 
 def read_shot(attributes: Mapping[str, str]) -> Shot:
@@ -133,10 +145,23 @@ def read_shot(attributes: Mapping[str, str]) -> Shot:
     return Shot(**{name: attributes[name] for name, choices in words.items() if attributes.get(name) in choices})
 
 
-def _scores(studio: Studio, before: Picture, after: Picture, enrolment: npt.NDArray[np.float32]) -> SwapScores:
+def _scores(
+    studio: Studio, before: Picture, after: Picture, enrolment: npt.NDArray[np.float32], old_hair: float | None
+) -> SwapScores:
     old, new = studio.faces.read(before), studio.faces.read(after)
     assert old is not None
+    was = float(enrolment @ old.embedding)
     if new is None:
-        return SwapScores(float(enrolment @ old.embedding), 0.0, None)
+        return SwapScores(was, 0.0, None, None, old_hair)
     shift = float(np.hypot(*(new.landmarks - old.landmarks).T).mean()) / (old.box[3] - old.box[1])
-    return SwapScores(float(enrolment @ old.embedding), float(enrolment @ new.embedding), shift)
+    now, alike = float(enrolment @ new.embedding), float(old.embedding @ new.embedding)
+    return SwapScores(was, now, shift, alike, old_hair)
+
+
+def _old_hair(studio: Studio, before: Picture, after: Picture, region: FaceRegion) -> float | None:
+    """Return how much of the old hair is left, as seen on the upright head."""
+    spec = studio.backbone.spec
+    was, there, drawn = view_head(before, region, spec.height, spec.width)
+    now, _, _ = view_head(after, region, spec.height, spec.width)
+    old, new = studio.regions.read([was, now])
+    return old_hair_left(was, now, (old.labels == HAIR) & there, (new.labels == HAIR) & drawn)

@@ -9,18 +9,22 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import BadInput
-from pipelines.file_names import file_name
-from pipelines.pictures import PICTURE_SUFFIXES, load_scene
+from pipelines.errors import BadInput, BadPicture, StudioError
+from pipelines.pictures import load_scene
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona, Swap, SwapRequest
+from studio.domain.times import JobSize
 from studio.domain.values import NamedPicture
+from studio.jobs.queue import admit
 from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
-from studio.ui.parts.html import card, file_url, grid, link, picture
+from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.misfits import split_people
+from studio.ui.parts.swap_cards import UNREAD, act_on_swap, show_swaps
 
 __all__ = ["build_swap"]
+
+_MOST_TIMES = 1000
 
 
 @dataclass(frozen=True)
@@ -41,34 +45,42 @@ class _Form:
 def build_swap(ui: Ui) -> None:
     """Lay the part out, closed, and connect it."""
     t = ui.t
-    with gr.Accordion(t("swap.title"), open=False, elem_id="swap-box"):
+    with gr.Accordion(t("swap.title"), open=False, elem_id="swap-box") as box:
         gr.HTML(f"<p class='st-soft'>{escape(t('swap.what'))}</p>", js_on_load=None)
         form = _lay_out(ui)
-        go = gr.Button(t("swap.go"), elem_id="swap-go")
+        estimate = gr.HTML("", js_on_load=None, padding=False)
+        go = gr.Button(t("swap.go"), variant="primary", elem_id="swap-go")
         made = actions("", "swapped")
     shown = gr.State("")
-    timer = gr.Timer(2.0)
+    timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
         people, greyed = split_people(ui, ui.results(owner, Persona))
-        first = people[0][1] if people else None
-        return gr.Dropdown(people, value=first), greyed, _made(ui, owner)
+        first, html = people[0][1] if people else None, show_swaps(ui, owner)
+        return gr.Dropdown(people, value=first), greyed, gr.Accordion(open=bool(html)), html
 
     def start(said: Said, request: gr.Request) -> str:
         owner = owner_of(request)
-        ui.queue.put(_read(ui, form, said, owner))
-        return _made(ui, owner)
+        asked, unread = _read(ui, form, said, owner)
+        ui.queue.put(_once_more(ui, asked), **{UNREAD: [error.as_json() for error in unread]})
+        return show_swaps(ui, owner)
 
     def tick(before: str, request: gr.Request) -> Any:
-        html = _made(ui, owner_of(request))
+        html = show_swaps(ui, owner_of(request))
         return (gr.skip(), before) if html == before else (html, html)
 
     def act(event: gr.EventData, request: gr.Request) -> str:
-        ui.act(owner_of(request), pressed(event))
-        return _made(ui, owner_of(request))
+        owner, data = owner_of(request), pressed(event)
+        if not ui.act(owner, data):
+            act_on_swap(ui, owner, data)
+        return show_swaps(ui, owner)
 
-    gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, made], **HIDDEN)
+    def expect(paths: list[str] | None) -> str:
+        return say_estimate(ui, Swap.kind, JobSize(units=len(paths))) if paths else ""
+
+    gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, box, made], **HIDDEN)
+    form.photos.change(guarded(ui, expect), [form.photos], [estimate], **HIDDEN)
     go.click(guarded(ui, start), form.inputs, [made], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [made, shown], **HIDDEN)
     made.click(guarded(ui, act), None, [made], **EACH)
@@ -78,13 +90,8 @@ def _lay_out(ui: Ui) -> _Form:
     t, strength, seed = ui.t, limits_of(SwapRequest, "strength"), limits_of(SwapRequest, "seed")
     with gr.Row():
         persona = gr.Dropdown([], label=t("posts.persona"), elem_id="swap-persona")
-        photos = gr.File(
-            label=t("swap.photos"),
-            file_count="multiple",
-            file_types=[*PICTURE_SUFFIXES],
-            height=130,
-            elem_id="swap-photos",
-        )
+        # any file is taken: one that is no picture is named, where the browser would refuse all that came with it
+        photos = gr.File(label=t("swap.photos"), file_count="multiple", height=160, elem_id="swap-photos")
         with gr.Column():
             how = gr.Slider(0.05, strength.most or 1, value=strength.default, step=0.05, label=t("swap.strength"))
             hair = gr.Checkbox(limits_of(SwapRequest, "hair").default, label=t("swap.hair"))
@@ -96,30 +103,35 @@ def _lay_out(ui: Ui) -> _Form:
     return _Form(persona, misfits, photos, how, hair, number, any_look)
 
 
-def _read(ui: Ui, form: _Form, said: Said, owner: str) -> SwapRequest:
+def _read(ui: Ui, form: _Form, said: Said, owner: str) -> tuple[SwapRequest, list[StudioError]]:
+    """Return what is asked for, and why some of the files cannot be read. Raises the first reason where none can."""
     persona = ui.find(owner, Persona, said[form.persona])
     if persona is None or not said[form.photos]:
         raise BadInput("swap_incomplete")
-    paths = [Path(path) for path in said[form.photos]]
-    images = [(path.name[-100:], load_scene(path).image) for path in paths]
-    pictures = tuple(
-        NamedPicture(name=name, picture=add_picture(ui.studio.library, image, owner)) for name, image in images
-    )
-    return SwapRequest.make(
-        owner=owner, persona=persona, pictures=pictures, seed=int(said[form.seed] or 0),
+    pictures: list[NamedPicture] = []
+    unread: list[StudioError] = []
+    for path in map(Path, said[form.photos]):
+        try:
+            image = load_scene(path).image
+        except BadPicture as error:
+            unread.append(error)
+        else:
+            kept = add_picture(ui.studio.library, image, owner)
+            pictures.append(NamedPicture(name=path.name[-100:], picture=kept))
+    if not pictures:
+        raise unread[0]
+    asked = SwapRequest.make(
+        owner=owner, persona=persona, pictures=tuple(pictures), seed=int(said[form.seed] or 0),
         strength=float(said[form.strength]), hair=bool(said[form.hair]), any_look=bool(said[form.any_look]),
     )  # fmt: skip
+    return asked, unread
 
 
-def _made(ui: Ui, owner: str) -> str:
-    job, t = ui.newest(owner, Swap.kind), ui.t
-    if job is None or job.state != "done":
-        return ui.job_panel(owner, job)
-    cards = []
-    for row in ui.queue.result(job, Swap).pictures:
-        before, after = picture(row.before, t("swap.before"), 160), picture(row.picture, t("swap.after"), 160)
-        scores = t("swap.scores", before=f"{row.identity_before:.2f}", after=f"{row.identity:.2f}")
-        url = file_url(row.picture, file_name(Path(row.name).stem, ".png", "picture"))
-        save = link(t("swap.save"), url, big=False, download=True)
-        cards.append(card(before + after, [f"<span class='st-soft'>{escape(scores)}</span>", save]))
-    return grid(cards)
+def _once_more(ui: Ui, asked: SwapRequest) -> SwapRequest:
+    """Return the request, with the next seeds that were not drawn yet where these pictures are done already."""
+    for _ in range(_MOST_TIMES):
+        known = ui.queue.find(admit(ui.studio, asked)[0], asked.owner)
+        if known is None or known.state != "done":
+            break
+        asked = asked.changed(seed=(asked.seed + len(asked.pictures)) % 2**32)
+    return asked

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.families.autoencoder import decode_latents, encode_pictures
 from pipelines.references.landmark import keep_pixels
-from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark
+from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark, view_head
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import request_from
 
@@ -100,3 +101,33 @@ def test_a_face_too_small_or_a_strength_of_nothing_is_refused(tiny_backbone: Bac
         face_region((300, 240), (118, 138, 122, 143), tiny.astype(np.float32), CANVAS)
     with pytest.raises(BadInput, match="strength"):
         replace(request_from(tiny_backbone.spec, "a woman", 1), strength=0.5)
+
+
+def test_hair_is_drawn_anew_up_to_its_edge() -> None:
+    """The smooth edge lies outside of the hair: on it, a rim of the old colour would be left."""
+    face = face_region((300, 240), *turned(0), CANVAS)
+    hair = np.zeros(CANVAS, np.bool_)
+    hair[12:40, 16:48] = True
+    region = grow_region(face, hair)
+    image = photo()
+    view, there, drawn = view_head(image, region, *CANVAS)
+    assert view.shape == (*CANVAS, 3)
+    assert there.mean() < 1  # it shows more than the picture has
+    scale = float(np.hypot(*face.to_canvas[:, 0]))
+    points = np.argwhere(hair)[:, ::-1]
+    back = (points - face.to_canvas[:, 2]) @ np.linalg.inv(face.to_canvas[:, :2]).T
+    inside = (back > 1 / scale).all(axis=1) & (back < np.array([239, 299]) - 1 / scale).all(axis=1)
+    x, y = back[inside].round().astype(int).T
+    assert (region.alpha[y, x] > 0.9).mean() > 0.97
+    assert drawn.any()
+
+
+def test_a_view_of_the_head_is_the_canvas_at_half_its_size() -> None:
+    image = photo()
+    region = face_region(image.shape[:2], *turned(20), (384, 288))
+    view, there, _ = view_head(image, region, 384, 288)
+    canvas = swap_landmark(image, region, 384, 288).image
+    middle = view[96:288, 72:216]
+    small = np.asarray(Image.fromarray(canvas).resize((144, 192), Image.Resampling.BOX))
+    seen = there[96:288, 72:216]
+    assert np.abs(middle.astype(int) - small)[seen].mean() < 4
