@@ -15,6 +15,7 @@ from studio.cli.bundles import bundles
 from studio.cli.donors import donors
 from studio.cli.jobs import jobs
 from studio.cli.models import lora, models
+from studio.cli.packs import packs
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
@@ -31,6 +32,7 @@ app.add_typer(way)
 app.add_typer(posting)
 app.add_typer(bundles)
 app.add_typer(pictures)
+app.add_typer(packs, name="scenes")
 app.add_typer(jobs, name="jobs")
 app.add_typer(recalling)
 app.add_typer(models)

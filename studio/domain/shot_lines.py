@@ -23,11 +23,11 @@ from studio.texts.texts import LANGUAGES, Texts
 
 __all__ = ["CHOICES", "COLUMNS", "HEADERS", "known_word", "paste_shots"]
 
-COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose", "goods")
+COLUMNS = ("framing", "view", "expression", "outfit", "outfit_colour", "pose", "goods", "light")
 HEADERS = (*COLUMNS, "seed", "caption")
 CHOICES = {
     "framing": words.FRAMINGS, "view": words.VIEWS, "expression": words.EXPRESSIONS, "outfit": words.OUTFITS,
-    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS,
+    "outfit_colour": words.OUTFIT_COLOURS, "pose": words.POSES, "goods": words.GOODS, "light": words.LIGHTS,
 }  # fmt: skip
 _JOINING = "的和色"
 _FILLERS = (

@@ -15,6 +15,7 @@ from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, migrate, read_stored
+from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
 from studio.domain.posts import PostRequest, PostSet, SetSettings
 from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
@@ -105,6 +106,11 @@ _ROWS = (
         "preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design",
         {"en": "Previews", "zh": "预览"}, titles.title_preview,
         size=lambda request: JobSize(units=len(request.recipes) * len(request.seeds)),
+    ),
+    Kind(
+        "more", MoreRequest, MoreCandidates, "studio.workflows.more:draw_more", "select",
+        {"en": "More candidates", "zh": "更多候选"}, titles.title_more,
+        size=lambda request: JobSize(units=request.count),
     ),
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",

@@ -7,19 +7,26 @@ from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.job_title import JobTitle
+from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
-    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_persona", "title_posts",
-    "title_preview", "title_strengths", "title_swap", "title_vary",
+    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_more", "title_persona",
+    "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
 ]  # fmt: skip
 
 
 def title_design(request: DesignRequest) -> JobTitle:
     """Say which look is designed, and of how many candidates."""
     return JobTitle(who=request.category, count=request.candidates)
+
+
+def title_more(request: MoreRequest) -> JobTitle:
+    """Say of which look, how many, and like which picture."""
+    design = request.design
+    return JobTitle(who=design.recipe.category, count=request.count, picture=design.pictures[request.number])
 
 
 def title_persona(request: ConsolidateRequest) -> JobTitle:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from pipelines.errors import BadInput
 from pipelines.masks import load_mask, load_weights
@@ -16,6 +18,7 @@ from pipelines.pictures import load_goods, load_scene
 from pipelines.references.cutout import Place, cut_out
 from pipelines.shapes import Box, crop_pixels
 from studio.domain.scene import Crop, Goods, MorePlace, ReferenceDials, Scene, check_crops
+from studio.domain.scene_pack import ScenePack
 from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.index import index_result
@@ -26,8 +29,8 @@ from studio.settings import ASSETS
 
 __all__ = [
     "add_bundled", "add_dials", "add_goods", "add_picture", "add_place", "add_scene",
-    "add_weights", "bundled_scenes", "change_scene", "default_scene", "get_mask", "landmark_share", "mask_share",
-    "put_mask", "scenes_of",
+    "add_weights", "bundled_scenes", "change_scene", "default_scene", "get_mask", "keep_pack", "landmark_share",
+    "mask_share", "pack_of", "put_mask", "scenes_of",
 ]  # fmt: skip
 
 _BUNDLED = ASSETS / "scenes"
@@ -73,6 +76,8 @@ def change_scene(
     check_crops(wanted, height, width)
     changed = _keep(library, owner, scene.name if name is None else name, scene.sha256, scene.photo, landmark, wanted)
     if changed.id != scene.id:
+        if (pack := pack_of(library, owner, scene.id)) is not None:
+            keep_pack(library, owner, changed.id, pack)
         _mark_trashed(library, owner, scene, True)
     return changed
 
@@ -104,6 +109,22 @@ def _keep(
     grant(library.records, owner, kept.file_keys())
     index_result(library.records, owner, kept)
     return kept
+
+
+def keep_pack(library: Library, owner: str, scene: str, pack: ScenePack) -> None:
+    """Keep what posts in a scene (its id) begin with."""
+    library.records.keep(MarkRecord(id=f"pack:{scene}", owner=owner, facts=pack.model_dump(mode="json")))
+
+
+def pack_of(library: Library, owner: str, scene: str) -> ScenePack | None:
+    """Return what posts in a scene (its id) begin with, None where it came alone or of a newer studio."""
+    kept = library.records.get(MarkRecord, f"pack:{scene}", owner)
+    if kept is None:
+        return None
+    try:
+        return ScenePack.model_validate_json(json.dumps(dict(kept.facts)))
+    except (ValidationError, BadInput):
+        return None
 
 
 def _mark_trashed(library: Library, owner: str, scene: Scene, trashed: bool) -> None:
@@ -169,11 +190,11 @@ def bundled_scenes() -> list[str]:
     return sorted(p.stem for p in _BUNDLED.glob("*.png") if not p.stem.endswith("_landmark"))
 
 
-def add_bundled(library: Library, name: str, owner: str) -> None:
+def add_bundled(library: Library, name: str, owner: str) -> Scene:
     """Give the owner a place that comes with the studio. Raises BadInput."""
     if name not in bundled_scenes():
         raise BadInput("place_unknown", place=name)
-    add_scene(library, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
+    return add_scene(library, _BUNDLED / f"{name}.png", _BUNDLED / f"{name}_landmark.png", name, owner)
 
 
 def default_scene(library: Library, owner: str) -> None:

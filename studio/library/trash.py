@@ -19,6 +19,7 @@ from sqlalchemy import delete, select
 from pipelines.errors import BadInput
 from studio.domain.bundle import Bundle, ExportCheck
 from studio.domain.captions import Captions
+from studio.domain.more import MoreCandidates
 from studio.domain.takes import FixTake, Take, VaryTake
 from studio.library.groups import forget_members, members_of
 from studio.library.index import Search, every_thing
@@ -77,6 +78,9 @@ def empty_trash(
         for job in records.find(JobRecord, owner, kind=made_of.kind, state="done"):
             if read_result(library.store, made_of, job).post_set in gone["posts"]:
                 jobs.append(job.id)
+    for job in records.find(JobRecord, owner, kind=MoreCandidates.kind, state="done"):
+        if read_result(library.store, MoreCandidates, job).design in gone["design"]:
+            jobs.append(job.id)
     for kind in _TAKES:
         jobs += [j.id for j in records.find(JobRecord, owner, kind=kind) if _set_of(library, j) in gone["posts"]]
     made = {key for job in jobs if (row := records.get(JobFilesRecord, job, owner)) is not None for key in row.made}
@@ -90,6 +94,8 @@ def empty_trash(
     for key in ids:
         records.remove(IndexRecord, key, owner)
         records.remove(MarkRecord, key, owner)
+        if key.startswith("scene:"):
+            records.remove(MarkRecord, f"pack:{key.removeprefix('scene:')}", owner)
     forget_members(records, owner, ids)
     _withdraw(library, owner, made - _needed(library, owner))
     files, size = sweep(library, young_s)

@@ -39,6 +39,7 @@ from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
 from studio.web.library import add_library
+from studio.web.packs import add_packs
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
@@ -126,6 +127,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     _add_results(api, queue, owner_of)
     add_library(api, queue.studio, owner_of)
     add_pictures(api, queue.studio, owner_of)
+    add_packs(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     _add_unknown(api)
     app.include_router(api)

@@ -5,7 +5,7 @@ Nothing is drawn and no model is loaded: the measures were stored when the desig
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,12 @@ from personas.selection import Selection, select_candidates
 from pipelines.errors import NotEnough
 from studio.application import Studio
 from studio.domain.design import Design
-from studio.domain.measured import read_measures
+from studio.domain.measured import read_measures, write_measures
+from studio.domain.more import MoreCandidates, join_candidates
+from studio.library.grants import grant, may_read
 from studio.workflows.drawing import judged
 
-__all__ = ["Judgement", "amend", "gates_of", "judge"]
+__all__ = ["Judgement", "amend", "gates_of", "judge", "with_more"]
 
 MIN_KEPT = 6
 
@@ -61,6 +63,18 @@ def judge(
 
     order = tuple(sorted(kept, key=nearness, reverse=True))
     return Judgement(selection, order, tuple(sorted({*held} & with_face)), tuple(sorted(dropped)))
+
+
+def with_more(studio: Studio, design: Design, more: Sequence[MoreCandidates], owner: str) -> Design:
+    """Return the design with what was drawn for it later behind its own candidates, which keep their numbers."""
+    if not more:
+        return design
+    stored = [design.measures, *(one.measures for one in more)]
+    rows = [row for key in stored for row in read_measures(studio.store.get_json(key))]
+    key = studio.store.put_json(write_measures(rows))
+    if not may_read(studio.records, owner, key):
+        grant(studio.records, owner, [key])
+    return join_candidates(design, more, key)
 
 
 def amend(studio: Studio, design: Design, judgement: Judgement) -> Design:

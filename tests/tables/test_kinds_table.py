@@ -19,6 +19,7 @@ from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.job_title import JobTitle, say_title
+from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 from studio.domain.values import NamedPicture, Request, Result
@@ -64,6 +65,7 @@ COUNT = Kind("count", CountRequest, Count, f"{__name__}:count", "", {"en": "Coun
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
 _SET = make_post_set()
 ASKED: dict[str, Request] = {
+    "more": MoreRequest.make(design=make_design(), number=0),
     "design": DesignRequest.make(category="sweet"),
     "consolidate": ConsolidateRequest.make(design=make_design(), name="Lin"),
     "posts": _SET.request,

@@ -17,6 +17,7 @@ from studio.ui.parts.another import show_due, take_number
 from studio.ui.parts.fixing import build_fixing
 from studio.ui.parts.misfits import split_people
 from studio.ui.parts.opened_set import FORGET_SET, SHOW_SET, show_jobs_of_set, show_opened_set, wanted_set
+from studio.ui.parts.pack_start import connect_start, lay_out_start
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.post_cards import read_arrangement, take_jobs
 from studio.ui.parts.posts_form import (
@@ -41,7 +42,9 @@ __all__ = ["build"]
 
 def build(ui: Ui) -> None:
     open_page(ui, "posts")
+    start_from = lay_out_start(ui)
     form = lay_out(ui)
+    connect_start(ui, start_from, form)
     progress = actions("", "progress")
     form.text.box.render()
     fixing = build_fixing(ui)

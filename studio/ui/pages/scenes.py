@@ -19,13 +19,16 @@ from pipelines.pictures import PICTURE_SUFFIXES, load_scene
 from pipelines.shapes import SHAPES
 from studio.domain.names import check_name
 from studio.domain.scene import Scene, usual_crop
+from studio.library.scene_packs import add_pack
 from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share, scenes_of
+from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.cautions import say_look
 from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
-from studio.ui.parts.html import button, card, empty, grid, panel, picture, undo_card
+from studio.ui.parts.html import button, card, drop, empty, grid, link, panel, picture, undo_card
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.painting import build_editor, on_canvas, paint_mask, painted_mask
+from studio.ui.parts.recall_form import refused
 
 __all__ = ["build", "show_scenes"]
 
@@ -54,6 +57,8 @@ def build(ui: Ui) -> None:
     open_page(ui, "scenes")
     mine = actions("", "mine")
     form, save = _lay_out(ui)
+    packs = actions(drop(ui.t("packs.drop"), "pack", ".zip", MOST_BYTES), "packs")
+    packed = gr.HTML("", elem_id="packed", js_on_load=None)
     offered = actions(_offer(ui), "offered")
 
     gone = gr.State(())
@@ -81,6 +86,15 @@ def build(ui: Ui) -> None:
         add_bundled(ui.studio.library, pressed(event).get("place", ""), owner_of(request))
         return show(request)
 
+    def unpack(event: gr.EventData, request: gr.Request) -> Any:
+        data, owner = pressed(event), owner_of(request)
+        if data.get("do") == "refused":
+            raise refused(data.get("status"))
+        path = find_upload(ui.studio.settings, owner, data.get("upload", ""))
+        scene, pack = add_pack(ui.studio.library, path, owner)
+        said = panel(escape(ui.t("packs.kept", name=ui.t.word(scene.name), count=len(pack.shots))), "done")
+        return {mine: show(request), packed: said}
+
     def act(here: tuple[str, ...], event: gr.EventData, request: gr.Request) -> Any:
         data, owner = pressed(event), owner_of(request)
         do, key = data.get("do"), data.get("scene", "")
@@ -100,6 +114,7 @@ def build(ui: Ui) -> None:
     save.click(guarded(ui, keep), inputs, [mine, *form.outputs], **HIDDEN)
     offered.click(guarded(ui, take), None, [mine], **EACH)
     mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], **EACH)
+    packs.click(guarded(ui, unpack), None, [mine, packed], **EACH)
 
 
 def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:
@@ -195,6 +210,7 @@ def show_scenes(ui: Ui, owner: str, gone: Collection[str] = ()) -> str:
             what += " · " + t("scenes.cropped", shapes=", ".join(crop.shape for crop in scene.crops))
         label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
         buttons = button(t("scenes.open"), "open", scene=scene.id) + button(t("trash"), "trash", scene=scene.id)
+        buttons += link(t("packs.share"), f"/api/scenes/{scene.id}/pack", big=False, download=True)
         cards.append(card(picture(scene.photo, scene.name), [label, f"<div class='st-row'>{buttons}</div>"]))
     return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}" if cards else empty(t("scenes.empty"))
 

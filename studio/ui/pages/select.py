@@ -12,8 +12,11 @@ import gradio as gr
 from personas.gates import CHOOSABLE, Gates
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from personas.selection import Verdict
+from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
 from studio.domain.design import Design
+from studio.domain.limits import limits_of
+from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
@@ -34,7 +37,7 @@ from studio.ui.context import (
 from studio.ui.parts.html import button, card, empty, file_url, grid, link, panel, picture, scatter
 from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
-from studio.workflows.judgement import Judgement, amend, gates_of, judge
+from studio.workflows.judgement import Judgement, amend, gates_of, judge, with_more
 
 __all__ = ["ROUNDS", "build"]
 
@@ -42,6 +45,9 @@ ROUNDS: dict[str, dict[str, int]] = {
     "normal": {"rounds": 1, "pool": 0, "steps": 0},
     "quick": {"rounds": 1, "pool": 1, "steps": 60},
 }
+
+
+_MORE = limits_of(MoreRequest, "count").default
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ def build(ui: Ui) -> None:
         go = gr.Button(t("select.go"), variant="primary", elem_id="go")
     with gr.Accordion(t("select.gates"), open=False, elem_id="gates"), gr.Row():
         sliders = _sliders(ui)
+    arriving = actions("", "arriving")
     board = actions("", "board")
+    seen, timer = gr.State(""), gr.Timer(1.5)
 
     def load(request: gr.Request) -> Any:
         choices = _choices(ui, owner_of(request))
@@ -76,30 +84,47 @@ def build(ui: Ui) -> None:
         return gr.Dropdown(choices, value=newest), *open_design(newest, request)
 
     def open_design(key: str | None, request: gr.Request) -> Any:
-        found = ui.find(owner_of(request), Design, key)
+        owner = owner_of(request)
+        found = _find(ui, owner, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
             return Chosen(), nothing, gr.Button(interactive=False), *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
         fresh = Chosen(design=found.id)
         can = gr.Button(interactive=not _why_not(ui, found))
-        return fresh, _board(ui, found, gates, fresh), can, *(gates[name] for name in sliders)
+        return fresh, _board(ui, owner, found, gates, fresh), can, *(gates[name] for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
 
     def resort(said: Said, request: gr.Request) -> Any:
-        now = said[hand]
-        found = ui.find(owner_of(request), Design, now.design)
-        return gr.skip() if found is None else _board(ui, found, chosen_gates(found, said), now)
+        now, owner = said[hand], owner_of(request)
+        found = _find(ui, owner, now.design)
+        return gr.skip() if found is None else _board(ui, owner, found, chosen_gates(found, said), now)
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
-        fresh = _act(said[hand], pressed(event))
-        return fresh, resort(said | {hand: fresh}, request)
+        owner, data = owner_of(request), pressed(event)
+        if ui.act(owner, data):
+            return said[hand], gr.skip(), _arriving(ui, owner)
+        found = _find(ui, owner, said[hand].design)
+        if found is not None and data.get("do") in ("up", "down"):
+            with ui.turn:
+                vote(ui, owner, found, int(data["number"]), 1 if data["do"] == "up" else -1)
+        elif found is not None and data.get("do") == "more":
+            ui.queue.put(more_like(ui, owner, found, int(data["number"])))
+        fresh = _act(said[hand], data, found)
+        return fresh, resort(said | {hand: fresh}, request), _arriving(ui, owner)
+
+    def tick(said: Said, request: gr.Request) -> Any:
+        html = _arriving(ui, owner_of(request))
+        if html == said[seen]:
+            return gr.skip(), gr.skip(), html
+        arrived = not html and bool(said[seen])  # what was drawn is there now
+        return html, resort(said, request) if arrived else gr.skip(), html
 
     def start(said: Said, request: gr.Request) -> None:
         owner, now = owner_of(request), said[hand]
-        found = ui.find(owner, Design, now.design)
+        found = _find(ui, owner, now.design)
         if found is None:
             raise BadInput("no_design")
         chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
@@ -111,17 +136,53 @@ def build(ui: Ui) -> None:
     design.input(guarded(ui, open_design), [design], [hand, board, go, *sliders.values()], **(LATEST | in_turn("hand")))
     for slider in sliders.values():
         slider.release(guarded(ui, resort), inputs, [board], **(LATEST | in_turn("hand")))
-    board.click(guarded(ui, act), inputs, [hand, board], **(EACH | in_turn("hand")))
+    for part in (arriving, board):
+        part.click(guarded(ui, act), inputs, [hand, board, arriving], **(EACH | in_turn("hand")))
+    timer.tick(guarded(ui, tick), {*inputs, seen}, [arriving, board, seen], **HIDDEN)
     started = go.click(guarded(ui, start), {*inputs, name, effort}, None, **(HIDDEN | in_turn("hand")))
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
+
+
+def _find(ui: Ui, owner: str, key: str | None) -> Design | None:
+    """Return the design with all that was drawn for it later."""
+    found = ui.find(owner, Design, key)
+    return None if found is None else with_more(ui.studio, found, _more_of(ui, owner, found.id), owner)
+
+
+def _more_of(ui: Ui, owner: str, design: str) -> list[MoreCandidates]:
+    """In the order in which they were drawn."""
+    return [one for one in ui.results(owner, MoreCandidates)[::-1] if one.design == design]
+
+
+def more_like(ui: Ui, owner: str, design: Design, number: int) -> MoreRequest:
+    """Return the request of more candidates like one of them; each press asks for others."""
+    with ui.turn:
+        presses = int(ui.said(owner, f"design:{design.id}").get("more", 0)) + 1
+        ui.mark(owner, f"design:{design.id}", more=presses)
+    return MoreRequest.make(owner=owner, design=design, number=number, seed=presses)
+
+
+def vote(ui: Ui, owner: str, design: Design, number: int, said: int) -> None:
+    """Note that a candidate is liked (1) or not (-1); the same once more takes it back."""
+    votes = dict(ui.said(owner, f"design:{design.id}").get("votes", {}))
+    key = design.pictures[number]
+    votes[key] = 0 if votes.get(key) == said else said
+    ui.mark(owner, f"design:{design.id}", votes={one: what for one, what in votes.items() if what})
+
+
+def _arriving(ui: Ui, owner: str) -> str:
+    """Return how far the newest "more like this" is, "" once it is done."""
+    job = ui.newest(owner, MoreCandidates.kind)
+    return "" if job is None or job.state == "done" else ui.job_panel(owner, job)
 
 
 def _sliders(ui: Ui) -> Mapping[str, gr.Slider]:
     """One for each threshold that has a slider, by its name."""
     return {
-        name: gr.Slider(*gate.slider, label=ui.t.word(name), elem_id=name, min_width=200)
+        name: gr.Slider(least, most, value=most, step=step, label=ui.t.word(name), elem_id=name, min_width=200)
         for name, gate in CHOOSABLE.items()
         if gate.slider is not None
+        for least, most, step in [gate.slider]
     }
 
 
@@ -142,7 +203,7 @@ def _why_not(ui: Ui, design: Design) -> str:
     return design_reason(ui, design, _called(ui, design)) or ("" if why is None else ui.t.error(why))
 
 
-def _act(now: Chosen, data: Pressed) -> Chosen:
+def _act(now: Chosen, data: Pressed, design: Design | None) -> Chosen:
     do, number = data.get("do"), int(data.get("number", "-1"))
     if do == "keep":
         return replace(now, held=now.held ^ {number}, dropped=now.dropped - {number})
@@ -151,10 +212,26 @@ def _act(now: Chosen, data: Pressed) -> Chosen:
     if do == "compare":
         pair = tuple(i for i in now.pair if i != number) if number in now.pair else (*now.pair, number)[-2:]
         return replace(now, pair=pair)
+    if do == "pose" and design is not None:
+        return replace(now, pair=_next_of_pose(design, now.pair, number))
     return now
 
 
-def _board(ui: Ui, design: Design, gates: Gates, now: Chosen) -> str:
+def _next_of_pose(design: Design, pair: tuple[int, ...], number: int) -> tuple[int, ...]:
+    """Return the candidate beside the next one that shows the same framing, side and pose; alone where none does."""
+    wanted = _posed(design.shots[number])
+    alike = [i for i, shot in enumerate(design.shots) if i != number and _posed(shot) == wanted]
+    if not alike:
+        return (number,)
+    before = pair[1] if len(pair) == 2 and pair[0] == number else number
+    return number, next((i for i in alike if i > before), alike[0])
+
+
+def _posed(shot: Shot) -> tuple[str, str, str]:
+    return shot.framing, shot.view, shot.pose
+
+
+def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str:
     t = ui.t
     try:
         found = judge(ui.studio, design, gates, now.held, now.dropped)
@@ -171,8 +248,13 @@ def _board(ui: Ui, design: Design, gates: Gates, now: Chosen) -> str:
     drawn = (gates["min_face_similarity"], gates["min_body_similarity"])
     plot = scatter(points, t("select.scatter"), t("select.face"), t("select.body"), drawn)
     rest = sorted((v.index for v in verdicts if v.index not in found.kept), key=lambda i: -(points[i][0]))
-    cards = [_candidate(ui, design, found, i, now) for i in (*found.kept, *rest)]
+    votes = ui.said(owner, f"design:{design.id}").get("votes", {})
+    order = sorted((*found.kept, *rest), key=lambda i: -votes.get(design.pictures[i], 0))  # what is liked comes first
+    cards = [_candidate(ui, design, found, i, now, votes.get(design.pictures[i], 0)) for i in order]
     count = t("select.count", kept=len(found.kept), drawn=len(verdicts))
+    if votes:
+        up = sum(said > 0 for said in votes.values())
+        count += " · " + t("select.votes", up=up, down=len(votes) - up)
     compared = ""
     if len(now.pair) == 2:
         a, b = (file_url(design.pictures[i]) for i in now.pair)
@@ -193,7 +275,7 @@ def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
     return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
 
 
-def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen) -> str:
+def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, voted: int = 0) -> str:
     t, verdict = ui.t, found.selection.verdicts[i]
     kept = i in found.kept
     hint = escape(_hint(ui, verdict, kept))
@@ -202,6 +284,10 @@ def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen) ->
         button("✓", "keep", pressed=i in now.held, title=t("select.keep", number=i + 1), number=i)
         + button("✕", "drop", pressed=i in now.dropped, title=t("select.drop", number=i + 1), number=i)
         + button("⇔", "compare", pressed=i in now.pair, title=t("select.compare_one", number=i + 1), number=i)
+        + button(t("select.like"), "up", pressed=voted > 0, title=t("select.up", number=i + 1), number=i)
+        + button(t("select.dislike"), "down", pressed=voted < 0, title=t("select.down", number=i + 1), number=i)
+        + button(t("select.pose"), "pose", title=t("select.pose_one", number=i + 1), number=i)
+        + button(t("select.more"), "more", title=t("select.more_one", count=_MORE, number=i + 1), number=i)
     )
     body = [
         f'<span title="{hint}" class="{"st-good" if kept else "st-bad"}">{hint}</span>',

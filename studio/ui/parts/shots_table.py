@@ -35,6 +35,7 @@ __all__ = [
 
 TEMPLATES = ("mixed", "outfits", "portraits", "one_outfit", "goods")
 Rows = list[list[Any]]
+_USUAL = (("goods", "nothing"), ("light", "day"))  # what need not be said of a picture
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def make_shots(name: str, count: int, again: int = 0) -> list[Shot]:
 def describe_shot(t: Texts, shot: Shot) -> str:
     """A shot's words in the page's language."""
     said = {column: str(getattr(shot, column)) for column in COLUMNS}
-    return ", ".join(t.word(word) for column, word in said.items() if (column, word) != ("goods", "nothing"))
+    return ", ".join(t.word(word) for column, word in said.items() if (column, word) not in _USUAL)
 
 
 def write_shots(
@@ -135,6 +136,8 @@ def other_rows(ui: Ui, rows: Rows, template: str, before: int, after: int) -> Ro
 
 def say_rows(ui: Ui, rows: Sequence[Sequence[str]], language: Language) -> Rows:
     """Return rows that were typed in one language in the page's; what is no word of a shot stays as it is."""
+    at = HEADERS.index("light")  # which a form that was filled in earlier does not have
+    rows = [[*row[:at], "", *row[at:]] if len(row) == len(HEADERS) - 1 else row for row in rows]
     if language == ui.t.language:
         return [list(row) for row in rows]
     theirs, columns = Texts(language), len(COLUMNS)

@@ -170,6 +170,12 @@ def kept_text(ui: Ui, form: TextForm, owner: str, opened: str = "") -> Said:
     return told | {form.voice: str(marks.get(_VOICE, {}).get("voice", ""))}
 
 
+def keep_voice(ui: Ui, owner: str, voice: str) -> None:
+    """Keep how captions are to be written, as if it had been typed."""
+    with ui.turn:
+        ui.mark(owner, _VOICE, voice=voice)
+
+
 def read_tags(text: str | None) -> tuple[str, ...]:
     """Return the tags of a line as people write them: with # or commas between, or with spaces alone."""
     plain = text or ""
