@@ -11,6 +11,7 @@ import typer
 from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
 from pipelines.models.catalogue import KnownModel
 from pipelines.models.licences import USES, find_licence
+from pipelines.models.sources import MINIATURE
 from studio.application import Studio
 from studio.cli.options import Data, Json, say, settings_of, tell, warn_of_licence
 from studio.cli.progress import Bars
@@ -96,7 +97,8 @@ def use(
     as_json: Json = False,
 ) -> None:
     """Draw with another backbone from the next job on; pages that are open take it, too. It must fit this machine."""
-    place = str(Path(backbone).expanduser().resolve()) if Path(backbone).expanduser().exists() else backbone
+    there = Path(backbone).expanduser()
+    place = str(there.resolve()) if backbone != MINIATURE and there.exists() else backbone
     read_backbone(settings_of(data, None, backbone=place, base=base))  # a refusal does not wait for torch
     from studio.workflows.choosing import choose_backbone
 
