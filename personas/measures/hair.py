@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from personas.measures.measure import Measure
 from personas.measures.regions import KEYPOINTS, LABELS, Regions
@@ -66,6 +65,8 @@ def old_hair_left(
     anew. A pixel is old hair where it is near to what it was, and farther from the new hair and from what surrounds the
     old hair: a short cut shows the wall. None where there was (nearly) no hair.
     """
+    from scipy import ndimage  # the command line reads this table before it loads anything
+
     edge = old & ~ndimage.binary_erosion(old, iterations=max(1, round(_EDGE * len(old))), border_value=1)
     if edge.sum() < _MIN_PIXELS:
         return None
@@ -81,6 +82,8 @@ def old_hair_left(
 
 def _around(lab: npt.NDArray[np.float64], hair: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """The colours [h, w, 3] of what surrounds the hair, near each pixel."""
+    from scipy import ndimage  # the command line reads this table before it loads anything
+
     sigma = _AROUND * len(hair)
     weight = ndimage.gaussian_filter((~hair).astype(np.float64), sigma)
     sums = ndimage.gaussian_filter(np.where(hair[..., None], 0.0, lab), (sigma, sigma, 0))
