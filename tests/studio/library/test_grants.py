@@ -19,7 +19,9 @@ from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import Captions
+from studio.domain.design import Design
 from studio.domain.migration import read_stored
+from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.posts import PostSet
 from studio.domain.values import Request, Result, Stored
 from studio.jobs.files import JobFiles, note_older_files
@@ -47,12 +49,21 @@ def _result(name: str) -> Result:
             id="captions", post_set="set", platform="xiaohongshu", language="zh", writer="templates", title="a title",
             body="a body", tags=("a tag",), captions=("a caption",),
         )  # fmt: skip
+    if name == "more":
+        design = _result("design")
+        assert isinstance(design, Design)
+        return MoreCandidates(
+            id="more", design=design.id, shots=design.shots[:1], prompts=design.prompts[:1], seeds=(7,),
+            pictures=(key("another candidate"),), measures=key("its measures"),
+        )  # fmt: skip
     return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def _request(name: str) -> Request:
     if name in ("check", "captions"):
         return KINDS[name].request.make(post_set=_result("posts"), owner=_request("posts").owner)
+    if name == "more":
+        return MoreRequest.make(design=_result("design"), number=0, owner=_request("posts").owner)
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
     return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
 
