@@ -275,7 +275,7 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.mouse.down()
     page.mouse.move(x + 30, y + 10, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(800)
+    page.wait_for_timeout(3000)
     page.locator("#save").click()
     page.wait_for_selector("#said .done", timeout=20_000)
     assert "with its fixed object" in page.locator("#said").inner_text()
