@@ -36,11 +36,12 @@ def picture(key: str, alt: str, width: int = 320) -> str:
 
 
 def button(label: str, do: str, *, pressed: bool | None = None, big: bool = False, title: str = "", **data: Any) -> str:
-    """Tells the page's handler `do` and the data."""
+    """Tells the page's handler `do` and the data; its name for those who hear it has the words that are seen."""
     facts = "".join(f' data-{k}="{escape(str(v))}"' for k, v in {"do": do, **data}.items())
     key = escape("-".join(str(v) for v in (do, *data.values())))
     state = "" if pressed is None else f' aria-pressed="{str(pressed).lower()}"'
-    hint = f' title="{escape(title)}" aria-label="{escape(title)}"' if title else ""
+    seen = label.casefold() in title.casefold() or not any(map(str.isalnum, label))
+    hint = f' title="{escape(title)}" aria-label="{escape(title if seen else f"{label}: {title}")}"' if title else ""
     kind = "st-btn big" if big else "st-btn"
     return f'<button type="button" class="{kind}"{facts} data-key="{key}"{state}{hint}>{escape(label)}</button>'
 
