@@ -241,6 +241,7 @@ def test_pictures_with_the_face_put_in_are_candidates_too(way: tuple[Engine, Mai
         "novelty_ceiling": 1.0,
         "min_body_similarity": 0.0,
         "min_hair_similarity": -1.0,
+        "min_eye_similarity": 0.0,
     }
     design = engine.run(
         DesignRequest.make(category="sweet", seed=4, candidates=8, gates=gates, templates=(template,)), Design
