@@ -6,6 +6,8 @@ the ceiling in the pack's calibration; a new face whose cosine to a donor is bel
 
 from __future__ import annotations
 
+import math
+
 from personas.gates import Gates
 from personas.measures.face import FaceCalibration
 
@@ -14,11 +16,14 @@ __all__ = ["default_gates", "early_ceiling"]
 _MARGIN = 0.03  # the mean face of eight plain pictures is not quite that of the candidates
 
 
-def early_ceiling(calibration: FaceCalibration) -> float:
+def early_ceiling(calibration: FaceCalibration, chosen: float | None = None) -> float:
     """Return the cosine that a mix's mean face on eight pictures must stay under, so that its candidates' mean face,
     which is judged by the ceiling itself when they are drawn, stays under that: what is refused, is refused early.
+
+    `chosen` is a gate's own ceiling, None for the calibration's; one of 1 is open, and refuses nothing.
     """
-    return calibration.novelty_ceiling - _MARGIN
+    ceiling = calibration.novelty_ceiling if chosen is None else chosen
+    return math.inf if ceiling >= 1 else ceiling - _MARGIN
 
 
 def default_gates(calibration: FaceCalibration) -> Gates:

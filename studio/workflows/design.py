@@ -97,7 +97,7 @@ def _try_recipe(
     used_faces = {donor.id: faces[donor.id] for donor in used}
     own = run(f"face of mix-{attempt}", partial(mix_face, studio, fused, used, look, progress))
     near = {} if own is None else mix_similarity(own, used_faces)
-    early = early_ceiling(studio.calibration)
+    early = early_ceiling(studio.calibration, dict(request.gates).get("novelty_ceiling"))
     if near and max(near.values()) >= early:  # seen on eight pictures, before all are drawn
         donor_id = max(near, key=lambda one: near[one])
         too_near = NotEnough("not_novel", similarity=near[donor_id], donor=donor_id, ceiling=early)
