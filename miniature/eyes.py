@@ -114,7 +114,7 @@ def train(cuts: Cuts, steps: int, batch: int = 64, peak: float = 3e-3) -> EyesNe
 
 
 def degrade_both(x: Tensor) -> Tensor:
-    """What half-drawn pictures do to eyes [n, 6, s, s]; light changes eye and face alike, or it would be no light."""
+    """Blur eyes [n, 6, s, s] as half-drawn pictures are; light changes eye and face alike, or it would be no light."""
     light = 0.05 * torch.randn(len(x), 3, 1, 1)
     parts = [degrade(part, light) for part in x.split(3, dim=1)]
     return torch.cat(parts, dim=1)

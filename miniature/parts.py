@@ -166,7 +166,7 @@ def draw_faults(count: int, seed: int, batch: int = 4) -> Iterator[tuple[dict[st
 
 
 def degrade(x: Tensor, light: Tensor | None = None) -> Tensor:
-    """What half-drawn pictures do to cut-outs [n, 3, s, s] in [-1, 1]: less detail, a small shift, other light, noise.
+    """Blur cut-outs [n, 3, s, s] in [-1, 1] as half-drawn pictures are: less detail, a small shift, other light, noise.
 
     `light` [n, 3, 1, 1] is what is added, None for one of its own.
     """
