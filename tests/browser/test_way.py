@@ -269,13 +269,14 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.wait_for_timeout(1500)
     canvas = page.locator("#editor canvas").first
     page.locator("#editor button[aria-label*='rush'], #editor [aria-label*='Draw']").first.click()
+    page.wait_for_timeout(1500)  # a busy machine takes the brush up later; a stroke before that paints nothing
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x - 30, y)
     page.mouse.down()
     page.mouse.move(x + 30, y + 10, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(800)
     page.locator("#save").click()
     page.wait_for_selector("#said .done", timeout=20_000)
     assert "with its fixed object" in page.locator("#said").inner_text()
