@@ -70,6 +70,13 @@ def wait_for_site(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the studio does not start: {log.read_text()[-2000:]}")
 
 
+def open_page(page: Any, where: str, language: str = "en") -> None:
+    """Open a page of the studio, and wait until it is filled."""
+    page.goto(f"/{language}/{where}")
+    page.wait_for_selector(".st-head h1")
+    page.wait_for_timeout(800)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")

@@ -14,22 +14,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from studio.export.bundle import verify_bundle
 from studio.library.records import JobRecord, Records
-from tests.browser.conftest import Site, need_axe, serious_violations
+from tests.browser.conftest import Site, need_axe, open_page, serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 PAGES = ("design", "select", "consolidate", "scenes", "posts", "library")
-
-
-def _open(page: Any, where: str, language: str = "en") -> None:
-    page.goto(f"/{language}/{where}")
-    page.wait_for_selector(".st-head h1")
-    page.wait_for_timeout(800)
 
 
 def _done(page: Any, kind: str, minutes: float = 30) -> None:
@@ -71,7 +64,7 @@ def test_from_nothing_to_a_bundle_in_at_most_twelve_clicks(page: Any, site: Site
         page.locator(what).click()
         clicks += 1
 
-    _open(page, "design")
+    open_page(page, "design")
     click("#go")
     page.wait_for_selector("#progress .st-bar")
     _check_speed(site)
@@ -111,7 +104,7 @@ def test_from_nothing_to_a_bundle_in_at_most_twelve_clicks(page: Any, site: Site
 
 def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: Site) -> None:
     """On the set of the first test: order, caption, a new take and back, a painted region."""
-    _open(page, "posts")
+    open_page(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
 
     pressed: list[int] = []
@@ -162,7 +155,7 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     page.wait_for_timeout(800)
     page.locator("#fix-go").click()
     page.wait_for_selector("#posts [data-do=undo]", timeout=300_000)
-    _open(page, "posts")
+    open_page(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
     assert page.locator("#posts input[type=text]").first.input_value() == '新品 "tin" 🌸'
     assert page.locator("#posts [data-drag] img").first.get_attribute("src") != picture
@@ -172,10 +165,10 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
 
 def test_the_places_strength_is_chosen_by_eye(page: Any) -> None:
     """With the persona of the first test, whose training shows what it drew at its checkpoints."""
-    _open(page, "consolidate")
+    open_page(page, "consolidate")
     page.wait_for_selector("#versions .st-samples figure")
     assert page.locator("#versions .st-samples img").count() == 2  # a quick training has one checkpoint
-    _open(page, "posts")
+    open_page(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
     page.locator("#ways-box > button").click()
     page.locator("#strengths-go").click()
@@ -238,7 +231,7 @@ def test_nothing_is_cut_and_nobody_is_shut_out(chromium: Any, site: Site, langua
         context = chromium.new_context(viewport={"width": width, "height": 900}, base_url=site.url)
         page = context.new_page()
         for name in PAGES:
-            _open(page, name, language)
+            open_page(page, name, language)
             page.wait_for_timeout(1200)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
             if name == "posts":  # its table of shots scrolls by itself
@@ -258,62 +251,8 @@ def test_nothing_is_cut_and_nobody_is_shut_out(chromium: Any, site: Site, langua
     need_axe()
 
 
-def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> None:
-    photo = tmp_path / "café 'тест' 🌸.png"
-    image = Image.new("RGB", (600, 800), "#88aacc")
-    ImageDraw.Draw(image).rectangle((200, 300, 400, 500), fill="#cc3311")
-    image.save(photo)
-    _open(page, "scenes")
-    page.locator("#upload input[type=file]").set_input_files(photo)
-    page.wait_for_function("document.querySelector('#name input, #name textarea').value !== ''", timeout=20_000)
-    page.wait_for_timeout(1500)
-    canvas = page.locator("#editor canvas").first
-    page.locator("#editor button[aria-label*='rush'], #editor [aria-label*='Draw']").first.click()
-    page.wait_for_timeout(1500)  # a busy machine takes the brush up later; a stroke before that paints nothing
-    box = canvas.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 30, y)
-    page.mouse.down()
-    page.mouse.move(x + 30, y + 10, steps=8)
-    page.mouse.up()
-    page.wait_for_timeout(800)
-    page.locator("#save").click()
-    page.wait_for_selector("#said .done", timeout=20_000)
-    assert "with its fixed object" in page.locator("#said").inner_text()
-    assert "without" not in page.locator("#said").inner_text()
-    from studio.library.records import SceneRecord
-    from studio.library.store import Store
-
-    rows = [row for row in _records(site).find(SceneRecord, "me") if row.landmark]
-    mask = Store(site.data / "files").get_picture(str(rows[-1].landmark))
-    assert mask.shape[:2] == (800, 600)
-    assert 0.001 < np.mean(mask > 128) < 0.3
-
-
-@pytest.mark.parametrize("what", ["no picture", "damaged", "huge", "tiny"])
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_bad_uploads_are_refused_in_words(page: Any, tmp_path: Path, what: str, language: str) -> None:
-    path = tmp_path / "a.png"
-    if what == "no picture":
-        path.write_bytes(b"GIF89a, not really" * 50)
-    elif what == "tiny":
-        Image.new("RGB", (9, 9)).save(path)
-    elif what == "huge":
-        Image.new("1", (9000, 9000)).save(path)
-    else:
-        Image.effect_noise((300, 300), 90).convert("RGB").save(path)
-        path.write_bytes(path.read_bytes()[:9000])
-    _open(page, "scenes", language)
-    page.locator("#upload input[type=file]").set_input_files(path)
-    said = page.locator("#said [role=alert]")
-    said.wait_for(timeout=20_000)
-    assert bool(re.search("[一-龥]", said.inner_text())) == (language == "zh")
-    page.locator("#offered button").first.click()  # the page goes on
-    page.wait_for_selector("#mine .st-card")
-
-
 def test_names_and_shots_that_cannot_be_used(page: Any) -> None:
-    _open(page, "select", "zh")
+    open_page(page, "select", "zh")
     page.wait_for_selector("#board .st-card")
     page.locator("#name input, #name textarea").first.fill("")
     page.locator("#go").click()
@@ -325,7 +264,7 @@ def test_names_and_shots_that_cannot_be_used(page: Any) -> None:
 
 
 def test_a_double_click_makes_one_job_that_stops_and_goes_on(page: Any, site: Site) -> None:
-    _open(page, "design")
+    open_page(page, "design")
     before = len(_records(site).find(JobRecord, "me", kind="design"))
     page.locator("#desk [data-do=dice]").click()
     page.wait_for_timeout(800)
@@ -336,13 +275,13 @@ def test_a_double_click_makes_one_job_that_stops_and_goes_on(page: Any, site: Si
     assert len(_records(site).find(JobRecord, "me", kind="design")) == before + 1
     page.locator("#progress [data-do=retry]").click()
     page.wait_for_selector("#progress .st-bar", timeout=20_000)
-    _open(page, "library")
+    open_page(page, "library")
     page.locator("#jobs [data-do=stop]").first.click()
     page.wait_for_selector("#jobs [data-do=retry]", timeout=60_000)
 
 
 def test_the_mix_always_sums_to_one(page: Any) -> None:
-    _open(page, "design")
+    open_page(page, "design")
 
     def weights() -> list[int]:
         return [int(v) for v in page.eval_on_selector_all("#desk input[type=range]", "n => n.map(i => i.value)")]
@@ -365,7 +304,7 @@ def test_the_mix_always_sums_to_one(page: Any) -> None:
     page.locator("#desk [data-do=dice]").click()
     page.wait_for_selector("#desk [data-do=favourite][aria-pressed=false]")
     left = weights()
-    _open(page, "design")  # the mix and the favourites are as they were left
+    open_page(page, "design")  # the mix and the favourites are as they were left
     page.wait_for_selector("#desk [data-do=recall]")
     assert weights() == left
     page.locator("#desk [data-do=recall]").click()
@@ -379,7 +318,7 @@ def test_the_mix_always_sums_to_one(page: Any) -> None:
 
 
 def test_gates_and_hand_sort_at_once(page: Any, site: Site) -> None:
-    _open(page, "select")
+    open_page(page, "select")
     page.wait_for_selector("#board .st-card.kept")
     jobs = len(_records(site).find(JobRecord, "me"))
     kept = page.locator("#board .st-card.kept").count()
