@@ -73,6 +73,8 @@ test-fast: install ## all tests but the whole ways (journeys)
 lint: install ## ruff: format and rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@! git ls-files --others --ignored --exclude-standard -- assets docs miniature personas pipelines studio tests \
+		| grep -v __pycache__ | sed 's/^/ignored by git, so nobody else has it: /' | grep . >&2
 
 types: install ## mypy, strict
 	$(BIN)/mypy
