@@ -20,6 +20,7 @@ OUTFITS = ("t-shirt", "hoodie", "dress", "suit", "coat")
 OUTFIT_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown")
 POSES = ("relaxed", "waving", "hand on hip")
 GOODS = ("nothing", "bottle", "cup", "book", "bag")
+_BLOCK = 24
 _ATTEMPTS = 8  # at a set without a shot of the sets before it
 SETTINGS = ("studio", "cafe", "street", "beach", "park", "bedroom", "kitchen", "shop", "office", "gym")
 FREE = ("expression", "outfit", "outfit_colour", "pose", "goods")
@@ -174,7 +175,8 @@ def vary_shots(
 
     Each field is a shuffled repetition of its words, so that a small set already holds every view and expression
     (independent draws would leave holes, and a LoRA trained on the set would learn the holes). `again` ≥ 0 is the
-    number of another set of the same kind: it repeats no shot of those before it, as long as there are enough words.
+    number of another set of the same kind: it repeats no shot of those of its block of 24 before it, as long as there
+    are enough words. Blocks do not look at each other, so the thousandth set takes no longer than the tenth.
     """
     choices = {
         **WORDS,
@@ -183,13 +185,13 @@ def vary_shots(
         "light": tuple(lights),
         "goods": tuple(goods),
     }
-    shots, seen = _vary(count, random.Random(seed), choices), set[Shot]()
-    for number in range(1, again + 1):
-        seen.update(shots)
+    shots, seen = tuple[Shot, ...](), set[Shot]()
+    for number in range(again - again % _BLOCK, again + 1):
         for attempt in range(_ATTEMPTS):
-            shots = _vary(count, random.Random(f"{seed} {number} {attempt}"), choices)
+            shots = _vary(count, random.Random(f"{seed} {number} {attempt}" if number else seed), choices)
             if seen.isdisjoint(shots):
                 break
+        seen.update(shots)
     return shots
 
 

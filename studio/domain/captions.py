@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from studio.domain.bundle import MOST_BODY, MOST_TITLE, Tag
 from studio.domain.platforms import find_platform
 from studio.domain.posts import PostSet
-from studio.domain.values import Caption, Request, Result, Seed
+from studio.domain.values import Caption, FileKey, Request, Result, Seed
 
 __all__ = ["MOST_PRODUCT", "MOST_VOICE", "Captions", "CaptionsRequest", "Writer"]
 
@@ -40,8 +40,8 @@ class CaptionsRequest(Request):
 
 
 class Captions(Result):
-    """`captions` go with the set's posts, one by one. `language` is what they are written in, and `left_out` are
-    sentences that the language model wrote and that claimed what the product's text does not say.
+    """`captions` go with the posts of these `pictures`, wherever they stand by now. `language` is what they are
+    written in, and `left_out` are sentences of the language model that claimed what the product's text does not say.
     """
 
     kind: ClassVar[str] = "captions"
@@ -53,5 +53,6 @@ class Captions(Result):
     title: Annotated[str, Field(max_length=MOST_TITLE)]
     body: Annotated[str, Field(max_length=MOST_BODY)]
     tags: tuple[Tag, ...]
+    pictures: tuple[FileKey, ...] = ()
     captions: tuple[Caption, ...]
     left_out: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_SHOTS = 35
-MOST_AGAIN = 999
+MOST_AGAIN = 999_999
 
 if TYPE_CHECKING:
     InjectWay = str

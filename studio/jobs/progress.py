@@ -28,7 +28,7 @@ class Reporter:
 
     def __init__(self, records: Records, job: str, owner: str, made: frozenset[str] | set[str]) -> None:
         self._records, self._job, self._owner, self._made = records, job, owner, made
-        self._report = Report()
+        self._report, self._granted = Report(), set[str]()
         self._written = self._asked = -math.inf
         self.moved = time.monotonic()
 
@@ -39,8 +39,9 @@ class Reporter:
         now = self._report.current
         finished = now is not None and now.share == 1
         with suppress(OperationalError):
-            if shown := self._made & _told(event):
+            if shown := (self._made & _told(event)) - self._granted:
                 grant(self._records, self._owner, shown)
+                self._granted |= shown
             if finished or self.moved - self._written >= _EVERY_S:
                 self._written = self.moved
                 self.write()

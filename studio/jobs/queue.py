@@ -42,6 +42,7 @@ from studio.library.records import (
 __all__ = [
     "APPLICATION_VERSION",
     "HELD",
+    "MOST_RESULTS",
     "NEXT",
     "QUEUE",
     "Queue",
@@ -61,7 +62,7 @@ HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000
-_MOST_RESULTS = 100
+MOST_RESULTS = 100
 R = TypeVar("R", bound=Result)
 
 
@@ -131,7 +132,7 @@ class Queue:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._read = lru_cache(maxsize=4 * _MOST_RESULTS)(self._read_result)  # what is stored never changes
+        self._read = lru_cache(maxsize=4 * MOST_RESULTS)(self._read_result)  # what is stored never changes
 
     @cached_property
     def _client(self) -> DBOSClient:
@@ -302,10 +303,11 @@ class Queue:
         """Return the result of a finished job."""
         return self._read(kind, str(row.facts["result"]))
 
-    def results(self, kind: type[R], owner: str, limit: int = _MOST_RESULTS) -> list[R]:
-        """Return the last results of a kind, newest first; the library (`studio.library.index`) finds the older
+    def results(self, kind: type[R], owner: str, limit: int | None = MOST_RESULTS) -> list[R]:
+        """Return the last results of a kind, newest first, None all; the library (`studio.library.index`) finds older
         ones."""
-        return [self.result(row, kind) for row in self.jobs(owner, limit, kind=kind.kind, state="done")]
+        most = _MOST_JOBS if limit is None else limit
+        return [self.result(row, kind) for row in self.jobs(owner, most, kind=kind.kind, state="done")]
 
     def _read_result(self, kind: type[R], key: str) -> R:
         return read_stored(kind, self.studio.store.get_json(key))

@@ -114,14 +114,16 @@ def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S
     with library.records.transaction() as session:
         kept = _needed(library, None) | set(session.scalars(select(FileRecord.id).distinct()))
     files = size = 0
-    now = time.time()
+    now, gone = time.time(), set[str]()
     for path in (library.data / "files").glob("*/*"):
         facts = path.stat()
         if path.name in kept or not _KEY.fullmatch(path.name) or now - facts.st_mtime < young_s:
             continue
         path.unlink()
         files, size = files + 1, size + facts.st_size
-        for thumb in (library.data / "thumbs").glob(f"{path.name}-*.webp"):
+        gone.add(path.name)
+    for thumb in (library.data / "thumbs").glob("*.webp") if gone else ():  # once: there are many of both
+        if thumb.name.partition("-")[0] in gone:
             thumb.unlink(missing_ok=True)
     return files, size
 

@@ -19,7 +19,7 @@ from studio.domain.report import say_stage
 from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.jobs.line import say_job
-from studio.jobs.queue import Queue
+from studio.jobs.queue import MOST_RESULTS, Queue
 from studio.library.marks import mark_thing, marks_of
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.results import job_of
@@ -95,10 +95,12 @@ class Ui:
     def mark(self, owner: str, thing: str, **facts: Any) -> None:
         mark_thing(self.studio.records, owner, thing, **facts)
 
-    def results(self, owner: str, kind: type[R]) -> list[R]:
-        """Finished and not in the trash, newest first."""
+    def results(self, owner: str, kind: type[R], limit: int | None = MOST_RESULTS) -> list[R]:
+        """Finished and not in the trash, newest first; None is all of them."""
         marks = self.marks(owner)
-        return [r for r in self.queue.results(kind, owner) if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")]
+        return [
+            r for r in self.queue.results(kind, owner, limit) if not marks.get(f"{kind.kind}:{r.id}", {}).get("trashed")
+        ]
 
     def find(self, owner: str, kind: type[R], key: str | None) -> R | None:
         """Return the owner's result of this id, however old; None where there is none, or it is in the trash."""

@@ -64,7 +64,8 @@ def _told(request: CaptionsRequest, checked: Checked) -> dict[str, Any]:
     return {
         "post_set": request.post_set.id, "platform": request.platform, "writer": request.writer,
         "title": written.title, "body": written.body, "tags": list(written.tags),
-        "captions": list(written.captions), "left_out": list(checked.left_out),
+        "pictures": [post.picture for post in request.post_set.posts], "captions": list(written.captions),
+        "left_out": list(checked.left_out),
     }  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """Shots: words in, prompts out, evenly varied."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from personas import shots
 from personas.shots import EXPRESSIONS, FRAMINGS, VIEWS, Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.texts.texts import LANGUAGES, Texts
@@ -59,3 +61,18 @@ def test_words_are_spread_evenly_and_by_seed() -> None:
     assert shots == vary_shots(48, 7)
     assert shots != vary_shots(48, 8)
     assert {s.framing for s in vary_shots(10, 0, framings=("close-up",))} == {"close-up"}
+
+
+def test_the_thousandth_set_takes_no_longer_than_the_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    plain = shots._vary
+
+    def counted(*args: Any) -> Any:
+        drawn.append(1)
+        return plain(*args)
+
+    monkeypatch.setattr(shots, "_vary", counted)
+    late = [set(vary_shots(9, 7, again=number)) for number in (998, 999, 1000)]
+    assert len(drawn) <= 3 * 24 * 8
+    assert late[0].isdisjoint(late[1])
+    assert late[1].isdisjoint(late[2])

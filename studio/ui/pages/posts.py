@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from studio.domain.arrangement import arrange
 from studio.domain.drafts import PostsDraft
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, PostRequest, PostSet
@@ -19,7 +18,7 @@ from studio.ui.parts.misfits import split_people
 from studio.ui.parts.opened_set import FORGET_SET, SHOW_SET, show_jobs_of_set, show_opened_set, wanted_set
 from studio.ui.parts.pack_start import connect_start, lay_out_start
 from studio.ui.parts.page_head import open_page
-from studio.ui.parts.post_cards import read_arrangement, take_jobs
+from studio.ui.parts.post_cards import arrange_shown
 from studio.ui.parts.posts_form import (
     Form,
     build_draft,
@@ -124,7 +123,7 @@ def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> S
     if data["do"] == "redraw-weak":
         redraw_weak(ui, owner, post_set)
         return {}
-    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
+    arranged = arrange_shown(ui, owner, post_set)
     slot = next(s for s in arranged.slots if s.number == int(data["number"]))
     if data["do"] == "fix":
         return dict(zip(fixing.outputs, fixing.open(post_set, slot), strict=True))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gradio as gr
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from pipelines.errors import BadPicture, StudioError
 from pipelines.pictures import PICTURE_SUFFIXES, load_scene
@@ -33,7 +33,6 @@ from studio.ui.parts.recall_form import refused
 __all__ = ["build", "show_scenes"]
 
 Mask = npt.NDArray[np.bool_]
-_SAME = 0.01  # of the painted pixels: an editor that is opened and saved changes nothing
 
 
 @dataclass(frozen=True)
@@ -158,10 +157,12 @@ def _changed_mask(before: Mask | None, painted: Any, file: Path | None) -> Path 
         return "none"
     if before is None:
         return file
-    small = Image.fromarray(before.astype(np.uint8) * 255).resize((painted.shape[1], painted.shape[0]))
-    shown = np.asarray(small) >= 128
-    different = float((shown != (painted[..., 0] >= 128)).sum())
-    return "keep" if different <= _SAME * max(1.0, float(shown.sum())) else file
+    shown = painted_mask({"layers": [paint_mask(before)]}, (before.shape[1], before.shape[0]))
+    different = np.zeros(painted.shape[:2], bool) if shown is None else shown[..., 0] >= 128
+    different ^= painted[..., 0] >= 128
+    # where the editor's rescaling moved an edge by a pixel or two, nobody painted
+    inner = Image.fromarray(different.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(3))
+    return "keep" if inner.getbbox() is None else file
 
 
 def _opened(ui: Ui, form: _Form, scene: Scene) -> Said:

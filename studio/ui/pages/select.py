@@ -21,6 +21,7 @@ from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
 from studio.domain.training import training_refusal
+from studio.domain.values import FileKey
 from studio.ui.context import (
     EACH,
     HIDDEN,
@@ -52,12 +53,13 @@ _MORE = limits_of(MoreRequest, "count").default
 
 @dataclass(frozen=True)
 class Chosen:
-    """Choices of a person; `pair` are two candidates that are compared."""
+    """Choices of a person, pictures all: candidates that arrive meanwhile give others a number. `pair` are two that are
+    compared."""
 
     design: str = ""
-    held: frozenset[int] = frozenset()
-    dropped: frozenset[int] = frozenset()
-    pair: tuple[int, ...] = ()
+    held: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+    pair: tuple[str, ...] = ()
 
 
 def build(ui: Ui) -> None:
@@ -109,9 +111,9 @@ def build(ui: Ui) -> None:
         found = _find(ui, owner, said[hand].design)
         if found is not None and data.get("do") in ("up", "down"):
             with ui.turn:
-                vote(ui, owner, found, int(data["number"]), 1 if data["do"] == "up" else -1)
+                vote(ui, owner, found, str(data["picture"]), 1 if data["do"] == "up" else -1)
         elif found is not None and data.get("do") == "more":
-            ui.queue.put(more_like(ui, owner, found, int(data["number"])))
+            ui.queue.put(more_like(ui, owner, found, str(data["picture"])))
         fresh = _act(said[hand], data, found)
         return fresh, resort(said | {hand: fresh}, request), _arriving(ui, owner)
 
@@ -127,7 +129,7 @@ def build(ui: Ui) -> None:
         found = _find(ui, owner, now.design)
         if found is None:
             raise BadInput("no_design")
-        chosen = amend(ui.studio, found, judge(ui.studio, found, chosen_gates(found, said), now.held, now.dropped))
+        chosen = amend(ui.studio, found, _judged(ui, found, chosen_gates(found, said), now))
         called = check_name(str(said[name] or ""))
         ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))
 
@@ -150,22 +152,36 @@ def _find(ui: Ui, owner: str, key: str | None) -> Design | None:
 
 
 def _more_of(ui: Ui, owner: str, design: str) -> list[MoreCandidates]:
-    """In the order in which they were drawn."""
-    return [one for one in ui.results(owner, MoreCandidates)[::-1] if one.design == design]
+    """In the order in which they were asked for, however many others are newer."""
+    return [one for one in ui.results(owner, MoreCandidates, None)[::-1] if one.design == design]
 
 
-def more_like(ui: Ui, owner: str, design: Design, number: int) -> MoreRequest:
-    """Return the request of more candidates like one of them; each press asks for others."""
+def _judged(ui: Ui, design: Design, gates: Gates, now: Chosen) -> Judgement:
+    number: dict[str, int] = {key: i for i, key in enumerate(design.pictures)}
+    held, dropped = ([number[key] for key in keys if key in number] for keys in (now.held, now.dropped))
+    return judge(ui.studio, design, gates, held, dropped)
+
+
+def more_like(ui: Ui, owner: str, design: Design, picture: str) -> MoreRequest:
+    """Return the request of more candidates like one of them; each press asks for others. Raises BadInput."""
+    number = _number(design, picture)
     with ui.turn:
         presses = int(ui.said(owner, f"design:{design.id}").get("more", 0)) + 1
         ui.mark(owner, f"design:{design.id}", more=presses)
     return MoreRequest.make(owner=owner, design=design, number=number, seed=presses)
 
 
-def vote(ui: Ui, owner: str, design: Design, number: int, said: int) -> None:
-    """Note that a candidate is liked (1) or not (-1); the same once more takes it back."""
+def _number(design: Design, picture: str) -> int:
+    """Raises BadInput for a picture that is none of its candidates."""
+    if picture not in design.pictures:
+        raise BadInput("candidate_gone")
+    return design.pictures.index(FileKey(picture))
+
+
+def vote(ui: Ui, owner: str, design: Design, picture: str, said: int) -> None:
+    """Note that a candidate is liked (1) or not (-1); the same once more takes it back. Raises BadInput."""
     votes = dict(ui.said(owner, f"design:{design.id}").get("votes", {}))
-    key = design.pictures[number]
+    key = design.pictures[_number(design, picture)]
     votes[key] = 0 if votes.get(key) == said else said
     ui.mark(owner, f"design:{design.id}", votes={one: what for one, what in votes.items() if what})
 
@@ -204,27 +220,28 @@ def _why_not(ui: Ui, design: Design) -> str:
 
 
 def _act(now: Chosen, data: Pressed, design: Design | None) -> Chosen:
-    do, number = data.get("do"), int(data.get("number", "-1"))
+    do, picture = data.get("do"), str(data.get("picture", ""))
     if do == "keep":
-        return replace(now, held=now.held ^ {number}, dropped=now.dropped - {number})
+        return replace(now, held=now.held ^ {picture}, dropped=now.dropped - {picture})
     if do == "drop":
-        return replace(now, dropped=now.dropped ^ {number}, held=now.held - {number})
+        return replace(now, dropped=now.dropped ^ {picture}, held=now.held - {picture})
     if do == "compare":
-        pair = tuple(i for i in now.pair if i != number) if number in now.pair else (*now.pair, number)[-2:]
+        pair = tuple(one for one in now.pair if one != picture) if picture in now.pair else (*now.pair, picture)[-2:]
         return replace(now, pair=pair)
     if do == "pose" and design is not None:
-        return replace(now, pair=_next_of_pose(design, now.pair, number))
+        return replace(now, pair=_next_of_pose(design, now.pair, picture))
     return now
 
 
-def _next_of_pose(design: Design, pair: tuple[int, ...], number: int) -> tuple[int, ...]:
+def _next_of_pose(design: Design, pair: tuple[str, ...], picture: str) -> tuple[str, ...]:
     """Return the candidate beside the next one that shows the same framing, side and pose; alone where none does."""
+    number = _number(design, picture)
     wanted = _posed(design.shots[number])
     alike = [i for i, shot in enumerate(design.shots) if i != number and _posed(shot) == wanted]
     if not alike:
-        return (number,)
-    before = pair[1] if len(pair) == 2 and pair[0] == number else number
-    return number, next((i for i in alike if i > before), alike[0])
+        return (picture,)
+    before = _number(design, pair[1]) if len(pair) == 2 and pair[0] == picture else number
+    return picture, design.pictures[next((i for i in alike if i > before), alike[0])]
 
 
 def _posed(shot: Shot) -> tuple[str, str, str]:
@@ -234,7 +251,7 @@ def _posed(shot: Shot) -> tuple[str, str, str]:
 def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str:
     t = ui.t
     try:
-        found = judge(ui.studio, design, gates, now.held, now.dropped)
+        found = _judged(ui, design, gates, now)
     except StudioError as error:
         return f'<div class="st-panel failed" role="alert">{escape(t.error(error))}</div>'
     verdicts = found.selection.verdicts
@@ -256,10 +273,11 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str
         up = sum(said > 0 for said in votes.values())
         count += " · " + t("select.votes", up=up, down=len(votes) - up)
     compared = ""
-    if len(now.pair) == 2:
-        a, b = (file_url(design.pictures[i]) for i in now.pair)
+    if len(now.pair) == 2 and {*now.pair} <= {*design.pictures}:
+        a, b = map(file_url, now.pair)
+        left, right = (_number(design, key) + 1 for key in now.pair)
         compared = (
-            f'<div class="st-compare"><img src="{a}" alt="{now.pair[0] + 1}"><img src="{b}" alt="{now.pair[1] + 1}">'
+            f'<div class="st-compare"><img src="{a}" alt="{left}"><img src="{b}" alt="{right}">'
             f'<input type="range" data-compare aria-label="{escape(t("select.compare"))}"></div>'
         )
     misfit = design_reason(ui, design, _called(ui, design))
@@ -277,20 +295,20 @@ def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
 
 def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, voted: int = 0) -> str:
     t, verdict = ui.t, found.selection.verdicts[i]
-    kept = i in found.kept
+    kept, key = i in found.kept, design.pictures[i]
     hint = escape(_hint(ui, verdict, kept))
     numbers = " · ".join(say_scores(t, verdict.numbers, CANDIDATE_MEASURES).values())
     row = (
-        button("✓", "keep", pressed=i in now.held, title=t("select.keep", number=i + 1), number=i)
-        + button("✕", "drop", pressed=i in now.dropped, title=t("select.drop", number=i + 1), number=i)
-        + button("⇔", "compare", pressed=i in now.pair, title=t("select.compare_one", number=i + 1), number=i)
-        + button(t("select.like"), "up", pressed=voted > 0, title=t("select.up", number=i + 1), number=i)
-        + button(t("select.dislike"), "down", pressed=voted < 0, title=t("select.down", number=i + 1), number=i)
-        + button(t("select.pose"), "pose", title=t("select.pose_one", number=i + 1), number=i)
-        + button(t("select.more"), "more", title=t("select.more_one", count=_MORE, number=i + 1), number=i)
+        button("✓", "keep", pressed=key in now.held, title=t("select.keep", number=i + 1), picture=key)
+        + button("✕", "drop", pressed=key in now.dropped, title=t("select.drop", number=i + 1), picture=key)
+        + button("⇔", "compare", pressed=key in now.pair, title=t("select.compare_one", number=i + 1), picture=key)
+        + button(t("select.like"), "up", pressed=voted > 0, title=t("select.up", number=i + 1), picture=key)
+        + button(t("select.dislike"), "down", pressed=voted < 0, title=t("select.down", number=i + 1), picture=key)
+        + button(t("select.pose"), "pose", title=t("select.pose_one", number=i + 1), picture=key)
+        + button(t("select.more"), "more", title=t("select.more_one", count=_MORE, number=i + 1), picture=key)
     )
     body = [
         f'<span title="{hint}" class="{"st-good" if kept else "st-bad"}">{hint}</span>',
         f'<span class="st-soft">{escape(numbers)}</span><div class="st-row">{row}</div>',
     ]
-    return card(picture(design.pictures[i], hint), body, "kept" if kept else "dropped")
+    return card(picture(key, hint), body, "kept" if kept else "dropped")

@@ -10,15 +10,15 @@ import gradio as gr
 from PIL import Image
 
 from pipelines.errors import BadInput
-from studio.domain.arrangement import Slot, add_take, arrange
-from studio.domain.posts import PostSet
+from studio.domain.arrangement import Slot, add_take
+from studio.domain.posts import Post, PostSet
 from studio.domain.takes import FixRequest
 from studio.domain.values import FileKey
 from studio.library.grants import grant
 from studio.library.scenes import put_mask
 from studio.ui.context import HIDDEN, Said, Ui, guarded, owner_of
 from studio.ui.parts.painting import build_editor, painted_mask
-from studio.ui.parts.post_cards import keep_arrangement, read_arrangement, take_jobs
+from studio.ui.parts.post_cards import keep_arrangement, read_arrangement
 
 __all__ = ["Fixing", "build_fixing", "fix_request"]
 
@@ -27,7 +27,8 @@ _CANVAS_PX = 640
 
 @dataclass(frozen=True)
 class Fixing:
-    """The editor's components; `which` is the set's id and the post's number, `done` changes when a job was queued."""
+    """The editor's components; `which` is the set's id, the post's number and the take that is painted on: a better one
+    may arrive meanwhile. `done` changes when a job was queued."""
 
     ui: Ui
     box: gr.Column
@@ -49,17 +50,17 @@ class Fixing:
         scale = _CANVAS_PX / max(image.size)  # small pictures are painted large
         image = image.resize((round(image.width * scale), round(image.height * scale)))
         shown = {"background": image, "layers": [], "composite": None}
-        return gr.Column(visible=True), shown, (post_set.id, slot.number)
+        return gr.Column(visible=True), shown, (post_set.id, slot.number, slot.post)
 
 
-def fix_request(post_set: PostSet, slot: Slot, mask: FileKey, strength: float) -> FixRequest:
-    """The shown take with a region drawn anew; another region or strength is another seed."""
-    seed = zlib.crc32(f"{slot.post.picture} {mask} {strength}".encode())
+def fix_request(post_set: PostSet, number: int, post: Post, mask: FileKey, strength: float) -> FixRequest:
+    """A take of a post with a region drawn anew; another region or strength is another seed."""
+    seed = zlib.crc32(f"{post.picture} {mask} {strength}".encode())
     return FixRequest.make(
         owner=post_set.request.owner,
         post_set=post_set,
-        number=slot.number,
-        post=slot.post,
+        number=number,
+        post=post,
         mask=mask,
         seed=seed,
         strength=strength,
@@ -80,15 +81,13 @@ def build_fixing(ui: Ui) -> Fixing:
     fixing = Fixing(ui, box, editor, which, done)
 
     def start(said: Said, request: gr.Request) -> Any:
-        owner, (key, number) = owner_of(request), said[which] or ("", 0)
+        owner, (key, number, post) = owner_of(request), said[which] or ("", 0, None)
         post_set, mask = ui.find(owner, PostSet, key), painted_mask(said[editor])
-        if post_set is None or mask is None:
+        if post_set is None or post is None or mask is None:
             raise BadInput("not_painted")
-        arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
-        slot = next(s for s in arranged.slots if s.number == number)
         painted = put_mask(ui.studio.library, mask[..., 0] >= 128)
         grant(ui.studio.records, owner, [painted])
-        job = ui.queue.put(fix_request(post_set, slot, painted, float(said[strength])))
+        job = ui.queue.put(fix_request(post_set, number, post, painted, float(said[strength])))
         with ui.turn:
             now = read_arrangement(ui, owner, post_set)
             keep_arrangement(ui, owner, post_set, add_take(now, number, f"{job}:0"))

@@ -15,11 +15,13 @@ from studio.domain.scores import say_scores, weak_scores
 from studio.domain.takes import FixTake, VaryTake
 from studio.domain.values import MOST_CAPTION
 from studio.library.records import JobRecord
+from studio.library.results import jobs_of_set
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
 from studio.ui.parts.shots_table import describe_shot
 
 __all__ = [
+    "arrange_shown",
     "keep_arrangement",
     "newest_set",
     "read_arrangement",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _RECENT = 100
+_TAKES: Mapping[str, type[VaryTake] | type[FixTake]] = {one.kind: one for one in (VaryTake, FixTake)}
 _Which = Mapping[str, Any]  # a post, as its buttons name it
 
 
@@ -42,6 +45,12 @@ def keep_arrangement(ui: Ui, owner: str, post_set: PostSet, said: Arrangement) -
     ui.mark(owner, f"posts:{post_set.id}", **said.as_marks())
 
 
+def arrange_shown(ui: Ui, owner: str, post_set: PostSet) -> Arranged:
+    """Return the set as its page shows it: as a person arranged it, with the takes that are done."""
+    said = read_arrangement(ui, owner, post_set)
+    return arrange(post_set, said, take_jobs(ui, owner, post_set.id), ui.least_identity)
+
+
 def newest_set(ui: Ui, owner: str) -> PostSet | None:
     """The newest set that is not in the trash; asked every second, so only its own result is read."""
     for row in ui.queue.jobs(owner, _RECENT, kind=PostSet.kind, state="done"):
@@ -50,16 +59,15 @@ def newest_set(ui: Ui, owner: str) -> PostSet | None:
     return None
 
 
-def take_jobs(ui: Ui, owner: str) -> TakeJobs:
-    """The takes that were asked for, by job: a finished one's result, None while it waits or runs."""
+def take_jobs(ui: Ui, owner: str, post_set: str) -> TakeJobs:
+    """The takes of a set that were asked for, by job: a finished one's result, None while it waits or runs.
+
+    All of its takes: one that is put aside may be what the shown one is drawn from.
+    """
     found: dict[str, VaryTake | FixTake | None] = {}
-    kinds: tuple[type[VaryTake] | type[FixTake], ...] = (VaryTake, FixTake)
-    for kind in kinds:
-        for row in ui.queue.jobs(owner, kind=kind.kind):
-            if row.state == "done":
-                found[row.id] = ui.queue.result(row, kind)
-            elif row.state in ("queued", "running"):
-                found[row.id] = None
+    for row in jobs_of_set(ui.studio.records, owner, post_set):
+        if row.kind in _TAKES and row.state in ("done", "queued", "running"):
+            found[row.id] = ui.queue.result(row, _TAKES[row.kind]) if row.state == "done" else None
     return found
 
 
@@ -82,7 +90,7 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
 def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     """All cards of a set as a person arranged it."""
     t = ui.t
-    arranged = arrange(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
+    arranged = arrange_shown(ui, owner, post_set)
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
     cards = "".join(_card(ui, owner, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)

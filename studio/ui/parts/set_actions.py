@@ -8,7 +8,6 @@ from studio.domain.arrangement import (
     Arrangement,
     Slot,
     add_take,
-    arrange,
     close_choices,
     compose,
     move,
@@ -19,7 +18,7 @@ from studio.domain.posts import PostSet
 from studio.domain.takes import VaryRequest
 from studio.domain.values import MOST_CAPTION
 from studio.ui.context import Pressed, Ui
-from studio.ui.parts.post_cards import keep_arrangement, read_arrangement, take_jobs
+from studio.ui.parts.post_cards import arrange_shown, keep_arrangement, read_arrangement, take_jobs
 
 __all__ = ["act_on_post", "arranged_set", "redraw_weak"]
 
@@ -28,21 +27,23 @@ _VARIANTS = 3
 
 def arranged_set(ui: Ui, owner: str, post_set: PostSet) -> PostSet:
     """Return the set as it is exported: as a person arranged it."""
-    return compose(post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner), ui.least_identity)
+    return compose(
+        post_set, read_arrangement(ui, owner, post_set), take_jobs(ui, owner, post_set.id), ui.least_identity
+    )
 
 
 def redraw_weak(ui: Ui, owner: str, post_set: PostSet) -> None:
     """Queue a new take of each post with a weak score."""
     said = read_arrangement(ui, owner, post_set)
-    arranged = arrange(post_set, said, take_jobs(ui, owner), ui.least_identity)
-    for weak in weak_slots(arranged, ui.least_identity):
+    for weak in weak_slots(arrange_shown(ui, owner, post_set), ui.least_identity):
         said = _redraw(ui, owner, post_set, said, weak)
     keep_arrangement(ui, owner, post_set, said)
 
 
 def act_on_post(ui: Ui, owner: str, post_set: PostSet, slot: Slot, data: Pressed) -> None:
     """Do what a button of one post says, and keep what was said of the set."""
-    said, jobs, do, number = read_arrangement(ui, owner, post_set), take_jobs(ui, owner), data["do"], slot.number
+    said, jobs = read_arrangement(ui, owner, post_set), take_jobs(ui, owner, post_set.id)
+    do, number = data["do"], slot.number
     if do == "leave":
         said = said.model_copy(update={"left_out": tuple(sorted({*said.left_out} ^ {number}))})
     elif do == "caption":

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput, StudioError
-from studio.domain.arrangement import arrange
 from studio.domain.bundle import CheckRequest, ExportRequest
 from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.limits import limits_of
@@ -18,7 +17,7 @@ from studio.domain.platforms import Platform, find_platform, load_platforms, ove
 from studio.domain.posts import PostSet
 from studio.ui.context import HIDDEN, LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
-from studio.ui.parts.post_cards import keep_arrangement, newest_set, read_arrangement, take_jobs
+from studio.ui.parts.post_cards import arrange_shown, keep_arrangement, newest_set, read_arrangement
 from studio.workflows import run_directly
 from studio.workflows.captions import write_captions
 
@@ -26,7 +25,7 @@ __all__ = ["EXPORTING", "TextForm", "build_text", "kept_text"]
 
 EXPORTING = ("export", "look", "write")
 """What buttons of a set say that this form answers."""
-_DRAFT, _VOICE, _APPLIED = "text:draft", "text:voice", "text:applied"
+_DRAFT, _VOICE, _AWAITED = "text:draft", "text:voice", "text:awaited"
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,22 @@ class TextForm:
             return {}
         wish = self._wish(ui, owner, post_set, said)
         if wish.writer == "endpoint":
-            ui.queue.put(wish)
+            ui.mark(owner, _AWAITED, job=ui.queue.put(wish))
             return {}
         return self._take(ui, owner, write_captions(ui.studio, wish, run_directly), said[self.target])
+
+    def arrived(self, ui: Ui, owner: str, said: Said) -> Said:
+        """Keep what the language model was asked for on a page, once it is there; return it where its set is shown.
+
+        Texts of any other job are not what is shown here, and would replace what somebody types.
+        """
+        job = ui.queue.find(str(ui.said(owner, _AWAITED).get("job", "")), owner)
+        if job is None or job.state != "done":
+            return {}
+        ui.mark(owner, _AWAITED, job="")
+        made, shown = ui.queue.result(job, Captions), _shown(ui, owner, said[self.opened])
+        told = self._take(ui, owner, made, said[self.target])
+        return told if shown is not None and shown.id == made.post_set else {}
 
     def _fields(self, owner: str, post_set: PostSet, said: Said) -> dict[str, Any]:
         target = find_platform(said[self.target])
@@ -108,7 +120,7 @@ class TextForm:
         if post_set is None:
             return {}
         with ui.turn:
-            _keep_captions(ui, owner, post_set, made.captions)
+            _keep_captions(ui, owner, post_set, made)
             told = {"title": made.title, "body": made.body, "tags": tag_text(made.tags)}
             for thing in (_DRAFT, f"posts:{post_set.id}"):
                 ui.mark(owner, thing, **told)
@@ -141,15 +153,7 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
         return {form.target: said[platform], **measure(said | {form.target: said[platform]})}
 
     def tick(said: Said, request: gr.Request) -> Any:
-        """What the language model wrote arrives by itself."""
-        owner = owner_of(request)
-        job = ui.newest(owner, Captions.kind)
-        if job is None or job.state != "done" or ui.said(owner, _APPLIED).get("job") == job.id:
-            return {form.length: gr.skip()}
-        ui.mark(owner, _APPLIED, job=job.id)
-        made = ui.queue.result(job, Captions)
-        told, shown = form._take(ui, owner, made, said[form.target]), _shown(ui, owner, said[form.opened])
-        return told if shown is not None and shown.id == made.post_set else {form.length: gr.skip()}
+        return form.arrived(ui, owner_of(request), said) or {form.length: gr.skip()}
 
     shown = [form.length, form.about]
     form.target.input(guarded(ui, measure), form.inputs, shown, **LATEST)
@@ -234,13 +238,15 @@ def _shown(ui: Ui, owner: str, opened: str) -> PostSet | None:
     return ui.find(owner, PostSet, opened) if opened else newest_set(ui, owner)
 
 
-def _keep_captions(ui: Ui, owner: str, post_set: PostSet, captions: tuple[str, ...]) -> None:
+def _keep_captions(ui: Ui, owner: str, post_set: PostSet, made: Captions) -> None:
     said, key = read_arrangement(ui, owner, post_set), f"posts:{post_set.id}"
     written: dict[str, str] = dict(ui.said(owner, key).get("written", {}))
     now = dict(said.captions)
-    shown = arrange(post_set, said, take_jobs(ui, owner)).shown
-    for slot, caption in zip(shown, captions, strict=False):
-        number = str(slot.number)
+    captions = dict(zip(made.pictures, made.captions, strict=True))
+    for slot in arrange_shown(ui, owner, post_set).shown:
+        number, caption = str(slot.number), captions.get(slot.post.picture)
+        if caption is None:  # drawn again or put back meanwhile
+            continue
         if now.get(number, written.get(number)) == written.get(number):  # else a person wrote it
             now[number] = written[number] = caption
     keep_arrangement(ui, owner, post_set, said.model_copy(update={"captions": now}))

@@ -8,9 +8,8 @@ from html import escape
 from urllib.parse import quote
 
 from pipelines.errors import StudioError
-from studio.domain.arrangement import Slot, TakeJobs, arrange
+from studio.domain.arrangement import Slot
 from studio.domain.posts import PostSet
-from studio.domain.takes import FixTake, VaryTake
 from studio.library.albums import MEMBERS, AlbumFacts, albums_of, look_into
 from studio.library.groups import groups_of
 from studio.library.index import Thing
@@ -19,12 +18,10 @@ from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, link, picture
 from studio.ui.parts.job_list import show_moment
 from studio.ui.parts.opened_set import set_url
-from studio.ui.parts.post_cards import read_arrangement, show_scores
+from studio.ui.parts.post_cards import arrange_shown, show_scores
 from studio.ui.parts.shots_table import describe_shot
 
 __all__ = ["Cards", "thing_name"]
-
-_TAKES: Mapping[str, type[VaryTake] | type[FixTake]] = {"vary": VaryTake, "fix": FixTake}
 
 
 def thing_name(t: Texts, thing: Thing) -> str:
@@ -172,16 +169,4 @@ def _slots(ui: Ui, owner: str, key: str) -> Mapping[int, Slot]:
         return {}
     if post_set is None:
         return {}
-    said = read_arrangement(ui, owner, post_set)
-    jobs = {job for number in range(len(post_set.posts)) for job in said.jobs_of(number)}
-    return {slot.number: slot for slot in arrange(post_set, said, _takes(ui, owner, jobs), ui.least_identity).slots}
-
-
-def _takes(ui: Ui, owner: str, jobs: set[str]) -> TakeJobs:
-    """Return the takes of these jobs."""
-    found: dict[str, VaryTake | FixTake | None] = {}
-    for job in jobs:
-        row = ui.queue.find(job, owner)
-        if row is not None and row.state in ("done", "queued", "running"):
-            found[job] = ui.queue.result(row, _TAKES[row.kind]) if row.state == "done" else None
-    return found
+    return {slot.number: slot for slot in arrange_shown(ui, owner, post_set).slots}

@@ -25,7 +25,7 @@ from studio.library.trash import disk_use, empty_trash, sweep
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.parts.post_cards import read_arrangement, show_set, take_jobs
+from studio.ui.parts.post_cards import arrange_shown, read_arrangement, show_set
 from studio.ui.parts.set_actions import act_on_post, redraw_weak
 from studio.ui.parts.shelf import Opened, Wanted, show_things
 from studio.ui.parts.tour import close_tour, tour_html
@@ -204,7 +204,7 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
         for take in takes:
             _wait(ui.queue, take.id, "me")
         assert "重画不合格的" not in page()
-        arranged = arrange(ui.results("me", PostSet)[0], read_arrangement(ui, "me", post_set), take_jobs(ui, "me"))
+        arranged = arrange_shown(ui, "me", ui.results("me", PostSet)[0])
         assert [bool(slot.take) for slot in arranged.slots] == [False, True, True, False, True]
 
 

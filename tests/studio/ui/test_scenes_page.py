@@ -45,6 +45,13 @@ def test_a_mask_that_is_opened_and_saved_is_kept_to_the_bit() -> None:
     corrected[300:360, 100:300, 3] = 255
     more = painted_mask({"layers": [Image.fromarray(corrected)]}, size)
     assert _changed_mask(mask, more, Path("new.png")) == Path("new.png")
+    for small in ((slice(200, 208), slice(100, 108)), (slice(430, 436), slice(500, 506))):  # added, and taken away
+        corrected = np.asarray(layer).copy()
+        corrected[*small, 3] ^= 255
+        little = painted_mask({"layers": [Image.fromarray(corrected)]}, size)
+        assert _changed_mask(mask, little, Path("new.png")) == Path("new.png")
+    rescaled = np.roll(painted, 1, axis=(0, 1))  # as an editor's own canvas may move an edge
+    assert _changed_mask(mask, rescaled, Path("new.png")) == "keep"
 
 
 @pytest.mark.parametrize(("share", "words"), [(1.0, "inside"), (0.4, "40%"), (0.0, "outside")])

@@ -12,7 +12,8 @@ import pytest
 
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.domain.arrangement import compose
+from studio.domain.arrangement import Arrangement, compose, move
+from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import find_platform
 from studio.domain.posts import PostSet
 from studio.jobs.queue import Queue
@@ -21,7 +22,9 @@ from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
 from studio.ui.parts.post_cards import keep_arrangement, read_arrangement
 from studio.ui.parts.text_form import TextForm, _about, _length, build_text, kept_text, read_tags
-from tests.library import keep_cafe, keep_persona, keep_posts
+from studio.workflows import run_directly
+from studio.workflows.captions import write_captions
+from tests.library import keep_cafe, keep_persona, keep_posts, keep_result
 
 
 def build(data: Path, language: Language = "zh") -> tuple[Ui, TextForm, dict[Any, Any], tuple[PostSet, PostSet]]:
@@ -71,6 +74,37 @@ def test_written_captions_are_kept_by_post_and_a_persons_own_stay(tmp_path: Path
     exported = form.ask("me", compose(older, read_arrangement(ui, "me", older), {}), said | first)
     assert [post.caption for post in exported.post_set.posts] == [again["0"], "我写的", again["2"]]
     assert exported.tags == read_tags(first[form.tags])
+
+
+def test_captions_go_to_the_posts_that_they_were_written_for(tmp_path: Path) -> None:
+    ui, form, _, (older, _) = build(tmp_path)
+    wish = CaptionsRequest.make(owner="me", post_set=older, product="纯棉。")
+    made = write_captions(ui.studio, wish, run_directly)
+    arranged = move(older, read_arrangement(ui, "me", older), 2, 0).model_copy(update={"left_out": (0,)})
+    keep_arrangement(ui, "me", older, arranged)
+    form._take(ui, "me", made, "xiaohongshu")
+    kept = read_arrangement(ui, "me", older)
+    assert dict(kept.captions) == {"1": made.captions[1], "2": made.captions[2]}
+    drawn_again = made.model_copy(update={"pictures": ("0" * 64, *made.pictures[1:]), "captions": ("a", "b", "c")})
+    keep_arrangement(ui, "me", older, Arrangement())
+    form._take(ui, "me", drawn_again, "xiaohongshu")
+    assert dict(read_arrangement(ui, "me", older).captions) == {"1": "b", "2": "c"}
+
+
+def test_only_texts_that_a_page_asked_for_arrive_on_it_and_once(tmp_path: Path) -> None:
+    ui, form, said, (older, _) = build(tmp_path)
+    made = write_captions(ui.studio, CaptionsRequest.make(owner="me", post_set=older), run_directly)
+    keep_result(ui.studio, "me", made)
+    job = ui.queue.jobs("me", kind="captions")[0].id
+    here = said | {form.opened: older.id}
+    assert form.arrived(ui, "me", here) == {}  # a program asked for them
+    ui.mark("me", "text:awaited", job=job)
+    assert form.arrived(ui, "me", said) == {}  # the other set is shown: they are kept for theirs
+    assert kept_text(ui, form, "me", older.id)[form.title] == made.title
+    ui.mark("me", "text:awaited", job=job)
+    assert form.arrived(ui, "me", here)[form.title] == made.title
+    assert form.arrived(ui, "me", here) == {}
+    assert form.arrived(ui, "somebody else", here) == {}
 
 
 def test_a_language_model_that_is_not_set_is_refused_before_it_is_queued(tmp_path: Path) -> None:

@@ -14,18 +14,21 @@ from studio.application import Studio
 from studio.domain.design import Design
 from studio.domain.measured import StoredMeasures, read_measures, write_measures
 from studio.domain.more import MoreCandidates, MoreRequest
+from studio.domain.values import FileKey
 from studio.jobs.queue import Queue
+from studio.library.records import JobRecord
 from studio.library.trash import empty_trash
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.pages.select import Chosen, _act, _board, _find, _next_of_pose, more_like, vote
+from studio.ui.pages.select import Chosen, _act, _board, _find, _judged, _next_of_pose, more_like, vote
 from studio.workflows import run_directly
 from studio.workflows.judgement import gates_of, with_more
 from studio.workflows.more import draw_more
 from tests.library import keep_result, picture
 from tests.studio.domain.values import make_design
 
+ALL_FIVE = tuple(FileKey(digit * 64) for digit in "12345")
 SHOTS = (Shot(view="left"), Shot(view="front", light="dusk"), Shot(view="left", outfit="suit"), Shot(view="right"))
 
 
@@ -100,7 +103,7 @@ def test_the_board_has_them_behind_its_own_which_stay_as_they_are(studio: Studio
 def test_a_vote_is_kept_and_taken_back_and_what_is_liked_comes_first(studio: Studio) -> None:
     design, ui = put_design(studio), Ui(studio, Queue(studio), Texts("en"))
     for number, said in ((3, 1), (0, -1), (2, 1), (2, 1)):
-        vote(ui, "me", design, number, said)
+        vote(ui, "me", design, design.pictures[number], said)
     assert ui.said("me", f"design:{design.id}")["votes"] == {design.pictures[3]: 1, design.pictures[0]: -1}
     assert "votes" not in ui.said("li", f"design:{design.id}")
     board = _board(ui, "me", design, lenient(studio, design), Chosen(design.id))
@@ -113,7 +116,7 @@ def test_a_vote_is_kept_and_taken_back_and_what_is_liked_comes_first(studio: Stu
 
 def test_every_press_asks_for_others(studio: Studio) -> None:
     design, ui = put_design(studio), Ui(studio, Queue(studio), Texts("en"))
-    asked = [more_like(ui, "me", design, 1) for _ in range(2)]
+    asked = [more_like(ui, "me", design, design.pictures[1]) for _ in range(2)]
     assert [request.number for request in asked] == [1, 1]
     assert len({request.seed for request in asked}) == 2
     assert asked[0].design == design
@@ -123,13 +126,47 @@ def test_every_press_asks_for_others(studio: Studio) -> None:
 
 def test_a_candidate_is_compared_with_each_of_the_same_pose_in_turn() -> None:
     design = make_design(5).model_copy(update={"shots": (*SHOTS, Shot(view="left", light="night"))})
-    pair: tuple[int, ...] = ()
+    design = design.model_copy(update={"pictures": ALL_FIVE})
+    first, _, third, fourth, fifth = ALL_FIVE
+    pair: tuple[str, ...] = ()
     seen = []
     for _ in range(3):
-        pair = _next_of_pose(design, pair, 0)
+        pair = _next_of_pose(design, pair, first)
         seen.append(pair)
-    assert seen == [(0, 2), (0, 4), (0, 2)]
-    assert _act(Chosen(), {"do": "pose", "number": "3"}, design).pair == (3,)
+    assert seen == [(first, third), (first, fifth), (first, third)]
+    assert _act(Chosen(), {"do": "pose", "picture": fourth}, design).pair == (fourth,)
+
+
+def test_a_choice_stays_with_its_picture_where_one_that_was_asked_for_earlier_is_done_later(studio: Studio) -> None:
+    """A job that was stopped and goes on, or was moved down in the queue, puts its pictures before those there."""
+    design, ui = put_design(studio), Ui(studio, Queue(studio), Texts("en"))
+    late = put_more(studio, design, 1)
+    job = studio.records.find(JobRecord, "me", kind="more")[0]
+    job.state = "running"
+    studio.records.keep(job)
+    early = put_more(studio, design, 2)
+    found = _find(ui, "me", design.id)
+    assert found is not None
+    assert found.pictures[4:] == early.pictures
+    now = _act(Chosen(design.id), {"do": "keep", "picture": early.pictures[0]}, found)
+    job.state = "done"
+    studio.records.keep(job)
+    found = _find(ui, "me", design.id)
+    assert found is not None
+    assert found.pictures[4:] == late.pictures + early.pictures
+    assert [found.pictures[i] for i in _judged(ui, found, lenient(studio, found), now).held] == [early.pictures[0]]
+    with pytest.raises(BadInput, match="candidate_gone"):
+        vote(ui, "me", found, "0" * 64, 1)
+
+
+def test_more_than_a_hundred_of_other_designs_hide_none(studio: Studio) -> None:
+    design, ui = put_design(studio), Ui(studio, Queue(studio), Texts("en"))
+    more = put_more(studio, design, 1)
+    for number in range(100):
+        keep_result(studio, "me", more.model_copy(update={"id": f"other{number}", "design": "another"}))
+    found = _find(ui, "me", design.id)
+    assert found is not None
+    assert found.pictures == design.pictures + more.pictures
 
 
 def test_they_go_with_their_design(studio: Studio) -> None:

@@ -162,7 +162,7 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
     before = studio.store.get_picture(slot.post.picture)
     painted = np.zeros(before.shape[:2], np.bool_)
     painted[:60, 30:] = True
-    wish = fix_request(post_set, slot, put_mask(studio.library, painted), 0.9)
+    wish = fix_request(post_set, slot.number, slot.post, put_mask(studio.library, painted), 0.9)
     fixed = fix_post(studio, wish, run_directly)
     after = studio.store.get_picture(fixed.posts[0].picture)
     np.testing.assert_array_equal(after[~painted], before[~painted])
@@ -192,9 +192,11 @@ def test_what_must_not_change_is_not_painted_over(studio: Studio, asked: PostReq
     speck[60:62, 40:42] = True
     for mask in (landmark, speck):
         with pytest.raises(BadInput, match="painted_too_little"):
-            fix_post(studio, fix_request(post_set, slot, put_mask(studio.library, mask), 0.8), run_directly)
+            fix_post(
+                studio, fix_request(post_set, slot.number, slot.post, put_mask(studio.library, mask), 0.8), run_directly
+            )
     bare = draw_posts(studio, asked.changed(goods=None, keep_landmark=False), run_directly)
     every = put_mask(studio.library, np.ones((96, 64), np.bool_))
-    wish = fix_request(bare, arrange(bare, Arrangement(), {}).slots[0], every, 0.8)
+    wish = fix_request(bare, 0, bare.posts[0], every, 0.8)
     with pytest.raises(BadInput, match="painted_whole_picture"):
         fix_post(studio, wish, run_directly)
