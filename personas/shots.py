@@ -116,13 +116,17 @@ class Shot:
         return {name: getattr(self, name) for name in FREE if getattr(self, name) not in WORDS[name]}
 
     @property
+    def worn_colour(self) -> str:
+        """Return `outfit_colour`, "" where the outfit is said in own words that name a colour themselves."""
+        said = self.outfit.casefold()
+        if said in OUTFITS:
+            return self.outfit_colour
+        named = any(f" {colour.casefold()} " in f" {said} " for colour in (*OUTFIT_COLOURS, self.outfit_colour))
+        return "" if named or any(letter in said for letter in _COLOUR_LETTERS) else self.outfit_colour
+
+    @property
     def _worn(self) -> str:
-        if self.outfit in OUTFITS:
-            return f"a {self.outfit_colour} {self.outfit}"
-        coloured = not {*OUTFIT_COLOURS}.isdisjoint(self.outfit.casefold().split()) or any(
-            letter in self.outfit for letter in _COLOUR_LETTERS
-        )
-        return with_article(self.outfit if coloured else f"{self.outfit_colour} {self.outfit}")
+        return with_article(f"{self.worn_colour} {self.outfit}".strip())
 
 
 WORDS: dict[str, tuple[str, ...]] = {

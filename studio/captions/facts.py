@@ -75,7 +75,8 @@ def language_of(request: CaptionsRequest) -> Language:
 def post_facts(t: Texts, shot: Shot, place: str, goods: str = "") -> PostFacts:
     """Return what a shot shows; `goods` are those of the set, and a shot's own kind of thing is named where it has
     one."""
-    wear = t("captions.wear", colour=t.word(shot.outfit_colour), outfit=t.word(shot.outfit))
+    colour, wear = t.word(shot.worn_colour).removesuffix("色"), t.word(shot.outfit)
+    wear = t("captions.wear", colour=colour, outfit=wear) if colour else wear
     held = "" if shot.goods == "nothing" else t.word(shot.goods)
     return PostFacts(wear, t.word(place), goods or held, shot.framing, shot.light)
 

@@ -39,7 +39,7 @@ Scores = Mapping[str, float | None]
 def plain_caption(name: str, shot: Shot) -> str:
     """Return the caption of a post for which nobody wrote one."""
     goods = "" if shot.goods == "nothing" else f", {shot.goods}"
-    return f"{name}: {shot.outfit_colour} {shot.outfit}{goods}"
+    return f"{name}: {f'{shot.worn_colour} {shot.outfit}'.strip()}{goods}"
 
 
 def plan_shots(count: int, seed: int, again: int = 0) -> tuple[Shot, ...]:
