@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from pipelines.errors import BadInput
 
-__all__ = ["Answer", "Endpoint", "Message", "Suggestion", "ask", "parse_suggestion"]
+__all__ = ["Answer", "Endpoint", "Message", "Suggestion", "ask", "parse_answer", "parse_suggestion"]
 
+M = TypeVar("M", bound=BaseModel)
 Message = Mapping[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}"""
 
@@ -62,16 +63,27 @@ class Suggestion(BaseModel):
     captions: tuple[str, ...] = Field(max_length=200)
 
 
-def ask(endpoint: Endpoint, messages: Sequence[Message]) -> Answer:
+def ask(
+    endpoint: Endpoint,
+    messages: Sequence[Message],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    temperature: float = 0.8,
+) -> Answer:
     """Return what the model says.
+
+    With a JSON `schema` the server is asked to hold the answer to it, as well as it can: one that knows no schemas is
+    asked for any JSON, one that knows no JSON mode for text, so that the answer must be checked all the same.
 
     A busy server is asked again, three times and no sooner than it says. Raises BadInput where it refuses the key, does
     not know the model or address, cannot be reached, stays busy, or answers with what is no chat completion.
     """
     body: dict[str, Any] = {
-        "model": endpoint.model, "messages": [dict(one) for one in messages], "temperature": 0.8,
-        "max_tokens": endpoint.most_tokens, "response_format": {"type": "json_object"},
+        "model": endpoint.model, "messages": [dict(one) for one in messages], "temperature": temperature,
+        "max_tokens": endpoint.most_tokens,
     }  # fmt: skip
+    forms = _forms(schema)
+    body["response_format"] = forms.pop(0)
     secret = endpoint.key.get_secret_value()
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     with httpx.Client(timeout=endpoint.timeout_s, headers=headers, follow_redirects=False) as client:
@@ -85,7 +97,9 @@ def ask(endpoint: Endpoint, messages: Sequence[Message]) -> Answer:
                 why = BadInput("endpoint_unreachable", host=endpoint.host)
             else:
                 if status == 400 and "response_format" in body and b"response_format" in data:
-                    del body["response_format"]  # some servers know no JSON mode
+                    del body["response_format"]  # some servers know no JSON mode, or no schemas
+                    if forms:
+                        body["response_format"] = forms.pop(0)
                     why = BadInput("endpoint_refused", host=endpoint.host, status=status)
                     pause = 0.0
                 elif status in _BUSY:
@@ -98,25 +112,41 @@ def ask(endpoint: Endpoint, messages: Sequence[Message]) -> Answer:
     raise why
 
 
+def _forms(schema: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return how the form of the answer is asked for, the strictest first."""
+    any_json: dict[str, Any] = {"type": "json_object"}
+    if schema is None:
+        return [any_json]
+    strict = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
+    return [strict, any_json]
+
+
 def parse_suggestion(text: str, count: int) -> Suggestion:
     """Return the JSON object in an answer, which may stand in prose or in a code block, with `count` captions.
 
     Raises ValueError, in words for the model, where there is none or it is another.
     """
+    suggestion = parse_answer(text, Suggestion)
+    if len(suggestion.captions) != count:
+        raise ValueError(f"captions has {len(suggestion.captions)} texts and must have {count}")
+    return suggestion
+
+
+def parse_answer(text: str, kind: type[M]) -> M:
+    """Return the first JSON object of this kind in an answer, which may stand in prose or in a code block.
+
+    Raises ValueError, in words for the model, where there is none.
+    """
     decoder, wrong = json.JSONDecoder(), "there is no JSON object in it"
     for at in (i for i, c in enumerate(text[:100_000]) if c == "{"):
         try:
             found, _ = decoder.raw_decode(text, at)
-            suggestion = Suggestion.model_validate(found)
+            return kind.model_validate(found)
         except (json.JSONDecodeError, RecursionError):
             continue
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            continue
-        if len(suggestion.captions) != count:
-            raise ValueError(f"captions has {len(suggestion.captions)} texts and must have {count}")
-        return suggestion
     raise ValueError(wrong)
 
 
