@@ -41,6 +41,7 @@ __all__ = [
     "SessionRecord",
     "IndexRecord",
     "StopRecord",
+    "TasteRecord",
     "TimeRecord",
     "UserRecord",
     "content_id",
@@ -245,6 +246,15 @@ class DraftRecord(Base):
     __tablename__ = "drafts"
     facts: Mapped[Facts]
     keys: Mapped[list[str]] = mapped_column(JSON)
+
+
+class TasteRecord(Base):
+    """An event of a taste (`studio.domain.taste`), which `facts` hold; `scope` is its scope's key."""
+
+    __tablename__ = "tastes"
+    __table_args__ = (Index("tastes_scope", "owner", "scope", "created"),)
+    scope: Mapped[str] = mapped_column(String(80))
+    facts: Mapped[Facts]
 
 
 class TimeRecord(Base):

@@ -1,0 +1,141 @@
+"""Guidance: open fields of shots are drawn from what somebody likes; what was said stays, letter for letter. Pure.
+
+For each shot and each of its open fields of which the taste knows something, a word is sampled with
+
+    p(word) ∝ exp(weight(word) / τ),  τ = 0.12 · 12^adventurous
+
+over the field's words, disliked ones left out: a set stays varied, and the more so, the more adventurous. The chance of
+a field comes from the seed, the shot's number and the field's name, so that nothing else moves it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from personas.shots import FREE, WORDS, Shot
+from personas.taste.attributes import Attribute, load_attributes
+
+__all__ = ["OPEN_FIELDS", "Choice", "Guided", "guide_shots", "temperature"]
+
+OPEN_FIELDS = tuple(load_attributes().fields)
+MOST_WORDS = 3  # behind a prompt
+_SAFE, _RANGE = 0.12, 12.0
+_MOST_DETAIL = 0.5  # of a fully liked sharpness; `pipelines.sampling.detail` calls 0.1 to 1 usual
+_BEHIND = ("light", "tone", "palette", "composition", "finish", "mood")  # fields whose words go behind a prompt
+Knows = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Why a field of the shot `number` (from 0; -1: all shots) is `word`: the attributes that spoke for it, and how
+    likely it was."""
+
+    number: int
+    field: str
+    was: str
+    word: str
+    attributes: tuple[str, ...]
+    probability: float
+
+
+@dataclass(frozen=True)
+class Guided:
+    """`words` go behind every prompt; `detail` is the drawing's, 0 for as it was. `choices` say why."""
+
+    shots: tuple[Shot, ...]
+    words: tuple[str, ...] = ()
+    detail: float = 0.0
+    choices: tuple[Choice, ...] = ()
+
+
+def temperature(adventurous: float) -> float:
+    """Return τ of the dial in [0, 1]: safe at 0, adventurous at 1."""
+    return float(_SAFE * _RANGE ** min(1.0, max(0.0, adventurous)))
+
+
+def guide_shots(
+    shots: Sequence[Shot],
+    open_fields: Sequence[Collection[str]],
+    weights: Mapping[str, float],
+    seed: int,
+    *,
+    adventurous: float = 0.3,
+    knows: Knows | None = None,
+) -> Guided:
+    """Return the shots with their open fields to somebody's taste.
+
+    `open_fields` are names of OPEN_FIELDS a shot; those of no shot's field count where they are open in all. `weights`
+    are those of attributes, in [-1, 1]. `knows` says whether the drawing model knows words that no list has; without it
+    none are said. Where nothing is open, or nothing is known of it, the shots are the very same.
+    """
+    found, choices = list[Shot](), list[Choice]()
+    for number, (shot, names) in enumerate(zip(shots, open_fields, strict=True)):
+        changed = dict[str, str]()
+        for field in (name for name in WORDS if name in names):
+            if not any(weights.get(value.id) for value in load_attributes().fields[field].values.values()):
+                continue
+            pool = _pool(field, weights, knows)
+            word, probability = _sample(pool, temperature(adventurous), random.Random(f"{seed} {number} {field}"))
+            if word != getattr(shot, field):
+                changed[field] = word
+            spoke = _spoke(field, word, weights)
+            choices.append(Choice(number, field, getattr(shot, field), word, spoke, probability))
+        found.append(replace(shot, **changed) if changed else shot)
+    everywhere = set(OPEN_FIELDS).intersection(*map(set, open_fields)) if open_fields else set()
+    said = _words_behind(everywhere, weights, seed, adventurous, knows)
+    sharp = weights.get("finish.sharp", 0.0) if "finish" in everywhere else 0.0
+    detail = round(_MOST_DETAIL * max(0.0, sharp), 2)
+    if detail:
+        choices.append(Choice(-1, "finish", "", "", ("finish.sharp",), 1.0))
+    choices += [Choice(-1, value.field, "", value.words, (value.id,), p) for value, p in said]
+    return Guided(tuple(found), tuple(value.words for value, _ in said), detail, tuple(choices))
+
+
+def _pool(field: str, weights: Mapping[str, float], knows: Knows | None) -> dict[str, float]:
+    """Return the words that a field may be, with what the taste says of each; disliked ones only where all are."""
+    pool = dict.fromkeys(WORDS[field], 0.0)
+    for value in load_attributes().fields[field].values.values():
+        weight = weights.get(value.id, 0.0)
+        for word in value.shot:
+            pool[word] += weight
+        if value.acts == "words" and field in FREE and weight > 0 and knows is not None and knows(value.words):
+            pool[value.words] = weight
+    return {word: weight for word, weight in pool.items() if weight >= 0} or pool
+
+
+def _sample(pool: Mapping[str, float], tau: float, rng: random.Random) -> tuple[str, float]:
+    most = max(pool.values())
+    shares = [math.exp((weight - most) / tau) for weight in pool.values()]
+    (word,) = rng.choices(list(pool), shares)
+    return word, shares[list(pool).index(word)] / sum(shares)
+
+
+def _spoke(field: str, word: str, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the attributes that speak for a word; where none does, those that speak against the others."""
+    values = load_attributes().fields[field].values.values()
+    told = [value for value in values if weights.get(value.id)]
+    own = [value.id for value in told if word in (*value.shot, value.words)]
+    return tuple(own or [value.id for value in told if weights[value.id] < 0])
+
+
+def _words_behind(
+    fields: Collection[str], weights: Mapping[str, float], seed: int, adventurous: float, knows: Knows | None
+) -> list[tuple[Attribute, float]]:
+    """Return attributes whose words go behind the prompts, sampled without repeating, none the opposite of another."""
+    known = load_attributes().by_id.values()
+    pool = {
+        value.id: value
+        for value in known
+        if value.field in fields and value.field in _BEHIND and value.words and weights.get(value.id, 0.0) > 0
+        if knows is not None and knows(value.words)
+    }  # fmt: skip
+    rng, found = random.Random(f"{seed} words"), list[tuple[Attribute, float]]()
+    while pool and len(found) < MOST_WORDS:
+        chosen, probability = _sample({key: weights[key] for key in pool}, temperature(adventurous), rng)
+        value = pool.pop(chosen)
+        pool.pop(value.opposite, None)
+        found.append((value, probability))
+    return found
