@@ -11,9 +11,20 @@ from studio.domain.platforms import Platform, find_platform
 from studio.domain.posts import PostSet
 from studio.texts.texts import Language, Texts
 
-__all__ = ["PostFacts", "SetFacts", "Voice", "language_of", "post_facts", "read_facts", "read_voice", "split_sentences"]
+__all__ = [
+    "PostFacts",
+    "SetFacts",
+    "Voice",
+    "language_of",
+    "post_facts",
+    "read_facts",
+    "read_voice",
+    "sentence_spans",
+    "split_sentences",
+]
 
 _SENTENCE = re.compile(r"[^。！？!?\n；;]+[。！？!?；;]?")
+_FULL_STOP = re.compile(r"(?<=[a-zß-ÿ)\]\"'”’%0-9]\.)\s+(?=(?:[^\w\s]+\s*)?[A-ZÀ-Þ])")
 _ENDS = "。！？!?；;."
 _EMOJI = re.compile(r"emoji|表情|颜文字|smiley", re.IGNORECASE)
 _NO_EMOJI = re.compile(r"(no|without|不用|不要|不加|没有|无)\s*(emoji|表情|颜文字|smiley)", re.IGNORECASE)
@@ -89,12 +100,19 @@ def read_voice(described: str) -> Voice:
 
 def split_sentences(text: str) -> tuple[str, ...]:
     """Return the sentences of a text, each with its end; a full stop ends one where a capital letter follows."""
+    return tuple(" ".join(text[first:last].split()) for first, last in sentence_spans(text))
+
+
+def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return where the sentences of a text stand, [first, last) letters of each."""
     found = []
-    for part in _SENTENCE.findall(text):
-        for sentence in re.split(r"(?<=[a-z)\]\"'%0-9]\.)\s+(?=[A-Z])", part.strip()):
-            plain = " ".join(sentence.split())
-            if plain.strip(_ENDS + " "):
-                found.append(plain)
+    for part in _SENTENCE.finditer(text):
+        stops = [(stop.start(), stop.end()) for stop in _FULL_STOP.finditer(text, part.start(), part.end())]
+        firsts = [part.start(), *(end for _, end in stops)]
+        for first, last in zip(firsts, [*(start for start, _ in stops), part.end()], strict=True):
+            said = text[first:last]
+            if said.strip(_ENDS + " \t"):
+                found.append((first + len(said) - len(said.lstrip()), first + len(said.rstrip())))
     return tuple(found)
 
 
