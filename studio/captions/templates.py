@@ -1,15 +1,16 @@
 """The studio's own sentences: varied, in both languages, of what is seen and of the merchant's own words, no more.
 
 sentences.json holds them by language and style. A caption is a first sentence about the outfit, then something that is
-seen beside it, or a sentence of the product's text as it stands. In a set no two are the same.
+seen beside it, or a sentence of the product's text as it stands. In a set no two are the same: where the sentences do
+not last, they are numbered.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from studio.domain.platforms import Platform, tag_text, text_length
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import Language
 
-__all__ = ["Written", "fit_tags", "plain_post", "shorten", "write_posts", "write_set"]
+__all__ = ["Written", "fit_tags", "plain_post", "shorten", "untaken", "write_posts", "write_set"]
 
 _FILE = Path(__file__).with_name("sentences.json")
 _EMOJI = ("✨", "🌿", "💫", "🍃", "🎈", "👀", "🌟", "🤍")
@@ -53,12 +54,20 @@ def write_posts(facts: SetFacts, seed: int) -> tuple[str, ...]:
     found = []
     for number, post in enumerate(facts.posts):
         options = list(_options(facts, rows, post, number, rng))
+        if all(text in taken for _, text in options):  # the product's sentences are few
+            options = list(_options(replace(facts, product=()), rows, post, number, rng))
         # a beginning that was used least, so that nine posts do not begin alike
         best = min(options, key=lambda option: (option[1] in taken, used.get(option[0], 0)))
-        taken.add(best[1])
         used[best[0]] = used.get(best[0], 0) + 1
-        found.append(best[1])
+        found.append(untaken(best[1], taken))
+        taken.add(found[-1])
     return tuple(found)
+
+
+def untaken(text: str, taken: Container[str]) -> str:
+    """Return the text, or, where it is taken, with the first number from 2 with which it is not."""
+    numbered = (f"{text[: MOST_CAPTION - 5]} ({n})" for n in range(2, 1000))
+    return text if text not in taken else next(one for one in numbered if one not in taken)
 
 
 def fit_tags(tags: Sequence[str], platform: Platform) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ class ExportRequest(Request):
         return 1 if find_platform(self.platform).white_background else len(self.post_set.posts)
 
     def check_before(self) -> None:
+        self.post_set.check_has_posts()
         target = find_platform(self.platform)
         if target.white_background and self.post_set.request.goods is None:
             raise BadInput("white_background_without_goods", platform=target.words)

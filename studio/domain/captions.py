@@ -38,6 +38,9 @@ class CaptionsRequest(Request):
         find_platform(self.platform)
         return self
 
+    def check_before(self) -> None:
+        self.post_set.check_has_posts()
+
 
 class Captions(Result):
     """`captions` go with the posts of these `pictures`, wherever they stand by now. `language` is what they are

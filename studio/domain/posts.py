@@ -272,6 +272,11 @@ class PostSet(Result):
     drawn_with: DrawnWith | None = None
     drawings: tuple[Drawing, ...] = ()
 
+    def check_has_posts(self) -> None:
+        """Raise BadInput where a person who arranged the set left all of its posts out."""
+        if not self.posts:
+            raise BadInput("posts_all_left_out")
+
     def index_entry(self) -> IndexEntry:
         who, where, posts = self.request.persona.name, self.request.scene.name, self.posts
         facts: dict[str, str | int] = {"name": who, "scene": where, "count": len(posts), "picture": posts[0].picture}

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from personas.shots import GOODS, vary_shots
+from pipelines.errors import BadInput
 from studio.captions.claims import drop_claims, unsupported_claims
 from studio.captions.facts import SetFacts, post_facts, read_facts, read_voice, split_sentences
-from studio.captions.templates import plain_post, shorten, write_set
+from studio.captions.templates import plain_post, shorten, untaken, write_set
+from studio.domain.bundle import CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import find_platform, load_platforms, overlong, text_length
+from studio.domain.posts import MOST_SHOTS
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import LANGUAGES, Language, Texts
 from tests.studio.domain.values import make_post_set
@@ -85,6 +88,46 @@ def test_no_two_posts_of_a_set_say_the_same(language: Language, voice: str) -> N
         assert len(beginnings) >= 6, captions[:9]
         assert write_set(alike, seed).captions == captions
         assert write_set(alike, seed + 1).captions != captions
+
+
+@pytest.mark.parametrize("voice", VOICES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_as_many_posts_as_a_set_may_have_say_different_things(language: Language, voice: str) -> None:
+    t, sentences = Texts(language), split_sentences(PRODUCTS[language])
+    for seed in range(6):
+        for place in ("", "cafe"):
+            one = post_facts(t, vary_shots(1, seed, goods=GOODS)[0], place)
+            for product in ((), sentences[:1], sentences, ("很长的一句产品说明，" * 40,)):
+                posts = (one,) * MOST_SHOTS
+                facts = facts_of(language, seed, posts=posts, product=product, voice=read_voice(voice))
+                captions = write_set(facts, seed).captions
+                assert len(set(captions)) == MOST_SHOTS
+                assert not any(caption.endswith(")") for caption in captions)
+                assert not product or any(product[0][:20] in caption for caption in captions) or len(product[0]) > 200
+
+
+def test_where_no_other_words_are_left_captions_are_numbered() -> None:
+    assert untaken("a", {"b"}) == "a"
+    assert untaken("a", {"a", "a (2)"}) == "a (3)"
+    long = "x" * MOST_CAPTION
+    assert len(untaken(long, {long})) <= MOST_CAPTION
+    facts = facts_of("en", 1, product=())
+    alike = replace(facts, posts=(facts.posts[0],) * 300)
+    captions = write_set(alike, 1).captions
+    assert len(set(captions)) == 300
+
+
+def test_a_set_without_posts_is_refused_in_words() -> None:
+    empty = make_post_set(2).model_copy(update={"posts": ()})
+    for asked in (
+        CaptionsRequest.make(post_set=empty), CaptionsRequest.make(post_set=empty, writer="endpoint"),
+        *(ExportRequest.make(post_set=empty, platform=row.id) for row in load_platforms()),
+        *(CheckRequest.make(post_set=empty, platform=row.id) for row in load_platforms()),
+    ):  # fmt: skip
+        with pytest.raises(BadInput, match="posts_all_left_out") as refused:
+            asked.check_before()
+    for language in LANGUAGES:
+        assert Texts(language)("posts.leave") in Texts(language).error(refused.value)  # the button to press
 
 
 def test_a_voice_is_heard() -> None:
