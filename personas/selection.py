@@ -20,9 +20,10 @@ from personas.measures.face import mean_embedding
 from personas.measures.subject import CandidateMeasures
 from pipelines.errors import NotEnough
 
-__all__ = ["NOT_NOVEL", "Selection", "Verdict", "select_candidates"]
+__all__ = ["MIN_KEPT", "NOT_NOVEL", "Selection", "Verdict", "select_candidates"]
 
 NOT_NOVEL = "not_novel"
+MIN_KEPT = 6  # pictures that a person is known by
 Embedding = npt.NDArray[np.float32]
 _CLUSTER_SIZE = 20  # candidates per cluster, as in the paper
 
@@ -79,7 +80,7 @@ def select_candidates(
     donors: Mapping[str, Embedding],
     *,
     seed: int,
-    min_kept: int = 6,
+    min_kept: int = MIN_KEPT,
     max_kept: int | None = None,
     kinds: Sequence[str] | None = None,
     centre: Embedding | None = None,
@@ -169,6 +170,8 @@ def _trimmed_centre(faces: Embedding) -> Embedding:
 
 def _too_few(pool: Pool, wanted: int) -> NotEnough:
     counts = Counter(reason for reasons in pool.reasons for reason in reasons)
+    if not counts:  # all pass, and there are fewer than are needed
+        return NotEnough("candidates_drawn_too_few", count=len(pool.candidates), wanted=wanted)
     name, dropped = counts.most_common(1)[0]
     gate = find_gate(name)
     fields = {

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from personas.gates import CHOOSABLE, THRESHOLDS
 from personas.looks import find_category
 from personas.recipes import Recipe
+from personas.selection import MIN_KEPT
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.domain.thresholds import thresholds_schema
@@ -62,6 +63,11 @@ class DesignRequest(Request):
         if unknown := sorted(self.gates.keys() - THRESHOLDS.keys()):
             raise BadInput("unknown_threshold", threshold=unknown[0], known=list(CHOOSABLE))
         return self
+
+    def check_before(self) -> None:
+        """Raise BadInput for fewer candidates than a face is found on, however well they agree."""
+        if (count := self.candidates + len(self.templates)) < MIN_KEPT:
+            raise BadInput("candidates_drawn_too_few", count=count, wanted=MIN_KEPT)
 
 
 class UsedDonor(Value):

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from personas.gates import Gates
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
-from personas.selection import Selection, select_candidates
+from personas.selection import MIN_KEPT, Selection, select_candidates
 from pipelines.errors import NotEnough
 from studio.application import Studio
 from studio.domain.design import Design
@@ -23,8 +24,6 @@ from studio.library.grants import grant, may_read
 from studio.workflows.drawing import judged
 
 __all__ = ["Judgement", "amend", "gates_of", "judge", "with_more"]
-
-MIN_KEPT = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +77,38 @@ def with_more(studio: Studio, design: Design, more: Sequence[MoreCandidates], ow
 
 
 def amend(studio: Studio, design: Design, judgement: Judgement) -> Design:
-    """The design with this selection instead of its own. Raises NotEnough for fewer than six pictures."""
+    """The design with this selection instead of its own. Raises NotEnough for fewer than six pictures, and where those
+    held by hand bring the face too near to a donor: the gates saw the others only.
+    """
     if len(judgement.kept) < MIN_KEPT:
         raise NotEnough("kept_too_few", kept=len(judgement.kept), needed=MIN_KEPT)
     if judgement.kept and sorted(judgement.kept) == sorted(design.kept) and not judgement.dropped:
         return design
     measures = read_measures(studio.store.get_json(design.measures))
-    faces = np.stack([np.asarray(measures[i].face, np.float32) for i in judgement.kept])
+    centre = mean_embedding(np.stack([np.asarray(measures[i].face, np.float32) for i in judgement.kept]))
+    gates, usual = judgement.selection.gates, default_gates(studio.calibration)
+    nearest = _check_novel(design, centre, gates["novelty_ceiling"])
+    # only what somebody chose: a default that were written down would count as chosen in all that follows
+    chosen = {name: gates[name] for name in gates if name in design.request.gates or gates[name] != usual[name]}
     return design.model_copy(
         update={
             "kept": tuple(sorted(judgement.kept)),
             "held": judgement.held,
             "dropped": judgement.dropped,
-            "enrolment": tuple(mean_embedding(faces).tolist()),
-            "request": design.request.model_copy(update={"gates": dict(judgement.selection.gates)}),
+            "enrolment": tuple(centre.tolist()),
+            "novelty_max": nearest,
+            "request": design.request.model_copy(update={"gates": chosen}),
         }
     )
+
+
+def _check_novel(design: Design, centre: npt.NDArray[np.float32], ceiling: float) -> float:
+    """Return the greatest cosine of a face to the design's donors. Raises NotEnough where it is over the ceiling."""
+    near = {donor: float(centre @ np.asarray(face, np.float32)) for donor, face in design.donor_faces.items()}
+    if not near:
+        return design.novelty_max
+    donor = max(near, key=lambda one: near[one])
+    if near[donor] >= ceiling < 1:
+        name = next((used.name for used in design.donors if used.id == donor), donor)
+        raise NotEnough("not_novel", similarity=near[donor], donor=name, ceiling=ceiling)
+    return near[donor]

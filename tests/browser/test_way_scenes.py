@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,18 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.wait_for_timeout(1500)
     canvas = page.locator("#editor canvas").first
     page.locator("#editor button[aria-label*='rush'], #editor [aria-label*='Draw']").first.click()
-    page.wait_for_timeout(1500)  # a busy machine takes the brush up later; a stroke before that paints nothing
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 30, y)
-    page.mouse.down()
-    page.mouse.move(x + 30, y + 10, steps=8)
-    page.mouse.up()
-    page.wait_for_timeout(800)
+    for _ in range(8):  # a busy machine takes the brush up later; a stroke before that paints nothing
+        page.mouse.move(x - 30, y)
+        page.mouse.down()
+        page.mouse.move(x + 30, y + 10, steps=8)
+        page.mouse.up()
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.wait_for_timeout(800)
+        seen = Image.open(BytesIO(page.screenshot())).convert("RGB").getpixel((round(x), round(y + 5)))
+        if seen != (0xCC, 0x33, 0x11):  # the photo's own colour there
+            break
     page.locator("#save").click()
     page.wait_for_selector("#said .done", timeout=20_000)
     assert "with its fixed object" in page.locator("#said").inner_text()

@@ -85,6 +85,20 @@ def test_a_product_is_found_wherever_it_is(place: Place) -> None:
     assert goods_similarity(np.full_like(scene, 128), goods) == pytest.approx(0, abs=0.01)
 
 
+def test_a_colour_alone_is_no_product() -> None:
+    """A white bottle would be found on any white wall, and a dark one on any dark sofa."""
+    room = np.full((384, 288, 3), (244, 243, 240), np.uint8)
+    room[250:] = (60, 40, 30)
+    room[200:300, 40:200] = (14, 13, 12)
+    goods, place = cut_out(*bottle(0)), Place(0.5, 0.5, 0.4)
+    for colour in ((250, 250, 250), (12, 12, 12)):
+        plain = replace(goods, image=np.full_like(goods.image, colour))
+        assert goods_similarity(room, plain) is None
+        assert goods_similarity(place_goods(plain, place, room).image, plain, place) == 1  # it is known where it stands
+    assert goods_similarity(place_goods(goods, place, room).image, goods) > 0.9
+    assert goods_similarity(room, goods) < 0.3
+
+
 def test_goods_fill_their_box() -> None:
     goods = cut_out(*bottle(0))
     for box in ((0.1, 0.2, 0.9, 0.7), (0.5, 0.0, 0.7, 1.0)):
