@@ -69,12 +69,6 @@ class Picture:
     alpha: npt.NDArray[np.uint8] | None
     orientation: int
 
-    @property
-    def stored_size(self) -> tuple[int, int]:
-        """(height, width) of the pixels as they are stored."""
-        height, width = self.rgb.shape[:2]
-        return (width, height) if self.orientation >= 5 else (height, width)
-
     def on_white(self) -> Image.Image:
         """The picture as it shows on white."""
         image = Image.fromarray(self.rgb)

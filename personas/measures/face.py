@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from personas.measures.measure import Measure
 from pipelines.errors import ModelMissing
+from pipelines.families.folders import reading
 
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
@@ -121,13 +122,15 @@ class FaceReader:
         self.folder = find_pack(name_or_folder)
         from insightface.app import FaceAnalysis
 
-        try:
-            self._app = FaceAnalysis(
-                name=str(self.folder), allowed_modules=["detection", "recognition"], providers=["CPUExecutionProvider"]
-            )
-            self._recogniser = self._app.models["recognition"]
-        except (AssertionError, KeyError) as error:  # insightface asserts that there is a detector
-            raise ModelMissing("face_pack_incomplete", pack=self.folder.name) from error
+        with reading(self.folder.name):
+            try:
+                self._app = FaceAnalysis(
+                    name=str(self.folder), allowed_modules=["detection", "recognition"],
+                    providers=["CPUExecutionProvider"],
+                )  # fmt: skip
+                self._recogniser = self._app.models["recognition"]
+            except (AssertionError, KeyError) as error:  # insightface asserts that there is a detector
+                raise ModelMissing("face_pack_incomplete", pack=self.folder.name) from error
         if not self._app.det_model.use_kps:
             raise ModelMissing("face_detector_without_landmarks", pack=self.folder.name)
         self._app.prepare(ctx_id=-1, det_thresh=DETECTION_THRESHOLD, det_size=(256, 256))

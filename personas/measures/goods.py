@@ -30,9 +30,9 @@ def goods_similarity(picture: Rgb, goods: Cutout, place: Place | None = None) ->
     a product of one colour is searched for: a white bottle is, pixel by pixel, on every white wall.
 
     1 - Σ|picture - product|² / Σ|m - product|² over the product's pixels, m the picture's mean colour: 1 are the
-    product's exact pixels, 0 is no nearer to it than a blank wall. Where it is searched for, m is the product's own mean
-    colour if that is nearer: its pattern has to be there, and not only its colour. Upright products of a tenth of the picture's height
-    or more are searched for; one that is turned, hidden in part or lit otherwise counts for less.
+    product's exact pixels, 0 is no nearer to it than a blank wall. Where it is searched for, m is the product's own
+    mean colour if that is nearer: its pattern has to be there, and not only its colour. Upright products of a tenth of
+    the picture's height or more are searched for; one that is turned, hidden in part or lit otherwise counts for less.
     """
     mean = picture.reshape(-1, 3).mean(axis=0).astype(np.float32)
     if place is not None:

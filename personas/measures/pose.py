@@ -15,6 +15,7 @@ import torch
 from personas.measures.regions import KEYPOINTS
 from pipelines import torchvision_mend  # noqa: F401
 from pipelines.errors import ModelMissing
+from pipelines.families.folders import reading
 
 __all__ = ["COCO", "PoseReader", "from_coco"]
 
@@ -44,11 +45,9 @@ class PoseReader:
 
         if not (folder / "config.json").is_file():
             raise ModelMissing("pose_model_missing", folder=str(folder))
-        try:
+        with reading(str(folder)):
             self._processor = VitPoseImageProcessor.from_pretrained(folder, local_files_only=True)
             model = VitPoseForPoseEstimation.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise ModelMissing("pose_model_unreadable", folder=str(folder), reason=str(error)) from error
         if model.config.num_labels != len(COCO):
             raise ModelMissing(
                 "pose_keypoints_other", folder=str(folder), keypoints=model.config.num_labels, wanted=len(COCO)

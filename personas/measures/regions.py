@@ -20,6 +20,7 @@ from personas import shots
 from personas.measures.arms import read_pose
 from personas.measures.eyes import find_eyes_reader
 from pipelines.errors import BadInput, ModelMissing
+from pipelines.families.folders import reading
 
 __all__ = ["ATTRIBUTES", "HEAD", "KEYPOINTS", "LABELS", "PERSON", "PictureReader", "RegionReader", "Regions"]
 
@@ -104,13 +105,14 @@ class RegionReader:
             "keypoints": list(KEYPOINTS),
             "attributes": {k: list(v) for k, v in ATTRIBUTES.items()},
         }
-        if json.loads(words.read_text(encoding="utf-8")) != expected:
-            raise BadInput("attribute_reader_other_words", folder=str(folder))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+        with reading(str(folder)):
+            if json.loads(words.read_text(encoding="utf-8")) != expected:
+                raise BadInput("attribute_reader_other_words", folder=str(folder))
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+            self._eyes = find_eyes_reader(Path(folder))
         self._outputs = [o.name for o in self._session.get_outputs()]
-        self._eyes = find_eyes_reader(Path(folder))
 
     def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Regions, ...]:
         """Read pictures uint8 [h, w, 3] RGB, one at a time, so that a reading does not depend on its neighbours."""

@@ -33,6 +33,7 @@ from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.families.folders import reading
 from pipelines.models.catalogue import find_model
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
@@ -162,11 +163,9 @@ def load_adapter(
         )
     where = find_encoder(folder)
     _check_room(file, where, dtype, beside, read_hardware(device) if hardware is None else hardware)
-    try:
+    with reading(str(where)):
         encoder = CLIPVisionModelWithProjection.from_pretrained(where, dtype=dtype, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(where, local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelMissing("image_encoder_unreadable", folder=str(where), reason=str(error)) from error
     reads = int(file.projection["proj.weight"].shape[1])
     if encoder.config.projection_dim != reads:
         raise BadInput(

@@ -338,11 +338,6 @@ class Records:
         with self.transaction() as session:
             return session.get(table, (key, owner))
 
-    def all_of(self, table: type[Record], key: str) -> list[Record]:
-        """The rows of this id, whoever's they are: for the worker, never for a page."""
-        with self.transaction() as session:
-            return list(session.scalars(select(table).where(table.id == key)))
-
     def newest(self, table: type[Record], owner: str, limit: int, **equal: Any) -> list[Record]:
         """This owner's last rows, newest first."""
         with self.transaction() as session:

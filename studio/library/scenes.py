@@ -29,7 +29,7 @@ from studio.settings import ASSETS
 
 __all__ = [
     "add_bundled", "add_dials", "add_goods", "add_picture", "add_place", "add_scene",
-    "add_weights", "bundled_scenes", "change_scene", "default_scene", "get_mask", "keep_pack", "landmark_share",
+    "add_weights", "bundled_scenes", "change_scene", "default_scene", "get_mask", "keep_pack",
     "mask_share", "pack_of", "put_mask", "scenes_of",
 ]  # fmt: skip
 
@@ -80,14 +80,6 @@ def change_scene(
             keep_pack(library, owner, changed.id, pack)
         _mark_trashed(library, owner, scene, True)
     return changed
-
-
-def landmark_share(library: Library, scene: Scene, box: Box | None) -> float | None:
-    """Return how much of the landmark lies in a box of the photo (None: all of it), None without a landmark."""
-    if scene.landmark is None:
-        return None
-    mask = get_mask(library, scene.landmark)
-    return mask_share(mask, box)
 
 
 def mask_share(mask: npt.NDArray[np.bool_], box: Box | None) -> float:

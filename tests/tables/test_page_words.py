@@ -67,8 +67,8 @@ OPERATORS = frozenset(
     model_not_fetched model_not_finite model_scales_unknown model_unknown no_memory_for_model no_memory_for_precision
     no_result_yet no_room_for_model no_such_modules
     open_already person_package_missing person_package_unreadable pose_keypoints_other pose_model_missing
-    pose_model_unreadable precision_gguf_without_file precision_needs_gpu precision_of_gguf
-    precision_package_missing redux_folder_missing redux_missing redux_unreadable request_file_no_object
+    precision_gguf_without_file precision_needs_gpu precision_of_gguf
+    precision_package_missing redux_folder_missing redux_missing request_file_no_object
     request_file_unreadable saved_settings_damaged training_model_folder_missing training_model_missing
     training_start_does_not_fit transformer_name_unknown transformer_of_other_text_encoder
     transformer_of_other_vae user_unknown users_needed vae_statistics_missing

@@ -12,6 +12,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FluxPriorReduxPipeline
 
 from pipelines.errors import ModelMissing
+from pipelines.families.folders import reading
 
 __all__ = ["load_redux"]
 
@@ -22,8 +23,6 @@ def load_redux(folder: Path | None, backbone: str, device: torch.device, dtype: 
         raise ModelMissing("redux_missing", backbone=backbone)
     if not folder.is_dir():
         raise ModelMissing("redux_folder_missing", folder=str(folder))
-    try:
+    with reading(str(folder)):
         pipeline = FluxPriorReduxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelMissing("redux_unreadable", folder=str(folder), reason=str(error)) from error
     return pipeline.to(device)

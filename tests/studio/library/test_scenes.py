@@ -17,7 +17,7 @@ from studio.application import Studio
 from studio.domain.scene import Crop, Scene, check_crops, usual_crop
 from studio.library.records import MarkRecord, Records, SceneRecord
 from studio.library.results import find_result
-from studio.library.scenes import add_scene, change_scene, get_mask, landmark_share, scenes_of
+from studio.library.scenes import add_scene, change_scene, get_mask, mask_share, scenes_of
 from studio.settings import ASSETS, Settings
 
 PHOTO, MASK = ASSETS / "scenes" / "cafe.png", ASSETS / "scenes" / "cafe_landmark.png"
@@ -70,9 +70,10 @@ def test_a_chosen_crop_is_what_is_drawn_in_and_the_mask_goes_with_it(studio: Stu
     scale = 192 / 225
     assert columns[0] == pytest.approx((300 - 175) * scale, abs=1.5)
     assert columns[-1] == pytest.approx((380 - 175) * scale, abs=1.5)
-    assert landmark_share(studio.library, kept, right.box) == pytest.approx(1, abs=0.01)
-    assert landmark_share(studio.library, kept, (0, 0, 0.5, 1)) == 0
-    assert landmark_share(studio.library, kept, (0, 0, 0.85, 1)) == pytest.approx(0.5, abs=0.02)
+    whole = get_mask(studio.library, str(kept.landmark))
+    assert mask_share(whole, right.box) == pytest.approx(1, abs=0.01)
+    assert mask_share(whole, (0, 0, 0.5, 1)) == 0
+    assert mask_share(whole, (0, 0, 0.85, 1)) == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_changed_scene_is_another_one_and_the_old_one_can_be_brought_back(studio: Studio) -> None:
@@ -89,7 +90,9 @@ def test_a_changed_scene_is_another_one_and_the_old_one_can_be_brought_back(stud
     assert trashed == {f"scene:{scene.id}" for scene in (first, moved, bare)}
     back = change_scene(studio.library, again, "me", name="cafe", crops=())
     assert back == first  # its id is made from its content
-    assert not studio.records.all_of(MarkRecord, f"scene:{first.id}")[0].facts["trashed"]
+    mark = studio.records.get(MarkRecord, f"scene:{first.id}", "me")
+    assert mark is not None
+    assert not mark.facts["trashed"]
     assert len(scenes_of(studio.library, "me")) == 4
 
 

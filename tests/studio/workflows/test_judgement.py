@@ -90,5 +90,5 @@ def test_too_few_candidates_are_said_before_and_after(studio: Studio) -> None:
     DesignRequest.make(category="sweet", candidates=4, templates=(template,) * 2).check_before()
     rows = [judged(seen(0.01 * i), Shot()) for i in range(4)]
     with pytest.raises(NotEnough) as refused:
-        select_candidates(rows, strict_of_faces(studio), {"a": DONOR}, seed=1)
+        select_candidates(rows, strict_of_faces(studio), {"a": np.asarray(DONOR, np.float32)}, seed=1)
     assert (refused.value.code, refused.value.fields) == ("candidates_drawn_too_few", {"count": 4, "wanted": 6})
