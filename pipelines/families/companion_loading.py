@@ -1,14 +1,14 @@
 """Load a companion: another transformer of a family that works in a backbone's place, with its VAE and text encoders.
 
 Only the transformer is loaded, and only when something is drawn with it or trained on it. A training sibling is such a
-companion, too; its scheduler is read beside, or made as the sibling's is where a single file lies on the backbone's
-folder, since its sigmas may be shifted in another way.
+companion, too. The scheduler is each one's own, read beside its transformer or made as the published model's is, since
+its sigmas may be shifted in another way than the backbone's.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ from torch import nn
 
 from pipelines.errors import NotEnoughMemory
 from pipelines.families.catalogue import find_family
-from pipelines.families.folders import read_transformer_headers, reading
+from pipelines.families.folders import has_scheduler, read_transformer_headers, reading
 from pipelines.families.loading import settle
 from pipelines.families.model import Model
 from pipelines.families.schedule import follow_schedule
@@ -56,7 +56,7 @@ def load_beside(
     _LOG.info("%s with %s: %s", spec.id, base.id, plan.describe())
     transformer = find_family(spec.family).loader().load_transformer(spec.source, plan)
     settle(spec.id, transformer, plan, device)
-    own = type(pipeline)(**(pipeline.components | _own_parts(pipeline, spec, role) | {"transformer": transformer}))
+    own = type(pipeline)(**(pipeline.components | {"scheduler": _scheduler(pipeline, spec, role)} | {"transformer": transformer}))
     own.set_progress_bar_config(disable=True)
     if plan.offload == "model" or is_offloaded(pipeline):
         pipeline.enable_model_cpu_offload(device=device)
@@ -64,13 +64,13 @@ def load_beside(
     return own, plan
 
 
-def _own_parts(pipeline: DiffusionPipeline, spec: BackboneSpec, role: str) -> Mapping[str, Any]:
-    """The parts beside the transformer that a companion does not share."""
-    if role != TRAINING:
-        return {}
-    with reading(spec.id):
-        scheduler = type(pipeline.scheduler).from_pretrained(spec.folder / "scheduler", local_files_only=True)
-    return {"scheduler": follow_schedule(scheduler, spec.schedule)}
+def _scheduler(pipeline: DiffusionPipeline, spec: BackboneSpec, role: str) -> Any:
+    """What moves a companion's sigmas; only the published companions are known without a file of their own."""
+    scheduler = pipeline.scheduler
+    if role == TRAINING or has_scheduler(spec.folder):
+        with reading(spec.id):
+            scheduler = type(scheduler).from_pretrained(spec.folder / "scheduler", local_files_only=True)
+    return follow_schedule(scheduler, spec.schedule)
 
 
 def _plan(

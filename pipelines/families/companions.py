@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.catalogue import find_family
+from pipelines.families.folders import has_scheduler
 from pipelines.families.protocol import Companion, Family
 from pipelines.families.siblings import training_spec
 from pipelines.families.spec import TRAINING, BackboneSpec
@@ -76,7 +77,8 @@ def find_companions(family: Family, folder: Path, settings: Mapping[str, Any]) -
 def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
     """Return the spec of what draws: the backbone's own for role "", else its companion's with its own defaults.
 
-    Nothing is loaded. Raises ModelMissing where there is no such companion, BadInput where it does not fit.
+    A companion's sigmas are those of its own scheduler, or, where its folder has none, the published model's. Nothing
+    is loaded. Raises ModelMissing where there is no such companion, BadInput where it does not fit.
     """
     if not role:
         return spec
@@ -102,6 +104,7 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
         true_cfg_scale=1.0,
         identity_guidance_scale=1.0,
         can=known.can,
+        schedule=None if has_scheduler(folder) else known.schedule,
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "MAX_VALUE",
     "bare_names",
     "config_number",
+    "has_scheduler",
     "read_json",
     "read_part_headers",
     "read_transformer_headers",
@@ -72,6 +73,11 @@ def read_transformer_headers(source: Source) -> tuple[Header, ...]:
     """Return the headers of the transformer's files alone; raises as `read_part_headers` does."""
     files = shards_of(source.base / "transformer") if source.kind == "folder" else [source.path]
     return tuple(read_header(path) for path in files)
+
+
+def has_scheduler(folder: Path) -> bool:
+    """Return whether a diffusers folder says how its model's sigmas are moved."""
+    return (folder / "scheduler" / "scheduler_config.json").is_file()
 
 
 def _has_chat_template(tokenizer: Path) -> bool:

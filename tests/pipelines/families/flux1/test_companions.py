@@ -13,6 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
 from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
 from pipelines.families.companions import drawing_spec
@@ -104,6 +110,24 @@ def test_the_one_before_is_let_go_before_the_next_is_loaded(tiny_family: Path, m
     assert list(backbone.companions) == ["fill"]
     backbone.drawn_by("kontext")
     assert held == [None]
+
+
+@pytest.mark.parametrize("role", ["fill", "kontext"])
+@pytest.mark.parametrize("own", [None, False, True])
+def test_it_draws_by_its_own_schedule(tiny_family: Path, tmp_path: Path, role: str, own: bool | None) -> None:
+    """Not by the backbone's, whose shift is constant, as FLUX.1-schnell's: `own` is what the companion's folder says,
+    None nothing, which stands for the published one, by the number of tokens."""
+    folder = write_companion(tmp_path / role, role)
+    theirs = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=own is not False)
+    if own is not None:
+        theirs.save_pretrained(folder / "scheduler")
+    spec = resolve_backbone(tiny_family)
+    backbone = load_backbone(replace(spec, companions={role: folder}), "cpu", torch.float32)
+    found = backbone.drawn_by(role).model
+    mu = calculate_shift(3072)
+    theirs.set_timesteps(sigmas=np.linspace(1.0, 1 / 28, 28), mu=mu)
+    assert torch.equal(found.sigmas(3072, 28), theirs.sigmas)
+    assert not torch.allclose(found.sigmas(3072, 28), backbone.model.sigmas(3072, 28), atol=1e-2)
 
 
 def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
