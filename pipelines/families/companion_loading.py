@@ -56,7 +56,9 @@ def load_beside(
     _LOG.info("%s with %s: %s", spec.id, base.id, plan.describe())
     transformer = find_family(spec.family).loader().load_transformer(spec.source, plan)
     settle(spec.id, transformer, plan, device)
-    own = type(pipeline)(**(pipeline.components | {"scheduler": _scheduler(pipeline, spec, role)} | {"transformer": transformer}))
+    own = type(pipeline)(
+        **(pipeline.components | {"scheduler": _scheduler(pipeline, spec, role)} | {"transformer": transformer})
+    )
     own.set_progress_bar_config(disable=True)
     if plan.offload == "model" or is_offloaded(pipeline):
         pipeline.enable_model_cpu_offload(device=device)

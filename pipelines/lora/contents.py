@@ -137,27 +137,30 @@ def _to_diffusers(
 
     `room` is how many numbers there may be when it is multiplied out.
     """
-    given = parts.get("alpha")
+    given, targets = parts.get("alpha"), family.lora_spellings.targets(name)
+    if given is not None and given.numel() != 1:
+        raise BadLora("lora_alpha_invalid", file=file, layer=name, count=given.numel())
     if is_product(parts):
         for part in PRODUCT_PARTS & parts.keys():
             _check_type(file, name, parts, part)
-        down, up, scale = plain_factors(file, name, parts, family.name, room)
+        down, up, divided = plain_factors(file, name, parts, family.name, room)
+        if given is None:
+            scale = alphas.scale_of_product(name, targets[0].module, divided)
+        else:  # of two whole matrices LyCORIS leaves it aside
+            scale = float(given) / divided if divided else 1.0
         given = torch.tensor(scale * down.shape[0], dtype=torch.float64)
     elif "down" not in parts or "up" not in parts:
         raise BadLora("lora_incomplete", file=file, layer=name)
     else:
         down, up = _matrix(file, name, parts, "down"), _matrix(file, name, parts, "up")
-    targets = family.lora_spellings.targets(name)
     rows = _rows(up, targets, down) if down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] else ()
     if not rows or not down.numel() or not up.numel():
         shapes = [list(down.shape), list(up.shape)]
         raise BadLora("lora_odd_shapes", file=file, family=family.name, layer=name, shapes=shapes)
     rank = down.shape[0]
-    if given is not None and given.numel() != 1:
-        raise BadLora("lora_alpha_invalid", file=file, layer=name, count=given.numel())
     layers = []
     for number, (target, block) in enumerate(zip(targets, rows, strict=False)):
-        alpha = alphas.of(target.module, rank) if given is None else float(given)
+        alpha = alphas.of(name, target.module, rank) if given is None else float(given)
         block = torch.cat(block.chunk(2)[::-1]) if target.swapped else block
         own = _own_ranks(rows, number, rank)
         # alpha / rank stays what it was

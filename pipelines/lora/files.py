@@ -62,7 +62,7 @@ def read_lora(path: Path | str, family: str = "") -> LoraFile:
     ids = [verdict.family] if verdict.family else verdict.families or [each.id for each in FAMILIES]
     parts, format_ = group_tensors(path.name, stored.tensors, facts, " / ".join(family_name(each) for each in ids))
     check_lora_family(path.name, verdict)
-    layers = to_layers(path.name, parts, StatedAlphas(path, stored.metadata, facts), facts)
+    layers = to_layers(path.name, parts, StatedAlphas(path, stored.metadata, facts, parts), facts)
     return LoraFile(path, stored.sha256, layers, stored.metadata, format_, facts.id, verdict.width)
 
 

@@ -30,8 +30,9 @@ def is_product(parts: Mapping[str, Tensor]) -> bool:
 
 def plain_factors(
     file: str, layer: str, parts: Mapping[str, Tensor], family: str, room: int = MOST_NUMBERS
-) -> tuple[Tensor, Tensor, float]:
-    """Return (down [r, in], up [out, r], scale) with ΔW = scale · up · down, float32. `family` is its name, for errors.
+) -> tuple[Tensor, Tensor, int]:
+    """Return (down [r, in], up [out, r], rank) with ΔW = alpha / rank · up · down, float32. A rank of 0: the matrices
+    do not tell what alpha is divided by. `family` is its name, for errors.
 
     Raises BadLora where a factor is missing or of another shape, and where the matrices have more than `room` numbers:
     a LoKr of two whole ones has about the rank of the layer itself.
@@ -39,9 +40,6 @@ def plain_factors(
     found = {name: part.float() for name, part in parts.items() if name in PRODUCT_PARTS}
     if any(part.ndim != 2 or not part.numel() for part in found.values()):
         _refuse_shapes(file, layer, found, family)
-    alpha = parts.get("alpha")
-    if alpha is not None and alpha.numel() != 1:
-        raise BadLora("lora_alpha_invalid", file=file, layer=layer, count=alpha.numel())
     kind = "hada" if any(name.startswith("hada") for name in found) else "lokr"
     first, second = (_factor(file, layer, found, f"{kind}_{w}", family) for w in ("w1", "w2"))
     if kind == "hada" and (first[0].shape[0], first[1].shape[1]) != (second[0].shape[0], second[1].shape[1]):
@@ -55,12 +53,11 @@ def plain_factors(
     # the rank that alpha is divided by: of LoKr's second factor, else its first; two whole ones have none
     divided = [f"{kind}_w2_b", f"{kind}_w1_b"] if kind == "lokr" else ["hada_w1_b"]
     dim = next((found[name].shape[0] for name in divided if name in found), 0)
-    scale = float(alpha) / dim if alpha is not None and dim else 1.0
     if kind == "lokr":
-        return torch.kron(first[1], second[1]), torch.kron(first[0], second[0]), scale
+        return torch.kron(first[1], second[1]), torch.kron(first[0], second[0]), dim
     up = torch.einsum("oi,oj->oij", first[0], second[0]).reshape(out, rank)
     down = torch.einsum("in,jn->ijn", first[1], second[1]).reshape(rank, width)
-    return down, up, scale
+    return down, up, dim
 
 
 def _factor(file: str, layer: str, parts: Mapping[str, Tensor], name: str, family: str) -> _Pair:
