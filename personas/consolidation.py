@@ -15,7 +15,9 @@ from pipelines.progress import SILENT, Progress
 from pipelines.training.lora import AtCheckpoint, LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.pictures import PictureLoss
 
-__all__ = ["PersonaLora", "Portraits", "default_config", "default_pool", "persona_config", "train_persona"]
+__all__ = [
+    "PersonaLora", "Portraits", "default_config", "default_pool", "join_layers", "persona_config", "train_persona",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,12 @@ def train_persona(
         judge=identity,
         mix=(mix,),
     )
-    return PersonaLora(concatenate([mix.layers, trained.layers], [mix.scale, 1.0]), trained.losses)
+    return PersonaLora(join_layers(mix, trained.layers), trained.losses)
+
+
+def join_layers(mix: Lora, learnt: tuple[LoraLayer, ...]) -> tuple[LoraLayer, ...]:
+    """Return what draws a persona: what was `learnt` on top of `mix`, with both ranks."""
+    return concatenate([mix.layers, learnt], [mix.scale, 1.0])
 
 
 def _examples(portraits: Portraits) -> list[TrainingExample]:

@@ -13,9 +13,11 @@ from pipelines.quiet import quiet_third_parties
 from studio.cli.backbones import backbones
 from studio.cli.bundles import bundles
 from studio.cli.donors import donors
+from studio.cli.grid import grids
 from studio.cli.jobs import jobs
 from studio.cli.models import lora, models
 from studio.cli.packs import packs
+from studio.cli.personas import personas
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
@@ -30,6 +32,7 @@ __all__ = ["main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(way)
 app.add_typer(posting)
+app.add_typer(grids)
 app.add_typer(bundles)
 app.add_typer(pictures)
 app.add_typer(packs, name="scenes")
@@ -39,6 +42,7 @@ app.add_typer(models)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
 app.add_typer(lora, name="lora")
+app.add_typer(personas, name="personas")
 app.add_typer(users, name="users")
 
 

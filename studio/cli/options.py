@@ -24,11 +24,13 @@ from studio.cli.progress import Bars
 from studio.domain.capabilities import usual_way
 from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
+from studio.domain.persona import Persona
 from studio.domain.values import Request, Result
 from studio.domain.wording import say_doubts
 from studio.jobs.bodies import parse_body
 from studio.jobs.licences import backbone_warnings, warnings_before
 from studio.jobs.notes import doubts_before
+from studio.library.drawn_as import as_chosen
 from studio.library.results import find_result
 from studio.settings import Settings, read_settings
 from studio.texts.licences import say_warning
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "ANY_LOOK", "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "left_out_rows",
+    "ANY_LOOK", "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "find_person",
+    "left_out_rows",
     "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
     "tell", "warn_of_licence",
 ]  # fmt: skip
@@ -91,9 +94,14 @@ def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
     owner = studio.settings.owner
 
     def find(wanted: type[Result], key: str) -> Result:
-        return find_result(studio.records, studio.store, owner, wanted, key)
+        return as_chosen(studio.records, owner, find_result(studio.records, studio.store, owner, wanted, key))
 
     return parse_body(kind, value, owner, find, usual_way(studio.settings))
+
+
+def find_person(studio: Studio, key: str) -> Persona:
+    """Return the persona of this id, the newest for "", as its owner chose to draw it. Raises BadInput."""
+    return as_chosen(studio.records, studio.settings.owner, studio.result_of(Persona, key))
 
 
 @contextmanager

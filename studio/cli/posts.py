@@ -19,6 +19,7 @@ from studio.cli.options import (
     Owner,
     RequestFile,
     Seed,
+    find_person,
     open_jobs,
     option,
     read_request_file,
@@ -105,7 +106,7 @@ def posts(
     if photo is None:
         raise BadInput("photo_missing")
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
-    who, asker = studio.result_of(Persona, persona), studio.settings.owner
+    who, asker = find_person(studio, persona), studio.settings.owner
     _check_pictures(photo, mask)
     shots = tuple(paste_shots("\n".join(shot))) if shot else plan_shots(count, seed, again)
     with open_jobs(studio, as_json) as engine:

@@ -21,6 +21,7 @@ from studio.cli.options import (
     Json,
     Owner,
     Seed,
+    find_person,
     left_out_rows,
     open_engine,
     open_jobs,
@@ -176,7 +177,7 @@ def swap(
     from studio.library.scenes import add_picture
 
     studio, out = Studio(settings_of(data, owner)), check_folder(out)
-    asker, who = studio.settings.owner, studio.result_of(Persona, persona)
+    asker, who = studio.settings.owner, find_person(studio, persona)
     images, unread = read_photos(photos)
     with open_jobs(studio, as_json) as engine:
         say_left_out(unread, as_json)

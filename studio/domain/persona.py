@@ -24,9 +24,11 @@ from studio.domain.values import (
 )
 
 __all__ = [
-    "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapFault", "SwapRequest",
-    "SwappedPicture",
+    "MOST_SCALE", "ConsolidateRequest", "Consolidation", "Persona", "Round", "Sample", "Swap", "SwapFault",
+    "SwapRequest", "SwappedPicture",
 ]  # fmt: skip
+
+MOST_SCALE = 2.0
 
 
 class Consolidation(Value):
@@ -87,20 +89,25 @@ class Round(Value):
 
 
 class Sample(Value):
-    """Pictures drawn at a checkpoint; `identity` is the pictures' mean cosine to the enrolment."""
+    """Pictures drawn at a checkpoint; `identity` is the pictures' mean cosine to the enrolment.
+
+    `lora` draws the persona as it was then; None where that checkpoint was not kept.
+    """
 
     step: int
     pictures: tuple[FileKey, ...]
     identity: float
+    lora: FileKey | None = later_field(None)
 
 
 class Persona(Result):
     """A person that stays the same: `lora` draws them, `enrolment` (a unit vector) says who they are.
 
-    `version` counts a name's personas. `backbone` is the model that draws them and made all measures, `trained_on` the
-    one that `lora` was trained on, a distilled backbone's sibling; both are "" in personas from before there was a
-    difference. `losses` is JSON in the store, `config` the training's resolved settings. What follows `lora` is not
-    known of a persona that a bundle tells of.
+    `scale` is how strongly `lora` draws, and `checkpoint` after how many steps of the training it was kept, 0 for
+    all of them (`studio.domain.checkpoints`). `version` counts a name's personas. `backbone` is the model that
+    draws them and made all measures, `trained_on` the one that `lora` was trained on, a distilled backbone's
+    sibling; both are "" in personas from before there was a difference. `losses` is JSON in the store, `config` the
+    training's resolved settings. What follows `lora` is not known of a persona that a bundle tells of.
     """
 
     kind: ClassVar[str] = "consolidate"
@@ -121,6 +128,8 @@ class Persona(Result):
     losses: FileKey | None = None
     config: Mapping[str, JsonValue] = Field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    scale: float = later_field(1.0, ge=0, le=MOST_SCALE)
+    checkpoint: int = later_field(0, ge=0)
 
     @property
     def pictures(self) -> tuple[FileKey, ...]:

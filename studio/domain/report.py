@@ -28,6 +28,7 @@ class StudioStage(StrEnum):
     CANDIDATES = "candidates"
     DONOR = "donor"
     FACES = "faces"
+    GRID = "grid"
     INSPECT = "inspect"
     MEASURES = "measures"
     NOVELTY = "novelty"

@@ -40,7 +40,10 @@ class DonorFacts(_Strict):
 
 
 class ManifestPersona(_Strict):
-    """The persona that is shown; a picture's own recipe leaves the enrolment out, which only a whole bundle needs."""
+    """The persona that is shown; a picture's own recipe leaves the enrolment out, which only a whole bundle needs.
+
+    `scale` is how strongly its LoRA drew, `checkpoint` after how many steps of the training it was kept (0: all).
+    """
 
     id: str
     name: str
@@ -49,6 +52,8 @@ class ManifestPersona(_Strict):
     trigger: str = ""
     subject: str = ""
     enrolment: tuple[float, ...] = ()
+    scale: float = Field(1.0, ge=0, exclude_if=lambda value: value == 1.0)
+    checkpoint: int = Field(0, ge=0, exclude_if=lambda value: value == 0)
 
 
 class SceneFacts(_Strict):

@@ -27,7 +27,7 @@ from studio.domain.values import FileKey
 from studio.export.a1111 import clean_text
 from studio.export.bundle import produce_id, sheet_id
 from studio.export.foreign import read_foreign
-from studio.export.manifest import Manifest, ManifestPost, parse_manifest, read_manifest
+from studio.export.manifest import Manifest, ManifestPersona, ManifestPost, parse_manifest, read_manifest
 from studio.export.provenance import RECIPE_CHUNK, read_label
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
@@ -205,9 +205,17 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
             "renoise": f"{draw.renoise:g}",
             "panels": str(draw.panels),
         },
-        () if not persona.lora else (RecalledLora(persona.name, persona.lora, "" if mine is None else mine.name),),
+        _persona_lora(persona, mine),
         _asked(manifest, without_landmark=bool(scenes and scenes[-1].landmark and not place.landmark)),
     )
+
+
+def _persona_lora(persona: ManifestPersona, mine: PersonaRecord | None) -> tuple[RecalledLora, ...]:
+    """Return what drew the persona, with its strength where that is not the usual one."""
+    if not persona.lora:
+        return ()
+    scale = None if persona.scale == 1.0 else persona.scale
+    return (RecalledLora(persona.name, persona.lora, "" if mine is None else mine.name, scale),)
 
 
 def _asked(manifest: Manifest, without_landmark: bool) -> SetSettings:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 
 from studio.domain.posts import MOST_SHOTS, PostRequest, plan_shots
 from studio.domain.values import Id, Request, Result, invalid_request
-from studio.jobs.kinds import Find, find_kind, parse_request
+from studio.jobs.kinds import Find, find_kind, parse_request, result_of_list
 
 __all__ = ["body_of", "parse_body"]
 
@@ -66,6 +66,8 @@ def _asked(annotation: Any) -> Any:
         return Union[Id, annotation]  # noqa: UP007
     if isinstance(annotation, type) and issubclass(annotation, Request):
         return _model(annotation)
+    if (one := result_of_list(annotation)) is not None:
+        return tuple[Union[Id, one], ...]  # type: ignore[valid-type]  # noqa: UP007
     return annotation
 
 

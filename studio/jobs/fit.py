@@ -15,6 +15,7 @@ from studio.application import Studio
 from studio.domain.capabilities import BackboneFacts, backbone_facts, own_look
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.fit import MadeOn, made_on_donor, misfit
+from studio.domain.grid import GridRequest
 from studio.domain.persona import ConsolidateRequest, Persona, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
@@ -35,8 +36,9 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
     for why in _misfits(studio, facts, request):
         if why is not None:
             raise why
-    if isinstance(request, PostRequest | SwapRequest) and not request.any_look:
-        _check_look(studio, request)
+    asked = request.asked if isinstance(request, GridRequest) else request
+    if isinstance(asked, PostRequest | SwapRequest) and not asked.any_look:
+        _check_look(studio, asked)
 
 
 def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ def set_misfit(facts: BackboneFacts | None, post_set: PostSet) -> BadInput | Non
 def _misfits(studio: Studio, facts: BackboneFacts, request: Request) -> Iterator[BadInput | None]:
     if isinstance(request, VaryRequest | FixRequest):
         yield set_misfit(facts, request.post_set)
-    if (persona := _persona_of(request)) is not None:
+    for persona in _personas_of(request):
         yield misfit(facts, persona.name, made_on_persona(studio.store, persona))
     if isinstance(request, ConsolidateRequest):
         recipe, design = request.design.recipe, request.design
@@ -90,15 +92,15 @@ def _misfits(studio: Studio, facts: BackboneFacts, request: Request) -> Iterator
                 yield misfit(facts, donor.name, made_on_donor(donor))
 
 
-def _persona_of(request: Request) -> Persona | None:
-    """Return the persona whose LoRA a job would draw with; None where there is none, or a picture alone says who it
-    is.
-    """
+def _personas_of(request: Request) -> tuple[Persona, ...]:
+    """Return the personas whose LoRAs a job would draw with: not those of whom a picture alone says who they are."""
+    if isinstance(request, GridRequest):
+        return request.personas
     if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
         request = request.asked
     if isinstance(request, PostRequest):
-        return None if request.person_as == "reference" else request.persona
-    return request.persona if isinstance(request, SwapRequest) else None
+        return () if request.person_as == "reference" else (request.persona,)
+    return (request.persona,) if isinstance(request, SwapRequest) else ()
 
 
 def _donors_of(request: Request) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pipelines.errors import BadInput
 from pipelines.models.licences import Use
@@ -13,6 +13,7 @@ from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportReques
 from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
+from studio.domain.grid import Grid, GridRequest, count_cells
 from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, migrate, read_stored
 from studio.domain.more import MoreCandidates, MoreRequest
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from studio.application import Studio
     from studio.workflows import Run
 
-__all__ = ["KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request", "size_of_set"]
+__all__ = [
+    "KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request", "result_of_list", "size_of_set",
+]  # fmt: skip
 
 Find = Callable[[type[Result], str], Result]
 """Returns the asker's own result of this type and id. Raises BadInput where there is none."""
@@ -41,7 +44,8 @@ class Kind:
     its request. `seen` is the page, with its question, that shows what was made: `{id}` is the result's and `{set}` the
     set's that it belongs to; `watched` the page that shows how far it is ("": both are `page`). `indexed` says whether
     its result is found in the library. `uses` are what it does with models, of which their licences are asked. `size`
-    is what its time grows with.
+    is what its time grows with, and `timed_as` a kind whose units take as long, asked while no job of its own was
+    timed.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Kind:
     indexed: bool = False
     uses: tuple[Use, ...] = ("running",)
     size: Callable[[Any], JobSize] = lambda request: JobSize()
+    timed_as: str = ""
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
         """Return the workflow."""
@@ -91,7 +96,7 @@ _ROWS = (
     Kind(
         "vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts",
         {"en": "New take", "zh": "重画"}, titles.title_vary, "posts?set={set}",
-        size=lambda request: size_of_set(request.asked, request.count),
+        size=lambda request: size_of_set(request.asked, request.count), timed_as="posts",
     ),
     Kind(
         "fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts",
@@ -115,7 +120,12 @@ _ROWS = (
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
         {"en": "Strengths", "zh": "强度试画"}, titles.title_strengths,
-        size=lambda request: size_of_set(request.asked, len(request.scales)),
+        size=lambda request: size_of_set(request.asked, len(request.scales)), timed_as="posts",
+    ),
+    Kind(
+        "grid", GridRequest, Grid, "studio.workflows.grid:draw_grid", "lab",
+        {"en": "Comparison", "zh": "对比试画"}, titles.title_grid, "lab?grid={id}",
+        size=lambda request: size_of_set(request.asked, count_cells(request)), timed_as="posts",
     ),
     Kind(
         "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",
@@ -167,10 +177,19 @@ def read_request(kind: str, value: Mapping[str, Any], find: Find) -> Request:
     return read_stored(row.request, _with_results(row.request, today, find))
 
 
+def result_of_list(annotation: Any) -> type[Result] | None:
+    """Return the type of results that a field holds any number of; None for all other fields."""
+    inner = get_args(annotation)[:1] if get_origin(annotation) is tuple else ()
+    found = inner[0] if inner else None
+    return found if isinstance(found, type) and issubclass(found, Result) else None
+
+
 def _with_results(kind: type[Request], value: Mapping[str, Any], find: Find) -> Json:
     told = dict(value)
     for name, field in kind.model_fields.items():
         given, wanted = told.get(name), field.annotation
+        if (one := result_of_list(wanted)) is not None and isinstance(given, list | tuple):
+            told[name] = [find(one, key).model_dump(mode="json") if isinstance(key, str) else key for key in given]
         if not isinstance(wanted, type):
             continue
         if issubclass(wanted, Result) and isinstance(given, str):

@@ -8,6 +8,7 @@ from pipelines.models.licences import Use
 from studio.application import Studio
 from studio.domain.capabilities import backbone_facts
 from studio.domain.design import UsedDonor
+from studio.domain.grid import GridRequest
 from studio.domain.licences import LicenceWarning, LicensedModel, find_warnings, models_beside
 from studio.domain.posts import PostRequest
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
@@ -35,6 +36,6 @@ def backbone_warnings(studio: Studio, uses: Sequence[Use]) -> tuple[LicenceWarni
 
 def _ways_of(request: Request) -> tuple[str, ...]:
     """Return the kinds of reference that a job shows or keeps pictures with."""
-    if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
+    if isinstance(request, VaryRequest | FixRequest | StrengthsRequest | GridRequest):
         request = request.asked
     return (request.inject, request.keep) if isinstance(request, PostRequest) else ()

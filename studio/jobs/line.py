@@ -17,11 +17,11 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.job_title import JobTitle, say_title
 from studio.domain.report import Report
-from studio.domain.times import JobSize, estimate_job
+from studio.domain.times import JobSize
+from studio.jobs.estimates import estimate_kind
 from studio.jobs.kinds import find_kind
 from studio.jobs.queue import Queue
 from studio.jobs.ranks import in_order
-from studio.library.job_times import read_times
 from studio.library.records import PAUSED, JobRecord, MarkRecord
 from studio.texts.texts import Texts
 
@@ -91,11 +91,9 @@ def look_at_line(queue: Queue, owner: str) -> Line:
 def expected_seconds(studio: Studio, row: JobRecord) -> float | None:
     """Return how long a job takes from its beginning to its end; None where nothing like it was measured."""
     try:
-        size = JobSize.model_validate(row.facts.get("size"))
-        choice = studio.choice
+        return estimate_kind(studio, row.kind, JobSize.model_validate(row.facts.get("size")))
     except (ValidationError, BadInput):  # an older studio asked for it; settings that cannot be read
         return None
-    return estimate_job(read_times(studio.records, row.kind, choice), size)
 
 
 Expect = Callable[[JobRecord], float | None]

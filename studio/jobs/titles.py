@@ -6,6 +6,7 @@ from studio.domain.bundle import ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
+from studio.domain.grid import GridRequest, count_cells
 from studio.domain.job_title import JobTitle
 from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
@@ -13,8 +14,8 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
-    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_more", "title_persona",
-    "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
+    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_grid", "title_more",
+    "title_persona", "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
 ]  # fmt: skip
 
 
@@ -73,6 +74,12 @@ def title_preview(request: PreviewRequest) -> JobTitle:
 def title_strengths(request: StrengthsRequest) -> JobTitle:
     """Say for whom and where strengths are tried."""
     return title_posts(request.asked).model_copy(update={"count": len(request.scales)})
+
+
+def title_grid(request: GridRequest) -> JobTitle:
+    """Say who is compared where, in how many pictures."""
+    who = ", ".join(dict.fromkeys(persona.name for persona in request.personas))
+    return title_posts(request.asked).model_copy(update={"who": who, "count": count_cells(request)})
 
 
 def title_export(request: ExportRequest) -> JobTitle:

@@ -19,6 +19,7 @@ from sqlalchemy import delete, select
 from pipelines.errors import BadInput
 from studio.domain.bundle import Bundle, ExportCheck
 from studio.domain.captions import Captions
+from studio.domain.grid import Grid
 from studio.domain.more import MoreCandidates
 from studio.domain.takes import FixTake, Take, VaryTake
 from studio.library.groups import forget_members, members_of
@@ -80,6 +81,9 @@ def empty_trash(
                 jobs.append(job.id)
     for job in records.find(JobRecord, owner, kind=MoreCandidates.kind, state="done"):
         if read_result(library.store, MoreCandidates, job).design in gone["design"]:
+            jobs.append(job.id)
+    for job in records.find(JobRecord, owner, kind=Grid.kind, state="done"):
+        if gone["consolidate"].intersection(one.id for one in read_result(library.store, Grid, job).personas):
             jobs.append(job.id)
     for kind in _TAKES:
         jobs += [j.id for j in records.find(JobRecord, owner, kind=kind) if _set_of(library, j) in gone["posts"]]

@@ -15,11 +15,13 @@ from personas.donors import Donor
 from personas.novelty import early_ceiling
 from pipelines.errors import StudioError
 from studio.application import Studio
+from studio.domain.persona import Persona
 from studio.domain.report import say_stage
 from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.jobs.line import say_job
 from studio.jobs.queue import MOST_RESULTS, Queue
+from studio.library.drawn_as import as_chosen
 from studio.library.marks import mark_thing, marks_of
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.results import job_of
@@ -108,6 +110,15 @@ class Ui:
             return None
         row = job_of(self.studio.records, owner, kind, key)
         return None if row is None else self.queue.result(row, kind)
+
+    def people(self, owner: str) -> list[Persona]:
+        """Return the last personas as their owner chose to draw them, newest first."""
+        return [as_chosen(self.studio.records, owner, persona) for persona in self.results(owner, Persona)]
+
+    def person(self, owner: str, key: str | None) -> Persona | None:
+        """Return the persona of this id as its owner chose to draw it; None as `find`."""
+        found = self.find(owner, Persona, key)
+        return None if found is None else as_chosen(self.studio.records, owner, found)
 
     def scenes(self, owner: str) -> list[Scene]:
         """Not in the trash, newest first."""

@@ -19,6 +19,8 @@ from pydantic_core import CoreSchema, core_schema
 from starlette.exceptions import HTTPException
 
 from pipelines.errors import BadInput, OutOfDisk, StudioError
+from studio.application import Studio
+from studio.domain import values
 from studio.domain.capabilities import usual_way
 from studio.domain.job_title import JobTitle
 from studio.domain.licences import LicenceWarning
@@ -28,9 +30,11 @@ from studio.domain.values import Result, invalid_field
 from studio.domain.wording import Doubt, say_doubts
 from studio.export.recall import recall
 from studio.jobs.bodies import body_of, parse_body
+from studio.jobs.estimates import estimate_request
 from studio.jobs.kinds import KINDS
 from studio.jobs.line import look_at_line, page_of, say_job, title_of
-from studio.jobs.queue import Queue
+from studio.jobs.queue import Queue, admit
+from studio.library.drawn_as import as_chosen
 from studio.library.records import JobRecord
 from studio.library.results import find_result
 from studio.library.scenes import default_scene, scenes_of
@@ -40,6 +44,7 @@ from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
 from studio.web.library import add_library
 from studio.web.packs import add_packs
+from studio.web.personas import add_personas
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
@@ -112,6 +117,15 @@ class QueueSaid(_Answer):
     paused: bool
 
 
+class EstimateSaid(_Answer):
+    """How many pictures, or the like, a job makes, and the seconds that it takes here; null where none like it was
+    timed.
+    """
+
+    units: int
+    seconds: float | None
+
+
 class KindSaid(_Answer):
     """A kind of job: the page where a person asks for it, and the schema of its body."""
 
@@ -128,6 +142,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_library(api, queue.studio, owner_of)
     add_pictures(api, queue.studio, owner_of)
     add_packs(api, queue.studio, owner_of)
+    add_personas(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     _add_unknown(api)
     app.include_router(api)
@@ -147,13 +162,16 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
     @api.post("/jobs", status_code=202)
     def put_job(body: JobBody, request: Request) -> JobReport:
         """Queue a job. The same request is the same job: asking twice does the work once."""
-        owner, studio = owner_of(request), queue.studio
+        owner = owner_of(request)
+        return _report(queue, owner, queue.put(_read(queue.studio, body, owner)), _texts(request))
 
-        def find(kind: type[Result], key: str) -> Result:
-            return find_result(studio.records, studio.store, owner, kind, key)
-
-        job = queue.put(parse_body(str(body.get("kind", "")), body, owner, find, usual_way(studio.settings)))
-        return _report(queue, owner, job, _texts(request))
+    @api.post("/estimates")
+    def estimate(body: JobBody, request: Request) -> EstimateSaid:
+        """Check a job as POST /jobs does, and say how much it is and how long it takes; nothing is queued."""
+        asked = _read(queue.studio, body, owner_of(request))
+        admit(queue.studio, asked)
+        size, seconds = estimate_request(queue.studio, asked)
+        return EstimateSaid(units=size.units, seconds=seconds)
 
     @api.get("/jobs")
     def list_jobs(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> list[Job]:
@@ -254,6 +272,15 @@ def _explain_status(request: Request, error: Exception) -> JSONResponse:
     return answer_refusal(
         BadInput("address_refused", asked=asked, status=error.status_code), accepted, error.status_code
     )
+
+
+def _read(studio: Studio, body: Mapping[str, Any], owner: str) -> values.Request:
+    """Return the request that a body asks for; a persona that it names is drawn as its owner chose."""
+
+    def find(kind: type[Result], key: str) -> Result:
+        return as_chosen(studio.records, owner, find_result(studio.records, studio.store, owner, kind, key))
+
+    return parse_body(str(body.get("kind", "")), body, owner, find, usual_way(studio.settings))
 
 
 def _report(queue: Queue, owner: str, job: str, texts: Texts) -> JobReport:

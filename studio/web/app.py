@@ -30,7 +30,7 @@ from studio.library.users import Users
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
 from studio.ui.context import Ui
-from studio.ui.pages import consolidate, design, library, posts, scenes, select
+from studio.ui.pages import consolidate, design, lab, library, posts, scenes, select
 from studio.ui.pages import settings as settings_page
 from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS, make_head, make_theme
@@ -47,7 +47,7 @@ __all__ = ["make_app", "make_site"]
 
 _BUILD: dict[str, Callable[[Ui], None]] = {
     "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
-    "posts": posts.build, "library": library.build, "settings": settings_page.build,
+    "posts": posts.build, "library": library.build, "lab": lab.build, "settings": settings_page.build,
 }  # fmt: skip
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAX_UPLOAD = "64mb"

@@ -12,24 +12,27 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
 
-from personas.consolidation import Portraits, default_pool, persona_config, train_persona
+from personas.consolidation import Portraits, default_pool, join_layers, persona_config, train_persona
 from personas.fusion import fuse_donors
 from personas.identity_loss import IdentityLoss
 from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.shots import vary_shots
+from pipelines.backbones import Backbone
 from pipelines.errors import NotEnough
 from pipelines.families.siblings import training_spec
-from pipelines.lora import Lora, LoraMetadata, read_lora, write_lora
+from pipelines.lora import Lora, LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.models.sources import MINIATURE
 from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, Stage
 from pipelines.training.dataset import fit_image
+from pipelines.training.lora import LoraTrainingConfig
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
 from studio.domain.measured import read_measures
@@ -39,6 +42,7 @@ from studio.domain.values import FileKey, Value
 from studio.library.records import PersonaRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
+from studio.workflows.training_kept import KeptCheckpoints
 from studio.workflows.training_samples import Sampler
 
 __all__ = ["consolidate_persona"]
@@ -253,39 +257,55 @@ def _train(
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
         folder = studio.library.work / persona / f"round-{number}"
+        metadata = _metadata(studio, request, backbone, config, len(own.images), number)
         sampler = Sampler(studio, backbone, design, mix, kept.enrolment, folder, progress)
-        trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, sampler)
+        checkpoints = KeptCheckpoints(folder, metadata, partial(join_layers, mix))
+
+        def at_checkpoint(steps: int, layers: tuple[LoraLayer, ...]) -> None:
+            sampler(steps, layers)
+            if steps < config.steps:
+                checkpoints.keep(steps, layers, sampler.rows)
+
+        trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, at_checkpoint)
         path = folder / "persona.safetensors"
-        metadata = LoraMetadata(
-            title=request.name,
-            trigger_phrase=design.trigger,
-            license=", ".join(sorted({d.licence for d in design.donors})),
-            author=request.owner,
-            description="A persona LoRA, trained on the kept pictures of a fused face.",
-            base_model=backbone.spec.id,
-            family=backbone.spec.family,
-            height=backbone.spec.height,
-            width=backbone.spec.width,
-            merged_from=tuple((d.name, w) for d, w in zip(design.donors, design.recipe.mix_weights, strict=False)),
-            training={
-                "learning_rate": str(config.learning_rate),
-                "steps": str(config.steps),
-                "num_train_images": str(len(own.images)),
-                "identity_loss": str(config.picture_weight),
-                "persona_recipe": design.recipe.id,
-                "persona_round": str(number),
-            },
-        )
         write_lora(path, trained.layers, metadata)
+        lora = FileKey(studio.store.put(path.read_bytes()))
         done = _Trained(
-            lora=studio.store.put(path.read_bytes()),
+            lora=lora,
             losses=studio.store.put_json(list(trained.losses)),
             config=config.model_dump(mode="json"),
-            samples=sampler.rows,
+            samples=checkpoints.store(studio.store, sampler.rows, lora),
         )
         return done.model_dump(mode="json")
 
     return _Trained.model_validate_json(json.dumps(run(f"train-{number}", train)))
+
+
+def _metadata(
+    studio: Studio, request: ConsolidateRequest, trainer: Backbone, config: LoraTrainingConfig, images: int, number: int
+) -> LoraMetadata:
+    """Return what a persona's LoRA says of itself, a checkpoint's too."""
+    design, spec = request.design, trainer.spec
+    return LoraMetadata(
+        title=request.name,
+        trigger_phrase=design.trigger,
+        license=", ".join(sorted({d.licence for d in design.donors})),
+        author=request.owner,
+        description="A persona LoRA, trained on the kept pictures of a fused face.",
+        base_model=spec.id,
+        family=spec.family,
+        height=spec.height,
+        width=spec.width,
+        merged_from=tuple((d.name, w) for d, w in zip(design.donors, design.recipe.mix_weights, strict=False)),
+        training={
+            "learning_rate": str(config.learning_rate),
+            "steps": str(config.steps),
+            "num_train_images": str(images),
+            "identity_loss": str(config.picture_weight),
+            "persona_recipe": design.recipe.id,
+            "persona_round": str(number),
+        },
+    )
 
 
 def _likeness(pool: Candidates, rows: Sequence[int]) -> tuple[float, ...]:

@@ -105,12 +105,15 @@ def _note_speed(studio: Studio, requests: Sequence[DrawRequest], seconds: float)
 
 
 def persona_lora(studio: Studio, persona: Persona) -> Lora:
-    """The persona's LoRA from the store; raises BadLora where it is for another family or width of backbones."""
+    """The persona's LoRA from the store, as strong as the persona says.
+
+    Raises BadLora where it is for another family or width of backbones.
+    """
     from pipelines.lora import Lora, check_fits, read_lora
 
     file = read_lora(studio.store.path(persona.lora))
     check_fits(file.layers, studio.backbone.model, persona.name, file.family)
-    return Lora(file.layers)
+    return Lora(file.layers, persona.scale)
 
 
 def person_loras(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:

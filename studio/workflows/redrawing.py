@@ -82,6 +82,8 @@ def _asked(manifest: Manifest) -> PostRequest:
         recipe=manifest.recipe,
         donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent) for d in manifest.donors),
         lora=FileKey(told.lora),
+        scale=told.scale,
+        checkpoint=told.checkpoint,
     )
     landmark = FileKey(place.landmark) if place.landmark else None
     scene = Scene(

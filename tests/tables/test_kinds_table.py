@@ -18,6 +18,7 @@ from studio.domain.bundle import Bundle, CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
+from studio.domain.grid import GridRequest
 from studio.domain.job_title import JobTitle, say_title
 from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
@@ -74,6 +75,7 @@ ASKED: dict[str, Request] = {
     "swap": SwapRequest.make(persona=make_persona(), pictures=(NamedPicture(name="a", picture=key("a")),)),
     "preview": PreviewRequest.make(recipes=(RECIPE,)),
     "strengths": StrengthsRequest.make(asked=_SET.request, scales=(0.5, 1.0)),
+    "grid": GridRequest.make(asked=_SET.request, strengths=(0.8, 1.0)),
     "captions": CaptionsRequest.make(post_set=_SET),
     "check": CheckRequest.make(post_set=_SET),
     "export": ExportRequest.make(post_set=_SET),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
 from pipelines.file_names import file_name
 from studio.domain.persona import Persona
 from studio.ui.context import EACH, HIDDEN, Ui, actions, guarded, owner_of, pressed
-from studio.ui.parts.html import button, card, curve, empty, file_url, grid, link, picture, samples
+from studio.ui.parts.checkpoint_cards import act_on_drawn_as, show_training
+from studio.ui.parts.html import button, card, empty, file_url, grid, link, picture
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
@@ -36,7 +38,9 @@ def build(ui: Ui) -> None:
 
     def act(event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
-        if not ui.act(owner, data) and data.get("do") == "choose":
+        if ui.act(owner, data) or act_on_drawn_as(ui, owner, data):
+            return show(request)
+        if data.get("do") == "choose":
             choose_version(ui, owner, data["persona"])
         return show(request)
 
@@ -59,26 +63,25 @@ def _versions(ui: Ui, owner: str) -> str:
     personas = ui.results(owner, Persona)
     if not personas:
         return ""
-    cards = [_version(ui, p, bool(marks.get(f"consolidate:{p.id}", {}).get("chosen"))) for p in personas]
+    cards = [_version(ui, owner, p, bool(marks.get(f"consolidate:{p.id}", {}).get("chosen"))) for p in personas]
     return f"<h2>{escape(ui.t('consolidate.versions'))}</h2>{grid(cards)}"
 
 
-def _version(ui: Ui, persona: Persona, chosen: bool) -> str:
+def _version(ui: Ui, owner: str, persona: Persona, chosen: bool) -> str:
     t, why = ui.t, persona_reason(ui, persona)
     trained = [r for r in persona.rounds if r.kept_consistency is not None and r.contact_sheet is not None]
     agree = f"{trained[-1].kept_consistency:.2f}" if trained else "–"
-    losses = [] if persona.losses is None else ui.studio.store.get_json(persona.losses)
     sheet = picture(str(trained[-1].contact_sheet), t("consolidate.sheet"), 640) if trained else ""
     lora = file_url(persona.lora, file_name(persona.name, ".safetensors", "persona"))
     body = [
         f"<strong>{escape(persona.name)} · {escape(t('version'))} {persona.version}</strong>",
         f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
         *_models(ui, persona),
-        curve([(i + 1, v) for i, v in enumerate(_smooth(losses))], t("loss"), t("step"), t("loss")),
-        samples(t, persona.samples),
+        show_training(ui, owner, persona),
         f"<span class='st-bad'>{escape(why)}</span>" if why else "",
         '<div class="st-row">'
         + ("" if why else button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id))
+        + link(t("consolidate.compare"), f"{ui.url('lab')}?persona={quote(persona.id)}", big=False)
         + link(t("consolidate.lora"), lora, big=False, download=True)
         + "</div>",
     ]
@@ -91,10 +94,3 @@ def _models(ui: Ui, persona: Persona) -> list[str]:
         return []
     words = ui.t("consolidate.models", backbone=persona.backbone, trained_on=persona.trained_on)
     return [f"<span class='st-soft'>{escape(words)}</span>"]
-
-
-def _smooth(values: list[float], over: int = 10) -> list[float]:
-    return [
-        sum(values[max(0, i - over + 1) : i + 1]) / len(values[max(0, i - over + 1) : i + 1])
-        for i in range(len(values))
-    ]

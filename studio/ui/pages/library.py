@@ -17,6 +17,7 @@ from studio.library.groups import groups_named
 from studio.library.index import KINDS, tags_of
 from studio.library.trash import disk_use, empty_trash
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
+from studio.ui.parts.checkpoint_cards import act_on_drawn_as
 from studio.ui.parts.donor_form import build_adding
 from studio.ui.parts.html import button, panel, table
 from studio.ui.parts.job_list import act_on_job, show_jobs
@@ -131,7 +132,7 @@ def _turn(opened: Opened, data: Pressed) -> Opened:
 
 def _act(ui: Ui, owner: str, data: Pressed) -> None:
     do = data.get("do", "")
-    if ui.act(owner, data) or act_on_job(ui, owner, do, data.get("job", "")):
+    if ui.act(owner, data) or act_on_job(ui, owner, do, data.get("job", "")) or act_on_drawn_as(ui, owner, data):
         return
     if do == "empty-sure":
         freed = empty_trash(ui.studio.library, owner, ui.queue.forget)

@@ -6,9 +6,9 @@ import time
 from html import escape
 from typing import TYPE_CHECKING
 
-from studio.domain.times import JobSize, estimate_job, say_duration
+from studio.domain.times import JobSize, say_duration
+from studio.jobs.estimates import estimate_kind
 from studio.jobs.line import expected_seconds
-from studio.library.job_times import read_times
 from studio.library.records import JobRecord
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["say_estimate", "say_left"]
 
 def say_estimate(ui: Ui, kind: str, size: JobSize) -> str:
     """Return as HTML how long a job of this kind and size will take here, with the chosen backbone."""
-    seconds = estimate_job(read_times(ui.studio.records, kind, ui.studio.choice), size)
+    seconds = estimate_kind(ui.studio, kind, size)
     words = ui.t("estimate.unknown") if seconds is None else ui.t("estimate.about", time=say_duration(ui.t, seconds))
     return f'<p class="st-soft st-estimate">{escape(words)}</p>'
 

@@ -8,6 +8,7 @@ from html import escape
 from personas.donors import Donor
 from pipelines.references.catalogue import find_kind
 from studio.domain.capabilities import backbone_facts
+from studio.domain.checkpoints import say_drawn_as
 from studio.domain.design import Design
 from studio.domain.fit import MadeOn, made_on_donor, misfit
 from studio.domain.persona import Persona
@@ -52,7 +53,9 @@ def split_people(ui: Ui, people: Sequence[Persona], by_picture: bool = False) ->
     choices: _Choices = []
     greyed: list[tuple[str, str]] = []
     for persona in people:
-        name, why = f"{persona.name} · {t('version')} {persona.version}", persona_reason(ui, persona)
+        how = say_drawn_as(t, persona)
+        name = f"{persona.name} · {t('version')} {persona.version}" + (f" · {how}" if how else "")
+        why = persona_reason(ui, persona)
         if why and not reads:
             greyed.append((name, why))
         else:

@@ -15,6 +15,7 @@ from studio.library.index import Search, find_things
 from studio.library.results import versions_of
 from studio.texts.licences import say_answers, say_permission
 from studio.ui.context import Ui
+from studio.ui.parts.checkpoint_cards import show_training
 from studio.ui.parts.html import button, empty, link, panel, picture, table
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.opened_set import set_url
@@ -47,6 +48,7 @@ def show_persona(ui: Ui, owner: str, key: str) -> str:
         _section(ui, "card.recipe", _recipe(ui, persona)),
         _section(ui, "card.rights", _rights(ui, persona)),
         _section(ui, "card.versions", _versions(ui, owner, persona)),
+        _section(ui, "card.training", show_training(ui, owner, persona) + _compare(ui, persona)),
         _section(ui, "card.posts", _posts(ui, owner, persona)),
     ]
     return panel("".join(parts), "st-persona")
@@ -54,6 +56,11 @@ def show_persona(ui: Ui, owner: str, key: str) -> str:
 
 def _section(ui: Ui, title: str, body: str) -> str:
     return f"<h3>{escape(ui.t(title))}</h3>{body}"
+
+
+def _compare(ui: Ui, persona: Persona) -> str:
+    url = f"{ui.url('lab')}?persona={quote(persona.id)}"
+    return f'<div class="st-row">{link(ui.t("consolidate.compare"), url, big=False)}</div>'
 
 
 def _faces(ui: Ui, persona: Persona) -> str:

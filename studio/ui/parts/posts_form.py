@@ -182,7 +182,7 @@ def _read_settings(form: Form, said: Said) -> Facts:
 
 
 def _who(ui: Ui, form: Form, said: Said, owner: str) -> Persona | None:
-    return ui.find(owner, Persona, said[form.persona])
+    return ui.person(owner, said[form.persona])
 
 
 def _where(ui: Ui, form: Form, said: Said, owner: str) -> Scene | None:

@@ -12,7 +12,7 @@ import gradio as gr
 from pipelines.errors import BadInput, BadPicture, StudioError
 from pipelines.pictures import load_scene
 from studio.domain.limits import limits_of
-from studio.domain.persona import Persona, Swap, SwapRequest
+from studio.domain.persona import Swap, SwapRequest
 from studio.domain.times import JobSize
 from studio.domain.values import NamedPicture
 from studio.jobs.queue import admit
@@ -56,7 +56,7 @@ def build_swap(ui: Ui) -> None:
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
-        people, greyed = split_people(ui, ui.results(owner, Persona))
+        people, greyed = split_people(ui, ui.people(owner))
         first, html = people[0][1] if people else None, show_swaps(ui, owner)
         return gr.Dropdown(people, value=first), greyed, gr.Accordion(open=bool(html)), html
 
@@ -105,7 +105,7 @@ def _lay_out(ui: Ui) -> _Form:
 
 def _read(ui: Ui, form: _Form, said: Said, owner: str) -> tuple[SwapRequest, list[StudioError]]:
     """Return what is asked for, and why some of the files cannot be read. Raises the first reason where none can."""
-    persona = ui.find(owner, Persona, said[form.persona])
+    persona = ui.person(owner, said[form.persona])
     if persona is None or not said[form.photos]:
         raise BadInput("swap_incomplete")
     pictures: list[NamedPicture] = []

@@ -20,9 +20,10 @@ from studio.application import Studio
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import Captions
 from studio.domain.design import Design
+from studio.domain.grid import Grid, GridRequest, plan_cells
 from studio.domain.migration import read_stored
 from studio.domain.more import MoreCandidates, MoreRequest
-from studio.domain.posts import PostSet
+from studio.domain.posts import PostRequest, PostSet
 from studio.domain.values import Request, Result, Stored
 from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.kinds import KINDS, read_request
@@ -49,6 +50,15 @@ def _result(name: str) -> Result:
             id="captions", post_set="set", platform="xiaohongshu", language="zh", writer="templates", title="a title",
             body="a body", tags=("a tag",), captions=("a caption",),
         )  # fmt: skip
+    if name == "grid":
+        asked = _request("grid")
+        assert isinstance(asked, GridRequest)
+        (cell,) = plan_cells(asked)
+        drawn = cell.model_copy(update={"picture": key("a cell"), "scores": {"identity": 0.5}})
+        return Grid(
+            id="grid", personas=asked.personas, scene="a place", shot=asked.asked.shots[0], cells=(drawn,),
+            sheet={"en": key("a sheet")},
+        )  # fmt: skip
     if name == "more":
         design = _result("design")
         assert isinstance(design, Design)
@@ -62,6 +72,10 @@ def _result(name: str) -> Result:
 def _request(name: str) -> Request:
     if name in ("check", "captions"):
         return KINDS[name].request.make(post_set=_result("posts"), owner=_request("posts").owner)
+    if name == "grid":
+        posts = _request("posts")
+        assert isinstance(posts, PostRequest)
+        return GridRequest.make(asked=posts, owner=posts.owner)
     if name == "more":
         return MoreRequest.make(design=_result("design"), number=0, owner=_request("posts").owner)
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
