@@ -1,15 +1,24 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all; and what reading a damaged zip raises."""
 
 from __future__ import annotations
 
 import errno
+import lzma
 import os
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 from pipelines.errors import OutOfDisk
 
-__all__ = ["write_whole"]
+__all__ = ["ZIP_ERRORS", "write_whole"]
+
+ZIP_ERRORS = (
+    OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, ValueError, RuntimeError,
+)  # fmt: skip
+"""What opening a zip and reading its entries raises where it is none, damaged, encrypted, packed in an unknown way, or
+without the entry: each way of packing has an error of its own."""
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from personas.recipes import Recipe
 from pipelines.errors import OutOfDisk
+from pipelines.files import ZIP_ERRORS
 from pipelines.references.cutout import Cutout
 from studio.domain.bundle import Part
 from studio.domain.platforms import Platform, check_fits_platform, find_platform, tag_text
@@ -183,9 +184,13 @@ def verify_bundle(path: Path) -> tuple[str, ...]:
         wrong += [f"{name} is missing." for name in sorted(set(manifest.files) - names)]
         wrong += [f"{name} is not in the manifest." for name in sorted(names - set(manifest.files))]
         for name in sorted(names & set(manifest.files)):
+            found = hashlib.sha256()
             try:
-                same = hashlib.sha256(bundle.read(name)).hexdigest() == manifest.files[name]
-            except zipfile.BadZipFile:
+                with bundle.open(name) as stream:
+                    while block := stream.read(1 << 20):  # what the zip says of its size may be a lie
+                        found.update(block)
+                same = found.hexdigest() == manifest.files[name]
+            except ZIP_ERRORS:
                 same = False
             if not same:
                 wrong.append(f"{name} was changed.")

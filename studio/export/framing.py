@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import get_args
 
 import numpy as np
@@ -122,10 +123,9 @@ def _corner(content: Content, platform: Platform, framing: Framing, label: Label
 
     def harm(corner: Corner) -> tuple[object, ...]:
         under = {part: _covered(content, framing, label, places[corner], part) for part in _WEIGHTS}
-        return (
-            under["face"] > 0, under["goods"] > 0, round(under["landmark"], 1), round(under["person"], 1),
-            _CORNERS.index(corner),
-        )  # fmt: skip
+        # in steps of a twentieth (0 is one), so that a hair of a face does not outweigh all of the goods
+        face, goods = ceil(20 * under["face"]), ceil(20 * under["goods"])
+        return face, goods, round(under["landmark"], 1), round(under["person"], 1), _CORNERS.index(corner)
 
     best = min(_CORNERS, key=harm)
     covers = tuple(p for p in _NOT_TO_COVER if _covered(content, framing, label, places[best], p) > 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from pipelines.files import ZIP_ERRORS
 from pipelines.references.catalogue import current_id
 from pipelines.shapes import Box, CanvasShape
 from studio.domain.posts import DrawnShot, ShownReference
@@ -221,6 +221,6 @@ def read_manifest(path: Path) -> Manifest:
         if len(text) > _MOST_MANIFEST_BYTES:
             raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")
         return parse_manifest(text)
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadInput("not_a_bundle", file=path.name, reason=reason) from error

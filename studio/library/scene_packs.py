@@ -9,7 +9,6 @@ import io
 import json
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from pipelines.files import ZIP_ERRORS
 from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.names import check_name
 from studio.domain.posts import PostSet
@@ -145,7 +145,7 @@ def _read(path: Path) -> tuple[PackManifest, dict[str, bytes]]:
             if folder + _MASK in names:
                 files[_MASK] = _take(opened, folder + _MASK, _MASK)
             return manifest, files
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, EOFError) as error:
+    except ZIP_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadInput("not_a_pack", file=path.name, reason=reason[:300]) from error
 

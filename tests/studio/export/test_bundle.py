@@ -166,6 +166,40 @@ def test_every_changed_file_is_found(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+WAYS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def _packed(path: Path, how: int, spoilt: str, seed: int) -> None:
+    """Pack a bundle anew, this way, with a byte of the packed `spoilt` changed."""
+    _write(path, _posts(1))
+    with zipfile.ZipFile(path) as bundle:
+        files = {name: bundle.read(name) for name in bundle.namelist()}
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name, data in files.items():
+            bundle.writestr(name, data, how)
+        entry = bundle.getinfo(spoilt)
+    packed, first = bytearray(path.read_bytes()), entry.header_offset + 30 + len(entry.filename)
+    last = first + entry.compress_size
+    packed[np.random.default_rng(seed).integers(first + 9, last)] ^= 0x55  # LZMA's own first bytes say nothing
+    path.write_bytes(packed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("how", WAYS)
+def test_a_damaged_file_was_changed_however_it_is_packed(tmp_path: Path, how: int, seed: int) -> None:
+    _packed(tmp_path / "a.zip", how, "captions.txt", seed)
+    assert verify_bundle(tmp_path / "a.zip") == ("captions.txt was changed.",)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("how", WAYS)
+def test_a_damaged_manifest_is_no_bundle_however_it_is_packed(tmp_path: Path, how: int, seed: int) -> None:
+    _packed(tmp_path / "a.zip", how, "manifest.json", seed)
+    for read in (read_manifest, verify_bundle):
+        with pytest.raises(BadInput, match="not_a_bundle"):
+            read(tmp_path / "a.zip")
+
+
 def test_what_is_no_bundle(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"zip?")

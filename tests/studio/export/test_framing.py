@@ -39,6 +39,11 @@ def content(**masks: Mask) -> Content:
     return Content(HEIGHT, WIDTH, masks)  # type: ignore[arg-type]
 
 
+def replace_strip(platform: Platform) -> Platform:
+    """The platform as it would be without a strip below its pictures."""
+    return platform.model_copy(update={"strip": False})
+
+
 def labelled_pixels(shown: Content, platform: Platform) -> Mask:
     """Where the label changed the picture, as a mask of the platform's canvas."""
     rng = np.random.default_rng(3)
@@ -97,6 +102,30 @@ def test_where_no_corner_is_free_the_platform_decides() -> None:
     assert (lenient.corner, lenient.covers) == ("below", ())
     assert not (labelled_pixels(full, find_platform("xiaohongshu"))[: lenient.size[0]]).any()
     assert lenient.size[0] < lenient.canvas[0] == 1440
+
+
+@pytest.mark.parametrize("part", ["face", "goods"])
+@pytest.mark.parametrize("corner", CORNERS)
+@pytest.mark.parametrize("platform", [row for row in LABELLED if row.id != "instagram-wide"], ids=lambda row: row.id)
+def test_where_no_corner_is_free_least_is_covered(platform: Platform, corner: Corner, part: str) -> None:
+    """A part is everywhere, and thinner in one quarter of the picture: there the label lies. A wide crop leaves the
+    thin quarter out.
+    """
+    row, everywhere = replace_strip(platform), box(0, 0, 1, 1)
+    left, top = 0.5 * ("right" in corner), 0.5 * ("bottom" in corner)
+    quarter, whole = box(left, top, left + 0.5, top + 0.5), frame_picture(content(**{part: everywhere}), row)
+    assert (whole.corner, whole.covers) == ("bottom right", (part,))
+    for share in (0.05, 0.5, 0.85):
+        thin = np.random.default_rng(1).random((HEIGHT, WIDTH)) < share
+        framing = frame_picture(content(**{part: everywhere & ~quarter | quarter & thin}), row)
+        assert (framing.corner, framing.covers) == (corner, (part,)), share
+
+
+def test_a_face_is_not_covered_to_spare_goods() -> None:
+    row = find_platform("taobao")
+    face = box(*PLACES["bottom left"]) | box(0.6, 0.95, 1.0, 1.0) | box(*PLACES["top right"]) | box(0, 0, 0.4, 0.3)
+    goods = box(0, 0, 1, 1) & ~box(*PLACES["bottom left"])
+    assert frame_picture(content(face=face, goods=goods), row).corner == "bottom right"
 
 
 @pytest.mark.parametrize("platform", LABELLED, ids=lambda row: row.id)

@@ -172,6 +172,21 @@ def test_what_is_no_zip_or_a_broken_one_is_refused(studio: Studio, tmp_path: Pat
             add_pack(studio.library, tmp_path / name, "me")
 
 
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_pack_is_refused_however_it_is_packed(studio: Studio, tmp_path: Path, how: int) -> None:
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as written:
+        for name, data in spoiled(name="a long name " * 3).items():
+            written.writestr(name, data, how)
+        entry = written.getinfo("pack.json")
+    whole, first = path.read_bytes(), entry.header_offset + 30 + len(entry.filename)
+    for at in range(first + 9, first + entry.compress_size, 3):  # LZMA's own first bytes say nothing
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(BadInput, match="not_a_pack"):
+            add_pack(studio.library, path, "me")
+    assert scenes_of(studio.library, "me") == []
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_packs_that_come_along_can_be_started_from(studio: Studio, language: str) -> None:
     assert [row.id for row in bundled_packs()] == ["cafe", "unboxing", "outfit", "home"]
