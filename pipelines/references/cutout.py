@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipelines.errors import BadInput
 
-__all__ = ["Cutout", "Place", "cut_out", "fit_box", "resize_cutout"]
+__all__ = ["Cutout", "Place", "cut_out", "fit_box", "resize_cutout", "resize_softly"]
 
 _WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
 _BORDER = 0.02
@@ -95,10 +95,16 @@ def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple
 
 def resize_cutout(goods: Cutout, size: tuple[int, int]) -> Cutout:
     """The product at another size (width, height) in pixels; nothing of its background comes in at the outline."""
+    colour, alpha = resize_softly(goods, size)
+    return Cutout(colour, alpha >= 0.5)
+
+
+def resize_softly(goods: Cutout, size: tuple[int, int]) -> tuple[Rgb, npt.NDArray[np.float32]]:
+    """The same with a soft outline: colours uint8 [h, w, 3] and how much of each pixel is product, float32 [h, w]."""
     shrink = cv2.INTER_AREA if size[1] < goods.mask.shape[0] else cv2.INTER_LANCZOS4
     weight = goods.mask.astype(np.float32)
     alpha = np.clip(cv2.resize(weight, size, interpolation=shrink), 0, 1)
     colour = (
         cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
     )
-    return Cutout(colour.round().clip(0, 255).astype(np.uint8), alpha >= 0.5)
+    return colour.round().clip(0, 255).astype(np.uint8), alpha

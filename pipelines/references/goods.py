@@ -9,9 +9,16 @@ from pipelines.errors import BadInput
 from pipelines.references.cutout import Cutout, Place, resize_cutout
 from pipelines.references.landmark import Landmark
 
-__all__ = ["place_goods"]
+__all__ = ["box_of_goods", "place_goods"]
 
 Rgb = npt.NDArray[np.uint8]
+
+
+def box_of_goods(goods: Cutout, place: Place, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the product in pixels of a canvas; it may reach over the canvas's edge."""
+    scale = place.height * height / goods.mask.shape[0]
+    wide, tall = max(1, round(goods.mask.shape[1] * scale)), max(1, round(place.height * height))
+    return round(place.x * width - wide / 2), round(place.y * height) - tall, wide, tall
 
 
 def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | None = None) -> Landmark:
@@ -20,10 +27,9 @@ def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | N
     What reaches over the canvas's edge is cut off. Raises BadInput where nothing of it is left.
     """
     height, width = canvas.shape[:2]
-    scale = place.height * height / goods.mask.shape[0]
-    size = max(1, round(goods.mask.shape[1] * scale)), max(1, round(place.height * height))
+    left, top, *wanted = box_of_goods(goods, place, height, width)
+    size = wanted[0], wanted[1]
     sized = resize_cutout(goods, size)
-    left, top = round(place.x * width - size[0] / 2), round(place.y * height) - size[1]
     y0, y1, x0, x1 = max(0, top), min(height, top + size[1]), max(0, left), min(width, left + size[0])
     inside = (slice(y0, y1), slice(x0, x1))
     part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
