@@ -3,7 +3,7 @@
 from miniature.world.faults import Faults
 from miniature.world.figure import KEYPOINT_COUNT
 from miniature.world.identity import IDENTITY_DIM, look_identities, sample_identities
-from miniature.world.render import Rendered, World, render
+from miniature.world.render import Rendered, Window, World, render
 from miniature.world.scenes import SceneBatch, sample_scenes
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "KEYPOINT_COUNT",
     "Rendered",
     "SceneBatch",
+    "Window",
     "World",
     "look_identities",
     "render",

@@ -49,6 +49,15 @@ class Rendered:
     tint: Tensor
 
 
+@dataclass(frozen=True)
+class Window:
+    """The part of each picture that is drawn: from `corner` [b, 2] (x, y) on, in pixels of the whole picture."""
+
+    corner: Tensor
+    height: int
+    width: int
+
+
 def _words(shots: Sequence[Shot], field: str, table: dict[str, float]) -> Tensor:
     return torch.tensor([table[getattr(shot, field)] for shot in shots])
 
@@ -94,16 +103,19 @@ def _vivid(hue: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def render(world: World, height: int = 256, width: int = 192, *, pan: Tensor | None = None) -> Rendered:
+def render(
+    world: World, height: int = 256, width: int = 192, *, pan: Tensor | None = None, window: Window | None = None
+) -> Rendered:
     """Draw the world on the device of its identities; the same request gives the same pixels.
 
-    `pan` [b] moves the camera sideways, in picture heights (default: a small shift from the seed).
+    `pan` [b] moves the camera sideways, in picture heights (default: a small shift from the seed). Of a `window` only
+    those pixels are drawn.
     """
     with world.identity.device:  # randomness comes from the CPU everywhere, so that seeds mean the same people
-        return _render(world, height, width, pan)
+        return _render(world, height, width, pan, window or Window(torch.zeros(len(world.shots), 2), height, width))
 
 
-def _render(world: World, height: int, width: int, pan: Tensor | None) -> Rendered:
+def _render(world: World, height: int, width: int, pan: Tensor | None, window: Window) -> Rendered:
     b = len(world.shots)
     device = world.identity.device
     if pan is None:
@@ -111,10 +123,11 @@ def _render(world: World, height: int, width: int, pan: Tensor | None) -> Render
         pan = 0.03 * (torch.rand(b, generator=g, device="cpu") * 2 - 1)
     pan = pan.to(device)
     zoom = torch.tensor([{"close-up": 1.2, "half-body": 1.1, "full-body": 1.0}[s.framing] for s in world.shots])
-    ys = (torch.arange(height) + 0.5)[None, :, None]
-    xs = (torch.arange(width) + 0.5)[None, None, :]
+    corner = window.corner.to(device)
+    ys = (torch.arange(window.height) + 0.5)[None, :, None] + corner[:, 1, None, None]
+    xs = (torch.arange(window.width) + 0.5)[None, None, :] + corner[:, 0, None, None]
     rgb, landmark = paint_scene(
-        world.scenes.to(device), (xs - width / 2) / height + 0 * ys, ys / height + 0 * xs, pan, zoom
+        world.scenes.to(device), (xs - width / 2) / height + 0 * ys, ys / height + 0 * xs, pan, zoom, 1.0 / height
     )
     tint = torch.tensor([_LIGHT_RGB[s.light] for s in world.shots])
     rgb = rgb * tint[:, :, None, None]

@@ -247,12 +247,14 @@ def _backdrop(setting: str, stage: _Stage) -> list[Colour]:
     ]
 
 
-def paint_scene(scene: SceneBatch, x: Tensor, y: Tensor, pan: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:
+def paint_scene(
+    scene: SceneBatch, x: Tensor, y: Tensor, pan: Tensor, zoom: Tensor, px: float
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The place without people: RGB [b, 3, h, w] and the landmark's coverage [b, h, w].
 
-    x, y: pixel coordinates in units of the height, [1, h, w]; pan: sideways camera shift [b]; zoom [b] about 1.
+    x, y: pixel coordinates in units of the height, [1 or b, h, w]; pan: sideways camera shift [b]; zoom [b] about 1;
+    px: a pixel in units of the height.
     """
-    px = 1.0 / x.shape[1]
     pan, zoom = pan[:, None, None], zoom[:, None, None]
     horizon = scene.horizon[:, None, None]
     yy = (y - 0.5) / zoom + 0.5
