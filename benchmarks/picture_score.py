@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bench import Bench, Picture, render_shots
+from benchmarks.finishing_score import FINISHED, finished_faces, product_text, sharp
 from benchmarks.part_readers import PartReaders, Read
 from benchmarks.statistics import Score, mean_score
 from miniature.parts import find_parts
@@ -47,14 +48,13 @@ TARGETS: dict[str, tuple[str, float]] = {
     "pose_obeyed": ("≥", 0.9),
     "goods_held": ("≥", 0.9),
     "place_kept": ("≥", 0.85),
-    "sharp": ("≤", 1.3),
     "donor_faults": ("≤", 0.025),
+    **FINISHED,
 }
 _GOODS, _LANDMARK = LABELS.index("goods"), LABELS.index("landmark")
 _HELD = 0.03  # share of a hand's surroundings that goods cover at least
 _SAME_PLACE = 12.0  # ΔE of a landmark's mean colour that still looks like the same thing
 _SET = 9
-_POST = (1440, 1080)
 _MARK = 6  # pixels of the frame around a picture with a fault
 
 
@@ -191,38 +191,7 @@ def places(bench: Bench, readers: PartReaders) -> dict[str, Score]:
     return {"place_kept": mean_score(np.array(kept[""]) / share), "place_kept_renders": mean_score(kept["_renders"])}
 
 
-def edge_width(picture: Picture) -> float:
-    """The median width in pixels of strong edges along rows, each over its whole rise (Marziliano et al., 2002)."""
-    grey = picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    slope = np.diff(grey, axis=1)
-    strong = np.abs(slope) >= np.quantile(np.abs(slope), 0.995)
-    widths = list[int]()
-    ys, xs = np.nonzero(strong)
-    for y, x in list(zip(ys, xs, strict=True))[:: max(1, len(ys) // 4000)]:
-        row, sign = slope[y], np.sign(slope[y, x])
-        first = last = int(x)
-        while first > 0 and row[first - 1] * sign > 0.5:
-            first -= 1
-        while last < len(row) - 1 and row[last + 1] * sign > 0.5:
-            last += 1
-        widths.append(last - first + 1)
-    return float(np.median(widths))
-
-
-def sharp(bench: Bench, readers: PartReaders) -> dict[str, Score]:
-    """Edges of drawn pictures as they are exported, over those of renders at the platform's size."""
-    del readers
-    count = bench.count(8, 2)
-    shots, (height, width) = vary_shots(count, SEED + 9, lights=("day",)), _POST
-    identity, _ = people(max(count, 8), SEED + 9)
-    spec = bench.studio.backbone.spec
-    drawn = bench.draw([request_from(spec, s.prompt("a woman"), SEED + 900 + i) for i, s in enumerate(shots)])
-    exported = [np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.LANCZOS)) for p in drawn]
-    ideal = np.mean([edge_width(p) for p in render_shots(identity[:count], shots, SEED + 9, height, width)])
-    return {"sharp": mean_score([edge_width(p) / float(ideal) for p in exported])}
-
-
-PARTS = (plain, sets, cards, places, sharp)
+PARTS = (plain, sets, cards, places, sharp, finished_faces, product_text)
 
 
 def main() -> None:

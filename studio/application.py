@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.errors import BadInput, StudioError
 from pipelines.models.weights import hash_weights
-from studio.domain.capabilities import backbone_facts
+from studio.domain.capabilities import backbone_facts, upscaler_of
 from studio.domain.choice import BackboneChoice, CaptionEndpoint
 from studio.domain.values import Result
 from studio.library.library import Library
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from personas.measures.face import FaceCalibration, FaceReader
     from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
+    from pipelines.finishing.finisher import Finisher
 
 __all__ = ["Studio", "software_versions"]
 
@@ -93,7 +94,7 @@ class Studio:
     def _hold(self, choice: BackboneChoice) -> None:
         """Let go what was loaded of another backbone."""
         if choice != self._held:
-            for name in ("backbone", "backbone_spec", "backbone_sha256"):
+            for name in ("backbone", "backbone_spec", "backbone_sha256", "finisher"):
                 self.__dict__.pop(name, None)
             gc.collect()  # modules and their hooks hold each other
         self._held = choice
@@ -160,6 +161,20 @@ class Studio:
     def backbone_sha256(self) -> str:
         """Return the SHA-256 of the transformer's weights: what pictures depend on most."""
         return hash_weights(self.backbone_spec.source.path)
+
+    @cached_property
+    def finisher(self) -> Finisher | None:
+        """What brings pictures to the size that they are shown in; None where there is nothing to do it.
+
+        Raises ModelMissing or BadInput for a file that cannot be used.
+        """
+        file = upscaler_of(self.settings)
+        if file is None:
+            return None
+        from pipelines.backbones import best_device
+        from pipelines.finishing.files import load_finisher
+
+        return load_finisher(file, best_device())
 
     @cached_property
     def faces(self) -> FaceReader:

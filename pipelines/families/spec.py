@@ -28,7 +28,8 @@ class BackboneSpec:
     model itself); where its folder, or a file, is known it is the companion of the role TRAINING. `schedule` is what
     its sigmas follow where the folder's scheduler is another model's (None: as that scheduler says). `sizes` are those
     that it can draw, none: any. `prompt_words` says whether its text encoder puts words together from "pieces", or
-    learnt "whole" words only.
+    learnt "whole" words only. `upscaler` is a file, relative to the folder, that brings its pictures to the size that
+    they are shown in, "" for none.
     """
 
     id: str
@@ -50,6 +51,7 @@ class BackboneSpec:
     schedule: Schedule | None = None
     sizes: tuple[tuple[int, int], ...] = ()
     prompt_words: str = "pieces"
+    upscaler: str = ""
 
     def size_for(self, shape: CanvasShape, unit: int) -> tuple[int, int]:
         """Return the size that pictures for a shape are drawn in; `unit` px divide both sides."""

@@ -49,6 +49,9 @@ def bundle(
     title: Annotated[str, typer.Option(help="Goes before the captions.")] = "",
     body: Annotated[str, typer.Option(help="Goes before the captions.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag without its #; may be repeated.")] = None,
+    finish: Annotated[
+        bool | None, typer.Option(help="Enlarge and sharpen the pictures; as the set was asked for if you say neither.")
+    ] = None,
     look: Annotated[
         bool, typer.Option("--look", help="Write each picture as the platform shows it into OUT, and no bundle.")
     ] = False,
@@ -62,7 +65,7 @@ def bundle(
     chosen = studio.result_of(PostSet, post_set)
     fields = {
         "owner": studio.settings.owner, "post_set": chosen, "platform": platform, "content": content, "title": title,
-        "body": body, "tags": tuple(tag or ()),
+        "body": body, "tags": tuple(tag or ()), "finish": finish,
     }  # fmt: skip
     asked = ExportRequest.make(**fields)
     asked.check_before()

@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "ANY_LOOK", "FAMILY_HELP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file", "find_person",
-    "left_out_rows",
-    "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say", "say_left_out", "settings_of",
-    "tell", "warn_of_licence",
+    "ANY_LOOK", "FAMILY_HELP", "FINISH", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file",
+    "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say",
+    "say_left_out", "settings_of", "tell", "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
@@ -53,6 +52,7 @@ Owner = Annotated[str | None, typer.Option(help="Whose work this is.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same number gives the same pictures.")]
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
 ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
+FINISH = "Enlarge and sharpen posts for export and a close look; where drawings are small if you say neither."
 LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 RequestFile = Annotated[
     Path | None,

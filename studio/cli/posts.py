@@ -14,6 +14,7 @@ from pipelines.pictures import load_scene
 from studio.application import Studio
 from studio.cli.options import (
     ANY_LOOK,
+    FINISH,
     Data,
     Json,
     Owner,
@@ -82,6 +83,8 @@ def posts(
         list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")
     ] = None,
     any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
+    finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
+    finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
     caption: Annotated[
         list[str] | None,
         typer.Option(help="The next post's caption; may be repeated."),
@@ -113,6 +116,7 @@ def posts(
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, shots=shots, seed=seed, again=again, any_look=any_look,
+            finish=finish, finish_px=finish_px,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),

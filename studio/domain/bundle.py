@@ -29,7 +29,8 @@ class ExportRequest(Request):
     """`post_set` as it was drawn, or as a person arranged it; `platform` is an id of the platforms' file.
 
     `title`, `body` and `tags` go before the captions. `content` is the whole bundle, or its pictures and captions only:
-    nothing in it then tells what they were made from, which the studio alone remembers.
+    nothing in it then tells what they were made from, which the studio alone remembers. `finish` brings the pictures to
+    the platform's size with the upscaler, or does not; None: as the set asks for it.
     """
 
     post_set: PostSet
@@ -38,6 +39,7 @@ class ExportRequest(Request):
     body: str = Field("", max_length=MOST_BODY)
     tags: tuple[Tag, ...] = later_field((), max_length=_MOST_TAGS)
     content: Literal["bundle", "pictures"] = later_field("bundle")
+    finish: bool | None = later_field(None)
 
     @model_validator(mode="after")
     def _check(self) -> ExportRequest:

@@ -19,11 +19,12 @@ from pipelines.models.sources import MINIATURE, Source
 from pipelines.models.variants import Capabilities, Variant
 from pipelines.own_look import OwnLook, read_look
 from pipelines.references.catalogue import REFERENCES, first_way
+from studio.domain.finishing import finishes
 from studio.settings import Settings
 
 __all__ = [
-    "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "own_look",
-    "read_backbone", "usual_way", "vocabulary_of",
+    "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "finishes_by_itself",
+    "own_look", "read_backbone", "upscaler_of", "usual_way", "vocabulary_of",
 ]  # fmt: skip
 
 
@@ -132,6 +133,29 @@ def own_look(settings: Settings) -> OwnLook | None:
         return read_look(find_source(settings.backbone, settings.base, settings.models).base)
     except (StudioError, OSError):
         return None
+
+
+def upscaler_of(settings: Settings) -> Path | None:
+    """Return the file that finishes the backbone's pictures: the one that the settings name, else the backbone's own;
+    None where there is none.
+    """
+    if settings.upscaler is not None:
+        return settings.upscaler
+    try:
+        source = find_source(settings.backbone, settings.base, settings.models)
+        named = _settings_of(source).get("upscaler")
+    except (StudioError, OSError, ValueError):
+        return None
+    file = source.base / named if isinstance(named, str) and named else None
+    return file if file is not None and file.is_file() else None
+
+
+def finishes_by_itself(settings: Settings) -> bool:
+    """Return whether posts are finished where nobody says whether: there is an upscaler, and drawings are small."""
+    facts = backbone_facts(settings)
+    if facts is None:
+        return False
+    return finishes(None, upscaler_of(settings) is not None, facts.drawn.height, facts.drawn.width)
 
 
 def abilities(settings: Settings) -> frozenset[str]:

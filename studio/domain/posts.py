@@ -13,6 +13,7 @@ from pipelines.errors import BadInput
 from pipelines.references.catalogue import current_id, find_kind, kinds_that
 from pipelines.references.roles import Role
 from pipelines.shapes import Box, CanvasShape
+from studio.domain.finishing import FinishedPicture
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, IndexPart, Request, Result, Seed, Value, later_field
@@ -74,7 +75,8 @@ class SetSettings(Value):
     a reference, or both), `goods_box` where: left, top, right, bottom in shares. `shape` is what the pictures are drawn
     for, "" for the backbone's own size. `inject` is how pictures become references, with `dials`, and `blocks` of the
     IP-Adapter (see `block_scales`); `keep` is how pixels are kept. `any_look` draws even where the scene is no picture
-    that the backbone could have drawn (`pipelines.own_look`).
+    that the backbone could have drawn (`pipelines.own_look`). `finish` brings each post to the size that it is
+    shown in, `finish_px` along its shorter side; None: where the drawing is small and the backbone has an upscaler.
     """
 
     seed: Seed = 1
@@ -94,6 +96,8 @@ class SetSettings(Value):
     goods_box: Box | None = None
     shape: CanvasShape = later_field("")
     any_look: bool = later_field(False)
+    finish: bool | None = later_field(None)
+    finish_px: int = later_field(1080, ge=256, le=4096)
 
     @property
     def shows(self) -> frozenset[Role]:
@@ -192,7 +196,7 @@ class Post(DrawnShot):
     """One picture of a set, and what was measured on it.
 
     `origin` is the drawing that it is from (the id of a set or a take) and its number in it. `fixes` were done to it
-    afterwards, one after the other.
+    afterwards, one after the other. `finished` is the picture as it is shown large, None where it was not finished.
     """
 
     picture: FileKey
@@ -200,6 +204,12 @@ class Post(DrawnShot):
     caption: str
     fixes: tuple[Fix, ...] = ()
     origin: tuple[str, int]
+    finished: FinishedPicture | None = later_field(None)
+
+    @property
+    def large(self) -> FileKey:
+        """Return the picture that is shown large."""
+        return self.picture if self.finished is None else self.finished.picture
 
 
 class Drawing(Value):

@@ -31,6 +31,7 @@ from studio.export.manifest import (
     DonorFacts,
     DrawFacts,
     Drawing,
+    FinishingFacts,
     FixFacts,
     Manifest,
     ManifestPersona,
@@ -57,7 +58,8 @@ _SHEET_COLUMNS = 3
 class BundlePost:
     """One drawn picture, uint8 [h, w, 3], with its facts; `composite` = a landmark's real pixels are in it.
 
-    `masks`, bool [h, w], say where what matters is: crop and label respect it.
+    `masks`, bool [h, w], say where what matters is: crop and label respect it. `large` is the finished picture, of any
+    size, and `finishing` what made it; None where the drawn one is exported.
     """
 
     image: npt.NDArray[np.uint8]
@@ -74,6 +76,13 @@ class BundlePost:
     fixes: tuple[FixFacts, ...] = ()
     identity_guidance: bool = False
     masks: Mapping[Part, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    large: npt.NDArray[np.uint8] | None = None
+    finishing: FinishingFacts | None = None
+
+    @property
+    def shown(self) -> npt.NDArray[np.uint8]:
+        """Return the picture that is exported."""
+        return self.image if self.large is None else self.large
 
     @property
     def content(self) -> Content:
@@ -150,7 +159,7 @@ def write_bundle(
         if target.embeds_recipe and content == "bundle":
             recipe_text = tell([row], faceless, {}).model_dump_json(exclude={"persona": {"enrolment"}})
         label = label_of(post.image, post.composite, producer)
-        files[name] = encode_for_platform(post.image, framing, target, label, recipe_text)
+        files[name] = encode_for_platform(post.shown, framing, target, label, recipe_text, post.content.size)
         listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
     files["captions.txt"] = _captions(title, body, tags, [(p.file, p.caption) for p in listed])
     if content == "bundle":

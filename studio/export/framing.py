@@ -36,6 +36,10 @@ class Content:
     width: int
     masks: Mapping[Part, Mask] = field(default_factory=dict)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
 
 @dataclass(frozen=True)
 class Framing:
@@ -53,6 +57,12 @@ class Framing:
     covers: tuple[Part, ...] = ()
     cut: tuple[Part, ...] = ()
     hidden: tuple[Part, ...] = ()
+
+    def size_of_whole(self, content: Content) -> tuple[int, int]:
+        """Return the size (height, width) of the whole picture of which the window is as large as it is shown."""
+        left, top, right, bottom = self.window
+        scale = max(self.size[0] / (bottom - top), self.size[1] / (right - left))
+        return round(content.height * scale), round(content.width * scale)
 
     def box(self, content: Content) -> Box:
         """Return the window in shares of the picture."""

@@ -19,8 +19,8 @@ from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Crop, Goods, ReferenceDials
 
 __all__ = [
-    "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FixFacts", "Manifest", "ManifestPersona", "ManifestPost",
-    "ManifestShot", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
+    "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FinishingFacts", "FixFacts", "Manifest", "ManifestPersona",
+    "ManifestPost", "ManifestShot", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
 ]  # fmt: skip
 
 _VERSION = 1
@@ -122,11 +122,24 @@ class DrawFacts(_Strict):
 
 
 class Upscaling(_Strict):
-    """From the drawn size to the platform's: each post's window is brought to it with this filter."""
+    """From the drawn or finished size to the platform's: each post's window is brought to it with this filter."""
 
     method: str = "lanczos"
     height: int = Field(gt=0)
     width: int = Field(gt=0)
+
+
+class FinishingFacts(_Strict):
+    """The upscaler that a post was finished with (its file's name and SHA-256), how many times it enlarges, the size in
+    pixels that the picture was then brought to, and the hash of those pixels. `drawn_sha256` stays that of the drawing.
+    """
+
+    upscaler: str
+    sha256: str
+    scale: int = Field(ge=1)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    pixels_sha256: str
 
 
 class FixFacts(_Strict):
@@ -161,7 +174,7 @@ class ManifestPost(ManifestShot):
     In an archive picture's own recipe `sha256` is "": a file cannot hold its own hash. `window` is what of it was shown
     (None: the middle, as before it was noted), `label` where the label stands that is seen. `origin` is the drawing
     that it is from and its number in it, None: the only one, in order. `fixes` were done to it afterwards, one after
-    the other.
+    the other. `finishing` is None where the drawn pixels were exported.
     """
 
     file: str
@@ -173,6 +186,7 @@ class ManifestPost(ManifestShot):
     fixes: tuple[FixFacts, ...] = ()
     window: Box | None = None
     label: str = ""
+    finishing: FinishingFacts | None = None
 
 
 class Drawing(_Strict):

@@ -23,12 +23,20 @@ _SOFT = 3  # the outline is made at so many times its size, and becomes smooth w
 Rgb = npt.NDArray[np.uint8]
 
 
-def render(image: Rgb, framing: Framing, platform: Platform) -> Image.Image:
-    """The window of a picture uint8 [h, w, 3] in the platform's size (Lanczos), with the label that is seen."""
+def render(
+    image: Rgb, framing: Framing, platform: Platform, drawn: tuple[int, int] | None = None
+) -> Image.Image:  # fmt: skip
+    """The window of a picture uint8 [h, w, 3] in the platform's size (Lanczos), with the label that is seen.
+
+    `drawn` is the size (height, width) that the framing was chosen in; None: the picture's own.
+    """
     picture = Image.fromarray(image)
-    size = framing.size[1], framing.size[0]
-    if picture.size != size or framing.window != (0, 0, *picture.size):
-        picture = picture.resize(size, Image.Resampling.LANCZOS, box=framing.window)
+    size, (height, width) = (framing.size[1], framing.size[0]), drawn or (picture.height, picture.width)
+    left, top, right, bottom = framing.window
+    across, down = picture.width / width, picture.height / height
+    box = left * across, top * down, min(right * across, picture.width), min(bottom * down, picture.height)
+    if picture.size != size or box != (0, 0, *picture.size):
+        picture = picture.resize(size, Image.Resampling.LANCZOS, box=box)
     if framing.size != framing.canvas:
         whole = Image.new("RGB", (framing.canvas[1], framing.canvas[0]), "white")
         whole.paste(picture, (0, 0))
@@ -37,10 +45,17 @@ def render(image: Rgb, framing: Framing, platform: Platform) -> Image.Image:
 
 
 def encode_for_platform(
-    image: Rgb, framing: Framing, platform: Platform, label: Label, recipe: str = ""
-) -> bytes:  # fmt: skip
-    """The file of a picture. Raises BadInput where it is larger than the platform takes at any quality."""
-    return _encode(render(image, framing, platform), platform, label, recipe)
+    image: Rgb,
+    framing: Framing,
+    platform: Platform,
+    label: Label,
+    recipe: str = "",
+    drawn: tuple[int, int] | None = None,
+) -> bytes:
+    """The file of a picture; `drawn` as in `render`. Raises BadInput where it is larger than the platform takes at any
+    quality.
+    """
+    return _encode(render(image, framing, platform, drawn), platform, label, recipe)
 
 
 def encode_white(goods: Cutout, platform: Platform) -> bytes:

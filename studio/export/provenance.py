@@ -21,10 +21,22 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from pipelines.picture_labels import split_labels
 from studio.texts.texts import Language
 
-__all__ = ["RECIPE_CHUNK", "Label", "LabelSize", "aigc_record", "encode_labelled", "label_size", "read_label", "stamp"]
+__all__ = [
+    "DRAWN_CHUNK",
+    "RECIPE_CHUNK",
+    "Label",
+    "LabelSize",
+    "aigc_record",
+    "encode_finished",
+    "encode_labelled",
+    "label_size",
+    "read_label",
+    "stamp",
+]
 
 VISIBLE_SHARE = 0.05
 RECIPE_CHUNK = "PersonaStudio"
+DRAWN_CHUNK = "PersonaStudioDrawn"
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _WORDS: Mapping[Language, str] = {"zh": "AI生成", "en": "AI-generated"}
 _FONT = Path(__file__).resolve().parents[2] / "assets" / "fonts" / "label.otf"  # these words' letters and no others
@@ -119,6 +131,14 @@ def encode_labelled(
         if recipe:
             chunks.add_itxt(RECIPE_CHUNK, recipe, zip=True)
         image.save(out, "PNG", pnginfo=chunks)
+    return out.getvalue()
+
+
+def encode_finished(image: Image.Image, drawn: str) -> bytes:
+    """The PNG of a finished picture; by `drawn`, the drawn one's key, the studio that made it knows it again."""
+    out, chunks = io.BytesIO(), PngImagePlugin.PngInfo()
+    chunks.add_text(DRAWN_CHUNK, drawn)
+    image.save(out, "PNG", pnginfo=chunks, compress_level=4)
     return out.getvalue()
 
 

@@ -28,7 +28,7 @@ from studio.export.a1111 import clean_text
 from studio.export.bundle import produce_id, sheet_id
 from studio.export.foreign import read_foreign
 from studio.export.manifest import Manifest, ManifestPersona, ManifestPost, parse_manifest, read_manifest
-from studio.export.provenance import RECIPE_CHUNK, read_label
+from studio.export.provenance import DRAWN_CHUNK, RECIPE_CHUNK, read_label
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
 
@@ -172,7 +172,7 @@ def _own(library: Library, data: bytes, owner: str) -> Recalled | None:
         if exported.number != WHOLE:
             manifest = manifest.model_copy(update={"posts": (manifest.posts[exported.number],)})
         return _from_manifest(library, manifest, owner, "published")
-    key = hashlib.sha256(data).hexdigest()
+    key = split_labels(data)[1].texts.get(DRAWN_CHUNK) or hashlib.sha256(data).hexdigest()
     drawn = library.records.find(PostRecord, owner, picture=key)
     return _from_record(library, drawn[-1], owner) if drawn else None
 

@@ -5,25 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pipelines.file_names import keep_beside
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio, software_versions
 from studio.domain.bundle import Bundle, CheckedPicture, CheckRequest, ExportCheck, ExportRequest, bundle_name
+from studio.domain.finishing import FinishedWith
 from studio.domain.platforms import find_platform
-from studio.domain.posts import DrawnShot, PostRequest, PostSet
+from studio.domain.posts import DrawnShot, Post, PostRequest, PostSet
 from studio.domain.scene import ReferenceDials
 from studio.domain.values import FileKey
-from studio.export.bundle import BundlePost, label_of, write_bundle, write_white
+from studio.export.bundle import BundlePost, label_of, pixels_sha256, write_bundle, write_white
 from studio.export.framing import frame_picture
 from studio.export.manifest import (
     CompanionFacts,
     DonorFacts,
     DrawFacts,
     Drawing,
+    FinishingFacts,
     FixFacts,
     Manifest,
     ManifestPersona,
@@ -36,9 +41,12 @@ from studio.library.older import note_platform
 from studio.library.records import BundleRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawn_with import drawn_with
+from studio.workflows.finishing import check_finishing, finish_picture
 from studio.workflows.shown import goods_cutout, parts_of
 
 __all__ = ["bundle_posts", "check_export", "export_bundle", "export_posts", "is_composite", "keep_bundle"]
+
+Picture = npt.NDArray[np.uint8]
 
 
 def export_bundle(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
@@ -66,13 +74,14 @@ def keep_bundle(studio: Studio, asked: ExportRequest, wanted: Path) -> Path:
     return place
 
 
-def bundle_posts(studio: Studio, post_set: PostSet) -> list[BundlePost]:
+def bundle_posts(studio: Studio, exported: ExportRequest) -> list[BundlePost]:
     """Return a set's pictures with all that a bundle says of them, and where in them what matters is."""
-    asked = post_set.request
+    post_set, asked = exported.post_set, exported.post_set.request
     drawings = [drawing.id for drawing in post_set.drawings]
-    pictures = [studio.store.get_picture(post.picture) for post in post_set.posts]
-    return [
-        BundlePost(
+    rows = []
+    for p in post_set.posts:
+        image = studio.store.get_picture(p.picture)
+        plain = BundlePost(
             image=image,
             caption=p.caption,
             scores=dict(p.scores),
@@ -82,8 +91,32 @@ def bundle_posts(studio: Studio, post_set: PostSet) -> list[BundlePost]:
             masks=parts_of(studio, asked, p.shot, image),
             **_as_told(p),
         )
-        for image, p in zip(pictures, post_set.posts, strict=True)
-    ]
+        large, told = finished_for(studio, exported, p, plain)
+        rows.append(replace(plain, large=large, finishing=told))
+    return rows
+
+
+def finished_for(
+    studio: Studio, exported: ExportRequest, post: Post, drawn: BundlePost
+) -> tuple[Picture | None, FinishingFacts | None]:
+    """Return a post's picture finished for the platform's size, and what made it; None where the drawn one is exported.
+
+    What was stored with the post is taken where it has that size, or nothing here can make another. Raises as
+    `check_finishing`.
+    """
+    target, asked = find_platform(exported.platform), exported.post_set.request
+    if target.height == 0 or exported.finish is False:
+        return None, None
+    size, kept = frame_picture(drawn.content, target).size_of_whole(drawn.content), post.finished
+    wished = asked if exported.finish is None else asked.model_copy(update={"finish": exported.finish})
+    if kept is None or ((kept.height, kept.width) != size and studio.finisher is not None):
+        finisher = check_finishing(studio, wished, *drawn.content.size)
+        if finisher is None:
+            return None, None
+        large, told = finish_picture(studio, finisher, asked, post.shot, drawn.image, size)
+    else:
+        large, told = studio.store.get_picture(kept.picture), FinishedWith(**kept.model_dump(exclude={"picture"}))
+    return large, FinishingFacts(**told.model_dump(), pixels_sha256=pixels_sha256(large))
 
 
 def is_composite(asked: PostRequest) -> bool:
@@ -105,7 +138,7 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
     by_id = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
     return write_bundle(
         path,
-        bundle_posts(studio, post_set),
+        bundle_posts(studio, asked),
         persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
         recipe=persona.recipe,
         donors=[
@@ -231,9 +264,10 @@ def _checked(studio: Studio, request: CheckRequest) -> list[CheckedPicture]:
         data = encode_white(goods_cutout(studio, post_set.request.goods), target)
         return [CheckedPicture(picture=studio.store.put(data), caption="", bytes=len(data))]
     rows = []
-    for post in bundle_posts(studio, post_set):
+    for post in bundle_posts(studio, request):
         framing = frame_picture(post.content, target)
-        data = encode_for_platform(post.image, framing, target, label_of(post.image, post.composite))
+        label = label_of(post.image, post.composite)
+        data = encode_for_platform(post.shown, framing, target, label, drawn=post.content.size)
         rows.append(
             CheckedPicture(
                 picture=studio.store.put(data), caption=post.caption, bytes=len(data), corner=framing.corner,

@@ -35,12 +35,12 @@ from studio.workflows.shown import chosen_place, goods_cutout, stand
 if TYPE_CHECKING:
     from studio.domain.posts import PostRequest
 
-__all__ = ["Injections"]
+__all__ = ["LANDMARK_MARGIN_PX", "Injections"]
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-_LANDMARK_MARGIN_PX = 5
+LANDMARK_MARGIN_PX = 5
 _WITH_DIALS: Mapping[str, Callable[[Studio, PostRequest, Picture, Mask], Reference | None]] = {
     "redux": through_redux,
     "ip-adapter": through_adapter,
@@ -68,7 +68,7 @@ class Injections:
             kept = fit_mask(mask, height, width, crop)
             if not kept.any():
                 raise BadInput("landmark_outside_crop", scene=scene.name)
-            self._landmark = Landmark(self.canvas, grow_mask(kept, _LANDMARK_MARGIN_PX))
+            self._landmark = Landmark(self.canvas, grow_mask(kept, LANDMARK_MARGIN_PX))
         self._goods: Cutout | None = None
         self._place: Place | None = None
         self._called = ""  # what prompts call the goods

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request, request_from
 from studio.application import Studio
 from studio.domain.capabilities import vocabulary_of
+from studio.domain.finishing import FinishedPicture
 from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
 from studio.domain.values import FileKey
@@ -25,9 +27,10 @@ from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, person_loras
 from studio.workflows.drawn_with import note_drawing
+from studio.workflows.finishing import check_finishing, finish_post
 from studio.workflows.injections import Injections
 
-__all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "plan_requests", "score_post"]
+__all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "finish_step", "plan_requests", "score_post"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,15 @@ def draw_shots(
     `given`, a picture's key and its prompt, is what panels are drawn around.
     """
     shots = request.shots
+    check_finishing(studio, request, *injections.size)
     requests = plan_requests(studio, request, shots, injections)
     arrived: dict[int, Scores] = {}
+    finished: dict[int, FinishedPicture | None] = {}
 
     def score(number: int, key: str) -> None:
         row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
         arrived[number] = row
+        finished[number] = finish_step(studio, request, shots[number], key, run, f"finish-{number}")
         progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
         progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
@@ -116,6 +122,7 @@ def draw_shots(
             seed=r.seed,
             shot=shot,
             scores=arrived[i],
+            finished=finished[i],
             caption=_caption(request, i, shot),
             num_inference_steps=r.num_inference_steps,
             guidance_scale=r.distilled_guidance,
@@ -126,6 +133,19 @@ def draw_shots(
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
     )
     return DrawnShots(posts, drawn.batches)
+
+
+def finish_step(
+    studio: Studio, request: PostRequest, shot: Shot, picture: str, run: Run, name: str
+) -> FinishedPicture | None:
+    """Finish a post's picture as a step of its own; None where posts are not finished."""
+
+    def finish() -> dict[str, Any] | None:
+        made = finish_post(studio, request, shot, picture)
+        return None if made is None else made.model_dump(mode="json")
+
+    made = run(name, finish)
+    return None if made is None else FinishedPicture.model_validate(made)
 
 
 def _caption(request: PostRequest, number: int, shot: Shot) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from personas.shots import Shot
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
@@ -18,9 +21,10 @@ from studio.domain.report import StudioStage
 from studio.domain.scene import ReferenceDials, Scene
 from studio.domain.values import FileKey
 from studio.export.bundle import pixels_sha256
-from studio.export.manifest import Drawing, Manifest, ManifestShot, read_manifest
+from studio.export.manifest import Drawing, Manifest, ManifestPost, ManifestShot, read_manifest
 from studio.workflows import Run
 from studio.workflows.drawn_with import note_drawing
+from studio.workflows.finishing import finish_picture
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
 from studio.workflows.takes import fix_region
@@ -66,7 +70,20 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             image = fix_region(studio, request, injections, image, post.as_drawn(), Fix(**fix.model_dump()))
         if pixels_sha256(image) != post.drawn_sha256:
             wrong.append(f"{post.file} came out differently.")
+        elif not _finishes_alike(studio, request, post, image):
+            wrong.append(f"{post.file} was drawn alike and came out differently when it was finished.")
     return tuple(wrong)
+
+
+def _finishes_alike(studio: Studio, request: PostRequest, post: ManifestPost, drawn: npt.NDArray[np.uint8]) -> bool:
+    """Return whether the drawn picture is finished to the same pixels; yes where the upscaler of then is not here: the
+    drawing is what must be the same.
+    """
+    told, finisher = post.finishing, studio.finisher
+    if told is None or finisher is None or finisher.sha256 != told.sha256:
+        return True
+    large, _ = finish_picture(studio, finisher, request, post.as_drawn().shot, drawn, (told.height, told.width))
+    return pixels_sha256(large) == told.pixels_sha256
 
 
 def _asked(manifest: Manifest) -> PostRequest:

@@ -27,7 +27,7 @@ from studio.library.scenes import get_mask
 from studio.workflows import Run
 from studio.workflows.drawing import person_loras
 from studio.workflows.injections import Injections
-from studio.workflows.post import draw_shots, score_post
+from studio.workflows.post import draw_shots, finish_step, score_post
 
 __all__ = ["fix_post", "fix_region", "vary_post"]
 
@@ -61,8 +61,11 @@ def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress =
 
     picture = run("fix", draw)
     scores = run("score", lambda: score_post(studio, asked, post.shot, picture, injections))
+    finished = finish_step(studio, asked, post.shot, picture, run, "finish")
     progress.tell(StageProgress(stage, 1, 1))
-    fixed = post.model_copy(update={"picture": FileKey(picture), "scores": scores, "fixes": (*post.fixes, fix)})
+    fixed = post.model_copy(
+        update={"picture": FileKey(picture), "scores": scores, "fixes": (*post.fixes, fix), "finished": finished}
+    )
     post_set, number = request.post_set.id, request.number
     key = content_id({"picture": picture, "set": post_set, "slot": number, "fix": fix.model_dump(mode="json")})
     return FixTake(id=key, post_set=post_set, number=number, posts=(fixed,))

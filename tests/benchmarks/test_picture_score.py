@@ -9,8 +9,9 @@ import torch
 from PIL import Image, ImageFilter
 
 from benchmarks.bench import Bench, render_shots
+from benchmarks.finishing_score import edge_width
 from benchmarks.part_readers import SIDES, PartReaders
-from benchmarks.picture_score import TARGETS, count_parts, edge_width, eyes_right, goods_in_hand, marked
+from benchmarks.picture_score import TARGETS, count_parts, eyes_right, goods_in_hand, marked
 from miniature.renders import people
 from personas.measures.regions import LABELS, RegionReader
 from personas.shots import GOODS, vary_shots

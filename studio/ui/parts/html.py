@@ -31,8 +31,10 @@ def thumb_url(key: str, width: int = 320) -> str:
     return f"/thumbs/{key}?width={width}"
 
 
-def picture(key: str, alt: str, width: int = 320) -> str:
-    return f'<img src="{thumb_url(key, width)}" alt="{escape(alt)}" loading="lazy" width="{width}">'
+def picture(key: str, alt: str, width: int = 320, large: str = "") -> str:
+    """A picture's thumbnail; enlarged it is the picture itself, or the one of the key `large`."""
+    more = f' data-large="{file_url(large)}"' if large and large != key else ""
+    return f'<img src="{thumb_url(key, width)}" alt="{escape(alt)}" loading="lazy" width="{width}"{more}>'
 
 
 def button(label: str, do: str, *, pressed: bool | None = None, big: bool = False, title: str = "", **data: Any) -> str:

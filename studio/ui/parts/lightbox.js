@@ -2,7 +2,7 @@
 (() => {
   const OURS = 'img[src^="/thumbs/"], img[src^="/files/"], img[src^="/places/"]';
   const ACTS = 'a, button, label, [data-do], .st-compare, .image-editor';
-  const whole = img => img.getAttribute('src').replace(/^\/thumbs\/([0-9a-f]{64}).*$/, '/files/$1');
+  const whole = img => img.dataset.large || img.getAttribute('src').replace(/^\/thumbs\/([0-9a-f]{64}).*$/, '/files/$1');
   const shown = () => [...document.querySelectorAll('img[data-zoom]')].filter(img => img.offsetParent && !img.closest('dialog'));
   let box, group = [], at = 0, from = null;
   const make = () => {

@@ -130,7 +130,8 @@ def _card(ui: Ui, owner: str, key: str, arranged: Arranged, place: int) -> str:
         body.append(_weaker(ui, slot.weaker, which))
     if slot.choices:
         body.append(_choices(ui, slot, which))
-    link = f'<a href="{file_url(slot.post.picture)}" target="_blank">{picture(slot.post.picture, shot)}</a>'
+    shown = picture(slot.post.picture, shot, large=slot.post.large)
+    link = f'<a href="{file_url(slot.post.large)}" target="_blank">{shown}</a>'
     classes = "dropped" if slot.left_out else ""
     return (
         f'<div class="st-card {classes}" draggable="true" data-drag="{slot.number}" data-place="{place}" '
@@ -176,8 +177,9 @@ def _waiting(ui: Ui, owner: str, job: str) -> str:
 def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
     """The new take, which is not shown because the one before is better; nothing is lost."""
     t, (take, post) = ui.t, other
+    shown = picture(post.picture, t("posts.weaker"), 96, post.large)
     return (
-        f'<div class="st-weaker">{picture(post.picture, t("posts.weaker"), 96)}<div><span>{escape(t("posts.weaker"))}'
+        f'<div class="st-weaker">{shown}<div><span>{escape(t("posts.weaker"))}'
         f"</span> <span>{show_scores(ui, post.scores)}</span> "
         f"{button(t('posts.show_weaker'), 'choose', take=take, **which)}</div></div>"
     )
@@ -186,7 +188,7 @@ def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
 def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     parts = [
-        f"<div>{picture(post.picture, t('posts.variant', number=i + 1))}"
+        f"<div>{picture(post.picture, t('posts.variant', number=i + 1), large=post.large)}"
         f"<span>{show_scores(ui, post.scores)}</span>"
         f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
         for i, (take, post) in enumerate(slot.choices)

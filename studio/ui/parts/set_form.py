@@ -3,14 +3,14 @@ ways."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from pipelines.references.catalogue import REFERENCES, find_kind
-from studio.domain.capabilities import LiveAbilities
+from studio.domain.capabilities import LiveAbilities, finishes_by_itself, upscaler_of
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
 from studio.domain.posts import PostRequest, SetSettings
@@ -43,15 +43,18 @@ class SetForm:
     detail: gr.Slider
     renoise: gr.Slider
     keep: gr.Dropdown
+    finish: gr.Checkbox
+    finished_by_itself: Callable[[], bool]
+    """Whether posts are finished where nobody says."""
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish}
         return self.person.inputs | self.references.inputs | self.goods.inputs | own
 
     @property
     def outputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish}
         return self.person.outputs | self.references.outputs | self.goods.outputs | own
 
     @property
@@ -70,6 +73,7 @@ def read_form(form: SetForm, said: Said) -> Facts:
         "detail": float(said[form.detail]),
         "renoise": float(said[form.renoise]),
         "keep": str(said[form.keep]),
+        "finish": None if (finish := bool(said[form.finish])) == form.finished_by_itself() else finish,
     }
 
 
@@ -83,6 +87,7 @@ def write_form(ui: Ui, form: SetForm, settings: SetSettings, who: Persona | None
         form.detail: settings.detail,
         form.renoise: settings.renoise,
         form.keep: settings.keep,
+        form.finish: form.finished_by_itself() if settings.finish is None else settings.finish,
     }
 
 
@@ -110,6 +115,7 @@ def fit_form(ui: Ui, form: SetForm) -> Said:
         **fit_person(form.person, form.references.able),
         **fit_references(ui, form.references),
         form.keep: gr.Dropdown(**_kept_ways(ui, form.references.able)),
+        form.finish: gr.Checkbox(form.finished_by_itself(), **_finishing(ui)),
     }
 
 
@@ -119,6 +125,11 @@ def build_form(ui: Ui, persona: gr.Dropdown, scene: gr.Dropdown) -> SetForm:
     person = build_person(ui, persona, able)
     cards = build_cards(ui, able)
     goods = build_goods(ui, scene)
+
+    def finished() -> bool:
+        return finishes_by_itself(ui.studio.settings)
+
+    finish = gr.Checkbox(finished(), label=t("posts.finish"), elem_id="finish", **_finishing(ui))
     with gr.Accordion(t("advanced"), open=False, elem_id="advanced"), gr.Row():
         with gr.Column():
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))
@@ -132,7 +143,13 @@ def build_form(ui: Ui, persona: gr.Dropdown, scene: gr.Dropdown) -> SetForm:
         with gr.Column():
             dials = build_dials(ui, scene, able)
     references = connect_references(ui, cards, dials, able)
-    return SetForm(person, references, goods, number, detail, renoise, keep)
+    return SetForm(person, references, goods, number, detail, renoise, keep, finish, finished)
+
+
+def _finishing(ui: Ui) -> dict[str, Any]:
+    """Whether the switch can be used, and what is said under it."""
+    able = upscaler_of(ui.studio.settings) is not None
+    return {"interactive": able, "info": ui.t("posts.finish_what" if able else "posts.finish_cannot")}
 
 
 def _slider(field: str, step: float, label: str, what: str) -> gr.Slider:

@@ -98,11 +98,11 @@ class Cards:
         """A post as its set shows it now; where the set cannot be read, as it was drawn."""
         t, facts = self.ui.t, thing.facts
         slot = self.slots[str(facts["set"])].get(int(facts["number"]))
-        key = str(facts["picture"]) if slot is None else slot.post.picture
+        key, large = (str(facts["picture"]),) * 2 if slot is None else (slot.post.picture, slot.post.large)
         if slot is not None:
             shot, scores = escape(describe_shot(t, slot.post.shot)), show_scores(self.ui, slot.post.scores)
             said = [*said, f"<span class='st-soft'>{shot}</span>", f"<span>{scores}</span>", escape(slot.caption)]
-        return f'<a href="{file_url(key)}" target="_blank">{picture(key, name)}</a>', said
+        return f'<a href="{file_url(large)}" target="_blank">{picture(key, name, large=large)}</a>', said
 
     def _album(self, thing: Thing, name: str) -> tuple[str, list[str]]:
         t, album = self.ui.t, thing.id.partition(":")[2]

@@ -1,0 +1,76 @@
+"""Finishing of posts: enlarged by the upscaler, with landmark and goods laid in from their originals."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from personas.shots import Shot
+from pipelines.errors import BadInput
+from pipelines.finishing.finisher import Finisher, check_finished_size
+from pipelines.finishing.kept import KeptLayer, goods_layer, landmark_layer, lay_kept
+from studio.application import Studio
+from studio.domain.finishing import FinishedPicture, FinishedWith, finishes, shown_size
+from studio.domain.posts import PostRequest
+from studio.domain.values import FileKey
+from studio.export.provenance import encode_finished
+from studio.library.scenes import get_mask
+from studio.workflows.injections import LANDMARK_MARGIN_PX
+from studio.workflows.shown import chosen_place, goods_cutout, stand
+
+__all__ = ["check_finishing", "finish_picture", "finish_post", "kept_layers"]
+
+Picture = npt.NDArray[np.uint8]
+
+
+def check_finishing(studio: Studio, request: PostRequest, height: int, width: int) -> Finisher | None:
+    """Return what posts of this size (of the drawing, in pixels) are finished with; None where they are not.
+
+    Raises BadInput where it is asked for and there is no upscaler, or the size is none, and what loading one raises.
+    """
+    if not finishes(request.finish, studio.finisher is not None, height, width):
+        return None
+    if studio.finisher is None:
+        raise BadInput("no_upscaler", backbone=studio.settings.backbone)
+    check_finished_size(*shown_size(height, width, request.finish_px))
+    return studio.finisher
+
+
+def finish_post(studio: Studio, request: PostRequest, shot: Shot, picture: str) -> FinishedPicture | None:
+    """Store a stored post's picture as it is shown large; None where posts of this set are not finished."""
+    drawn = studio.store.get_picture(picture)
+    height, width = drawn.shape[:2]
+    finisher = check_finishing(studio, request, height, width)
+    if finisher is None:
+        return None
+    large, told = finish_picture(studio, finisher, request, shot, drawn, shown_size(height, width, request.finish_px))
+    kept = studio.store.put(encode_finished(Image.fromarray(large), picture))
+    return FinishedPicture(**told.model_dump(), picture=FileKey(kept))
+
+
+def finish_picture(
+    studio: Studio, finisher: Finisher, request: PostRequest, shot: Shot, drawn: Picture, size: tuple[int, int]
+) -> tuple[Picture, FinishedWith]:
+    """Return a post's picture uint8 [h, w, 3] at this size (height, width), and what made it."""
+    large = lay_kept(finisher.finish(drawn, *size), drawn, kept_layers(studio, request, shot, drawn, size))
+    told = FinishedWith(
+        upscaler=finisher.name, sha256=finisher.sha256, scale=finisher.scale, height=size[0], width=size[1]
+    )
+    return large, told
+
+
+def kept_layers(
+    studio: Studio, request: PostRequest, shot: Shot, drawn: Picture, size: tuple[int, int]
+) -> list[KeptLayer]:
+    """Return the originals whose pixels a post keeps, back to front, at this size."""
+    layers, small = list[KeptLayer](), (drawn.shape[0], drawn.shape[1])
+    scene = request.scene
+    if scene.landmark is not None and request.keep_landmark:
+        photo, mask = studio.store.get_picture(scene.photo), get_mask(studio.library, scene.landmark)
+        layer = landmark_layer(photo, mask, scene.crop_for(*small), LANDMARK_MARGIN_PX, small, size)
+        layers += [] if layer is None else [layer]
+    if request.goods is not None and request.goods_as != "reference":
+        goods = goods_cutout(studio, request.goods)
+        layers.append(goods_layer(goods, stand(chosen_place(request, goods, small), shot), small, size))
+    return layers
