@@ -1,6 +1,6 @@
 """Training of the finishing network on pairs; resumes from its checkpoint.
 
-Loss: L1 in pixels and L1 of gradients, which count more on eyes, mouths and hands; the recogniser must see the same
+Loss: errors in pixels and in gradients, which count more on eyes, mouths and hands; the recogniser must see the same
 person as in the small picture; and colours must stay: it sharpens, it does not redraw.
 """
 
@@ -35,6 +35,7 @@ _CROP, _COUNT = 40, 10
 _FACE_COUNT = 3
 _PARTS = {"eyes": 4.0, "mouth": 4.0, "hands": 2.0}  # what they weigh on top of 1
 _LONGEST_STEP_S = 30.0  # a training that was held up has not learnt meanwhile
+_BETAS = (0.1, 0.01)  # at the beginning and at the end: the last edges are learnt by their absolute errors
 _COLOURS_PX = 4  # drawn pixels over which a mean colour is kept
 _SAVE_EVERY_S = 120
 _LOG_EVERY = 25
@@ -60,7 +61,7 @@ class Cutter:
         self.places = find_parts(torch.from_numpy(pairs.points), HEIGHT, WIDTH)
         first, last = crop_boxes(pairs.points[:, :5, :2])
         corner = pairs.corners[:, 0]
-        self.whole = np.logical_and(first >= corner, last <= corner + SIDE).all(axis=1)
+        self.whole = np.asarray(np.all((first >= corner) & (last <= corner + SIDE), axis=1))
 
     def draw(self, faces: bool, rng: np.random.Generator) -> Crops:
         side, count = (SIDE, _FACE_COUNT) if faces else (_CROP, _COUNT)
@@ -101,21 +102,30 @@ class Cutter:
 
 
 def _to_tensor(pictures: Picture) -> Tensor:
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(DEVICE).float() / 255
+    x = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).to(DEVICE).float() / 255
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def pixel_losses(y: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """L1 in pixels and L1 of gradients over one and two pixels, of pictures y for x [n, 3, h, w]."""
+def pixel_losses(y: Tensor, x: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """How far pictures y are from x [n, 3, h, w], in pixels and in gradients over one and two pixels: absolute errors,
+    squared ones under `beta`.
+
+    Nearly all pixels are flat and nearly right: by absolute errors alone these would pull as hard as the few edges that
+    there is something to learn from.
+    """
     off = y - x
-    error = (off.abs() * weight).mean()
+    error = (_huber(off, beta) * weight).mean()
     edges = torch.zeros((), device=y.device)
     for step in (1, 2):
         for dim in (2, 3):
             length = off.shape[dim] - step
             change = off.narrow(dim, step, length) - off.narrow(dim, 0, length)
-            edges = edges + (change.abs() * weight.narrow(dim, 0, length)).mean() / step
+            edges = edges + (_huber(change, beta) * weight.narrow(dim, 0, length)).mean() / step
     return error, edges
+
+
+def _huber(off: Tensor, beta: float) -> Tensor:
+    return F.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=beta)
 
 
 class Losses:
@@ -125,9 +135,9 @@ class Losses:
         self.recogniser = Recogniser(pack)
         self.weights = {"pixels": 1.0, "edges": edges, "kept": kept, "who": identity}
 
-    def __call__(self, y: Tensor, crops: Crops) -> dict[str, Tensor]:
-        """Each loss with its weight; y [n, 3, 6s, 6s]."""
-        error, edges = pixel_losses(y, crops.large, crops.weight)
+    def __call__(self, y: Tensor, crops: Crops, beta: float) -> dict[str, Tensor]:
+        """Each loss with its weight; y [n, 3, 6s, 6s], `beta` as in `pixel_losses`."""
+        error, edges = pixel_losses(y, crops.large, crops.weight, beta)
         again = F.avg_pool2d(y, SCALE)
         far = F.avg_pool2d(again, _COLOURS_PX) - F.avg_pool2d(crops.small, _COLOURS_PX)
         found = {"pixels": error, "edges": edges, "kept": far.abs().mean()}
@@ -143,7 +153,7 @@ def train(pairs: Pairs, out: Path, minutes: float, losses: Losses, peak: float =
     torch.manual_seed(7)
     net = FinishingNet(SHAPE).to(DEVICE)
     average = Average(net, 0.995)
-    optimizer = Both(net, lambda name, p: p.ndim == 4 and not name.startswith(("head", "tail", "up")), peak)
+    optimizer = Both(net, lambda name, p: False, peak)  # Adam alone: small convolutions learn faster by it
     path, stop, seen = out / "checkpoint.pt", list[int](), list[dict[str, float]]()
     step, spent, log = load_checkpoint(path, net, average, optimizer)
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
@@ -156,7 +166,7 @@ def train(pairs: Pairs, out: Path, minutes: float, losses: Losses, peak: float =
         crops = cutter.draw(step % 4 == 3, rng)
         with autocast():
             y = net(crops.small)
-        found = losses(y.float(), crops)
+        found = losses(y.float(), crops, _BETAS[0] + progress * (_BETAS[1] - _BETAS[0]))
         optimizer.zero_grad()
         torch.stack(list(found.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)

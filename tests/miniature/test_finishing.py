@@ -59,9 +59,9 @@ def test_pairs_show_the_same_through_every_way(pairs: Pairs) -> None:
         first, last = crop_boxes(pairs.points[row : row + 1, :5, :2])
         middle = (first[0] + last[0]) / 2 - pairs.corners[row, 0]
         assert (np.abs(middle - SIDE / 2) < SIDE / 2).all()  # a face is in its window
-    off = [np.abs(pairs.small[:, :, k].astype(int) - pairs.small[:, :, 0]).mean() for k in range(len(WAYS))]
-    assert off[0] == 0
-    assert 0 < off[1] < off[2] < off[3] < 25  # the farther it is drawn anew, the more of it is the base's
+    far = [np.abs(pairs.small[:, :, k].astype(int) - pairs.small[:, :, 0]).mean() for k in range(len(WAYS))]
+    assert far[0] == 0
+    assert 0 < far[1] < far[2] < far[3] < 25  # the farther it is drawn anew, the more of it is the base's
 
 
 def test_a_training_goes_on_and_says_how_it_is(

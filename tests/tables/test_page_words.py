@@ -63,7 +63,7 @@ OPERATORS = frozenset(
     ip_adapter_incomplete ip_adapter_is_pickle ip_adapter_key_unknown ip_adapter_missing
     ip_adapter_several_files json_no_object json_unreadable lora_rank_invalid measure_weights_missing
     measure_weights_unreadable model_config_missing model_fetched_in_part model_file_unknown
-    model_is_pickle
+    model_is_pickle no_upscaler spandrel_missing upscaler_is_pickle upscaler_unknown
     model_not_fetched model_not_finite model_scales_unknown model_unknown no_memory_for_model no_memory_for_precision
     no_result_yet no_room_for_model no_such_modules
     open_already person_package_missing person_package_unreadable pose_keypoints_other pose_model_missing

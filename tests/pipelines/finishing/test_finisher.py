@@ -35,12 +35,27 @@ def finisher(net: Any, scale: int = 4, **more: Any) -> Finisher:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 48), (67, 49), (5, 9)])
-def test_an_untrained_network_enlarges_smoothly(height: int, width: int) -> None:
-    x = torch.rand(2, 3, height, width)
+def test_any_size_is_enlarged(height: int, width: int) -> None:
     with torch.no_grad():
-        y = FinishingNet(SMALL)(x)
+        y = FinishingNet(SMALL)(torch.rand(2, 3, height, width))
     assert y.shape == (2, 3, 4 * height, 4 * width)
-    assert torch.equal(y, enlarge_smoothly(x, 4))
+
+
+def test_what_nobody_taught_makes_edges_narrow_and_invents_nothing() -> None:
+    """A blurred edge between two colours, sideways and down; a slope is no edge and stays."""
+    ramp = (torch.arange(32).float() - 15.5).mul(0.7).sigmoid()
+    slope = torch.linspace(0.2, 0.6, 32)
+    for x in (ramp.expand(3, 32, 32), ramp[:, None].expand(3, 32, 32)):
+        x = x[None]
+        with torch.no_grad():
+            sharp, smooth = FinishingNet(SMALL)(x), enlarge_smoothly(x, 4)
+        steps = [float((y.diff(dim=d).abs()).max()) for y in (sharp, smooth) for d in (2, 3)]
+        assert max(steps[:2]) > 1.4 * max(steps[2:])
+        assert smooth.min() <= sharp.min() <= sharp.max() <= smooth.max()
+        assert abs(float(sharp.mean() - smooth.mean())) < 0.005
+    flat = slope.expand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert (FinishingNet(SMALL)(flat) - enlarge_smoothly(flat, 4)).abs()[..., 16:-16].max() < 0.01
 
 
 def test_pieces_are_what_the_whole_is() -> None:

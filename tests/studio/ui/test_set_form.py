@@ -108,8 +108,22 @@ def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen
     assert ASKED.changed(**read_form(form, values)) == asked
 
 
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_finishing_is_switched_where_there_is_an_upscaler(tmp_path: Path, asked: bool | None) -> None:
+    """What the model does by itself stays unsaid, so that it is still so with another model."""
+    (tmp_path / "x.safetensors").touch()
+    form, values = build(Settings(data=tmp_path, upscaler=tmp_path / "x.safetensors"))
+    assert (values[form.finish], form.finish.interactive) == (True, True)
+    ui = Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en"))
+    request = ASKED.changed(finish=asked)
+    said = values | write_form(ui, form, request, request.persona, request.scene)
+    assert said[form.finish] == (asked is not False)
+    read = read_form(form, values | {form.finish: said[form.finish]})
+    assert read["finish"] == (False if asked is False else None)
+
+
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look", "finish", "finish_px"}
     assert told == set(SetSettings.model_fields)
     told |= {"persona", "scene", "shots", "seeds", "captions", "again"}
     assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}

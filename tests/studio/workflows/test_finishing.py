@@ -18,7 +18,6 @@ from pipelines.finishing.files import save_network
 from pipelines.finishing.network import FinishingNet, NetShape
 from studio.application import Studio
 from studio.cli import main
-from studio.domain.arrangement import Arrangement, arrange
 from studio.domain.bundle import CheckRequest
 from studio.domain.capabilities import finishes_by_itself, upscaler_of
 from studio.domain.finishing import finishes, shown_size
@@ -173,7 +172,7 @@ def test_a_fixed_post_is_finished_anew(studio: Studio, asked: PostRequest) -> No
     post_set = draw_posts(studio, asked.changed(goods=None, keep_landmark=False), run_directly)
     painted = np.zeros((96, 64), np.bool_)
     painted[40:96] = True
-    wish = fix_request(post_set, arrange(post_set, Arrangement(), {}).slots[0], put_mask(studio.library, painted), 0.8)
+    wish = fix_request(post_set, 0, post_set.posts[0], put_mask(studio.library, painted), 0.8)
     (fixed,) = fix_post(studio, wish, run_directly).posts
     assert fixed.finished is not None
     assert fixed.large != post_set.posts[0].large
