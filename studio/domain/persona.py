@@ -146,7 +146,7 @@ class Persona(Result):
         return IndexEntry(facts, (self.name, self.recipe.category), (f"person:{self.name}",))
 
 
-SwapFault = Literal["identity", "old_face", "old_hair"]
+SwapFault = Literal["identity", "old_face", "old_hair", "look"]
 """It does not show the persona; it still shows who was there; a rim of the old hair is left."""
 
 
@@ -169,8 +169,9 @@ class SwappedPicture(Value):
 
     `old_face` is the new face's cosine to the one that was there, `old_hair` the share of the old hair's edge where it
     still is to be seen, in [0, 1]; None where there is none to compare, where the hair was not to change, and in
-    results of before they were measured. `faults` are the scores that say that the swap did not work
-    (`studio.domain.swap_scores`); None where nobody judged it.
+    results of before they were measured. `other_look`: the picture is none that the backbone could have drawn, so what
+    was drawn into it is seen; None where the backbone does not say what it draws. `faults` are the scores that say that
+    the swap did not work (`studio.domain.swap_scores`); None where nobody judged it.
     """
 
     name: str
@@ -182,6 +183,7 @@ class SwappedPicture(Value):
     moved: float | None
     old_face: float | None = None
     old_hair: float | None = None
+    other_look: bool | None = None
     faults: tuple[SwapFault, ...] | None = None
 
 

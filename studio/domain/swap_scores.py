@@ -1,4 +1,4 @@
-"""Whether a swap worked: the new face is the persona's, the one that was there is gone, and so is its hair."""
+"""Whether a swap worked: the new face is the persona's, the old face and hair are gone, and its look is the photo's."""
 
 from __future__ import annotations
 
@@ -27,4 +27,6 @@ def swap_faults(row: SwappedPicture, least_identity: float) -> tuple[SwapFault, 
             faults.append("old_face")
     if row.old_hair is not None and row.old_hair > MOST_OLD_HAIR:
         faults.append("old_hair")
+    if row.other_look:
+        faults.append("look")
     return tuple(faults)

@@ -36,9 +36,15 @@ class Texts:
         return text.format(**fields) if fields else text
 
     def of_gradio(self) -> dict[str, str]:
-        """Return what Gradio's picture editor says in English only, by Gradio's own keys."""
+        """Return what Gradio's own translations lack, by Gradio's keys."""
         rows = _load("texts.json").items()
-        return {f"image_{key}": row[self.language] for key, row in rows if key.startswith("editor.")}
+        return {key.removeprefix("i18n."): row[self.language] for key, row in rows if key.startswith("i18n.")}
+
+    @property
+    def said_by_gradio(self) -> list[tuple[str, str]]:
+        """Return what Gradio says with no way to tell it otherwise, and what the page says instead."""
+        rows = _load("texts.json").items()
+        return [(key.removeprefix("gradio."), row[self.language]) for key, row in rows if key.startswith("gradio.")]
 
     def word(self, word: str) -> str:
         """A word of a shot, a stage or a verdict in this language; the word itself where none is known."""

@@ -206,7 +206,11 @@ def guarded(ui: Ui, handler: Callable[..., Any]) -> Callable[..., Any]:
             return handler(*args, **named)
         except StudioError as error:
             said = escape(ui.t.error(error))
-            raise gr.Error(said, duration=12, print_exception=False, title=ui.t("error.title")) from None
+            raise gr.Error(said, duration=12, print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:  # ours to mend: the log gets all of it, the page a sentence
+            raise gr.Error(escape(ui.t("error.unexpected")), duration=12) from error
 
     return wrapper
 

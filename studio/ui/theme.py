@@ -14,13 +14,13 @@ __all__ = ["CSS", "make_head", "make_theme"]
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 CSS = (Path(__file__).resolve().parent / "style.css").read_text(encoding="utf-8")
 _PARTS = Path(__file__).resolve().parent / "parts"
-_SCRIPT = "".join((_PARTS / name).read_text(encoding="utf-8") for name in ("page.js", "lightbox.js"))
+_SCRIPT = "".join((_PARTS / name).read_text(encoding="utf-8") for name in ("page.js", "lightbox.js", "gradio_words.js"))
 
 
 def make_head(t: Texts, run: str) -> str:
     """Return the script of every page's head; `run` is this process's own id (see `studio.web.run_id`)."""
     zoom = {name: t(f"zoom.{name}") for name in ("title", "back", "next", "close")}
-    names = {"RUN": run, "WORDS": t("connection.lost"), "ZOOM": zoom}
+    names = {"RUN": run, "WORDS": t("connection.lost"), "ZOOM": zoom, "SAID": t.said_by_gradio}
     told = "".join(f"const {name}={json.dumps(value)};" for name, value in names.items())
     return f"<script>{{{told}{_SCRIPT}}}</script>"
 

@@ -55,15 +55,16 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
     least = studio.least_identity
     rows: list[SwappedPicture] = []
     left_out: list[LeftOutPicture] = []
-    look = None if request.any_look else own_look(studio.settings)
+    look = own_look(studio.settings)
     for number, given in enumerate(request.pictures):
         progress.check_cancelled()
         seed = request.seed + number
 
         def step(given: NamedPicture = given, seed: int = seed) -> dict[str, Any]:
             before = studio.store.get_picture(given.picture)
+            is_other = None if look is None else look.is_other(before)
             try:
-                if look is not None and look.is_other(before):
+                if is_other and not request.any_look:
                     raise BadInput("picture_of_other_look", name=given.name)
                 after, region = swap_face(
                     studio, given.name, before, lora, who.subject, who.trigger, seed, request.strength, request.hair
@@ -72,7 +73,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
                 return {"raised": error.as_json()}
             old_hair = _old_hair(studio, before, after, region) if request.hair else None
             scores = asdict(_scores(studio, before, after, enrolment, old_hair))
-            return {"picture": studio.store.put_picture(after)} | scores
+            return {"picture": studio.store.put_picture(after), "other_look": is_other} | scores
 
         made = run(f"swap-{number}", step)
         if "raised" in made:

@@ -17,7 +17,7 @@ from studio.library.records import SceneRecord
 from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.workflows.shown import goods_cutout, stand
-from tests.browser.conftest import Site, serve
+from tests.browser.conftest import Site, serve, unfold
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_result
 from tests.studio.domain.values import make_post
 
@@ -63,7 +63,7 @@ def captions(page: Any) -> list[str]:
 def test_texts_are_written_seen_and_exported(at: Any) -> None:
     at.goto("/zh/posts")
     at.wait_for_selector("#posts .st-card", timeout=60_000)
-    at.locator("#text-box button").first.click()  # what is closed is not on the page yet
+    unfold(at, "text")
     at.wait_for_function(
         "document.querySelector('#target input') && document.querySelector('#target input').value === '小红书笔记'"
     )
@@ -109,7 +109,7 @@ def test_a_scenes_mask_stays_where_it_is_and_its_crop_is_kept(at: Any, stocked: 
     at.locator("#crop-down input[type=range]").evaluate(
         "node => { node.value = 0; node.dispatchEvent(new Event('input', {bubbles: true})); }"
     )
-    at.wait_for_function("document.querySelector('#crop-stage .st-crop i').style.top === '0%'", timeout=20_000)
+    at.wait_for_function("document.querySelector('#crop-stage .st-box').style.top === '0%'", timeout=20_000)
     for _ in range(2):  # saved twice: what the editor shows again is what it showed
         at.locator("#save").click()
         at.wait_for_selector("#said .done", timeout=30_000)
@@ -124,8 +124,7 @@ def test_a_scenes_mask_stays_where_it_is_and_its_crop_is_kept(at: Any, stocked: 
 
 def test_a_key_is_kept_and_never_shown(at: Any, stocked: Site, tmp_path: Path) -> None:
     at.goto("/zh/settings")
-    at.wait_for_selector("#endpoint-box", timeout=60_000)
-    at.locator("#endpoint-box button").first.click()  # what is closed is not on the page yet
+    unfold(at, "endpoint")
     at.wait_for_selector("#endpoint-state .st-panel", timeout=60_000)
     at.locator("#endpoint-url input, #endpoint-url textarea").first.fill("http://127.0.0.1:9/v1")
     at.locator("#endpoint-model input, #endpoint-model textarea").first.fill("writer")

@@ -19,7 +19,7 @@ from studio.jobs.kinds import find_kind
 from studio.jobs.queue import Queue
 from studio.library.older import note_platform
 from studio.settings import Settings
-from tests.browser.conftest import CHROMIUM, Site, need_axe, serious_violations, serve
+from tests.browser.conftest import Site, need_chromium, serious_violations, serve
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, keep_result
 
 pytestmark = pytest.mark.browser
@@ -28,8 +28,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A studio with a persona, two sets, the first of them exported, and three jobs that wait in a paused queue."""
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    need_chromium()
     studio = Studio(Settings(data=tmp_path_factory.mktemp("shelf")))
     keep_persona(studio)
     cafe = keep_cafe(studio)
@@ -185,4 +184,3 @@ def test_a_personas_card_says_who_and_what_may_be_done(page: Any, width: int) ->
     assert violations == {}
     page.locator("#shelf [data-do=close-persona]").click()
     page.wait_for_function("!document.querySelector('#shelf .st-persona')")
-    need_axe()

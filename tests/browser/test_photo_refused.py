@@ -10,7 +10,7 @@ import pytest
 from studio.application import Studio
 from studio.library.scenes import add_scene
 from studio.settings import Settings
-from tests.browser.conftest import CHROMIUM, serve
+from tests.browser.conftest import need_chromium, serve
 from tests.data import need
 from tests.library import keep_persona
 
@@ -21,8 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.journey]
     ("language", "said", "first"), [("zh", "像是真实照片", "街景"), ("en", "looks like a real photo", "Street")]
 )
 def test_a_real_photo_is_refused_in_words(chromium: Any, tmp_path: Path, language: str, said: str, first: str) -> None:
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    need_chromium()
     studio = Studio(Settings(data=tmp_path))
     add_scene(studio.library, need("scenes/demo01.jpg"), None, first)
     keep_persona(studio)

@@ -17,12 +17,16 @@ import pytest
 from PIL import Image, ImageDraw
 
 from studio.application import Studio
+from studio.domain.choice import BackboneChoice
 from studio.domain.drafts import PostsDraft
 from studio.domain.posts import PostSet
+from studio.domain.times import JobTime
+from studio.jobs.kinds import size_of_set
 from studio.jobs.queue import Queue
 from studio.library.drafts import kept_draft
+from studio.library.job_times import note_time
 from studio.settings import Settings
-from tests.browser.conftest import CHROMIUM, Site, serve
+from tests.browser.conftest import Site, need_chromium, serve, unfold
 from tests.library import keep_result
 from tests.studio.domain.values import make_persona
 
@@ -52,8 +56,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    need_chromium()
     data = tmp_path_factory.mktemp("press")
     studio = Studio(Settings(data=data))
     donor = studio.donors("sweet")[0]
@@ -99,10 +102,8 @@ def _choose(page: Any, what: str, name: str) -> None:
 
 def _form(page: Any) -> dict[str, Any]:
     """What is filled in, as the page shows it; what is folded is not there at all."""
-    for box, inner in (("#shots-box", "#count"), ("#goods-box", "#goods-name"), ("#advanced", "#seed")):
-        if page.locator(inner).count() == 0:
-            page.locator(f"{box} button").first.click()
-            page.wait_for_selector(inner)
+    for section in ("shots", "goods", "advanced"):
+        unfold(page, section)
     page.wait_for_timeout(1000)
     names = ("persona", "scene", "platform", "template", "count", "paste", "goods-name", "seed")
     told: dict[str, Any] = {name: _value(page, f"#{name}") for name in names}
@@ -133,12 +134,12 @@ def test_the_form_is_as_it_was_left_after_another_page_a_reload_and_a_restart(
     ImageDraw.Draw(image).rectangle((80, 60, 160, 260), fill=(190, 30, 40))
     image.save(tin)
     _open(tab, "/zh/posts")
+    unfold(tab, "shots")
     _choose(tab, "#platform", "Instagram 3:4")
-    tab.locator("#shots-box button").first.click()
     tab.locator("#paste textarea").fill("微笑 红色 连衣裙\n大笑 蓝色 卫衣 挥手")
     tab.locator("#paste-go").click()
     tab.wait_for_function("document.querySelector('#count input').value === '2'")
-    tab.locator("#goods-box button").first.click()
+    unfold(tab, "goods")
     tab.locator("#goods input[type=file]").set_input_files(tin)
     tab.wait_for_selector("#stage img")
     tab.locator("#goods-name input, #goods-name textarea").first.fill("红罐")
@@ -173,7 +174,7 @@ def test_the_form_is_as_it_was_left_after_another_page_a_reload_and_a_restart(
 
 def test_an_open_tab_comes_back_by_itself_after_a_restart(tab: Any, shop: Shop) -> None:
     _open(tab, "/zh/posts")
-    tab.locator("#shots-box button").first.click()
+    unfold(tab, "shots")
     tab.locator("#paste textarea").fill("微笑 红色 连衣裙")
     _kept(shop, lines="微笑 红色 连衣裙")
     tab.evaluate("window.before = true")
@@ -192,8 +193,7 @@ def test_an_open_tab_comes_back_by_itself_after_a_restart(tab: Any, shop: Shop) 
     assert "Connection" not in seen[1]
     tab.wait_for_function("window.before === undefined")
     _loaded(tab)
-    if tab.locator("#paste").count() == 0:  # what is folded is not there at all
-        tab.locator("#shots-box button").first.click()
+    unfold(tab, "shots")
     assert _value(tab, "#paste") == "微笑 红色 连衣裙"
     tab.locator("#go").wait_for()
 
@@ -212,6 +212,22 @@ def test_two_presses_draw_two_sets_of_which_no_post_is_like_another(tab: Any, sh
     assert len({post.seed for post in posts}) == len({post.shot for post in posts}) == len(posts)
     assert len({post.picture for post in posts}) == len(posts)
     assert [one.request.again for one in sets] == [1, 0]
+
+
+def test_the_estimate_follows_what_happens_elsewhere(tab: Any, shop: Shop) -> None:
+    """Nobody touches the form: a job like it is done, then another drawing model is chosen, then the first again."""
+    studio = Studio(Settings(data=shop.data))
+    _open(tab, "/en/posts")
+    tab.wait_for_selector("#estimate :text('on this machine')")
+    hours = JobTime(size=size_of_set(PostsDraft().settings, 9), seconds=9 * 3600)
+    for number in range(30):  # more than all that were measured before
+        note_time(studio.records, f"posts-long-{number}", "posts", studio.choice, hours)
+    tab.wait_for_selector("#estimate :text('About 9 h')")
+    before = studio.choice
+    studio.saved.choose(BackboneChoice(backbone="another"))
+    tab.wait_for_selector("#estimate :text('not measured yet')")
+    studio.saved.choose(before)
+    tab.wait_for_selector("#estimate :text('About 9 h')")
 
 
 def test_progress_is_in_sight_at_once_and_the_first_preview_soon(tab: Any, shop: Shop) -> None:

@@ -17,7 +17,7 @@ from studio.domain.posts import PostSet
 from studio.domain.values import FileKey
 from studio.library.records import PersonaRecord
 from studio.settings import Settings
-from tests.browser.conftest import CHROMIUM, Site, serious_violations, serve
+from tests.browser.conftest import Site, need_chromium, serious_violations, serve, unfold
 from tests.library import PERSONA, keep_cafe, keep_result, picture
 from tests.loras import make_layers
 from tests.tiny_flux2 import write_klein
@@ -28,8 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.journey]
 @pytest.fixture(scope="module")
 def klein(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A studio of a tiny klein, with a scene and a persona of whom training drew two pictures."""
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    need_chromium()
     root = tmp_path_factory.mktemp("klein-site")
     folder = write_klein(root / "klein", distilled=True, max_sequence_length=160)
     studio = Studio(Settings(data=root / "data", backbone=str(folder)))
@@ -56,14 +55,14 @@ def test_a_picture_of_the_persona_and_the_goods_are_seen_by_the_model(
 ) -> None:
     page = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-US").new_page()
     page.goto(f"{klein.url}/en/posts")
-    page.wait_for_function("document.querySelector('#persona input')?.value.startsWith('Lin')")
-    page.locator("#ways-box > button, #ways-box .label-wrap").first.click()
+    page.wait_for_selector("#person-tile :text('Lin')")
+    unfold(page, "place")
     card = page.locator("#ways [data-way=references]")
     card.wait_for()
     assert card.get_attribute("aria-pressed") == "true"
     assert page.locator("#ways button:disabled").count() == 2  # Redux and the IP-Adapter are FLUX.1's
 
-    page.locator("#person-box > button, #person-box .label-wrap").first.click()
+    unfold(page, "person")
     page.get_by_label("A picture of the persona").check()
     page.wait_for_selector("#person-pictures figure:nth-of-type(2) button")
     assert page.locator("#person-pictures [aria-pressed=true]").count() == 1
@@ -75,7 +74,7 @@ def test_a_picture_of_the_persona_and_the_goods_are_seen_by_the_model(
     photo = np.full((150, 120, 3), 215, np.uint8)
     photo[30:130, 40:80] = (190, 30, 40)
     Image.fromarray(photo).save(tmp_path / "tin.png")
-    page.locator("#goods-box > button, #goods-box .label-wrap").first.click()
+    unfold(page, "goods")
     page.locator("#goods input[type=file]").set_input_files(tmp_path / "tin.png")
     page.wait_for_selector("#stage img")
     page.get_by_label("Exactly, and shown to the model as well").check()

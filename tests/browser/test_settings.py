@@ -11,7 +11,7 @@ import pytest
 
 from studio.application import Studio
 from studio.settings import Settings
-from tests.browser.conftest import CHROMIUM, Site, need_axe, serious_violations, serve
+from tests.browser.conftest import Site, need_chromium, serious_violations, serve, unfold
 from tests.library import keep_persona
 from tests.siblings import shake
 from tests.tiny_flux2 import write_klein
@@ -24,8 +24,7 @@ PATIENCE_MS = 180_000  # a process of its own loads torch before it answers
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Site]:
     """A studio of the miniature with a persona; a tiny klein and its base sibling lie in the folder of models."""
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: there is no chromium (apt-get install chromium fonts-noto-cjk)")
+    need_chromium()
     write_klein(tmp_path / "models" / KLEIN, distilled=True)
     sibling = write_klein(tmp_path / "models" / BASE)
     (sibling / "studio.json").unlink()
@@ -63,7 +62,7 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
     assert serious_violations(page) == {}
     page.goto("/en/posts")
     page.wait_for_function("document.querySelector('#persona input')?.value.endsWith('by a picture only')")
-    page.locator("#person-box > button, #person-box .label-wrap").first.click()  # no LoRA of another family's
+    unfold(page, "person")  # no LoRA of another family's
     page.wait_for_function("document.querySelector('#person-as input[value=reference]')?.checked")
 
     shutil.rmtree(tmp_path / "models" / BASE)
@@ -75,4 +74,3 @@ def test_another_backbone_is_chosen_and_what_does_not_fit_it_is_greyed(
     page.wait_for_selector("#desk [data-do=weight]")
     assert page.locator("#desk .st-bad").count() == 0
     assert page.locator("#training-notice .st-panel").count() == 0
-    need_axe()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from studio.library.records import FileRecord, Records
 from studio.library.users import Users
-from tests.browser.conftest import ROOT, Site, need_axe, serious_violations, wait_for_site
+from tests.browser.conftest import ROOT, Site, serious_violations, wait_for_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 SECRET = "correct horse battery"
@@ -107,4 +107,3 @@ def test_the_login_shuts_nobody_out(chromium: Any, shop: Site, language: str) ->
         context.clear_cookies()  # the session is over while the page is open: it asks to log in by itself
         page.wait_for_url(f"**/login?next=/{language}/library", timeout=20_000)
         context.close()
-    need_axe()

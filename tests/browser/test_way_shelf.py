@@ -19,7 +19,7 @@ from studio.export.manifest import read_manifest
 from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, Records
 from studio.settings import Settings
-from tests.browser.conftest import ROOT, Site
+from tests.browser.conftest import ROOT, Site, unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 DONOR = ROOT / "assets" / "miniature" / "donors" / "sweet" / "mei" / "lora.safetensors"
@@ -83,7 +83,8 @@ def test_an_exported_picture_brings_its_set_back(page: Any, site: Site, tmp_path
     assert seeds.isdigit()
     page.locator("#reuse").click()
     page.wait_for_url("**/posts?recalled=*")
-    page.wait_for_selector("#persona input")
+    page.wait_for_selector("#person-tile img")
+    unfold(page, "shots")
     page.wait_for_timeout(1500)
     assert seeds in page.locator("#shots").inner_text() or seeds in page.content()
     caption = next(post.caption for post in read_manifest(_bundle(site)).posts if post.file == name)
@@ -138,5 +139,5 @@ def test_the_tour_is_closed_for_good(page: Any, site: Site) -> None:
     page.locator("[data-do=close-tour]").click()
     page.wait_for_function("!document.querySelector('[data-do=close-tour]')")
     page.goto("/zh/posts")
-    page.wait_for_selector("#persona input")
+    page.wait_for_selector("#person-tile img")
     assert page.locator("[data-do=close-tour]").count() == 0

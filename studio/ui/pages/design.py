@@ -61,7 +61,7 @@ def build(ui: Ui) -> None:
     )  # fmt: skip
     with gr.Column(elem_id="desk"):
         bar = actions(show_bar(ui, first), "bar")
-        with gr.Row():
+        with gr.Row(elem_classes="st-apart"):
             effort = gr.Radio(
                 [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
                 value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",

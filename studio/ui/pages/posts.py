@@ -22,6 +22,7 @@ from studio.ui.parts.post_cards import arrange_shown
 from studio.ui.parts.posts_form import (
     Form,
     build_draft,
+    estimate_of,
     lay_out,
     loaded_with,
     read_request,
@@ -41,14 +42,15 @@ __all__ = ["build"]
 
 def build(ui: Ui) -> None:
     open_page(ui, "posts")
-    start_from = lay_out_start(ui)
     form = lay_out(ui)
-    connect_start(ui, start_from, form)
+    with form.sections.place.kept:
+        start_from = lay_out_start(ui)
+    started = connect_start(ui, start_from, form)
     progress = actions("", "progress")
     form.text.box.render()
     fixing = build_fixing(ui)
     posts = actions("", "posts")
-    shown, opened = gr.State(""), form.text.opened
+    shown, opened = gr.State(()), form.text.opened
     timer = gr.Timer(1.0)
 
     def show(key: str, request: gr.Request) -> Any:
@@ -56,17 +58,21 @@ def build(ui: Ui) -> None:
         return {progress: show_jobs_of_set(ui, owner, key), posts: show_opened_set(ui, owner, key)}
 
     def load(request: gr.Request) -> Any:
+        told = _filled(ui, form, request)
         return {
             **fit_form(ui, form.settings),
-            **_filled(ui, form, request),
-            **kept_text(ui, form.text, owner_of(request), wanted_set(request)),
+            **told,
+            **kept_text(ui, form.text, owner_of(request), wanted_set(request), told[form.text.target]),
             opened: wanted_set(request),
             **show(wanted_set(request), request),
         }
 
-    def tick(before: str, key: str, request: gr.Request) -> Any:
-        html, cards = show(key, request).values()
-        return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
+    def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
+        # a job that is done, or another drawing model, changes how long the next set will take
+        draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
+        now = (*show(key, request).values(), estimate_of(ui, draft))
+        told = [html if html != old else gr.skip() for html, old in zip(now, before or ("",) * len(now), strict=True)]
+        return *told, now
 
     def wish(said: Said, owner: str) -> PostRequest:
         return read_request(ui, form, said, owner)
@@ -106,15 +112,14 @@ def build(ui: Ui) -> None:
         ],
         **HIDDEN,
     )  # fmt: skip
-    timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, shown], **HIDDEN)
+    timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, form.estimate, shown], **HIDDEN)
     redone = [progress, opened, form.shots.rows, form.shots.again]
     asked = form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
     asked.success(None, js=FORGET_SET)
-    build_draft(ui, form)
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
-    for part in (progress, posts):
-        part.click(guarded(ui, act), form.text.inputs, outputs, **EACH)
+    acted = [part.click(guarded(ui, act), form.text.inputs, outputs, **EACH) for part in (progress, posts)]
+    build_draft(ui, form, [started, asked, *acted])
     fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
 
 

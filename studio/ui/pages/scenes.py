@@ -33,13 +33,19 @@ from studio.ui.parts.recall_form import refused
 __all__ = ["build", "show_scenes"]
 
 Mask = npt.NDArray[np.bool_]
+_HIDDEN = ["st-hidden"]
 
 
 @dataclass(frozen=True)
 class _Form:
-    """`photo` is the path of an uploaded photo, `opened` the id of a scene that is changed."""
+    """`work` holds all that a photo needs, and is hidden before there is one: hidden, not absent, since an editor that
+    comes later misses what was painted. `photo` is the path of an uploaded photo, `opened` the id of a scene that is
+    changed.
+    """
 
     upload: gr.File
+    packs: gr.HTML
+    work: gr.Column
     name: gr.Textbox
     editor: gr.ImageEditor
     crops: CropForm
@@ -49,15 +55,13 @@ class _Form:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.editor, self.photo, self.opened, self.name, self.said, *self.crops.outputs]
+        return [self.work, self.editor, self.photo, self.opened, self.name, self.said, *self.crops.outputs]
 
 
 def build(ui: Ui) -> None:
     open_page(ui, "scenes")
     mine = actions("", "mine")
     form, save = _lay_out(ui)
-    packs = actions(drop(ui.t("packs.drop"), "pack", ".zip", MOST_BYTES), "packs")
-    packed = gr.HTML("", elem_id="packed", js_on_load=None)
     offered = actions(_offer(ui), "offered")
 
     gone = gr.State(())
@@ -67,14 +71,15 @@ def build(ui: Ui) -> None:
 
     def open_photo(path: str | None) -> Any:
         if not path:
-            return {form.editor: None, form.photo: "", form.opened: "", form.said: ""}
+            return {form.work: gr.Column(elem_classes=_HIDDEN), form.photo: "", form.opened: "", form.said: ""}
         try:
             image = load_scene(path).image
         except StudioError as error:
             # said beside the field: an error raised at the image editor leaves it redrawing itself for ever
             why = f'<div class="st-panel failed" role="alert">{escape(ui.t.error(error))}</div>'
             return {form.photo: "", form.opened: "", form.said: why}
-        told = {form.photo: path, form.opened: "", form.name: Path(path).stem[:40], form.said: ""}
+        told: Said = {form.photo: path, form.opened: "", form.name: Path(path).stem[:40], form.said: ""}
+        told[form.work] = gr.Column(elem_classes=[])
         return {form.editor: _background(image, None), **told, **form.crops.show(ui, image)}
 
     def keep(said: Said, request: gr.Request) -> Any:
@@ -92,14 +97,17 @@ def build(ui: Ui) -> None:
         path = find_upload(ui.studio.settings, owner, data.get("upload", ""))
         scene, pack = add_pack(ui.studio.library, path, owner)
         said = panel(escape(ui.t("packs.kept", name=ui.t.word(scene.name), count=len(pack.shots))), "done")
-        return {mine: show(request), packed: said}
+        return {mine: show(request), form.said: said}
 
     def act(here: tuple[str, ...], event: gr.EventData, request: gr.Request) -> Any:
         data, owner = pressed(event), owner_of(request)
         do, key = data.get("do"), data.get("scene", "")
         scene = next((s for s in ui.scenes(owner) if s.id == key), None)
         if do == "open" and scene is not None:
-            return {**_opened(ui, form, scene), form.said: panel(escape(ui.t("scenes.opened", name=scene.name)))}
+            return {
+                **_opened(ui, form, scene),
+                form.said: panel(escape(ui.t("scenes.opened", name=ui.t.word(scene.name)))),
+            }
         if do == "trash" and scene is not None:
             ui.mark(owner, f"scene:{key}", trashed=True)
             here = (*here, key)
@@ -113,28 +121,32 @@ def build(ui: Ui) -> None:
     save.click(guarded(ui, keep), inputs, [mine, *form.outputs], **HIDDEN)
     offered.click(guarded(ui, take), None, [mine], **EACH)
     mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], **EACH)
-    packs.click(guarded(ui, unpack), None, [mine, packed], **EACH)
+    form.packs.click(guarded(ui, unpack), None, [mine, form.said], **EACH)
 
 
 def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:
     t = ui.t
-    with gr.Row():
-        with gr.Column(scale=1):
-            upload = gr.File(
-                label=t("scenes.upload"), file_count="single", file_types=[*PICTURE_SUFFIXES],
-                elem_id="upload", height=150,
+    with gr.Row(equal_height=True):
+        upload = gr.File(
+            label=t("scenes.upload"), file_count="single", file_types=[*PICTURE_SUFFIXES], elem_id="upload", height=130
+        )  # fmt: skip
+        packs = actions(drop(t("packs.drop"), "pack", ".zip", MOST_BYTES), "packs")
+    said = gr.HTML("", elem_id="said", js_on_load=None)
+    with gr.Column(elem_classes=_HIDDEN, elem_id="scene-work") as work:
+        editor = build_editor(ui, "scenes.paint", "editor", height=520, brush=36)
+        crops = build_crops(ui)
+        with gr.Row(equal_height=True, elem_classes="st-sticky"):
+            name = gr.Textbox(
+                "", label=t("scenes.name"), placeholder=t("scenes.name_hint"), elem_id="name", min_width=140
             )  # fmt: skip
-            name = gr.Textbox("", label=t("scenes.name"), placeholder=t("scenes.name_hint"), elem_id="name")
-            save = gr.Button(t("scenes.save"), variant="primary", elem_id="save")
-            said = gr.HTML("", elem_id="said", js_on_load=None)
-        with gr.Column(scale=2):
-            editor = build_editor(ui, "scenes.paint", "editor", height=520, brush=36)
-    return _Form(upload, name, editor, build_crops(ui), gr.State(""), gr.State(""), said), save
+            save = gr.Button(t("scenes.save"), variant="primary", elem_id="save", min_width=120)
+    form = _Form(upload, packs, work, name, editor, crops, gr.State(""), gr.State(""), said)
+    return form, save
 
 
 def _keep(ui: Ui, form: _Form, said: Said, owner: str) -> Scene:
     """Keep the uploaded photo as a new scene, or what was changed of an opened one."""
-    library, crops, called = ui.studio.library, form.crops.read(said), check_name(said[form.name])
+    library, crops, called = ui.studio.library, form.crops.read(said), check_name(ui.t.word_back(str(said[form.name])))
     photo = said[form.crops.photo]
     painted = None if photo is None else painted_mask(said[form.editor], (photo[2], photo[1]))
     with tempfile.TemporaryDirectory() as folder:
@@ -170,10 +182,11 @@ def _opened(ui: Ui, form: _Form, scene: Scene) -> Said:
     image = ui.studio.store.get_picture(scene.photo)
     mask = None if scene.landmark is None else get_mask(ui.studio.library, scene.landmark)
     return {
+        form.work: gr.Column(elem_classes=[]),
         form.editor: _background(image, mask),
         form.photo: "",
         form.opened: scene.id,
-        form.name: scene.name,
+        form.name: ui.t.word(scene.name),
         **form.crops.show(ui, image, scene.crops, mask),
     }
 
@@ -210,9 +223,10 @@ def show_scenes(ui: Ui, owner: str, gone: Collection[str] = ()) -> str:
         if scene.crops:
             what += " · " + t("scenes.cropped", shapes=", ".join(crop.shape for crop in scene.crops))
         label = f"<strong>{escape(t.word(scene.name))}</strong><span class='st-soft'>{escape(what)}</span>"
-        buttons = button(t("scenes.open"), "open", scene=scene.id) + button(t("trash"), "trash", scene=scene.id)
+        buttons = button(t("scenes.open"), "open", scene=scene.id, seek="scene-work")
         buttons += link(t("packs.share"), f"/api/scenes/{scene.id}/pack", big=False, download=True)
-        cards.append(card(picture(scene.photo, scene.name), [label, f"<div class='st-row'>{buttons}</div>"]))
+        buttons += button(t("trash"), "trash", quiet=True, scene=scene.id)
+        cards.append(card(picture(scene.photo, t.word(scene.name)), [label, f"<div class='st-row'>{buttons}</div>"]))
     return f"<h2>{escape(t('scenes.mine'))}</h2>{grid(cards)}" if cards else empty(t("scenes.empty"))
 
 

@@ -38,6 +38,7 @@ from studio.ui.context import (
 from studio.ui.parts.html import button, card, empty, file_url, grid, link, panel, picture, scatter
 from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.sections import build_section, show_tile
 from studio.workflows.judgement import Judgement, amend, gates_of, judge, with_more
 
 __all__ = ["ROUNDS", "build"]
@@ -67,14 +68,15 @@ def build(ui: Ui) -> None:
     open_page(ui, "select")
     hand = gr.State(Chosen())
     design = gr.Dropdown([], label=t("select.design"), elem_id="design")
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=True, elem_classes="st-apart"):
         name = gr.Textbox(t("select.default_name"), label=t("select.name"), elem_id="name", max_length=200)
         effort = gr.Radio(
             [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
             value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
         )  # fmt: skip
         go = gr.Button(t("select.go"), variant="primary", elem_id="go")
-    with gr.Accordion(t("select.gates"), open=False, elem_id="gates"), gr.Row():
+    limits = build_section(ui, "gates")
+    with limits.body, gr.Row():
         sliders = _sliders(ui)
     arriving = actions("", "arriving")
     board = actions("", "board")
@@ -90,11 +92,12 @@ def build(ui: Ui) -> None:
         found = _find(ui, owner, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
-            return Chosen(), nothing, gr.Button(interactive=False), *(gr.skip() for _ in sliders)
+            return Chosen(), nothing, gr.Button(interactive=False), gr.skip(), *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
         fresh = Chosen(design=found.id)
         can = gr.Button(interactive=not _why_not(ui, found))
-        return fresh, _board(ui, owner, found, gates, fresh), can, *(gates[name] for name in sliders)
+        board_html, said = _board(ui, owner, found, gates, fresh), _say_gates(ui, gates)
+        return fresh, board_html, can, said, *(gates[name] for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
@@ -133,11 +136,16 @@ def build(ui: Ui) -> None:
         called = check_name(str(said[name] or ""))
         ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))
 
+    def tighten(said: Said, request: gr.Request) -> Any:
+        told = _say_gates(ui, {name: float(said[slider]) for name, slider in sliders.items()})
+        return {board: resort(said, request), limits.tile: told}
+
     inputs: set[Any] = {hand, *sliders.values()}
-    gr.on(None, guarded(ui, load), None, [design, hand, board, go, *sliders.values()], **HIDDEN)
-    design.input(guarded(ui, open_design), [design], [hand, board, go, *sliders.values()], **(LATEST | in_turn("hand")))
+    opened = [hand, board, go, limits.tile, *sliders.values()]
+    gr.on(None, guarded(ui, load), None, [design, *opened], **HIDDEN)
+    design.input(guarded(ui, open_design), [design], opened, **(LATEST | in_turn("hand")))
     for slider in sliders.values():
-        slider.release(guarded(ui, resort), inputs, [board], **(LATEST | in_turn("hand")))
+        slider.release(guarded(ui, tighten), inputs, [board, limits.tile], **(LATEST | in_turn("hand")))
     for part in (arriving, board):
         part.click(guarded(ui, act), inputs, [hand, board, arriving], **(EACH | in_turn("hand")))
     timer.tick(guarded(ui, tick), {*inputs, seen}, [arriving, board, seen], **HIDDEN)
@@ -200,6 +208,12 @@ def _sliders(ui: Ui) -> Mapping[str, gr.Slider]:
         if gate.slider is not None
         for least, most, step in [gate.slider]
     }
+
+
+def _say_gates(ui: Ui, gates: Mapping[str, Any]) -> str:
+    """The limits that can be chosen, as a tile."""
+    said = [f"{ui.t.word(name)} {gates[name]:g}" for name, gate in CHOOSABLE.items() if gate.slider is not None]
+    return show_tile(ui, "gates", " · ".join(said))
 
 
 def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:

@@ -1,12 +1,17 @@
 // Runs once for each piece of our HTML (Gradio gives element, trigger and watch).
 const tell = (event, node) => { element.dataset.last = node.dataset.key || ''; trigger('click', {...node.dataset, value: node.value || ''}); };
-// The region editor opens above the cards: show it as soon as it is there.
-const seekEditor = () => {
+// What a button opens elsewhere (data-seek) is shown as soon as it is there.
+const seekOpened = id => {
   let tries = 0;
   const seek = setInterval(() => {
-    const box = document.getElementById('fixing');
-    if ((box && box.offsetParent) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
+    const box = document.getElementById(id);
+    if ((box && box.offsetHeight) || ++tries > 40) { clearInterval(seek); if (box) { box.scrollIntoView(); } }
   }, 200);
+};
+// A section is folded or not, whatever its tile says by then.
+const showFold = () => {
+  const node = element.querySelector('[data-do=fold]');
+  if (node) { node.setAttribute('aria-expanded', String(element.dataset.open === 'true')); }
 };
 // A double click on these asks for one drawing, and a key that is held down is one press.
 const DRAWS = ['redraw', 'redraw-weak', 'vary'];
@@ -14,7 +19,8 @@ element.addEventListener('keydown', e => { if (e.repeat && e.target.closest('but
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
   if (node && e.detail > 1 && DRAWS.includes(node.dataset.do)) { return; }
-  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.do === 'fix') { seekEditor(); } }
+  if (node && node.dataset.do === 'fold') { element.dataset.open = node.dataset.open = element.dataset.open !== 'true'; showFold(); }
+  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.seek) { seekOpened(node.dataset.seek); } }
 });
 // What is being typed survives a redrawing: it is told when the field is left.
 const typed = {};
@@ -65,6 +71,7 @@ element.addEventListener('input', e => {
   if (e.target.matches('[data-compare]')) { e.target.parentElement.style.setProperty('--at', e.target.value + '%'); }
 });
 watch('value', () => {
+  showFold();
   for (const [key, text] of Object.entries(typed)) { const node = element.querySelector(`[data-key="${CSS.escape(key)}"]`); if (node) { node.value = text; } }
   const key = element.dataset.last;
   if (key && (document.activeElement === document.body || element.contains(document.activeElement))) {

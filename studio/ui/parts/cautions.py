@@ -12,10 +12,10 @@ from studio.domain.capabilities import own_look, vocabulary_of
 from studio.domain.scene import Scene
 from studio.domain.wording import doubts, say_doubts
 from studio.jobs.fit import other_look
-from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
+from studio.ui.context import LATEST, Ui, guarded, owner_of
 from studio.ui.parts.shots_table import read_shots
 
-__all__ = ["build_doubts", "build_look", "say_look", "say_own_words"]
+__all__ = ["build_look", "say_look", "say_own_words"]
 
 
 def say_own_words(ui: Ui, rows: list[list[Any]], goods: str = "") -> str:
@@ -29,16 +29,6 @@ def say_own_words(ui: Ui, rows: list[list[Any]], goods: str = "") -> str:
         shots = ()
     said = say_doubts(doubts(shots, " ".join(goods.split()), vocabulary_of(ui.studio.settings)), ui.t)
     return f'<p class="st-soft st-bad" role="status">⚠ {escape(said)}</p>' if said else ""
-
-
-def build_doubts(ui: Ui, rows: gr.Dataframe, goods: gr.Textbox) -> None:
-    """Lay out, where the caller is, what of the table and of the goods' name the model may not know."""
-    said = gr.HTML("", js_on_load=None, padding=False, elem_id="doubts")
-
-    def look(values: Said) -> str:
-        return say_own_words(ui, [list(row) for row in values[rows]], str(values[goods] or ""))
-
-    gr.on([rows.change, goods.change], guarded(ui, look), {rows, goods}, [said], **LATEST)
 
 
 def say_look(ui: Ui, scene: Scene | None) -> str:

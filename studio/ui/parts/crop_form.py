@@ -18,7 +18,7 @@ from pipelines.shapes import SHAPES, Box, Shape
 from studio.domain.platforms import load_platforms
 from studio.domain.scene import Crop, usual_crop
 from studio.library.scenes import mask_share
-from studio.ui.context import LATEST, Said, Ui, guarded
+from studio.ui.context import LATEST, Said, Ui, actions, guarded, pressed
 
 __all__ = ["CropForm", "Place", "build_crops", "move_crop", "place_of"]
 
@@ -122,7 +122,8 @@ def build_crops(ui: Ui) -> CropForm:
     with gr.Column(visible=False, elem_id="crop-box") as box:
         gr.HTML(f"<h2>{escape(t('crop.title'))}</h2><p class='st-soft'>{escape(t('crop.what'))}</p>", js_on_load=None)
         with gr.Row():
-            stage = gr.HTML("", js_on_load=None, padding=False, elem_id="crop-stage")
+            with gr.Column():
+                stage = actions("", "crop-stage")
             with gr.Column():
                 choices = [(f"{shape} · {_platforms(ui, shape)}", shape) for shape in SHAPES]
                 shape = gr.Radio(choices, value=_USUAL, label=t("crop.shape"), elem_id="crop-shape")
@@ -148,13 +149,23 @@ def build_crops(ui: Ui) -> CropForm:
             form.stage: show_stage(ui, said[form.photo], said[form.shape], place, said[form.mask]),
         }
 
+    def drag(said: Said, event: gr.EventData) -> Any:
+        """The crop was put elsewhere on the photo."""
+        data = pressed(event)
+        left, top, width, height = (float(data[side]) for side in ("left", "top", "width", "height"))
+        box = left, top, min(1.0, left + width), min(1.0, top + height)
+        place = place_of(Crop(shape=said[form.shape], box=box), *said[form.photo][1:])
+        told = dict(zip(form.sliders, (place.across, place.down, place.size), strict=True))
+        return {**told, **move(said | told)}
+
     shape.input(guarded(ui, choose), form.inputs, [*form.sliders, stage], **LATEST)
     gr.on([s.input for s in sliders], guarded(ui, move), form.inputs, [form.crops, stage], **LATEST)
+    stage.click(guarded(ui, drag), form.inputs, [*form.sliders, form.crops, stage], **LATEST)
     return form
 
 
 def show_stage(ui: Ui, photo: tuple[str, int, int] | None, shape: Shape, place: Place, mask: Mask | None) -> str:
-    """The photo with what is shown of it, the rest dimmed; `mask` is the landmark's."""
+    """The photo with what is shown of it, which can be dragged, the rest dimmed; `mask` is the landmark's."""
     if photo is None:
         return ""
     jpeg, height, width = photo
@@ -162,9 +173,13 @@ def show_stage(ui: Ui, photo: tuple[str, int, int] | None, shape: Shape, place: 
     sides = {"left": left, "top": top, "width": right - left, "height": bottom - top}
     at = ";".join(f"{side}:{100 * share:.2f}%" for side, share in sides.items())
     said = "" if mask is None else f'<p class="st-soft">{escape(say_landmark(ui, mask_share(mask, box)))}</p>'
+    usual, hint = usual_crop(shape, height, width), escape(ui.t("crop.drag"))
+    least = _LEAST_SIZE * (usual[2] - usual[0])
     return (
         f'<div class="st-crop"><img src="data:image/jpeg;base64,{jpeg}" alt="{escape(ui.t("crop.photo"))}">'
-        f'<i style="{at}"></i></div>{said}'
+        f'<button type="button" class="st-box" data-box="crop" data-key="crop-box" data-ratio data-least="{least:.4f}" '
+        f'style="{at}" aria-label="{shape}: {hint}"><i data-corner></i></button></div>'
+        f'<p class="st-soft">{hint}</p>{said}'
     )
 
 

@@ -12,14 +12,16 @@ from studio.domain.choice import CaptionEndpoint
 from studio.library.users import check_administrator
 from studio.ui.context import HIDDEN, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
+from studio.ui.parts.sections import build_section, show_tile
 
 __all__ = ["build_endpoint"]
 
 
 def build_endpoint(ui: Ui) -> None:
-    """Lay the part out where the caller is, closed, and connect it. Off until somebody fills it in."""
+    """Lay the part out where the caller is, folded, and connect it. Off until somebody fills it in."""
     t = ui.t
-    with gr.Accordion(t("settings.captions"), open=False, elem_id="endpoint-box"):
+    section = build_section(ui, "endpoint")
+    with section.body:
         gr.HTML(f"<p class='st-soft'>{escape(t('settings.captions_what'))}</p>", js_on_load=None)
         with gr.Row():
             url = gr.Textbox(
@@ -40,7 +42,7 @@ def build_endpoint(ui: Ui) -> None:
         known = _known(ui)
         return {
             url: "" if known is None else known.url, model: "" if known is None else known.model, key: "",
-            state: _state(ui, known),
+            state: panel(escape(_state(ui, known))), section.tile: show_tile(ui, "endpoint", _state(ui, known)),
         }  # fmt: skip
 
     def write(said: Said, request: gr.Request) -> Any:
@@ -61,7 +63,7 @@ def build_endpoint(ui: Ui) -> None:
         ui.studio.saved.write_captions(None)
         return show()
 
-    outputs = [url, model, key, state]
+    outputs = [url, model, key, state, section.tile]
     gr.on(None, guarded(ui, show), None, outputs, **HIDDEN)
     save.click(guarded(ui, write), {url, model, key}, outputs, **HIDDEN)
     off.click(guarded(ui, forget), None, outputs, **HIDDEN)
@@ -76,5 +78,5 @@ def _known(ui: Ui) -> CaptionEndpoint | None:
 
 def _state(ui: Ui, known: CaptionEndpoint | None) -> str:
     if known is None:
-        return panel(escape(ui.t("settings.captions_is_off")))
-    return panel(escape(ui.t("settings.captions_on" if known.key else "settings.captions_keyless", model=known.model)))
+        return ui.t("settings.captions_is_off")
+    return ui.t("settings.captions_on" if known.key else "settings.captions_keyless", model=known.model)

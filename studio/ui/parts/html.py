@@ -20,7 +20,9 @@ __all__ = [
 PAGES = ("design", "select", "consolidate", "scenes", "posts", "library", "lab", "settings")
 
 # One listener for all our HTML: whatever has data-do tells Python its data; the focus survives a redrawing.
-ACTIONS = (Path(__file__).resolve().parent / "actions.js").read_text(encoding="utf-8")
+ACTIONS = "".join(
+    (Path(__file__).resolve().parent / name).read_text(encoding="utf-8") for name in ("actions.js", "boxes.js")
+)
 
 
 def file_url(key: str, name: str = "") -> str:
@@ -37,14 +39,19 @@ def picture(key: str, alt: str, width: int = 320, large: str = "") -> str:
     return f'<img src="{thumb_url(key, width)}" alt="{escape(alt)}" loading="lazy" width="{width}"{more}>'
 
 
-def button(label: str, do: str, *, pressed: bool | None = None, big: bool = False, title: str = "", **data: Any) -> str:
-    """Tells the page's handler `do` and the data; its name for those who hear it has the words that are seen."""
+def button(
+    label: str, do: str, *, pressed: bool | None = None, big: bool = False, quiet: bool = False, title: str = "",
+    **data: Any,
+) -> str:  # fmt: skip
+    """Tells the page's handler `do` and the data; its name for those who hear it has the words that are seen. A `quiet`
+    one takes something away: small, and apart from the others.
+    """
     facts = "".join(f' data-{k}="{escape(str(v))}"' for k, v in {"do": do, **data}.items())
     key = escape("-".join(str(v) for v in (do, *data.values())))
     state = "" if pressed is None else f' aria-pressed="{str(pressed).lower()}"'
     seen = label.casefold() in title.casefold() or not any(map(str.isalnum, label))
     hint = f' title="{escape(title)}" aria-label="{escape(title if seen else f"{label}: {title}")}"' if title else ""
-    kind = "st-btn big" if big else "st-btn"
+    kind = "st-btn big" if big else "st-btn quiet" if quiet else "st-btn"
     return f'<button type="button" class="{kind}"{facts} data-key="{key}"{state}{hint}>{escape(label)}</button>'
 
 

@@ -28,8 +28,8 @@ def lay_out_start(ui: Ui) -> gr.Dropdown:
     )
 
 
-def connect_start(ui: Ui, start: gr.Dropdown, form: Form) -> None:
-    """Let a choice fill the form."""
+def connect_start(ui: Ui, start: gr.Dropdown, form: Form) -> gr.events.Dependency:
+    """Let a choice fill the form; the event is returned."""
 
     def load(request: gr.Request) -> Any:
         return gr.Dropdown(_choices(ui, owner_of(request)), value="")
@@ -37,9 +37,9 @@ def connect_start(ui: Ui, start: gr.Dropdown, form: Form) -> None:
     def choose(key: str, request: gr.Request) -> Any:
         return start_from(ui, form, key, owner_of(request))
 
-    outputs = [form.scene, form.text.voice, *form.shots.outputs]
+    outputs = [form.scene, form.text.voice, *form.shots.inputs]
     gr.on(None, guarded(ui, load), None, [start], **HIDDEN)
-    start.input(guarded(ui, choose), [start], outputs, **LATEST)
+    return start.input(guarded(ui, choose), [start], outputs, **LATEST)
 
 
 def start_from(ui: Ui, form: Form, key: str, owner: str) -> Said:

@@ -39,7 +39,7 @@ class PersonForm:
     shown_as: gr.Radio
     picture: gr.State
     more: gr.Column
-    box: gr.Accordion
+    box: gr.Column
     strip: gr.HTML
 
     @property
@@ -112,7 +112,7 @@ def build_person(ui: Ui, persona: gr.Dropdown, able: Collection[str]) -> PersonF
 def fit_person(form: PersonForm, able: Collection[str]) -> Said:
     """Return whether the components are shown, with the backbone that is drawn with now."""
     return {
-        form.box: gr.Accordion(visible=_shows_people(able)),
+        form.box: gr.Column(visible=_shows_people(able)),
         form.shown_as: limits_of(PostRequest, "person_as").default,
         form.more: gr.Column(visible=False),
     }
@@ -124,7 +124,7 @@ def _shows_people(able: Collection[str]) -> bool:
 
 def _lay_out(ui: Ui, can_show: bool) -> tuple[PersonForm, gr.File]:
     t, limits = ui.t, limits_of(PostRequest, "person_as")
-    with gr.Accordion(t("person.title"), open=False, visible=can_show, elem_id="person-box") as box:
+    with gr.Column(visible=can_show, elem_id="person-ways") as box:
         shown_as = gr.Radio(
             [(t(f"person.{choice}"), choice) for choice in limits.choices], value=limits.default,
             label=t("person.as"), info=t("person.as_what"), elem_id="person-as",

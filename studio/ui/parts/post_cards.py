@@ -95,12 +95,12 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     cards = "".join(_card(ui, owner, post_set.id, arranged, place) for place in range(len(arranged.slots)))
     buttons = button(t("posts.export"), "export", big=True, set=post_set.id)
     buttons += button(t("posts.look"), "look", set=post_set.id) + button(t("posts.write"), "write", set=post_set.id)
-    buttons += button(t("posts.settings"), "settings", set=post_set.id)
     if weak := weak_slots(arranged, ui.least_identity):
         buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)
+    more = button(t("posts.settings"), "settings", set=post_set.id)
     return (
-        f"<h2>{escape(title)}</h2><div class='st-row'>{buttons}</div>"
-        f"<p class='st-soft'>{escape(t('posts.order_hint'))}</p><div class='st-grid'>{cards}</div>"
+        f"<h2>{escape(title)}</h2><div class='st-row st-actions'>{buttons}</div><div class='st-grid'>{cards}</div>"
+        f"<div class='st-row st-after'>{more}</div><p class='st-soft'>{escape(t('posts.order_hint'))}</p>"
     )
 
 
@@ -153,13 +153,12 @@ def _arrow(sign: str, words: str, name: str, to: int, off: bool, which: _Which) 
 def _buttons(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     row = button(t("posts.redraw"), "redraw", **which) + button(t("posts.vary"), "vary", **which)
-    row += button(t("posts.fix"), "fix", **which)
-    row += button(t("posts.leave"), "leave", pressed=slot.left_out, **which)
+    row += button(t("posts.fix"), "fix", seek="fixing", **which)
     if slot.can_undo:
         row += button(t("posts.undo"), "undo", **which)
     if slot.can_redo:
         row += button(t("posts.redo"), "redo", **which)
-    return row
+    return row + button(t("posts.leave"), "leave", quiet=True, pressed=slot.left_out, **which)
 
 
 def _waiting(ui: Ui, owner: str, job: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.scene import Scene
 from studio.jobs.kinds import size_of_set
 from studio.library.drafts import keep_draft
-from studio.ui.context import LATEST, Facts, Said, Ui, guarded, owner_of
+from studio.ui.context import HIDDEN, LATEST, Facts, Said, Ui, guarded, owner_of
 from studio.ui.parts.another import build_another, next_number, show_number
-from studio.ui.parts.cautions import build_doubts, build_look
+from studio.ui.parts.cautions import build_look, say_own_words
+from studio.ui.parts.chosen import Sections, build_sections, show_chosen
 from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.set_form import SetForm, build_form, fit_settings, read_form, show_kept, write_form
 from studio.ui.parts.shots_form import (
@@ -35,6 +37,7 @@ from studio.ui.parts.text_form import TextForm, build_text
 __all__ = [
     "Form",
     "build_draft",
+    "estimate_of",
     "lay_out",
     "loaded_with",
     "read_draft",
@@ -64,6 +67,8 @@ class Form:
     loaded: gr.Textbox
     go: gr.Button
     estimate: gr.HTML
+    sections: Sections
+    doubts: gr.HTML
 
     @property
     def inputs(self) -> set[Any]:
@@ -73,7 +78,7 @@ class Form:
     @property
     def outputs(self) -> set[Any]:
         own = {self.persona, self.scene, self.platform, self.fresh, self.any_look, self.loaded}
-        return own | self.shots.outputs | self.settings.outputs
+        return own | self.shots.inputs | self.settings.outputs
 
 
 def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
@@ -115,9 +120,10 @@ def write_draft(ui: Ui, form: Form, draft: PostsDraft, owner: str, who: str, whe
     chosen now. What the template proposes is for the set that is next.
     """
     ids: Said = {form.persona: who, form.scene: where}
-    settings = fit_settings(form.settings, draft.settings)
     known = any(p.id == draft.platform for p in load_platforms())
     platform = draft.platform if known else str(form.platform.value)
+    settings = fit_settings(form.settings, draft.settings)
+    settings = settings.model_copy(update={"shape": find_platform(platform).shape or ""})
     shots = write_shots_draft(ui, form.shots, draft.shots, platform)
     if draft.shots.fresh:
         shots |= show_number(ui, form.shots, shots, next_number(ui, owner, who))
@@ -134,42 +140,81 @@ def write_draft(ui: Ui, form: Form, draft: PostsDraft, owner: str, who: str, whe
 def lay_out(ui: Ui) -> Form:
     """Lay the components out and connect them with each other."""
     t = ui.t
-    with gr.Row():
+    sections = build_sections(ui)
+    with sections.person.kept:
         persona = gr.Dropdown([], label=t("posts.persona"), elem_id="persona")
+    with sections.place.kept:
         scene = gr.Dropdown([], label=t("posts.scene"), elem_id="scene")
+    with sections.shots.kept:
         platform = gr.Dropdown(
             [(p.name_zh if t.language == "zh" else p.name_en, p.id) for p in load_platforms()],
             value="xiaohongshu", label=t("posts.platform"), elem_id="platform",
         )  # fmt: skip
+    with sections.shots.body:
+        shots = build_shots(ui, platform)
+    settings = build_form(ui, sections, persona, scene, platform)
     misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
     any_look = build_look(ui, scene)
-    shots, settings = build_shots(ui, platform), build_form(ui, persona, scene)
-    build_doubts(ui, shots.rows, settings.goods.name)
+    doubts = gr.HTML("", js_on_load=None, padding=False, elem_id="doubts")
     text = build_text(ui, platform)
-    with gr.Row():
-        fresh = build_another(ui, shots, persona)
-        with gr.Column():
+    with gr.Row(elem_id="go-bar", elem_classes="st-sticky"):
+        with gr.Column(min_width=200):
             go = gr.Button(t("posts.go"), variant="primary", elem_id="go")
             estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
+        fresh = build_another(ui, shots, persona)
     loaded = gr.Textbox("", visible="hidden", elem_id="loaded")
-    return Form(persona, misfits, scene, platform, shots, settings, text, fresh, any_look, loaded, go, estimate)
+    return Form(
+        persona,
+        misfits,
+        scene,
+        platform,
+        shots,
+        settings,
+        text,
+        fresh,
+        any_look,
+        loaded,
+        go,
+        estimate,
+        sections,
+        doubts,
+    )
 
 
-def build_draft(ui: Ui, form: Form) -> None:
-    """Keep the form with every change, once the page shows what was kept before, and say how long its set will take."""
+def build_draft(ui: Ui, form: Form, after: Sequence[gr.events.Dependency]) -> None:
+    """Keep the form with every change and `after` events that filled it in, once the page shows what was kept before;
+    and say what is chosen in it, and how long its set will take.
+    """
 
     def keep(said: Said, request: gr.Request) -> Any:
         mark, _, recalled = str(said[form.loaded] or "").partition(" ")
         if mark != _LOADED:
-            return gr.skip()
-        draft = read_draft(ui, form, said, recalled)
-        keep_draft(ui.studio.records, owner_of(request), draft)
-        rows = sum(any(row) for row in draft.shots.rows)
-        return say_estimate(ui, PostSet.kind, size_of_set(draft.settings, max(rows, 1)))
+            return {form.estimate: gr.skip()}
+        owner, draft = owner_of(request), read_draft(ui, form, said, recalled)
+        keep_draft(ui.studio.records, owner, draft)
+        who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
+        return {
+            form.estimate: estimate_of(ui, draft),
+            form.doubts: say_own_words(ui, [list(row) for row in said[form.shots.rows]], _goods_name(form, said)),
+            **show_chosen(ui, form.sections, draft, who, where),
+        }
 
     inputs = form.inputs | {form.loaded}
     changed = [part.change for part in sorted(inputs, key=lambda part: int(part._id))]
-    gr.on(changed, guarded(ui, keep), inputs, [form.estimate], **LATEST)
+    outputs = [form.estimate, form.doubts, *form.sections.tiles]
+    gr.on(changed, guarded(ui, keep), inputs, outputs, **LATEST)
+    for event in after:  # what is folded does not tell that it was filled in
+        event.success(guarded(ui, keep), inputs, outputs, **HIDDEN)
+
+
+def estimate_of(ui: Ui, draft: PostsDraft) -> str:
+    """Return as HTML how long a draft's set will take here, by what was measured until now."""
+    rows = sum(any(row) for row in draft.shots.rows)
+    return say_estimate(ui, PostSet.kind, size_of_set(draft.settings, max(rows, 1)))
+
+
+def _goods_name(form: Form, said: Said) -> str:
+    return str(said[form.settings.goods.name] or "")
 
 
 def loaded_with(recalled: str) -> str:

@@ -123,16 +123,15 @@ def build_cards(ui: Ui, able: Collection[str]) -> Cards:
     """Lay the cards out where the caller is."""
     t, ways = ui.t, first_ways(able)
     most = most_strength(ways)
-    with gr.Accordion(t("ways.title"), open=False, elem_id="ways-box"):
-        cards = actions(show_ways(t, ways, able), "ways")
-        with gr.Row():
-            # where the backbone has no way at all, the words alone say the place
-            strength = gr.Slider(
-                0, most or 1, value=float(ways.inject in able), step=0.05, label=t("posts.strength"),
-                info=t("posts.strength_what"), visible=most > 0 and ways.inject in able, elem_id="strength",
-            )  # fmt: skip
-            panels = gr.Dropdown(list(PANELS), value=PANELS[2], label=t("ways.panels"), visible=False, elem_id="panels")
-        strengths = gr.Column(visible=most > 0 and ways.inject in able)
+    cards = actions(show_ways(t, ways, able), "ways")
+    with gr.Row():
+        # where the backbone has no way at all, the words alone say the place
+        strength = gr.Slider(
+            0, most or 1, value=float(ways.inject in able), step=0.05, label=t("posts.strength"),
+            info=t("posts.strength_what"), visible=most > 0 and ways.inject in able, elem_id="strength",
+        )  # fmt: skip
+        panels = gr.Dropdown(list(PANELS), value=PANELS[2], label=t("ways.panels"), visible=False, elem_id="panels")
+    strengths = gr.Column(visible=most > 0 and ways.inject in able)
     return Cards(gr.State(ways), cards, strength, panels, strengths)
 
 

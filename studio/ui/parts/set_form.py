@@ -16,6 +16,7 @@ from studio.domain.persona import Persona
 from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.scene import ReferenceDials, Scene
 from studio.ui.context import Facts, Said, Ui
+from studio.ui.parts.chosen import Sections
 from studio.ui.parts.goods_form import GoodsForm, build_goods, read_goods, write_goods
 from studio.ui.parts.person_form import PersonForm, build_person, fit_person, read_person, write_person
 from studio.ui.parts.reference_cards import first_ways
@@ -119,18 +120,21 @@ def fit_form(ui: Ui, form: SetForm) -> Said:
     }
 
 
-def build_form(ui: Ui, persona: gr.Dropdown, scene: gr.Dropdown) -> SetForm:
-    """Lay the components out and connect them with each other."""
+def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropdown, platform: gr.Dropdown) -> SetForm:
+    """Lay the components out in their sections and connect them with each other."""
     t, able = ui.t, LiveAbilities(lambda: ui.studio.settings)
-    person = build_person(ui, persona, able)
-    cards = build_cards(ui, able)
-    goods = build_goods(ui, scene)
+    with sections.person.body:
+        person = build_person(ui, persona, able)
+    with sections.place.body:
+        cards = build_cards(ui, able)
+    with sections.goods.body:
+        goods = build_goods(ui, scene, platform)
 
     def finished() -> bool:
         return finishes_by_itself(ui.studio.settings)
 
     finish = gr.Checkbox(finished(), label=t("posts.finish"), elem_id="finish", **_finishing(ui))
-    with gr.Accordion(t("advanced"), open=False, elem_id="advanced"), gr.Row():
+    with sections.advanced.body, gr.Row():
         with gr.Column():
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))
             renoise = _slider("renoise", 0.05, t("posts.renoise"), t("posts.renoise_what"))

@@ -40,11 +40,10 @@ _USUAL_MOST = 18
 
 @dataclass(frozen=True)
 class ShotsForm:
-    """The components; `rows` is the table, `box` the accordion around all, `again` (which nobody sees) the number of
-    the set that the template's cells are of, as in `vary_shots`.
+    """The components; `rows` is the table, `again` (which nobody sees) the number of the set that the template's cells
+    are of, as in `vary_shots`.
     """
 
-    box: gr.Accordion
     template: gr.Dropdown
     count: gr.Slider
     rows: gr.Dataframe
@@ -54,10 +53,6 @@ class ShotsForm:
     @property
     def inputs(self) -> set[Any]:
         return {self.template, self.count, self.rows, self.lines, self.again}
-
-    @property
-    def outputs(self) -> set[Any]:
-        return self.inputs | {self.box}
 
 
 def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
@@ -75,7 +70,6 @@ def write_table(ui: Ui, form: ShotsForm, table: Table, again: int = 0) -> Said:
         form.count: gr.Slider(maximum=max(len(table.shots), _USUAL_MOST), value=len(table.shots)),
         form.template: OWN_LIST,
         form.again: again,
-        form.box: gr.Accordion(open=True),
     }
 
 
@@ -99,34 +93,32 @@ def write_shots_draft(ui: Ui, form: ShotsForm, draft: ShotsDraft, platform: str)
         form.template: template,
         form.again: draft.again,
         form.lines: draft.lines,
-        form.box: gr.Accordion(open=template == OWN_LIST),
     }
 
 
 def build_shots(ui: Ui, platform: gr.Dropdown) -> ShotsForm:
     """Lay the components out and connect them with each other; a platform proposes how many."""
     t = ui.t
-    with gr.Accordion(t("posts.shots"), open=False, elem_id="shots-box") as box:
-        with gr.Row():
-            template = gr.Dropdown(
-                [(t(f"template.{name}"), name) for name in (*TEMPLATES, OWN_LIST)], value="mixed",
-                label=t("posts.template"), elem_id="template",
-            )  # fmt: skip
-            count = gr.Slider(1, _USUAL_MOST, value=9, step=1, label=t("posts.count"), elem_id="count")
-            again = gr.Number(0, precision=0, visible="hidden", elem_id="again")
-        gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
-        with gr.Row():
-            lines = gr.Textbox(
-                "", lines=3, label=t("posts.paste"), placeholder=t("posts.paste_hint"), max_length=5000,
-                elem_id="paste",
-            )  # fmt: skip
-            put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
-        rows = gr.Dataframe(
-            write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in HEADERS], type="array",
-            interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
+    with gr.Row():
+        template = gr.Dropdown(
+            [(t(f"template.{name}"), name) for name in (*TEMPLATES, OWN_LIST)], value="mixed",
+            label=t("posts.template"), elem_id="template",
         )  # fmt: skip
+        count = gr.Slider(1, _USUAL_MOST, value=9, step=1, label=t("posts.count"), elem_id="count")
+        again = gr.Number(0, precision=0, visible="hidden", elem_id="again")
+    gr.HTML(f'<p class="st-soft">{escape(_known(ui))}</p>', js_on_load=None)
+    with gr.Row():
+        lines = gr.Textbox(
+            "", lines=3, label=t("posts.paste"), placeholder=t("posts.paste_hint"), max_length=5000,
+            elem_id="paste",
+        )  # fmt: skip
+        put = gr.Button(t("posts.paste_go"), elem_id="paste-go")
+    rows = gr.Dataframe(
+        write_shots(ui, make_shots("mixed", 9)), headers=[t(f"column.{c}") for c in HEADERS], type="array",
+        interactive=True, label=t("posts.table"), elem_id="shots", wrap=True, buttons=[],
+    )  # fmt: skip
 
-    form = ShotsForm(box, template, count, rows, lines, again)
+    form = ShotsForm(template, count, rows, lines, again)
 
     def fill(said: Said) -> Any:
         name = said[template]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.misfits import split_people
+from studio.ui.parts.sections import build_section
 from studio.ui.parts.swap_cards import UNREAD, act_on_swap, show_swaps
 
 __all__ = ["build_swap"]
@@ -43,22 +43,21 @@ class _Form:
 
 
 def build_swap(ui: Ui) -> None:
-    """Lay the part out, closed, and connect it."""
+    """Lay the part out, folded, with what it made below, and connect it."""
     t = ui.t
-    with gr.Accordion(t("swap.title"), open=False, elem_id="swap-box") as box:
-        gr.HTML(f"<p class='st-soft'>{escape(t('swap.what'))}</p>", js_on_load=None)
+    section = build_section(ui, "swap", t("swap.what"))
+    with section.body:
         form = _lay_out(ui)
         estimate = gr.HTML("", js_on_load=None, padding=False)
         go = gr.Button(t("swap.go"), variant="primary", elem_id="swap-go")
-        made = actions("", "swapped")
+    made = actions("", "swapped")
     shown = gr.State("")
     timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
         people, greyed = split_people(ui, ui.people(owner))
-        first, html = people[0][1] if people else None, show_swaps(ui, owner)
-        return gr.Dropdown(people, value=first), greyed, gr.Accordion(open=bool(html)), html
+        return gr.Dropdown(people, value=people[0][1] if people else None), greyed, show_swaps(ui, owner)
 
     def start(said: Said, request: gr.Request) -> str:
         owner = owner_of(request)
@@ -79,7 +78,7 @@ def build_swap(ui: Ui) -> None:
     def expect(paths: list[str] | None) -> str:
         return say_estimate(ui, Swap.kind, JobSize(units=len(paths))) if paths else ""
 
-    gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, box, made], **HIDDEN)
+    gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, made], **HIDDEN)
     form.photos.change(guarded(ui, expect), [form.photos], [estimate], **HIDDEN)
     go.click(guarded(ui, start), form.inputs, [made], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown], [made, shown], **HIDDEN)

@@ -18,6 +18,7 @@ from studio.domain.posts import PostSet
 from studio.ui.context import HIDDEN, LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
 from studio.ui.parts.post_cards import arrange_shown, keep_arrangement, newest_set, read_arrangement
+from studio.ui.parts.sections import build_section, show_tile
 from studio.workflows import run_directly
 from studio.workflows.captions import write_captions
 
@@ -30,11 +31,12 @@ _DRAFT, _VOICE, _AWAITED = "text:draft", "text:voice", "text:awaited"
 
 @dataclass(frozen=True)
 class TextForm:
-    """The components; `box` is laid out where the page renders it. `target` is the platform that is exported for,
-    `opened` a state: the id of the set that the page shows, "" for the newest.
+    """The components; `box` is laid out where the page renders it, and `tile` says what is filled in. `target` is the
+    platform that is exported for, `opened` a state: the id of the set that the page shows, "" for the newest.
     """
 
-    box: gr.Accordion
+    box: gr.Column
+    tile: gr.HTML
     target: gr.Dropdown
     content: gr.Radio
     about: gr.HTML
@@ -55,11 +57,11 @@ class TextForm:
     @property
     def kept(self) -> set[Any]:
         """Return what `kept_text` writes."""
-        return {self.title, self.body, self.tags, self.product, self.voice}
+        return {self.title, self.body, self.tags, self.product, self.voice, self.tile}
 
     @property
     def outputs(self) -> set[Any]:
-        return {self.title, self.body, self.tags, self.length}
+        return {self.title, self.body, self.tags, self.length, self.tile}
 
     def ask(self, owner: str, post_set: PostSet, said: Said) -> ExportRequest:
         """Return the request for a bundle of this set. Raises BadInput."""
@@ -128,6 +130,7 @@ class TextForm:
         return {
             self.title: values[0], self.body: values[1], self.tags: values[2],
             self.length: _length(ui, target, *values, made.left_out),
+            self.tile: _tile(ui, target, "", values[0]),
         }  # fmt: skip
 
 
@@ -137,7 +140,11 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
 
     def measure(said: Said) -> Any:
         told = _length(ui, said[form.target], said[form.title] or "", said[form.body] or "", said[form.tags] or "")
-        return {form.length: told, form.about: _about(ui, find_platform(said[form.target]))}
+        return {
+            form.length: told,
+            form.about: _about(ui, find_platform(said[form.target])),
+            form.tile: _tile(ui, said[form.target], str(said[form.content]), said[form.title] or ""),
+        }
 
     def write(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -155,8 +162,8 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
     def tick(said: Said, request: gr.Request) -> Any:
         return form.arrived(ui, owner_of(request), said) or {form.length: gr.skip()}
 
-    shown = [form.length, form.about]
-    form.target.input(guarded(ui, measure), form.inputs, shown, **LATEST)
+    shown = [form.length, form.about, form.tile]
+    gr.on([form.target.input, form.content.input], guarded(ui, measure), form.inputs, shown, **LATEST)
     platform.change(guarded(ui, follow), form.inputs | {platform}, [form.target, *shown], **LATEST)
     # what is pasted is told one event late, so the field is read again when it is left
     typed = (form.title, form.body, form.tags, form.product, form.voice)
@@ -165,13 +172,16 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
     return form
 
 
-def kept_text(ui: Ui, form: TextForm, owner: str, opened: str = "") -> Said:
-    """Return what the components say of a set ("": the newest): its own texts, those written last where it has none."""
+def kept_text(ui: Ui, form: TextForm, owner: str, opened: str = "", target: str = "xiaohongshu") -> Said:
+    """Return what the components say of a set ("": the newest) for a platform: its own texts, those written last where
+    it has none.
+    """
     post_set, marks = _shown(ui, owner, opened), ui.marks(owner)
     own = {} if post_set is None else marks.get(f"posts:{post_set.id}", {})
     facts = own if "title" in own else marks.get(_DRAFT, {})
     told = {getattr(form, name): str(facts.get(name, "")) for name in ("title", "body", "tags", "product")}
-    return told | {form.voice: str(marks.get(_VOICE, {}).get("voice", ""))}
+    voice = str(marks.get(_VOICE, {}).get("voice", ""))
+    return told | {form.voice: voice, form.tile: _tile(ui, target, "", told[form.title])}
 
 
 def keep_voice(ui: Ui, owner: str, voice: str) -> None:
@@ -190,7 +200,9 @@ def read_tags(text: str | None) -> tuple[str, ...]:
 def _lay_out(ui: Ui) -> TextForm:
     t, limits = ui.t, {name: limits_of(CaptionsRequest, name).longest for name in ("product", "voice")}
     writers = [(t(f"text.writer.{name}"), name) for name in limits_of(CaptionsRequest, "writer").choices]
-    with gr.Accordion(t("text.box"), open=False, elem_id="text-box", render=False) as box:
+    with gr.Column(render=False) as box:
+        section = build_section(ui, "text")
+    with section.body:
         with gr.Row():
             target = gr.Dropdown(
                 [(p.words[t.language], p.id) for p in load_platforms()], value="xiaohongshu", label=t("text.target"),
@@ -224,7 +236,17 @@ def _lay_out(ui: Ui) -> TextForm:
                 )  # fmt: skip
                 tags = gr.Textbox("", label=t("text.tags"), max_length=1000, elem_id="tags")
                 length = gr.HTML("", js_on_load=None, elem_id="length", padding=False)
-    return TextForm(box, target, content, about, product, voice, writer, title, body, tags, length, gr.State(""))
+    return TextForm(
+        box, section.tile, target, content, about, product, voice, writer, title, body, tags, length, gr.State("")
+    )
+
+
+def _tile(ui: Ui, target: str, content: str, title: str) -> str:
+    """What is filled in, in a line; `content` is "" where it is as usual."""
+    said = [find_platform(target).words[ui.t.language]]
+    said += [ui.t(f"text.content.{content}")] if content else []
+    said.append(" ".join(title.split()) or ui.t("chosen.no_title"))
+    return show_tile(ui, "text", " · ".join(said))
 
 
 def _can_ask(ui: Ui) -> bool:

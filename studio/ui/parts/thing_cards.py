@@ -158,7 +158,7 @@ class Cards:
         opens = link(t("job.open"), address, big=False) if address else ""
         if thing.kind == "post":  # it goes with its set, or is left out of it there
             return star + link(t("library.open_set"), address, big=False)
-        return star + opens + button(t("trash"), "trash", thing=thing.id)
+        return star + opens + button(t("trash"), "trash", quiet=True, thing=thing.id)
 
 
 def _slots(ui: Ui, owner: str, key: str) -> Mapping[int, Slot]:

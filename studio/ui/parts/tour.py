@@ -33,7 +33,7 @@ def tour_html(ui: Ui, owner: str) -> str:
             steps += f'<li class="{"over" if number < now else ""}">{"✓ " if number < now else ""}{said}</li>'
     title = t("tour.title") if now < len(_STEPS) else t("tour.done")
     body = f'<strong>{escape(title)}</strong><ol class="st-steps">{steps}</ol>{button(t("tour.close"), "close-tour")}'
-    return panel(body, "done" if now == len(_STEPS) else "")
+    return panel(body, "st-tour done" if now == len(_STEPS) else "st-tour")
 
 
 def close_tour(ui: Ui, owner: str) -> str:

@@ -28,6 +28,8 @@ def row(before: float, after: float, old_face: float | None, **more: object) -> 
         (row(0.05, 0.6, 0.5), ("old_face",)),
         (row(0.05, 0.75, 0.1, old_hair=0.8), ("old_hair",)),
         (row(0.05, 0.0, None, moved=None), ("identity",)),  # no face any more
+        (row(0.05, 0.75, 0.1, other_look=True), ("look",)),  # a drawn face in a real photo
+        (row(0.05, 0.75, 0.1, other_look=False), ()),
         (row(0.9, 0.85, 0.9), ()),  # it showed the persona already
     ],
 )

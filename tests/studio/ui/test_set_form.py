@@ -21,6 +21,7 @@ from studio.library.scenes import add_goods
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
+from studio.ui.parts.chosen import build_sections
 from studio.ui.parts.person_form import Chosen, PersonForm, build_person, write_person
 from studio.ui.parts.reference_cards import Ways, choose_way, most_strength, show_ways
 from studio.ui.parts.set_form import SetForm, build_form, read_form, write_form
@@ -39,7 +40,8 @@ def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
 
     async def lay_out() -> SetForm:
         with gr.Blocks():
-            return build_form(Ui(studio, Queue(studio), Texts("en")), gr.Dropdown([]), gr.Dropdown([]))
+            ui, platform = Ui(studio, Queue(studio), Texts("en")), gr.Dropdown(["xiaohongshu"], value="xiaohongshu")
+            return build_form(ui, build_sections(ui), gr.Dropdown([]), gr.Dropdown([]), platform)
 
     form = asyncio.run(lay_out())  # Gradio wants a running event loop, else it leaves one of its own open
     return form, {part: part.value for part in form.inputs}
@@ -171,7 +173,7 @@ def test_a_picture_of_the_persona_is_chosen_only_where_it_can_be_seen(tmp_path: 
 
         form = asyncio.run(lay_out())
         box = form.shown_as.parent
-        while box is not None and not isinstance(box, gr.Accordion):
+        while box is not None and getattr(box, "elem_id", "") != "person-ways":
             box = box.parent
         assert box is not None
         assert box.visible == visible

@@ -66,6 +66,19 @@ def test_a_name_in_an_error_is_no_html(
     assert name in unescape(message)
 
 
+@pytest.mark.parametrize("language", get_args(Language))
+def test_an_error_that_nobody_foresaw_is_said_in_words(tmp_path: Path, language: Language) -> None:
+    ui = _ui(tmp_path, language)
+
+    def fails() -> None:
+        raise KeyError("lora_path")
+
+    with pytest.raises(gr.Error) as shown:
+        guarded(ui, fails)()
+    assert shown.value.message == ui.t("error.unexpected")
+    assert isinstance(shown.value.__cause__, KeyError)  # for the log
+
+
 def test_a_job_panel_escapes_once(tmp_path: Path) -> None:
     ui = _ui(tmp_path)
     error = f"{NAMES[0]} is no LoRA for FLUX."
