@@ -10,7 +10,7 @@ from pipelines.errors import BadInput
 from studio.captions.claims import drop_claims, unsupported_claims
 from studio.captions.endpoint import Answer, Message, Suggestion, parse_suggestion
 from studio.captions.facts import SetFacts
-from studio.captions.templates import Written, fit_tags, shorten, untaken, write_set
+from studio.captions.templates import Written, cut, fit_tags, shorten, untaken, write_set
 from studio.domain.platforms import tag_text, text_length
 from studio.domain.values import MOST_CAPTION
 
@@ -127,7 +127,7 @@ def _mend(facts: SetFacts, product: str, said: Suggestion, seed: int) -> Checked
     body = shorten(honest(said.body), room, platform, "body") if platform.max_body else ""
     captions: list[str] = []
     for text, instead in zip(said.captions, own.captions, strict=True):
-        kept = honest(" ".join(text.split()))[:MOST_CAPTION].strip()
+        kept = cut(honest(" ".join(text.split())), lambda said: len(said) <= MOST_CAPTION)
         captions.append(untaken(instead, captions) if not kept or kept in captions else kept)
     written = replace(
         own,

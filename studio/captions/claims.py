@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from studio.captions.facts import sentence_spans
 
-__all__ = ["drop_claims", "unsupported_claims"]
+__all__ = ["claim_spans", "drop_claims", "unsupported_claims"]
 
 _UNITS = {
     "%": r"%|percent\b|per cent\b", "折": "折", "元": r"元|块钱?|rmb\b|yuan\b|cny\b",
@@ -96,6 +96,17 @@ def drop_claims(text: str, product: str, seen: Sequence[str] = ()) -> tuple[str,
                 at += 1
     lines = (line.strip() for line in (kept + text[at:]).splitlines())
     return "\n".join(line for line in lines if line), tuple(dict.fromkeys(dropped))
+
+
+def claim_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return where a text claims something, [first, last) letters of each claim with what denies it behind it: cut
+    within, it would say something else.
+    """
+    found = []
+    for match in _CLAIMS.finditer(text.translate(_WIDE)):
+        denied = _DENIED_BEHIND.match(text, match.end())
+        found.append((match.start(), match.end() if denied is None else denied.end()))
+    return tuple(found)
 
 
 def _claims(text: str) -> Iterator[tuple[str, str]]:

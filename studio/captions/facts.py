@@ -9,6 +9,7 @@ from personas.shots import Shot
 from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import Platform, find_platform
 from studio.domain.posts import PostSet
+from studio.texts.english import in_english, says_chinese
 from studio.texts.texts import Language, Texts
 
 __all__ = [
@@ -27,11 +28,19 @@ _SENTENCE = re.compile(r"[^。！？!?\n；;]+[。！？!?；;]?")
 _FULL_STOP = re.compile(r"(?<=[a-zß-ÿ)\]\"'”’%0-9]\.)\s+(?=(?:[^\w\s]+\s*)?[A-ZÀ-Þ])")
 _ENDS = "。！？!?；;."
 _EMOJI = re.compile(r"emoji|表情|颜文字|smiley", re.IGNORECASE)
-_NO_EMOJI = re.compile(r"(no|without|不用|不要|不加|没有|无)\s*(emoji|表情|颜文字|smiley)", re.IGNORECASE)
 _LIVELY = re.compile(
-    r"lively|playful|cheer|\bfun|young|cute|warm|活泼|俏皮|可爱|年轻|元气|热情|轻松|亲切", re.IGNORECASE
+    r"\b(?:lively|playful|cheer\w*|fun|funny|young|youthful|cute|warm)\b|活泼|俏皮|可爱|年轻|元气|热情|轻松|亲切",
+    re.IGNORECASE | re.ASCII,
 )
-_FORMAL = re.compile(r"formal|serious|sober|professional|factual|calm|正式|专业|严肃|稳重|克制|客观", re.IGNORECASE)
+_FORMAL = re.compile(
+    r"\b(?:formal|serious|sober|professional|factual|calm)|正式|专业|严肃|稳重|克制|客观", re.IGNORECASE | re.ASCII
+)
+_NOT = re.compile(
+    r"(?:不|别|没|无|勿|少|避免|拒绝)[要用加带太那么很有再过于是]*$"
+    r"|(?:\b(?:no|not|never|without|avoid|few|fewer|less|zero|skip)\b|n['’]t)(?:\s+[\w-]+){0,4}\s*$",
+    re.IGNORECASE | re.ASCII,
+)
+_CLAUSE = re.compile(r"[，,。.;；、!！?？\n]|\bbut\b|但|而", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -86,16 +95,23 @@ def language_of(request: CaptionsRequest) -> Language:
 def post_facts(t: Texts, shot: Shot, place: str, goods: str = "") -> PostFacts:
     """Return what a shot shows; `goods` are those of the set, and a shot's own kind of thing is named where it has
     one."""
-    colour, wear = t.word(shot.worn_colour).removesuffix("色"), t.word(shot.outfit)
+    colour, wear = _say(t, shot.worn_colour).removesuffix("色"), _say(t, shot.outfit)
     wear = t("captions.wear", colour=colour, outfit=wear) if colour else wear
-    held = "" if shot.goods == "nothing" else t.word(shot.goods)
+    held = "" if shot.goods == "nothing" else _say(t, shot.goods)
     return PostFacts(wear, t.word(place), goods or held, shot.framing, shot.light)
 
 
 def read_voice(described: str) -> Voice:
     """Return what of a voice, described in free words, the studio's own sentences can follow."""
-    style = "formal" if _FORMAL.search(described) else "lively" if _LIVELY.search(described) else "plain"
-    return Voice(style, bool(_EMOJI.search(described)) and not _NO_EMOJI.search(described))
+    style = "formal" if _wants(_FORMAL, described) else "lively" if _wants(_LIVELY, described) else "plain"
+    return Voice(style, _wants(_EMOJI, described))
+
+
+def _wants(words: re.Pattern[str], described: str) -> bool:
+    """Whether a description has one of the words, and nothing before it in its clause denies it."""
+    return any(
+        _NOT.search(_CLAUSE.split(described[: match.start()])[-1]) is None for match in words.finditer(described)
+    )
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
@@ -116,9 +132,17 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def _say(t: Texts, word: str) -> str:
+    """Return a word of a shot in the captions' language, own words in it too where every one of them is known."""
+    told, left_out = in_english(word)
+    return told if t.language == "en" and says_chinese(word) and not left_out else t.word(word)
+
+
 def _posts(t: Texts, post_set: PostSet) -> tuple[PostFacts, ...]:
     asked = post_set.request
     goods = "" if asked.goods is None or asked.goods.name == "a product" else asked.goods.name
     if t.language == "zh" and not re.search("[一-龥]", goods):
         goods = ""  # what prompts call it is English, and no word of a Chinese caption
+    if t.language == "en" and says_chinese(goods):
+        goods = "" if in_english(goods)[1] else in_english(goods)[0]
     return tuple(post_facts(t, post.shot, asked.scene.name, goods) for post in post_set.posts)

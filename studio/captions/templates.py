@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Container, Iterator, Mapping, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from studio.captions.claims import claim_spans
 from studio.captions.facts import PostFacts, SetFacts, Voice
 from studio.domain.bundle import MOST_BODY, MOST_TITLE
 from studio.domain.platforms import Platform, tag_text, text_length
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import Language
 
-__all__ = ["Written", "fit_tags", "plain_post", "shorten", "untaken", "write_posts", "write_set"]
+__all__ = ["Written", "cut", "fit_tags", "plain_post", "shorten", "untaken", "write_posts", "write_set"]
 
 _FILE = Path(__file__).with_name("sentences.json")
 _EMOJI = ("✨", "🌿", "💫", "🍃", "🎈", "👀", "🌟", "🤍")
 _USUAL_TAGS = 5  # where a platform's own number is not known
 _TRIES = 60
+_LOOSE = " ,，、;；:：-·"
+_MARK = re.compile(r"[。！？；，!?;\n]|,(?!\d)|\.(?=\s)")
 Sentences = Mapping[str, Sequence[str]]
 
 
@@ -66,7 +71,8 @@ def write_posts(facts: SetFacts, seed: int) -> tuple[str, ...]:
 
 def untaken(text: str, taken: Container[str]) -> str:
     """Return the text, or, where it is taken, with the first number from 2 with which it is not."""
-    numbered = (f"{text[: MOST_CAPTION - 5]} ({n})" for n in range(2, 1000))
+    room = cut(text, lambda kept: len(kept) <= MOST_CAPTION - len(" (999)"))
+    numbered = (f"{room} ({n})" for n in range(2, 1000))
     return text if text not in taken else next(one for one in numbered if one not in taken)
 
 
@@ -81,15 +87,26 @@ def fit_tags(tags: Sequence[str], platform: Platform) -> tuple[str, ...]:
 def shorten(text: str, most: int, platform: Platform, field: str) -> str:
     """Return the text, cut behind a word or a mark where it is longer than `most` in the platform's unit (0: any)."""
     unit = platform.title_unit if field == "title" else platform.body_unit
-    whole = text.strip()
     limit = MOST_TITLE if field == "title" else MOST_BODY
-    if len(whole) <= limit and (not most or text_length(whole, unit) <= most):
+    return cut(text, lambda kept: len(kept) <= limit and (not most or text_length(kept, unit) <= most))
+
+
+def cut(text: str, fits: Callable[[str], bool]) -> str:
+    """Return the text where it `fits`, else as much of it as does: up to a mark in its second half, else to a word.
+
+    A claim stays whole or is left out: of 1299元 nobody shall read 12, nor 防水 of 防水性不好.
+    """
+    whole = text.strip()
+    if fits(whole):
         return whole
-    kept = whole[:limit]
-    while kept and most and text_length(kept, unit) > most:
-        kept = kept[:-1]
-    words = kept.rsplit(" ", 1)[0] if " " in kept and whole[len(kept) : len(kept) + 1].strip() else kept
-    return words.rstrip(" ,，、;；:：-·")
+    kept = whole[: bisect_left(range(1, len(whole) + 1), True, key=lambda n: not fits(whole[:n]))]
+    marks = [mark.end() for mark in _MARK.finditer(whole) if len(kept) / 2 < mark.end() <= len(kept)]
+    if marks:
+        return kept[: marks[-1]].rstrip(_LOOSE)
+    if " " in kept and whole[len(kept) : len(kept) + 1].strip():
+        kept = kept.rsplit(" ", 1)[0]
+    within = (first for first, last in claim_spans(whole) if first < len(kept) < last)
+    return kept[: next(within, len(kept))].rstrip(_LOOSE)
 
 
 def _options(
@@ -128,7 +145,7 @@ def _title(facts: SetFacts, rows: Sentences) -> str:
     """What the product's text begins with where that fits, else what is seen."""
     platform, first = facts.platform, facts.posts[0]
     named = [sentence.rstrip("。！？!?；;.") for sentence in facts.product[:1]]
-    named += [clause for sentence in named for clause in sentence.replace(",", "，").split("，")[:1]]
+    named += [clause for sentence in named for clause in re.split(r"，|,(?!\d)", sentence)[:1]]
     seen = [
         _say(pattern, first, facts.language) for pattern in rows["title"] if first.place or "{place}" not in pattern
     ]

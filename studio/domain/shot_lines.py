@@ -50,7 +50,8 @@ def paste_shots(text: str) -> list[Shot]:
 
 def known_word(field: str, said: str, texts: Texts) -> str | None:
     """Return the word of CHOICES that a cell says, in the page's language or in English; None where it says none."""
-    for word in (texts.word_back(said).casefold(), in_english(said)[0].casefold()):
+    english, left_out = in_english(said)
+    for word in (texts.word_back(said).casefold(), "" if left_out else english.casefold()):
         if word in CHOICES[field]:
             return word
     return None

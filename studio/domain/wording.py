@@ -8,7 +8,7 @@ from dataclasses import replace
 from personas.shots import Shot, with_article
 from pipelines.families.vocabulary import Vocabulary
 from studio.domain.values import Value
-from studio.texts.english import in_english, says_chinese
+from studio.texts.english import in_english, is_thing_unknown, says_chinese
 from studio.texts.texts import Texts
 
 __all__ = ["PLAIN_GOODS", "Doubt", "doubts", "say_doubts", "tell_goods", "tell_shot"]
@@ -28,14 +28,18 @@ class Doubt(Value):
 
 def tell_shot(shot: Shot, vocabulary: Vocabulary | None) -> Shot:
     """Return a shot whose own words are those that a prompt says; the words of the lists stay as they are."""
-    return replace(shot, **{field: _tell(said, vocabulary) or said for field, said in shot.free.items()})
+    told = {
+        field: "" if field in ("outfit", "goods") and is_thing_unknown(said) else _tell(said, vocabulary)
+        for field, said in shot.free.items()
+    }
+    return replace(shot, **{field: words or shot.free[field] for field, words in told.items()})
 
 
 def tell_goods(name: str, vocabulary: Vocabulary | None) -> str:
     """Return what a prompt calls goods: their own name, in English where the model reads no Chinese."""
     if not says_chinese(name) or (vocabulary is not None and not vocabulary.unknown(name)):
         return name
-    told = _tell(name, vocabulary)
+    told = "" if is_thing_unknown(name) else _tell(name, vocabulary)
     return with_article(told) if told else PLAIN_GOODS
 
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-__all__ = ["ForeignLora", "ForeignPicture", "clean_text", "lora_name", "merge_loras", "parse_parameters", "read_seed"]
+__all__ = [
+    "ForeignLora", "ForeignPicture", "clean_text", "lora_name", "merge_loras", "parse_parameters", "read_digest",
+    "read_scale", "read_seed",
+]  # fmt: skip
 
 _MOST_TEXT = 20_000
 _MAX_PAIRS, _MAX_KEY, _MAX_JSON = 200, 61, 20
@@ -157,7 +160,9 @@ def _value(line: str, at: int, try_json: bool) -> tuple[str, int]:
 
 
 def _weighed(prompt: str) -> list[ForeignLora]:
-    return [ForeignLora(lora_name(tag[1]), scale=_number(tag[2])) for tag in islice(_TAG.finditer(prompt), _MAX_LORAS)]
+    return [
+        ForeignLora(lora_name(tag[1]), scale=read_scale(tag[2])) for tag in islice(_TAG.finditer(prompt), _MAX_LORAS)
+    ]
 
 
 def _digests(text: str) -> list[ForeignLora]:
@@ -186,7 +191,7 @@ def _of_resources(text: str) -> list[ForeignLora]:
     rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
     loras = [row for row in rows if str(row.get("type", "")).casefold() in ("lora", "locon", "lycoris")]
     named = [(row.get("modelName") or row.get("modelVersionName") or "", row.get("weight")) for row in loras]
-    return [ForeignLora(lora_name(name), scale=_number(weight)) for name, weight in named if name]
+    return [ForeignLora(lora_name(name), scale=read_scale(weight)) for name, weight in named if name]
 
 
 def read_digest(text: str) -> str:
@@ -195,7 +200,8 @@ def read_digest(text: str) -> str:
     return digest if 8 <= len(digest) <= 64 and not digest.strip("0123456789abcdef") else ""
 
 
-def _number(value: object) -> float | None:
+def read_scale(value: object) -> float | None:
+    """Return how strongly a LoRA was applied; None for what is no number below 1000."""
     try:
         number = float(str(value))
     except ValueError:

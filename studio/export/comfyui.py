@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.export.a1111 import ForeignLora, ForeignPicture, clean_text, lora_name, merge_loras, read_seed
+from studio.export.a1111 import ForeignLora, ForeignPicture, clean_text, lora_name, merge_loras, read_scale, read_seed
 
 __all__ = ["is_graph", "read_graph"]
 
@@ -132,6 +132,5 @@ def _loras(graph: Graph, before: list[str]) -> list[ForeignLora]:
         ]
         for name, strength in rows:
             if isinstance(name, str) and name and name != "None" and strength != 0:
-                scale = float(strength) if isinstance(strength, int | float) else None
-                found.append(ForeignLora(lora_name(name), scale=scale))
+                found.append(ForeignLora(lora_name(name), scale=read_scale(strength)))
     return found

@@ -21,6 +21,7 @@ from studio.export.a1111 import (
     merge_loras,
     parse_parameters,
     read_digest,
+    read_scale,
     read_seed,
 )
 from studio.export.comfyui import is_graph, read_graph
@@ -107,19 +108,18 @@ def _parse(text: str) -> ForeignPicture | None:
 def _read_object(told: Mapping[str, Any]) -> ForeignPicture:
     """Read JSON whose keys say what they are. Raises ValueError where there is neither a prompt nor a seed."""
     values = {_plain(key): value for key, value in told.items()}
-    for key in _INSIDE:
-        if isinstance(values.get(key), dict):
-            inside = {_plain(name): value for name, value in values[key].items()}
-            values = values | inside | {"outer": told}
-            told = {**_plain_values(told), **values[key]}
-            break
+    outer: Mapping[str, Any] = {}
+    nested = next((found for key in _INSIDE if isinstance(found := values.get(key), dict)), None)
+    if nested is not None:
+        values |= {_plain(name): value for name, value in nested.items()}
+        outer, told = told, {**_plain_values(told), **nested}
     prompt = next((_prompt(values[key]) for key in _PROMPTS if values.get(key)), "")
     negative = next((_prompt(values[key]) for key in _NEGATIVES if values.get(key)), "")
     seed = next((found for key in _SEEDS if (found := read_seed(values.get(key))) is not None), None)
     if not prompt and seed is None:
         raise ValueError("no prompt")
     in_prompt = parse_parameters(prompt).loras if prompt else ()
-    loras = merge_loras(list(in_prompt), _loras(values), _swarm_models(values.get("outer", {})))
+    loras = merge_loras(list(in_prompt), _loras(values), _swarm_models(outer))
     return ForeignPicture(prompt, negative, seed, _settings(told), loras)
 
 
@@ -157,7 +157,7 @@ def _loras(values: Mapping[str, Any]) -> list[ForeignLora]:
             digest = model.get("hash", "") if isinstance(model, dict) else ""
             weight = row.get("weight", row.get("strength"))
         if isinstance(name, str) and name:
-            found.append(ForeignLora(lora_name(name), read_digest(str(digest)), _number(weight)))
+            found.append(ForeignLora(lora_name(name), read_digest(str(digest)), read_scale(weight)))
     return found
 
 
@@ -179,13 +179,6 @@ def _settings(told: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, str | int | float) and _plain(key) not in known and len(found) < _MAX_SETTINGS:
             found[clean_text(str(key))[:60]] = " ".join(clean_text(str(value)).split())[:300]
     return found
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
 
 
 def _user_comment(value: bytes) -> str:

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-__all__ = ["field_words", "in_english", "says_chinese"]
+__all__ = ["field_words", "in_english", "is_thing_unknown", "says_chinese"]
 
 _CHINESE = re.compile("[㐀-鿿豈-﫿]")
 _PARTS = re.compile("([㐀-鿿豈-﫿]+)")
@@ -46,7 +46,7 @@ def in_english(text: str) -> tuple[str, tuple[str, ...]]:
             continue
         at, left = 0, ""
         while at < len(part):
-            found = next((word for word in _words() if part.startswith(word, at)), None)
+            found = _known_at(part, at, not left)
             if found is None:
                 left += "" if not left and part[at] in _SAYING_NOTHING else part[at]
             if left and (found is not None or at + 1 == len(part)):
@@ -55,3 +55,23 @@ def in_english(text: str) -> tuple[str, tuple[str, ...]]:
             said += [] if found is None else [_words()[found]]
             at += 1 if found is None else len(found)
     return " ".join(said), tuple(unknown)
+
+
+def is_thing_unknown(text: str) -> bool:
+    """Return whether a text's last Chinese word, which says what a thing is, stands in no row: 粮 of 猫粮."""
+    unknown = in_english(text)[1]
+    return bool(unknown) and text.rstrip(_SAYING_NOTHING + " ").endswith(unknown[-1])
+
+
+def _known_at(part: str, at: int, is_first: bool) -> str | None:
+    """Return the longest word that begins here. One letter is a word only where all around it is known: 金 is none in
+    金属; behind what is not known it is at the end, as 包 in 兰蔻包.
+    """
+    for word in _words():
+        if not part.startswith(word, at):
+            continue
+        last = at + len(word)
+        goes_on = last < len(part) and part[last] not in _SAYING_NOTHING and _known_at(part, last, True) is None
+        if len(word) > 1 or (not goes_on and (is_first or last == len(part))):
+            return word
+    return None

@@ -6,15 +6,16 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from personas.shots import GOODS, vary_shots
+from personas.shots import GOODS, Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.captions.claims import drop_claims, unsupported_claims
 from studio.captions.facts import SetFacts, post_facts, read_facts, read_voice, split_sentences
-from studio.captions.templates import plain_post, shorten, untaken, write_set
+from studio.captions.templates import cut, plain_post, shorten, untaken, write_set
 from studio.domain.bundle import CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import find_platform, load_platforms, overlong, text_length
@@ -139,6 +140,69 @@ def test_a_voice_is_heard() -> None:
     assert all(re.search("[✨🌿💫🍃🎈👀🌟🤍]$", caption) for caption in write_set(facts, 3).captions)
     voices = (read_voice("活泼"), read_voice("正式"), read_voice(""))
     assert len({write_set(replace(facts, voice=voice), 3).captions[0] for voice in voices}) == 3
+
+
+@pytest.mark.parametrize(
+    ("described", "style", "emoji"),
+    [
+        ("don't use emoji", "plain", False), ("不要用表情", "plain", False), ("别加表情", "plain", False),
+        ("avoid emojis", "plain", False), ("without any emoji", "plain", False), ("少用表情", "plain", False),
+        ("not formal", "plain", False), ("不要太正式", "plain", False), ("别太严肃，活泼一点", "lively", False),
+        ("never serious, always playful", "lively", False), ("informal", "plain", False),
+        ("functional", "plain", False),
+        ("不活泼", "plain", False), ("专业但不严肃", "formal", False),
+        ("warm but not cute, with emoji", "lively", True),
+        ("不要正式，要加表情", "plain", True), ("sober; no smileys", "formal", False),
+    ],
+)  # fmt: skip
+def test_what_a_voice_shall_not_be_is_not_heard_as_what_it_is(described: str, style: str, emoji: bool) -> None:
+    voice = read_voice(described)
+    assert (voice.style, voice.emoji) == (style, emoji)
+
+
+def _is_short(most: int, text: str) -> bool:
+    return len(text) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("这款真丝连衣裙现在活动价只要1299元包邮到家", "1299元"), ("今日到手价仅需要人民币1,299元送到家", "1,299元"),
+        ("The red dress is now only $1,299.50 for all", "$1,299.50"), ("容量500ml的杯子今天只要5折起", "500ml"),
+        ("净重12.5公斤", "12.5公斤"), ("羊毛含量100%的大衣", "100%"),
+        ("面料的防水性不好，请勿水洗", "防水性不好"), ("A leather-free bag", "leather-free"),
+    ],
+)  # fmt: skip
+def test_a_claim_is_cut_off_whole(text: str, number: str) -> None:
+    platform = find_platform("xiaohongshu")
+    at, unit = text.index(number), len(number)
+    for most in range(1, 40):
+        for kept in (shorten(text, most, platform, "title"), cut(text, partial(_is_short, most))):
+            assert text.startswith(kept)
+            assert len(kept) <= at or len(kept) >= at + unit, kept
+
+
+def test_a_text_is_cut_behind_a_mark_where_there_is_one() -> None:
+    assert cut("今天看红色连衣裙。面料防水性不好。", lambda said: len(said) <= 13) == "今天看红色连衣裙。"
+    assert cut("A red dress. It is not that warm", lambda said: len(said) <= 22) == "A red dress."
+    assert cut("一" * 50, lambda said: len(said) <= 7) == "一" * 7
+    assert cut("short", lambda said: len(said) <= 7) == "short"
+
+
+def test_a_title_says_a_whole_price() -> None:
+    product = "现价1,299元包邮到家，面料柔软不起球，四季都能穿，送运费险。"
+    asked = CaptionsRequest.make(post_set=make_post_set(2), product=product, platform="xiaohongshu")
+    assert write_set(read_facts(asked), 1).title == "现价1,299元包邮到家"
+
+
+def test_own_words_are_said_in_the_captions_language() -> None:
+    shot = Shot(outfit="旗袍", outfit_colour="米色", goods="口红")
+    english, chinese = (post_facts(Texts(language), shot, "cafe") for language in ("en", "zh"))
+    assert (english.wear, english.goods) == ("beige qipao", "lipstick")
+    assert (chinese.wear, chinese.goods) == ("米色旗袍", "口红")
+    both = replace(shot, outfit="白色T恤和蓝色牛仔裤", outfit_colour="white")
+    assert post_facts(Texts("zh"), both, "").wear == "白色T恤和蓝色牛仔裤"
+    assert post_facts(Texts("en"), replace(shot, outfit="仙女裙装"), "").wear == "beige 仙女裙装"
 
 
 def test_captions_tell_what_the_posts_show_and_the_text_says() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,42 @@ def test_a_gallerys_xmp_is_read() -> None:
     found = read_foreign(Labels(xmp=f"<x><exif:UserComment>{alt}</exif:UserComment></x>".encode()))
     assert found is not None
     assert (found.prompt, found.seed) == (PROMPT, 7)
+
+
+@pytest.mark.parametrize(
+    ("told", "scales"),
+    [
+        ({"loras": [["a", float("nan")], ["b", 1e400], ["c", 0.5], ["d", "x"]]}, [None, None, 0.5, None]),
+        ({"outer": "x", "metadata": "y", "loras": [{"model": "m", "weight": 10**400}]}, [None]),
+        ({"image": {"image": "x", "seed": 3}}, []), ({"metadata": {"metadata": [1], "prompt": PROMPT}}, [0.8]),
+    ],
+)  # fmt: skip
+def test_odd_values_are_left_out(tmp_path: Path, told: dict[str, object], scales: list[float | None]) -> None:
+    found = _read(tmp_path, "parameters", json.dumps({"prompt": "a cat"} | told))
+    assert found is not None
+    assert [lora.scale for lora in found.loras] == scales
+
+
+def test_no_shape_of_json_is_more_than_unreadable() -> None:
+    rng = random.Random(3)
+    keys = (
+        "prompt", "seed", "loras", "loraweights", "outer", "sui_models", "sui_image_params", "image", "metadata",
+        "model", "inputs", "class_type", "text", "name", "weight", "positive", "strength_model", "lora_name", "1", "2",
+    )  # fmt: skip
+    plain = ("x", "KSampler", "CLIPTextEncode", "LoraLoader", 1, -3, 2.5, None, True, float("nan"), 10**400, ["1", 0])
+
+    def value(depth: int) -> object:
+        kind = rng.random() if depth else 0.0
+        if kind < 0.4:
+            return rng.choice(plain)
+        many = range(rng.randrange(6))
+        return [value(depth - 1) for _ in many] if kind < 0.6 else {rng.choice(keys): value(depth - 1) for _ in many}
+
+    read = 0
+    for _ in range(4000):
+        text = json.dumps({rng.choice(keys): value(4) for _ in range(rng.randrange(1, 7))})
+        try:
+            read += read_foreign(Labels(chunks=((b"tEXt", b"parameters\0" + text.encode()),))) is not None
+        except ValueError:
+            continue
+    assert read > 50
