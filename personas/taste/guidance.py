@@ -64,12 +64,14 @@ def guide_shots(
     *,
     adventurous: float = 0.3,
     knows: Knows | None = None,
+    together: Collection[str] = (),
 ) -> Guided:
     """Return the shots with their open fields to somebody's taste.
 
     `open_fields` are names of OPEN_FIELDS a shot; those of no shot's field count where they are open in all. `weights`
     are those of attributes, in [-1, 1]. `knows` says whether the drawing model knows words that no list has; without it
-    none are said. Where nothing is open, or nothing is known of it, the shots are the very same.
+    none are said. Fields of `together` are the same in all shots in which they are open. Where nothing is open, or
+    nothing is known of it, the shots are the very same.
     """
     found, choices = list[Shot](), list[Choice]()
     for number, (shot, names) in enumerate(zip(shots, open_fields, strict=True)):
@@ -78,7 +80,8 @@ def guide_shots(
             if not any(weights.get(value.id) for value in load_attributes().fields[field].values.values()):
                 continue
             pool = _pool(field, weights, knows)
-            word, probability = _sample(pool, temperature(adventurous), random.Random(f"{seed} {number} {field}"))
+            rng = random.Random(f"{seed} {'all' if field in together else number} {field}")
+            word, probability = _sample(pool, temperature(adventurous), rng)
             if word != getattr(shot, field):
                 changed[field] = word
             spoke = _spoke(field, word, weights)

@@ -21,6 +21,7 @@ from studio.cli.personas import personas
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
+from studio.cli.taste import taste
 from studio.cli.translation import translate_command
 from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
@@ -44,6 +45,7 @@ app.add_typer(donors, name="donors")
 app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
 app.add_typer(users, name="users")
+app.add_typer(taste, name="taste")
 
 
 def _version(asked: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,14 +30,17 @@ from studio.cli.options import (
     settings_of,
     tell,
 )
-from studio.domain.capabilities import usual_way
+from studio.domain.capabilities import usual_way, vocabulary_of
 from studio.domain.persona import Persona
-from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet, plan_shots
+from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet
 from studio.domain.scores import say_scores
-from studio.domain.shot_lines import paste_shots
+from studio.domain.shot_lines import paste_cells
 from studio.domain.values import FileKey
 from studio.jobs.bodies import body_of
 from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
+from studio.taste.guiding import GuidedSet, guide_set
+from studio.taste.keeping import tastes_of
+from studio.taste.saying import say_choice
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["posting"]
@@ -82,6 +87,15 @@ def posts(
     shot: Annotated[
         list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")
     ] = None,
+    to_taste: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How boldly what you left open follows your taste, from 0, safe, to 1, adventurous.",
+        ),
+    ] = None,
+    shop: Annotated[str, typer.Option(help="The shop whose taste it is, too.")] = "",
     any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
     finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
@@ -111,21 +125,44 @@ def posts(
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
     _check_pictures(photo, mask)
-    shots = tuple(paste_shots("\n".join(shot))) if shot else plan_shots(count, seed, again)
+    drawn = _plan(studio, who, shot or (), count, seed, again, to_taste, shop)
+    told: dict[str, Any] = drawn.fields() | ({"detail": detail} if detail else {})
     with open_jobs(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
-            owner=asker, persona=who, scene=scene, shots=shots, seed=seed, again=again, any_look=any_look,
+            owner=asker, persona=who, scene=scene, seed=seed, again=again, any_look=any_look,
             finish=finish, finish_px=finish_px,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
-            keep_landmark=keep_landmark, detail=detail, renoise=renoise, panels=panels,
+            keep_landmark=keep_landmark, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
             dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
             blocks=blocks, keep=keep, goods_as=goods_as, goods_box=box, shape=shape, captions=tuple(caption or ()),
-            **way | ({} if scale is None else {"scale": scale}),
+            **way | ({} if scale is None else {"scale": scale}) | told,
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)
+
+
+def _plan(
+    studio: Studio,
+    who: Persona,
+    lines: Sequence[str],
+    count: int,
+    seed: int,
+    again: int,
+    to_taste: float | None,
+    shop: str,
+) -> GuidedSet:
+    """Return the shots: those of the lines, or planned ones; what nobody said follows the taste where that is asked."""
+    stated = paste_cells("\n".join(lines)) if lines else []
+    tastes = [] if to_taste is None else tastes_of(studio.records, studio.settings.owner, who.name, shop)
+    found = guide_set(
+        tastes, stated, count, seed, again=again, adventurous=to_taste or 0.0,
+        vocabulary=vocabulary_of(studio.settings),
+    )  # fmt: skip
+    for choice in () if found.guidance is None else found.guidance.choices:
+        print(say_choice(terminal_texts(), choice), file=sys.stderr)
+    return found
 
 
 def _picture_of(studio: Studio, who: Persona, shown_as: str, photo: Path | None) -> FileKey | None:

@@ -14,6 +14,7 @@ from pipelines.references.catalogue import current_id, find_kind, kinds_that
 from pipelines.references.roles import Role
 from pipelines.shapes import Box, CanvasShape
 from studio.domain.finishing import FinishedPicture
+from studio.domain.guidance import Guidance
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
 from studio.domain.values import Caption, FileKey, IndexEntry, IndexPart, Request, Result, Seed, Value, later_field
@@ -115,7 +116,8 @@ class PostRequest(Request, SetSettings):
 
     `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
     which writes an English one. `again` ≥ 1 asks for another set with the same `seed`: its number takes part in the
-    seeds that are left to the studio, and in the shots where those are.
+    seeds that are left to the studio, and in the shots where those are. `guided` says how the shots came to be to their
+    owner's taste, and what is said behind each prompt for it.
     """
 
     persona: Persona
@@ -124,6 +126,7 @@ class PostRequest(Request, SetSettings):
     seeds: tuple[Seed | None, ...] = Field((), max_length=MOST_SHOTS)
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
     again: int = later_field(0, ge=0, le=MOST_AGAIN)
+    guided: Guidance | None = later_field(None)
 
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:

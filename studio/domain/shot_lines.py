@@ -19,7 +19,7 @@ from studio.domain.shot_words import CHOICES, COLUMNS, HEADERS, NumberSaid, toke
 from studio.texts.english import in_english, says_chinese
 from studio.texts.texts import Texts
 
-__all__ = ["CHOICES", "COLUMNS", "HEADERS", "known_word", "paste_shots"]
+__all__ = ["CHOICES", "COLUMNS", "HEADERS", "known_word", "paste_cells", "paste_shots"]
 
 _WEIGHT = re.compile(r"(?<=\w)\s*:\s*\d+(\.\d+)?(?=\s*[)\]}>,;]|\s*$)")  # of a prompt: (smiling:1.2)
 _TAG = re.compile(r"<\s*(\w+)\s*:[^>]*>")  # of a prompt: <lora:name:0.8>
@@ -39,13 +39,15 @@ def paste_shots(text: str) -> list[Shot]:
     nothing; nor does a line of columns' names. Raises BadInput, naming the line and what is no word at all, what is
     said not to be seen, or what cannot be seen in one picture.
     """
-    shots = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if cells := _read_line(_plain(line), number):
-            shots.append(Shot(**cells))
-    if not 1 <= len(shots) <= MOST_SHOTS:
-        raise BadInput("bad_count", most=MOST_SHOTS, count=len(shots))
-    return shots
+    return [Shot(**cells) for cells in paste_cells(text)]
+
+
+def paste_cells(text: str) -> list[dict[str, str]]:
+    """Return by line what it says, by field; what it leaves out is left out. Raises as `paste_shots`."""
+    told = [cells for n, line in enumerate(text.splitlines(), 1) if (cells := _read_line(_plain(line), n))]
+    if not 1 <= len(told) <= MOST_SHOTS:
+        raise BadInput("bad_count", most=MOST_SHOTS, count=len(told))
+    return told
 
 
 def known_word(field: str, said: str, texts: Texts) -> str | None:

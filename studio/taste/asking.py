@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,8 +14,9 @@ from personas.taste.comments import check_comment, read_comment
 from personas.taste.reading import MILD, STRONG, Item, Question, Reading, ask_about, join_items
 from pipelines.errors import BadInput, StudioError
 from studio.captions.endpoint import Answer, Message, parse_answer
+from studio.taste.heard import Heard
 
-__all__ = ["ANSWER_SCHEMA", "PROMPT_VERSION", "Heard", "hear_comment"]
+__all__ = ["ANSWER_SCHEMA", "PROMPT_VERSION", "hear_comment"]
 
 PROMPT_VERSION = 1
 _TRIES, _MOST_ITEMS = 3, 40
@@ -61,18 +61,6 @@ ANSWER_SCHEMA: Mapping[str, Any] = {
     "required": ["items"],
     "additionalProperties": False,
 }
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What was read; `failed` is why the model could not, so that the studio's own reader did; None where it could.
-
-    `left_out` are the quotes of items that were dropped: they are no part of the comment, or of no attribute.
-    """
-
-    reading: Reading
-    failed: StudioError | None = None
-    left_out: tuple[str, ...] = ()
 
 
 def hear_comment(comment: str, shown: Mapping[str, str], vote: int, ask: Ask) -> Heard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,13 +26,11 @@ from studio.domain.taste import (
 )
 from studio.library.grants import check_readable
 from studio.library.records import CandidateRecord, MarkRecord, PostRecord, Records, TasteRecord
-from studio.taste.asking import Heard
+from studio.taste.heard import Hear, Heard
 
 __all__ = ["Commented", "comment", "delete_taste", "edit", "shown_in", "taste_of", "tastes_of", "undo", "votes_of"]
 
 _KINDS: Mapping[str, type[Said | Edited | Undone]] = {"comment": Said, "hand": Edited, "undo": Undone}
-Hear = Callable[[str, Mapping[str, str], int], Heard]
-"""How a language model reads a comment: of (comment, shown, vote)."""
 
 
 @dataclass(frozen=True)

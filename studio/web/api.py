@@ -48,6 +48,7 @@ from studio.web.personas import add_personas
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
+from studio.web.taste import add_taste
 
 __all__ = ["add_api"]
 
@@ -144,6 +145,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_packs(api, queue.studio, owner_of)
     add_personas(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
+    add_taste(api, queue.studio, owner_of)
     _add_unknown(api)
     app.include_router(api)
     app.add_exception_handler(StudioError, _explain)

@@ -20,7 +20,7 @@ from studio.domain.captions import Captions, CaptionsRequest
 from studio.library.records import MarkRecord, content_id
 from studio.workflows import Run
 
-__all__ = ["endpoint_of", "write_captions"]
+__all__ = ["check_budget", "endpoint_of", "note_used", "write_captions"]
 
 _USED = "captions:used"
 """The mark of how many tokens an owner's captions took today."""
@@ -38,9 +38,9 @@ def write_captions(studio: Studio, request: CaptionsRequest, run: Run, progress:
 
         def patiently(messages: Sequence[Message]) -> Answer:
             progress.check_cancelled()
-            _check_budget(studio, request.owner)
+            check_budget(studio, request.owner)
             answer = ask(endpoint, messages)
-            _note_used(studio, request.owner, answer.tokens)
+            note_used(studio, request.owner, answer.tokens)
             return answer
 
         told = run(
@@ -75,13 +75,15 @@ def _used_today(studio: Studio, owner: str) -> int:
     return int(facts.get("tokens", 0)) if facts.get("day") == _today() else 0
 
 
-def _check_budget(studio: Studio, owner: str) -> None:
+def check_budget(studio: Studio, owner: str) -> None:
+    """Raise BadInput where the owner's tokens of the day are spent."""
     most = studio.settings.captions_daily_tokens
     if _used_today(studio, owner) >= most:
         raise BadInput("captions_budget_spent", most=most)
 
 
-def _note_used(studio: Studio, owner: str, tokens: int) -> None:
+def note_used(studio: Studio, owner: str, tokens: int) -> None:
+    """Count tokens that a language model took for the owner."""
     facts = {"day": _today(), "tokens": _used_today(studio, owner) + tokens}
     studio.records.keep(MarkRecord(id=_USED, owner=owner, facts=facts))
 

@@ -183,12 +183,20 @@ def plan_requests(
     draws, trigger = (identity_request, persona.trigger) if loras else (request_from, "")
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
+    behind = () if request.guided is None else request.guided.words
     return [
         draws(
             spec,
             # the place comes from the reference; without one the words must say it
             injections.words(
-                tell_shot(shot, vocabulary).prompt(persona.subject, trigger, with_setting=not injections.referred)
+                ", ".join(
+                    (
+                        tell_shot(shot, vocabulary).prompt(
+                            persona.subject, trigger, with_setting=not injections.referred
+                        ),
+                        *behind,
+                    )
+                )
             ),
             seed,
             loras=loras,

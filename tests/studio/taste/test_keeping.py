@@ -14,7 +14,7 @@ from studio.domain.taste import EVERYWHERE, MOST_EVENTS, Scope, join_tastes
 from studio.library.grants import grant
 from studio.library.marks import mark_thing
 from studio.library.records import CandidateRecord, PostRecord, Records, TasteRecord
-from studio.taste.asking import Heard
+from studio.taste.heard import Heard
 from studio.taste.keeping import comment, delete_taste, edit, shown_in, taste_of, tastes_of, undo, votes_of
 
 PICTURE = "ab" * 32

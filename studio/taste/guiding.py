@@ -1,0 +1,78 @@
+"""A set of posts to its owner's taste: what was said of the shots stays, what is open follows the taste."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from personas.shots import WORDS, Shot
+from personas.taste.guidance import OPEN_FIELDS, guide_shots
+from pipelines.errors import BadInput
+from pipelines.families.vocabulary import Vocabulary
+from studio.domain.guidance import Guidance, GuidedChoice
+from studio.domain.posts import plan_shots
+from studio.domain.taste import Taste, join_tastes
+
+__all__ = ["GuidedSet", "guide_set"]
+
+_TOGETHER = ("light",)  # a set has one
+
+
+@dataclass(frozen=True)
+class GuidedSet:
+    """Shots, the detail to draw them with, and what goes with the request; `guidance` is None where nothing moved."""
+
+    shots: tuple[Shot, ...]
+    detail: float
+    guidance: Guidance | None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a PostRequest that this changes."""
+        told: dict[str, Any] = {"shots": self.shots}
+        if self.guidance is not None:
+            told["guided"] = self.guidance
+        if self.detail:
+            told["detail"] = self.detail
+        return told
+
+
+def guide_set(
+    tastes: Sequence[Taste],
+    stated: Sequence[Mapping[str, str]],
+    count: int,
+    seed: int,
+    *,
+    again: int = 0,
+    adventurous: float,
+    vocabulary: Vocabulary | None,
+) -> GuidedSet:
+    """Return a set's shots: `stated` has what somebody said of each, by field; where it is empty, `count` varied shots
+    are planned, of which nothing was said.
+
+    The place is the scene's, and open to no taste. Raises BadInput for a word that a shot cannot have.
+    """
+    for row in stated:
+        if unknown := sorted(row.keys() - WORDS.keys()):
+            raise BadInput("request_field_unknown", field=f"shots.{unknown[0]}")
+    shots = tuple(Shot(**row) for row in stated) or plan_shots(count, seed, again)
+    names = frozenset(OPEN_FIELDS) - {"setting"}
+    open_fields = [names - row.keys() for row in stated] or [names] * len(shots)
+
+    def knows(words: str) -> bool:
+        return vocabulary is not None and not vocabulary.unknown(words)
+
+    found = guide_shots(
+        shots, open_fields, join_tastes(tastes), seed, adventurous=adventurous, knows=knows, together=_TOGETHER
+    )
+    if not found.choices:
+        return GuidedSet(shots, 0.0, None)
+    choices = tuple(
+        GuidedChoice(
+            number=c.number, field=c.field, was=c.was, word=c.word, attributes=c.attributes, probability=c.probability
+        )
+        for c in found.choices
+    )
+    version = sum(taste.version for taste in tastes)
+    guidance = Guidance.make(version=version, adventurous=adventurous, words=found.words, choices=choices)
+    return GuidedSet(found.shots, found.detail, guidance)
