@@ -19,7 +19,7 @@ _UNITS = {
     "$": r"\$|dollars?\b|usd\b|美元|美金",
     "€": r"€|euros?\b|欧元", "£": r"£|pounds?\b|英镑", "¥": "¥", "ml": r"ml\b|毫升", "l": r"l\b|lit(?:re|er)s?\b|升",
     "kg": r"kg\b|公斤|千克|kilos?\b", "斤": "斤", "g": r"g\b|grams?\b|克", "cm": r"cm\b|厘米|公分", "mm": r"mm\b|毫米",
-    "m": r"m\b|met(?:re|er)s?\b|米", "inch": r"in(?:ch(?:es)?)?\b|英寸|寸", "°": r"°c?|℃|degrees?\b|度",
+    "m": r"m\b|met(?:re|er)s?\b|米", "inch": r"inch(?:es)?\b|in\.|英寸|寸", "°": r"°c?|℃|degrees?\b|度",
     "year": r"(?:years?|yrs?)\b|年", "month": r"months?\b|个月|月", "week": r"weeks?\b|周", "day": r"days?\b|天|日",
     "hour": r"(?:hours?|hrs?)\b|小时", "minute": r"(?:minutes?|mins?)\b|分钟", "second": r"seconds?\b|秒",
     "times": r"times\b|x\b|倍", "layer": r"(?:layers?|ply)\b|层|重", "pair": r"pairs?\b|双",
@@ -34,7 +34,7 @@ _WIDE = str.maketrans("０１２３４５６７８９％．￥＄", "0123456789%
 _COUNTED = ("", "picture", "piece", "times")  # what a number of pictures may be said of
 _NUMBER = (
     r"(?:[¥$€£]\s*)?(?:(?<![\w.])[-−])?\d+(?:[.,]\d+)*\s*(?:" + "|".join(_UNITS.values()) + ")?"
-    r"|[零一二三四五六七八九十百千万两半]+(?:折|块钱|元|倍|层|公斤|斤|厘米|件套)"
+    r"|(?!一层)[零一二三四五六七八九十百千万两半]+(?:折|块钱|元|倍|层|公斤|斤|厘米|件套)"
 )
 _CLAIMS = re.compile(
     rf"(?P<number>{_NUMBER})"

@@ -69,6 +69,8 @@ class _Reader:
         self.lead: Lead = ""  # what leads to the next noun, and the token that it begins with
         self.led = 0
         self.and_lead: Lead = ""  # what led to the last noun, and leads to one behind "and"
+        self.is_joined = False  # whether such an "and" was just read
+        self.has_article = False  # whether the noun that is read has one
         self.kept = ""  # a carrying verb, which goes with what is carried
         self.worn_to = -1  # the letter behind the last garment in own words that is said to be worn
         self.poses: list[list[int]] = []  # [first, last) letters of actions in own words
@@ -96,7 +98,7 @@ class _Reader:
         elif word.kind == "prep":
             self._prep(word)
         elif word.kind == "and":
-            self.lead = self.and_lead
+            self.lead, self.is_joined = self.and_lead, True
             self.at += 1
         elif word.kind == "filler" or (word.kind == "hand" and self._kind(self.at + 1) == "verb"):
             self.at += 1
@@ -111,7 +113,7 @@ class _Reader:
             self._say_noun()
 
     def _leads(self, lead: Lead) -> None:
-        self.lead, self.led, self.and_lead, self.kept = lead, self.at, "", ""
+        self.lead, self.led, self.and_lead, self.kept, self.is_joined = lead, self.at, "", "", False
 
     def _kind(self, at: int) -> str:
         return self.words[at].kind if 0 <= at < len(self.words) else "end"
@@ -225,9 +227,10 @@ class _Reader:
         led: Lead = self.lead if self.lead in ("outfit", "goods", "in", "with") else ""
         if self._goes_to_pose(noun):
             self._noun_to_pose(noun)
+            led = ""
         elif noun.head == "colour":
             self._other("outfit_colour", self._colour(noun.words))
-        elif (noun.head == "outfit" and self.lead != "goods") or (noun.head != "goods" and self.lead == "outfit"):
+        elif self._is_worn(noun):
             garment = self._garment(noun.words)
             self.cells.garments.append(garment)
             is_own = self.lead == "outfit" and last.kind != "listed"
@@ -238,16 +241,22 @@ class _Reader:
                 first.value if is_listed else self.kept + self.line[first.first : last.last]
             )
             self.is_open = False
-        self.lead, self.and_lead, self.kept = "", led, ""
+        self.lead, self.and_lead, self.kept, self.is_joined = "", led, "", False
+
+    def _is_worn(self, noun: _Noun) -> bool:
+        """Whether a noun is a garment: it is called one and not held, or is said to be worn."""
+        if noun.head == "outfit":
+            return self.lead != "goods" or (self.is_joined and not noun.has_article)
+        return noun.head != "goods" and self.lead == "outfit"
 
     def _goes_to_pose(self, noun: _Noun) -> bool:
         if self.lead in ("outfit", "goods"):
-            return False
+            return self.is_joined and noun.head == "place"
         if self.lead == "act":
             complete = self.words[self.led].kind in ("listed", "named")  # waving: needs no object
             return noun.has_article or noun.head in ("", "place") or (noun.head == "goods" and not complete)
         if self.lead == "in":
-            return noun.head in ("", "place", "goods")
+            return noun.head in ("", "place") or (noun.head == "goods" and not self.is_joined)
         return self.lead == "prep" or noun.head in ("", "place")
 
     def _noun_to_pose(self, noun: _Noun) -> None:
@@ -272,6 +281,7 @@ class _Reader:
         while self._kind(at) == "article":
             articles.append(self.words[at].text)
             at += 1
+        self.has_article = bool(articles)
         got: list[Token] = []
         while at < len(self.words) and self._goes_on(got, at):
             got.append(self.words[at])
@@ -306,6 +316,8 @@ class _Reader:
             return False
         if word.field == "outfit_colour":
             return not known and (colours or self.lead != "prep")
+        if self.lead == "in" and not self.has_article and got and colours and word.field == "goods":
+            return False  # in red, a cup
         return not known or got[-1].text == "of" or self._is_compound(got[-1], known, word)
 
     def _is_compound(self, before: Token, known: str, word: Token) -> bool:
@@ -314,7 +326,9 @@ class _Reader:
         if word.field == known:
             return True
         if word.field in ("outfit", "goods"):
-            return self.lead == "prep" or (known == "place" and word.is_english)
+            if known == "place":  # a beach dress, but in the kitchen a cup
+                return word.is_english and self.lead not in ("prep", "in")[: 1 + (word.field == "goods")]
+            return self.lead == "prep"
         if word.is_english:  # of a listed word nothing else is made, but after a word that leads to places
             leads = ("prep", "in", "with") if word.field == "place" else ("prep",)
             return self.lead in leads or (self.lead in ("outfit", "goods") and before.kind != "listed")

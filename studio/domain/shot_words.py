@@ -103,9 +103,10 @@ _HANDS = ("左手", "右手", "双手", "单手", "一手", "手上", "手中", 
 _SIDES = ("hand", "hands", "arm", "leg", "foot", "shoulder", "side", "eye", "knee", "ear", "wrist", "cheek", "pocket")
 _WHOLE = (  # words that are not what they begin or end with
     "front door", "front row", "front seat", "front desk", "front yard", "holding hands", "night stand", "穿过", "穿越",
-    "向左看", "向右看", "from behind", "from above", "from below", "from the side", "存在", "现在", "实在", "自在",
+    "向左看", "向右看", "存在", "现在", "实在", "自在",
     "不透明",
 )  # fmt: skip
+_FROM = ("from behind", "from above", "from below", "from the side")
 _SMILES = ("big", "bright", "friendly", "gentle", "happy", "little", "slight", "soft", "sweet", "warm", "wide")
 _ALWAYS = "在穿戴拿她他"  # letters that are a word wherever they stand, but in longer words
 _DENIED = {"不": "笑看戴穿拿要用带坐站是能许可想", "没": "有笑看戴穿拿带", "别": "笑看戴穿拿动坐站", "勿": "", "无": ""}
@@ -241,6 +242,7 @@ def _vocabulary() -> Mapping[str, tuple[Kind, str, str]]:
         found |= dict.fromkeys(verbs, ("verb", field, ""))
     found |= dict.fromkeys(_CARRYING, ("verb", "goods", "kept"))
     found |= dict.fromkeys((f"{kind} smile" for kind in _SMILES), ("listed", "expression", "smiling"))
+    found |= dict.fromkeys(_FROM, ("named", "pose", ""))
     found |= {f"{side} hand on hip": ("named", "pose", "") for side in ("left", "right")}
     for column, rows in _ALSO.items():
         for word, others in rows.items():

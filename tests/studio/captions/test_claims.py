@@ -71,8 +71,10 @@ def test_what_the_product_text_says_may_be_said(text: str, product: str) -> None
 @pytest.mark.parametrize(
     ("text", "count", "found"),
     [
-        ("9张图", "9", ()), ("Nine looks in 9 photos", "9", ()), ("9", "9", ()), ("Over 29 sold", "9", ("29 sold",)),
+        ("9张图", "9", ()), ("Nine looks in 9 photos", "9", ()), ("9", "9", ()), ("All 9 in one place", "9", ()),
+        ("Over 29 sold", "9", ("29 sold",)),
         ("全场9折", "9", ("9折",)), ("9元", "9", ("9元",)), ("9 sold", "9", ("9 sold",)), ("9%", "9", ("9%",)),
+        ("又多了一层薄纱", "9", ()), ("9 inches", "9", ("9 inches",)),
         ("90张图", "9", ("90张",)),
     ],
 )  # fmt: skip

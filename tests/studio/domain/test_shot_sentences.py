@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import asdict
 
 import pytest
 
-from personas.shots import FREE, GOODS, OUTFIT_COLOURS, OUTFITS, Shot
+from personas.shots import EXPRESSIONS, FRAMINGS, FREE, GOODS, OUTFIT_COLOURS, OUTFITS, POSES, Shot
 from pipelines.errors import BadInput
 from studio.domain.shot_lines import paste_shots
 from studio.texts.texts import LANGUAGES, Language, Texts
@@ -77,6 +78,13 @@ def test_a_place_is_no_garment_in_chinese(place: str) -> None:
         ("white t-shirt, holding a red cup", {"goods": "red cup"}),
         ("with red lipstick, black dress", {"outfit": "dress", "outfit_colour": "black", "goods": "red lipstick"}),
         ("holding a cup and a book", {"goods": "cup and book"}),
+        ("holding a cup and red coat", {"outfit": "coat", "outfit_colour": "red", "goods": "cup"}),
+        ("holding a cup and a hat", {"goods": "cup and hat"}),
+        ("in a yellow suit and book in her hand", {"outfit": "suit", "outfit_colour": "yellow", "goods": "book"}),
+        ("in the park and cup in her hand", {"pose": "in the park", "goods": "cup"}),
+        ("suit in blue bag", {"outfit": "suit", "outfit_colour": "blue", "goods": "bag"}),
+        ("against a white wall hoodie in yellow",
+         {"outfit": "hoodie", "outfit_colour": "yellow", "pose": "against a white wall"}),
         ("holding a cup of coffee, blue hoodie",
          {"outfit": "hoodie", "outfit_colour": "blue", "goods": "cup of coffee"}),
         ("holding an orange juice", {"goods": "orange juice"}),
@@ -162,3 +170,31 @@ def test_two_listed_words_of_a_field_are_both_said(language: Language) -> None:
             assert t.word(one) in said, (one, other)
             assert t.word(other) in said, (one, other)
             assert set(shot.free) == {field} <= {*FREE}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_listed_is_lost_in_any_order(language: Language) -> None:
+    t, rng = Texts(language), random.Random(5)
+    ways = {
+        "en": (("{c} {g}", "wearing a {c} {g}", "in a {c} {g}", "a woman in a {c} {g}", "{g} in {c}"),
+               ("{t}", "holding a {t}", "with a {t}", "{t} in her hand", "carrying her {t}")),
+        "zh": (("{c}色{g}", "穿着{c}色{g}", "女孩穿{c}色的{g}", "身穿{c}色{g}"),
+               ("{t}", "拿着{t}", "手里拿着一个{t}", "手持{t}", "左手拎着{t}")),
+    }  # fmt: skip
+    garments, things = ways[language]
+    for _ in range(500):
+        asked = {
+            "outfit": rng.choice(OUTFITS), "outfit_colour": rng.choice(OUTFIT_COLOURS), "goods": rng.choice(GOODS[1:]),
+            "pose": rng.choice(POSES[1:]), "expression": rng.choice(EXPRESSIONS[1:]), "framing": rng.choice(FRAMINGS),
+        }  # fmt: skip
+        g, c, thing = (t.word(asked[name]) for name in ("outfit", "outfit_colour", "goods"))
+        place = rng.choice(PLACES[language])
+        parts = [rng.choice(garments).format(g=g, c=c), rng.choice(things).format(t=thing), place]
+        parts += [t.word(asked[name]) for name in ("pose", "expression", "framing")]
+        rng.shuffle(parts)
+        line = ("，" if language == "zh" else ", ").join(parts)
+        (shot,) = paste_shots(line)
+        seen = {name: getattr(shot, name) for name in asked}
+        assert asked["pose"] in seen["pose"] or t.word(asked["pose"]) in seen["pose"], line
+        assert place.casefold() in seen["pose"], line
+        assert seen | {"pose": asked["pose"]} == asked, line
