@@ -33,6 +33,7 @@ from pipelines.progress import SILENT, Progress, TrainingStep
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
+from pipelines.training.optimizer import Optimizer, learning_rate
 from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
 
 __all__ = ["AtCheckpoint", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
@@ -130,7 +131,7 @@ def train_lora(
     `at_checkpoint` is told the steps done after each checkpoint and the layers as trained so far, which are on the
     transformer: it may draw. `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput
     for no examples, a distilled backbone (see `Backbone.trained_on`), a folder of another training or a start that does
-    not fit, OutOfDisk, Cancelled (after writing a checkpoint).
+    not fit, or a loss that is no number, OutOfDisk, Cancelled (after writing a checkpoint).
     """
     if not examples:
         raise BadInput("training_without_pictures")
@@ -178,34 +179,32 @@ def _run(
 ) -> Checkpoint:
     """The loop; `parameters` are the adapter's, by name."""
     config = task.config
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    optimizer = Optimizer(parameters, config.weight_decay, task.backbone.device.type, task.backbone.dtype)
     losses: list[float] = []
     if resumed is not None:
-        _restore(parameters, optimizer, resumed)
+        optimizer.restore(resumed)
         losses = list(resumed.losses)
     while (step := len(losses)) < config.steps:
         try:
             progress.check_cancelled()
         except Cancelled:
             if losses:
-                write_checkpoint(folder, fingerprint, _state(parameters, optimizer, losses))
+                write_checkpoint(folder, fingerprint, optimizer.state(losses))
             raise
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(config, step)
         loss = _loss(task, step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
-        optimizer.step()
+        rate = learning_rate(
+            config.learning_rate, config.final_learning_rate_share, config.warmup_steps, step, config.steps
+        )
+        optimizer.step(loss, rate, config.max_grad_norm)
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise BadInput("training_not_finite", model=task.backbone.spec.id, step=step + 1)
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            state = _state(parameters, optimizer, losses)
+            state = optimizer.state(losses)
             write_checkpoint(folder, fingerprint, state)
             at_checkpoint(step + 1, _trained(state, config).layers)
         progress.tell(TrainingStep(step + 1, config.steps, float(np.mean(losses[-20:]))))
-    return _state(parameters, optimizer, losses)
+    return optimizer.state(losses)
 
 
 def _loss(task: _Task, step: int) -> torch.Tensor:
@@ -318,34 +317,6 @@ def _rows(examples: int, count: int, seed: int, step: int) -> np.ndarray[Any, np
 def _seed(seed: int, purpose: int, step: int) -> int:
     """A seed of its own for each purpose and step; neighbouring seeds give unrelated streams."""
     return int(np.random.SeedSequence([seed, purpose, step]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _learning_rate(config: LoraTrainingConfig, step: int) -> float:
-    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    share = config.final_learning_rate_share
-    return config.learning_rate * warm * (share + (1 - share) * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
-
-
-def _state(
-    parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, losses: list[float]
-) -> Checkpoint:
-    moments = {
-        f"{key}.{name}": torch.as_tensor(value).detach().cpu().clone()
-        for name, parameter in parameters.items()
-        for key, value in optimizer.state[parameter].items()
-    }
-    weights = {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
-    return Checkpoint(weights=weights, optimizer=moments, losses=list(losses))
-
-
-def _restore(
-    parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, checkpoint: Checkpoint
-) -> None:
-    for name, parameter in parameters.items():
-        parameter.data.copy_(checkpoint.weights[name])
-        optimizer.state[parameter] = {
-            key: checkpoint.optimizer[f"{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
-        }
 
 
 def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:

@@ -302,6 +302,18 @@ def test_distilled_models_train_too_and_checkpointing_the_gradient_changes_nothi
     assert not tiny_dev_backbone.transformer.is_gradient_checkpointing
 
 
+def test_a_loss_that_is_no_number_stops_the_training(tiny_flux: Path, tmp_path: Path) -> None:
+    """And keeps what was trained before."""
+    backbone = load_backbone(resolve_backbone(tiny_flux), "cpu", torch.float32)
+
+    def breaks(steps: int, layers: tuple[LoraLayer, ...]) -> None:
+        backbone.transformer.x_embedder.bias.data.fill_(float("nan"))
+
+    with pytest.raises(BadInput, match=r"training_not_finite.*step=3"):
+        train_lora(backbone, examples(), CONFIG, tmp_path, at_checkpoint=breaks)
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000002"]
+
+
 def test_only_the_named_modules_of_the_blocks_are_trained(undisturbed: TrainedLora, tiny_backbone: Backbone,
                                                           tmp_path: Path) -> None:  # fmt: skip
     modules = {layer.module for layer in undisturbed.layers}
