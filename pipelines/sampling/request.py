@@ -15,9 +15,11 @@ from pipelines.references.protocol import Reference
 from pipelines.sampling.detail import check_detail
 from pipelines.sampling.renoise import check_renoise
 
-__all__ = ["DrawRequest", "batch_key", "identity_request", "plan_batches", "request_from"]
+__all__ = ["LEAST_STRENGTH", "DrawRequest", "batch_key", "identity_request", "plan_batches", "request_from"]
 
 _MAX_BATCH = 64
+LEAST_STRENGTH = 0.05
+"""Of denoising around a landmark: with less, one step is taken of more than twenty that are planned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class DrawRequest:
 
     `distilled_guidance` is an input of models such as FLUX.1-dev, which others ignore; `cfg_scale` is classifier-free
     guidance against the negative prompt (1: off). `loras` are all that is on the model while the picture is drawn.
-    `strength` in (0, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the
+    `strength` in [0.05, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the
     noised picture. `detail` in [0, 2] and `renoise` in [0, 1] are those of `pipelines.sampling.detail` and `.renoise`.
     `identity_guidance`: the negative side is drawn without the LoRAs, so that guidance leads to whom they know
     (`pipelines.sampling.identity_guidance`).
@@ -69,8 +71,8 @@ class DrawRequest:
         for name in ("distilled_guidance", "cfg_scale"):
             if not (math.isfinite(value := getattr(self, name)) and value >= 0):
                 raise BadInput("guidance_out_of_range", name=name, value=value)
-        if not 0 < self.strength <= 1 or (self.strength < 1 and self.landmark is None):
-            raise BadInput("strength_out_of_range", strength=self.strength)
+        if not LEAST_STRENGTH <= self.strength <= 1 or (self.strength < 1 and self.landmark is None):
+            raise BadInput("strength_out_of_range", strength=self.strength, least=LEAST_STRENGTH)
         check_detail(self.detail)
         check_renoise(self.renoise)
         for reference in self.references:

@@ -124,9 +124,10 @@ def train_lora(
 
     `mix` is on it meanwhile, and what is trained comes on top.
 
-    Half of every batch is of `regularisation` where there is some: pictures that keep the model able to do all else
-    (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the other; see `LoraTrainingConfig`, and
-    `check_differentiable` for what it raises. `start` is a LoRA to learn on from, of the config's rank and modules.
+    Half of every batch (of batches of one picture, every second) is of `regularisation` where there is some: pictures
+    that keep the model able to do all else (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the
+    other; see `LoraTrainingConfig`, and `check_differentiable` for what it raises. `start` is a LoRA to learn on from,
+    of the config's rank and modules.
 
     `at_checkpoint` is told the steps done after each checkpoint and the layers as trained so far, which are on the
     transformer: it may draw. `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput
@@ -297,11 +298,16 @@ def _target_modules(backbone: Backbone, config: LoraTrainingConfig) -> tuple[str
 
 
 def _batch(task: _Task, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The rows of one batch; its second half regularises where there is something to do so with."""
+    """The rows of one batch; its second half regularises where there is something to do so with, and of batches of one
+    picture every second.
+    """
     count, others = task.config.batch_size, len(task.training_set.states) - task.own
     if not others:
         return _rows(task.own, count, task.config.seed, step)
-    half = max(1, count // 2)
+    if count == 1:
+        first = _rows((task.own, others)[step % 2], 1, task.config.seed, step // 2)
+        return first + task.own * (step % 2)
+    half = count // 2
     own = _rows(task.own, half, task.config.seed, step)
     return np.concatenate([own, task.own + _rows(others, count - half, task.config.seed, step)])
 

@@ -151,7 +151,7 @@ SwapFault = Literal["identity", "old_face", "old_hair", "look"]
 
 
 class SwapRequest(Request):
-    """The persona's face put into `pictures`. `strength` in (0, 1]: more of the persona, less of the old face.
+    """The persona's face put into `pictures`. `strength` in [0.05, 1]: more of the persona, less of the old face.
 
     `hair` swaps the hair, too; `any_look` also swaps in pictures that are none that the model could have drawn.
     """
@@ -159,7 +159,7 @@ class SwapRequest(Request):
     persona: Persona
     pictures: tuple[NamedPicture, ...] = Field(min_length=1, max_length=200)
     seed: Seed = 1
-    strength: float = Field(0.8, gt=0, le=1)
+    strength: float = Field(0.8, ge=0.05, le=1)
     hair: bool = True
     any_look: bool = later_field(False)
 

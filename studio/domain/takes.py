@@ -58,15 +58,15 @@ class VaryRequest(Request):
 class FixRequest(Request):
     """A painted region of a post is drawn anew. `mask` is a picture of any size, white where it was painted.
 
-    `post` is the take that is shown, None the post `number` as it was drawn with its set. `strength` in (0, 1] is how
-    much may change in the region.
+    `post` is the take that is shown, None the post `number` as it was drawn with its set. `strength` in [0.05, 1] is
+    how much may change in the region.
     """
 
     post_set: PostSet
     number: int
     mask: FileKey
     seed: Seed
-    strength: float = Field(0.8, gt=0, le=1)
+    strength: float = Field(0.8, ge=0.05, le=1)
     post: Post | None = None
 
     @model_validator(mode="after")

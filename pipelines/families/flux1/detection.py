@@ -52,7 +52,7 @@ def transformer_config(header: Header, source: Source) -> dict[str, int | bool]:
     found: dict[str, int | bool] = {}
     for field, (theirs, diffusers, dimension) in _DIMENSIONS.items():
         name = names.get(theirs if own else diffusers)
-        if name is None:
+        if name is None or len(header.shapes[name]) <= dimension or 0 in header.shapes[name]:
             raise BadInput("transformer_incomplete", file=header.path.name, lacks=1, name=theirs if own else diffusers)
         found[field] = header.shapes[name][dimension]
     width = header.shapes[names["img_in.weight" if own else "x_embedder.weight"]][0]

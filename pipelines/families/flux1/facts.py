@@ -67,7 +67,7 @@ class Flux1:
     def hidden_width_of_file(self, shapes: Shapes) -> int:
         bare = bare_names(shapes)
         first = next((bare[name] for name in ("img_in.weight", "x_embedder.weight") if name in bare), "")
-        return shapes[first][0] if first else 0
+        return shapes[first][0] if first and shapes[first] else 0
 
     def config_of_file(self, header: Header, source: Source) -> dict[str, Any]:
         return transformer_config(header, source)

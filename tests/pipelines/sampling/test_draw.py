@@ -17,7 +17,7 @@ from pipelines.progress import Denoising, Event, PipelineStage, Stage, StageProg
 from pipelines.references.landmark import Landmark
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.draw import draw, draw_batch
-from pipelines.sampling.request import DrawRequest, plan_batches, request_from
+from pipelines.sampling.request import LEAST_STRENGTH, DrawRequest, plan_batches, request_from
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -160,3 +160,15 @@ def test_requests_that_cannot_be_drawn(tiny_backbone: Backbone) -> None:
     pictures(distilled, [replace(good, cfg_scale=1.0)])
     with pytest.raises(BadInput, match=r"model_without_cfg.*scale=2\.0"):
         pictures(distilled, [replace(good, cfg_scale=2.0)])
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-9, 0.049, 1.001, float("nan")])
+def test_a_strength_of_which_no_step_would_be_taken_is_refused(tiny_backbone: Backbone, strength: float) -> None:
+    """1e-9 would plan a thousand million steps, to take one; with the least, twenty."""
+    landmark = Landmark(noise(2), np.eye(96, 64, dtype=np.bool_))
+    request = request_from(tiny_backbone.spec, "a woman", 0, references=(landmark,))
+    with pytest.raises(BadInput, match="strength_out_of_range"):
+        replace(request, strength=strength)
+    planned: list[int] = []
+    draw_batch(tiny_backbone, [replace(request, strength=LEAST_STRENGTH)], lambda done, steps: planned.append(steps))
+    assert set(planned) == {20}

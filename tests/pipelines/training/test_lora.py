@@ -314,6 +314,20 @@ def test_a_loss_that_is_no_number_stops_the_training(tiny_flux: Path, tmp_path: 
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-000002"]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_pictures_that_regularise_are_drawn_in_batches_of_any_size(tiny_backbone: Backbone, count: int) -> None:
+    """And each is drawn as often as its neighbours."""
+    config = CONFIG.model_copy(update={"batch_size": count})
+    training_set = prepare_examples(tiny_backbone, examples(), 96, 64, SILENT)
+    task = lora._Task(tiny_backbone, config, training_set, 2, None)
+    rows = np.concatenate([lora._batch(task, step) for step in range(48)])
+    assert len(rows) == 48 * count
+    assert np.mean(rows < 2) == pytest.approx(1 / 3 if count == 3 else 1 / 2)
+    times = np.bincount(rows, minlength=5)
+    assert np.ptp(times[:2]) <= 1
+    assert np.ptp(times[2:]) <= 1
+
+
 def test_only_the_named_modules_of_the_blocks_are_trained(undisturbed: TrainedLora, tiny_backbone: Backbone,
                                                           tmp_path: Path) -> None:  # fmt: skip
     modules = {layer.module for layer in undisturbed.layers}

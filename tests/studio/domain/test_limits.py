@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from pipelines.errors import BadInput
+from pipelines.sampling.request import LEAST_STRENGTH
 from studio.domain.design import DesignRequest
 from studio.domain.limits import Limits, limits_of
+from studio.domain.persona import SwapRequest
 from studio.domain.posts import PostRequest
+from studio.domain.takes import FixRequest
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,8 @@ def test_what_is_beyond_a_limit_is_refused(field: str) -> None:
     for value in (int(limits.least) - 1, int(limits.most) + 1):
         with pytest.raises(BadInput):
             DesignRequest.make(category="sweet", **{field: value})
+
+
+@pytest.mark.parametrize("kind", [FixRequest, SwapRequest])
+def test_the_least_strength_is_the_least_that_can_be_drawn_with(kind: type[FixRequest] | type[SwapRequest]) -> None:
+    assert limits_of(kind, "strength").least == LEAST_STRENGTH
