@@ -6,7 +6,7 @@ import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +42,7 @@ __all__ = [
     "resolve_backbone",
 ]
 
-_PROMPTS_KEPT = 512
+_PROMPTS_KEPT, _PROMPT_BYTES_KEPT = 512, 0.2e9  # on the device: inside of what every plan leaves for the runtime
 _MOST = {"height": 4096, "width": 4096, "num_inference_steps": 1000, "max_sequence_length": 2048, "lora_rank": 256}
 _MOST |= dict.fromkeys(("guidance_scale", "true_cfg_scale", "identity_guidance_scale"), 100)
 _LOG = logging.getLogger(__name__)
@@ -83,6 +83,11 @@ class Backbone:
     @property
     def text_encoders(self) -> Mapping[str, nn.Module]:
         return self.model.text_encoders
+
+    @property
+    def room_bytes(self) -> float:
+        """Return what the work may take of the device beside all that is kept there; inf: not bounded."""
+        return self.plan.room_bytes - self.lora_stack.device_bytes
 
     @cached_property
     def lora_stack(self) -> LoraStack:
@@ -203,20 +208,19 @@ def resolve_backbone(name: str | Path, base: str | Path | None = None, models: P
     )
 
 
-def plan_backbone(
-    spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, batch_size: int = 1, precision: str = "auto"
-) -> LoadPlan:
-    """In which precision it would be loaded on this hardware, and where its parts would go.
+def plan_backbone(spec: BackboneSpec, dtype: torch.dtype, hardware: Hardware, precision: str = "auto") -> LoadPlan:
+    """In which precision it would be loaded on this hardware, and where its parts would go, to draw one picture.
 
-    `dtype` is the hardware's fast one. Raises as `pipelines.models.precision.plan_loading` does, and BadInput or
-    ModelMissing for files that are missing, cut short or another model's.
+    Batches are as large as the room that is left (`pipelines.sampling.draw.draw_fitting`). `dtype` is the hardware's
+    fast one. Raises as `pipelines.models.precision.plan_loading` does, and BadInput or ModelMissing for files that are
+    missing, cut short or another model's.
     """
     family = find_family(spec.family)
     headers = read_part_headers(spec.source, family)
     detect_file({name: shape for h in headers["transformer"] for name, shape in h.shapes.items()}, spec.source.name)
     width = family.hidden_width(family.loader().check_transformer(spec.source, headers["transformer"]))
-    pixels = spec.height * spec.width * batch_size
-    references = spec.can.references_max * spec.can.reference_px**2 * batch_size
+    pixels = spec.height * spec.width
+    references = spec.can.references_max * spec.can.reference_px**2
     return plan_loading(family.parts, headers, width, pixels, hardware, dtype, precision, spec.id, references)
 
 
@@ -251,10 +255,18 @@ def encode_prompt(backbone: Backbone, prompt: str) -> TextEmbeds:
     kept = backbone.prompts
     if prompt not in kept:
         kept[prompt] = backbone.model.encode_text(prompt)
-        while len(kept) > _PROMPTS_KEPT:
+        while len(kept) > _PROMPTS_KEPT or (len(kept) > 1 and sum(map(_bytes, kept.values())) > _PROMPT_BYTES_KEPT):
             kept.popitem(last=False)
     kept.move_to_end(prompt)
     return kept[prompt]
+
+
+def _bytes(text: TextEmbeds) -> int:
+    """Of a family's own dataclass of tensors, or tuples of them."""
+    if isinstance(text, torch.Tensor):
+        return text.nbytes
+    parts = text if isinstance(text, list | tuple) else vars(text).values() if is_dataclass(text) else ()
+    return sum(map(_bytes, parts))
 
 
 def _checked_settings(folder: Path, family: Family) -> dict[str, Any]:

@@ -94,7 +94,9 @@ def _plan(
     family = find_family(spec.family)
     headers = read_transformer_headers(spec.source)
     width = family.hidden_width(family.loader().check_transformer(spec.source, headers))
-    work = work_bytes(width, spec.height * spec.width, spec.can.references_max * spec.can.reference_px**2)
+    canvas = spec.height * spec.width
+    shown = spec.can.references_max * (spec.can.reference_px**2 or canvas)  # one of any size is as large as the canvas
+    work = work_bytes(width, canvas, shown)
     name = f"{base.id} + {spec.id}"
     return plan_companion(family.parts[0], headers, parts, work, free, held.dtype, name, role == TRAINING)
 

@@ -94,9 +94,9 @@ def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer,
 class LoraStack:
     """LoRAs added to a model's weights in place: no cost a step, no adapter left behind.
 
-    Keeps the pristine weights of the modules it has touched, in the model's own dtype. Sums are taken in float32 and
-    cast once. The stack is the only writer of those weights: `clear()` before training or saving the backbone. With
-    layers of text encoders on, prompt embeddings that were kept from before are stale.
+    Keeps the pristine weights of the modules it has touched, in the model's own dtype, until `clear()`. Sums are taken
+    in float32 and cast once. The stack is the only writer of those weights: `clear()` before training or saving the
+    backbone. With layers of text encoders on, prompt embeddings that were kept from before are stale.
 
     Weights that are quantised (GGUF, int8, nf4, fp8 by layer-wise casting), or that travel to the device block by
     block, are left alone: there ΔW·x is added beside the layer, unrounded by the quantisation, at a small cost a step.
@@ -121,6 +121,11 @@ class LoraStack:
     def changed(self) -> frozenset[str]:
         """The modules that compute differently from the backbone's own now."""
         return frozenset(self._changed)
+
+    @property
+    def device_bytes(self) -> float:
+        """Return the bytes of pristine weights that are kept on an accelerator."""
+        return float(sum(kept.nbytes for kept in self._pristine.values() if kept.device.type != "cpu"))
 
     @property
     def loras(self) -> tuple[Lora, ...]:
@@ -166,6 +171,7 @@ class LoraStack:
         self.resume()
         for name in tuple(self._changed):
             self._restore(name)
+        self._pristine.clear()
         self._loras = ()
 
     @torch.no_grad()

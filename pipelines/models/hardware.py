@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-__all__ = ["Hardware", "read_hardware", "read_machine", "work_bytes"]
+__all__ = ["Hardware", "decode_bytes", "read_hardware", "read_machine", "step_bytes", "training_bytes", "work_bytes"]
 
 _RESERVE = 0.5e9  # for the runtime itself: CUDA context, kernels, Python
 # Peak of a step and of decoding, in bytes per pixel of the whole batch: activations of a FLUX block of width 3072
@@ -15,6 +15,9 @@ _RESERVE = 0.5e9  # for the runtime itself: CUDA context, kernels, Python
 # bytes, about 10 tensors). Estimates on the safe side; attention needs no square matrix.
 _STEP_BYTES_PER_PIXEL_AND_WIDTH = 30 * 2 / 256
 _DECODE_BYTES_PER_PIXEL = 10 * 128 * 2
+# Tensors of a token's width that a block keeps for its gradient: 22 of FLUX.1's, 25 of FLUX.2-klein's (counted by
+# autograd's saved tensors at their real sizes, attention's matrices left out).
+_SAVED_BY_BLOCK = 26
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,28 @@ def work_bytes(width: int, pixels: int, reference_pixels: int = 0) -> float:
 
     References, in pixels of the whole batch, are tokens of every step and are not decoded.
     """
-    step = _STEP_BYTES_PER_PIXEL_AND_WIDTH * width * (pixels + reference_pixels)
-    return max(step, _DECODE_BYTES_PER_PIXEL * pixels) + _RESERVE
+    return max(step_bytes(width, pixels + reference_pixels), decode_bytes(pixels))
+
+
+def step_bytes(width: int, pixels: int) -> float:
+    """Return the bytes of a step alone, of all pixels that are tokens in it."""
+    return _STEP_BYTES_PER_PIXEL_AND_WIDTH * width * pixels + _RESERVE
+
+
+def decode_bytes(pixels: int) -> float:
+    """Return the bytes of decoding so many pixels at once."""
+    return float(_DECODE_BYTES_PER_PIXEL * pixels) + _RESERVE
+
+
+def training_bytes(width: int, blocks: int, tokens: int, number_bytes: int, trained: int, checkpointing: bool) -> float:
+    """Return the bytes of a training step above the frozen weights.
+
+    `tokens` are those of the whole batch, the text's too, `number_bytes` the size of a number that is computed with and
+    `trained` how many numbers are trained: float32, with their gradient and AdamW's two moments. With gradient
+    `checkpointing` each block keeps what it is given, and one of them is computed anew, with its gradients.
+    """
+    tensors = 2 * blocks + 2 * _SAVED_BY_BLOCK if checkpointing else (blocks + 1) * _SAVED_BY_BLOCK
+    return float(tensors * width * tokens * number_bytes + 16 * trained) + _RESERVE
 
 
 def read_machine(device: torch.device) -> Hardware:

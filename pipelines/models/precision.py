@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from math import prod
+from math import inf, prod
 from typing import Literal, get_args
 
 import torch
@@ -52,7 +52,8 @@ class LoadPlan:
     """`precision` is the transformer's, `dtype` what is computed in; `offload` where parts wait: nowhere, in RAM by
     part, or in RAM by block.
 
-    Bytes are estimates on the safe side, of drawing one batch; `parts` has each part's own, by their names.
+    Bytes are estimates on the safe side, of drawing one picture; `parts` has each part's own, by their names.
+    `room_bytes` of an accelerator were free for the work beside the weights when it was planned; inf: not bounded.
     """
 
     precision: Precision
@@ -61,6 +62,7 @@ class LoadPlan:
     device_bytes: float
     ram_bytes: float
     parts: Mapping[str, PartPlan] = field(default_factory=dict)
+    room_bytes: float = inf
 
     @property
     def trains(self) -> bool:
@@ -122,7 +124,7 @@ def plan_loading(
     encoders = any(part.is_quantised and part.is_text_encoder for part in parts)
     work = work_bytes(width, pixels, reference_pixels)
     plans = [_plan(parts, headers, way, dtype, work, cpu) for way in _ways(wish, gguf, cpu, dtype, encoders)]
-    return _first_that_fits(plans, hardware, name, wish, gguf)
+    return _first_that_fits(plans, hardware, work, name, wish, gguf)
 
 
 def plan_companion(
@@ -151,13 +153,17 @@ def plan_companion(
         else:
             plans.append(LoadPlan(precision, dtype, "none", total + work, largest))
             plans.append(LoadPlan(precision, dtype, "model", largest + work, total))
-    return _first_that_fits(plans, hardware, name, "auto", gguf=False)
+    return _first_that_fits(plans, hardware, work, name, "auto", gguf=False)
 
 
-def _first_that_fits(plans: Sequence[LoadPlan], hardware: Hardware, name: str, wish: str, gguf: bool) -> LoadPlan:
+def _first_that_fits(
+    plans: Sequence[LoadPlan], hardware: Hardware, work: float, name: str, wish: str, gguf: bool
+) -> LoadPlan:
     for plan in plans:
         if plan.device_bytes <= hardware.device_free and plan.ram_bytes <= hardware.ram_free:
-            return plan
+            if hardware.device == "cpu":
+                return plan
+            return replace(plan, room_bytes=hardware.device_free - (plan.device_bytes - work))
     least = min(plans, key=lambda plan: (plan.device_bytes, plan.ram_bytes))
     fields = {
         "model": name,

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from pipelines.backbones import Backbone, encode_prompt
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotEnoughMemory
 from pipelines.families.model import Extras
+from pipelines.models.hardware import decode_bytes, step_bytes
 from pipelines.progress import SILENT, PipelineStage, Progress, Stage, StageProgress, tell_steps
+from pipelines.references.native import NativeReferences
 from pipelines.references.protocol import Conditions, Reference
 from pipelines.sampling.detail import Detail
 from pipelines.sampling.identity_guidance import IdentityGuidance
@@ -31,7 +33,7 @@ from pipelines.sampling.loras import loras_on
 from pipelines.sampling.renoise import Renoise
 from pipelines.sampling.request import DrawRequest, batch_key, plan_batches
 
-__all__ = ["check_requests", "draw", "draw_batch"]
+__all__ = ["check_requests", "draw", "draw_batch", "draw_fitting", "draw_in_parts"]
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -63,12 +65,46 @@ def draw(
             for batch in batches:
                 first = requests[batch[0]]
                 on.enter_context(loras_on(backbone.drawn_by(first.drawn_by(backbone.spec)), first.loras))
-                ready |= zip(batch, draw_batch(backbone, [requests[i] for i in batch], on_step), strict=True)
-                drawn += len(batch)
-                progress.tell(StageProgress(stage, drawn, len(requests)))
-                while due in ready:
-                    yield due, ready.pop(due)
-                    due += 1
+                while batch:
+                    pictures = draw_fitting(backbone, [requests[i] for i in batch], on_step)
+                    ready |= zip(batch, pictures, strict=False)
+                    batch = batch[len(pictures) :]
+                    drawn += len(pictures)
+                    progress.tell(StageProgress(stage, drawn, len(requests)))
+                    while due in ready:
+                        yield due, ready.pop(due)
+                        due += 1
+
+
+def draw_fitting(
+    backbone: Backbone,
+    requests: Sequence[DrawRequest],
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> list[Rgb]:
+    """Draw as many of a planned batch as the device has room for at once, from the first on, one at least.
+
+    As `draw_batch` else, which draws all of them.
+    """
+    first = requests[0]
+    _check(backbone, first)
+    drawing = backbone.drawn_by(first.drawn_by(backbone.spec))
+    with loras_on(drawing, first.loras):
+        per = first.height * first.width + _reference_pixels(first, drawing)
+        room, width = _room(backbone, drawing), drawing.model.width
+        count = next((n for n in range(len(requests), 1, -1) if step_bytes(width, n * per) <= room), 1)
+        return draw_batch(backbone, requests[:count], on_step)
+
+
+def draw_in_parts(
+    backbone: Backbone,
+    requests: Sequence[DrawRequest],
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> list[Rgb]:
+    """Draw a planned batch, in as many parts as the device has room for. As `draw_batch` else."""
+    pictures: list[Rgb] = []
+    while len(pictures) < len(requests):
+        pictures += draw_fitting(backbone, requests[len(pictures) :], on_step)
+    return pictures
 
 
 @torch.no_grad()
@@ -80,7 +116,8 @@ def draw_batch(
     """Draw one planned batch; `on_step(done, total)` is called before the first and after every step.
 
     Raises BadInput where a reference is not for the backbone's family, where the model draws without classifier-free
-    guidance and it is asked for, where the size is none, or no picture comes out.
+    guidance and it is asked for, where the size is none, or no picture comes out; NotEnoughMemory where the device runs
+    out of it.
     """
     first = requests[0]
     if len({batch_key(request) for request in requests}) != 1:
@@ -94,8 +131,10 @@ def draw_batch(
         with loras_on(drawing, first.loras):
             conditions = _conditions(backbone, drawing, requests)
             state = _sample(conditions, requests, begin, steps, on_step)
-        pixels = drawing.model.decode(drawing.model.unpack(state, first.height, first.width))
-        pictures = (pixels * 0.5 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
+        pictures = _decode(drawing, drawing.model.unpack(state, first.height, first.width), _room(backbone, drawing))
+    except torch.OutOfMemoryError as error:
+        told = {"count": len(requests), "height": first.height, "width": first.width}
+        raise NotEnoughMemory("no_memory_to_draw", model=drawing.spec.id, **told) from error
     finally:  # what was stopped leaves no part on the device, where the next one's text encoder needs the room
         drawing.model.release()
     if not np.isfinite(pictures).all():
@@ -178,6 +217,26 @@ def _sample(
             model.velocity, state, sigmas, positive, negative, cfg_scale, extensions, begin,
             lambda taken: on_step(taken, steps),
         )  # fmt: skip
+
+
+def _decode(drawing: Backbone, grid: Tensor, room: float) -> npt.NDArray[np.float32]:
+    """Pictures [b, h, w, 3] in [0, 1], of as many at a time as there is room for."""
+    pixels = grid.shape[2] * grid.shape[3] * drawing.model.cell_px**2
+    at_once = next((n for n in range(len(grid), 1, -1) if decode_bytes(n * pixels) <= room), 1)
+    decoded = (drawing.model.decode(some) for some in grid.split(at_once))
+    return torch.cat([(some * 0.5 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float() for some in decoded]).numpy()
+
+
+def _room(backbone: Backbone, drawing: Backbone) -> float:
+    """Bytes for the work beside what LoRAs keep of either."""
+    return drawing.room_bytes - (0.0 if drawing is backbone else backbone.lora_stack.device_bytes)
+
+
+def _reference_pixels(request: DrawRequest, drawing: Backbone) -> int:
+    """How many pixels of pictures the model reads in the request's image sequence, at most."""
+    most = drawing.spec.can.reference_px**2
+    shown = [p.image.shape for r in request.active if isinstance(r, NativeReferences) for p in r.pictures]
+    return sum(min(h * w, most) if most else h * w for h, w, _ in shown)
 
 
 def _noise(drawing: Backbone, requests: Sequence[DrawRequest]) -> Tensor:

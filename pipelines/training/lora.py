@@ -33,6 +33,7 @@ from pipelines.progress import SILENT, Progress, TrainingStep
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
 from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
 from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
+from pipelines.training.memory import needs_checkpointing
 from pipelines.training.optimizer import Optimizer, learning_rate
 from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
 
@@ -53,6 +54,8 @@ class LoraTrainingConfig(BaseModel):
 
     `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
     with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
+
+    `gradient_checkpointing` saves memory for time; it is on, too, where a step does not fit the device without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -132,7 +135,8 @@ def train_lora(
     `at_checkpoint` is told the steps done after each checkpoint and the layers as trained so far, which are on the
     transformer: it may draw. `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput
     for no examples, a distilled backbone (see `Backbone.trained_on`), a folder of another training or a start that does
-    not fit, or a loss that is no number, OutOfDisk, Cancelled (after writing a checkpoint).
+    not fit, or a loss that is no number, NotEnoughMemory before the first step, OutOfDisk, Cancelled (after writing a
+    checkpoint).
     """
     if not examples:
         raise BadInput("training_without_pictures")
@@ -153,7 +157,7 @@ def train_lora(
     before = backbone.lora_stack.loras  # the stack must know the modules before an adapter wraps them
     try:
         backbone.put_on(mix)
-        parameters = _add_adapter(backbone, config)
+        parameters = _add_adapter(backbone, config, (height, width))
         if start:
             _begin_at(start, parameters, config)
         folder.mkdir(parents=True, exist_ok=True)
@@ -243,11 +247,19 @@ def _loss(task: _Task, step: int) -> torch.Tensor:
     return loss + config.picture_weight * judgement
 
 
-def _add_adapter(backbone: Backbone, config: LoraTrainingConfig) -> dict[str, torch.nn.Parameter]:
-    """Put a fresh peft adapter on the transformer: its parameters by name, float32, seeded by the config."""
+def _add_adapter(
+    backbone: Backbone, config: LoraTrainingConfig, size: tuple[int, int]
+) -> dict[str, torch.nn.Parameter]:
+    """Put a fresh peft adapter on the transformer: its parameters by name, float32, seeded by the config.
+
+    `size` is that of the pictures. Raises NotEnoughMemory where no step would fit the device.
+    """
     transformer = backbone.transformer
     names = _target_modules(backbone, config)
-    if config.gradient_checkpointing:
+    if (
+        needs_checkpointing(backbone, names, config.rank, config.batch_size, math.prod(size))
+        or config.gradient_checkpointing
+    ):
         transformer.enable_gradient_checkpointing()
     with torch.random.fork_rng(devices=[]):  # peft's own start values are replaced below; leave the global state alone
         transformer.add_adapter(

@@ -56,7 +56,6 @@ def examine(studio: Studio) -> list[Finding]:
                 studio.backbone_spec,
                 fast_dtype(device),
                 read_hardware(device),
-                studio.settings.batch_size,
                 studio.settings.precision,
             ),
         ),

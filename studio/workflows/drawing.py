@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -61,31 +62,38 @@ def draw_all(
 ) -> Drawn:
     """Draw every batch as a step of its own: what was drawn before a crash is not drawn again.
 
-    `arrived` is told of every picture's number and key as soon as its batch is drawn. Raises BadInput before the first
-    is drawn where any of them cannot be.
+    A batch that the device has no room for is drawn in smaller ones. `arrived` is told of every picture's number and
+    key as soon as its batch is drawn. Raises BadInput before the first is drawn where any of them cannot be.
     """
-    from pipelines.sampling.draw import check_requests, draw_batch
+    from pipelines.sampling.draw import check_requests, draw_fitting
     from pipelines.sampling.request import plan_batches
 
     check_requests(studio.backbone, requests)
-    batches = plan_batches(requests, studio.settings.batch_size)
+    planned = deque(plan_batches(requests, studio.settings.batch_size))
+    batches: list[tuple[int, ...]] = []
     keys: dict[int, str] = {}
     progress.tell(StageProgress(stage, 0, len(requests)))
-    for number, batch in enumerate(batches):
+    while planned:
+        batch = planned.popleft()
 
         def step(batch: tuple[int, ...] = batch) -> list[str]:
             backbone, asked = studio.backbone, [requests[i] for i in batch]
             began = time.monotonic()
-            pictures = draw_batch(backbone, asked, tell_steps(progress, stage))
-            _note_speed(studio, asked, time.monotonic() - began)
+            pictures = draw_fitting(backbone, asked, tell_steps(progress, stage))
+            _note_speed(studio, asked[: len(pictures)], time.monotonic() - began)
             return [studio.store.put_picture(picture) for picture in pictures]
 
-        keys |= zip(batch, run(f"{stage}-{number}", step), strict=True)
+        drawn: list[str] = run(f"{stage}-{len(batches)}", step)  # how many fitted is told by what is remembered
+        if rest := batch[len(drawn) :]:
+            planned.appendleft(rest)
+            batch = batch[: len(drawn)]
+        batches.append(batch)
+        keys |= zip(batch, drawn, strict=True)
         progress.tell(PicturesDrawn(tuple(FileKey(keys[i]) for i in sorted(keys))))
         progress.tell(StageProgress(stage, len(keys), len(requests)))
         for i in batch:
             arrived(i, keys[i])
-    return Drawn(tuple(keys[i] for i in range(len(requests))), batches)
+    return Drawn(tuple(keys[i] for i in range(len(requests))), tuple(batches))
 
 
 def _note_speed(studio: Studio, requests: Sequence[DrawRequest], seconds: float) -> None:

@@ -14,7 +14,7 @@ from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
-from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.draw import draw_in_parts
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
@@ -78,7 +78,7 @@ def _draw(studio: Studio, recipe: Recipe, seeds: Sequence[int], progress: Progre
     loras = (Lora(fuse_donors(recipe, donors).layers),)
     requests = [identity_request(studio.backbone.spec, prompt, seed, loras=loras) for seed in seeds]
 
-    pictures = draw_batch(studio.backbone, requests, tell_steps(progress, _PREVIEW))
+    pictures = draw_in_parts(studio.backbone, requests, tell_steps(progress, _PREVIEW))
     return [studio.store.put_picture(picture) for picture in pictures]
 
 

@@ -14,7 +14,7 @@ from personas.shots import Shot
 from pipelines.backbones import Backbone
 from pipelines.lora import Lora, LoraLayer
 from pipelines.progress import Progress, Stage, StageProgress, tell_steps
-from pipelines.sampling.draw import draw_batch
+from pipelines.sampling.draw import draw_in_parts
 from pipelines.sampling.request import request_from
 from pipelines.training.checkpoints import write_atomically
 from studio.application import Studio
@@ -77,11 +77,11 @@ class Sampler:
     def _draw(self, layers: tuple[LoraLayer, ...], stage: Stage) -> list[npt.NDArray[np.uint8]]:
         backbone, on_step = self._studio.backbone, tell_steps(self._progress, stage)
         if self._trainer is backbone:  # what is learnt is on it already
-            return draw_batch(backbone, self._requests, on_step)
+            return draw_in_parts(backbone, self._requests, on_step)
         requests = [replace(request, loras=(self._mix, Lora(layers))) for request in self._requests]
         self._trainer.lora_stack.pause()  # the text encoders are one and the same, and the mix comes onto them again
         try:
-            return draw_batch(backbone, requests, on_step)
+            return draw_in_parts(backbone, requests, on_step)
         finally:
             self._trainer.lora_stack.resume()
             backbone.trained_on()  # it has its turn again
