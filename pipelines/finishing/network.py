@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 __all__ = ["FinishingNet", "NetShape", "UNIT"]
 
-_USUAL_STEP = 0.5  # drawn pixels
+_USUAL_STEP, _LAST_STEP = 0.5, 0.25  # drawn pixels
 _WEAK = 0.072  # a change of the slope, over a drawn pixel, that counts half
 UNIT = 4
 """Sides are padded to multiples of so many pixels: two levels are coarser, each by a half."""
@@ -85,7 +85,9 @@ class FinishingNet(nn.Module):
         told = told[:, :, : height * self.scale, : width * self.scale].float()
         smooth = enlarge_smoothly(x, self.scale)
         steps = away_from_edges(smooth, self.scale) * (_USUAL_STEP + told[:, :1]) + told[:, 1:3]
-        return fetch(smooth, steps * self.scale) + told[:, 3:]
+        first = fetch(smooth, steps * self.scale) + told[:, 3:]
+        # where drawing was soft the first move leaves an edge wide, and it is found better now
+        return fetch(first, away_from_edges(first, self.scale) * _LAST_STEP * self.scale)
 
 
 @torch.no_grad()

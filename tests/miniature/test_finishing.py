@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from benchmarks.bench import render_shots
+from benchmarks.finishing_score import edge_width
 from miniature.faces.crops import crop_boxes
 from miniature.finishing.pairs import SCALE, SIDE, WAYS, WINDOWS, Pairs, draw_pairs, load_pairs, reduce_picture
 from miniature.finishing.train import HELD_OUT, Cutter, Losses, held_out, train
@@ -16,7 +19,8 @@ from miniature.renders import people
 from miniature.world import Window, World, render, sample_scenes
 from personas.shots import vary_shots
 from pipelines.backbones import load_backbone, resolve_backbone
-from pipelines.finishing.network import NetShape
+from pipelines.finishing.files import load_finisher
+from pipelines.finishing.network import FinishingNet, NetShape
 from studio.settings import ASSETS
 
 
@@ -95,3 +99,23 @@ def test_parts_weigh_more(pairs: Pairs) -> None:
         assert crops.weight.min() == 1
         assert crops.weight.max() > 3
     assert HELD_OUT > 0
+
+
+def test_the_shipped_weights_sharpen_what_the_vae_blurs(pairs: Pairs) -> None:
+    file = ASSETS / "finishing" / "finishing.safetensors"
+    finisher = load_finisher(file)
+    assert finisher.scale == SCALE
+    assert file.stat().st_size <= 4 * 2**20
+    net = finisher.enlarge
+    assert isinstance(net, FinishingNet)
+    numbers = held_out(net, pairs, 4)
+    assert numbers["psnr reduced"] > numbers["psnr reduced_smooth"] + 1.5
+    assert numbers["psnr vae"] > numbers["psnr vae_smooth"]
+    shots = vary_shots(2, 31)
+    identity = people(8, 31)[0][:2]
+    ideal = np.mean([edge_width(p) for p in render_shots(identity, shots, 31, 1440, 1080)])
+    small = [pairs.small[0, 0, 2], *render_shots(identity, shots, 31)]
+    smooth = np.asarray(Image.fromarray(small[1]).resize((1080, 1440), Image.Resampling.LANCZOS))
+    assert edge_width(smooth) > 4 * ideal
+    widths = [edge_width(finisher.finish(p, *(6 * side for side in p.shape[:2]))) for p in small]
+    assert np.mean(widths) <= 1.5 * ideal

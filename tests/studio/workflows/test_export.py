@@ -61,7 +61,8 @@ def test_the_label_is_off_the_goods_in_eight_of_eight(studio: Studio, tmp_path: 
         picture = studio.store.get_picture(post_set.posts[0].picture)
         goods = parts_of(studio, post_set.request, SHOT, picture)["goods"]
         assert goods.sum() > 300
-        made = check_export(studio, CheckRequest.make(post_set=post_set, platform="xiaohongshu"), run_directly)
+        asked = CheckRequest.make(post_set=post_set, platform="xiaohongshu", finish=False)
+        made = check_export(studio, asked, run_directly)
         (row,) = made.pictures
         assert row.covers == ()
         shown = np.asarray(Image.open(io.BytesIO(studio.store.get(row.picture))).convert("RGB")).astype(int)
