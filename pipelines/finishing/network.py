@@ -85,9 +85,12 @@ class FinishingNet(nn.Module):
         told = told[:, :, : height * self.scale, : width * self.scale].float()
         smooth = enlarge_smoothly(x, self.scale)
         steps = away_from_edges(smooth, self.scale) * (_USUAL_STEP + told[:, :1]) + told[:, 1:3]
-        first = fetch(smooth, steps * self.scale) + told[:, 3:]
-        # where drawing was soft the first move leaves an edge wide, and it is found better now
-        return fetch(first, away_from_edges(first, self.scale) * _LAST_STEP * self.scale)
+        large = fetch(smooth, steps * self.scale) + told[:, 3:]
+        # where drawing was soft the first move leaves an edge wide, and it is found better now; the very last move is
+        # made after training only, which would learn to undo it where it cannot tell an edge's true place
+        for _ in range(1 if self.training else 2):
+            large = fetch(large, away_from_edges(large, self.scale) * _LAST_STEP * self.scale)
+        return large
 
 
 @torch.no_grad()
