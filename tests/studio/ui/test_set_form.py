@@ -127,7 +127,7 @@ def test_finishing_is_switched_where_there_is_an_upscaler(tmp_path: Path, asked:
 def test_all_fields_of_a_set_are_on_the_page() -> None:
     told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look", "finish", "finish_px"}
     assert told == set(SetSettings.model_fields)
-    told |= {"persona", "scene", "shots", "seeds", "captions", "again"}
+    told |= {"persona", "scene", "shots", "seeds", "captions", "again", "guided"}
     assert told == set(PostRequest.model_fields) - {"owner", "schema_version"}
 
 
