@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pipelines.errors import BadInput
+from pipelines.models.hardware import step_bytes
 from pipelines.progress import SILENT, Stage
 from pipelines.sampling.request import DrawRequest, request_from
 from studio.application import Studio
@@ -55,3 +61,26 @@ def test_a_size_that_cannot_be_drawn_is_said_before_the_first_picture(studio: St
     wrong = request_from(studio.backbone.spec, "a", 1, height=104)
     with pytest.raises(BadInput, match="size_not_drawable"):
         draw_all(studio, run_directly, STAGE, [*ask(studio, "a"), wrong], SILENT, lambda number, key: pytest.fail(key))
+
+
+def test_what_was_drawn_together_is_noted_and_remembered_where_the_device_has_little_room(
+    tmp_path: Path, tiny_flux: Path
+) -> None:
+    """After a crash there may be more room: what is remembered still says how many were drawn at once."""
+    studio = Studio(Settings(data=tmp_path, backbone=str(tiny_flux), batch_size=4))
+    backbone, asked = studio.backbone, ask(studio, *"abcde")
+    room = step_bytes(backbone.model.width, 3 * asked[0].height * asked[0].width)
+    remembered: dict[str, Any] = {}
+
+    def run(name: str, step: Callable[[], Any]) -> Any:
+        if name not in remembered:
+            remembered[name] = step()
+        return remembered[name]
+
+    studio.__dict__["backbone"] = replace(backbone, plan=replace(backbone.plan, room_bytes=room))
+    drawn = draw_all(studio, run, STAGE, asked, SILENT)
+    assert drawn.batches == ((0, 1, 2), (3,), (4,))
+    del remembered[f"{STAGE}-2"]
+    studio.__dict__["backbone"] = backbone
+    assert draw_all(studio, run, STAGE, asked, SILENT) == drawn
+    assert list(remembered) == [f"{STAGE}-{number}" for number in range(3)]
