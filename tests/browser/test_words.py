@@ -13,6 +13,7 @@ from PIL import Image
 
 from studio.application import Studio
 from studio.domain.persona import Swap, SwappedPicture
+from studio.domain.posts import post_thing
 from studio.domain.values import FileKey
 from studio.library.albums import make_album, put_into
 from studio.settings import Settings
@@ -33,7 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Si
     keep_persona(studio)
     post_set = keep_posts(studio, 1, keep_cafe(studio), pictures=3)
     album = make_album(studio.records, "me", "春季新品")
-    put_into(studio.records, "me", album.id, [f"post:{post_set.id}-0"])
+    put_into(studio.records, "me", album.id, [post_thing(post_set.id, 0)])
     keys = [FileKey(studio.store.put_picture(np.full((256, 192, 3), 40 * n, np.uint8))) for n in range(4)]
     told: dict[str, Any] = {"identity_before": 0.1, "identity": 0.8, "moved": 0.1, "old_face": 0.1, "old_hair": 0.05}
     rows = (
@@ -83,7 +84,7 @@ def test_a_toast_is_in_chinese_whoever_raised_it(at: Any, tmp_path: Path) -> Non
     unfold(at, "goods")
     (tmp_path / "not.txt").write_text("no picture")
     at.locator("#goods input[type=file]").set_input_files(tmp_path / "not.txt")  # Gradio's own refusal
-    at.wait_for_selector(".toast-body :text('这里不能用')")
+    at.wait_for_selector(".toast-body :text('这里只能用图片')")
     Image.new("RGB", (9, 9)).save(tmp_path / "tin.png")
     at.locator("#goods input[type=file]").set_input_files(tmp_path / "tin.png")  # ours
     at.wait_for_function("document.querySelectorAll('.toast-text').length > 1")
