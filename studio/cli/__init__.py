@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,8 +27,10 @@ from studio.cli.taste import taste
 from studio.cli.translation import translate_command
 from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
+from studio.cli.votes import voting
 from studio.cli.way import way
-from studio.texts.terminal import in_words, print_error, terminal_texts
+from studio.texts.terminal import LANGUAGE, in_words, print_error, terminal_texts
+from studio.texts.texts import LANGUAGES, Language
 
 __all__ = ["main"]
 
@@ -46,6 +50,7 @@ app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
 app.add_typer(users, name="users")
 app.add_typer(taste, name="taste")
+app.add_typer(voting)
 
 
 def _version(asked: bool) -> None:
@@ -59,8 +64,26 @@ def _options(
     told: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and end.")
     ] = False,
+    language: Annotated[
+        Literal["zh", "en"] | None,
+        typer.Option(help="What help, results and errors are said in, whatever the terminal's locale is."),
+    ] = None,
 ) -> None:
     """Persona Studio, step by step."""
+
+
+def _language_asked(words: Sequence[str]) -> Language | None:
+    """Return what --language before the command says, which must be known before the words are read: their help and
+    what is wrong with them are said in it, too.
+    """
+    for i, word in enumerate(words):
+        name, _, value = word.partition("=")
+        if not word.startswith("-"):
+            break
+        if name == "--language":
+            said = value or "".join(words[i + 1 : i + 2])
+            return next((language for language in LANGUAGES if language == said), None)
+    return None
 
 
 def _command() -> Any:
@@ -73,6 +96,8 @@ def main() -> None:
     """The entry point; ends the program, with status 2 where the words themselves are wrong."""
     quiet_third_parties()
     as_json = "--json" in sys.argv[1:]
+    if (language := _language_asked(sys.argv[1:])) is not None:
+        os.environ[LANGUAGE] = language
     with in_words(as_json):
         try:
             status = _command()(standalone_mode=False)

@@ -14,7 +14,6 @@ from studio.cli.options import (
     Json,
     Owner,
     Seed,
-    open_engine,
     open_jobs,
     option,
     say,
@@ -29,6 +28,8 @@ from studio.domain.captions import CaptionsRequest
 from studio.domain.checked import say_checked
 from studio.domain.platforms import find_platform, load_platforms, tag_text
 from studio.domain.posts import PostSet
+from studio.jobs.exports import keep_exported
+from studio.jobs.open_studio import OpenStudio
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["bundles"]
@@ -75,11 +76,10 @@ def bundle(
             _write_looks(studio, engine.run(CheckRequest.make(**fields), ExportCheck), folder, as_json)
         return
     wanted = place_file(out, bundle_name(chosen, platform))
-    warn_of_licence(studio, "outputs")
-    with open_engine(studio, as_json):  # nobody else draws or empties the trash meanwhile
-        from studio.workflows.bundling import keep_bundle  # takes seconds: a refusal does not
-
-        place = str(keep_bundle(studio, asked, wanted).resolve())
+    with open_jobs(studio, as_json) as engine:  # nobody else draws or empties the trash meanwhile
+        if not isinstance(engine, OpenStudio):  # which says so itself
+            warn_of_licence(studio, "outputs")
+        place = str(keep_exported(engine, asked, wanted).resolve())
     say({"bundle": place, "pictures": asked.picture_count}, as_json, tell("cli.bundle", path=place))
 
 

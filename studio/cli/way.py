@@ -23,7 +23,6 @@ from studio.cli.options import (
     Seed,
     find_person,
     left_out_rows,
-    open_engine,
     open_jobs,
     option,
     read_photos,
@@ -65,7 +64,7 @@ def demo(
     from studio.jobs.main_job import MainJobRequest, run_main_job  # takes seconds: a refusal does not
 
     scenes = ASSETS / "scenes"
-    with open_engine(Studio(settings_of(data or out / "data", owner, backbone=backbone)), as_json) as engine:
+    with open_jobs(Studio(settings_of(data or out / "data", owner, backbone=backbone)), as_json) as engine:
         job = run_main_job(
             engine,
             MainJobRequest(category, seed, scenes / "cafe.png", scenes / "cafe_landmark.png", out / "bundle.zip"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.domain.bundle import ExportRequest
 from studio.domain.capabilities import usual_way
@@ -12,9 +13,12 @@ from studio.domain.design import Design, DesignRequest
 from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.posts import PostRequest, PostSet, plan_shots
 from studio.export.manifest import Manifest, read_manifest
-from studio.jobs.engine import Engine
+from studio.jobs.exports import keep_exported
+from studio.jobs.open_studio import OpenStudio
 from studio.library.scenes import add_scene
-from studio.workflows.bundling import keep_bundle
+
+if TYPE_CHECKING:
+    from studio.jobs.engine import Engine
 
 __all__ = ["MainJob", "MainJobRequest", "run_main_job"]
 
@@ -51,7 +55,7 @@ class MainJob:
     seconds: dict[str, float]
 
 
-def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
+def run_main_job(engine: Engine | OpenStudio, request: MainJobRequest) -> MainJob:
     """Every stage is a durable job: started again after a crash, it goes on where it was."""
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
@@ -77,6 +81,6 @@ def run_main_job(engine: Engine, request: MainJobRequest) -> MainJob:
     post_set = engine.run(asked, PostSet)
     lap("posts")
     export = ExportRequest.make(owner=owner, post_set=post_set, platform=request.platform)
-    bundle = keep_bundle(engine.studio, export, request.bundle)
+    bundle = keep_exported(engine, export, request.bundle)
     lap("bundle")
     return MainJob(design, persona, post_set, read_manifest(bundle), bundle.resolve(), seconds)

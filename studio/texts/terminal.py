@@ -10,13 +10,22 @@ from contextlib import contextmanager
 
 from pipelines.errors import StudioError
 from studio.texts.errors import say_error
-from studio.texts.texts import Texts
+from studio.texts.texts import LANGUAGES, Texts
 
-__all__ = ["in_words", "print_error", "terminal_texts"]
+__all__ = ["LANGUAGE", "in_words", "print_error", "terminal_texts"]
+
+LANGUAGE = "PERSONA_STUDIO_LANGUAGE"
+"""The variable of the environment that goes before the locale; processes that a command starts see it, too."""
 
 
 def terminal_texts(environment: Mapping[str, str] = os.environ) -> Texts:
-    """Return the texts of the terminal's language: Chinese where its locale is, English for all others."""
+    """Return the texts of the language that was asked for (LANGUAGE), else of the terminal's: Chinese where its locale
+    is, English for all others.
+    """
+    chosen = environment.get(LANGUAGE, "")
+    for language in LANGUAGES:
+        if language == chosen:
+            return Texts(language)
     said = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
     return Texts("zh" if said.casefold().startswith("zh") else "en")
 

@@ -49,6 +49,7 @@ from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.tables import Tables, list_tables
 from studio.web.taste import add_taste
+from studio.web.votes import add_votes
 
 __all__ = ["add_api"]
 
@@ -144,6 +145,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_pictures(api, queue.studio, owner_of)
     add_packs(api, queue.studio, owner_of)
     add_personas(api, queue.studio, owner_of)
+    add_votes(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     add_taste(api, queue.studio, owner_of)
     _add_unknown(api)

@@ -43,6 +43,7 @@ class ThingSaid(BaseModel):
     kind: str
     created: datetime
     favourite: bool
+    disliked: bool
     facts: dict[str, JsonValue]
 
 
@@ -105,7 +106,14 @@ def add_library(api: APIRouter, studio: Studio, owner_of: OwnerOf) -> None:
         last = _find(after, lambda key: find_thing(records, owner, key)) if after else None
         page = find_things(records, search, None if last is None else last.cursor, limit)
         return [
-            ThingSaid(id=t.id, kind=t.kind, created=t.created, favourite=t.favourite, facts=t.facts)
+            ThingSaid(
+                id=t.id,
+                kind=t.kind,
+                created=t.created,
+                favourite=t.favourite,
+                facts=t.facts,
+                disliked=bool(t.marks.get("disliked")),
+            )  # fmt: skip
             for t in page.things
         ]
 

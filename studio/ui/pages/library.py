@@ -16,6 +16,7 @@ from studio.library.albums import make_album, put_into, rename_album, take_out
 from studio.library.groups import groups_named
 from studio.library.index import KINDS, tags_of
 from studio.library.trash import disk_use, empty_trash
+from studio.library.votes import vote_post
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.checkpoint_cards import act_on_drawn_as
 from studio.ui.parts.donor_form import build_adding
@@ -150,6 +151,10 @@ def _mark(ui: Ui, owner: str, do: str, data: Pressed) -> bool:
     thing = data.get("thing", "")
     if do in ("trash", "restore"):
         ui.mark(owner, thing, trashed=do == "trash")
+    elif do == "star" and thing.startswith("post:"):
+        vote_post(ui.studio.records, owner, thing, "none" if ui.said(owner, thing).get("favourite") else "like")
+    elif do == "dislike":
+        vote_post(ui.studio.records, owner, thing, "none" if ui.said(owner, thing).get("disliked") else "dislike")
     elif do == "star":
         ui.mark(owner, thing, favourite=not ui.said(owner, thing).get("favourite"))
     elif do == "tag":

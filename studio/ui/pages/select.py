@@ -22,6 +22,7 @@ from studio.domain.persona import ConsolidateRequest
 from studio.domain.scores import say_scores
 from studio.domain.training import training_refusal
 from studio.domain.values import FileKey
+from studio.library.votes import Vote, vote_candidate, votes_of_design
 from studio.ui.context import (
     EACH,
     HIDDEN,
@@ -188,10 +189,10 @@ def _number(design: Design, picture: str) -> int:
 
 def vote(ui: Ui, owner: str, design: Design, picture: str, said: int) -> None:
     """Note that a candidate is liked (1) or not (-1); the same once more takes it back. Raises BadInput."""
-    votes = dict(ui.said(owner, f"design:{design.id}").get("votes", {}))
     key = design.pictures[_number(design, picture)]
-    votes[key] = 0 if votes.get(key) == said else said
-    ui.mark(owner, f"design:{design.id}", votes={one: what for one, what in votes.items() if what})
+    wanted: Vote = "like" if said > 0 else "dislike"
+    before = votes_of_design(ui.studio.records, owner, design.id).get(key, "none")
+    vote_candidate(ui.studio.records, owner, design.id, key, "none" if before == wanted else wanted)
 
 
 def _arriving(ui: Ui, owner: str) -> str:

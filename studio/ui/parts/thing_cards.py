@@ -157,6 +157,9 @@ class Cards:
         address = self._address(thing)
         opens = link(t("job.open"), address, big=False) if address else ""
         if thing.kind == "post":  # it goes with its set, or is left out of it there
+            disliked = bool(thing.marks.get("disliked"))
+            title = t("library.dislike", name=name)
+            star += button(t("select.dislike"), "dislike", pressed=disliked, title=title, thing=thing.id)
             return star + link(t("library.open_set"), address, big=False)
         return star + opens + button(t("trash"), "trash", quiet=True, thing=thing.id)
 
