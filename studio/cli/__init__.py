@@ -12,6 +12,7 @@ import typer
 
 from pipelines.errors import Cancelled
 from pipelines.quiet import quiet_third_parties
+from studio.cli.albums import albums
 from studio.cli.backbones import backbones
 from studio.cli.bundles import bundles
 from studio.cli.donors import donors
@@ -50,6 +51,7 @@ app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
 app.add_typer(users, name="users")
 app.add_typer(taste, name="taste")
+app.add_typer(albums, name="albums")
 app.add_typer(voting)
 
 

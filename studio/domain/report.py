@@ -25,6 +25,7 @@ _CURVE_POINTS = 400
 class StudioStage(StrEnum):
     """The stages of the studio's workflows; what people call them is `stage.*` of the texts."""
 
+    ALBUM = "album"
     CANDIDATES = "candidates"
     DONOR = "donor"
     FACES = "faces"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pipelines.errors import BadInput
 from pipelines.models.licences import Use
+from studio.domain.album_export import AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportRequest
 from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
@@ -138,6 +139,11 @@ _ROWS = (
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",
         {"en": "Export", "zh": "导出"}, titles.title_export, "posts?set={set}", uses=("outputs",),
+    ),
+    Kind(
+        "album_export", AlbumExportRequest, AlbumExport, "studio.workflows.album_export:export_album", "library",
+        {"en": "Album", "zh": "相册导出"}, titles.title_album, "library?kind=jobs", uses=("outputs",),
+        size=lambda request: JobSize(units=len(request.sets) * len(request.platforms)),
     ),
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from studio.domain.album_export import AlbumExportRequest
 from studio.domain.bundle import ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
@@ -14,9 +15,16 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
-    "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_grid", "title_more",
-    "title_persona", "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
+    "title_album", "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_grid",
+    "title_more", "title_persona", "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
 ]  # fmt: skip
+
+
+def title_album(request: AlbumExportRequest) -> JobTitle:
+    """Say which album is packed, and how many pictures of it."""
+    count = sum(len(one.posts) for one in request.sets)
+    platform = request.platforms[0] if len(request.platforms) == 1 else ""
+    return JobTitle(who=request.name, count=count, platform=platform, picture=request.sets[0].posts[0].picture)
 
 
 def title_design(request: DesignRequest) -> JobTitle:

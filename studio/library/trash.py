@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from pipelines.errors import BadInput
+from studio.domain.album_export import AlbumExport
 from studio.domain.bundle import Bundle, ExportCheck
 from studio.domain.captions import Captions
 from studio.domain.grid import Grid
@@ -84,6 +85,9 @@ def empty_trash(
             jobs.append(job.id)
     for job in records.find(JobRecord, owner, kind=Grid.kind, state="done"):
         if gone["consolidate"].intersection(one.id for one in read_result(library.store, Grid, job).personas):
+            jobs.append(job.id)
+    for job in records.find(JobRecord, owner, kind=AlbumExport.kind, state="done"):
+        if gone["posts"].intersection(read_result(library.store, AlbumExport, job).post_sets):
             jobs.append(job.id)
     for kind in _TAKES:
         jobs += [j.id for j in records.find(JobRecord, owner, kind=kind) if _set_of(library, j) in gone["posts"]]

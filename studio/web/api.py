@@ -29,6 +29,7 @@ from studio.domain.scene import Scene
 from studio.domain.values import Result, invalid_field
 from studio.domain.wording import Doubt, say_doubts
 from studio.export.recall import recall
+from studio.jobs.album_sets import album_request
 from studio.jobs.bodies import body_of, parse_body
 from studio.jobs.estimates import estimate_request
 from studio.jobs.kinds import KINDS
@@ -42,7 +43,7 @@ from studio.library.uploads import find_upload
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
-from studio.web.library import add_library
+from studio.web.library import AlbumBundle, add_library
 from studio.web.packs import add_packs
 from studio.web.personas import add_personas
 from studio.web.pictures import add_pictures
@@ -168,6 +169,13 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         """Queue a job. The same request is the same job: asking twice does the work once."""
         owner = owner_of(request)
         return _report(queue, owner, queue.put(_read(queue.studio, body, owner)), _texts(request))
+
+    @api.post("/albums/{album}/bundle", status_code=202)
+    def bundle_album(album: str, body: AlbumBundle, request: Request) -> JobReport:
+        """Queue the archives of an album: its sets as they are arranged, and its single posts."""
+        owner, told = owner_of(request), body.model_dump()
+        asked = album_request(queue.studio, owner, album, tuple(told.pop("platforms")), **told)
+        return _report(queue, owner, queue.put(asked), _texts(request))
 
     @api.post("/estimates")
     def estimate(body: JobBody, request: Request) -> EstimateSaid:

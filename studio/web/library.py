@@ -25,7 +25,7 @@ from studio.library.albums import (
 from studio.library.index import KINDS, Search, Thing, find_thing, find_things
 from studio.library.marks import mark_thing
 
-__all__ = ["add_library"]
+__all__ = ["AlbumBundle", "add_library"]
 
 OwnerOf = Callable[[Request], str]
 Words = Annotated[str, Query(max_length=200)]
@@ -63,6 +63,16 @@ class AlbumBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(max_length=200)
+
+
+class AlbumBundle(BaseModel):
+    """What is packed of an album: a zip for each platform, or one with a folder for each (`together`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    platforms: list[str] = Field(["xiaohongshu"], min_length=1, max_length=12)
+    content: Literal["bundle", "pictures"] = "bundle"
+    together: bool = False
 
 
 class AlbumChange(BaseModel):
@@ -113,7 +123,7 @@ def add_library(api: APIRouter, studio: Studio, owner_of: OwnerOf) -> None:
                 favourite=t.favourite,
                 facts=t.facts,
                 disliked=bool(t.marks.get("disliked")),
-            )  # fmt: skip
+            )
             for t in page.things
         ]
 

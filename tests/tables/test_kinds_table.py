@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from pipelines.progress import Progress
 from studio.application import Studio
+from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.design import DesignRequest, PreviewRequest
@@ -76,6 +77,7 @@ ASKED: dict[str, Request] = {
     "preview": PreviewRequest.make(recipes=(RECIPE,)),
     "strengths": StrengthsRequest.make(asked=_SET.request, scales=(0.5, 1.0)),
     "grid": GridRequest.make(asked=_SET.request, strengths=(0.8, 1.0)),
+    "album_export": AlbumExportRequest.make(name="Spring", sets=(_SET,), platforms=("xiaohongshu",)),
     "captions": CaptionsRequest.make(post_set=_SET),
     "check": CheckRequest.make(post_set=_SET),
     "export": ExportRequest.make(post_set=_SET),
@@ -144,6 +146,10 @@ def test_page(row: Kind, language: Language) -> None:
 
 def _with_result(ui: Ui, job: JobRecord) -> JobRecord:
     """An export's row links to its bundle, so that one is stored."""
+    if job.kind == AlbumExport.kind:
+        zipped = AlbumArchive(platforms=("tiktok",), name="a.zip", bundle=key("zip"), bytes=1, pictures=3)
+        album = AlbumExport(id="it", name="Spring", post_sets=("set",), archives=(zipped,))
+        job.facts = {**job.facts, "result": ui.studio.store.put_json(album.model_dump(mode="json"))}
     if job.kind == Bundle.kind:
         made = Bundle(id="it", post_set="set", platform="tiktok", name="a.zip", bundle=key("zip"), bytes=1, pictures=3)
         job.facts = {**job.facts, "result": ui.studio.store.put_json(made.model_dump(mode="json"))}

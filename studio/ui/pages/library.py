@@ -12,6 +12,7 @@ import gradio as gr
 
 from pipelines.errors import BadInput
 from studio.domain.platforms import load_platforms
+from studio.jobs.album_sets import album_request
 from studio.library.albums import make_album, put_into, rename_album, take_out
 from studio.library.groups import groups_named
 from studio.library.index import KINDS, tags_of
@@ -140,6 +141,9 @@ def _act(ui: Ui, owner: str, data: Pressed) -> None:
         toast(ui.t("trash.freed", things=freed.things, files=freed.files, size=f"{freed.bytes / 1e6:.1f}"))
     elif do == "choose":
         choose_version(ui, owner, data["persona"])
+    elif do == "export-album":
+        ui.queue.put(album_request(ui.studio, owner, data["album"], (data["platform"],)))
+        toast(ui.t("album.export_queued"))
     else:
         with ui.turn:
             if not _mark(ui, owner, do, data) and (act_on := _ALBUMS.get(do)) is not None:

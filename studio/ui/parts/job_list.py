@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from html import escape
 
+from studio.domain.album_export import AlbumExport
 from studio.domain.bundle import Bundle
 from studio.domain.report import say_stage
 from studio.domain.times import say_duration
@@ -89,6 +90,12 @@ def _buttons(ui: Ui, job: JobRecord, line: Line | None) -> str:
 
 
 def _download(ui: Ui, job: JobRecord) -> str:
+    if job.kind == AlbumExport.kind:
+        archives = ui.queue.result(job, AlbumExport).archives
+        return "".join(
+            link(f"{ui.t('job.download')} {one.name}", file_url(one.bundle, one.name), big=False, download=True)
+            for one in archives
+        )
     if job.kind != Bundle.kind:
         return ""
     made = ui.queue.result(job, Bundle)

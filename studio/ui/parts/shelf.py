@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from html import escape
 
 from studio.domain.album import Album
+from studio.domain.platforms import load_platforms
 from studio.library.albums import album_group, find_album
 from studio.library.index import Cursor, Page, Search, Thing, count_things, find_thing, find_things
 from studio.texts.licences import say_answers
+from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, empty, grid, undo_card
 from studio.ui.parts.misfits import donor_reasons
@@ -131,7 +133,8 @@ def _head(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> str:
     if opened.album:
         name = find_album(ui.studio.records, owner, opened.album).name
         back = button(t("album.all"), "close-album")
-        return f'<div class="st-row"><h2>{escape(t("album.title", name=name))}</h2>{back}</div>'
+        head = f'<div class="st-row"><h2>{escape(t("album.title", name=name))}</h2>{back}</div>'
+        return head + _export(t, opened.album)
     if wanted.kind != Album.kind:
         return ""
     label = escape(t("album.new"))
@@ -140,6 +143,19 @@ def _head(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> str:
         f'data-key="new-album" placeholder="{label}" aria-label="{label}"></div>'
         f"<p class='st-soft'>{escape(t('album.what'))}</p>"
     )
+
+
+def _export(t: Texts, album: str) -> str:
+    """Buttons, folded up, that export all of an album for a platform."""
+    rows = ""
+    for platform in load_platforms():
+        if not platform.white_background:
+            name = platform.words[t.language]
+            title = t("album.export_what", platform=name)
+            rows += button(name, "export-album", title=title, album=album, platform=platform.id)
+    label = escape(t("album.export"))
+    summary = f'<summary class="st-btn">{label}</summary>'
+    return f'<details class="st-export">{summary}<div class="st-row">{rows}</div></details>'
 
 
 def _donors(ui: Ui, search: str) -> list[str]:

@@ -15,14 +15,16 @@ from pipelines.errors import BadInput, Cancelled, NotEnough, StudioError
 from pipelines.progress import Event, Stage, StageProgress
 from studio.application import Studio
 from studio.cli import main
+from studio.domain.bundle import Bundle, ExportRequest
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
 from studio.domain.report import StudioStage
+from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.locks import take_lock
 from studio.jobs.open_studio import OpenStudio, is_open
 from studio.jobs.queue import Queue
 from studio.settings import ASSETS, Settings
-from tests.library import keep_persona
+from tests.library import keep_cafe, keep_persona, keep_posts
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 
@@ -143,3 +145,27 @@ def test_swap_beside_an_open_studio(
     (row,) = json.loads(capfd.readouterr().out)["pictures"]
     assert Path(row["file"]).is_file()
     assert [job.state for job in Queue(studio).jobs("me", kind="swap")] == ["done"]
+
+
+def test_a_bundle_beside_an_open_studio_is_its_job(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    zipped = studio.store.put(b"PK: a zip")
+
+    def export(studio: Studio, request: ExportRequest, run: Any, progress: Any) -> Bundle:
+        return Bundle(
+            id="exported", post_set=request.post_set.id, platform=request.platform, name="a.zip",
+            bundle=FileKey(zipped), bytes=9, pictures=2,
+        )  # fmt: skip
+
+    add_kind(monkeypatch, export, "export")
+    keep_persona(studio)
+    keep_posts(studio, 1, keep_cafe(studio), pictures=2)
+    words = ["bundle", str(tmp_path / "out" / "a.zip"), "--data", str(tmp_path), "--json"]
+    monkeypatch.setattr("sys.argv", ["persona-studio", *words])
+    with Engine(studio, None), pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    told = json.loads(capfd.readouterr().out)
+    assert Path(told["bundle"]).read_bytes() == b"PK: a zip"
+    assert [job.state for job in Queue(studio).jobs("me", kind="export")] == ["done"]

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
+from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import Captions
 from studio.domain.design import Design
@@ -59,6 +60,9 @@ def _result(name: str) -> Result:
             id="grid", personas=asked.personas, scene="a place", shot=asked.asked.shots[0], cells=(drawn,),
             sheet={"en": key("a sheet")},
         )  # fmt: skip
+    if name == "album_export":
+        zipped = AlbumArchive(platforms=("tiktok",), name="a.zip", bundle=key("an album"), bytes=1, pictures=3)
+        return AlbumExport(id="album", name="Spring", post_sets=("set",), archives=(zipped,))
     if name == "more":
         design = _result("design")
         assert isinstance(design, Design)
@@ -72,6 +76,10 @@ def _result(name: str) -> Result:
 def _request(name: str) -> Request:
     if name in ("check", "captions"):
         return KINDS[name].request.make(post_set=_result("posts"), owner=_request("posts").owner)
+    if name == "album_export":
+        drawn = _result("posts")
+        told = {"sets": (drawn,), "platforms": ("tiktok",), "owner": _request("posts").owner}
+        return AlbumExportRequest.make(name="Spring", **told)
     if name == "grid":
         posts = _request("posts")
         assert isinstance(posts, PostRequest)

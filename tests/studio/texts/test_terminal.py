@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import BadInput, BadLora
-from studio.texts.terminal import in_words, terminal_texts
+from studio.texts.terminal import LANGUAGE, in_words, terminal_texts
 
 
 def test_a_program_ends_with_a_sentence_not_with_a_traceback(
@@ -40,4 +40,12 @@ def test_a_chinese_terminal_is_answered_in_chinese(
     ],
 )  # fmt: skip
 def test_the_language_is_the_locales(environment: dict[str, str], language: str) -> None:
+    assert terminal_texts(environment).language == language
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [({LANGUAGE: "zh", "LC_ALL": "en_GB"}, "zh"), ({LANGUAGE: "en", "LANG": "zh_CN"}, "en"), ({LANGUAGE: "fr"}, "en")],
+)
+def test_what_was_asked_for_goes_before_the_locale(environment: dict[str, str], language: str) -> None:
     assert terminal_texts(environment).language == language
