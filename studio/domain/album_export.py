@@ -84,7 +84,7 @@ class LeftOutSet(Value):
 class AlbumExport(Result):
     """The archives of an album, of the sets of these ids, and what of it is in none of them."""
 
-    kind: ClassVar[str] = "album_export"
+    kind: ClassVar[str] = "archive"
 
     name: str
     post_sets: tuple[str, ...]

@@ -15,7 +15,7 @@ from studio.library.marks import marks_of
 from studio.library.records import JobRecord
 from studio.library.results import find_result, read_result
 
-__all__ = ["album_request"]
+__all__ = ["album_request", "arranged_set"]
 
 
 def album_request(
@@ -39,15 +39,18 @@ def album_request(
         raise BadInput("album_empty", name=found.name)
     if len(wanted) > MOST_SETS:
         raise BadInput("album_too_large", name=found.name, count=len(wanted), most=MOST_SETS)
-    sets = tuple(_arranged(studio, owner, key, posts) for key, posts in wanted.items())
+    found_sets = (
+        (find_result(studio.records, studio.store, owner, PostSet, key), posts) for key, posts in wanted.items()
+    )
+    sets = tuple(arranged_set(studio, owner, post_set, posts) for post_set, posts in found_sets)
     return AlbumExportRequest.make(
         owner=owner, name=found.name, sets=sets, platforms=platforms, content=content, together=together
     )
 
 
-def _arranged(studio: Studio, owner: str, key: str, posts: set[int] | None) -> PostSet:
-    post_set = find_result(studio.records, studio.store, owner, PostSet, key)
-    said = read_marks(marks_of(studio.records, owner, f"{PostSet.kind}:{key}"))
+def arranged_set(studio: Studio, owner: str, post_set: PostSet, posts: set[int] | None = None) -> PostSet:
+    """Return the set as its owner arranged it, with those of its `posts` alone (numbers as drawn; None: all shown)."""
+    said = read_marks(marks_of(studio.records, owner, f"{PostSet.kind}:{post_set.id}"))
     if posts is not None:  # who put a post into an album wants it, whatever its set leaves out
         said = said.model_copy(update={"left_out": tuple(i for i in range(len(post_set.posts)) if i not in posts)})
     return compose(post_set, said, _takes(studio, owner, said, len(post_set.posts)), studio.least_identity)

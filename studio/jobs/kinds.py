@@ -141,7 +141,7 @@ _ROWS = (
         {"en": "Export", "zh": "导出"}, titles.title_export, "posts?set={set}", uses=("outputs",),
     ),
     Kind(
-        "album_export", AlbumExportRequest, AlbumExport, "studio.workflows.album_export:export_album", "library",
+        "archive", AlbumExportRequest, AlbumExport, "studio.workflows.album_export:export_album", "library",
         {"en": "Album", "zh": "相册导出"}, titles.title_album, "library?kind=jobs", uses=("outputs",),
         size=lambda request: JobSize(units=len(request.sets) * len(request.platforms)),
     ),

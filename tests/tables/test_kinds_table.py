@@ -77,7 +77,7 @@ ASKED: dict[str, Request] = {
     "preview": PreviewRequest.make(recipes=(RECIPE,)),
     "strengths": StrengthsRequest.make(asked=_SET.request, scales=(0.5, 1.0)),
     "grid": GridRequest.make(asked=_SET.request, strengths=(0.8, 1.0)),
-    "album_export": AlbumExportRequest.make(name="Spring", sets=(_SET,), platforms=("xiaohongshu",)),
+    "archive": AlbumExportRequest.make(name="Spring", sets=(_SET,), platforms=("xiaohongshu",)),
     "captions": CaptionsRequest.make(post_set=_SET),
     "check": CheckRequest.make(post_set=_SET),
     "export": ExportRequest.make(post_set=_SET),

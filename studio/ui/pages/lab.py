@@ -12,6 +12,7 @@ from studio.ui.parts.checkpoint_cards import act_on_drawn_as
 from studio.ui.parts.grid_cards import show_grids
 from studio.ui.parts.grid_form import fill_grid, lay_out_grid, read_grid
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.pose_compare import build_poses
 
 __all__ = ["build"]
 
@@ -50,3 +51,4 @@ def build(ui: Ui) -> None:
     form.go.click(guarded(ui, start), form.inputs, [opened, grids], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown, opened], [grids, shown], **HIDDEN)
     grids.click(guarded(ui, act), [opened], [grids], **EACH)
+    build_poses(ui)

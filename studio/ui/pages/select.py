@@ -12,13 +12,13 @@ import gradio as gr
 from personas.gates import CHOOSABLE, Gates
 from personas.measures.catalogue import CANDIDATE_MEASURES
 from personas.selection import Verdict
-from personas.shots import Shot
 from pipelines.errors import BadInput, StudioError
 from studio.domain.design import Design
 from studio.domain.limits import limits_of
 from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest
+from studio.domain.same_pose import pose_of
 from studio.domain.scores import say_scores
 from studio.domain.training import training_refusal
 from studio.domain.values import FileKey
@@ -251,16 +251,12 @@ def _act(now: Chosen, data: Pressed, design: Design | None) -> Chosen:
 def _next_of_pose(design: Design, pair: tuple[str, ...], picture: str) -> tuple[str, ...]:
     """Return the candidate beside the next one that shows the same framing, side and pose; alone where none does."""
     number = _number(design, picture)
-    wanted = _posed(design.shots[number])
-    alike = [i for i, shot in enumerate(design.shots) if i != number and _posed(shot) == wanted]
+    wanted = pose_of(design.shots[number])
+    alike = [i for i, shot in enumerate(design.shots) if i != number and pose_of(shot) == wanted]
     if not alike:
         return (picture,)
     before = _number(design, pair[1]) if len(pair) == 2 and pair[0] == picture else number
     return picture, design.pictures[next((i for i in alike if i > before), alike[0])]
-
-
-def _posed(shot: Shot) -> tuple[str, str, str]:
-    return shot.framing, shot.view, shot.pose
 
 
 def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str:

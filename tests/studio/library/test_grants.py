@@ -60,7 +60,7 @@ def _result(name: str) -> Result:
             id="grid", personas=asked.personas, scene="a place", shot=asked.asked.shots[0], cells=(drawn,),
             sheet={"en": key("a sheet")},
         )  # fmt: skip
-    if name == "album_export":
+    if name == "archive":
         zipped = AlbumArchive(platforms=("tiktok",), name="a.zip", bundle=key("an album"), bytes=1, pictures=3)
         return AlbumExport(id="album", name="Spring", post_sets=("set",), archives=(zipped,))
     if name == "more":
@@ -76,7 +76,7 @@ def _result(name: str) -> Result:
 def _request(name: str) -> Request:
     if name in ("check", "captions"):
         return KINDS[name].request.make(post_set=_result("posts"), owner=_request("posts").owner)
-    if name == "album_export":
+    if name == "archive":
         drawn = _result("posts")
         told = {"sets": (drawn,), "platforms": ("tiktok",), "owner": _request("posts").owner}
         return AlbumExportRequest.make(name="Spring", **told)

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.grid import Grid, GridRequest, plan_cells
@@ -26,7 +27,8 @@ from studio.ui.parts.checkpoint_cards import act_on_drawn_as, show_training
 from studio.ui.parts.grid_cards import show_grids
 from studio.ui.parts.grid_form import GridForm, fill_grid, lay_out_grid, read_grid, say_grid
 from studio.ui.parts.misfits import split_people
-from tests.library import keep_cafe, keep_result, picture
+from studio.ui.parts.pose_compare import show_poses
+from tests.library import keep_cafe, keep_posts, keep_result, picture
 from tests.studio.domain.test_checkpoints import trained
 from tests.studio.domain.values import make_post_set
 
@@ -185,3 +187,20 @@ def test_a_checkpoint_is_chosen_by_its_curve_and_samples(ui: Ui) -> None:
     person = ui.person("me", lin.id)
     assert person is not None
     assert person.lora == lin.samples[1].lora
+
+
+def test_sets_stand_beside_each_other_pose_by_pose(ui: Ui) -> None:
+    cafe = keep_cafe(ui.studio)
+    one, two = (keep_posts(ui.studio, number, cafe, pictures=2) for number in (1, 2))
+    ui.mark("me", f"posts:{two.id}", left_out=[1])
+    html = show_poses(ui, "me", [one.id, two.id])
+    assert html.count("<figure>") == 3  # as they are arranged
+    assert "close-up · left · relaxed" in html
+    assert f"posts?set={one.id}" in html
+    for keys in ([one.id], [one.id, "nothing"], []):
+        assert ui.t("poses.choose_two") in show_poses(ui, "me", keys)
+    assert ui.t("poses.choose_two") in show_poses(ui, "you", [one.id, two.id])
+    other = keep_posts(ui.studio, 3, cafe)
+    post = other.posts[0].model_copy(update={"shot": Shot(view="right")})
+    keep_result(ui.studio, "me", other.model_copy(update={"id": "set00004", "posts": (post,)}))
+    assert ui.t("poses.none") in show_poses(ui, "me", [one.id, "set00004"])
