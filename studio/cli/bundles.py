@@ -28,8 +28,6 @@ from studio.domain.captions import CaptionsRequest
 from studio.domain.checked import say_checked
 from studio.domain.platforms import find_platform, load_platforms, tag_text
 from studio.domain.posts import PostSet
-from studio.jobs.exports import keep_exported
-from studio.jobs.open_studio import OpenStudio
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["bundles"]
@@ -76,6 +74,9 @@ def bundle(
             _write_looks(studio, engine.run(CheckRequest.make(**fields), ExportCheck), folder, as_json)
         return
     wanted = place_file(out, bundle_name(chosen, platform))
+    from studio.jobs.exports import keep_exported  # takes seconds: a refusal does not
+    from studio.jobs.open_studio import OpenStudio
+
     with open_jobs(studio, as_json) as engine:  # nobody else draws or empties the trash meanwhile
         if not isinstance(engine, OpenStudio):  # which says so itself
             warn_of_licence(studio, "outputs")

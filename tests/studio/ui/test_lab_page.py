@@ -201,6 +201,6 @@ def test_sets_stand_beside_each_other_pose_by_pose(ui: Ui) -> None:
         assert ui.t("poses.choose_two") in show_poses(ui, "me", keys)
     assert ui.t("poses.choose_two") in show_poses(ui, "you", [one.id, two.id])
     other = keep_posts(ui.studio, 3, cafe)
-    post = other.posts[0].model_copy(update={"shot": Shot(view="right")})
+    post = other.posts[0].model_copy(update={"shot": Shot(view="right"), "origin": ("set00004", 0)})
     keep_result(ui.studio, "me", other.model_copy(update={"id": "set00004", "posts": (post,)}))
     assert ui.t("poses.none") in show_poses(ui, "me", [one.id, "set00004"])
