@@ -11,7 +11,7 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-browser-short test-fast check lint types walls format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -78,14 +78,14 @@ lint: install ## ruff: format and rules
 types: install ## mypy, strict
 	$(BIN)/mypy
 
-walls: install ## import rules between the floors
+imports: install ## import rules between the floors
 	$(BIN)/lint-imports
 
 format: install ## let ruff format, sort and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: lint types walls test test-browser-short ## everything that CI looks at
+check: lint types imports test test-browser-short ## everything that CI looks at
 
 miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.renders

@@ -26,10 +26,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def full_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A studio with a persona, two sets, the first of them exported, and three jobs that wait in a paused queue."""
     need_chromium()
-    studio = Studio(Settings(data=tmp_path_factory.mktemp("shelf")))
+    studio = Studio(Settings(data=tmp_path_factory.mktemp("full_library")))
     keep_persona(studio)
     cafe = keep_cafe(studio)
     sets = [keep_posts(studio, number, cafe, pictures=3) for number in (1, 2)]
@@ -57,8 +57,8 @@ def _name(studio: Studio, result: Result, title: JobTitle) -> None:
 
 
 @pytest.fixture
-def page(chromium: Any, shelf: Site) -> Iterator[Any]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-US", base_url=shelf.url)
+def page(chromium: Any, full_library: Site) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-US", base_url=full_library.url)
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
@@ -75,9 +75,9 @@ def _choose(page: Any, kind: str) -> None:
 
 def test_an_earlier_set_opens_again_with_its_own_bundle(page: Any) -> None:
     _open(page, "/en/library?kind=posts")
-    page.wait_for_selector("#shelf .st-card")
-    assert page.locator("#shelf .st-card").count() == 2
-    page.locator("#shelf .st-card a[href$='set=set00001']").first.click()
+    page.wait_for_selector("#things .st-card")
+    assert page.locator("#things .st-card").count() == 2
+    page.locator("#things .st-card a[href$='set=set00001']").first.click()
     page.wait_for_url("**/en/posts?set=set00001")
     page.wait_for_selector("#posts [data-set=set00001]")
     assert page.locator("#posts [data-set=set00002]").count() == 0
@@ -92,46 +92,46 @@ def test_an_earlier_set_opens_again_with_its_own_bundle(page: Any) -> None:
     _open(page, "/zh/posts?set=nobodys")
     page.wait_for_selector("#posts .st-empty")
     _open(page, "/en/library?kind=post")  # what was changed in the set is what the library shows
-    page.wait_for_selector("#shelf .st-card:has-text('a new caption')")
+    page.wait_for_selector("#things .st-card:has-text('a new caption')")
 
 
 def test_single_posts_are_filtered_and_put_into_an_album(page: Any) -> None:
     _open(page, "/en/library?kind=post")
-    page.wait_for_function("document.querySelectorAll('#shelf .st-card').length === 6")
+    page.wait_for_function("document.querySelectorAll('#things .st-card').length === 6")
     page.locator("#platform input").click()
     page.get_by_role("option", name="Xiaohongshu note").click()
-    page.wait_for_function("document.querySelectorAll('#shelf .st-card').length === 3")
-    field = page.locator("#shelf input[data-do=put-into]").first
+    page.wait_for_function("document.querySelectorAll('#things .st-card').length === 3")
+    field = page.locator("#things input[data-do=put-into]").first
     field.fill("Spring")
     field.press("Enter")
-    page.wait_for_selector("#shelf [data-do=take-out]")
+    page.wait_for_selector("#things [data-do=take-out]")
     _choose(page, "album")
-    page.wait_for_selector("#shelf input[data-do=rename-album]")
-    assert page.locator("#shelf .st-card").inner_text().count("1 in it") == 1
-    page.locator("#shelf input[data-do=rename-album]").fill("春季新品")
+    page.wait_for_selector("#things input[data-do=rename-album]")
+    assert page.locator("#things .st-card").inner_text().count("1 in it") == 1
+    page.locator("#things input[data-do=rename-album]").fill("春季新品")
     page.keyboard.press("Tab")
-    page.wait_for_selector("#shelf input[value='春季新品']")
-    page.locator("#shelf a[href*='album=']").first.click()
-    page.wait_for_selector("#shelf h2:has-text('春季新品')")
-    assert page.locator("#shelf .st-card").count() == 1
+    page.wait_for_selector("#things input[value='春季新品']")
+    page.locator("#things a[href*='album=']").first.click()
+    page.wait_for_selector("#things h2:has-text('春季新品')")
+    assert page.locator("#things .st-card").count() == 1
     _open(page, "/en/library?kind=album")
-    page.locator("#shelf [data-do=trash]").first.click()
-    page.wait_for_selector("#shelf .st-gone")
+    page.locator("#things [data-do=trash]").first.click()
+    page.wait_for_selector("#things .st-gone")
     _choose(page, "post")
-    page.wait_for_function("document.querySelectorAll('#shelf .st-card').length === 6")  # its pictures stay
+    page.wait_for_function("document.querySelectorAll('#things .st-card').length === 6")  # its pictures stay
 
 
 def test_what_went_to_the_trash_comes_back_where_it_was(page: Any) -> None:
     _open(page, "/en/library?kind=posts")
-    page.wait_for_selector("#shelf .st-card")
-    before = page.locator("#shelf .st-card strong").all_inner_texts()
-    page.locator("#shelf [data-do=trash]").nth(1).click()
-    page.wait_for_selector("#shelf .st-grid > :nth-child(2).st-gone")
-    assert page.locator("#shelf .st-card").count() == 1
-    page.locator("#shelf .st-gone [data-do=restore]").click()
-    page.wait_for_function("document.querySelectorAll('#shelf .st-card').length === 2")
-    assert page.locator("#shelf .st-card strong").all_inner_texts() == before
-    assert page.locator("#shelf .st-gone").count() == 0
+    page.wait_for_selector("#things .st-card")
+    before = page.locator("#things .st-card strong").all_inner_texts()
+    page.locator("#things [data-do=trash]").nth(1).click()
+    page.wait_for_selector("#things .st-grid > :nth-child(2).st-gone")
+    assert page.locator("#things .st-card").count() == 1
+    page.locator("#things .st-gone [data-do=restore]").click()
+    page.wait_for_function("document.querySelectorAll('#things .st-card').length === 2")
+    assert page.locator("#things .st-card strong").all_inner_texts() == before
+    assert page.locator("#things .st-gone").count() == 0
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_waiting_jobs_are_moved_by_arrows(page: Any) -> None:
 def test_a_personas_card_says_who_and_what_may_be_done(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     _open(page, "/en/library")
-    page.locator("#shelf a[href$='persona=p1']").first.click()
-    page.wait_for_selector("#shelf .st-persona")
-    said = page.locator("#shelf .st-persona").inner_text()
+    page.locator("#things a[href$='persona=p1']").first.click()
+    page.wait_for_selector("#things .st-persona")
+    said = page.locator("#things .st-persona").inner_text()
     assert "Lin · version 2" in said
     assert ["50%" in said, said.count("25%")] == [True, 2]
-    assert page.locator("#shelf .st-persona a[href*='set=set0000']").count() == 2
+    assert page.locator("#things .st-persona a[href*='set=set0000']").count() == 2
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     violations = serious_violations(page)
     assert violations == {}
-    page.locator("#shelf [data-do=close-persona]").click()
-    page.wait_for_function("!document.querySelector('#shelf .st-persona')")
+    page.locator("#things [data-do=close-persona]").click()
+    page.wait_for_function("!document.querySelector('#things .st-persona')")

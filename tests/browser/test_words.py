@@ -141,7 +141,7 @@ def test_all_that_opens_is_in_its_language_and_shuts_nobody_out(
         page.wait_for_selector("#jobs table")
         look(f"library, {kind}")
     page.goto(f"/{language}/library?album={_album(shop)}")
-    page.wait_for_selector("#shelf .st-card")
+    page.wait_for_selector("#things .st-card")
     look("an album")
     context.close()
     assert not found, "\n".join(f"{what}: {where}" for what, where in found.items())

@@ -26,7 +26,7 @@ from studio.ui.parts.job_list import act_on_job, show_jobs
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
 from studio.ui.parts.recall_form import build_reuse
-from studio.ui.parts.shelf import FILTERED, Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import FILTERED, Opened, Wanted, show_things
 
 __all__ = ["build"]
 
@@ -48,7 +48,7 @@ def build(ui: Ui) -> None:
         )  # fmt: skip
         tag, person, place, platform = (_dropdown(ui, name) for name in ("tag", *_GROUPS))
     groups = dict(zip(_GROUPS, (person, place, platform), strict=True))
-    things = actions("", "shelf")
+    things = actions("", "things")
     jobs = actions("", "jobs")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
         gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)

@@ -17,7 +17,7 @@ from studio.jobs.queue import Queue
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.context import Ui
-from studio.ui.parts.shelf import Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.web.app import make_site
 from studio.workflows.doctor import examine
 

@@ -27,7 +27,7 @@ from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.post_cards import arrange_shown, read_arrangement, show_set
 from studio.ui.parts.set_actions import act_on_post, redraw_weak
-from studio.ui.parts.shelf import Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.ui.parts.tour import close_tour, tour_html
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
 from tests.studio.domain.values import make_post

@@ -20,7 +20,7 @@ from studio.library.trash import empty_trash
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.parts.shelf import Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 
 POSTS = Search("me", "posts")
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -22,7 +22,7 @@ from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.pages.library import _mark
 from studio.ui.pages.select import vote
-from studio.ui.parts.shelf import Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_posts, keep_result, picture
 from tests.studio.domain.values import make_design

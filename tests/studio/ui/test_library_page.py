@@ -29,7 +29,7 @@ from studio.ui.context import Ui
 from studio.ui.pages.scenes import show_scenes
 from studio.ui.parts.persona_card import show_persona
 from studio.ui.parts.running_line import show_line
-from studio.ui.parts.shelf import Opened, Wanted, show_things
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from tests.library import PERSONA, keep_cafe, keep_posts, keep_result
 
 SETS = Wanted("posts")

@@ -1,4 +1,4 @@
-"""The library's shelf: a page of cards of one kind, of an album, or of the trash; found by words, tags and groups."""
+"""A page of the library's things as cards of one kind, of an album, or of the trash; by words, tags and groups."""
 
 from __future__ import annotations
 

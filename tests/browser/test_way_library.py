@@ -44,32 +44,32 @@ def _library(page: Any, kind: str, language: str = "en") -> None:
 def test_a_set_is_tagged_found_trashed_and_brought_back(page: Any, site: Site) -> None:
     _bundle(site)
     _library(page, "posts")
-    page.wait_for_selector("#shelf .st-card")
-    cards = page.locator("#shelf .st-card").count()
-    page.locator("#shelf .st-tag").first.fill("spring 新品")
+    page.wait_for_selector("#things .st-card")
+    cards = page.locator("#things .st-card").count()
+    page.locator("#things .st-tag").first.fill("spring 新品")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#shelf [data-do=untag][data-tag=新品]")
+    page.wait_for_selector("#things [data-do=untag][data-tag=新品]")
     page.locator("#search input, #search textarea").first.fill("spring")
-    page.wait_for_function("document.querySelectorAll('#shelf .st-card').length === 1")
+    page.wait_for_function("document.querySelectorAll('#things .st-card').length === 1")
     page.locator("#search input, #search textarea").first.fill("unicorn")
-    page.wait_for_selector("#shelf .st-empty")
+    page.wait_for_selector("#things .st-empty")
     page.locator("#search input, #search textarea").first.fill("")
-    page.wait_for_function(f"document.querySelectorAll('#shelf .st-card').length === {cards}")
+    page.wait_for_function(f"document.querySelectorAll('#things .st-card').length === {cards}")
 
-    page.locator("#shelf [data-do=trash]").first.click()
-    page.wait_for_function(f"document.querySelectorAll('#shelf .st-card').length === {cards - 1}")
+    page.locator("#things [data-do=trash]").first.click()
+    page.wait_for_function(f"document.querySelectorAll('#things .st-card').length === {cards - 1}")
     _library(page, "trash")
-    page.wait_for_selector("#shelf [data-do=restore]")
-    page.locator("#shelf [data-do=empty]").click()
-    page.wait_for_selector("#shelf [data-do=empty-not]")  # asked first, and nothing was deleted yet
-    page.locator("#shelf [data-do=empty-not]").click()
-    page.wait_for_selector("#shelf [data-do=restore]")
-    page.locator("#shelf [data-do=restore]").first.click()
-    page.wait_for_selector("#shelf .st-empty")
+    page.wait_for_selector("#things [data-do=restore]")
+    page.locator("#things [data-do=empty]").click()
+    page.wait_for_selector("#things [data-do=empty-not]")  # asked first, and nothing was deleted yet
+    page.locator("#things [data-do=empty-not]").click()
+    page.wait_for_selector("#things [data-do=restore]")
+    page.locator("#things [data-do=restore]").first.click()
+    page.wait_for_selector("#things .st-empty")
     _library(page, "posts")
-    page.wait_for_function(f"document.querySelectorAll('#shelf .st-card').length === {cards}")
-    page.locator("#shelf [data-do=untag]").first.click()
-    page.wait_for_function("document.querySelectorAll('#shelf [data-do=untag]').length === 1")
+    page.wait_for_function(f"document.querySelectorAll('#things .st-card').length === {cards}")
+    page.locator("#things [data-do=untag]").first.click()
+    page.wait_for_function("document.querySelectorAll('#things [data-do=untag]').length === 1")
 
 
 def test_an_exported_picture_brings_its_set_back(page: Any, site: Site, tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_a_lora_is_inspected_before_it_is_kept(page: Any, site: Site, tmp_path: 
         page.wait_for_timeout(500)
     for _ in range(10):  # a page remembers its donors for some seconds
         _library(page, "donor", language)
-        if page.locator(f"#shelf .st-card:has-text('{name}')").count():
+        if page.locator(f"#things .st-card:has-text('{name}')").count():
             break
         page.wait_for_timeout(1000)
-    assert page.locator(f"#shelf .st-card:has-text('{name}')").count() == 1
+    assert page.locator(f"#things .st-card:has-text('{name}')").count() == 1
 
 
 def test_the_tour_is_closed_for_good(page: Any, site: Site) -> None:
