@@ -213,7 +213,7 @@ def _sliders(ui: Ui) -> Mapping[str, gr.Slider]:
 
 def _say_gates(ui: Ui, gates: Mapping[str, Any]) -> str:
     """The limits that can be chosen, as a tile."""
-    said = [f"{ui.t.word(name)} {gates[name]:g}" for name, gate in CHOOSABLE.items() if gate.slider is not None]
+    said = [f"{ui.t.word(name)} {gates[name]:.3g}" for name, gate in CHOOSABLE.items() if gate.slider is not None]
     return show_tile(ui, "gates", " · ".join(said))
 
 
