@@ -58,7 +58,7 @@ def _worker(site: Site) -> int:
 def test_from_nothing_to_a_bundle_in_at_most_eight_clicks(page: Any, site: Site, tmp_path: Path) -> None:
     """No typing. The page is reloaded in the middle, the worker is killed while it draws, and nothing is lost."""
     clicks: list[str] = []  # as the browser counts them
-    page.expose_function("pressed", clicks.append)
+    page.expose_function("pressed", lambda what: clicks.append(what))
     page.add_init_script(
         "addEventListener('pointerdown', e => { if (e.isTrusted) { pressed(e.target.tagName); } }, true)"
     )
