@@ -142,7 +142,7 @@ def table_of(t: Texts, grid: Grid) -> GridTable:
     keys = list(dict.fromkeys(tuple(getattr(cell, axis) for axis in down) for cell in grid.cells))
     columns = _values(grid.cells, across)
     at = {(tuple(getattr(cell, axis) for axis in down), getattr(cell, across)): cell for cell in grid.cells}
-    named: list[Axis] = [axis for axis in down if len(_values(grid.cells, axis)) > 1] or ["persona"]
+    named: list[Axis] = [axis for axis in down if len(_values(grid.cells, axis)) > 1] or down[:1]
     rows = [" · ".join(_say(t, grid, axis, key[down.index(axis)]) for axis in named) for key in keys]
     cells = tuple(tuple(at.get((key, value)) for value in columns) for key in keys)
     return GridTable(

@@ -87,7 +87,7 @@ def test_less_strength_stays_nearer_to_the_picture(tiny_backbone: Backbone) -> N
     region = face_region(image.shape[:2], *turned(0), CANVAS)
     mark = swap_landmark(image, region, *CANVAS)
     base = replace(request_from(tiny_backbone.spec, "a woman", 1), num_inference_steps=8, references=(mark,))
-    far, near = (next(draw(tiny_backbone, [replace(base, strength=s)]))[1] for s in (1.0, 0.02))
+    far, near = (next(draw(tiny_backbone, [replace(base, strength=s)]))[1] for s in (1.0, 0.05))
     vae = tiny_backbone.model.vae  # of random weights: what it makes of the picture is the nearest that can be reached
     same = keep_pixels(decode_latents(vae, encode_pictures(vae, mark.image[None]))[0], mark)
     error = [np.abs(d.astype(int) - same).mean() for d in (far, near)]

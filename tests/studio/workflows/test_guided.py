@@ -45,7 +45,7 @@ def _preview(studio: Any) -> None:
     [
         (_candidates, candidates, "draw_all", 3),
         (_mean_face, faces, "draw_all", 3),
-        (_preview, preview, "draw_batch", 1),
+        (_preview, preview, "draw_in_parts", 1),
     ],
 )
 def test_mixes_and_donors_are_guided_as_personas_are(
