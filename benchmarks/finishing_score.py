@@ -76,9 +76,8 @@ def _drawn(bench: Bench, shots: tuple[Shot, ...], seed: int) -> list[Picture]:
     return bench.draw([request_from(spec, s.prompt("a woman"), seed + i) for i, s in enumerate(shots)])
 
 
-def sharp(bench: Bench, readers: object) -> dict[str, Score]:
+def sharp(bench: Bench) -> dict[str, Score]:
     """Edges of finished pictures over those of renders at the platform's size; `_smooth` without finishing."""
-    del readers
     count, finisher = bench.count(8, 2), _finisher(bench)
     shots = vary_shots(count, _SEED + 9, lights=("day",))
     identity, _ = people(max(count, 8), _SEED + 9)
@@ -94,13 +93,12 @@ def sharp(bench: Bench, readers: object) -> dict[str, Score]:
     }
 
 
-def finished_faces(bench: Bench, readers: object) -> dict[str, Score]:
+def finished_faces(bench: Bench) -> dict[str, Score]:
     """The face after finishing over before, by the recogniser that no training knows; and seconds a picture.
 
     Both are looked at in the size that posts are measured in; `_large` is finished over smoothly enlarged, both large:
     a recogniser sees another face in one that is enlarged at all (cosine .94).
     """
-    del readers
     finisher, reader = _finisher(bench), bench.readers["_second"]
     shots = vary_shots(bench.count(40), _SEED + 20)
     alike, alike_large, seconds = list[float](), list[float](), list[float]()
@@ -144,12 +142,11 @@ def read_text(picture: Picture) -> str:
     return said.stdout.decode("utf-8", "replace")
 
 
-def product_text(bench: Bench, readers: object) -> dict[str, Score]:
+def product_text(bench: Bench) -> dict[str, Score]:
     """Whether OCR reads the word on goods in exported posts of every framing; `_drawn` where they are only enlarged.
 
     Only where tesseract is installed. It looks at the goods and what is around them.
     """
-    del readers
     if shutil.which("tesseract") is None:
         print("product_text: not measured, tesseract is not installed (apt-get install tesseract-ocr)", flush=True)
         return {}

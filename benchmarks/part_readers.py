@@ -17,12 +17,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipelines import torchvision_mend  # noqa: F401
+
+# isort: split
+from diffusers import AutoencoderKL
+
 from miniature.parts import cut, degrade, find_parts, known_truth
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
 from miniature.world.faults import NO_EYE, WHOLE, Faults, no_faults, sample_faults
 from personas.measures.regions import KEYPOINTS, Regions
 from personas.shots import GOODS, POSES, Shot, vary_shots
+from pipelines.families.autoencoder import decode_latents, encode_pictures
 
 __all__ = ["PartReaders", "Read"]
 
@@ -111,7 +117,9 @@ def read_truth(faults: Faults, tint: Tensor, shots: Sequence[Shot]) -> dict[str,
     return {"eye": known["eyes"], "face": known["mouth"], "hand": known["hands"], "pose": poses[:, None, None]}
 
 
-def _draw(count: int, seed: int, vae: nn.Module, wrong: bool) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+def _draw(
+    count: int, seed: int, vae: AutoencoderKL, wrong: bool
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Cut-outs and truth of renders, four a time, every other four through the VAE; what is not seen is left out."""
     identity, _ = people(count, seed)
     shots = vary_shots(count, seed, goods=("nothing",) * 3 + GOODS[1:])
@@ -121,21 +129,14 @@ def _draw(count: int, seed: int, vae: nn.Module, wrong: bool) -> Iterator[tuple[
         some, who = tuple(shots[r] for r in rows), identity[rows]
         faults = sample_faults(who, torch.Generator().manual_seed(seed + i)) if wrong else no_faults(who)
         drawn = render(World(who, some, scenes.take(rows), seed + i, faults=faults))
-        images = drawn.images if i % 8 else _through(vae, drawn.images)
+        images = drawn.images
+        if i % 8 == 0:
+            images = torch.from_numpy(decode_latents(vae, encode_pictures(vae, images.numpy())).copy())
         seen = find_parts(drawn.keypoints, *images.shape[1:3])
         arms = torch.tensor([[s.framing != "close-up"] for s in some])
         shown = {"eye": seen["eyes"].seen, "hand": seen["hands"].seen, "face": seen["mouth"].seen, "pose": arms}
         cuts, truth = cut_all(images, drawn.keypoints), read_truth(faults, drawn.tint, some)
         yield {k: cuts[k][shown[k]] for k in SIDES}, {k: truth[k][shown[k]] for k in SIDES}
-
-
-@torch.no_grad()
-def _through(vae: nn.Module, images: Tensor) -> Tensor:
-    """Pictures uint8 [n, h, w, 3], encoded and decoded."""
-    x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
-    y = vae.decode(vae.encode(x).latent_dist.mode()).sample  # type: ignore[operator]
-    back: Tensor = ((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return back
 
 
 def _loss(kind: str, said: Tensor, truth: Tensor) -> Tensor:
@@ -167,7 +168,7 @@ class PartReaders:
         self.nets, self.apart, self.slip = {k: net.eval() for k, net in nets.items()}, apart, slip
 
     @classmethod
-    def trained(cls, path: Path, vae: nn.Module, renders: int = 1600) -> PartReaders:
+    def trained(cls, path: Path, vae: AutoencoderKL, renders: int = 1600) -> PartReaders:
         """Return those of the file; where there is none, they are trained and the file is written."""
         nets = {kind: Attentive(kind) for kind in SIDES}
         if path.exists():
@@ -188,7 +189,7 @@ class PartReaders:
         torch.save({"nets": states, "apart": readers.apart, "slip": readers.slip}, path)
         return readers
 
-    def calibrate(self, count: int, vae: nn.Module) -> None:
+    def calibrate(self, count: int, vae: AutoencoderKL) -> None:
         """Set what 99 of 100 renders without faults show."""
         pairs = list(_draw(count, _SEED + 500_000, vae, wrong=False))
         eyes = [self._say("eye", cuts["eye"]) for cuts, _ in pairs]
