@@ -131,7 +131,7 @@ def text_goods(word: str = WORD) -> Cutout:
 
 
 def read_text(picture: Picture) -> str:
-    """What tesseract reads in a picture uint8 [h, w, 3]; a program beside, which only measuring uses."""
+    """Return what tesseract reads in a picture uint8 [h, w, 3]; a program beside, which only measuring uses."""
     program = shutil.which("tesseract")
     assert program is not None, "apt-get install tesseract-ocr"
     file = io.BytesIO()
@@ -180,7 +180,7 @@ def _as_jpeg(picture: Picture) -> Picture:
 
 
 def _around(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
-    """What of the large picture lies around a mask of the drawn one."""
+    """Return what of the large picture lies around a mask of the drawn one."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     scale, edge = picture.shape[0] / mask.shape[0], 4
     top, bottom = max(0, rows[0] - edge) * scale, (rows[-1] + edge) * scale

@@ -34,7 +34,7 @@ Picture = NDArray[np.uint8]
 SCALE = 6
 HEIGHT, WIDTH = 256, 192
 SIDE = 80
-"""Of a window, in drawn pixels."""
+"""The side of a window, in drawn pixels."""
 WINDOWS = ("face", "hand", "anything")
 WAYS = ("reduced", "vae", "redrawn", "redrawn far")
 _STRENGTHS = {"redrawn": (0.125, 0.1875, 0.25), "redrawn far": (0.3125, 0.375)}

@@ -88,7 +88,7 @@ class Cutter:
         return Crops(x_small, x_large, w, torch.from_numpy(held).to(DEVICE), maps)
 
     def weigh(self, row: int, left: int, top: int, side: int) -> Tensor:
-        """What the large pixels of a window weigh, [6s, 6s]; it begins at (left, top) and is `side` drawn pixels."""
+        """Return what the large pixels of a window weigh, [6s, 6s]; it begins at (left, top) and is `side` drawn pixels."""
         at = (torch.arange(side * SCALE, dtype=torch.float32) + 0.5) / SCALE
         xs, ys = left + at[None, :], top + at[:, None]
         weight = torch.ones(side * SCALE, side * SCALE)
@@ -129,7 +129,7 @@ def _huber(off: Tensor, beta: float) -> Tensor:
 
 
 class Losses:
-    """What a step is judged by."""
+    """Hold what a step is judged by."""
 
     def __init__(self, pack: Path, identity: float, edges: float, kept: float) -> None:
         self.recogniser = Recogniser(pack)

@@ -1,4 +1,4 @@
-"""What of a picture can be liked, by `attributes.json`: fields with their values, each named in both languages.
+"""Read what of a picture can be liked, from `attributes.json`: fields with their values, each named in both languages.
 
 A value's `acts` says what follows where it is liked. "clause": words of the field's list in a shot. "words": other
 words of the prompt, where the model knows them. "dial": a number of the drawing. "choice": a place that somebody
@@ -50,7 +50,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Field:
-    """What values are of; `aspects` are words for the whole of it ("the light"), by language."""
+    """Name what values are of; `aspects` are words for the whole of it ("the light"), by language."""
 
     name: str
     names: Mapping[Language, str]

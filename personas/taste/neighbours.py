@@ -1,4 +1,4 @@
-"""What the clauses around a clause tell of it: "the beach, the smile, all lovely". Pure."""
+"""Tell of a clause what those around it say: "the beach, the smile, all lovely". Pure."""
 
 from __future__ import annotations
 
