@@ -85,7 +85,7 @@ def save_strip(studio: Studio, job: MainJob, photo: Path, path: Path) -> None:
     donors = {donor.id: donor for donor in studio.donors()}
     mixed = [load_scene(donors[one].thumbnail_path).image for one in job.design.recipe.donors[:3]]
     person = [studio.store.get_picture(job.design.pictures[k]) for k in job.design.kept[:2]]
-    posts = [studio.store.get_picture(post.picture) for post in job.post_set.posts[:4]]
+    posts = [studio.store.get_picture(post.large) for post in job.post_set.posts[:4]]
     strip = draw_strip((mixed, person, [load_scene(photo).image], posts), ("→", "+", "→"))
     strip.save(path, quality=88, optimize=True)
 
