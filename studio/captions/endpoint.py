@@ -78,7 +78,7 @@ def ask(
     A busy server is asked again, three times and no sooner than it says. Raises BadInput where it refuses the key, does
     not know the model or address, cannot be reached, stays busy, or answers with what is no chat completion.
     """
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "model": endpoint.model, "messages": [dict(one) for one in messages], "temperature": temperature,
         "max_tokens": endpoint.most_tokens,
     }  # fmt: skip
@@ -112,12 +112,15 @@ def ask(
     raise why
 
 
-def _forms(schema: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _forms(schema: Mapping[str, Any] | None) -> list[dict[str, object]]:
     """Return how the form of the answer is asked for, the strictest first."""
-    any_json: dict[str, Any] = {"type": "json_object"}
+    any_json: dict[str, object] = {"type": "json_object"}
     if schema is None:
         return [any_json]
-    strict = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
+    strict: dict[str, object] = {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)},
+    }
     return [strict, any_json]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def list_backbones(as_json: Json = False) -> None:
     say({"backbones": rows, "families": families}, as_json, text)
 
 
-def _row(model: KnownModel) -> dict[str, Any]:
+def _row(model: KnownModel) -> dict[str, object]:
     licence = find_licence(model.licence)
     return (
         asdict(model)

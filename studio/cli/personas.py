@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -74,7 +74,7 @@ def undo(persona: Key = "", data: Data = None, owner: Owner = None, as_json: Jso
     say({"id": who.id, "drawn_as": _told(how)}, as_json, _say_how(who, how))
 
 
-def _told(how: DrawnAs) -> dict[str, Any]:
+def _told(how: DrawnAs) -> dict[str, object]:
     return {"strength": how.scale, "checkpoint": how.checkpoint}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
 
@@ -42,7 +41,7 @@ class Arrangement(Value):
     turns: int = 0
     compared: tuple[str, ...] = ()
 
-    def as_marks(self) -> dict[str, Any]:
+    def as_marks(self) -> dict[str, object]:
         """Return the arrangement as JSON, for the set's marks."""
         return self.model_dump(mode="json")
 

@@ -35,7 +35,7 @@ class Mix:
         return tuple((d, w) for d, w in zip(self.donors, self.weights, strict=True) if w > 0)
 
 
-def mix_as_json(mix: Mix) -> dict[str, Any]:
+def mix_as_json(mix: Mix) -> dict[str, object]:
     return asdict(mix) | {"locked": sorted(mix.locked), "muted": sorted(mix.muted)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -25,7 +25,7 @@ def check_thresholds(values: Mapping[str, float]) -> dict[str, float]:
     return dict(values)
 
 
-def thresholds_schema() -> dict[str, Any]:
+def thresholds_schema() -> dict[str, object]:
     """Return the JSON schema of an object with a number for each threshold that shall differ from its default."""
     texts = Texts("en")
     properties = {

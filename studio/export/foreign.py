@@ -123,7 +123,7 @@ def _read_object(told: Mapping[str, Any]) -> ForeignPicture:
     return ForeignPicture(prompt, negative, seed, _settings(told), loras)
 
 
-def _plain_values(told: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_values(told: Mapping[str, Any]) -> dict[str, object]:
     """Return what of an object is plain."""
     return {key: value for key, value in told.items() if not isinstance(value, dict | list)}
 

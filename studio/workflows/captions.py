@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -59,7 +58,7 @@ def endpoint_of(studio: Studio) -> Endpoint:
     return Endpoint(chosen.url, chosen.model, SecretStr(chosen.key))
 
 
-def _told(request: CaptionsRequest, checked: Checked) -> dict[str, Any]:
+def _told(request: CaptionsRequest, checked: Checked) -> dict[str, object]:
     written = checked.written
     return {
         "post_set": request.post_set.id, "platform": request.platform, "writer": request.writer,

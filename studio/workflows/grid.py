@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def draw_grid(studio: Studio, request: GridRequest, run: Run, progress: Progress
     return grid.model_copy(update={"sheet": {language: FileKey(key) for language, key in sheet.items()}})
 
 
-def _draw(studio: Studio, request: GridRequest, cell: GridCell, progress: Progress) -> dict[str, Any]:
+def _draw(studio: Studio, request: GridRequest, cell: GridCell, progress: Progress) -> dict[str, object]:
     """Return the fields of a cell that is drawn; what a person can do something about is no reason to stop."""
     try:
         asked = request.of_cell(cell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +59,7 @@ def swap_faces(studio: Studio, request: SwapRequest, run: Run, progress: Progres
         progress.check_cancelled()
         seed = request.seed + number
 
-        def step(given: NamedPicture = given, seed: int = seed) -> dict[str, Any]:
+        def step(given: NamedPicture = given, seed: int = seed) -> dict[str, object]:
             before = studio.store.get_picture(given.picture)
             is_other = None if look is None else look.is_other(before)
             try:
