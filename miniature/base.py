@@ -21,16 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
 from diffusers import AutoencoderKL, FluxPipeline
-from transformers import CLIPTokenizer, T5Tokenizer
 
-from miniature.captions import NEUTRAL_TRIGGER, caption
-from miniature.flux import TEXT_LENGTH, Parts
+from miniature.captions import caption
+from miniature.flux import Parts, Words, attention, is_hidden, tokenizers
 from miniature.judges import load_judges, words_loss, words_of
 from miniature.part_losses import PartLosses, Shown
 from miniature.parts import KINDS, find_parts
@@ -104,41 +102,21 @@ class Asked:
     empty: Tensor
 
 
-class Words:
-    """The tokenizers, and how a sample is asked for."""
-
-    def __init__(self, work: Path) -> None:
-        self.t5 = T5Tokenizer.from_pretrained(work / "tokenizer_2")
-        self.clip = CLIPTokenizer.from_pretrained(work / "tokenizer")
-        self.trigger = self.t5.convert_tokens_to_ids("▁" + NEUTRAL_TRIGGER)
-
-    def ask(self, parts: Parts, sample: Sample, rng: random.Random) -> Asked:
-        """Captions, encoded; with Redux tokens of the place now and then, where half of the captions leave it out."""
-        with_photo, count = rng.random() < _WITH_PHOTO, len(sample.facts)
-        drop = 0.5 if with_photo else 0.0
-        texts = ["" if rng.random() < 0.1 else caption(f, rng, drop_setting=drop) for f in sample.facts]
-        ids = self.t5(texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt")
-        pooled_ids = self.clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
-        words = ids.input_ids.to(DEVICE)
-        named = (words == self.trigger).any(1) & (torch.rand(count, device=DEVICE) < 0.9)
-        text = parts.name(parts.text_encoder_2(words)[0], named, sample.people)
-        if with_photo:
-            photos = sample.photos.to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
-            tokens = parts.image_embedder(parts.image_encoder(photos).last_hidden_state).image_embeds
-            # Scales below one are met in training, so that the weight on the image tokens is a real dial.
-            dial = torch.rand(count, 1, 1, device=DEVICE)
-            scale = torch.where(torch.rand(count, 1, 1, device=DEVICE) < 0.7, 1.0, dial)
-            text = torch.cat([text, tokens * scale], dim=1)
-        pooled = parts.text_encoder(pooled_ids.input_ids.to(DEVICE)).pooler_output
-        return Asked(text, pooled, named, torch.tensor([not t for t in texts], device=DEVICE))
+def ask(words: Words, parts: Parts, sample: Sample, rng: random.Random) -> Asked:
+    """Captions, encoded; with Redux tokens of the place now and then, where half of the captions leave it out."""
+    with_photo = rng.random() < _WITH_PHOTO
+    drop = 0.5 if with_photo else 0.0
+    texts = ["" if rng.random() < 0.1 else caption(f, rng, drop_setting=drop) for f in sample.facts]
+    text, pooled, named = words.ask(parts, texts, sample.people, sample.photos if with_photo else None)
+    return Asked(text, pooled, named, torch.tensor([not t for t in texts], device=DEVICE))
 
 
 class Base:
     """Everything that a step needs: what learns, and who judges it."""
 
     def __init__(self, work: Path, assets: Path, judged: float) -> None:
-        self.words = Words(work)
-        self.parts = Parts(len(self.words.t5), len(self.words.clip), self.words.clip.eos_token_id).to(DEVICE)
+        t5, clip = tokenizers(work)
+        self.words, self.parts = Words(t5, clip), Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
         vae = AutoencoderKL.from_pretrained(assets / "flux" / "vae", torch_dtype=torch.float32).eval()
         # a judge of words needs a few thousand pictures to learn from: a training may start before
         self.judges = load_judges(work / "judges.pt") if (work / "judges.pt").exists() else []
@@ -151,10 +129,8 @@ class Base:
         x0 = pack(sample.latents)
         sigma = sample_sigmas(count, "logit_normal", torch.Generator().manual_seed(rng.getrandbits(40))).to(DEVICE)
         noise, s = torch.randn_like(x0), sigma[:, None, None]
-        # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than matmuls.
-        attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-        with autocast(), sdpa_kernel(attention):
-            asked = self.words.ask(self.parts, sample, rng)
+        with autocast(), attention():
+            asked = ask(self.words, self.parts, sample, rng)
             velocity = self.parts.transformer(
                 hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=asked.text,
                 pooled_projections=asked.pooled, timestep=sigma, return_dict=False,
@@ -181,12 +157,7 @@ def train(
     The rate falls over the last half. `judged` is the weight of all that judges say.
     """
     base, pictures = Base(work, assets, judged), Pictures(load_pieces(pieces))
-    average = Average(base.parts, 0.996)
-    optimizer = Both(
-        base.parts,
-        lambda name, p: p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and "norm" not in name,
-        peak,
-    )
+    average, optimizer = Average(base.parts, 0.996), Both(base.parts, is_hidden, peak)
     path, stop = work / "checkpoint.pt", list[int]()
     step, spent, log = load_checkpoint(path, base.parts, average, optimizer)
     signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))

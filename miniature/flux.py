@@ -21,6 +21,9 @@ import argparse
 import json
 import random
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -187,13 +190,96 @@ def cell_weights(folder: Path, count: int, rows: int, columns: int) -> Tensor:
     return focus_weights(share, FOCUS)[:, None]
 
 
-def _tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
+def tokenizers(out: Path) -> tuple[T5Tokenizer, CLIPTokenizer]:
     """Those that the checkpoint was trained with; new ones at the very beginning."""
     if not (out / "checkpoint.pt").exists():
         lines = corpus()
         train_t5_tokenizer(lines, TEXT_LENGTH).save_pretrained(out / "tokenizer_2")
         train_clip_tokenizer(lines).save_pretrained(out / "tokenizer")
     return T5Tokenizer.from_pretrained(out / "tokenizer_2"), CLIPTokenizer.from_pretrained(out / "tokenizer")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The tokenizers, and how pictures are asked for."""
+
+    t5: T5Tokenizer
+    clip: CLIPTokenizer
+
+    def ask(
+        self, parts: Parts, texts: Sequence[str], people: Tensor, photos: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Text embeddings [n, s, d], pooled ones [n, p], and who is told of (bool [n]).
+
+        `people` [n, 26] are told of where a caption has the trigger, mostly; `photos` uint8 [n, h, w, 3] of the places
+        add Redux tokens.
+        """
+        count = len(texts)
+        ids = self.t5(list(texts), padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt")
+        pooled = self.clip(list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+        words = ids.input_ids.to(DEVICE)
+        trigger = self.t5.convert_tokens_to_ids("\u2581" + NEUTRAL_TRIGGER)
+        named = (words == trigger).any(1) & (torch.rand(count, device=DEVICE) < 0.9)
+        text = parts.name(parts.text_encoder_2(words)[0], named, people.to(DEVICE))
+        if photos is not None:
+            pixels = photos.to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
+            tokens = parts.image_embedder(parts.image_encoder(pixels).last_hidden_state).image_embeds
+            # Scales below one are met in training, so that the weight on the image tokens is a real dial.
+            dial = torch.rand(count, 1, 1, device=DEVICE)
+            scale = torch.where(torch.rand(count, 1, 1, device=DEVICE) < 0.7, 1.0, dial)
+            text = torch.cat([text, tokens * scale], dim=1)
+        return text, parts.text_encoder(pooled.input_ids.to(DEVICE)).pooler_output, named
+
+
+def attention() -> AbstractContextManager[None]:
+    """Let attention compute as it learns fastest: on a CPU, at about a hundred tokens, the fused one's way back is
+    several times slower than plain matmuls."""
+    fast = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+    return cast("AbstractContextManager[None]", sdpa_kernel(fast))
+
+
+def is_hidden(name: str, p: nn.Parameter) -> bool:
+    """Whether Muon learns a parameter of `Parts`: the matrices of the transformer's blocks."""
+    return p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and "norm" not in name
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What a step of `train` needs besides its pictures; `predict` is the transformer, compiled."""
+
+    parts: Parts
+    predict: Callable[..., tuple[Tensor, ...]]
+    words: Words
+    spread: Tensor
+    judges: Judges | None
+
+    def losses(
+        self, bucket: Bucket, batch: int, with_photos: bool, step: int, rng: random.Random
+    ) -> tuple[Tensor, Tensor]:
+        """How wrong a batch's velocities are, and how little its guesses show of what was asked for (0 unjudged)."""
+        rows = [rng.randrange(len(bucket.latents)) for _ in range(batch)]
+        drop = 0.5 if with_photos else 0.0
+        texts = ["" if rng.random() < 0.1 else caption(bucket.facts[r], rng, drop_setting=drop) for r in rows]
+        photos = torch.from_numpy(bucket.references[rows]) if with_photos else None
+        x0 = bucket.latents[rows].to(DEVICE).float()
+        x0 = pack((x0[:, 0] + x0[:, 1] * torch.randn_like(x0[:, 1])) / self.spread)
+        sigma = torch.sigmoid(torch.randn(batch, device=DEVICE))
+        noise, s = torch.randn_like(x0), sigma[:, None, None]
+        with autocast(), attention():
+            text, pooled, named = self.words.ask(self.parts, texts, bucket.people[rows], photos)
+            velocity = self.predict(
+                hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
+                timestep=sigma, img_ids=bucket.ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
+            )[0]  # fmt: skip
+        weight = pack(bucket.weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
+        loss = flow_matching_loss(velocity, x0, noise, weight)
+        if self.judges is None:
+            return loss, torch.zeros((), device=DEVICE)
+        # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
+        guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.grid)
+        weight = (1 - sigma) * torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
+        asked = bucket.ask(rows, weight, named * (1 - sigma))
+        return loss, self.judges(guess, asked, np.random.default_rng(step))
 
 
 def train(
@@ -205,89 +291,36 @@ def train(
     `judged` is the weight of the `Judges`, one of whom is the recogniser of this face pack.
     """
     torch.manual_seed(2)
-    t5, clip = _tokenizers(out)
+    t5, clip = tokenizers(out)
     parts = Parts(len(t5), len(clip), clip.eos_token_id).to(DEVICE)
     spread = torch.load(out / "latents.pt", weights_only=True)["spread"][:, None, None].to(DEVICE)
     buckets = [Bucket(folder, out, batch), Bucket(folder / SQUARE, out / SQUARE, batch)]
-    trigger = t5.convert_tokens_to_ids("\u2581" + NEUTRAL_TRIGGER)
-    average = Average(parts, 0.998)
-    optimizer = Both(
-        parts,
-        lambda name, p: p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and "norm" not in name,
-        peak,
-    )
+    average, optimizer = Average(parts, 0.998), Both(parts, is_hidden, peak)
     step, spent, log = load_checkpoint(out / "checkpoint.pt", parts, average, optimizer)
-    predict = torch.compile(parts.transformer, dynamic=False)  # four graphs: two sizes, with and without Redux tokens
-    read = torch.compile(parts.text_encoder_2, dynamic=False)
     judges = Judges(out / "judges.pt", trained(vae_folder), spread, faces) if judged else None
     if judges is not None:
         for bucket in buckets:
             bucket.who = embed_people(bucket.folder, judges.recogniser)[: len(bucket.who)]
-    begin, losses, seen = time.time() - spent, [], []
-    # On a CPU, at about a hundred tokens, the fused attention's backward pass is several times slower than plain matmuls.
-    attention = [SDPBackend.MATH] if DEVICE.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+    # four graphs: two sizes, with and without Redux tokens
+    learning = _Learning(parts, torch.compile(parts.transformer, dynamic=False), Words(t5, clip), spread, judges)
+    begin, seen = time.time() - spent, list[tuple[float, float]]()
     while (spent := time.time() - begin) < minutes * 60:
         rng = random.Random(step)
         torch.manual_seed(step + 1)
         progress = spent / (minutes * 60)
         optimizer.rate(peak * min(1.0, (step + 1) / 60) * min(1.0, 0.03 + (1 - progress) / 0.5))
-        with_reference = progress > redux_from and step % 2 == 1
-        bucket = buckets[rng.random() < _SQUARES]
-        rows = [rng.randrange(len(bucket.latents)) for _ in range(batch)]
-        texts = ["" if rng.random() < 0.1 else caption(bucket.facts[r], rng, drop_setting=0.5 if with_reference else 0.0)
-                 for r in rows]  # fmt: skip
-        x0 = bucket.latents[rows].to(DEVICE).float()
-        x0 = pack((x0[:, 0] + x0[:, 1] * torch.randn_like(x0[:, 1])) / spread)
-        sigma = torch.sigmoid(torch.randn(batch, device=DEVICE))
-        noise = torch.randn_like(x0)
-        s = sigma[:, None, None]
-        with autocast(), sdpa_kernel(attention):
-            words = t5(texts, padding="max_length", max_length=TEXT_LENGTH, truncation=True, return_tensors="pt").to(
-                DEVICE
-            )
-            pooled_words = clip(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").to(
-                DEVICE
-            )
-            text = read(words.input_ids)[0]
-            named = (words.input_ids == trigger).any(1) & (torch.rand(batch, device=DEVICE) < 0.9)
-            text = parts.name(text, named, bucket.people[rows].to(DEVICE))
-            pooled = parts.text_encoder(pooled_words.input_ids).pooler_output
-            if with_reference:
-                photos = torch.from_numpy(bucket.references[rows]).to(DEVICE).permute(0, 3, 1, 2).float() / 127.5 - 1
-                tokens = parts.image_embedder(parts.image_encoder(photos).last_hidden_state).image_embeds
-                # Scales below one are met in training, so that the weight on the image tokens is a real dial.
-                scale = torch.where(
-                    torch.rand(batch, 1, 1, device=DEVICE) < 0.7, 1.0, torch.rand(batch, 1, 1, device=DEVICE)
-                )
-                text = torch.cat([text, tokens * scale], dim=1)
-            velocity = predict(
-                hidden_states=(1 - s) * x0 + s * noise, encoder_hidden_states=text, pooled_projections=pooled,
-                timestep=sigma, img_ids=bucket.ids, txt_ids=torch.zeros(text.shape[1], 3, device=DEVICE), return_dict=False,
-            )[0]  # fmt: skip
-        weight = pack(bucket.weights[rows].to(DEVICE).expand(-1, LATENT_CHANNELS, -1, -1))
-        loss = flow_matching_loss(velocity, x0, noise, weight)
-        losses.append(loss.item())
-        if judges is not None:  # nearer to pure noise nothing can be seen yet, and an empty caption asks for nothing
-            guess = unpack((1 - s) * x0 + s * noise - s * velocity.float(), *bucket.grid)
-            weight = (1 - sigma) * torch.tensor([float(bool(text)) for text in texts], device=DEVICE)
-            wrong = judges(guess, bucket.ask(rows, weight, named * (1 - sigma)), np.random.default_rng(step))
-            seen.append(wrong.item())
-            loss = loss + judged * wrong
+        with_photos = progress > redux_from and step % 2 == 1
+        loss, wrong = learning.losses(buckets[rng.random() < _SQUARES], batch, with_photos, step, rng)
+        seen.append((loss.item(), wrong.item()))
         optimizer.zero_grad()
-        loss.backward()
+        (loss + judged * wrong).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         optimizer.step()
         average.update(parts)
         step += 1
         if step % 25 == 0:
-            log.append(
-                {
-                    "step": step,
-                    "loss": float(np.mean(losses[-25:])),
-                    "minutes": spent / 60,
-                }
-                | ({"judged": float(np.mean(seen[-25:]))} if seen else {})
-            )
+            flow, unlike = np.mean(seen[-25:], axis=0)
+            log.append({"step": step, "loss": float(flow), "minutes": spent / 60, "judged": float(unlike)})
             print(json.dumps(log[-1]), flush=True)
         if step % 100 == 0:
             save_checkpoint(out / "checkpoint.pt", parts, average, optimizer, step, spent, log)
@@ -296,7 +329,7 @@ def train(
 
 def export(work: Path, vae_folder: Path, assets: Path) -> None:
     """Write the diffusers folders `flux` and `redux`, half precision, from the averaged weights."""
-    t5, clip = _tokenizers(work)
+    t5, clip = tokenizers(work)
     parts = Parts(len(t5), len(clip), clip.eos_token_id)
     parts.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True, map_location="cpu")["average"])
     vae = trained(vae_folder)
