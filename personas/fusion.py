@@ -8,33 +8,17 @@ factored.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from personas.donors import Donor, check_consent
 from personas.recipes import Recipe
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import family_name
-from pipelines.lora import (
-    LoraLayer,
-    LoraMetadata,
-    concatenate,
-    inner_product,
-    norms,
-    read_lora,
-    recompress,
-    write_lora,
-)
+from pipelines.lora import LoraLayer, concatenate, inner_product, norms, read_lora
 
-__all__ = [
-    "FusedLora",
-    "WrittenFusion",
-    "fuse_donors",
-    "write_fusion",
-]
+__all__ = ["FusedLora", "fuse_donors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +33,6 @@ class FusedLora:
     layers: tuple[LoraLayer, ...]
     scales: tuple[float, ...]
     similarities: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class WrittenFusion:
-    """`lost_energy` is the share of ‖ΔW‖² that recompression dropped, 0 for the exact concatenation."""
-
-    path: Path
-    sha256: str
-    rank: int
-    lost_energy: float
 
 
 def fuse_donors(recipe: Recipe, donors: Sequence[Donor], today: datetime.date | None = None) -> FusedLora:
@@ -90,35 +64,6 @@ def fuse_donors(recipe: Recipe, donors: Sequence[Donor], today: datetime.date | 
     by_id = {donor.id: pair for (donor, _), pair in zip(live, zip(scales, cosines, strict=True), strict=True)}
     pairs = [by_id.get(donor_id, (0.0, 0.0)) for donor_id in recipe.donors]
     return FusedLora(recipe, layers, tuple(scale for scale, _ in pairs), tuple(cosine for _, cosine in pairs))
-
-
-def write_fusion(
-    path: Path | str,
-    fused: FusedLora,
-    donors: Sequence[Donor],
-    *,
-    title: str,
-    trigger: str = "",
-    rank: int | None = None,
-) -> WrittenFusion:
-    """Save the mix as one ordinary LoRA file: the exact concatenation, or recompressed to `rank`.
-
-    The file says what it was merged from, and carries every licence of its donors.
-    """
-    layers, lost = (fused.layers, 0.0) if rank is None else recompress(fused.layers, rank)
-    used = {donor.id: donor for donor in donors}
-    merged = [(used[i], scale) for i, scale in zip(fused.recipe.donors, fused.scales, strict=True) if scale != 0.0]
-    metadata = LoraMetadata(
-        title=title,
-        trigger_phrase=trigger,
-        license=", ".join(sorted({donor.licence for donor, _ in merged})),
-        description="An exact weighted sum of LoRAs." if rank is None else f"Recompressed, {lost:.3%} of energy lost.",
-        merged_from=tuple((f"{donor.name} ({donor.id})", scale) for donor, scale in merged),
-        training={"persona_recipe": json.dumps(asdict(fused.recipe), sort_keys=True)},
-        family=merged[0][0].family if merged else "flux1",
-    )
-    sha256 = write_lora(path, layers, metadata)
-    return WrittenFusion(Path(path), sha256, max(layer.rank for layer in layers), lost)
 
 
 def _read_donor(donor: Donor) -> tuple[LoraLayer, ...]:

@@ -5,7 +5,7 @@ from pipelines.lora.fitting import FitReport, check_fits, named_linears
 from pipelines.lora.inspect import LoraReport, inspect_lora
 from pipelines.lora.layers import Lora, LoraLayer
 from pipelines.lora.metadata import LoraMetadata
-from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms, recompress
+from pipelines.lora.stack import LoraStack, concatenate, delta, inner_product, norms
 
 __all__ = [
     "FitReport",
@@ -23,6 +23,5 @@ __all__ = [
     "named_linears",
     "norms",
     "read_lora",
-    "recompress",
     "write_lora",
 ]

@@ -21,7 +21,7 @@ from pipelines.families.model import Adaptable
 from pipelines.lora.fitting import check_fits, named_linears
 from pipelines.lora.layers import Lora, LoraLayer
 
-__all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms", "recompress"]
+__all__ = ["LoraStack", "concatenate", "delta", "inner_product", "norms"]
 
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 _ROOM_BYTES = 8e9
@@ -64,31 +64,6 @@ def inner_product(first: Sequence[LoraLayer], second: Sequence[LoraLayer]) -> fl
 def norms(layers: Sequence[LoraLayer]) -> float:
     """‖ΔW‖, the Frobenius norm over all modules together, without forming ΔW."""
     return math.sqrt(max(inner_product(layers, layers), 0.0))
-
-
-def recompress(layers: Sequence[LoraLayer], rank: int) -> tuple[tuple[LoraLayer, ...], float]:
-    """Each module's best approximation of rank `rank` (Eckart-Young), and the share of energy this loses.
-
-    B = Q_b R_b and Aᵀ = Q_a R_a; the singular values of ΔW are those of the small R_b R_aᵀ [Σr, Σr], so ΔW
-    itself is never formed. The loss is Σ(dropped σ²) / Σσ² over all modules, in [0, 1].
-    """
-    if rank < 1:
-        raise BadInput("lora_rank_invalid", rank=rank)
-    kept: list[LoraLayer] = []
-    lost = total = 0.0
-    for layer in layers:
-        left, r_left = torch.linalg.qr(layer.up.double() * layer.scale)  # [out, m], [m, r]
-        right, r_right = torch.linalg.qr(layer.down.double().T)  # [in, n], [n, r]
-        u, sigma, vh = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
-        energy = sigma.square()
-        total += float(energy.sum())
-        lost += float(energy[rank:].sum())
-        size = min(rank, sigma.shape[0])
-        root = sigma[:size].sqrt()
-        up = left @ (u[:, :size] * root)
-        down = (root[:, None] * vh[:size]) @ right.T
-        kept.append(LoraLayer(layer.module, down.float().contiguous(), up.float().contiguous(), float(size)))
-    return tuple(kept), lost / total if total else 0.0
 
 
 class LoraStack:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from personas.donors import Consent, Donor
-from personas.fusion import fuse_donors, write_fusion
+from personas.fusion import fuse_donors
 from personas.recipes import make_recipe, plan_recipe, predicted_similarity
 from pipelines.errors import BadInput, ConsentMissing, NotEnough, UnknownCategory
 from pipelines.lora import norms, read_lora
@@ -193,26 +193,3 @@ def test_fusion_stops_at_revoked_consent_unknown_donors_and_changed_files(
     other = replace(donors[0], lora_path=donors[4].lora_path)
     with pytest.raises(BadInput, match="donor_lora_changed"):
         fuse_donors(recipe, (other, *donors[1:]), TODAY)
-
-
-def test_fusion_is_saved_as_one_lora_file(donors: tuple[Donor, ...], tmp_path: Path) -> None:
-    fused = fuse_donors(make_recipe(donors[:3], (0.5, 0.3, 0.2), "sweet"), donors, TODAY)
-    whole = write_fusion(tmp_path / "whole.safetensors", fused, donors, title="new face", trigger="someone")
-    assert (whole.rank, whole.lost_energy) == (3 + 4 + 5, 0.0)
-    file = read_lora(whole.path)
-    assert file.sha256 == whole.sha256
-    expected, found = float64_delta(fused.layers), float64_delta(file.layers)
-    assert max(relative(found[module], expected[module]) for module in expected) <= 1e-6
-    merged = file.metadata["modelspec.merged_from"]
-    assert all(
-        f"{donor.name} ({donor.id}): {scale:.6g}" in merged for donor, scale in zip(donors, fused.scales, strict=False)
-    )
-    assert file.metadata["modelspec.license"] == "CC-BY-4.0"
-
-    small = write_fusion(tmp_path / "small.safetensors", fused, donors, title="new face", rank=4)
-    assert small.rank == 4
-    assert 0.0 < small.lost_energy < 1.0
-    found = float64_delta(read_lora(small.path).layers)
-    lost = sum(float(((found[m] - expected[m]) ** 2).sum()) for m in expected)
-    total = sum(float((expected[m] ** 2).sum()) for m in expected)
-    assert small.lost_energy == pytest.approx(lost / total, rel=1e-4)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pipelines.errors import BadInput, BadLora
-from pipelines.lora import LoraLayer, LoraStack, concatenate, delta, inner_product, norms, recompress
+from pipelines.lora import LoraLayer, LoraStack, concatenate, delta, inner_product, norms
 from tests.loras import MODULES, Parts, float64_delta, make_layers, tiny_transformer, weight_of
 
 SCALES = (0.4, 0.35, 0.25)
@@ -84,42 +84,6 @@ def test_norm_and_inner_product_without_forming_the_matrices() -> None:
     assert norms(loras[1]) == pytest.approx(expected, rel=1e-9)
     product = sum(float((one[module] * two[module]).sum()) for module in one)
     assert inner_product(loras[0], loras[1]) == pytest.approx(product, rel=1e-6)
-
-
-@pytest.mark.parametrize("rank", [1, 3, 8])
-def test_recompression_is_the_best_of_its_rank(rank: int) -> None:
-    fused = concatenate(three_loras(), SCALES)
-    small, lost = recompress(fused, rank)
-    full, found = float64_delta(fused), float64_delta(small)
-    dropped = total = 0.0
-    for layer in small:
-        assert layer.rank == min(rank, *full[layer.module].shape)
-        u, sigma, vh = np.linalg.svd(full[layer.module], full_matrices=False)
-        best = (u[:, :rank] * sigma[:rank]) @ vh[:rank]
-        assert relative(found[layer.module], best) <= 1e-5
-        dropped += float((sigma[rank:] ** 2).sum())
-        total += float((sigma**2).sum())
-    assert lost == pytest.approx(dropped / total, rel=1e-6)
-    assert 0.0 < lost < 1.0
-
-
-def test_recompression_to_the_whole_rank_loses_nothing() -> None:
-    fused = concatenate(three_loras(), SCALES)
-    small, lost = recompress(fused, 13)
-    assert lost == 0.0
-    full, found = float64_delta(fused), float64_delta(small)
-    for module, matrix in full.items():
-        assert relative(found[module], matrix) <= 1e-6
-    with pytest.raises(BadInput):
-        recompress(fused, 0)
-
-
-def test_recompression_where_the_rank_exceeds_the_layer() -> None:
-    wide = LoraLayer("x_embedder", torch.randn(40, 16), torch.randn(32, 40), 40.0)
-    small, lost = recompress([wide], 40)
-    assert small[0].rank == 16
-    assert lost == 0.0
-    assert relative(float64_delta(small)["x_embedder"], float64_delta([wide])["x_embedder"]) <= 1e-6
 
 
 def test_fused_weights_are_the_float64_sum_within_1e6() -> None:
