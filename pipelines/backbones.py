@@ -55,15 +55,15 @@ class Backbone:
     """A loaded backbone: a family's model, and what has been made or loaded for it since.
 
     A companion is a Backbone, too, with a transformer of its own, all else shared, and its `role`. `prompts` keeps
-    encoded prompts, `companions` the loaded companion by its role, `beside` what references and adapters have loaded
-    for themselves (`loaded_beside`).
+    encoded prompts by their words and how many tokens are read, `companions` the loaded companion by its role,
+    `beside` what references and adapters have loaded for themselves (`loaded_beside`).
     """
 
     spec: BackboneSpec
     model: Model
     plan: LoadPlan
     role: str = ""
-    prompts: OrderedDict[str, TextEmbeds] = field(default_factory=OrderedDict, repr=False)
+    prompts: OrderedDict[tuple[str, int], TextEmbeds] = field(default_factory=OrderedDict, repr=False)
     companions: dict[str, Backbone] = field(default_factory=dict, repr=False)
     beside: dict[tuple[str, Path | None], Any] = field(default_factory=dict, repr=False)
 
@@ -252,13 +252,14 @@ def encode_prompt(backbone: Backbone, prompt: str) -> TextEmbeds:
     Prompts are encoded one at a time: in bf16 a row of a batch can round differently from the same row alone,
     and a picture must not depend on its neighbours' prompts. What does not fit is cut, and a warning says what.
     """
-    kept = backbone.prompts
-    if prompt not in kept:
-        kept[prompt] = backbone.model.encode_text(prompt)
+    kept, key = backbone.prompts, (prompt, backbone.spec.max_sequence_length)
+    if key not in kept:
+        with reading(backbone.spec.id):  # what a text encoder's config.json says may matter only now
+            kept[key] = backbone.model.encode_text(prompt)
         while len(kept) > _PROMPTS_KEPT or (len(kept) > 1 and sum(map(_bytes, kept.values())) > _PROMPT_BYTES_KEPT):
             kept.popitem(last=False)
-    kept.move_to_end(prompt)
-    return kept[prompt]
+    kept.move_to_end(key)
+    return kept[key]
 
 
 def _bytes(text: TextEmbeds) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.catalogue import find_family
-from pipelines.families.folders import has_scheduler
+from pipelines.families.folders import has_scheduler, read_json
 from pipelines.families.protocol import Companion, Family
 from pipelines.families.siblings import training_spec
 from pipelines.families.spec import TRAINING, BackboneSpec
-from pipelines.models.catalogue import MODELS
+from pipelines.models.catalogue import MODELS, KnownModel
 from pipelines.models.licences import UNKNOWN, read_card_licence
 from pipelines.models.sources import Source
 from pipelines.models.variants import Capabilities
@@ -103,9 +103,19 @@ def drawing_spec(spec: BackboneSpec, role: str) -> BackboneSpec:
         guidance_scale=known.guidance_scale,
         true_cfg_scale=1.0,
         identity_guidance_scale=1.0,
+        max_sequence_length=_text_length(spec, known),
         can=known.can,
         schedule=None if has_scheduler(folder) else known.schedule,
     )
+
+
+def _text_length(spec: BackboneSpec, known: KnownModel) -> int:
+    """Return how many tokens a companion reads: as it was trained, whatever the backbone does, which FLUX.1-schnell
+    does by half as many; where the backbone's folder sets a number for its text encoders, that one.
+    """
+    file = spec.folder / "studio.json"
+    own = file.is_file() and "max_sequence_length" in read_json(file)
+    return spec.max_sequence_length if own else known.max_sequence_length
 
 
 def _folder(spec: BackboneSpec, companion: Companion) -> Path:

@@ -221,7 +221,7 @@ class Flux1Model:
         own = drawing_spec(spec, role)
         pipeline, planned = load_beside(self.pipeline, spec, plan, own, role, self.device, hardware)
         pipeline.tokenizer_max_length = self.pipeline.tokenizer_max_length
-        return own, replace(self, pipeline=pipeline), planned
+        return own, replace(self, pipeline=pipeline, max_sequence_length=own.max_sequence_length), planned
 
     def take_turn(self, others: Sequence[Model]) -> None:
         take_turn(self.pipeline, others)

@@ -19,7 +19,7 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
-from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, BadLora, ModelMissing, NotEnoughMemory
 from pipelines.families.companions import drawing_spec
 from pipelines.families.flux1.model import Flux1Model
@@ -128,6 +128,22 @@ def test_it_draws_by_its_own_schedule(tiny_family: Path, tmp_path: Path, role: s
     theirs.set_timesteps(sigmas=np.linspace(1.0, 1 / 28, 28), mu=mu)
     assert torch.equal(found.sigmas(3072, 28), theirs.sigmas)
     assert not torch.allclose(found.sigmas(3072, 28), backbone.model.sigmas(3072, 28), atol=1e-2)
+
+
+@pytest.mark.parametrize("role", ["fill", "kontext"])
+def test_it_reads_as_much_text_as_it_was_trained_with(tiny_family: Path, tmp_path: Path, role: str) -> None:
+    """FLUX.1-schnell reads 256 tokens, these 512, and padding is read, too; a folder's own number is its encoders'."""
+    folder = Path(shutil.copytree(tiny_family, tmp_path / "flux"))
+    write_companion(folder / role, role)
+    own = resolve_backbone(folder).max_sequence_length
+    assert drawing_spec(resolve_backbone(folder), role).max_sequence_length == own
+    file = folder / "studio.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "max_sequence_length"}))
+    backbone = load_backbone(resolve_backbone(folder), "cpu", torch.float32)
+    companion = backbone.drawn_by(role)
+    for _ in range(2):
+        lengths = [encode_prompt(one, "a woman").prompt_embeds.shape[1] for one in (backbone, companion)]
+        assert lengths == [256, 512]
 
 
 def test_a_lora_is_put_on_the_companion(tiny_family_backbone: Backbone) -> None:
