@@ -27,12 +27,14 @@ __all__ = ["check_configs", "check_tokenizer", "refuse_value"]
 _PROBE = "a red lantern"
 _MOST_LAYERS = 1000
 _MOST = 1e6  # in a model of diffusers: no size, length or number of timesteps is as large, and tables are made of some
-_UNBOUNDED = "theta"  # names of bases of positions end so
+_MOST_OF_TEXT = 1e7  # words and positions
+_UNBOUNDED = ("theta", "model_max_length")  # bases of positions; a tokenizer without a limit writes 1e30
 
 
 def check_configs(folder: Path) -> None:
     """Raise BadInput where a value in the JSON of a folder's transformer, VAE or scheduler is of another type than its
-    class of diffusers asks for, such as text for a number, or where it or a text encoder's is beyond any model's.
+    class of diffusers asks for, such as text for a number, or where it, or a text encoder's or a tokenizer's, is beyond
+    any model's.
     """
     for file in ("transformer/config.json", "vae/config.json", "scheduler/scheduler_config.json"):
         config = read_json(folder / file) if (folder / file).is_file() else {}
@@ -47,9 +49,9 @@ def check_configs(folder: Path) -> None:
             fits = _is_like(config[name], usual) or (config[name] is None and parameter.default is None)
             if not fits or not _is_bounded(name, config[name], _MOST):
                 refuse_value(folder, file, name, config[name])
-    for path in sorted(folder.glob("text_encoder*/config.json")):
+    for path in sorted([*folder.glob("text_encoder*/config.json"), *folder.glob("tokenizer*/tokenizer_config.json")]):
         for name, value in _leaves(read_json(path)):
-            if not _is_bounded(name, value, math.inf):
+            if not _is_bounded(name, value, _MOST_OF_TEXT):
                 refuse_value(folder, f"{path.parent.name}/{path.name}", name, value)
 
 

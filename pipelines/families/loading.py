@@ -6,11 +6,9 @@ configurations while it loads, or cast layer by layer afterwards (fp8), as diffu
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -20,23 +18,26 @@ from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
 import diffusers
+import transformers
 from accelerate import init_empty_weights
-from diffusers import ConfigMixin, DiffusionPipeline
+from diffusers import DiffusionPipeline
 from diffusers.hooks import apply_group_offloading, apply_layerwise_casting
+from diffusers.models.model_loading_utils import load_model_dict_into_meta
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.quantizers import DiffusersAutoQuantizer
 
 from pipelines.errors import BadInput
+from pipelines.families.configs import check_tokenizer, refuse_value
 from pipelines.families.folders import MAX_VALUE, bare_names, read_json, reading
 from pipelines.families.fp8_scales import dequantise, weight_shapes
 from pipelines.families.protocol import Shapes
 from pipelines.models.headers import Header
-from pipelines.models.precision import LoadPlan
+from pipelines.models.precision import LoadPlan, Precision
 from pipelines.models.sources import Source
 from pipelines.models.variants import Part
 
 __all__ = [
     "build_transformer",
-    "check_configs",
     "check_numbers",
     "check_tensors",
     "load_around",
@@ -49,43 +50,18 @@ __all__ = [
 
 Pipeline = TypeVar("Pipeline", bound=DiffusionPipeline)
 M = TypeVar("M", bound=ModelMixin)
+_BLOCK = re.compile(r"(?:^|\.)(?:layers|block)\.\d+\.")
 
 
-def check_configs(folder: Path) -> None:
-    """Raise BadInput where a value in the JSON of a folder's transformer, VAE or scheduler is of another type than that
-    which its class of diffusers has by itself, such as text for a number.
-
-    The classes take what they are given, and some of it is looked at only when a picture is drawn.
-    """
-    for file in ("transformer/config.json", "vae/config.json", "scheduler/scheduler_config.json"):
-        config = read_json(folder / file) if (folder / file).is_file() else {}
-        kind = getattr(diffusers, str(config.get("_class_name")), None)
-        if not isinstance(kind, type) or not issubclass(kind, ConfigMixin):
-            continue
-        for name, parameter in signature(kind).parameters.items():
-            if name in config and not _is_like(config[name], parameter.default):
-                told = str(config[name])[:MAX_VALUE]
-                raise BadInput("model_config_value", file=f"{folder.name}/{file}", name=name, value=told)
-
-
-def _is_like(value: object, usual: object) -> bool:
-    """Whether a JSON value is of the kind of a class's own; None stands for any kind."""
-    if isinstance(usual, bool | str):
-        return isinstance(value, type(usual))
-    if isinstance(usual, int | float):
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if isinstance(usual, list | tuple):
-        return isinstance(value, list) and (not usual or all(_is_like(one, usual[0]) for one in value))
-    return True
-
-
-def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> None:
-    """Raise BadInput unless the names and shapes are those of the model that `build` makes (without memory).
+def check_tensors(file: str, shapes: Shapes, build: Callable[[], ModelMixin]) -> None:
+    """Raise BadInput unless the names and shapes are those of the model that `build` makes (without memory), and the
+    parts of a head that turn with each position make up a head.
 
     diffusers fills a missing tensor with random numbers and a warning.
     """
     with init_empty_weights():
-        wanted = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+        built = build()
+    wanted = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     if missing := sorted(wanted.keys() - shapes.keys()):
         raise BadInput("transformer_incomplete", file=file, lacks=len(missing), name=missing[0])
     if extra := sorted(shapes.keys() - wanted.keys()):
@@ -95,6 +71,10 @@ def check_tensors(file: str, shapes: Shapes, build: Callable[[], nn.Module]) -> 
         raise BadInput(
             "transformer_shape_other", file=file, name=name, has=list(shapes[name]), wanted=list(wanted[name])
         )
+    axes = built.config.get("axes_dims_rope")
+    if axes is not None and sum(axes) != built.config.attention_head_dim:
+        where = f"{file}/transformer/config.json"
+        raise BadInput("model_config_value", file=where, name="axes_dims_rope", value=str(list(axes))[:MAX_VALUE])
 
 
 def transformer_shapes(source: Source, headers: Sequence[Header]) -> dict[str, tuple[int, ...]]:
@@ -127,21 +107,21 @@ def read_tensors(source: Source, dtype: torch.dtype) -> dict[str, Tensor]:
         return dequantise({bare: file.get_tensor(name) for bare, name in bare_names(file.keys()).items()}, dtype)
 
 
-def quantisation(plan: LoadPlan) -> dict[str, Any]:
-    """Return what `from_pretrained` is to be told so that it quantises while it loads, weight by weight."""
-    if plan.precision == "gguf":
-        from diffusers import GGUFQuantizationConfig
-
-        return {"quantization_config": GGUFQuantizationConfig(compute_dtype=plan.dtype)}
-    if plan.precision == "int8":
-        from diffusers import TorchAoConfig
+def quantisation(
+    precision: Precision, library: Literal["diffusers", "transformers"], dtype: torch.dtype
+) -> dict[str, Any]:
+    """Return what `from_pretrained` of a part is to be told so that it quantises while it loads, weight by weight, to
+    be computed with in `dtype`. Both libraries have configurations of the same names.
+    """
+    room: Any = diffusers if library == "diffusers" else transformers
+    if precision == "gguf":
+        return {"quantization_config": diffusers.GGUFQuantizationConfig(compute_dtype=dtype)}
+    if precision == "int8":
         from torchao.quantization import Int8WeightOnlyConfig
 
-        return {"quantization_config": TorchAoConfig(Int8WeightOnlyConfig())}
-    if plan.precision == "nf4":
-        from diffusers import BitsAndBytesConfig
-
-        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype)
+        return {"quantization_config": room.TorchAoConfig(Int8WeightOnlyConfig())}
+    if precision == "nf4":
+        config = room.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
         return {"quantization_config": config}
     return {}
 
@@ -154,18 +134,41 @@ def build_transformer(
 
     Raises ModelMissing for what cannot be read.
     """
+    options = quantisation(plan.precision, "diffusers", plan.dtype)
     with reading(source.name):
         if source.kind == "folder":
             found: M = kind.from_pretrained(
-                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **quantisation(plan)
+                source.path / "transformer", dtype=plan.dtype, local_files_only=True, **options
             )
             return found
+        if plan.precision in ("int8", "nf4"):
+            return _quantise(kind, config, tensors(), plan.dtype, options["quantization_config"])
         shape = {k: v for k, v in config.items() if not k.startswith("_")}
         found = kind.from_single_file(  # type: ignore[attr-defined]
             tensors(), config=str(source.base / "transformer"), dtype=plan.dtype, local_files_only=True,
-            **quantisation(plan), **shape,
+            **options, **shape,
         )  # fmt: skip
         return found
+
+
+def _quantise(
+    kind: type[M], config: Mapping[str, Any], tensors: dict[str, Tensor], dtype: torch.dtype, wanted: Any
+) -> M:
+    """Build a transformer of `tensors`, each quantised as it is put in: `from_pretrained`'s steps, since
+    `from_single_file` takes all files to be quantised already, and leaves them as they are.
+    """
+    quantizer = DiffusersAutoQuantizer.from_config(wanted, pre_quantized=False)
+    quantizer.validate_environment(torch_dtype=dtype, device_map=None)
+    with init_empty_weights():
+        model: M = kind.from_config(config)  # type: ignore[attr-defined]
+    kept = list(kind._keep_in_fp32_modules or [])
+    quantizer.preprocess_model(model=model, device_map=None, keep_in_fp32_modules=kept)
+    load_model_dict_into_meta(
+        model, tensors, dtype=dtype, device_map=quantizer.update_device_map(None) or {"": torch.device("cpu")},
+        hf_quantizer=quantizer, keep_in_fp32_modules=kept, unexpected_keys=[],
+    )  # fmt: skip
+    quantizer.postprocess_model(model)
+    return model
 
 
 def settle(name: str, transformer: ModelMixin, plan: LoadPlan, device: torch.device) -> None:
@@ -194,44 +197,48 @@ def load_around(
     """Load the pipeline of a settled transformer: its other parts frozen, checked, each as small as planned, and where
     the plan has them. Raises ModelMissing or BadInput; never downloads.
     """
-    others = [part for part in parts if part.name != "transformer"]
+    others = {part.name: _load_part(source, part, plan) for part in parts if part.name != "transformer"}
     with reading(source.name):
-        pipeline = kind.from_pretrained(
-            source.base, transformer=transformer, dtype=plan.dtype, local_files_only=True,
-            **_encoders_quantisation(others, plan),
-        )  # fmt: skip
-    for part in others:
-        module = getattr(pipeline, part.name)
-        module.requires_grad_(False).eval()
-        check_numbers(source.name, module)
-        if plan.precision_of(part.name) == "fp8":
-            apply_layerwise_casting(module, torch.float8_e4m3fn, plan.dtype, skip_modules_pattern=(part.uncast,))
+        pipeline = kind.from_pretrained(source.base, transformer=transformer, local_files_only=True, **others)
+    for name in (name for name in pipeline.components if name.startswith("tokenizer")):
+        tokenizer, encoder = getattr(pipeline, name), getattr(pipeline, name.replace("tokenizer", "text_encoder"))
+        rows = encoder.get_input_embeddings().num_embeddings
+        # a processor, of an encoder that sees pictures, has one inside
+        check_tokenizer(source.base, name, getattr(tokenizer, "tokenizer", tokenizer), rows)
     place(pipeline, parts, plan, device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _encoders_quantisation(others: Sequence[Part], plan: LoadPlan) -> dict[str, Any]:
-    """Return what a pipeline's `from_pretrained` is to be told so that transformers quantises text encoders."""
-    kinds = {part.name: plan.precision_of(part.name) for part in others if part.library == "transformers"}
-    configs: dict[str, Any] = {}
-    for name, precision in kinds.items():
-        if precision == "int8":
-            from torchao.quantization import Int8WeightOnlyConfig
-            from transformers import TorchAoConfig
+def _load_part(source: Source, part: Part, plan: LoadPlan) -> nn.Module:
+    """Load a part of a folder, frozen, checked, and as small as planned.
 
-            configs[name] = TorchAoConfig(Int8WeightOnlyConfig())
-        elif precision == "nf4":
-            from transformers import BitsAndBytesConfig
-
-            configs[name] = BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=plan.dtype
-            )
-    if not configs:
-        return {}
-    from diffusers import PipelineQuantizationConfig
-
-    return {"quantization_config": PipelineQuantizationConfig(quant_mapping=configs)}
+    Raises BadInput where its config.json asks for layers that its files do not hold, which the libraries fill with
+    random numbers and a warning, or leaves out some that they do.
+    """
+    library: Any = diffusers if part.library == "diffusers" else transformers
+    folder, precision = source.base / part.name, plan.precision_of(part.name)
+    named = read_json(source.base / "model_index.json").get(part.name)
+    kind = None
+    if isinstance(named, list) and len(named) == 2 and named[0] == part.library:
+        kind = getattr(library, str(named[1]), None)
+    if not isinstance(kind, type) or not hasattr(kind, "from_pretrained"):
+        refuse_value(source.base, "model_index.json", part.name, named)
+    options = quantisation(precision, part.library, plan.dtype)
+    with reading(source.name):
+        module, told = kind.from_pretrained(
+            folder, dtype=plan.dtype, local_files_only=True, output_loading_info=True, **options
+        )
+    # what a text encoder's file holds beside its blocks may be of no use here, such as a language head
+    extra = [n for n in told["unexpected_keys"] if part.library == "diffusers" or _BLOCK.search(n)]
+    if wrong := sorted([*told["missing_keys"], *extra]):
+        raise BadInput("part_incomplete", folder=f"{source.base.name}/{part.name}", count=len(wrong), name=wrong[0])
+    module.requires_grad_(False).eval()
+    check_numbers(source.name, module)
+    if precision == "fp8":
+        apply_layerwise_casting(module, torch.float8_e4m3fn, plan.dtype, skip_modules_pattern=(part.uncast,))
+    found: nn.Module = module
+    return found
 
 
 def place(pipeline: DiffusionPipeline, parts: Sequence[Part], plan: LoadPlan, device: torch.device) -> None:

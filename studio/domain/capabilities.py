@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _drawn(variant: Variant, given: Mapping[str, Any]) -> Drawn:
 
     def number(name: str, usual: float) -> float:
         value = given.get(name, usual)
-        return value if isinstance(value, int | float) and value > 0 else usual
+        return value if isinstance(value, int | float) and 0 < value < math.inf else usual
 
     return Drawn(
         int(number("num_inference_steps", variant.num_inference_steps)),

@@ -61,7 +61,7 @@ OPERATORS = frozenset(
     hub_no_model hub_offline hub_refused ip_adapter_damaged ip_adapter_does_not_fit
     ip_adapter_encoder_does_not_fit ip_adapter_encoder_missing ip_adapter_file_missing ip_adapter_folder_missing
     ip_adapter_incomplete ip_adapter_is_pickle ip_adapter_key_unknown ip_adapter_missing
-    ip_adapter_several_files json_no_object json_unreadable lora_rank_invalid measure_weights_missing
+    ip_adapter_several_files json_no_object json_unreadable measure_weights_missing
     measure_weights_unreadable model_config_missing model_fetched_in_part model_file_unknown
     model_is_pickle no_upscaler spandrel_missing upscaler_is_pickle upscaler_unknown
     model_not_fetched model_not_finite model_scales_unknown model_unknown no_memory_for_model no_memory_for_precision

@@ -15,12 +15,12 @@ from diffusers import FluxPipeline
 from diffusers import FluxTransformer2DModel as FluxTransformer
 
 from pipelines.errors import BadInput
+from pipelines.families.configs import check_configs
 from pipelines.families.flux1.detection import layout_of, transformer_config
 from pipelines.families.flux1.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers, reading
 from pipelines.families.loading import (
     build_transformer,
-    check_configs,
     check_tensors,
     load_around,
     read_tensors,

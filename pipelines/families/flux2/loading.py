@@ -14,12 +14,12 @@ from pipelines import torchvision_mend  # noqa: F401
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from diffusers import Flux2Transformer2DModel as Flux2Transformer
 
+from pipelines.families.configs import check_configs
 from pipelines.families.flux2.detection import check_parts, layout_of, transformer_config
 from pipelines.families.flux2.original_names import to_diffusers
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers, reading
 from pipelines.families.loading import (
     build_transformer,
-    check_configs,
     check_tensors,
     load_around,
     read_tensors,

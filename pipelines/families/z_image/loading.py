@@ -16,10 +16,10 @@ from diffusers import ZImageTransformer2DModel as ZImageTransformer
 from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
 
 from pipelines.errors import BadInput
+from pipelines.families.configs import check_configs
 from pipelines.families.folders import bare_names, read_json, read_transformer_headers, reading
 from pipelines.families.loading import (
     build_transformer,
-    check_configs,
     check_tensors,
     load_around,
     read_tensors,
