@@ -30,7 +30,7 @@ def main() -> int:
         with in_words():
             settings = read_settings() if given.data is None else read_settings(data=given.data)
             make_data_folder(settings)
-            local = check_open(Users(Records(settings.data / "studio.sqlite")), given.host, given.name)
+            local = check_open(Users(Records(settings.records_place)), given.host, given.name)
             stack.enter_context(Supervisor(settings))
         from studio.web.app import make_app  # takes seconds: a refusal does not
 

@@ -39,6 +39,9 @@ _Place = Annotated[str, BeforeValidator(expand_home)]  # a folder, a file, or a 
 class Settings(BaseSettings):
     """Where things are and how the studio works. `threads` 0 leaves torch's own number.
 
+    `database` is the URL of a PostgreSQL database for records and jobs, such as postgresql://user:password@host/studio;
+    "" for files in the data folder.
+
     `backbone` is anything that `pipelines.models.sources` finds, `base` the diffusers folder for a single file's other
     parts, `models` the folder that fetched models lie in, `precision` one of `pipelines.models.precision.PRECISIONS`.
     `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
@@ -53,6 +56,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
 
     data: _Path = Path("data")
+    database: SecretStr = SecretStr("")
     owner: str = Field("me", min_length=1, max_length=100)
     backbone: _Place = "miniature"
     base: _Place | None = None
@@ -74,6 +78,11 @@ class Settings(BaseSettings):
     captions_model: str = ""
     captions_key: SecretStr = SecretStr("")
     captions_daily_tokens: int = Field(200_000, ge=0)
+
+    @property
+    def records_place(self) -> Path | str:
+        """Return where the records are: a file in the data folder, or the database's URL."""
+        return self.database.get_secret_value() or self.data / "studio.sqlite"
 
     @property
     def companions(self) -> dict[str, Path]:

@@ -6,7 +6,6 @@ A job's rank is when it came, in seconds since 1970, or the number that a person
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC
 
 from studio.library.records import JobRecord, RankRecord, Records
 
@@ -19,7 +18,7 @@ def in_order(records: Records, rows: Iterable[JobRecord]) -> Ranked:
     """Return the rows with their ranks, the next first; one that was begun already is before all others."""
     rows = list(rows)
     moved = {(r.id, r.owner): r.rank for r in records.everyones(RankRecord, "id", [row.id for row in rows])}
-    ranked = [(moved.get((row.id, row.owner), row.created.replace(tzinfo=UTC).timestamp()), row) for row in rows]
+    ranked = [(moved.get((row.id, row.owner), row.created.timestamp()), row) for row in rows]
     return sorted(ranked, key=lambda pair: (pair[1].state != "running", pair[0], pair[1].id))
 
 

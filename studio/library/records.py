@@ -10,9 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Engine, Index, String, create_engine, event, inspect, select, text
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    Index,
+    String,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from studio.library.migrating import migrate
 
 __all__ = [
     "AlbumRecord",
@@ -44,6 +58,7 @@ __all__ = [
     "TasteRecord",
     "TimeRecord",
     "UserRecord",
+    "connect",
     "content_id",
 ]
 
@@ -59,6 +74,18 @@ def content_id(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+class _Moment(TypeDecorator[datetime]):
+    """A moment, in UTC: SQLite keeps no zone, and PostgreSQL tells it in the session's."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
 class Base(DeclarativeBase):
     """A row of an owner. `id` is unique per owner: two people may hold the same content without seeing each other's."""
 
@@ -66,7 +93,7 @@ class Base(DeclarativeBase):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100), primary_key=True)
-    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+    created: Mapped[datetime] = mapped_column(_Moment, default=lambda: datetime.now(UTC))
 
 
 class DonorRecord(Base):
@@ -286,28 +313,18 @@ Record = TypeVar("Record", bound=Base)
 
 
 class Records:
-    """The database. SQLite by default, in a file of its own, so that a full disk elsewhere does not lock it."""
+    """The database: a file of SQLite's own, so that a full disk elsewhere does not lock it, or PostgreSQL's by URL."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _set_pragmas)
-        Base.metadata.create_all(self._engine)
-        self._add_columns()
-        for table in Base.metadata.tables.values():
-            for index in table.indexes:  # of a table that an older studio made
-                index.create(self._engine, checkfirst=True)
+    def __init__(self, place: Path | str) -> None:
+        """Open, and bring the tables to today's. Raises BadInput where a newer studio made them."""
+        if isinstance(place, Path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = connect(place)
+        migrate(self._engine)
 
     @property
     def engine(self) -> Engine:
         return self._engine
-
-    def _add_columns(self) -> None:
-        """Let a database of version 0.1 hold what is kept today: columns that it lacks, empty in all rows."""
-        with self._engine.begin() as connection:
-            known = {row["name"] for row in inspect(connection).get_columns(SceneRecord.__tablename__)}
-            if "crops" not in known:
-                connection.execute(text(f"ALTER TABLE {SceneRecord.__tablename__} ADD COLUMN crops JSON"))
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -357,6 +374,17 @@ class Records:
         with self.transaction() as session:
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(table.created, table.id)
             return list(session.scalars(query))
+
+
+def connect(place: Path | str) -> Engine:
+    """Return SQLAlchemy's engine for a file of SQLite's or a URL; nothing is opened yet."""
+    url = make_url(f"sqlite:///{place}" if isinstance(place, Path) else place)
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")  # a server may have been restarted
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+    return engine
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:

@@ -117,7 +117,7 @@ def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S
     with library.records.transaction() as session:
         owners = set(session.scalars(select(FileRecord.owner).distinct()))
     for owner in owners:
-        old = {row.id for row in library.records.find(FileRecord, owner) if row.created.replace(tzinfo=UTC) < before}
+        old = {row.id for row in library.records.find(FileRecord, owner) if row.created < before}
         _withdraw(library, owner, old - _needed(library, owner))
     with library.records.transaction() as session:
         kept = _needed(library, None) | set(session.scalars(select(FileRecord.id).distinct()))

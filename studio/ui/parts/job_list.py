@@ -28,7 +28,7 @@ def small_picture(job: JobRecord) -> str:
 
 
 def show_moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M")
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def show_jobs(ui: Ui, owner: str) -> str:

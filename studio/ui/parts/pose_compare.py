@@ -106,5 +106,6 @@ def _sets(ui: Ui, owner: str, person: str) -> list[tuple[str, str]]:
     groups = (f"person:{person}",) if person else ()
     things = find_things(ui.studio.records, Search(owner, PostSet.kind, groups=groups), None, _LISTED).things
     return [
-        (f"{thing_name(ui.t, thing)} · {thing.created:%m-%d %H:%M}", thing.id.partition(":")[2]) for thing in things
+        (f"{thing_name(ui.t, thing)} · {thing.created.astimezone():%m-%d %H:%M}", thing.id.partition(":")[2])
+        for thing in things
     ]

@@ -22,7 +22,9 @@ __all__ = ["FILTERED", "Opened", "Wanted", "show_things"]
 
 FILTERED = ("posts", "post", "album")
 """Kinds that are filtered by person, place and platform."""
-_MORE_DONORS = Cursor(False, datetime.min, "donor")  # donors are a list in memory: its pages are counted
+_MORE_DONORS = Cursor(
+    False, datetime.min.replace(tzinfo=UTC), "donor"
+)  # donors are a list in memory: its pages are counted
 _PAGE = 60
 
 
@@ -114,7 +116,7 @@ def _cards(ui: Ui, owner: str, found: Page, opened: Opened) -> list[str]:
 
 
 def _place(cursor: Cursor) -> tuple[bool, float, str]:
-    return not cursor.favourite, -cursor.created.replace(tzinfo=UTC).timestamp(), cursor.id
+    return not cursor.favourite, -cursor.created.timestamp(), cursor.id
 
 
 def _is_between(thing: Thing, found: Page, opened: Opened) -> bool:
