@@ -8,11 +8,13 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.errors import OutOfDisk
 
-__all__ = ["ZIP_ERRORS", "write_whole"]
+__all__ = ["ZIP_ERRORS", "storing", "write_whole"]
 
 ZIP_ERRORS = (
     OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, ValueError, RuntimeError,
@@ -42,4 +44,15 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfDisk("no_room_to_write", file=path.name, size_mb=len(data) / 1e6) from error
+        raise
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Raise OutOfDisk where what is written inside of the block finds no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfDisk("out_of_disk") from error
         raise

@@ -26,6 +26,7 @@ from studio.cli.posts import posting
 from studio.cli.recall import recalling
 from studio.cli.taste import taste
 from studio.cli.translation import translate_command
+from studio.cli.upkeep import upkeep
 from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
 from studio.cli.votes import voting
@@ -45,6 +46,7 @@ app.add_typer(packs, name="scenes")
 app.add_typer(jobs, name="jobs")
 app.add_typer(recalling)
 app.add_typer(models)
+app.add_typer(upkeep)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
 app.add_typer(lora, name="lora")

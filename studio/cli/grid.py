@@ -127,7 +127,7 @@ def _say_estimate(count: int, seconds: float | None, as_json: bool, only: bool) 
 def _say(studio: Studio, made: Grid, folder: Path | None, as_json: bool) -> None:
     texts = terminal_texts()
     table = table_of(texts, made)
-    sheet = studio.store.path(made.sheet[texts.language])
+    sheet = studio.store.open_local(made.sheet[texts.language])
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         sheet = keep_beside(

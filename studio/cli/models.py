@@ -1,4 +1,4 @@
-"""Commands about models: LoRA files, face packs, and the installation."""
+"""Commands about models: LoRA files and face packs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from studio.application import Studio
-from studio.cli.options import FAMILY_HELP, Data, Json, check_file, left_out_rows, say, settings_of
+from studio.cli.options import FAMILY_HELP, Json, check_file, left_out_rows, say
 from studio.cli.progress import Bars
 
 __all__ = ["lora", "models"]
@@ -64,15 +63,3 @@ def calibrate(
         "left_out": left_out_rows(found.left_out),
     }  # fmt: skip
     say(told, as_json, "\n".join(lines))
-
-
-@models.command()
-def doctor(data: Data = None, as_json: Json = False) -> None:
-    """Check the installation: models, versions, hardware, known flaws."""
-    from studio.workflows.doctor import examine
-
-    findings = examine(Studio(settings_of(data, None)))
-    text = "\n".join(f"{'ok ' if f.ok else 'BAD'}  {f.what}: {f.found}" for f in findings)
-    say({"findings": [asdict(f) for f in findings]}, as_json, text)
-    if not all(f.ok for f in findings):
-        raise typer.Exit(1)

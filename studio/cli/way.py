@@ -103,7 +103,7 @@ def design(
             NamedPicture(name=name, picture=add_picture(studio.library, image, asked.owner)) for name, image in images
         )
         result = engine.run(asked.changed(templates=kept), Design)
-    sheet, report = studio.store.path(result.contact_sheet), studio.store.path(result.report)
+    sheet, report = studio.store.open_local(result.contact_sheet), studio.store.open_local(result.report)
     text = tell(
         "cli.design", id=result.id, kept=len(result.kept), count=len(result.pictures), nearest=result.novelty_max,
         ceiling=result.novelty_ceiling, sheet=sheet, report=report,
@@ -150,7 +150,7 @@ def consolidate(
     )  # fmt: skip
     with open_jobs(studio, as_json) as engine:
         result = engine.run(asked, Persona)
-    lora = studio.store.path(result.lora)
+    lora = studio.store.open_local(result.lora)
     text = tell("cli.persona", name=result.name, version=result.version, id=result.id, path=lora)
     say({"id": result.id, "version": result.version, "lora": str(lora)}, as_json, text)
 

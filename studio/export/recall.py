@@ -283,7 +283,7 @@ def _foreign(library: Library, data: bytes, owner: str, donors: Callable[[], Seq
 def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[str, str]:
     """Names by both hashes that tools write: of the whole file (AutoV2) and of what follows its header (A1111)."""
     files = [(d.lora_path, d.name) for d in donors]
-    files += [(library.store.path(p.lora), p.name) for p in library.records.find(PersonaRecord, owner)]
+    files += [(library.store.place(p.lora), p.name) for p in library.records.find(PersonaRecord, owner)]
     found: dict[str, str] = {}
     for path, name in files:
         try:

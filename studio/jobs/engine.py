@@ -115,7 +115,7 @@ class Engine:
             name="persona-studio",
             system_database_url=engine_url(data),
             application_version=APPLICATION_VERSION,
-            executor_id=f"worker-{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]}",
+            executor_id=self._executor_id,
             serializer=DBOSPortableJSONSerializer(),
             log_level="ERROR",
             enable_otlp=False,
@@ -131,11 +131,26 @@ class Engine:
         )
         for queue in (QUEUE, NEXT):
             DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
+        self._adopt()
         self._reconcile()
         Thread(target=self._reconcile_often, daemon=True).start()
         self._ready, self._idle_since = True, time.monotonic()
         (data / "engine.ready").write_text(str(os.getpid()))
         return self
+
+    def _adopt(self) -> None:
+        """Take over what ran in this folder's worker under another name: the folder was moved, or restored elsewhere.
+
+        Whoever holds the folder's lock is its only worker.
+        """
+        mine = self._executor_id
+        for row in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
+            if row.executor_id != mine:
+                self._client.resume_workflow(row.workflow_id, queue_name=row.queue_name or QUEUE)
+
+    @property
+    def _executor_id(self) -> str:
+        return f"worker-{hashlib.sha256(str(self.studio.settings.data.resolve()).encode()).hexdigest()[:12]}"
 
     def __exit__(self, *_: object) -> None:
         """Give the running jobs back, so that they go on at the next start and this end is not counted as a crash."""

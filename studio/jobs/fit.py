@@ -46,7 +46,7 @@ def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ..
     look = own_look(studio.settings)
     if look is None:
         return ()
-    found = ((name, studio.store.path(key)) for name, key in pictures.items())
+    found = ((name, studio.store.place(key)) for name, key in pictures.items())
     # of a file that is gone the job itself says so
     return tuple(name for name, file in found if file.is_file() and _is_other(file, look))
 

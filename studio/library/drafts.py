@@ -43,4 +43,4 @@ def settings_there(library: Library, owner: str, settings: SetSettings) -> SetSe
 
 
 def _is_there(library: Library, owner: str, key: str) -> bool:
-    return may_read(library.records, owner, key) and library.store.path(key).exists()
+    return may_read(library.records, owner, key) and library.store.has(key)

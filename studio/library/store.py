@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -25,6 +26,9 @@ from studio.domain.values import FileKey
 
 __all__ = ["Store"]
 
+_KEY = re.compile(r"[0-9a-f]{64}")
+_MOST_COMPARED = 100_000
+
 
 class Store:
     """Put-if-absent: the same content is stored once, and nothing that is stored ever changes."""
@@ -33,6 +37,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._root = folder
         self._store = LocalStore(str(folder))
+        self._compared: dict[str, tuple[int, int, int]] = {}
         self._made: ContextVar[set[str] | None] = ContextVar("made", default=None)
 
     @contextmanager
@@ -45,25 +50,41 @@ class Store:
             self._made.reset(token)
 
     def put(self, data: bytes) -> FileKey:
-        """Store bytes; their key. Raises OutOfDisk."""
+        """Store bytes so that a power cut keeps them; their key. A damaged file is replaced. Raises OutOfDisk."""
         key = FileKey(hashlib.sha256(data).hexdigest())
         if (made := self._made.get()) is not None:
             made.add(key)
         try:
-            while True:
-                try:
-                    obstore.put(self._store, self._path(key), data, mode="create")
-                except AlreadyExistsError:
-                    with suppress(FileNotFoundError):  # somebody swept it just now
-                        os.utime(self.path(key))  # as new: a sweep leaves what may not be in the records yet
-                        break
-                else:
+            while not self._create(key, data):
+                with suppress(FileNotFoundError):  # somebody swept it just now
+                    os.utime(self.place(key))  # as new: a sweep leaves what may not be in the records yet
+                    if not self._is_whole(key):
+                        obstore.put(self._store, self._path(key), data, mode="overwrite")
+                        self._write_through(key)
                     break
         except (GenericError, OSError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise OutOfDisk("out_of_disk") from error
             raise
         return key
+
+    def _create(self, key: str, data: bytes) -> bool:
+        try:
+            obstore.put(self._store, self._path(key), data, mode="create")
+        except AlreadyExistsError:
+            return False
+        self._write_through(key)
+        return True
+
+    def _write_through(self, key: str) -> None:
+        """Let file and name reach the disk before anybody writes down that they are there: obstore does not wait."""
+        for path in (self.place(key), self.place(key).parent):
+            with suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def get(self, key: str) -> bytes:
         """The bytes of a key. Raises BadInput where there are none or where the file was damaged."""
@@ -75,9 +96,44 @@ class Store:
             raise BadInput("stored_file_damaged", key=key[:12])
         return data
 
-    def path(self, key: str) -> Path:
-        """Where a key lies on disk, for libraries that only read files."""
+    def place(self, key: str) -> Path:
+        """Where a key lies on disk, or would; nothing is looked at."""
         return self._root / self._path(key)
+
+    def has(self, key: str) -> bool:
+        """Whether a file is there; it may be damaged."""
+        return self.place(key).is_file()
+
+    def open_local(self, key: str) -> Path:
+        """Where a key lies, for libraries that only read files, once its content was compared with the key.
+
+        Raises BadInput where there is none or where the file was damaged.
+        """
+        if not self.has(key):
+            raise BadInput("stored_file_missing", key=key[:12])
+        if not self._is_whole(key):
+            raise BadInput("stored_file_damaged", key=key[:12])
+        return self.place(key)
+
+    def keys(self) -> Iterator[FileKey]:
+        """Every key of which a file is there, in no order."""
+        for path in self._root.glob("*/*"):
+            if _KEY.fullmatch(path.name):
+                yield FileKey(path.name)
+
+    def _is_whole(self, key: str) -> bool:
+        """Read the file once, and again only when it was written since."""
+        path = self.place(key)
+        facts = path.stat()
+        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        if self._compared.get(key) != stamp:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != key:
+                    return False
+            if len(self._compared) >= _MOST_COMPARED:
+                self._compared.clear()
+            self._compared[key] = stamp
+        return True
 
     def put_picture(self, image: npt.NDArray[np.uint8]) -> FileKey:
         """As PNG, lossless."""

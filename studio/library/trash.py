@@ -40,11 +40,12 @@ from studio.library.records import (
     PersonaRecord,
     PostRecord,
     PostSetRecord,
+    Records,
     SceneRecord,
 )
 from studio.library.results import read_result
 
-__all__ = ["Freed", "disk_use", "empty_trash", "sweep"]
+__all__ = ["Freed", "disk_use", "empty_trash", "needed_files", "sweep"]
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _YOUNG_S = 600.0  # a page may have stored a file whose grant is still to be written
@@ -105,7 +106,7 @@ def empty_trash(
         if key.startswith("scene:"):
             records.remove(MarkRecord, f"pack:{key.removeprefix('scene:')}", owner)
     forget_members(records, owner, ids)
-    _withdraw(library, owner, made - _needed(library, owner))
+    _withdraw(library, owner, made - needed_files(library.records, owner))
     files, size = sweep(library, young_s)
     return Freed(len(things), files, size)
 
@@ -118,9 +119,9 @@ def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S
         owners = set(session.scalars(select(FileRecord.owner).distinct()))
     for owner in owners:
         old = {row.id for row in library.records.find(FileRecord, owner) if row.created < before}
-        _withdraw(library, owner, old - _needed(library, owner))
+        _withdraw(library, owner, old - needed_files(library.records, owner))
     with library.records.transaction() as session:
-        kept = _needed(library, None) | set(session.scalars(select(FileRecord.id).distinct()))
+        kept = needed_files(library.records, None) | set(session.scalars(select(FileRecord.id).distinct()))
     files = size = 0
     now, gone = time.time(), set[str]()
     for path in (library.data / "files").glob("*/*"):
@@ -188,7 +189,7 @@ def _withdraw(library: Library, owner: str, keys: Collection[str]) -> None:
             session.execute(delete(FileRecord).where(FileRecord.owner == owner, FileRecord.id == key))
 
 
-def _needed(library: Library, owner: str | None) -> set[str]:
+def needed_files(records: Records, owner: str | None) -> set[str]:
     """The keys in rows of this owner (None: of all): the lists of jobs, and columns that hold a key.
 
     What was exported stays known by its manifest, but does not keep the files that it was made from.
@@ -204,7 +205,7 @@ def _needed(library: Library, owner: str | None) -> set[str]:
     def of_owner(table: type[Base], column: Any) -> Any:
         return select(column) if owner is None else select(column).where(table.owner == owner)
 
-    with library.records.transaction() as session:
+    with records.transaction() as session:
         lists = ((JobFilesRecord, JobFilesRecord.keys), (DraftRecord, DraftRecord.keys))
         keys = {key for table, column in lists for row in session.scalars(of_owner(table, column)) for key in row}
         for table, column in columns:

@@ -149,9 +149,9 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
     @app.get("/files/{key}")
     def file(request: Request, key: str, name: Annotated[str, Query(max_length=300)] = "") -> FileResponse:
         headers = _CACHED | {"X-Content-Type-Options": "nosniff"}
-        path = studio.store.path(check(key, request))
-        if not path.is_file():
+        if not studio.store.has(check(key, request)):
             raise HTTPException(404)
+        path = studio.store.open_local(key)
         with path.open("rb") as stream:
             kind = "image/png" if stream.read(4) == b"\x89PNG" else "application/octet-stream"
         if name:

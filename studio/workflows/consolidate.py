@@ -103,7 +103,7 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
     trained: _Trained | None = None
     for number in range(request.rounds):
         try:
-            lora = mix if trained is None else Lora(read_lora(studio.store.path(trained.lora)).layers)
+            lora = mix if trained is None else Lora(read_lora(studio.store.open_local(trained.lora)).layers)
             pool = _pool(studio, request, number, lora, run, progress)
             kept, facts = _choose(studio, request, pool, kept.enrolment)
         except NotEnough as error:

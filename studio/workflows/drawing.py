@@ -119,7 +119,7 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
     """
     from pipelines.lora import Lora, check_fits, read_lora
 
-    file = read_lora(studio.store.path(persona.lora))
+    file = read_lora(studio.store.open_local(persona.lora))
     check_fits(file.layers, studio.backbone.model, persona.name, file.family)
     return Lora(file.layers, persona.scale)
 

@@ -46,7 +46,7 @@ class KeptCheckpoints:
         """
         known = self._folder / "stored.json"
         told = json.loads(known.read_bytes()) if known.exists() else {}
-        keys = {int(step): str(key) for step, key in told.items() if store.path(key).is_file()}
+        keys = {int(step): str(key) for step, key in told.items() if store.has(key)}
         files = self._files()
         keys |= {step: store.put(file.read_bytes()) for step, file in files.items()}
         if keys:

@@ -31,7 +31,7 @@ def _bundle(site: Site) -> Path:
     made = Queue(studio).results(Bundle, "me")
     if not made:
         pytest.fail("nothing was exported yet: run this file together with test_way.py")
-    return studio.store.path(made[-1].bundle)
+    return studio.store.place(made[-1].bundle)
 
 
 def _library(page: Any, kind: str, language: str = "en") -> None:

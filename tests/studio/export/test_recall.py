@@ -111,10 +111,10 @@ def test_a_drawn_picture_is_found_by_its_bytes(studio: Studio, tmp_path: Path) -
         PostSetRecord(id="s", owner="me", persona="gone", scene="gone", facts={"seed": 3, "scale": 1.0}),
         PostRecord(id="s-0", owner="me", post_set="s", number=1, picture=key, facts=facts),
     )
-    found = recall(studio, studio.store.path(key), "me")
+    found = recall(studio, studio.store.place(key), "me")
     assert (found.source, found.shots[0].seed, found.settings["seed"]) == ("drawn", 7, "3")
     with pytest.raises(BadInput, match="no_recipe"):
-        recall(studio, studio.store.path(key), "wang")
+        recall(studio, studio.store.place(key), "wang")
 
 
 def _short_hash(lora: Path) -> str:

@@ -139,23 +139,23 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         freed = empty_trash(library, "me", queue.forget, young_s=0)
         assert freed.things == 1
         assert freed.files >= 3  # the results' own JSON, and the take
-        assert [store.path(takes[name]).exists() for name in "ab"] == [False, True]
+        assert [store.place(takes[name]).exists() for name in "ab"] == [False, True]
         assert queue.find(broken, "me") is None
-        assert all(store.path(k).exists() for k in stored.values())  # x is wang's, y is in b
+        assert all(store.place(k).exists() for k in stored.values())  # x is wang's, y is in b
         assert studio.records.get(FileRecord, stored["x"], "me") is None
         assert studio.records.get(FileRecord, stored["y"], "me") is not None
         assert studio.records.get(FileRecord, stored["x"], "wang") is not None
 
         _mark(studio, "posts:b", trashed=True)
         empty_trash(library, "me", queue.forget, young_s=0)
-        assert [p for p in "wxyz" if store.path(stored[p]).exists()] == ["w", "x"]
-        assert store.path(scene.photo).exists()
+        assert [p for p in "wxyz" if store.place(stored[p]).exists()] == ["w", "x"]
+        assert store.place(scene.photo).exists()
         assert queue.results(PostSet, "wang")[0].id == "c"
         assert queue.results(PostSet, "me") == []
 
         _mark(studio, f"scene:{scene.id}", trashed=True)
         empty_trash(library, "me", queue.forget, young_s=0)
-        assert store.path(others.photo).exists()  # the same photo is wang's, too
+        assert store.place(others.photo).exists()  # the same photo is wang's, too
         assert studio.records.find(SceneRecord, "me") == []
         queue.put(sets["a"].request.changed(scene=keep_cafe(studio)))
         again = queue.jobs("me", 1)[0]
@@ -226,7 +226,7 @@ def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) ->
     row.state = "done"
     studio.records.keep(row)
     assert sweep(studio.library, 0) == (1, 9)
-    assert not studio.store.path(lost).exists()
+    assert not studio.store.place(lost).exists()
 
 
 def test_disk_use_says_what_takes_it(studio: Studio) -> None:

@@ -18,9 +18,9 @@ def test_a_key_is_the_contents_hash_and_nothing_is_written_twice(tmp_path: Path)
     store = Store(tmp_path)
     key = store.put(b"hello")
     assert key == hashlib.sha256(b"hello").hexdigest()
-    written = store.path(key).stat().st_ino
+    written = store.place(key).stat().st_ino
     assert store.put(b"hello") == key
-    assert store.path(key).stat().st_ino == written
+    assert store.place(key).stat().st_ino == written
     assert store.get(key) == b"hello"
 
 
@@ -33,7 +33,7 @@ def test_pictures_come_back_to_the_bit(tmp_path: Path) -> None:
 def test_damage_and_absence_are_told(tmp_path: Path) -> None:
     store = Store(tmp_path)
     key = store.put(b"hello")
-    store.path(key).write_bytes(b"hellO")
+    store.place(key).write_bytes(b"hellO")
     with pytest.raises(BadInput, match="stored_file_damaged"):
         store.get(key)
     with pytest.raises(BadInput, match="stored_file_missing"):

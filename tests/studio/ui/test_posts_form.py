@@ -186,8 +186,8 @@ def test_the_form_comes_back_as_it_was_typed_wrong_or_not(studio: Studio, langua
     said = show(said, {form.shots.rows: rows, form.shots.lines: "smiling\nxyz", form.fresh: False})
     grant(studio.records, "me", SETTINGS.file_keys())
     for key in SETTINGS.file_keys():
-        studio.store.path(key).parent.mkdir(parents=True, exist_ok=True)
-        studio.store.path(key).write_bytes(b"x")
+        studio.store.place(key).parent.mkdir(parents=True, exist_ok=True)
+        studio.store.place(key).write_bytes(b"x")
     keep_draft(studio.records, "me", read_draft(ui, form, said))
 
     other, theirs, blank = open_page(Studio(Settings(data=studio.settings.data)), language)

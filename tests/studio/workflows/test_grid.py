@@ -90,7 +90,7 @@ def test_the_sheets_are_pictures_with_a_label(studio: Studio, lin: Persona, scen
     for sheet in grid.sheet.values():
         data = studio.store.get(sheet)
         assert read_label(data) is not None
-        with Image.open(studio.store.path(sheet)) as image:
+        with Image.open(studio.store.place(sheet)) as image:
             assert image.format == "PNG"
     assert set(grid.sheet.values()) <= grid.file_keys()
 

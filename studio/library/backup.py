@@ -1,0 +1,206 @@
+"""A data folder in one file, and back: records, the durable engine's database, stored files, donors and settings.
+
+A backup may be made while jobs run. The databases are copied first, as they are at one moment each, then the files,
+which never change once they are stored: so every file that the copied records name is there. The list of all
+contents, with their hashes, is written last: a file without it was never finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.errors import BadInput
+from pipelines.files import storing
+from studio.library.library import Library
+from studio.library.records import Records
+from studio.library.trash import needed_files
+
+__all__ = ["Backup", "Restored", "back_up", "restore"]
+
+_LIST = "backup.json"
+_DATABASES = ("engine.sqlite", "studio.sqlite")  # the engine first: records name more files than it, never fewer
+_FOLDERS = ("files", "donors", "faces", "uploads", "work")
+_LEAST_FREE = 1 << 20  # bytes, beside what is written
+_BLOCK = 1 << 20
+_PART = re.compile(r"[^/\\\0]{1,255}")
+
+
+class _Listed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    bytes: int
+
+
+class _Contents(BaseModel):
+    """`format` 1; `files` {name in the archive: what is in it}."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    studio: str
+    made: datetime
+    files: dict[str, _Listed]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """So many `files` of so many `bytes` are in it; stored files that are named and nowhere are `missing` (keys)."""
+
+    files: int
+    bytes: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """So many `files` of so many `bytes` were taken back; `made` is when the backup was."""
+
+    files: int
+    bytes: int
+    made: datetime
+
+
+def back_up(library: Library, place: Path, told: Callable[[int, int], None] = lambda done, total: None) -> Backup:
+    """Write everything of a data folder into `place`, a new ZIP file; `told` hears of bytes done and in all.
+
+    Raises BadInput where something is there already or the folder's records are elsewhere, OutOfDisk.
+    """
+    if place.exists():
+        raise BadInput("backup_exists", file=str(place))
+    if library.records.engine.dialect.name != "sqlite":
+        raise BadInput("backup_of_server")
+    part = place.with_name(f"{place.name}.part")
+    try:
+        with storing(), tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            copies = [Path(scratch) / name for name in _DATABASES if (library.data / name).is_file()]
+            for copy in copies:
+                _copy_database(library.data / copy.name, copy)
+            wanted = needed_files(Records(Path(scratch) / "studio.sqlite"), None)
+            listed = _write(part, copies, library.data, told)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
+    there = {PurePosixPath(name).name for name in listed if name.startswith("files/")}
+    return Backup(len(listed), sum(one.bytes for one in listed.values()), tuple(sorted(wanted - there)))
+
+
+def _copy_database(source: Path, copy: Path) -> None:
+    """As it is at one moment, with what others have written to it and not yet folded in."""
+    with closing(sqlite3.connect(source, timeout=60)) as old, closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+
+
+def _write(part: Path, copies: list[Path], data: Path, told: Callable[[int, int], None]) -> dict[str, _Listed]:
+    found = [(copy.name, copy) for copy in copies]
+    found += [(name, data / name) for name in ("settings.json", "speeds.json") if (data / name).is_file()]
+    found += [(path.relative_to(data).as_posix(), path) for folder in _FOLDERS for path in _files_of(data / folder)]
+    total, done = sum(path.stat().st_size for _, path in found if path.exists()), 0
+    listed: dict[str, _Listed] = {}
+    with zipfile.ZipFile(part, "w") as archive:  # stored: pictures and weights do not get smaller
+        os.chmod(part, 0o600)  # passwords' hashes and faces are in it
+        for name, path in found:
+            try:
+                source = path.open("rb")
+            except FileNotFoundError:  # swept or finished meanwhile, so nothing needs it
+                continue
+            with source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as target:
+                listed[name] = _copy(source, target.write)
+            done += listed[name].bytes
+            told(done, total)
+        contents = _Contents(studio=version("persona-studio"), made=datetime.now(UTC), files=listed)
+        archive.writestr(_LIST, contents.model_dump_json())
+    return listed
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_file() and not path.is_symlink() and not path.name.endswith(".part"):
+            yield path
+
+
+def _copy(source: BinaryIO, write: Callable[[bytes], object]) -> _Listed:
+    digest, size = hashlib.sha256(), 0
+    while block := source.read(_BLOCK):
+        write(block)
+        digest.update(block)
+        size += len(block)
+    return _Listed(sha256=digest.hexdigest(), bytes=size)
+
+
+def restore(place: Path, data: Path, told: Callable[[int, int], None] = lambda done, total: None) -> Restored:
+    """Make the data folder that a backup was made of; `data` must be empty or not there.
+
+    Every content is compared with its hash before anything stands in `data`. Raises BadInput for what is no whole
+    backup, or where `data` holds something; OutOfDisk.
+    """
+    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise BadInput("restore_not_empty", folder=str(data))
+    try:
+        with zipfile.ZipFile(place) as archive, storing():
+            contents = _read_list(archive, place)
+            total = sum(one.bytes for one in contents.files.values())
+            data.parent.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(data.parent).free < total + _LEAST_FREE:
+                raise BadInput("restore_no_room", folder=str(data), gigabytes=round(total / 1e9, 1))
+            with tempfile.TemporaryDirectory(dir=data.parent, prefix=".restoring-") as scratch:
+                whole = Path(scratch) / "data"
+                whole.mkdir(mode=0o700)
+                _take_out(archive, contents, whole, place, told)
+                if data.exists():
+                    data.rmdir()
+                whole.replace(data)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise BadInput("backup_damaged", file=str(place)) from error
+    Records(data / "studio.sqlite")  # of an older studio: its tables become today's
+    return Restored(len(contents.files), total, contents.made)
+
+
+def _read_list(archive: zipfile.ZipFile, place: Path) -> _Contents:
+    try:
+        contents = _Contents.model_validate_json(archive.read(_LIST))
+    except (KeyError, ValidationError) as error:
+        raise BadInput("backup_not_whole", file=str(place)) from error
+    if contents.format != 1:
+        raise BadInput("backup_newer", file=str(place), studio=contents.studio)
+    return contents
+
+
+def _take_out(
+    archive: zipfile.ZipFile, contents: _Contents, whole: Path, place: Path, told: Callable[[int, int], None]
+) -> None:
+    done, total = 0, sum(one.bytes for one in contents.files.values())
+    for name, listed in contents.files.items():
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or not parts or any(p in ("..", ".") or not _PART.fullmatch(p) for p in parts):
+            raise BadInput("backup_damaged", file=str(place))
+        target = whole.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with archive.open(name) as source, target.open("xb") as file:
+                found = _copy(source, file.write)  # type: ignore[arg-type]
+                file.flush()
+                os.fsync(file.fileno())
+        except KeyError as error:
+            raise BadInput("backup_damaged", file=str(place)) from error
+        if found != listed:
+            raise BadInput("backup_damaged", file=str(place))
+        done += found.bytes
+        told(done, total)
