@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     create_engine,
+    delete,
     event,
     make_url,
     select,
@@ -345,10 +346,9 @@ class Records:
                 session.merge(row)
 
     def remove(self, table: type[Base], key: str, owner: str) -> None:
-        """Forget a row; nothing happens where there is none."""
+        """Forget a row; nothing happens where there is none, or where another process was quicker."""
         with self.transaction() as session:
-            if (row := session.get(table, (key, owner))) is not None:
-                session.delete(row)
+            session.execute(delete(table).where(table.id == key, table.owner == owner))
 
     def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""
