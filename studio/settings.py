@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines import assets
 from pipelines.errors import BadInput
 
 __all__ = ["ASSETS", "Settings", "expand_home", "make_data_folder", "read_settings", "settings_environment"]
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets" / "miniature"
+ASSETS = assets.ASSETS / "miniature"
 
 
 def expand_home(value: object) -> object:

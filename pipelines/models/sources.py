@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipelines.assets import ASSETS
 from pipelines.errors import ModelMissing
 
 __all__ = ["FETCHED", "MINIATURE", "MINIATURE_FOLDER", "Kind", "Source", "fetched_folder"]
 
 MINIATURE = "miniature"
 FETCHED = "fetched.json"  # `pipelines.models.hub` writes it when a fetch is whole
-MINIATURE_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "miniature" / "flux"
+MINIATURE_FOLDER = ASSETS / "miniature" / "flux"
 
 Kind = Literal["folder", "single file", "gguf"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from pipelines.assets import ASSETS
 from pipelines.errors import BadInput
 from pipelines.shapes import Shape, nearest_shape
 from pipelines.text_files import read_text_file
@@ -20,7 +20,7 @@ __all__ = [
 
 Unit = Literal["characters", "utf16", "half_ascii"]
 
-_FILE = Path(__file__).resolve().parents[2] / "assets" / "platforms.json"
+_FILE = ASSETS / "platforms.json"
 
 
 class Platform(BaseModel):

@@ -6,15 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from pipelines.assets import ASSETS
+
 __all__ = ["SheetCell", "draw_sheet", "wrap_text"]
 
-_FONT = Path(__file__).resolve().parents[2] / "assets" / "fonts" / "sheet.otf"
+_FONT = ASSETS / "fonts" / "sheet.otf"
 _MOST_PX = 4096  # of a side: what a phone still opens
 _CELL_PX, _LEAST_CELL_PX, _GAP, _TEXT_PX = 240, 96, 10, 15
 _ROW_NAME_PX = 150

@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
+from pipelines.assets import ASSETS
 from pipelines.picture_labels import split_labels
 from studio.texts.texts import Language
 
@@ -39,7 +39,7 @@ RECIPE_CHUNK = "PersonaStudio"
 DRAWN_CHUNK = "PersonaStudioDrawn"
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _WORDS: Mapping[Language, str] = {"zh": "AI生成", "en": "AI-generated"}
-_FONT = Path(__file__).resolve().parents[2] / "assets" / "fonts" / "label.otf"  # these words' letters and no others
+_FONT = ASSETS / "fonts" / "label.otf"  # these words' letters and no others
 
 
 @dataclass(frozen=True)
