@@ -9,11 +9,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Engine, create_engine
 
-__all__ = ["Postgres", "start_postgres"]
+__all__ = ["Postgres", "closed_engines", "start_postgres"]
+
+
+@contextmanager
+def closed_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close every connection of records that are opened inside of the block."""
+    made: list[Engine] = []
+
+    def make(*given: Any, **how: Any) -> Engine:
+        made.append(create_engine(*given, **how))
+        return made[-1]
+
+    monkeypatch.setattr("studio.library.records.create_engine", make)
+    yield
+    for engine in made:
+        engine.dispose()
 
 
 class Postgres:

@@ -63,19 +63,22 @@ def doctor(
 def _say_files(found: Integrity) -> list[str]:
     lines = [
         tell(
-            "cli.files_checked", files=found.files, unneeded=found.unneeded, megabytes=round(found.unneeded_bytes / 1e6)
+            "upkeep.files_checked",
+            files=found.files,
+            unneeded=found.unneeded,
+            megabytes=round(found.unneeded_bytes / 1e6),
         )
     ]
     for lost in found.lost[:_SHOWN]:
-        words = "cli.file_damaged" if lost.damaged else "cli.file_missing"
+        words = "upkeep.file_damaged" if lost.damaged else "upkeep.file_missing"
         lines.append(f"BAD  {tell(words, name=lost.key[:12], jobs=', '.join(lost.jobs) or '–')}")
     if len(found.lost) > _SHOWN:
-        lines.append(tell("cli.and_more", count=len(found.lost) - _SHOWN))
+        lines.append(tell("upkeep.and_more", count=len(found.lost) - _SHOWN))
     return lines
 
 
 def _say_repaired(found: Repaired) -> list[str]:
-    return [tell("cli.repaired", aside=len(found.aside), freed=found.freed, megabytes=round(found.bytes / 1e6))]
+    return [tell("upkeep.repaired", aside=len(found.aside), freed=found.freed, megabytes=round(found.bytes / 1e6))]
 
 
 @upkeep.command()
@@ -92,9 +95,9 @@ def backup(
 
     with _bar(as_json) as bar:
         made = back_up(Studio(settings).library, file, bar)
-    text = tell("cli.backed_up", file=str(file), files=made.files, megabytes=round(made.bytes / 1e6))
+    text = tell("upkeep.backed_up", file=str(file), files=made.files, megabytes=round(made.bytes / 1e6))
     if made.missing:
-        text += "\n" + tell("cli.backup_missing", count=len(made.missing))
+        text += "\n" + tell("upkeep.backup_missing", count=len(made.missing))
     say({"file": str(file)} | asdict(made), as_json, text)
 
 
@@ -112,7 +115,10 @@ def restore(
     with _bar(as_json) as bar:
         found = take_back(file, settings.data, bar)
     text = tell(
-        "cli.restored", folder=str(settings.data), files=found.files, made=f"{found.made.astimezone():%Y-%m-%d %H:%M}"
+        "upkeep.restored",
+        folder=str(settings.data),
+        files=found.files,
+        made=f"{found.made.astimezone():%Y-%m-%d %H:%M}",
     )
     say({"data": str(settings.data)} | asdict(found) | {"made": found.made.isoformat()}, as_json, text)
 

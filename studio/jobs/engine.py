@@ -113,7 +113,7 @@ class Engine:
         (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
         config = DBOSConfig(
             name="persona-studio",
-            system_database_url=engine_url(data),
+            system_database_url=engine_url(self.studio.settings),
             application_version=APPLICATION_VERSION,
             executor_id=self._executor_id,
             serializer=DBOSPortableJSONSerializer(),
@@ -125,7 +125,7 @@ class Engine:
         self._jobs = _Jobs(self)
         DBOS.launch()
         self._client = DBOSClient(
-            system_database_url=engine_url(data),
+            system_database_url=engine_url(self.studio.settings),
             serializer=DBOSPortableJSONSerializer(),
             application_name="persona-studio",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
@@ -38,6 +37,7 @@ from studio.library.records import (
     StopRecord,
     content_id,
 )
+from studio.settings import Settings
 
 __all__ = [
     "APPLICATION_VERSION",
@@ -66,9 +66,10 @@ MOST_RESULTS = 100
 R = TypeVar("R", bound=Result)
 
 
-def engine_url(data: Path) -> str:
-    """The durable engine's own database."""
-    return f"sqlite:///{data.resolve() / 'engine.sqlite'}"
+def engine_url(settings: Settings) -> str:
+    """Return where the durable engine keeps its own tables: a file, or a schema of its own beside the records."""
+    url = settings.database.get_secret_value()
+    return url or f"sqlite:///{settings.data.resolve() / 'engine.sqlite'}"
 
 
 def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
@@ -143,7 +144,7 @@ class Queue:
                 raise StudioError("no_worker")
             time.sleep(0.1)
         return DBOSClient(
-            system_database_url=engine_url(data),
+            system_database_url=engine_url(self.studio.settings),
             serializer=DBOSPortableJSONSerializer(),
             application_name="persona-studio",
         )

@@ -40,14 +40,15 @@ TERMS: dict[Language, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-ADVANCED = ("dials.", "settings.")
+ADVANCED = ("dials.", "settings.", "upkeep.")  # the last is said in a terminal, to who keeps the machine
 TOOLTIPS = {"way.lacking_model", "adding.drop_kind", "adding.good_parts"}
 # Codes of errors that no press on a default page leads to, or that say what to install, set or mend on the machine.
 OPERATORS = frozenset(
     re.findall(
         r"\w+",
         """
-    attribute_reader_missing backbone_draws_only backbone_is_given backbone_not_whole_on_device
+    attribute_reader_missing backbone_draws_only backup_damaged backup_exists backup_newer backup_no_folder
+    backup_not_whole backup_of_server no_data_folder records_newer restore_no_room restore_not_empty backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import event, inspect, text
 
 from pipelines.errors import BadInput
 from studio.library.migrating import NEWEST, migrate
@@ -26,7 +26,7 @@ from studio.library.records import (
     UserRecord,
     connect,
 )
-from tests.postgres import Postgres, start_postgres
+from tests.postgres import Postgres, closed_engines, start_postgres
 
 OLD = (Path(__file__).parent / "data" / "records-0.1.sql").read_text(encoding="utf-8")
 
@@ -39,17 +39,8 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture(autouse=True)
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close every connection that a test opened."""
-    made: list[Engine] = []
-
-    def make(*given: Any, **how: Any) -> Engine:
-        made.append(create_engine(*given, **how))
-        return made[-1]
-
-    monkeypatch.setattr("studio.library.records.create_engine", make)
-    yield
-    for engine in made:
-        engine.dispose()
+    with closed_engines(monkeypatch):
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

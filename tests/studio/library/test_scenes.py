@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.shapes import SHAPES, canvas_size, nearest_shape, shape_ratio
 from studio.application import Studio
 from studio.domain.scene import Crop, Scene, check_crops, usual_crop
-from studio.library.records import MarkRecord, Records, SceneRecord
+from studio.library.records import MarkRecord
 from studio.library.results import find_result
 from studio.library.scenes import add_scene, change_scene, get_mask, mask_share, scenes_of
 from studio.settings import ASSETS, Settings
@@ -125,21 +124,6 @@ def test_scenes_and_requests_of_before_keep_their_json_and_ids(studio: Studio) -
     assert Scene.model_validate_json(scene.model_dump_json()) == scene
     crop = Crop(shape="3:4", box=(0, 0, 1, 1))
     assert Scene.model_validate_json(scene.model_copy(update={"crops": (crop,)}).model_dump_json()).crops == (crop,)
-
-
-def test_a_database_of_before_gets_the_column_and_loses_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "studio.sqlite"
-    Records(path)
-    with sqlite3.connect(path) as old:
-        old.execute("ALTER TABLE scenes DROP COLUMN crops")
-        old.execute(
-            "INSERT INTO scenes (id, owner, created, name, photo, landmark, sha256) VALUES "
-            "('s', 'me', '2026-01-01 00:00:00', 'cafe', 'p', NULL, 'h')"
-        )
-    old.close()
-    for _ in range(2):
-        (row,) = Records(path).find(SceneRecord, "me")
-        assert (row.name, row.crops) == ("cafe", None)
 
 
 @pytest.mark.parametrize(
