@@ -47,8 +47,9 @@ OPERATORS = frozenset(
     re.findall(
         r"\w+",
         """
-    attribute_reader_missing backbone_draws_only backup_damaged backup_exists backup_newer backup_no_folder
-    backup_not_whole backup_of_server no_data_folder records_newer restore_no_room restore_not_empty backbone_is_given backbone_not_whole_on_device
+    attribute_reader_missing backbone_draws_only
+    backup_not_whole backup_of_server no_data_folder restore_no_room restore_not_empty
+    backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models
