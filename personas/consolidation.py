@@ -16,8 +16,11 @@ from pipelines.training.lora import AtCheckpoint, LoraTrainingConfig, TrainingEx
 from pipelines.training.pictures import PictureLoss
 
 __all__ = [
-    "PersonaLora", "Portraits", "default_config", "default_pool", "join_layers", "persona_config", "train_persona",
+    "PersonaLora", "Portraits", "default_batch", "default_config", "default_pool", "join_layers", "persona_config",
+    "train_persona",
 ]  # fmt: skip
+
+_SMALL = 1024  # narrower transformers are small models
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +59,18 @@ def default_config(backbone: Backbone, seed: int) -> LoraTrainingConfig:
     A small model learns a person in a few hundred quick steps at a high rate; FLUX.1 needs more, gentler ones.
     """
     values = (
-        {"learning_rate": 1.5e-3, "steps": 240, "batch_size": 8, "checkpoint_every": 60, "focus": 1.5}
+        {"learning_rate": 1.5e-3, "steps": 240, "checkpoint_every": 60, "focus": 1.5}
         if _is_small(backbone)
-        else {"learning_rate": 2e-4, "steps": 1000, "batch_size": 2, "checkpoint_every": 100}
-    )
+        else {"learning_rate": 2e-4, "steps": 1000, "checkpoint_every": 100}
+    ) | {"batch_size": default_batch(backbone.model.width)}
     return LoraTrainingConfig.model_validate(
         {"rank": backbone.spec.lora_rank, "seed": seed, "caption_dropout": 0.05, **values}
     )
+
+
+def default_batch(width: int) -> int:
+    """How many pictures a step is trained on, of a model whose transformer is so wide."""
+    return 8 if width < _SMALL else 2
 
 
 def default_pool(backbone: Backbone) -> int:
@@ -71,7 +79,7 @@ def default_pool(backbone: Backbone) -> int:
 
 
 def _is_small(backbone: Backbone) -> bool:
-    return bool(backbone.model.width < 1024)
+    return bool(backbone.model.width < _SMALL)
 
 
 def train_persona(

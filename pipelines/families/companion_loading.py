@@ -8,7 +8,7 @@ its sigmas may be shifted in another way than the backbone's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -30,7 +30,7 @@ from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.precision import LoadPlan, plan_companion
 
-__all__ = ["is_offloaded", "load_beside", "take_turn"]
+__all__ = ["is_offloaded", "load_beside", "plan_beside", "take_turn"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,10 +79,6 @@ def _plan(
     pipeline: DiffusionPipeline, base: BackboneSpec, held: LoadPlan, spec: BackboneSpec, role: str, hardware: Hardware
 ) -> LoadPlan:
     """For all parts of both: what the backbone holds already counts as free."""
-    if held.offload == "group":
-        if role == TRAINING:
-            raise NotEnoughMemory("no_memory_for_training_model", backbone=base.id, model=spec.id)
-        raise NotEnoughMemory("no_memory_for_companion", backbone=base.id, companion=spec.id)
     parts = {name: float(_size(part)) for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
     taken = sum(parts.values())
     in_ram = hardware.device == "cpu" or is_offloaded(pipeline)
@@ -91,6 +87,20 @@ def _plan(
         hardware.device_free + (0.0 if is_offloaded(pipeline) else taken),
         hardware.ram_free + (taken if in_ram else 0.0),
     )
+    return plan_beside(base, held, parts, spec, role, free)
+
+
+def plan_beside(
+    base: BackboneSpec, held: LoadPlan, parts: Mapping[str, float], spec: BackboneSpec, role: str, hardware: Hardware
+) -> LoadPlan:
+    """Return where the transformer of `spec` goes beside the backbone `base`, whose `parts` take so many bytes.
+
+    `held` is how the backbone is loaded, and none of it has been taken from `hardware`. Raises NotEnoughMemory.
+    """
+    if held.offload == "group":
+        if role == TRAINING:
+            raise NotEnoughMemory("no_memory_for_training_model", backbone=base.id, model=spec.id)
+        raise NotEnoughMemory("no_memory_for_companion", backbone=base.id, companion=spec.id)
     family = find_family(spec.family)
     headers = read_transformer_headers(spec.source)
     width = family.hidden_width(family.loader().check_transformer(spec.source, headers))
@@ -98,7 +108,7 @@ def _plan(
     shown = spec.can.references_max * (spec.can.reference_px**2 or canvas)  # one of any size is as large as the canvas
     work = work_bytes(width, canvas, shown)
     name = f"{base.id} + {spec.id}"
-    return plan_companion(family.parts[0], headers, parts, work, free, held.dtype, name, role == TRAINING)
+    return plan_companion(family.parts[0], headers, parts, work, hardware, held.dtype, name, role == TRAINING)
 
 
 def _size(module: nn.Module) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.errors import error_from_json
 from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
 from pipelines.models.catalogue import KnownModel
 from pipelines.models.licences import USES, find_licence
@@ -17,6 +18,7 @@ from studio.cli.options import Data, Json, say, settings_of, tell, warn_of_licen
 from studio.cli.progress import Bars
 from studio.domain.capabilities import read_backbone
 from studio.domain.choice import BackboneChoice
+from studio.texts.errors import say_error
 from studio.texts.licences import say_answers, say_licence, say_read_on
 from studio.texts.plans import say_plan
 from studio.texts.terminal import terminal_texts
@@ -136,9 +138,16 @@ def plan(
         "   " + ", ".join(f"{name} {p.bytes / 1e9:.2g} GB in {p.precision}" for name, p in found.parts.items()),
         f"   {say_plan(terminal_texts(), found)}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
         f"{found.ram_free / 1e9:.1f} GB of memory",
-        f"   a LoRA can{'' if found.trains else 'not'} be trained on {found.trained_on} so",
+        _training(found.trained_on, found.trains_not),
     ]
     say(asdict(found), as_json, "\n".join(lines))
+
+
+def _training(model: str, refusal: dict[str, object] | None) -> str:
+    if refusal is None:
+        return f"   a LoRA can be trained on {model} so"
+    why = " ".join(say_error(error_from_json(refusal), terminal_texts()))
+    return f"   a LoRA cannot be trained on {model} so: {why}"
 
 
 @backbones.command()

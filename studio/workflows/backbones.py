@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import StudioError
+from pipelines.errors import BadInput, StudioError
 from studio.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.families.spec import BackboneSpec
+    from pipelines.models.hardware import Hardware
     from pipelines.models.precision import LoadPlan
 
-__all__ = ["PlannedLoading", "PlannedPart", "plan_loading"]
+__all__ = ["PlannedLoading", "PlannedPart", "plan_loading", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class PlannedLoading:
     `parts` are each part's own, by their names.
 
     `base` is the folder of the parts that a single file lacks. `trained_on` names what its LoRAs are trained on, itself
-    or a sibling; `trains` says whether that can be done so, as far as files and the plan tell.
+    or a sibling; `trains` says whether a persona can be trained so, as far as files and free memory tell, and
+    `trains_not` is the error that says why not, as JSON.
     """
 
     id: str
@@ -46,6 +48,7 @@ class PlannedLoading:
     parts: dict[str, PlannedPart]
     trained_on: str
     trains: bool
+    trains_not: dict[str, Any] | None
     device: str
     device_bytes: float
     ram_bytes: float
@@ -66,7 +69,7 @@ def plan_loading(settings: Settings) -> PlannedLoading:
     spec = resolve_backbone(settings.backbone, settings.base, settings.models)
     spec = replace(spec, companions={**spec.companions, **settings.companions})
     plan = plan_backbone(spec, fast_dtype(device), hardware, precision=settings.precision)
-    trained_on, trains = _training(spec, plan)
+    trained_on, refusal = plan_training(spec, plan, hardware)
     return PlannedLoading(
         id=spec.id,
         kind=spec.source.kind,
@@ -79,7 +82,8 @@ def plan_loading(settings: Settings) -> PlannedLoading:
         offload=plan.offload,
         parts={name: PlannedPart(p.precision, p.bytes, p.offload) for name, p in plan.parts.items()},
         trained_on=trained_on,
-        trains=trains,
+        trains=refusal is None,
+        trains_not=None if refusal is None else refusal.as_json(),
         device=str(device),
         device_bytes=plan.device_bytes,
         ram_bytes=plan.ram_bytes,
@@ -88,13 +92,30 @@ def plan_loading(settings: Settings) -> PlannedLoading:
     )
 
 
-def _training(spec: BackboneSpec, plan: LoadPlan) -> tuple[str, bool]:
-    """What LoRAs are trained on, and whether they can be. A sibling is loaded in a precision of its own."""
-    from pipelines.families.siblings import training_spec
+def plan_training(spec: BackboneSpec, plan: LoadPlan, hardware: Hardware) -> tuple[str, StudioError | None]:
+    """Return what LoRAs are trained on, and why a persona could not be; None where it could. A sibling is loaded in a
+    precision of its own. Memory counts where there is an accelerator, as it does for the training itself.
+    """
+    from personas.consolidation import default_batch
+    from pipelines.families.catalogue import find_family
+    from pipelines.families.companion_loading import plan_beside
+    from pipelines.families.folders import read_transformer_headers
+    from pipelines.families.siblings import TRAINING, training_spec
+    from pipelines.training.memory import check_room
 
-    if spec.trains_itself:
-        return spec.id, plan.trains
+    name = spec.train_on
     try:
-        return training_spec(spec).id, plan.offload != "group"
-    except StudioError:
-        return spec.train_on, False
+        trained = training_spec(spec)
+        name = trained.id
+        if not spec.trains_itself:
+            sizes = {part: planned.bytes for part, planned in plan.parts.items()}
+            plan = plan_beside(spec, plan, sizes, trained, TRAINING, hardware)
+        elif not plan.trains:
+            raise BadInput("backbone_draws_only", backbone=spec.id, precision=plan.precision)
+        family = find_family(trained.family)
+        config = family.loader().check_transformer(trained.source, read_transformer_headers(trained.source))
+        batch = default_batch(family.hidden_width(config))
+        check_room(trained, plan.room_bytes, spec.lora_rank, batch, plan.dtype.itemsize, config)
+    except StudioError as error:
+        return name, error
+    return name, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +16,18 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import Flux2Transformer2DModel, FluxTransformer2DModel
 
-from pipelines.backbones import Backbone
+from pipelines.backbones import Backbone, load_backbone, resolve_backbone
 from pipelines.errors import NotEnoughMemory
 from pipelines.lora import LoraLayer
 from pipelines.models.hardware import training_bytes
 from pipelines.training.lora import train_lora
-from pipelines.training.memory import needs_checkpointing
+from pipelines.training.memory import check_room, needs_checkpointing
 from studio.texts.errors import say_error
 from studio.texts.texts import LANGUAGES, Texts
 from tests.pipelines.training.test_lora import CONFIG, examples, same
+from tests.tiny import write_flux
+from tests.tiny_flux2 import write_klein
+from tests.tiny_z_image import write_z_image
 
 TINY = {"modules": ("transformer_blocks.0.attn.to_q",), "rank": 3, "batch_size": 2, "pixels": 96 * 64}
 
@@ -49,6 +52,23 @@ def test_it_is_switched_on_only_where_a_step_needs_it(tiny_backbone_float32: Bac
         needs_checkpointing(with_room(backbone, least - 1), **TINY)  # type: ignore[arg-type]
     for language in LANGUAGES:
         assert all(say_error(refused.value, Texts(language)))
+
+
+@pytest.mark.parametrize("write", [write_flux, write_klein, write_z_image])
+def test_headers_tell_what_a_loaded_model_tells(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    """On the safe side: layers that are not trained, modulation's, are counted as well."""
+    backbone = load_backbone(resolve_backbone(write(tmp_path / "model")), "cpu", torch.float32)
+    spec, config = backbone.spec, dict(backbone.transformer.config)
+
+    layers = backbone.model.lora_modules("all")
+    sizes = [backbone.transformer.get_submodule(name) for name in layers]
+    trained = 4 * sum(layer.in_features + layer.out_features for layer in sizes)
+    blocks = sum(len(p) for p in backbone.transformer.children() if isinstance(p, torch.nn.ModuleList))
+    tokens = 2 * (96 * 64 // backbone.model.token_px**2 + spec.max_sequence_length)
+    least = training_bytes(backbone.model.width, blocks, tokens, 4, trained, checkpointing=True)
+    with pytest.raises(NotEnoughMemory, match="no_memory_to_train"):
+        check_room(spec, least - 1, 4, 2, 4, config)
+    check_room(spec, least + 3 * 16 * trained, 4, 2, 4, config)
 
 
 def test_a_training_with_little_room_checkpoints_and_learns_the_same(

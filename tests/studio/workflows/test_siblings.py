@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from personas.donors import save_donor
 from personas.fusion import fuse_donors
 from personas.recipes import make_recipe
 from personas.shots import Shot
+from pipelines.backbones import plan_backbone, resolve_backbone
 from pipelines.errors import ModelMissing
 from pipelines.families.spec import TRAINING
 from pipelines.lora import Lora, read_lora
+from pipelines.models.hardware import Hardware
+from pipelines.models.precision import Offload
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
@@ -30,7 +34,7 @@ from studio.library.grants import grant
 from studio.library.records import PersonaRecord
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.backbones import plan_loading
+from studio.workflows.backbones import plan_loading, plan_training
 from studio.workflows.consolidate import consolidate_persona
 from studio.workflows.donors import train_folder_donor
 from studio.workflows.drawing import measure_pictures
@@ -182,3 +186,35 @@ def test_a_setting_names_the_folder(studio: Studio, tmp_path: Path) -> None:
         Studio(settings).backbone.trained_on()
     plans = [plan_loading(one) for one in (studio.settings, settings)]
     assert [(plan.trained_on, plan.trains) for plan in plans] == [(SIBLING, True), (SIBLING, False)]
+
+
+@pytest.mark.parametrize(
+    ("free", "offload", "code"),
+    [
+        (1e12, "none", ""),
+        (0.505e9, "none", "no_memory_for_model"),  # the sibling beside it
+        (1e12, "group", "no_memory_for_training_model"),
+    ],
+)
+def test_a_plan_says_why_nothing_can_be_trained_on_the_sibling(
+    studio: Studio, free: float, offload: Offload, code: str
+) -> None:
+    spec = studio.backbone.spec
+    plan = plan_backbone(spec, torch.float32, Hardware("cuda", 1e12, 1e12))
+    name, refusal = plan_training(spec, replace(plan, offload=offload), Hardware("cuda", free, 1e12))
+    assert (name, "" if refusal is None else refusal.code) == (SIBLING, code)
+
+
+@pytest.mark.parametrize(
+    ("precision", "room", "code"),
+    [("fp32", 1e12, ""), ("fp32", 0.4e9, "no_memory_to_train"), ("fp8", 1e12, "backbone_draws_only")],
+)
+def test_a_plan_says_why_nothing_can_be_trained_on_the_backbone_itself(
+    studio: Studio, precision: str, room: float, code: str
+) -> None:
+    """By its number type, and by the memory that is left beside it."""
+    spec = resolve_backbone(studio.backbone.spec.folder.parent / SIBLING)
+    hardware = Hardware("cuda", 1e12, 1e12)
+    plan = replace(plan_backbone(spec, torch.float32, hardware, precision), room_bytes=room)
+    name, refusal = plan_training(spec, plan, hardware)
+    assert (name, "" if refusal is None else refusal.code) == (spec.id, code)
