@@ -80,7 +80,11 @@ def find_trained(
     source = find_source(place, folder)
     detected = detect_source(source, wanted)
     if detected.family.id != family:
-        _refuse(backbone, source, wanted, "family", detected.family.name, find_family(family).name)
+        raise BadInput(
+            "training_model_of_other_family",
+            folder=str(source.path), model=source.name, backbone=backbone, family=detected.family.name,
+            wanted=find_family(family).name,
+        )  # fmt: skip
     if source.kind == "gguf":
         raise BadInput("backbone_draws_only", backbone=source.name, precision="gguf")
     if detected.variant.train_on:

@@ -58,7 +58,7 @@ OPERATORS = frozenset(
     donor_record_invalid donor_record_unreadable endpoint_address_invalid
     data_folder_read_only data_folder_unusable face_detector_without_landmarks face_pack_missing
     face_recogniser_not_differentiable file_is_controlnet file_is_ip_adapter file_is_lora
-    file_is_vae file_of_no_family file_of_other_family gguf_package_missing
+    file_is_vae gguf_package_missing
     hub_file_to_choose hub_id_invalid hub_licence_not_accepted hub_model_is_pickles hub_model_unknown
     hub_no_model hub_offline hub_refused ip_adapter_damaged ip_adapter_does_not_fit
     ip_adapter_encoder_does_not_fit ip_adapter_encoder_missing ip_adapter_file_missing ip_adapter_folder_missing
