@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.errors import BadInput, BadLora, ModelMissing
 from pipelines.families.flux1.facts import FLUX1
 from pipelines.families.flux2.facts import FLUX2
-from pipelines.families.folders import read_json
+from pipelines.families.folders import MAX_VALUE, read_json
 from pipelines.families.known_others import KNOWN_OTHERS, OTHER_FILES, PART_FILES, KnownOther
 from pipelines.families.protocol import Family, Shapes, Verdict
 from pipelines.families.spellings import MAX_NAME, matrix_shape, said_base_models
@@ -89,7 +89,10 @@ def detect_folder(folder: Path, index: Mapping[str, Any], transformer: Mapping[s
     for family in FAMILIES:
         if variant := family.detect_folder(index, transformer):
             return family, variant
-    kind = str(index.get("_class_name", ""))
+    kind = index.get("_class_name")
+    if not isinstance(kind, str) or not kind:
+        place, value = f"{folder.name}/model_index.json", "null" if kind is None else str(kind)[:MAX_VALUE]
+        raise BadInput("model_config_value", file=place, name="_class_name", value=value)
     for companion in (each for family in FAMILIES for each in family.companions if each.role and each.pipeline):
         if kind.startswith(companion.pipeline):
             raise BadInput("folder_is_companion", folder=folder.name, model=companion.name, known=_backbones())
@@ -229,7 +232,7 @@ def _name_of_class(kind: str) -> str:
     rows += [(each.pipeline, each.name) for family in FAMILIES for each in family.companions if each.pipeline]
     known = [(start, name) for start, name in rows if kind.startswith(start)]
     name = max(known, key=lambda row: len(row[0]))[1] if known else ""
-    return f"{kind} ({name})" if name else kind or "?"
+    return f"{kind} ({name})" if name else kind
 
 
 def _others() -> list[KnownOther]:

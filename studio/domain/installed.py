@@ -33,7 +33,10 @@ class InstalledBackbone:
     @property
     def name(self) -> str:
         """Return what it is called."""
-        return Path(self.choice.backbone).stem if self.facts is None else self.facts.id
+        if self.facts is not None:
+            return self.facts.id
+        place = Path(self.choice.backbone)  # a folder's name may hold a dot, as FLUX.1-dev does
+        return place.stem if place.suffix.lower() in _FILES else place.name
 
 
 def list_installed(

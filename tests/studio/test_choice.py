@@ -205,6 +205,17 @@ def test_one_that_was_chosen_before_can_be_chosen_again(tmp_path: Path) -> None:
     assert "FLUX.1-dev" in [model.id for model in list_published(studio.settings)]
 
 
+def test_what_cannot_be_loaded_is_called_by_its_folder_or_file(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    (models / "FLUX.1-dev").mkdir(parents=True)
+    (models / "FLUX.1-dev" / "model_index.json").write_text("{}")
+    (models / "mix.v2.safetensors").write_bytes(b"none")
+    rows = list_installed(Settings(data=tmp_path / "data", models=models), BackboneChoice())
+    assert [(row.name, row.error is None) for row in rows] == [
+        ("miniature", True), ("FLUX.1-dev", False), ("mix.v2", False),
+    ]  # fmt: skip
+
+
 def test_a_speed_is_measured_or_estimated_from_the_same_transformer(tmp_path: Path) -> None:
     assert read_speeds(tmp_path).of == {}
     dev = Speed(family="flux1", width=3072, steps=28, passes=1, pixels=1024 * 768, recent=(20.0,))

@@ -161,6 +161,13 @@ def test_the_folders_index_names_parts_of_its_library(folder: Path, value: Any) 
     assert (told.code, told.fields["name"]) == ("model_config_value", "vae")
 
 
+@pytest.mark.parametrize("value", [None, 3, ""])
+def test_a_folder_whose_index_names_no_class_says_so(folder: Path, value: Any) -> None:
+    change(folder / "model_index.json", _class_name=value)
+    told = refusal(folder)
+    assert (told.code, told.fields["name"]) == ("model_config_value", "_class_name")
+
+
 def test_what_matters_only_when_a_prompt_is_read_is_a_sentence_then(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folders["flux1"], tmp_path / "flux1"))
     change(folder / ENCODER, eos_token_id=None)
