@@ -26,6 +26,7 @@ from personas.fusion import FusedLora, fuse_donors
 from personas.looks import find_category
 from personas.measures.face import FaceReader, pairwise_mean
 from personas.measures.prompt import SHOT_ATTRIBUTES, attributes_obeyed
+from personas.measures.seam import exact_share
 from personas.recipes import plan_recipe
 from personas.shots import SETTINGS, Shot
 from pipelines.errors import BadLora
@@ -228,12 +229,14 @@ def fusion_error(fused: FusedLora, stacks: Sequence[Sequence[LoraLayer]]) -> flo
 
 
 def _landmark_exact(studio: Studio, job: MainJob, photo: Path, mask: Path) -> bool:
-    """Are the landmark's pixels of every stored post those of the resized scene?"""
+    """Are the landmark's pixels of every stored post, but for those where the person stands, the resized scene's?"""
     spec = studio.backbone.spec
     scene = load_scene(photo).image
     canvas = fit_to_canvas(scene, spec.height, spec.width)
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
-    return all(np.array_equal(studio.store.get_picture(p.picture)[keep], canvas[keep]) for p in job.post_set.posts)
+    pictures = [studio.store.get_picture(p.picture) for p in job.post_set.posts]
+    people = [regions.person for regions in studio.regions.read(pictures)]
+    return all(exact_share(p, canvas, keep, person) in (None, 1.0) for p, person in zip(pictures, people, strict=True))
 
 
 def _posts(studio: Studio, job: MainJob) -> list[dict[str, float | None]]:

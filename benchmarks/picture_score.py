@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.bench import Bench, Picture, render_shots
 from benchmarks.finishing_score import FINISHED, finished_faces, product_text, sharp
 from benchmarks.part_readers import PartReaders, Read
+from benchmarks.seam_score import SEAMS, kept_parts
 from benchmarks.statistics import Score, mean_score
 from miniature.parts import find_parts
 from miniature.renders import people
@@ -51,6 +52,7 @@ TARGETS: dict[str, tuple[str, float]] = {
     "place_kept": ("≥", 0.85),
     "donor_faults": ("≤", 0.025),
     **FINISHED,
+    **SEAMS,
 }
 _GOODS, _LANDMARK = LABELS.index("goods"), LABELS.index("landmark")
 _HELD = 0.03  # share of a hand's surroundings that goods cover at least
@@ -192,7 +194,7 @@ def places(bench: Bench) -> dict[str, Score]:
 
 
 READ = (plain, sets, cards)  # by networks that take minutes to train
-SEEN = (places, sharp, finished_faces, product_text)
+SEEN = (places, kept_parts, sharp, finished_faces, product_text)
 PARTS = (*READ, *SEEN)
 
 

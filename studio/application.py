@@ -47,7 +47,9 @@ class Studio:
         self._held: BackboneChoice | None = None  # what is loaded, or would be, as far as it can be told
         with suppress(BadInput):
             self._held = self.choice
-        self.library = Library(Records(settings.records_place), Store(settings.data / "files"), settings.data)
+        self.library = Library(
+            Records(settings.records_place), Store(settings.data / "files"), settings.data, settings.cutter
+        )
 
     @property
     def settings(self) -> Settings:

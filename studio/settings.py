@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     the backbone. `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of
     the miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
     `upscaler` is a file that brings pictures to the size that they are shown in; None: the backbone's own.
+    `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
     the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day.
     """
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     reader: _Path = ASSETS / "reader"
     person_package: _Path | None = None
     upscaler: _Path | None = None
+    cutter: _Path | None = None
     bundled_donors: _Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes

@@ -17,6 +17,7 @@ from personas.measures.measure import Measure
 from personas.measures.prompt import OBEYED, PROMPT
 from personas.measures.quality import PEOPLE, QUALITY, SHARPNESS
 from personas.measures.scene import SCENE
+from personas.measures.seam import EXACT, IN_SIGHT, SEAM, WHOLE
 from personas.measures.subject import Subject
 
 __all__ = ["CANDIDATE_MEASURES", "GROUP_MEASURES", "MEASURES", "POST_MEASURES", "measure_subject"]
@@ -37,6 +38,10 @@ MEASURES: tuple[Measure, ...] = (
     POSE,
     HELD,
     GOODS,
+    EXACT,
+    IN_SIGHT,
+    WHOLE,
+    SEAM,
 )
 CANDIDATE_MEASURES = tuple(row for row in MEASURES if row.on_candidates)
 GROUP_MEASURES = tuple(row for row in CANDIDATE_MEASURES if "group" in row.needs)

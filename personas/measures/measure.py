@@ -18,9 +18,9 @@ class Measure:
     not be measured.
 
     `words` are what a person calls it, by language. `low` and `high` are the ends of its range (None: open).
-    `on_candidates` and `on_posts` say where it is measured and shown. A post whose value is under `weak_below` should
-    be drawn again; "strangers" is the cosine that hardly any two different people reach, from the recogniser's
-    calibration (`FaceCalibration.different_people`).
+    `on_candidates` and `on_posts` say where it is measured and shown. A post whose value is under `weak_below`, or over
+    `weak_above`, should be drawn again; "strangers" is the cosine that hardly any two different people reach, from the
+    recogniser's calibration (`FaceCalibration.different_people`).
     """
 
     name: str
@@ -33,4 +33,5 @@ class Measure:
     on_candidates: bool = False
     on_posts: bool = False
     weak_below: float | Literal["strangers"] | None = None
+    weak_above: float | None = None
     applies: Callable[[Subject], bool] | None = None

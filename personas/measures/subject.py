@@ -15,10 +15,10 @@ from personas.measures.regions import Regions
 from personas.shots import Shot
 from pipelines.references.cutout import Cutout, Place
 
-__all__ = ["NEEDS", "CandidateMeasures", "Group", "Need", "ShownGoods", "ShownScene", "Subject"]
+__all__ = ["NEEDS", "CandidateMeasures", "Group", "Need", "ShownGoods", "ShownKept", "ShownScene", "Subject"]
 
 Need = Literal[
-    "picture", "faces", "regions", "attributes", "shot", "enrolment", "scene", "goods", "candidate", "group"
+    "picture", "faces", "regions", "attributes", "shot", "enrolment", "scene", "goods", "kept", "candidate", "group"
 ]  # fmt: skip
 NEEDS: frozenset[Need] = frozenset(get_args(Need))
 Vector = npt.NDArray[np.float32]
@@ -72,6 +72,17 @@ class ShownGoods:
 
 
 @dataclass(frozen=True, eq=False)
+class ShownKept:
+    """What a post keeps the pixels of: the scene's `photo` uint8 [h, w, 3] where `marked`, bool [h, w], behind the
+    person (None: nothing of it), and where `goods` were laid in, bool [h, w] (None: nowhere).
+    """
+
+    photo: npt.NDArray[np.uint8]
+    marked: npt.NDArray[np.bool_] | None = None
+    goods: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
     """One picture to be measured; None is what is not given, and `faces` () is a picture without a face.
 
@@ -87,6 +98,7 @@ class Subject:
     enrolment: npt.NDArray[np.float64] | None = None
     scene: ShownScene | None = None
     goods: ShownGoods | None = None
+    kept: ShownKept | None = None
     candidate: CandidateMeasures | None = None
     group: Group | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +19,7 @@ _MIN_SHARE, _MAX_SHARE = 0.01, 0.95
 
 Rgb = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Share = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +43,19 @@ class Place:
             raise BadInput("goods_place_invalid", x=self.x, y=self.y, height=self.height)
 
 
-def cut_out(image: Rgb, alpha: Mask | None = None) -> Cutout:
-    """The product of a photo uint8 [h, w, 3]: where `alpha` bool [h, w] says so, else whatever is not the background.
+def cut_out(image: Rgb, alpha: Mask | None = None, find: Callable[[Rgb], Share] | None = None) -> Cutout:
+    """The product of a photo uint8 [h, w, 3]: where `alpha` bool [h, w] says so, else what `find` finds (how much each
+    pixel is of it, float32 [h, w]), else whatever is not the background.
 
     The background is what the photo's border is made of (GrabCut, Rother et al. 2004). Raises BadInput where no
     product is found, or nothing but product.
     """
-    mask = _foreground(image) if alpha is None else alpha
+    mask = alpha
+    if mask is None and find is not None:
+        found = _large_parts((find(image) >= 0.5).astype(np.uint8)) > 0
+        mask = found if _MIN_SHARE <= float(found.mean()) <= _MAX_SHARE else None  # it saw nothing: by colour, then
+    if mask is None:
+        mask = _foreground(image)
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= (1.0 if alpha is not None else _MAX_SHARE):
         raise BadInput("goods_not_cut_out")
@@ -71,13 +79,19 @@ def _foreground(image: Rgb) -> Mask:
     cv2.grabCut(small[:, :, ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
     found = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
-    if count > 1:  # specks of the background are no part of the product; a second shoe is
-        large = 1 + np.flatnonzero(sizes[1:, cv2.CC_STAT_AREA] >= 0.1 * sizes[1:, cv2.CC_STAT_AREA].max())
-        found = np.isin(parts, large).astype(np.uint8)
+    found = _large_parts(found)
     outline, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(found, outline, -1, 1, cv2.FILLED)  # labels and highlights inside are part of the product
     return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+
+
+def _large_parts(found: Rgb) -> Rgb:
+    """Return what was found without specks: those of the background are no part of the product; a second shoe is."""
+    count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
+    if count <= 1:
+        return found
+    large = 1 + np.flatnonzero(sizes[1:, cv2.CC_STAT_AREA] >= 0.1 * sizes[1:, cv2.CC_STAT_AREA].max())
+    return np.isin(parts, large).astype(np.uint8)
 
 
 def fit_box(goods: Cutout, box: tuple[float, float, float, float], canvas: tuple[int, int]) -> Place:

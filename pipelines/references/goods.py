@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
-from pipelines.references.cutout import Cutout, Place, resize_cutout
+from pipelines.references.cutout import Cutout, Place, resize_cutout, resize_softly
 from pipelines.references.landmark import Landmark
+from pipelines.references.layers import GoodsPixels
 
-__all__ = ["box_of_goods", "place_goods"]
+__all__ = ["box_of_goods", "goods_pixels", "place_goods"]
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -41,3 +42,19 @@ def place_goods(goods: Cutout, place: Place, canvas: Rgb, landmark: Landmark | N
     image[inside][shown] = sized.image[part][shown]
     mask[inside] |= shown
     return Landmark(image, mask)
+
+
+def goods_pixels(goods: Cutout, place: Place, size: tuple[int, int]) -> GoodsPixels:
+    """The product where it stands on a canvas of `size` (height, width), with a soft outline.
+
+    What reaches over the canvas's edge is cut off.
+    """
+    left, top, wide, tall = box_of_goods(goods, place, *size)
+    colour, alpha = resize_softly(goods, (wide, tall))
+    image, share = np.zeros((*size, 3), np.uint8), np.zeros(size, np.float32)
+    inside = np.s_[max(0, top) : max(0, min(size[0], top + tall)), max(0, left) : max(0, min(size[1], left + wide))]
+    part = np.s_[
+        max(0, -top) : max(0, -top) + share[inside].shape[0], max(0, -left) : max(0, -left) + share[inside].shape[1]
+    ]
+    image[inside], share[inside] = colour[part], alpha[part]
+    return GoodsPixels(image, share)

@@ -17,13 +17,17 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
+from torch import Tensor
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.pictures import check_rgb
 from pipelines.references.protocol import Conditions, Kept, Reference, Request
 
-__all__ = ["SEAM_LIMIT", "Landmark", "check_kept", "encode_kept", "grow_mask", "keep_pixels", "seam_ratio"]
+__all__ = [
+    "SEAM_LIMIT", "Landmark", "bend_background", "check_kept", "encode_kept", "grow_mask", "keep_pixels", "kept_cells",
+    "seam_ratio",
+]  # fmt: skip
 
 SEAM_LIMIT = 1.5
 _AIM = 1.25  # stop a little under the limit, so that other ways to measure agree
@@ -62,6 +66,15 @@ class Landmark(Reference):
     def key(self) -> Hashable:
         return ()
 
+    @property
+    def looks(self) -> bool:
+        """Return whether what stands before it is looked for while it is drawn."""
+        return False
+
+    def hidden(self, picture: Rgb) -> Mask:
+        """Return what of it the picture hides, bool [h, w]."""
+        return np.zeros_like(self.mask)
+
     def check(self, request: Request) -> None:
         check_kept(self, self, request)
 
@@ -70,7 +83,11 @@ class Landmark(Reference):
 
     @staticmethod
     def extend(conditions: Conditions, references: Sequence[Landmark], encoded: Sequence[Kept]) -> None:
-        conditions.kept = Kept(torch.cat([e.pictures for e in encoded]), torch.cat([e.repaint for e in encoded]))
+        conditions.kept = Kept(
+            torch.cat([e.pictures for e in encoded]),
+            torch.cat([e.repaint for e in encoded]),
+            tuple(r.hidden if r.looks else None for r in references),
+        )
 
     def finish(self, picture: Rgb) -> Rgb:
         return keep_pixels(picture, self) if self.exact else picture
@@ -97,10 +114,15 @@ def encode_kept(backbone: Backbone, landmark: Landmark) -> Kept:
     """
     model = backbone.model
     z = model.encode_pictures(landmark.image[None])
-    mask = torch.from_numpy(landmark.mask).float()[None, None]
-    kept = torch.nn.functional.avg_pool2d(mask, model.cell_px) >= _MIN_KEPT_SHARE
-    repaint = (~kept).to(z).expand(z.shape)
-    return Kept(model.pack(z).to(model.state_dtype), model.pack(repaint).to(model.state_dtype))
+    return Kept(model.pack(z).to(model.state_dtype), kept_cells(backbone, landmark.mask, z.shape[1]))
+
+
+def kept_cells(backbone: Backbone, mask: Mask, channels: int) -> Tensor:
+    """Return 1 where cells are drawn, as a state [1, …]: where less than half of a cell's pixels are in `mask`."""
+    model = backbone.model
+    share = torch.nn.functional.avg_pool2d(torch.from_numpy(mask).float()[None, None], model.cell_px)
+    repaint = (share < _MIN_KEPT_SHARE).to(backbone.device, torch.float32)
+    return model.pack(repaint.expand(1, channels, *share.shape[2:])).to(model.state_dtype)
 
 
 def grow_mask(mask: Mask, margin_px: float, avoid: Mask | None = None) -> Mask:
@@ -131,6 +153,16 @@ def keep_pixels(drawn: Rgb, landmark: Landmark) -> Rgb:
         if (ratio := seam_ratio(result, mask)) < least:
             best, least = result, ratio
     return best
+
+
+def bend_background(drawn: Rgb, photo: Rgb, fixed: Mask, walls: Mask) -> Floats:
+    """The drawn picture [h, w, 3] with what is neither `fixed` nor behind `walls` bent to meet the photo's pixels that
+    are fixed; its correction fades with the distance and does not go through walls (a person).
+    """
+    smooth = drawn.astype(np.float64)
+    if fixed.any():
+        smooth += _membrane(photo - smooth, fixed & ~walls, max(6.0, min(fixed.shape) / 16), walls)
+    return smooth
 
 
 def seam_ratio(image: Rgb, mask: Mask) -> float:
@@ -179,15 +211,16 @@ def _pairs(values: Mask, axis: int) -> tuple[Mask, Mask]:
     return (values[:-1], values[1:]) if axis == 0 else (values[:, :-1], values[:, 1:])
 
 
-def _membrane(difference: Floats, mask: Mask, length_px: float) -> Floats:
+def _membrane(difference: Floats, mask: Mask, length_px: float, walls: Mask | None = None) -> Floats:
     """Solve s·c − Δc = 0 outside the mask with c = `difference` [h, w, 3] on it; c is 0 inside.
 
     The screening s grows from 0 at the mask to 1/length² at two lengths: near the seam c is nearly harmonic and so
     leaves it gently, further out it fades. Only a band of six lengths is solved, beyond which c is under 1%. The
-    picture's borders let nothing through.
+    picture's borders and `walls` let nothing through; c is 0 there.
     """
     distance = _distance(mask)
-    band = ~mask & (distance <= 6 * length_px)
+    open_ = np.ones_like(mask) if walls is None else mask | ~walls
+    band = ~mask & open_ & (distance <= 6 * length_px)
     number = np.full(mask.shape, -1)
     number[band] = np.arange(band.sum())
     size = int(band.sum())
@@ -200,6 +233,7 @@ def _membrane(difference: Floats, mask: Mask, length_px: float) -> Floats:
     for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         y, x = ys + dy, xs + dx
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        inside[inside] = open_[y[inside], x[inside]]
         diagonal[inside] += 1
         y, x, own = y[inside], x[inside], np.flatnonzero(inside)
         fixed = mask[y, x]

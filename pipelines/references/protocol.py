@@ -5,7 +5,7 @@ A kind is one file and one line in `pipelines.references.catalogue.REFERENCES`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -22,6 +22,7 @@ from pipelines.families.spec import BackboneSpec
 __all__ = ["Conditions", "Kept", "Reference", "Request"]
 
 Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Request(Protocol):
@@ -39,10 +40,15 @@ class Request(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """States [b, …] in the model's `state_dtype`: the pictures of which a part is kept, and 1 where they are drawn."""
+    """States [b, …] in the model's `state_dtype`: the pictures of which a part is kept, and 1 where they are drawn.
+
+    `hidden`, one for each picture, says which pixels of what is kept a picture uint8 [h, w, 3] hides, bool [h, w]; None
+    where nothing may be.
+    """
 
     pictures: Tensor
     repaint: Tensor
+    hidden: tuple[Callable[[Rgb], Mask] | None, ...] = ()
 
 
 @dataclass(eq=False)

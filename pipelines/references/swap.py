@@ -18,7 +18,10 @@ from scipy import ndimage
 from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
-__all__ = ["FaceRegion", "face_region", "grow_region", "paste_face", "swap_landmark", "view_head"]
+__all__ = [
+    "FaceRegion", "face_region", "grow_region", "paste_face", "resize_canvas", "swap_landmark", "times_enlarged",
+    "view_head",
+]  # fmt: skip
 
 _FACE_HEIGHT = 0.42  # of the canvas, as in a close-up portrait
 _FACE_CENTRE = (0.5, 0.46)  # x, y on the canvas
@@ -112,6 +115,19 @@ def _feather(inside: Mask, edge: float) -> npt.NDArray[np.float32]:
     t = np.clip(ndimage.distance_transform_edt(inside[window]) / edge, 0, 1)
     alpha[window] = t * t * (3 - 2 * t)
     return alpha
+
+
+def times_enlarged(region: FaceRegion) -> float:
+    """Return how many times as large as on the canvas the face is in the picture."""
+    return 1 / float(np.hypot(*region.to_canvas[:, 0]))
+
+
+def resize_canvas(region: FaceRegion, before: tuple[int, int], after: tuple[int, int]) -> FaceRegion:
+    """The region for its canvas at another size; both are (height, width)."""
+    times = np.array([after[1] / before[1], after[0] / before[0]])
+    to_canvas = region.to_canvas * times[:, None]
+    to_canvas[:, 2] += (times - 1) / 2  # a pixel's middle is not its corner
+    return FaceRegion(to_canvas, region.alpha, region.edge_px)
 
 
 def swap_landmark(image: Rgb, region: FaceRegion, height: int, width: int) -> Landmark:

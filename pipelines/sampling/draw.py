@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -23,11 +24,12 @@ from pipelines.errors import BadInput, NotEnoughMemory
 from pipelines.families.model import Extras
 from pipelines.models.hardware import decode_bytes, step_bytes
 from pipelines.progress import SILENT, PipelineStage, Progress, Stage, StageProgress, tell_steps
+from pipelines.references.landmark import kept_cells
 from pipelines.references.native import NativeReferences
-from pipelines.references.protocol import Conditions, Reference
+from pipelines.references.protocol import Conditions, Kept, Reference
 from pipelines.sampling.detail import Detail
 from pipelines.sampling.identity_guidance import IdentityGuidance
-from pipelines.sampling.inpaint import Inpaint
+from pipelines.sampling.inpaint import Inpaint, look_steps
 from pipelines.sampling.loop import Extension, sample
 from pipelines.sampling.loras import loras_on
 from pipelines.sampling.renoise import Renoise
@@ -130,7 +132,7 @@ def draw_batch(
     try:
         with loras_on(drawing, first.loras):
             conditions = _conditions(backbone, drawing, requests)
-            state = _sample(conditions, requests, begin, steps, on_step)
+            state = _sample(conditions, requests, begin, steps, on_step, _room(backbone, drawing))
         pictures = _decode(drawing, drawing.model.unpack(state, first.height, first.width), _room(backbone, drawing))
     except torch.OutOfMemoryError as error:
         told = {"count": len(requests), "height": first.height, "width": first.width}
@@ -188,8 +190,9 @@ def _sample(
     begin: int,
     steps: int,
     on_step: Callable[[int, int], None],
+    room: float,
 ) -> Tensor:
-    """Return the state of the drawn pictures."""
+    """Return the state of the drawn pictures; `room` in bytes is for looking at them meanwhile."""
     model, stack, first = conditions.drawing.model, conditions.drawing.lora_stack, requests[0]
     height, width, cfg_scale = first.height, first.width, first.cfg_scale
     sigmas = model.sigmas(height // model.token_px * (width // model.token_px), steps)
@@ -203,7 +206,8 @@ def _sample(
     if first.detail:
         extensions.append(Detail(first.detail, cfg_scale, begin, steps))
     if conditions.kept is not None:
-        inpaint = Inpaint(conditions.kept, noise)
+        look = partial(_look, conditions.drawing, conditions.kept, (height, width), room)
+        inpaint = Inpaint(conditions.kept, noise, look, look_steps(sigmas))
         state = noise if first.strength == 1 else inpaint.noised(sigmas[begin])
         extensions.append(inpaint)
     if first.renoise:
@@ -217,6 +221,23 @@ def _sample(
             model.velocity, state, sigmas, positive, negative, cfg_scale, extensions, begin,
             lambda taken: on_step(taken, steps),
         )  # fmt: skip
+
+
+def _look(drawing: Backbone, kept: Kept, size: tuple[int, int], room: float, state: Tensor) -> Tensor:
+    """Return 1 where pictures are drawn, as states [b, …]: what they hide of what is kept is drawn, too."""
+    model = drawing.model
+    grid = model.unpack(state, *size)
+    cells = model.unpack(kept.repaint, *size)
+    rows = []
+    for i, picture in enumerate(_decode(drawing, grid, room)):
+        hidden = kept.hidden[i]
+        if hidden is None:
+            rows.append(kept.repaint[i : i + 1])
+            continue
+        is_hidden = hidden((np.nan_to_num(picture) * 255).round().astype(np.uint8))
+        behind = kept_cells(drawing, ~is_hidden, cells.shape[1])
+        rows.append(torch.maximum(kept.repaint[i : i + 1], behind.to(kept.repaint)))
+    return torch.cat(rows)
 
 
 def _decode(drawing: Backbone, grid: Tensor, room: float) -> npt.NDArray[np.float32]:

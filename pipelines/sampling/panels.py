@@ -8,14 +8,14 @@ to go with them (the paper's conditioning by masking).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import BadInput
 from pipelines.references.fill import FillReference
-from pipelines.references.landmark import Landmark, keep_pixels
+from pipelines.references.landmark import Landmark
 from pipelines.references.protocol import Reference
 from pipelines.sampling.request import DrawRequest, plan_batches
 
@@ -28,6 +28,7 @@ _ROWS = {1: ("",), 2: ("TOP-", "BOTTOM-"), 3: ("TOP-", "MIDDLE-", "BOTTOM-")}
 _COLUMNS = {2: ("LEFT", "RIGHT"), 3: ("LEFT", "CENTER", "RIGHT")}
 
 Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 def plan_panels(count: int, panels: int) -> tuple[tuple[int, ...], ...]:
@@ -88,18 +89,22 @@ def join_panels(requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> D
 
 def split_panels(picture: Rgb, requests: Sequence[DrawRequest], given: Sequence[Rgb] = ()) -> list[Rgb]:
     """The panels in order, each uint8 [h, w, 3]: the given ones as they were, the drawn ones with their landmarks."""
-    rows, columns = GRIDS[len(requests)]
-    height, width = picture.shape[0] // rows, picture.shape[1] // columns
-    cut = [
-        np.ascontiguousarray(picture[y * height : (y + 1) * height, x * width : (x + 1) * width])
-        for y in range(rows)
-        for x in range(columns)
-    ]
+    cut = _cut(picture, GRIDS[len(requests)])
     drawn = [
-        panel if (mark := _kept(request)) is None else keep_pixels(panel, mark)
+        panel if (mark := _kept(request)) is None else mark.finish(panel)
         for panel, request in zip(cut[len(given) :], requests[len(given) :], strict=True)
     ]
     return [*given, *drawn]
+
+
+def _cut(picture: Rgb, grid: tuple[int, int]) -> list[Rgb]:
+    """Return a joint picture's panels in reading order."""
+    height, width = picture.shape[0] // grid[0], picture.shape[1] // grid[1]
+    return [
+        np.ascontiguousarray(picture[y * height : (y + 1) * height, x * width : (x + 1) * width])
+        for y in range(grid[0])
+        for x in range(grid[1])
+    ]
 
 
 def _fills(request: DrawRequest) -> bool:
@@ -127,4 +132,25 @@ def _join_landmarks(marks: Sequence[Landmark | None], grid: tuple[int, int], siz
             place = slice(top, top + size[0]), slice(left, left + size[1])
             image[place], mask[place] = mark.image, mark.mask
     # pixels are put back panel by panel: across the border of two panels nothing may be blended
-    return Landmark(image, mask, exact=False)
+    return _Joint(image, mask, exact=False, marks=tuple(marks), grid=grid)
+
+
+@dataclass(frozen=True, eq=False)
+class _Joint(Landmark):
+    """The landmarks of all panels; each is hidden by what its own panel shows."""
+
+    marks: tuple[Landmark | None, ...] = ()
+    grid: tuple[int, int] = (1, 1)
+
+    @property
+    def looks(self) -> bool:
+        return any(mark is not None and mark.looks for mark in self.marks)
+
+    def hidden(self, picture: Rgb) -> Mask:
+        cut = _cut(picture, self.grid)
+        rows = [
+            np.zeros(panel.shape[:2], np.bool_) if mark is None else mark.hidden(panel)
+            for mark, panel in zip(self.marks, cut, strict=True)
+        ]
+        columns = self.grid[1]
+        return np.vstack([np.hstack(rows[k : k + columns]) for k in range(0, len(rows), columns)])

@@ -21,11 +21,11 @@ from pipelines.models.variants import Capabilities, Variant
 from pipelines.own_look import OwnLook, read_look
 from pipelines.references.catalogue import REFERENCES, first_way
 from studio.domain.finishing import finishes
-from studio.settings import Settings
+from studio.settings import ASSETS, Settings
 
 __all__ = [
     "BackboneFacts", "CompanionFacts", "Drawn", "LiveAbilities", "abilities", "backbone_facts", "finishes_by_itself",
-    "own_look", "read_backbone", "upscaler_of", "usual_way", "vocabulary_of",
+    "own_look", "read_backbone", "sees_people", "upscaler_of", "usual_way", "vocabulary_of",
 ]  # fmt: skip
 
 
@@ -134,6 +134,13 @@ def own_look(settings: Settings) -> OwnLook | None:
         return read_look(find_source(settings.backbone, settings.base, settings.models).base)
     except (StudioError, OSError):
         return None
+
+
+def sees_people(settings: Settings) -> bool:
+    """Return whether the reader knows the backbone's pictures, so that it may say where in them a person is: one that
+    was brought for photographs, or the miniature's own in drawings of its world.
+    """
+    return settings.reader != ASSETS / "reader" or own_look(settings) is not None
 
 
 def upscaler_of(settings: Settings) -> Path | None:

@@ -184,7 +184,10 @@ class Fix(Value):
 
 
 class DrawnShot(Value):
-    """Facts that one picture was drawn from, besides its set's request."""
+    """Facts that one picture was drawn from, besides its set's request.
+
+    `layered` says that the person may stand before the landmark, which earlier versions laid over them.
+    """
 
     prompt: str
     seed: Seed
@@ -193,6 +196,7 @@ class DrawnShot(Value):
     guidance_scale: float
     true_cfg_scale: float
     identity_guidance: bool = False
+    layered: bool = later_field(False)
 
 
 class Post(DrawnShot):

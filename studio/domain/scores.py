@@ -33,11 +33,14 @@ def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> fr
     """Return the scores of a post that say that it should be drawn again: not all that was asked for is there, or the
     face may be somebody else's (its cosine is under `least_identity`)."""
     limits = {row.name: least_identity if row.weak_below == "strangers" else row.weak_below for row in POST_MEASURES}
-    return frozenset(
+    low = {
         name
         for name, limit in limits.items()
         if limit is not None and (value := scores.get(name)) is not None and value < limit
-    )
+    }
+    most = {row.name: row.weak_above for row in POST_MEASURES if row.weak_above is not None}
+    high = {name for name, limit in most.items() if (value := scores.get(name)) is not None and value > limit}
+    return frozenset(low | high)
 
 
 def is_weaker(scores: Mapping[str, float | None], than: Mapping[str, float | None], least_identity: float) -> bool:

@@ -75,6 +75,7 @@ class BundlePost:
     origin: tuple[int, int] | None = None
     fixes: tuple[FixFacts, ...] = ()
     identity_guidance: bool = False
+    layered: bool = False
     masks: Mapping[Part, npt.NDArray[np.bool_]] = field(default_factory=dict)
     large: npt.NDArray[np.uint8] | None = None
     finishing: FinishingFacts | None = None

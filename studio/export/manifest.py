@@ -152,7 +152,7 @@ class FixFacts(_Strict):
 
 
 class ManifestShot(_Strict):
-    """Facts that one picture was drawn from, in words that a newer studio may have made."""
+    """Facts that one picture was drawn from, in words that a newer studio may have made; `layered` as of DrawnShot."""
 
     prompt: str
     seed: int = Field(ge=0, lt=2**32)
@@ -160,6 +160,7 @@ class ManifestShot(_Strict):
     guidance_scale: float
     true_cfg_scale: float
     identity_guidance: bool = False
+    layered: bool = Field(False, exclude_if=lambda value: not value)
     shot: dict[str, str]
 
     def as_drawn(self) -> DrawnShot:

@@ -13,11 +13,14 @@ __all__ = ["Library"]
 
 @dataclass(frozen=True)
 class Library:
-    """`data` is the folder that both lie in."""
+    """`data` is the folder that both lie in; `cutter` the file of a network that finds products in photos, None: by
+    colour.
+    """
 
     records: Records
     store: Store
     data: Path
+    cutter: Path | None = None
 
     @property
     def donors_folder(self) -> Path:

@@ -16,6 +16,7 @@ from pipelines.errors import BadInput
 from pipelines.masks import load_mask, load_weights
 from pipelines.pictures import load_goods, load_scene
 from pipelines.references.cutout import Place, cut_out
+from pipelines.references.salient import load_salient
 from pipelines.shapes import Box, crop_pixels
 from studio.domain.scene import Crop, Goods, MorePlace, ReferenceDials, Scene, check_crops
 from studio.domain.scene_pack import ScenePack
@@ -130,9 +131,11 @@ def add_goods(library: Library, photo: Path, name: str, owner: str = "me", place
     """Check, cut out and store a product's photo; its owner may see it. Raises BadPicture, BadInput.
 
     Without a `place` they stand where the framing of each shot leaves room; `name` is what prompts call them.
+    Raises ModelMissing where the network that shall find them is not there.
     """
     image, alpha = load_goods(photo)
-    cut = cut_out(image, alpha)
+    find = None if library.cutter is None or alpha is not None else load_salient(library.cutter).find
+    cut = cut_out(image, alpha, find)
     sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
     picture, mask = library.store.put_picture(cut.image), put_mask(library, cut.mask)
     goods = Goods.make(name=name, sha256=sha256, picture=picture, mask=mask, place=place)

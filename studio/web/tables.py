@@ -24,7 +24,8 @@ class _Row(BaseModel):
 
 
 class MeasureRow(_Row):
-    """`low` and `high` are the ends of its range, null where it is open; a post under `weak_below` is weak."""
+    """`low` and `high` are the ends of its range, null where it is open; a post under `weak_below`, or over
+    `weak_above`, is weak."""
 
     name: Annotated[str, WithJsonSchema({"type": "string", "enum": [row.name for row in MEASURES]})]
     words: _Words
@@ -34,6 +35,7 @@ class MeasureRow(_Row):
     on_candidates: bool
     on_posts: bool
     weak_below: float | str | None
+    weak_above: float | None
 
 
 class GateRow(_Row):
@@ -117,6 +119,7 @@ def list_tables() -> Tables:
         measures=[
             MeasureRow(
                 name=m.name, words=dict(m.words), low=m.low, high=m.high, weak_below=m.weak_below,
+                weak_above=m.weak_above,
                 higher_is_better=m.higher_is_better, on_candidates=m.on_candidates, on_posts=m.on_posts,
             )
             for m in MEASURES

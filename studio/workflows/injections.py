@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from personas.measures.subject import ShownGoods
+from personas.measures.depth import look_with
+from personas.measures.subject import ShownGoods, ShownKept
 from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
@@ -17,14 +18,15 @@ from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.catalogue import find_kind
 from pipelines.references.cutout import Cutout, Place
 from pipelines.references.fill import FillReference
-from pipelines.references.goods import place_goods
+from pipelines.references.goods import box_of_goods, goods_pixels, place_goods
 from pipelines.references.landmark import Landmark, grow_mask
+from pipelines.references.layers import KeptLayers
 from pipelines.references.native import NativeReferences, ReferencePicture
 from pipelines.references.protocol import Reference
 from pipelines.references.redux import fill_foreground
 from pipelines.references.roles import Role, name_references
 from studio.application import Studio
-from studio.domain.capabilities import vocabulary_of
+from studio.domain.capabilities import sees_people, vocabulary_of
 from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_goods
@@ -61,14 +63,13 @@ class Injections:
         crop = scene.crop_for(height, width)
         self.canvas = fit_to_canvas(studio.store.get_picture(scene.photo), height, width, crop)
         self.person = studio.regions.read([self.canvas])[0].person
-        self._landmark: Landmark | None = None
+        self._look = look_with(studio.regions) if sees_people(studio.settings) else None
+        self._marked: Mask | None = None
         if scene.landmark is not None and request.keep_landmark:
             mask = get_mask(studio.library, scene.landmark)
-            # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
-            kept = fit_mask(mask, height, width, crop)
-            if not kept.any():
+            self._marked = fit_mask(mask, height, width, crop)
+            if not self._marked.any():
                 raise BadInput("landmark_outside_crop", scene=scene.name)
-            self._landmark = Landmark(self.canvas, grow_mask(kept, LANDMARK_MARGIN_PX))
         self._goods: Cutout | None = None
         self._place: Place | None = None
         self._called = ""  # what prompts call the goods
@@ -97,11 +98,38 @@ class Injections:
             found.append(ShownReference(number=number, role=picture.role, name=name, picture=key))
         return tuple(found)
 
-    def landmark(self, shot: Shot) -> Landmark | None:
-        """Return what is kept in this shot: the scene's landmark, the goods, both or nothing."""
-        if self._goods is None or not self._as_pixels:
-            return self._landmark
-        return place_goods(self._goods, stand(self._place, shot), self.canvas, self._landmark)
+    def landmark(self, shot: Shot, layered: bool = True) -> Landmark | None:
+        """Return what is kept in this shot: the scene's landmark, the goods, both or nothing.
+
+        Not `layered` is as posts were drawn before a person could stand in front of it, and as they are where nobody
+        can say where the person is.
+        """
+        # Pixels cut on the exact outline clash with what is drawn beside them: some of the surroundings come along.
+        kept = None if self._marked is None else Landmark(self.canvas, grow_mask(self._marked, LANDMARK_MARGIN_PX))
+        place, goods = stand(self._place, shot), None
+        if self._goods is not None and self._as_pixels:
+            if layered:
+                self._check_fits(self._goods, place)
+            kept = place_goods(self._goods, place, self.canvas, kept)
+            goods = goods_pixels(self._goods, place, self.size)
+        if kept is None or not layered or self._look is None:
+            return kept
+        return KeptLayers(
+            kept.image,
+            kept.mask,
+            look=self._look,
+            photo=None if self._marked is None else self.canvas,
+            marked=self._marked,
+            goods=goods,
+            held=self._place is not None,
+        )
+
+    def _check_fits(self, goods: Cutout, place: Place) -> None:
+        """Raise BadInput for goods that are wider than the picture: most of them would be cut off."""
+        width = self.size[1]
+        wide = box_of_goods(goods, place, *self.size)[2]
+        if wide > width:
+            raise BadInput("goods_larger_than_picture", times=wide / width)
 
     def beside(self, landmark: Landmark | None) -> tuple[Reference, ...]:
         """All references of a picture in which this is kept, in the way that was asked for.
@@ -115,11 +143,13 @@ class Injections:
         return (*self.references, FillReference(landmark))
 
     def words(self, prompt: str) -> str:
-        """The prompt with the goods in it, so that the drawing makes sense of them, and what each picture shows.
+        """The prompt with the goods in it where the model draws them or fills around them, and what each picture shows.
 
-        A model that reads one picture has nothing to tell apart.
+        Where their own pixels are laid in, the words would have the model draw others like them. A model that reads one
+        picture has nothing to tell apart.
         """
-        said = f"{prompt}, with {self._called}" if self._called else prompt
+        is_laid_in = self._request.goods_as == "pixels" and self._request.keep != "fill"
+        said = f"{prompt}, with {self._called}" if self._called and not is_laid_in else prompt
         if self._reader is None or self._reader.most == 1:
             return said
         return name_references(said, [p.role for p in self._pictures], self._called or "the product")
@@ -129,6 +159,21 @@ class Injections:
         if self._goods is None:
             return None
         return ShownGoods(self._goods, stand(self._place, shot) if self._as_pixels else None)
+
+    @property
+    def layered(self) -> bool:
+        """Return whether pixels are kept, a landmark's or goods', and a person may stand before them."""
+        keeps = self._marked is not None or (self._goods is not None and self._as_pixels)
+        return keeps and self._look is not None
+
+    def kept_in(self, shot: Shot) -> ShownKept | None:
+        """Return what a post of this shot keeps; None where that is nothing, or nobody can say where the person is."""
+        if not self.layered:
+            return None
+        goods = None
+        if self._goods is not None and self._as_pixels:
+            goods = goods_pixels(self._goods, stand(self._place, shot), self.size).mask
+        return ShownKept(self.canvas, self._marked, goods)
 
     @property
     def _as_pixels(self) -> bool:

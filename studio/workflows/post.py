@@ -128,6 +128,7 @@ def draw_shots(
             guidance_scale=r.distilled_guidance,
             true_cfg_scale=r.cfg_scale,
             identity_guidance=r.identity_guidance,
+            layered=injections.layered,
             origin=("", i),
         )
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
@@ -226,6 +227,7 @@ def score_post(
         enrolment=enrolment,
         scene=ShownScene(injections.canvas, injections.person),
         goods=injections.goods_in(shot),
+        kept=injections.kept_in(shot),
     )
     return measure_subject(subject, POST_MEASURES)
 

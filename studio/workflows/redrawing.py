@@ -142,7 +142,7 @@ def _redraw_shots(
             continue
         shots = [Shot(**s.shot) for s in drawing.shots]
         planned = plan_requests(studio, request, shots, injections)
-        requests = [_as_it_was(r, s) for r, s in zip(planned, drawing.shots, strict=True)]
+        requests = [_as_it_was(r, s, injections) for r, s in zip(planned, drawing.shots, strict=True)]
         stage = Stage(StudioStage.REDRAW, str(number + 1))
         drawn = draw_requests(studio, run, stage, request, requests, progress, given)
         if number == 0:
@@ -151,9 +151,10 @@ def _redraw_shots(
     return pictures
 
 
-def _as_it_was(request: DrawRequest, shot: ManifestShot) -> DrawRequest:
+def _as_it_was(request: DrawRequest, shot: ManifestShot, injections: Injections) -> DrawRequest:
     return replace(
         request,
+        references=injections.beside(injections.landmark(Shot(**shot.shot), shot.layered)),
         prompt=shot.prompt,
         seed=shot.seed,
         num_inference_steps=shot.num_inference_steps,

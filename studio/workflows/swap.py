@@ -13,11 +13,21 @@ from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS,
 from pipelines.errors import BadInput, NotEnough
 from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
-from pipelines.references.swap import FaceRegion, face_region, grow_region, paste_face, swap_landmark, view_head
+from pipelines.references.swap import (
+    FaceRegion,
+    face_region,
+    grow_region,
+    paste_face,
+    resize_canvas,
+    swap_landmark,
+    times_enlarged,
+    view_head,
+)
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
 from studio.domain.capabilities import own_look
+from studio.domain.finishing import finishes
 from studio.domain.persona import Swap, SwappedPicture, SwapRequest
 from studio.domain.report import LeftOut, PicturesDrawn, StudioStage
 from studio.domain.swap_scores import swap_faults
@@ -133,7 +143,17 @@ def swap_face(
         strength=strength,
     )
     (drawn,) = draw_batch(studio.backbone, [request])
-    return paste_face(image, drawn, region), region
+    return _paste_sharp(studio, image, drawn, region), region
+
+
+def _paste_sharp(studio: Studio, image: Picture, drawn: Picture, region: FaceRegion) -> Picture:
+    """The picture with the drawn face; finished before, where it is larger in the picture than it was drawn."""
+    finisher, times, (height, width) = studio.finisher, times_enlarged(region), drawn.shape[:2]
+    if finisher is None or times <= 1 or not finishes(None, True, height, width):
+        return paste_face(image, drawn, region)
+    times = min(times, float(finisher.scale))
+    size = round(height * times), round(width * times)
+    return paste_face(image, finisher.finish(drawn, *size), resize_canvas(region, (height, width), size))
 
 
 def read_shot(attributes: Mapping[str, str]) -> Shot:

@@ -14,6 +14,7 @@ from pipelines.masks import check_mask_size
 from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.landmark import Landmark
+from pipelines.references.layers import front_of
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
@@ -115,7 +116,7 @@ def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot,
     painted = fit_mask(drawn, height, width)
     kept = injections.landmark(shot)
     if kept is not None:
-        painted &= ~kept.mask
+        painted &= ~kept.mask | front_of(before, kept.image, kept.mask)
     cell = studio.backbone.model.cell_px
     whole = painted[: height // cell * cell, : width // cell * cell]
     shares = whole.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))

@@ -18,6 +18,7 @@ from personas import consolidation
 from personas.consolidation import persona_config
 from personas.fusion import fuse_donors
 from personas.measures.face import pairwise_mean
+from personas.measures.seam import exact_share
 from personas.recipes import make_recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput, NotEnough
@@ -190,8 +191,11 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
     keep = grow_mask(fit_mask(load_mask(mask, scene.shape[:2]), spec.height, spec.width), 5)
     for post in job.post_set.posts:
         picture = engine.studio.store.get_picture(post.picture)
-        np.testing.assert_array_equal(picture[keep], canvas[keep])
-        assert set(post.scores) - {"held"} == {"identity", "scene", "prompt", "pose"}
+        (seen,) = engine.studio.regions.read([picture])
+        assert exact_share(picture, canvas, keep, seen.person) in (None, 1.0)  # all that is not the person's
+        assert post.layered
+        kept = {"exact", "in_sight", "whole", "seam"}
+        assert set(post.scores) - {"held"} == {"identity", "scene", "prompt", "pose"} | kept
         assert ("held" in post.scores) == (post.shot.goods != "nothing")
     stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set.id)
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
@@ -272,7 +276,8 @@ def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], t
     for post in post_set.posts:
         picture = engine.studio.store.get_picture(post.picture)
         assert picture.shape == (spec.height, spec.width, 3)
-        np.testing.assert_array_equal(picture[keep], canvas[keep])
+        (seen,) = engine.studio.regions.read([picture])
+        assert exact_share(picture, canvas, keep, seen.person) in (None, 1.0)
     export_set(engine.studio, post_set, tmp_path / "panels.zip")
     assert redraw_bundle(engine.studio, tmp_path / "panels.zip", run_directly) == ()
 

@@ -23,7 +23,7 @@ from tests.tables.surfaces import api_schema, api_tables, command_help, make_ui,
 
 # what is known at the three moments at which candidates are measured
 CANDIDATE_MOMENTS = ({"picture", "faces", "regions"}, {"attributes", "shot"}, {"candidate", "group"})
-POST_NEEDS = {"picture", "faces", "regions", "attributes", "shot", "enrolment", "scene", "goods"}
+POST_NEEDS = {"picture", "faces", "regions", "attributes", "shot", "enrolment", "scene", "goods", "kept"}
 every_row = pytest.mark.parametrize("row", MEASURES, ids=lambda row: row.name)
 
 
@@ -40,6 +40,7 @@ def test_it_is_whole(row: Measure) -> None:
         assert row.needs <= POST_NEEDS
     assert row.weak_below is None or row.on_posts
     assert row.weak_below is None or row.higher_is_better
+    assert row.weak_above is None or (row.on_posts and not row.higher_is_better)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -96,6 +97,9 @@ def test_what_could_not_be_measured_is_never_a_number() -> None:
 def test_a_post_is_weak_where_the_row_says_so(row: Measure) -> None:
     limit = 0.4 if row.weak_below == "strangers" else row.weak_below
     assert weak_scores({row.name: None}, 0.4) == frozenset()
+    if row.weak_above is not None:
+        assert weak_scores({row.name: row.weak_above + 0.01}, 0.4) == {row.name}
+        assert weak_scores({row.name: row.weak_above}, 0.4) == frozenset()
     if limit is None:
         assert weak_scores({row.name: row.low}, 0.4) == frozenset()
     else:

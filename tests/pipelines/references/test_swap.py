@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,7 +14,15 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 from pipelines.families.autoencoder import decode_latents, encode_pictures
 from pipelines.references.landmark import keep_pixels
-from pipelines.references.swap import face_region, grow_region, paste_face, swap_landmark, view_head
+from pipelines.references.swap import (
+    face_region,
+    grow_region,
+    paste_face,
+    resize_canvas,
+    swap_landmark,
+    times_enlarged,
+    view_head,
+)
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import request_from
 
@@ -59,6 +68,26 @@ def test_there_and_back_the_face_is_where_it_was(degrees: float) -> None:
     back = paste_face(image, swap_landmark(image, region, 384, 288).image, region)
     assert np.abs(back.astype(int) - image).max() <= 4
     np.testing.assert_array_equal(back[region.alpha == 0], image[region.alpha == 0])
+
+
+def test_a_larger_canvas_is_pasted_into_the_same_place() -> None:
+    """A sharp copy of the canvas at twice its size brings the picture back more exactly than the canvas itself."""
+    image = photo()
+    region = face_region(image.shape[:2], *turned(10), CANVAS)
+    times = times_enlarged(region)
+    assert times > 1  # the face is larger in the picture than on the canvas
+    size = round(CANVAS[0] * times), round(CANVAS[1] * times)
+    large = resize_canvas(region, CANVAS, size)
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
+    canvases = {
+        own: cv2.warpAffine(image, own.to_canvas, shape[::-1], flags=flags, borderMode=border)
+        for own, shape in ((region, CANVAS), (large, size))
+    }
+    inside = region.alpha > 0.99
+    coarse, fine = (
+        np.abs(paste_face(image, canvas, own).astype(int) - image)[inside].mean() for own, canvas in canvases.items()
+    )
+    assert fine < 0.7 * coarse
 
 
 def test_outside_the_region_every_pixel_stays(tiny_backbone: Backbone) -> None:

@@ -73,6 +73,20 @@ def draw(studio: Studio, request: PostRequest) -> tuple[PostSet, list[Any]]:
     return post_set, [studio.store.get_picture(p.picture) for p in post_set.posts]
 
 
+def test_bundles_from_before_depth_are_drawn_again(
+    studio: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was drawn with the landmark over everybody stays so, and its manifest is what it was."""
+    old, then = draw(studio, asked)  # nobody knows a random model's pictures: as before
+    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
+    assert "layered" not in old.posts[0].model_dump(mode="json")
+    assert "layered" not in json.loads(bundle(studio, old, tmp_path / "old.zip").model_dump_json())["posts"][0]
+    new, now = draw(studio, asked)
+    assert bundle(studio, new, tmp_path / "new.zip").posts[0].layered
+    assert not np.array_equal(then[0], now[0])
+    assert {"exact", "in_sight", "whole", "seam"} <= set(new.posts[0].scores)
+
+
 def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
     export_set(studio, post_set, path)
     assert redraw_bundle(studio, path, run_directly) == ()
@@ -97,9 +111,10 @@ def test_every_way_is_drawn_again_to_the_pixel(
     request = asked.changed(goods_box=(0.5, 0.5, 0.95, 1.0), **ways)
     post_set, pictures = draw(studio, request)
     scene = studio.store.get_picture(asked.scene.photo)
+    says_goods = request.goods_as != "pixels" or request.keep == "fill"
     for picture, post in zip(pictures, post_set.posts, strict=True):
         np.testing.assert_array_equal(picture[5:40, 3:20], scene[5:40, 3:20])
-        assert post.prompt.endswith("with a red tin")
+        assert post.prompt.endswith("with a red tin") == says_goods  # else others like them would be drawn
         if request.goods_as != "reference":
             assert post.scores["goods"] == 1
         else:
