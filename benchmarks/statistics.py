@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Score", "bootstrap", "mean_score"]
+__all__ = ["Score", "bootstrap", "mean_score", "share_score"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,12 @@ def mean_score(values: Sequence[float] | NDArray[np.float64]) -> Score:
     """The mean of one number per unit."""
     rows = np.asarray(values, np.float64)
     return bootstrap(len(rows), lambda index: float(rows[index].mean()))
+
+
+def share_score(values: Sequence[float] | NDArray[np.float64]) -> Score:
+    """A share of units that are 1, 0 or, undecided, ½, with Wilson's interval (1927) in a bootstrap's place."""
+    count, z = len(values), 1.959964
+    share = float(np.mean(values)) if count else float("nan")
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z * z / count)
+    return Score(share, float(middle - half), float(middle + half), count)

@@ -18,6 +18,7 @@ _ARTICLES = ("and", "with", "a", "an", "the", "but", "or", "some", "have", "has"
 _SUFFIXES = ("一点", "点", "些", "一些", "大些", "了点", "了一点", "了些", "吧", "嘛")
 _PARTING = ("to", "for", "with", "into", "by")  # of "change this to that"
 _LATE = ("though", "tho")  # say nothing at a clause's end
+_INNER = ("却", "倒是", "反而")  # stand behind what they are said of: "裙子却很丑"
 _QUALITIES = ("tone", "finish", "mood", "composition")
 _TRANSITIVE = ("flatters", "suits", "adds", "brings", "kills", "ruins", "spoils", "helps", "elevates", "complements")
 _CONTEXT = ("of", "of the", "的")
@@ -80,7 +81,9 @@ def clauses_of(tokens: Sequence[Token]) -> list[Clause]:
 def _cut(tokens: Sequence[Token]) -> Iterator[Clause]:
     sentence, turns, part = 0, False, list[Token]()
     for token in tokens:
-        if token.kind in ("end", "comma") or (token.kind == "contrast" and (token.text not in _LATE or not part)):
+        if token.text in _INNER and any(t.kind in ("value", "aspect") for t in part):
+            turns = True
+        elif token.kind in ("end", "comma") or (token.kind == "contrast" and (token.text not in _LATE or not part)):
             yield Clause(sentence, turns, tuple(part))
             turns = token.kind == "contrast" or (turns and not part)
             part = []

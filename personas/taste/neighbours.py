@@ -33,21 +33,22 @@ def _spread(rows: Sequence[Row], at: int, said: Sign | None) -> None:
         return
     clause = rows[at][0]
     before, after = ([] if clause.turns else rows[:at][::-1]), rows[at + 1 :]
-    number = clause.sentence
+    number, is_liking = clause.sentence, any(word.kind == "like" for word in clause.ops)
     for part, sentence in ((before, number), (before, number - 1), (after, number), (after, number + 1)):
-        if _give([row for row in part if row[0].sentence == sentence], said):
+        if _give([row for row in part if row[0].sentence == sentence], said, is_liking):
             break
 
 
-def _give(rows: Sequence[Row], said: Sign) -> bool:
-    """Say the sign of groups without one, up to a clause that has its own; return whether there were any."""
+def _give(rows: Sequence[Row], said: Sign, is_liking: bool = False) -> bool:
+    """Say the sign of groups without one, up to a clause that has its own; return whether there were any. What mostly
+    complains is praised only where somebody is said to like it: "dark, I like it", but not "dark, a good picture"."""
     given = False
     for clause, signs in rows:
         if clause.groups and None not in signs:
             break
         for n, sign in enumerate(signs):
             values = clause.groups[n].values
-            if sign is None and not (values and all(tends(value) < 0 for value in values)):
+            if sign is None and (is_liking or not (values and all(tends(value) < 0 for value in values))):
                 signs[n] = said
                 given = True
         if clause.turns:

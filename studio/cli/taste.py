@@ -12,7 +12,8 @@ from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.cli.options import Data, Json, Owner, say, settings_of, tell
 from studio.domain.taste import Scope, Taste
-from studio.taste.keeping import delete_taste, edit, taste_of, undo, votes_of
+from studio.taste.keeping import count_votes, delete_taste, edit, taste_of, tastes_of, undo, votes_of
+from studio.taste.keeping import vote as keep_vote
 from studio.taste.saying import say_attribute, say_item, say_question
 from studio.texts.terminal import terminal_texts
 
@@ -97,6 +98,42 @@ def set_item(
     _say(studio, changed, as_json)
 
 
+@taste.command("vote")
+def put_vote(
+    picture: Annotated[str, typer.Argument(help="The picture's key.")],
+    vote: Annotated[int, typer.Argument(min=-1, max=1, help="1 where you like it, -1 where not, 0 takes it back.")],
+    over: Annotated[str, typer.Option(help="The key of a picture that you like less than this one.")] = "",
+    persona: Persona = "",
+    shop: Shop = "",
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Say that you like a picture or not, or which of two you prefer."""
+    studio = Studio(settings_of(data, owner))
+    _say(
+        studio,
+        keep_vote(studio.records, studio.settings.owner, picture, vote, scope=_scope(persona, shop), over=over),
+        as_json,
+    )
+
+
+@taste.command("next")
+def ask_next(
+    count: Annotated[int, typer.Option(min=1, max=20, help="So many pictures.")] = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Name the pictures that it tells most to comment on next, by their keys."""
+    from studio.taste.walk import next_pictures
+
+    studio = Studio(settings_of(data, owner))
+    mine = studio.settings.owner
+    found = next_pictures(studio.records, studio.store, mine, tastes_of(studio.records, mine), count)
+    say({"pictures": [one.key for one in found]}, as_json, "\n".join(one.key for one in found))
+
+
 @taste.command("undo")
 def undo_last(
     event: Annotated[str, typer.Argument(help="A comment's or change's id; the last one if empty.")] = "",
@@ -149,9 +186,9 @@ def _scope(persona: str, shop: str) -> Scope:
 
 
 def _say(studio: Studio, found: Taste, as_json: bool) -> None:
-    texts, votes = terminal_texts(), votes_of(studio.records, studio.settings.owner)
-    up = sum(vote > 0 for vote in votes.values())
+    owner, texts = studio.settings.owner, terminal_texts()
+    votes, (up, down) = votes_of(studio.records, owner), count_votes(studio.records, owner, found)
     lines = [f"{item.attribute}  {say_item(texts, item)}" for item in found.items()] or [texts("taste.empty")]
-    lines += [texts("taste.votes", up=up, down=len(votes) - up)] if votes else []
+    lines += [texts("taste.votes", up=up, down=down)] if up + down else []
     items = [item.model_dump(mode="json") for item in found.items()]
     say({"version": found.version, "items": items, "votes": dict(votes)}, as_json, "\n".join(lines))

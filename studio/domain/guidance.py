@@ -10,7 +10,7 @@ from studio.domain.values import Value
 
 __all__ = ["USUAL_ADVENTUROUS", "Adventurous", "GuidedChoice", "Guidance"]
 
-USUAL_ADVENTUROUS = 0.3
+USUAL_ADVENTUROUS = 0.2
 Adventurous = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, Field(max_length=80)]
 

@@ -17,7 +17,7 @@ from studio.domain.values import Id, Sha256, Stored, Value
 
 __all__ = [
     "EVERYWHERE", "MOST_EVENTS", "Edited", "Event", "Evidence", "Said", "SaidItem", "Scope", "Taste", "TasteItem",
-    "Undone", "check_attribute", "join_tastes",
+    "Undone", "Voted", "check_attribute", "join_tastes",
 ]  # fmt: skip
 
 MOST_EVENTS = 2000  # of one scope
@@ -85,6 +85,20 @@ class Edited(Stored):
     forget: bool = False
 
 
+class Voted(Stored):
+    """A picture was liked (1) or not (-1), or, with `over`, preferred to that one; `shown` are the words of shots that
+    each shows, by field."""
+
+    kind: Literal["vote"] = "vote"
+    id: Id
+    at: datetime
+    picture: Sha256
+    vote: Literal[-1, 1] = 1
+    over: Sha256 | Literal[""] = ""
+    shown: Mapping[str, str] = Field(default_factory=dict)
+    shown_over: Mapping[str, str] = Field(default_factory=dict)
+
+
 class Undone(Stored):
     """The event of this id counts no more."""
 
@@ -94,7 +108,7 @@ class Undone(Stored):
     event: Id
 
 
-Event = Annotated[Said | Edited | Undone, Field(discriminator="kind")]
+Event = Annotated[Said | Edited | Voted | Undone, Field(discriminator="kind")]
 
 
 class Evidence(Value):
@@ -107,7 +121,8 @@ class Evidence(Value):
 
 class TasteItem(Value):
     """How an attribute is liked, from what its owner did last by hand, else from comments, of which newer ones count
-    more. `evidence` is the comments', the newest first. `conflicts`: they say both, or other than the hand did.
+    more. `evidence` is the comments', the newest first. `conflicts`: they say both, or other than the hand did, or its
+    opposite is said to be liked just so.
     """
 
     attribute: AttributeId
@@ -129,7 +144,7 @@ class Taste(Stored):
         return len(self.events)
 
     @property
-    def standing(self) -> tuple[Said | Edited, ...]:
+    def standing(self) -> tuple[Said | Edited | Voted, ...]:
         """Return the events that count, in their order."""
         undone = {event.event for event in self.events if isinstance(event, Undone)}
         return tuple(e for e in self.events if not isinstance(e, Undone) and e.id not in undone)
@@ -143,13 +158,31 @@ class Taste(Stored):
             if isinstance(event, Edited):
                 edits.setdefault(event.attribute, []).append(event)
                 continue
+            if isinstance(event, Voted):
+                continue
             for item in event.items:
                 told = Evidence(event=event.id, weight=item.weight, quote=item.quote)
                 evidence.setdefault(item.attribute, []).append(told)
         known = load_attributes().by_id
         names = [name for name in {**evidence, **edits} if name in known]
         found = [_item(name, evidence.get(name, []), edits.get(name, [])) for name in names]
-        return tuple(sorted((one for one in found if one is not None), key=lambda one: -abs(one.weight)))
+        return _against_opposites(sorted((one for one in found if one is not None), key=lambda one: -abs(one.weight)))
+
+    def votes(self) -> tuple[Voted, ...]:
+        """Return the votes that count, in their order: the last one on a picture, and all pairs."""
+        last = {e.picture: e.id for e in self.standing if isinstance(e, Voted) and not e.over}
+        return tuple(e for e in self.standing if isinstance(e, Voted) and (e.over or last[e.picture] == e.id))
+
+
+def _against_opposites(items: Sequence[TasteItem]) -> tuple[TasteItem, ...]:
+    """Return the items; of two that exclude each other and are both liked, or both disliked, each is in conflict."""
+    known, counts = load_attributes().by_id, {item.attribute: item for item in items if not item.muted}
+
+    def excluded(item: TasteItem) -> bool:
+        other = counts.get(known[item.attribute].opposite)
+        return other is not None and not item.muted and other.weight * item.weight > 0
+
+    return tuple(item.model_copy(update={"conflicts": True}) if excluded(item) else item for item in items)
 
 
 def check_attribute(attribute: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from personas.taste.attributes import load_attributes
@@ -22,15 +22,22 @@ from studio.domain.taste import (
     Scope,
     Taste,
     Undone,
+    Voted,
     check_attribute,
 )
 from studio.library.grants import check_readable
 from studio.library.records import CandidateRecord, MarkRecord, PostRecord, Records, TasteRecord
 from studio.taste.heard import Hear, Heard
+from studio.taste.shipped import shipped_shot
 
-__all__ = ["Commented", "comment", "delete_taste", "edit", "shown_in", "taste_of", "tastes_of", "undo", "votes_of"]
+__all__ = [
+    "Ballot", "Commented", "ballots_of", "comment", "count_votes", "delete_taste", "edit", "shot_of", "shown_in",
+    "taste_of", "tastes_of", "undo", "vote", "votes_of",
+]  # fmt: skip
 
-_KINDS: Mapping[str, type[Said | Edited | Undone]] = {"comment": Said, "hand": Edited, "undo": Undone}
+_KINDS: Mapping[str, type[Said | Edited | Voted | Undone]] = {
+    "comment": Said, "hand": Edited, "vote": Voted, "undo": Undone,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Commented:
     said: Said
     question: Question | None
     failed: StudioError | None = None
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """A picture that was liked (1) or not (-1), or preferred to `over`; with the words of their shots, by field."""
+
+    picture: str
+    vote: int
+    shot: Mapping[str, str]
+    over: str = ""
+    shot_over: Mapping[str, str] = field(default_factory=dict)
 
 
 def taste_of(records: Records, owner: str, scope: Scope = EVERYWHERE) -> Taste:
@@ -128,21 +146,86 @@ def delete_taste(records: Records, owner: str, scope: Scope = EVERYWHERE) -> int
     return len(rows)
 
 
+def vote(
+    records: Records,
+    owner: str,
+    picture: str,
+    said: int,
+    *,
+    scope: Scope = EVERYWHERE,
+    over: str = "",
+) -> Taste:
+    """Keep a vote on a picture by its key: 1 liked, -1 not, 0 takes the vote back; with `over` it is preferred to that
+    one. Return the taste. Raises BadInput."""
+    check_readable(records, owner, [key for key in (picture, over) if key])
+    before = [one.id for one in taste_of(records, owner, scope).votes() if (one.picture, one.over) == (picture, over)]
+    events: list[Event] = [Undone(id=_new_id(), at=_now(), event=one) for one in before]
+    if said:
+        shot_over = shot_of(records, owner, over) if over else {}
+        events.append(
+            Voted.make(
+                id=_new_id(),
+                at=_now(),
+                picture=picture,
+                vote=said,
+                over=over,
+                shown=shot_of(records, owner, picture),
+                shown_over=shot_over,
+            )
+        )
+    _keep(records, owner, scope, *events)
+    return taste_of(records, owner, scope)
+
+
 def votes_of(records: Records, owner: str) -> Mapping[str, int]:
-    """Return by picture how the owner voted on candidates: 1 liked, -1 not."""
+    """Return by picture how the owner voted on candidates and posts: 1 liked, -1 not."""
     found: dict[str, int] = {}
     for row in records.find(MarkRecord, owner):
-        for picture, vote in dict(row.facts.get("votes", {})).items():
-            if vote in (-1, 1):
-                found[str(picture)] = int(vote)
+        for picture, said in dict(row.facts.get("votes", {})).items():
+            if said in (-1, 1):
+                found[str(picture)] = int(said)
+        said = int(bool(row.facts.get("favourite"))) - int(bool(row.facts.get("disliked")))
+        kind, _, key = row.id.partition(":")
+        post = records.get(PostRecord, key, owner) if kind == "post" and said else None
+        if post is not None:
+            found[post.picture] = said
     return found
+
+
+def ballots_of(records: Records, owner: str, tastes: Sequence[Taste]) -> tuple[Ballot, ...]:
+    """Return all votes that count: those on candidates and posts, and those of the tastes, which win."""
+    found = {
+        key: Ballot(key, said, shot_of(records, owner, key)) for key, said in votes_of(records, owner).items()
+    }  # fmt: skip
+    pairs: list[Ballot] = []
+    for one in (vote for taste in tastes for vote in taste.votes()):
+        told = Ballot(one.picture, one.vote, one.shown, one.over, one.shown_over)
+        if one.over:
+            pairs.append(told)
+        else:
+            found[one.picture] = told
+    return (*found.values(), *pairs)
+
+
+def count_votes(records: Records, owner: str, taste: Taste) -> tuple[int, int]:
+    """Return on how many pictures the owner voted that they are liked, and not: candidates, posts, and the taste's."""
+    found = dict(votes_of(records, owner)) | {one.picture: one.vote for one in taste.votes()}
+    up = sum(said > 0 for said in found.values())
+    return up, len(found) - up
+
+
+def shot_of(records: Records, owner: str, picture: str) -> Mapping[str, str]:
+    """Return the words of the shot that a picture was drawn as, by field; {} where nobody knows."""
+    if (known := shipped_shot(picture)) is not None:
+        return known
+    drawn = [row.facts for row in records.newest(PostRecord, owner, 1, picture=picture)]
+    drawn += [row.facts for row in records.newest(CandidateRecord, owner, 1, picture=picture)]
+    return dict(drawn[0].get("shot", {})) if drawn else {}
 
 
 def shown_in(records: Records, owner: str, picture: str) -> Mapping[str, str]:
     """Return by field the attributes that a picture was asked to show; {} where nobody knows."""
-    drawn = [row.facts for row in records.newest(PostRecord, owner, 1, picture=picture)]
-    drawn += [row.facts for row in records.newest(CandidateRecord, owner, 1, picture=picture)]
-    shot = dict(drawn[0].get("shot", {})) if drawn else {}
+    shot = shot_of(records, owner, picture)
     return {
         value.field: value.name
         for value in load_attributes().by_id.values()

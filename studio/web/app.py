@@ -32,6 +32,7 @@ from studio.texts.texts import LANGUAGES, LOCALES, Language, Texts, choose_langu
 from studio.ui.context import Ui
 from studio.ui.pages import consolidate, design, lab, library, posts, scenes, select
 from studio.ui.pages import settings as settings_page
+from studio.ui.pages import taste as taste_page
 from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS, make_head, make_theme
 from studio.web.api import add_api
@@ -47,7 +48,8 @@ __all__ = ["make_app", "make_site"]
 
 _BUILD: dict[str, Callable[[Ui], None]] = {
     "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
-    "posts": posts.build, "library": library.build, "lab": lab.build, "settings": settings_page.build,
+    "posts": posts.build, "taste": taste_page.build, "library": library.build, "lab": lab.build,
+    "settings": settings_page.build,
 }  # fmt: skip
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAX_UPLOAD = "64mb"

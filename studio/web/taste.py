@@ -17,9 +17,12 @@ from studio.domain.guidance import USUAL_ADVENTUROUS, Adventurous, Guidance
 from studio.domain.posts import MOST_AGAIN, MOST_SHOTS
 from studio.domain.taste import SaidItem, Scope, Taste, TasteItem
 from studio.domain.values import Seed, Sha256
+from studio.library.grants import check_readable
 from studio.taste.guiding import guide_set
-from studio.taste.keeping import delete_taste, edit, taste_of, tastes_of, undo, votes_of
+from studio.taste.keeping import count_votes, delete_taste, edit, shot_of, taste_of, tastes_of, undo, vote
+from studio.taste.order import Picture, liking_of, unknown_liking
 from studio.taste.saying import say_attribute, say_choice, say_item, say_question
+from studio.taste.walk import next_pictures
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts, choose_language
 from studio.workflows.taste import Reader, keep_comment
@@ -62,6 +65,22 @@ class EditBody(_Scoped):
     weight: float | None = Field(None, ge=-1, le=1)
     muted: bool | None = None
     forget: bool = False
+
+
+class VoteBody(_Scoped):
+    """A vote on a picture by its key: 1 liked, -1 not, 0 takes it back; with `over` it is preferred to that one."""
+
+    picture: Sha256
+    vote: Literal[-1, 0, 1] = 1
+    over: Sha256 | Literal[""] = ""
+
+
+class OrderBody(_Body):
+    """Pictures by their keys, to be put in the owner's order; `persona` and `shop` as for a set's shots."""
+
+    pictures: list[Sha256] = Field(max_length=500)
+    persona: Name = ""
+    shop: Name = ""
 
 
 class UndoBody(_Scoped):
@@ -120,7 +139,7 @@ class ItemSaid(_Body):
 
 
 class TasteSaid(_Body):
-    """A taste; `version` counts its events, `liked` and `disliked` the owner's votes on candidates."""
+    """A taste; `version` counts its events, `liked` and `disliked` the owner's votes on candidates and posts."""
 
     scope: Kind
     name: str
@@ -128,6 +147,16 @@ class TasteSaid(_Body):
     items: list[ItemSaid]
     liked: int
     disliked: int
+
+
+class RankedSaid(_Body):
+    """A picture in the owner's order: how likely it is liked, how sure that is (the spread of what it is worth), and
+    which attributes spoke for it (above 0) and against it."""
+
+    picture: str
+    chance: float
+    spread: float
+    spoke: dict[str, float]
 
 
 class GuidedSaid(_Body):
@@ -153,6 +182,7 @@ def add_taste(api: APIRouter, studio: Studio, owner_of: Callable[[Request], str]
     """`owner_of` says whose request it is."""
     _add_reading(api, studio, owner_of)
     _add_changes(api, studio, owner_of)
+    _add_order(api, studio, owner_of)
 
     @api.post("/taste/shots")
     def shots(body: GuideBody, request: Request) -> GuidedSaid:
@@ -192,6 +222,37 @@ def _add_reading(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
     def events(request: Request, scope: Kind = "everywhere", name: Annotated[str, Query(max_length=60)] = "") -> Taste:
         """Return all comments and changes of a taste, to keep elsewhere."""
         return taste_of(studio.records, owner_of(request), _Scoped(scope=scope, name=name).of)
+
+
+def _add_order(api: APIRouter, studio: Studio, owner_of: Callable[[Request], str]) -> None:
+    records, store = studio.records, studio.store
+
+    @api.post("/taste/votes", status_code=201)
+    def put_vote(body: VoteBody, request: Request) -> TasteSaid:
+        """Keep a vote on a picture, or which of two is preferred."""
+        owner = owner_of(request)
+        changed = vote(records, owner, body.picture, body.vote, scope=body.of, over=body.over)
+        return _say(studio, owner, changed, request)
+
+    @api.post("/taste/order")
+    def put_in_order(body: OrderBody, request: Request) -> list[RankedSaid]:
+        """Return pictures in the owner's order, the likeliest first: an order and never a gate."""
+        owner = owner_of(request)
+        check_readable(records, owner, body.pictures)
+        liking = liking_of(records, store, owner, tastes_of(records, owner, body.persona, body.shop))
+        pictures = [Picture(key, shot_of(records, owner, key)) for key in body.pictures]
+        ranked = (liking or unknown_liking(store)).rank(pictures)
+        return [
+            RankedSaid(picture=pictures[r.place].key, chance=r.chance, spread=r.spread, spoke=dict(r.spoke))
+            for r in ranked
+        ]
+
+    @api.get("/taste/next")
+    def ask_next(request: Request, count: Annotated[int, Query(ge=1, le=20)] = 1) -> list[str]:
+        """Return the keys of pictures to say something of next: those that tell most, and one by chance."""
+        owner = owner_of(request)
+        found = next_pictures(records, store, owner, tastes_of(records, owner), count)
+        return [one.key for one in found]
 
 
 def _add_changes(api: APIRouter, studio: Studio, owner_of: Callable[[Request], str]) -> None:
@@ -234,14 +295,14 @@ def _add_changes(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
 
 
 def _say(studio: Studio, owner: str, taste: Taste, request: Request) -> TasteSaid:
-    texts, votes = _texts(request), votes_of(studio.records, owner)
+    texts, (up, down) = _texts(request), count_votes(studio.records, owner, taste)
     items = [
         ItemSaid(name=say_attribute(texts, item.attribute), text=say_item(texts, item), item=item)
         for item in taste.items()
     ]
     return TasteSaid(
         scope=taste.scope.kind, name=taste.scope.name, version=taste.version, items=items,
-        liked=sum(vote > 0 for vote in votes.values()), disliked=sum(vote < 0 for vote in votes.values()),
+        liked=up, disliked=down,
     )  # fmt: skip
 
 

@@ -47,6 +47,10 @@ def build(ui: Ui) -> None:
             scale=2, min_width=260, max_lines=1,
         )  # fmt: skip
         tag, person, place, platform = (_dropdown(ui, name) for name in ("tag", *_GROUPS))
+    by = gr.Radio(
+        [(t("taste.order_usual"), "usual"), (t("taste.order_taste"), "taste")], value="usual", visible=False,
+        label=t("taste.order"), elem_id="order",
+    )  # fmt: skip
     groups = dict(zip(_GROUPS, (person, place, platform), strict=True))
     things = actions("", "things")
     jobs = actions("", "jobs")
@@ -61,11 +65,13 @@ def build(ui: Ui) -> None:
     def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
         chosen = {name: said[box] or "" for name, box in groups.items()}
-        wanted = Wanted(said[kind], said[search] or "", said[tag] or "", **chosen)
+        by_taste = said.get(by) == "taste" and said[kind] == "post"
+        wanted = Wanted(said[kind], said[search] or "", said[tag] or "", **chosen, by_taste=by_taste)
         html, now = show_things(ui, owner, wanted, said[opened])
         filtered = wanted.kind in FILTERED
         return {
             kind: wanted.kind,
+            by: gr.Radio(value="taste" if by_taste else "usual", visible=wanted.kind == "post"),
             things: html,
             opened: now,
             jobs: show_jobs(ui, owner),
@@ -102,11 +108,11 @@ def build(ui: Ui) -> None:
     def about(event: gr.EventData) -> str:
         return _disk(ui, pressed(event).get("do") == "disk")
 
-    inputs: set[Any] = {kind, search, tag, opened, *groups.values()}
+    inputs: set[Any] = {kind, by, search, tag, opened, *groups.values()}
     outputs = [things, jobs, *inputs - {search}]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     # on `input` a pasted text is told one event late
-    changed = [kind.input, search.change, tag.input, *(box.input for box in groups.values())]
+    changed = [kind.input, by.input, search.change, tag.input, *(box.input for box in groups.values())]
     gr.on(changed, guarded(ui, look), inputs, outputs, **LATEST)
     timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
     acting = guarded(ui, act)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any
 
@@ -40,6 +40,7 @@ from studio.ui.parts.html import button, card, empty, file_url, grid, link, pane
 from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.sections import build_section, show_tile
+from studio.ui.parts.taste_order import TasteOrder, order_by_taste
 from studio.workflows.judgement import Judgement, amend, gates_of, judge, with_more
 
 __all__ = ["ROUNDS", "build"]
@@ -79,6 +80,10 @@ def build(ui: Ui) -> None:
     limits = build_section(ui, "gates")
     with limits.body, gr.Row():
         sliders = _sliders(ui)
+    by = gr.Radio(
+        [(t("taste.order_usual"), "usual"), (t("taste.order_taste"), "taste")], value="usual",
+        label=t("taste.order"), elem_id="order",
+    )  # fmt: skip
     arriving = actions("", "arriving")
     board = actions("", "board")
     seen, timer = gr.State(""), gr.Timer(1.5)
@@ -93,12 +98,12 @@ def build(ui: Ui) -> None:
         found = _find(ui, owner, key)
         if found is None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
-            return Chosen(), nothing, gr.Button(interactive=False), gr.skip(), *(gr.skip() for _ in sliders)
+            return Chosen(), nothing, gr.Button(interactive=False), gr.skip(), "usual", *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
         fresh = Chosen(design=found.id)
         can = gr.Button(interactive=not _why_not(ui, found))
         board_html, said = _board(ui, owner, found, gates, fresh), _say_gates(ui, gates)
-        return fresh, board_html, can, said, *(gates[name] for name in sliders)
+        return fresh, board_html, can, said, "usual", *(gates[name] for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
@@ -106,7 +111,9 @@ def build(ui: Ui) -> None:
     def resort(said: Said, request: gr.Request) -> Any:
         now, owner = said[hand], owner_of(request)
         found = _find(ui, owner, now.design)
-        return gr.skip() if found is None else _board(ui, owner, found, chosen_gates(found, said), now)
+        if found is None:
+            return gr.skip()
+        return _board(ui, owner, found, chosen_gates(found, said), now, by_taste=said[by] == "taste")
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -141,10 +148,11 @@ def build(ui: Ui) -> None:
         told = _say_gates(ui, {name: float(said[slider]) for name, slider in sliders.items()})
         return {board: resort(said, request), limits.tile: told}
 
-    inputs: set[Any] = {hand, *sliders.values()}
-    opened = [hand, board, go, limits.tile, *sliders.values()]
+    inputs: set[Any] = {hand, by, *sliders.values()}
+    opened = [hand, board, go, limits.tile, by, *sliders.values()]
     gr.on(None, guarded(ui, load), None, [design, *opened], **HIDDEN)
     design.input(guarded(ui, open_design), [design], opened, **(LATEST | in_turn("hand")))
+    by.input(guarded(ui, resort), inputs, [board], **(LATEST | in_turn("hand")))
     for slider in sliders.values():
         slider.release(guarded(ui, tighten), inputs, [board, limits.tile], **(LATEST | in_turn("hand")))
     for part in (arriving, board):
@@ -259,7 +267,7 @@ def _next_of_pose(design: Design, pair: tuple[str, ...], picture: str) -> tuple[
     return picture, design.pictures[next((i for i in alike if i > before), alike[0])]
 
 
-def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str:
+def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen, *, by_taste: bool = False) -> str:
     t = ui.t
     try:
         found = _judged(ui, design, gates, now)
@@ -278,7 +286,21 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str
     rest = sorted((v.index for v in verdicts if v.index not in found.kept), key=lambda i: -(points[i][0]))
     votes = ui.said(owner, f"design:{design.id}").get("votes", {})
     order = sorted((*found.kept, *rest), key=lambda i: -votes.get(design.pictures[i], 0))  # what is liked comes first
-    cards = [_candidate(ui, design, found, i, now, votes.get(design.pictures[i], 0)) for i in order]
+    fits, note = TasteOrder({}, known=False), ""
+    if by_taste:
+        shown = [(design.pictures[i], asdict(design.shots[i])) for i in order]
+        fits = order_by_taste(ui, owner, shown)
+        number: dict[str, int] = {key: i for i, (key, _) in zip(order, shown, strict=True)}
+        order = [number[key] for key in fits.sort([key for key, _ in shown])]
+        note = (
+            ""
+            if fits.known
+            else panel(f"<p>{escape(t('taste.order_none'))}</p>{link(t('taste.nav'), ui.url('taste'))}")
+        )
+    cards = [
+        _candidate(ui, design, found, i, now, votes.get(design.pictures[i], 0), fits.say(ui, design.pictures[i]))
+        for i in order
+    ]
     count = t("select.count", kept=len(found.kept), drawn=len(verdicts))
     if votes:
         up = sum(said > 0 for said in votes.values())
@@ -295,7 +317,7 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen) -> str
     if misfit:
         how = link(t("misfits.choose"), ui.url("settings"), big=False)
         compared = panel(f"<p>{escape(misfit)}</p>{how}", "warn") + compared
-    top = f'<p aria-live="polite"><strong>{escape(count)}</strong></p>{compared}{grid(cards)}'
+    top = f'<p aria-live="polite"><strong>{escape(count)}</strong></p>{note}{compared}{grid(cards)}'
     return f"{top}<h2>{escape(t('select.scatter'))}</h2>{plot}"
 
 
@@ -304,7 +326,8 @@ def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
     return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
 
 
-def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, voted: int = 0) -> str:
+def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, voted: int = 0, fits: str = "") -> str:
+    """`fits` is HTML that says how it fits its owner's taste."""
     t, verdict = ui.t, found.selection.verdicts[i]
     kept, key = i in found.kept, design.pictures[i]
     hint = escape(_hint(ui, verdict, kept))
@@ -320,6 +343,6 @@ def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, vo
     )
     body = [
         f'<span title="{hint}" class="{"st-good" if kept else "st-bad"}">{hint}</span>',
-        f'<span class="st-soft">{escape(numbers)}</span><div class="st-row">{row}</div>',
+        f'<span class="st-soft">{escape(numbers)}</span>{fits}<div class="st-row">{row}</div>',
     ]
     return card(picture(key, hint), body, "kept" if kept else "dropped")

@@ -71,12 +71,12 @@ class Cards:
         options = "".join(f'<option value="{escape(name)}">' for name in self.albums.values())
         return f'<datalist id="albums">{options}</datalist>'
 
-    def show(self, thing: Thing) -> str:
-        """Return the card as HTML."""
+    def show(self, thing: Thing, more: str = "") -> str:
+        """Return the card as HTML; `more` is HTML that is said of it, too."""
         name = thing_name(self.ui.t, thing)
         image, body = self._shown(thing, name)
         rows = [f'<div class="st-row">{row}</div>' for row in (self._chips(thing, name), self._buttons(thing, name))]
-        return card(image, [*body, *rows], thing.kind)
+        return card(image, [*body, more, *rows], thing.kind)
 
     def _shown(self, thing: Thing, name: str) -> tuple[str, list[str]]:
         """The picture, with where it leads, and what is said below it."""

@@ -10,12 +10,14 @@ from studio.domain.album import Album
 from studio.domain.platforms import load_platforms
 from studio.library.albums import album_group, find_album
 from studio.library.index import Cursor, Page, Search, Thing, count_things, find_thing, find_things
+from studio.taste.keeping import shot_of
 from studio.texts.licences import say_answers
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
-from studio.ui.parts.html import button, card, empty, grid, undo_card
+from studio.ui.parts.html import button, card, empty, grid, link, panel, undo_card
 from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.persona_card import show_persona
+from studio.ui.parts.taste_order import order_by_taste
 from studio.ui.parts.thing_cards import Cards, thing_name
 
 __all__ = ["FILTERED", "Opened", "Wanted", "show_things"]
@@ -26,6 +28,7 @@ _MORE_DONORS = Cursor(
     False, datetime.min.replace(tzinfo=UTC), "donor"
 )  # donors are a list in memory: its pages are counted
 _PAGE = 60
+_PAGES_BY_TASTE = 4  # of the newest posts, which are put in order together
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Wanted:
     person: str = ""
     place: str = ""
     platform: str = ""
+    by_taste: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
         first = len(opened.before) * _PAGE
         cards, count = every[first : first + _PAGE], len(every)
         more = _MORE_DONORS if first + _PAGE < count else None
+    elif wanted.by_taste and wanted.kind == "post":
+        return _by_taste(ui, owner, wanted, opened)
     else:
         search = _search(ui, owner, wanted, opened)
         found = find_things(ui.studio.records, search, opened.before[-1] if opened.before else None, _PAGE)
@@ -91,6 +97,26 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
     bar += f" {button(t('library.next'), 'next-page')}" if more is not None else ""
     shown = grid(cards) if cards else empty(t("library.empty"))
     return f'{_head(ui, owner, wanted, opened)}<p class="st-soft">{bar}</p>{shown}', replace(opened, next=more)
+
+
+def _by_taste(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str, Opened]:
+    """Return the newest posts in the order of their owner's taste, on one page."""
+    t, search = ui.t, _search(ui, owner, wanted, opened)
+    found = find_things(ui.studio.records, search, None, _PAGE * _PAGES_BY_TASTE)
+    rows = {thing.id: thing for thing in found.things}
+    shown = {str(rows[key].facts["picture"]): key for key in reversed(rows)}
+    known = [(picture, shot_of(ui.studio.records, owner, picture)) for picture in shown]
+    fits = order_by_taste(ui, owner, known)
+    if not fits.known:
+        told = panel(f"<p>{escape(t('taste.order_none'))}</p>{link(t('taste.nav'), ui.url('taste'))}")
+        html, now = show_things(ui, owner, replace(wanted, by_taste=False), opened)
+        return told + html, now
+    pictures = fits.sort(list(shown))
+    ordered = [rows[shown[picture]] for picture in pictures]
+    cards = Cards.of(ui, owner, ordered)
+    made = [cards.show(thing, fits.say(ui, picture)) for picture, thing in zip(pictures, ordered, strict=True)]
+    bar = escape(t("library.count", count=len(made), page=1, pages=1))
+    return f'{_head(ui, owner, wanted, opened)}<p class="st-soft">{bar}</p>{grid(made)}{cards.names()}', opened
 
 
 def _search(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> Search:

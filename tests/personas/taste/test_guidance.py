@@ -35,8 +35,20 @@ def test_where_nothing_is_open_nothing_moves() -> None:
 def test_a_taste_that_knows_nothing_of_a_field_leaves_it() -> None:
     assert guide_shots(SHOTS, ALL, {}, 1, knows=lambda words: True) == Guided(SHOTS)
     found = guide_shots(SHOTS, ALL, LIKED, 1)
-    for field in set(WORDS) - {"setting", "expression", "outfit_colour"}:
+    leaning = {"light"}  # LIKED has warm tones
+    for field in set(WORDS) - {"setting", "expression", "outfit_colour"} - leaning:
         assert [getattr(s, field) for s in found.shots] == [getattr(s, field) for s in SHOTS]
+
+
+def test_what_no_word_says_is_reached_by_words_that_lean_that_way() -> None:
+    for found in (guided(adventurous=0.2, tone__dark=-1.0), guided(adventurous=0.2, tone__bright=1.0)):
+        counted = Counter(shot.light for shot in found.shots)
+        assert counted["day"] > counted["dusk"] > counted["night"]
+        assert counted["night"] > 0  # a lean leaves nothing out
+    found = guided(adventurous=0.2, tone__dark=-1.0)
+    assert {choice.field for choice in found.choices} == {"light", "outfit_colour"}
+    assert all(choice.attributes == ("tone.dark",) for choice in found.choices if choice.word == "day")
+    assert guided(palette__green=1.0).shots != vary_shots(2000, 5)
 
 
 def test_what_was_said_stays() -> None:

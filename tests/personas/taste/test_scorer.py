@@ -64,16 +64,19 @@ def trained(votes: int, comments: bool, *, someone_else: bool = False, seed: int
 
 def test_without_votes_it_is_what_the_comments_say() -> None:
     prior = prior_mean({"light.dusk": 1.0, "tone.dark": -0.5}, ["tone.dark", "pose.waving", "light.dusk"])
-    assert prior.tolist() == [-1.0, 0.0, 2.0]
+    assert prior.tolist() == [-COMMENT_SCALE / 2, 0.0, COMMENT_SCALE]
     scorer = fit_scorer(np.eye(3), prior=prior)
     assert scorer.order(np.eye(3)) == [2, 1, 0]
     assert scorer.liked(np.eye(3))[1] == 0.5
-    assert scorer.spoke(np.array([1.0, 1.0, 1.0]), ["dark", "waving", "dusk"]) == (("dusk", 2.0), ("dark", -1.0))
+    assert scorer.spoke(np.array([1.0, 1.0, 1.0]), ["dark", "waving", "dusk"]) == (
+        ("dusk", COMMENT_SCALE),
+        ("dark", -COMMENT_SCALE / 2),
+    )
 
 
 def test_the_mode_and_its_spread_are_those_of_the_formula() -> None:
     """One feature, one pair: the mode solves w = σ(-w), the curvature there is 1 + σ(w)(1 - σ(w))."""
-    scorer = fit_scorer(np.array([[1.0], [0.0]]), pairs=[Pair(0, 1)])
+    scorer = fit_scorer(np.array([[1.0], [0.0]]), pairs=[Pair(0, 1)], spread=1.0, rounds=1)
     weight = scorer.mean[0]
     assert weight == pytest.approx(expit(-weight), abs=1e-4)
     assert scorer.covariance[0, 0] == pytest.approx(1 / (1 + expit(weight) * expit(-weight)), abs=1e-4)
@@ -114,7 +117,7 @@ def test_how_likely_is_as_often_as_it_says() -> None:
         for n in range(0, 24, 2):
             first = rng.random() < expit((shown[n] - shown[n + 1]) @ hidden)
             pairs.append(Pair(n, n + 1) if first else Pair(n + 1, n))
-        chances = fit_scorer(shown, pairs=pairs).preferred(new[:20], new[20:])
+        chances = fit_scorer(shown, pairs=pairs, spread=1.0, rounds=1).preferred(new[:20], new[20:])
         said += chances.tolist()
         happened += (rng.random(20) < expit((new[:20] - new[20:]) @ hidden)).tolist()
     chances, came = np.array(said), np.array(happened)

@@ -41,6 +41,24 @@ def refused(site: TestClient, path: str, **body: Any) -> str:
     return str(answer.json()["code"])
 
 
+def test_pictures_are_voted_on_put_in_order_and_proposed(site: TestClient, studio: Studio, tmp_path: Path) -> None:
+    first, second, third = site.get("/api/taste/next?count=3").json()
+    assert post(site, "votes", picture=first)["liked"] == 1
+    assert post(site, "votes", picture=second, vote=-1)["disliked"] == 1
+    ranked = post(site, "order", pictures=[second, first])
+    assert [row["picture"] for row in ranked] == [first, second]
+    assert ranked[0]["chance"] > ranked[1]["chance"]
+    assert ranked[0]["spread"] > 0
+    post(site, "votes", picture=third, over=first)
+    assert refused(site, "votes", picture="ab" * 32) == "file_not_yours"
+    assert refused(site, "order", pictures=["ab" * 32]) == "file_not_yours"
+    command = CliRunner().invoke(app, ["taste", "vote", first, "0", "--data", str(studio.settings.data), "--json"])
+    assert command.exit_code == 0, command.output
+    assert site.get("/api/taste").json()["liked"] == 1  # the pair
+    command = CliRunner().invoke(app, ["taste", "next", "--count", "2", "--data", str(studio.settings.data), "--json"])
+    assert len(json.loads(command.stdout)["pictures"]) == 2
+
+
 def test_a_comment_is_read_kept_changed_and_undone(site: TestClient) -> None:
     kept = post(site, "comments", text="I love the beach, but it's too dark")
     assert [(i["attribute"], i["weight"]) for i in kept["items"]] == [("setting.beach", 1.0), ("tone.dark", -1.0)]
