@@ -1,7 +1,7 @@
 """How one person would vote on pictures: Bayesian logistic regression on features, from comments and votes. Pure.
 
 A picture's utility is u(x) = wᵀx. The prior mean m of w is what comments said of the features; how far votes stray from
-comments, w - m, is Student's t with ν degrees of freedom and scale s: few things are liked much, and most not at all. It
+comments, w - m, is Student's t with ν degrees of freedom and scale s: few things are liked much, most not at all. It
 is fitted by expectation and maximisation: N(m, diag(1/p)) with p = (ν + 1) / (ν s² + E (w - m)²), p = 1/s² at first.
 
 A vote y ∈ {-1, 1} on x has P(y) = σ(y (u(x) - b)), b ~ N(0, s_b²); of two pictures the first is preferred with
@@ -123,7 +123,7 @@ def fit_scorer(
 
 
 def _mode(seen: Floats, start: Floats, precision: Floats, guess: Floats) -> Floats:
-    """Return the posterior's mode for votes `seen` [m, d], each row to be above 0, and a normal prior around `start`."""
+    """Return the posterior's mode for votes `seen` [m, d], each row to be above 0, and a normal prior."""
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         margin, apart = seen @ weights, weights - start
