@@ -122,7 +122,7 @@ def test_a_picture_that_is_gone_stops_no_order(records: Records, store: Store) -
     gone = picture(records, store, Shot(setting="gym"))
     vote(records, "me", gone.key, 1)
     vote(records, "me", blue.key, 1)
-    store.path(gone.key).unlink()
+    store.place(gone.key).unlink()
     assert order(records, store, red, blue) == [1, 0]
 
 
