@@ -7,8 +7,6 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import uvicorn
-
 from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records import Records
@@ -33,11 +31,10 @@ def main() -> int:
             local = check_open(Users(Records(settings.records_place)), given.host, given.name)
             stack.enter_context(Supervisor(settings))
         from studio.web.app import make_app  # takes seconds: a refusal does not
+        from studio.web.serving import serve
 
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
-        site = make_app(settings, given.name, local)
-        # an open tab keeps a connection: Ctrl-C must not wait for it
-        uvicorn.run(site, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=3)
+        serve(make_app(settings, given.name, local), given.host, given.port)
     return 0
 
 

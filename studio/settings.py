@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines import assets
@@ -37,6 +38,15 @@ _Path = Annotated[Path, BeforeValidator(expand_home)]
 _Place = Annotated[str, BeforeValidator(expand_home)]  # a folder, a file, or a name
 
 
+def _check_networks(value: str) -> str:
+    for one in filter(None, (part.strip() for part in value.split(","))):
+        ip_network(one)  # ValueError says what is wrong with it
+    return value
+
+
+_Networks = Annotated[str, AfterValidator(_check_networks)]
+
+
 class Settings(BaseSettings):
     """Where things are and how the studio works. `threads` 0 leaves torch's own number.
 
@@ -52,7 +62,8 @@ class Settings(BaseSettings):
     `upscaler` is a file that brings pictures to the size that they are shown in; None: the backbone's own.
     `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
-    the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day.
+    the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day. `trusted_proxies` are
+    addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -81,6 +92,12 @@ class Settings(BaseSettings):
     captions_model: str = ""
     captions_key: SecretStr = SecretStr("")
     captions_daily_tokens: int = Field(200_000, ge=0)
+    trusted_proxies: _Networks = ""
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Return the trusted proxies one by one."""
+        return tuple(part.strip() for part in self.trusted_proxies.split(",") if part.strip())
 
     @property
     def records_place(self) -> Path | str:

@@ -42,7 +42,9 @@ from studio.web.gradio_isolation import GradioIsolation
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
 from studio.web.origin_check import OriginCheck
+from studio.web.proxies import Proxies
 from studio.web.run_id import RUN, RunId
+from studio.web.security_headers import SecurityHeaders
 
 __all__ = ["make_app", "make_site"]
 
@@ -88,8 +90,8 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
 
 
 def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> FastAPI:
-    """Return the site without its pages: middleware (origin check, authentication, bodies' limit, isolation, locale, in
-    this order), the login, the language, files, pictures."""
+    """Return the site without its pages: middleware (headers of safety, proxies, origin check, authentication, bodies'
+    limit, isolation, locale, in this order), the login, the language, files, pictures."""
     app = FastAPI(title="Persona Studio", docs_url=None, redoc_url=None)
     logins = Logins(Users(studio.records), studio.settings.owner, local)
     app.add_middleware(RunId)
@@ -98,6 +100,8 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, logins=logins)
     app.add_middleware(OriginCheck, names=names, local=local)
+    app.add_middleware(Proxies, trusted=studio.settings.proxies, alone=logins.is_alone)
+    app.add_middleware(SecurityHeaders)
     add_login(app, logins, lambda request: Texts(_language(request)))
     _add_files(app, studio)
     add_api(app, Queue(studio), asker)

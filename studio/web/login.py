@@ -36,7 +36,11 @@ class Logins:
     def owner_of(self, scope: Scope) -> str | None:
         if (token := _token(scope)) and (owner := self.users.owner_of(token)):
             return owner
-        return None if not self._local or self.users.exist() else self._alone
+        return self._alone if self.is_alone() else None
+
+    def is_alone(self) -> bool:
+        """Whether nobody has to log in."""
+        return self._local and not self.users.exist()
 
 
 def owner_of_request(request: Request) -> str | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory, StudioError
 from pipelines.models.hardware import Hardware
@@ -26,6 +25,7 @@ from studio.texts.texts import Texts
 from studio.web.app import make_site
 from studio.workflows.choosing import ask_apart, check_loadable, choose_backbone, plan_memory
 from tests.folders import write_backbone_folder
+from tests.site import TestClient
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 

@@ -11,7 +11,6 @@ from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
-from starlette.testclient import TestClient
 from typer.testing import CliRunner, Result
 
 from studio.application import Studio
@@ -21,6 +20,7 @@ from studio.settings import Settings
 from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
 from studio.web.app import make_site
+from tests.site import TestClient
 
 __all__ = [
     "api_bodies", "api_schema", "api_tables", "command_help", "command_output", "make_ui", "page_words", "texts",

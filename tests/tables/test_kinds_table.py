@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.progress import Progress
 from studio.application import Studio
@@ -35,6 +34,7 @@ from studio.ui.context import Ui
 from studio.ui.parts.job_list import job_row
 from studio.web.app import make_site
 from studio.workflows import Run
+from tests.site import TestClient
 from tests.studio.domain.values import RECIPE, key, make_design, make_persona, make_post_set
 from tests.tables.surfaces import api_bodies, api_schema, api_tables, command_help, command_output, make_ui
 

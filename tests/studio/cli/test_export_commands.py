@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from studio.application import Studio
@@ -20,6 +19,7 @@ from studio.library.scenes import scenes_of
 from studio.settings import ASSETS, Settings
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_persona, keep_posts
+from tests.site import TestClient
 
 PHOTO, MASK = ASSETS / "scenes" / "cafe.png", ASSETS / "scenes" / "cafe_landmark.png"
 

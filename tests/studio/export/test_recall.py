@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from studio.application import Studio
@@ -26,6 +25,7 @@ from studio.library.uploads import find_upload
 from studio.settings import Settings
 from studio.web.app import make_site
 from tests.library import SHOT, export
+from tests.site import TestClient
 
 PARAMETERS = (
     "a girl, <lora:mei:0.8>\nsecond line\nNegative prompt: blurry, bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, "

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from pipelines.errors import BadInput
@@ -29,6 +28,7 @@ from studio.web.app import make_site
 from studio.workflows import run_directly
 from studio.workflows.album_export import export_album
 from tests.library import keep_cafe, keep_posts
+from tests.site import TestClient
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput
 from pipelines.lora import LoraMetadata, write_lora
@@ -28,6 +27,7 @@ from studio.web.app import make_site
 from tests.folders import write_backbone_folder
 from tests.library import keep_cafe, keep_persona
 from tests.loras import make_layers, tiny_transformer
+from tests.site import TestClient
 from tests.studio.domain.values import RECIPE, key, make_design, make_persona, make_post_set, make_scene
 
 DRAWN = DrawnWith(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.models.licences import LICENCES, USES
 from studio.application import Studio
@@ -21,6 +20,7 @@ from studio.texts.licences import say_answers, say_licence, say_warning
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.web.app import make_site
 from tests.folders import write_backbone_folder
+from tests.site import TestClient
 from tests.studio.domain.values import make_design
 from tests.studio.jobs.local_kind import Work, add_kind
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from studio.application import Studio
 from studio.cli import main
@@ -20,6 +19,7 @@ from studio.ui.context import Ui
 from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.web.app import make_site
 from studio.workflows.doctor import examine
+from tests.site import TestClient
 
 ROOT = Path(__file__).resolve().parents[3]
 

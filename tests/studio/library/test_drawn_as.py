@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput
 from studio.application import Studio
@@ -19,6 +18,7 @@ from studio.library.drawn_as import as_chosen, can_undo, choose_drawn_as, drawn_
 from studio.settings import Settings
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_result
+from tests.site import TestClient
 from tests.studio.domain.test_checkpoints import trained
 from tests.studio.domain.values import key
 

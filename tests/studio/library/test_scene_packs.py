@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from personas.shots import GOODS, Shot
@@ -34,6 +33,7 @@ from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Texts
 from studio.web.app import make_site
 from tests.library import keep_posts
+from tests.site import TestClient
 
 PHOTO, MASK = ASSETS / "scenes" / "cafe.png", ASSETS / "scenes" / "cafe_landmark.png"
 PACK = ScenePack(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from studio.application import Studio
@@ -25,6 +24,7 @@ from studio.ui.pages.select import vote
 from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_posts, keep_result, picture
+from tests.site import TestClient
 from tests.studio.domain.values import make_design
 
 

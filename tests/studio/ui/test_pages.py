@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from fastapi.testclient import TestClient
 
 from pipelines.errors import BadInput, BadPicture
 from pipelines.progress import Stage, StageProgress, TrainingStep
@@ -34,6 +33,7 @@ from studio.ui.parts.opened_set import show_jobs_of_set, show_opened_set
 from studio.ui.parts.post_cards import show_arriving
 from studio.web.locale import Locale
 from tests.library import keep_cafe, keep_posts, picture
+from tests.site import TestClient
 
 ROOT = Path(__file__).resolve().parents[3]
 UI = ROOT / "studio" / "ui"
@@ -177,12 +177,11 @@ def test_a_set_shows_its_own_jobs_and_bundle_only(tmp_path: Path) -> None:
 
 
 def test_other_sites_and_other_peoples_files_are_refused(tmp_path: Path) -> None:
-    from starlette.testclient import TestClient
-
     from studio.application import Studio
     from studio.library.store import Store
     from studio.settings import Settings
     from studio.web.app import make_site
+    from tests.site import TestClient
 
     mine, others = (Store(tmp_path / "files").put(data) for data in (b"mine", b"another's"))
     records = Records(tmp_path / "studio.sqlite")

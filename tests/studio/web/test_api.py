@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
-from starlette.testclient import TestClient
 
 from studio.application import Studio
 from studio.domain.posts import PostRequest, PostSet
@@ -20,6 +19,7 @@ from studio.library.scenes import add_bundled, scenes_of
 from studio.settings import ASSETS, Settings
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_persona, keep_posts, make_posts
+from tests.site import TestClient
 from tests.studio.jobs.local_kind import add_kind
 
 

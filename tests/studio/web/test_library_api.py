@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from studio.application import Studio
 from studio.domain.job_title import JobTitle
@@ -17,6 +16,7 @@ from studio.library.records import JobRecord
 from studio.settings import Settings
 from studio.web.app import make_site
 from tests.library import keep_cafe, keep_posts
+from tests.site import TestClient
 from tests.tables.surfaces import command_output
 
 

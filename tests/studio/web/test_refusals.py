@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from studio.application import Studio
 from studio.library.records import FileRecord
 from studio.settings import Settings
 from studio.web.app import make_site
 from studio.web.body_limit import MOST_BODY_BYTES
+from tests.site import TestClient
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from pipelines.errors import BadInput
@@ -24,6 +23,7 @@ from studio.jobs.kinds import KINDS, Kind
 from studio.settings import Settings
 from studio.ui.parts.html import PAGES
 from studio.web.app import make_site
+from tests.site import TestClient
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 _WIDE = {"COLUMNS": "2000", "TERMINAL_WIDTH": "2000"}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from studio.application import Studio
@@ -16,6 +15,7 @@ from studio.library.marks import mark_thing
 from studio.settings import Settings
 from studio.taste.keeping import comment, taste_of
 from studio.web.app import make_site
+from tests.site import TestClient
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from pipelines.errors import BadInput
 from studio.application import Studio
@@ -28,6 +27,7 @@ from studio.library.records import FileRecord
 from studio.library.users import SESSION_S, TooManyAttempts, Users, check_open
 from studio.settings import Settings
 from studio.web.app import make_site
+from tests.site import TestClient
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "correct horse battery"
@@ -44,7 +44,7 @@ def studio(tmp_path: Path) -> Studio:
     return studio
 
 
-def come_in(site: Any, name: str, url: str = "http://testserver") -> TestClient:
+def come_in(site: Any, name: str, url: str = "http://127.0.0.1") -> TestClient:
     """A browser of its own, logged in."""
     client = TestClient(site, base_url=url, follow_redirects=False)
     answer = client.post("/login", data={"name": name, "password": f"{SECRET} {name}"})
@@ -113,7 +113,7 @@ def test_a_password_is_kept_as_argon2_and_a_session_as_a_hash(studio: Studio, tm
         assert plain.encode() not in everything
 
 
-@pytest.mark.parametrize(("url", "secure"), [("http://testserver", False), ("https://testserver", True)])
+@pytest.mark.parametrize(("url", "secure"), [("http://127.0.0.1", False), ("https://127.0.0.1", True)])
 def test_the_cookie_is_for_the_server_alone(studio: Studio, url: str, secure: bool) -> None:
     client = TestClient(make_site(studio), base_url=url, follow_redirects=False)
     answer = client.post("/login", data={"name": " MEI ", "password": f"{SECRET} mei", "next": "/zh/posts"})
@@ -250,7 +250,7 @@ def test_other_sites_cannot_use_a_login(studio: Studio) -> None:
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}):
         for path in ("/login", "/logout"):
             assert client.post(path, data={"name": "mei"}, headers=headers).status_code == 403
-    assert client.get("/places/cafe", headers={"origin": "http://testserver:99"}).status_code == 403
+    assert client.get("/places/cafe", headers={"origin": "http://127.0.0.1:99"}).status_code == 403
     assert client.get("/places/cafe").status_code == 200
 
 
