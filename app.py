@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from studio.texts.terminal import in_words
 def main() -> int:
     """Serve until Ctrl-C; to this machine only unless told otherwise."""
     quiet_third_parties()
+    os.umask(0o077)  # whatever the pages and the worker write is this account's alone
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="where the studio keeps its files (default: data)")
     parser.add_argument("--port", type=int, default=7860)

@@ -12,6 +12,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.colour_profiles import to_srgb
 from pipelines.errors import BadInput, BadPicture
+from pipelines.jpeg_scans import count_scans
 from pipelines.picture_labels import Labels, split_labels
 from pipelines.shapes import Box, crop_pixels
 
@@ -45,6 +47,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif")
 
 MIN_SIDE_PX = 64
 MAX_PIXELS = 40_000_000
+MOST_SCANS = 100  # a progressive JPEG of any usual writer has 10 to 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 _BY_DECODER = ("AVIF", "HEIF")  # whose labels `split_labels` leaves where they are
 _OF_MANY = ("MPO", "HEIF")  # of whose pictures one is the photo, and the decoder begins with it
@@ -56,6 +59,9 @@ _TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+
+
+_TURNS_AT_DECODING = BoundedSemaphore(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,21 +123,23 @@ def read_picture(data: bytes, name: str) -> Image.Image:
     return open_picture(data, name).on_white()
 
 
-def open_picture(data: bytes, name: str) -> Picture:
-    """Return the upright sRGB picture of untrusted bytes.
+def open_picture(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Picture:
+    """Return the upright sRGB picture of untrusted bytes. Some at a time are read: each may take 500 MB.
 
     Of several pictures in a camera's JPEG (Multi-Picture Format) the first counts, of a phone's HEIC the primary one.
     CMYK, palettes, greys and 16 bits a channel become 8-bit RGB, by the colour profile where there is one that makes
     sense. Raises BadPicture for what is no JPEG, PNG, WebP, AVIF or HEIC, has damaged pixels, is animated, smaller than
-    64 pixels or larger than 40 megapixels.
+    64 pixels, larger than `most_pixels`, or a JPEG that is drawn over and over (1000 scans took 32 s).
     """
     pixels, labels = split_labels(data)
+    if count_scans(pixels, MOST_SCANS) > MOST_SCANS:
+        raise BadPicture("picture_of_many_scans", name=name, most=MOST_SCANS)
     try:
-        with warnings.catch_warnings():
+        with _TURNS_AT_DECODING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             file = Image.open(io.BytesIO(pixels), formats=_FORMATS)
-            _check_size(file, name)
+            _check_size(file, name, most_pixels)
             file.load()
             labels = _complete(labels, file)
             colours, alpha = _split_alpha(file)
@@ -141,7 +149,7 @@ def open_picture(data: bytes, name: str) -> Picture:
     except BadPicture:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name) from error
+        raise _too_large(name, most_pixels) from error
     except Exception as error:  # bytes of strangers make decoders raise anything
         if _is_heic(data):
             raise BadPicture("picture_heic", name=name) from error
@@ -176,18 +184,18 @@ def _read_bytes(path: Path | str) -> bytes:
         raise BadPicture("picture_not_opened", name=name, reason=error.strerror or str(error)) from error
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def _check_size(image: Image.Image, name: str, most: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(name)
+    if width * height > most:
+        raise _too_large(name, most)
     if min(width, height) < MIN_SIDE_PX:
         raise BadPicture("picture_too_small", name=name, width=width, height=height, least=MIN_SIDE_PX)
     if image.format not in _OF_MANY and getattr(image, "n_frames", 1) > 1:
         raise BadPicture("picture_moves", name=name)
 
 
-def _too_large(name: str) -> BadPicture:
-    return BadPicture("picture_too_large", name=name, most=MAX_PIXELS // 1_000_000)
+def _too_large(name: str, most: int) -> BadPicture:
+    return BadPicture("picture_too_large", name=name, most=most // 1_000_000)
 
 
 def _complete(labels: Labels, image: Image.Image) -> Labels:
@@ -200,9 +208,8 @@ def _complete(labels: Labels, image: Image.Image) -> Labels:
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the picture as L, RGB or CMYK, and its alpha as L where it has any."""
-    if image.mode in _GREY_16_BIT:  # Pillow's own conversion clips to 255 instead of scaling
-        deep = np.asarray(image, dtype=np.float64) / 257
-        return Image.fromarray(deep.round().clip(0, 255).astype(np.uint8)), None
+    if image.mode in _GREY_16_BIT:
+        return Image.fromarray(_scale_16_bit(np.asarray(image))), None
     if image.mode in ("LA", "La") or (image.mode == "L" and "transparency" in image.info):
         grey = image.convert("LA")
         return grey.getchannel("L"), grey.getchannel("A")
@@ -212,6 +219,14 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode in ("L", "RGB", "CMYK"):
         return image, None
     return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _scale_16_bit(deep: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """Return 16-bit greys [h, w] in 8 bits, row by row: Pillow's own conversion clips to 255 instead of scaling."""
+    grey = np.empty(deep.shape, np.uint8)
+    for row, out in zip(deep, grey, strict=True):
+        out[:] = (row.astype(np.int64).clip(0, 65_535) + 128) // 257
+    return grey
 
 
 def fit_to_canvas(

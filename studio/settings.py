@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -138,13 +139,23 @@ def settings_environment(settings: Settings) -> dict[str, str]:
 
 
 def make_data_folder(settings: Settings) -> None:
-    """Raises BadInput where there can be none, or nothing can be written into it."""
+    """Make it for this account alone. Raises BadInput where there can be none, or nothing can be written into it."""
     folder = str(settings.data)
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close_to_others(settings.data)
     except FileExistsError as error:
         raise BadInput("data_folder_is_file", folder=folder) from error
     except OSError as error:
         raise BadInput("data_folder_unusable", folder=folder, reason=(error.strerror or str(error)).lower()) from error
     if not os.access(settings.data, os.W_OK):
         raise BadInput("data_folder_read_only", folder=folder)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Let no other account of this machine look into a folder of ours, nor read its databases."""
+    for path in (folder, *folder.glob("*.sqlite*")):
+        with suppress(OSError):
+            facts = path.stat()
+            if facts.st_uid == os.geteuid() and facts.st_mode & 0o077:
+                path.chmod(facts.st_mode & 0o7700)

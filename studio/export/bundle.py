@@ -210,8 +210,14 @@ def verify_bundle(path: Path) -> tuple[str, ...]:
 def _captions(title: str, body: str, tags: Sequence[str], captions: Sequence[tuple[str, str]]) -> bytes:
     """A file to copy from: what goes with all pictures, then each one's name and caption."""
     text = "\n".join(part for part in (_one_line(title), body.strip(), tag_text(tags)) if part)
-    lines = "".join(f"{file.split('/')[1]}\t{_one_line(caption)}\n" for file, caption in captions)
+    text = "\n".join(map(_no_formula, text.split("\n")))
+    lines = "".join(f"{file.split('/')[1]}\t{_no_formula(_one_line(caption))}\n" for file, caption in captions)
     return (f"{text}\n\n{lines}" if text else lines).encode()
+
+
+def _no_formula(line: str) -> str:
+    """Return a line that is text in a spreadsheet, too, where one that begins so is computed and may start programs."""
+    return f" {line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
 def _one_line(text: str) -> str:

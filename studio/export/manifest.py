@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from pipelines.files import ZIP_ERRORS
+from pipelines.files import ZIP_ERRORS, open_zip
 from pipelines.references.catalogue import current_id
 from pipelines.shapes import Box, CanvasShape
 from studio.domain.posts import DrawnShot, ShownReference
@@ -20,9 +19,11 @@ from studio.domain.scene import Crop, Goods, ReferenceDials
 
 __all__ = [
     "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FinishingFacts", "FixFacts", "Manifest", "ManifestPersona",
-    "ManifestPost", "ManifestShot", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
+    "ManifestPost", "ManifestShot", "ON_RECORD", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
 ]  # fmt: skip
 
+ON_RECORD = "on record"
+"""What a manifest says of a donor's consent: that there is one. Names of people stay in the studio that has it."""
 _VERSION = 1
 _MOST_MANIFEST_BYTES = 16_000_000
 
@@ -231,7 +232,7 @@ def parse_manifest(text: str | bytes) -> Manifest:
 def read_manifest(path: Path) -> Manifest:
     """The manifest of a bundle; BadInput where it is none."""
     try:
-        with zipfile.ZipFile(path) as bundle, bundle.open("manifest.json") as stream:
+        with open_zip(path) as bundle, bundle.open("manifest.json") as stream:
             text = stream.read(_MOST_MANIFEST_BYTES + 1)  # what the zip says of its size may be a lie
         if len(text) > _MOST_MANIFEST_BYTES:
             raise ValueError(f"its manifest is larger than {_MOST_MANIFEST_BYTES // 1_000_000} MB")

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
-from pipelines.files import ZIP_ERRORS
+from pipelines.files import ZIP_ERRORS, open_zip
 from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.names import check_name
 from studio.domain.posts import PostSet
@@ -131,7 +131,7 @@ def add_pack(library: Library, path: Path, owner: str) -> tuple[Scene, ScenePack
 def _read(path: Path) -> tuple[PackManifest, dict[str, bytes]]:
     """Return the typed part and the pictures of a pack, by the names of ours that they have."""
     try:
-        with zipfile.ZipFile(path) as opened:
+        with open_zip(path) as opened:
             names = opened.namelist()
             if len(names) > _MOST_ENTRIES:
                 raise BadInput("pack_of_many_files", file=path.name, count=len(names), most=_MOST_ENTRIES)

@@ -1,4 +1,7 @@
-"""Files that a page brought and nobody has judged yet: by owner and by content, for a day."""
+"""Files that a page brought and nobody has judged yet: by owner and by content, for a day.
+
+The pages' own fields (Gradio's) keep theirs in a folder beside the owners'.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,20 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.errors import BadInput, OutOfDisk
 from pipelines.file_names import file_name
 from studio.settings import Settings
 
-__all__ = ["MOST_BYTES", "find_upload", "keep_upload"]
+__all__ = ["MOST_BYTES", "check_room", "find_upload", "forget_old_uploads", "keep_upload", "pages_folder"]
 
 MOST_BYTES = 1_500_000_000  # a rank 128 LoRA of FLUX.1 is 1.2 GB
+_MOST_KEPT_BYTES = 6_000_000_000  # of one owner
+_MOST_KEPT = 2_000
+_SPARE_BYTES = 1_000_000_000  # of the disk, for the records and what is being made
+_BETWEEN_LOOKS = 50_000_000
 _FOR_S = 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 
@@ -35,11 +43,16 @@ async def keep_upload(
     try:
         _check(announced)
         folder.mkdir(parents=True, exist_ok=True)
-        _forget_old(folder)
+        _forget_old(folder, time.time())
+        check_room(settings, owner, announced)
+        next_look = _BETWEEN_LOOKS
         with part.open("wb") as file:
             async for block in blocks:
                 size += len(block)
                 _check(size)
+                if size >= next_look:  # what is said to come may be a lie, and others bring files meanwhile
+                    check_room(settings, owner, 0)
+                    next_look += _BETWEEN_LOOKS
                 digest.update(block)
                 file.write(block)
         place = folder / digest.hexdigest()
@@ -54,6 +67,28 @@ async def keep_upload(
     finally:
         part.unlink(missing_ok=True)
     return digest.hexdigest()
+
+
+def check_room(settings: Settings, owner: str, size: int) -> None:
+    """Raise BadInput where an owner's uploads would take too much with so many bytes more, OutOfDisk where the disk
+    would be nearly full."""
+    if shutil.disk_usage(settings.data).free - size < _SPARE_BYTES:
+        raise OutOfDisk("out_of_disk")
+    kept = [path.stat().st_size for path in _folder(settings, owner).glob("**/*") if path.is_file()]
+    if sum(kept) + size > _MOST_KEPT_BYTES or len(kept) >= _MOST_KEPT:
+        raise BadInput("uploads_full", most_gb=_MOST_KEPT_BYTES / 1e9)
+
+
+def pages_folder(settings: Settings) -> Path:
+    """Return where the fields of pages keep what they brought."""
+    return settings.data / "uploads" / "pages"
+
+
+def forget_old_uploads(settings: Settings, now: float) -> None:
+    """Delete everybody's uploads of more than a day ago; `now` in seconds since 1970."""
+    for folder in (settings.data / "uploads").glob("*"):
+        with suppress(OSError):  # somebody else deletes the same
+            _forget_old(folder, now)
 
 
 def find_upload(settings: Settings, owner: str, token: str) -> Path:
@@ -79,7 +114,7 @@ def _check(size: int) -> None:
         raise BadInput("too_large", most_gb=MOST_BYTES / 1e9)
 
 
-def _forget_old(folder: Path) -> None:
+def _forget_old(folder: Path, now: float) -> None:
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > _FOR_S:
+        if now - path.stat().st_mtime > _FOR_S:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

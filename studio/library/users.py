@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import time
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from threading import Lock
+from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 
-from pipelines.errors import BadInput, StudioError
+from pipelines.errors import BadInput
+from studio.library.attempts import Attempts, TooManyAttempts
 from studio.library.records import Records, SessionRecord, UserRecord
 
-__all__ = ["SESSION_S", "TooManyAttempts", "Users", "check_administrator", "check_open"]
+__all__ = [
+    "BROWSER_S", "SESSION_S", "SessionSaid", "TooManyAttempts", "Users", "check_administrator", "check_open",
+]  # fmt: skip
 
 SESSION_S = 14 * 24 * 3600
+BROWSER_S = 180 * 24 * 3600
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _MAX_NAME = 40
 _PASSWORD = (10, 200)  # characters; the upper one keeps a login's work small
-_WINDOW_S = 15 * 60
-_PER_PAIR, _PER_ADDRESS, _PER_NAME = 5, 20, 100  # failures in a window
-_REMEMBERED = 10_000
+_BROWSER = "browser:"  # how ids of known browsers begin, and no session's
+_LOG = logging.getLogger("studio.login")
 
 
-class TooManyAttempts(StudioError):
-    """Too many wrong passwords; nothing is checked until the window is over."""
+@dataclass(frozen=True)
+class SessionSaid:
+    """A login that lasts: since and until when, and whether it is that of who asks."""
+
+    since: datetime
+    until: datetime
+    is_this: bool
 
 
 class Users:
@@ -39,8 +49,9 @@ class Users:
     def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
         self._records, self._clock = records, clock
         self._hasher = PasswordHasher()  # argon2id, 64 MiB
-        self._failures: OrderedDict[tuple[str, ...], list[float]] = OrderedDict()
-        self._turn = Lock()
+        self._attempts = Attempts(clock)
+        # 64 MiB and a core each: a flood of passwords leaves the rest to the pages, and known browsers their own turn
+        self._for_strangers, self._for_known = BoundedSemaphore(2), BoundedSemaphore(1)
 
     @cached_property
     def _nobody(self) -> str:
@@ -67,7 +78,7 @@ class Users:
     def add(self, name: str, password: str) -> str:
         """A new user; the name as it is kept (small letters). Raises BadInput."""
         known = _fold(name)
-        if not 1 <= len(known) <= _MAX_NAME or not all(c.isalnum() or c in "-_." for c in known):
+        if not _is_name(known):
             raise BadInput("user_name_invalid", name=name[:_MAX_NAME], most=_MAX_NAME)
         if self._records.get(UserRecord, known, known) is not None:
             raise BadInput("user_exists", name=known)
@@ -85,33 +96,51 @@ class Users:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == known))
             session.execute(delete(UserRecord).where(UserRecord.id == known))
 
-    def log_in(self, name: str, password: str, address: str) -> str | None:
+    def log_in(self, name: str, password: str, address: str, browser: str = "") -> str | None:
         """A new session's token; None where name and password do not fit, after as long for an unknown name.
 
-        Raises TooManyAttempts. `address` is the network address that asks.
+        Raises TooManyAttempts. `address` is the network address that asks, `browser` the token that `know` gave it.
         """
-        known = _fold(name)[: _MAX_NAME + 1]
-        pair = ("pair", known, address)
-        keys = ((pair, _PER_PAIR), (("address", address), _PER_ADDRESS), (("name", known), _PER_NAME))
-        with self._turn:  # one at a time: 64 MiB each, and parallel guesses are counted like others
-            now = self._clock()
-            if any(len(self._recent(key, now)) >= most for key, most in keys):
-                raise TooManyAttempts("too_many_attempts")
-            nobody, row = self._nobody, self._records.get(UserRecord, known, known)
-            if not self._fits(nobody if row is None else row.password, password) or row is None:
-                for key, _ in keys:
-                    self._failures[key] = [*self._recent(key, now), now]
-                while len(self._failures) > _REMEMBERED:
-                    self._failures.popitem(last=False)
-                return None
-            self._failures.pop(pair, None)
+        name = _fold(name)[: _MAX_NAME + 1]
+        row = self._records.get(UserRecord, name, name) if _is_name(name) else None
+        known = browser if browser and self._is_known(browser, name) else ""
+        try:
+            with self._attempts.one(name, address, known) as right:
+                with self._for_known if known else self._for_strangers:
+                    fits = self._fits(self._nobody if row is None else row.password, password)
+                if not fits or row is None:
+                    # a password may be typed where the name belongs: what is no user's name is not written down
+                    _LOG.warning("Login failed: %s, from %s", "unknown name" if row is None else name, address)
+                    return None
+                right()
+        except TooManyAttempts as error:
+            _LOG.warning("Login refused (%s): %s, from %s", error.code, name if row else "unknown name", address)
+            raise
         token = secrets.token_urlsafe(32)
         with self._records.transaction() as session:
+            now = self._clock()
             session.execute(delete(SessionRecord).where(SessionRecord.expires <= now))
-            if session.scalar(select(UserRecord.password).where(UserRecord.id == known)) != row.password:
+            if session.scalar(select(UserRecord.password).where(UserRecord.id == name)) != row.password:
                 return None  # changed meanwhile
-            session.add(SessionRecord(id=_key(token), owner=known, expires=now + SESSION_S))
+            session.add(SessionRecord(id=_key(token), owner=name, expires=now + SESSION_S))
+        _LOG.info("Login: %s, from %s", name, address)
         return token
+
+    def know(self, owner: str, browser: str = "") -> str:
+        """Return the token by which this browser is known as one where the owner came in: its own, or a new one.
+
+        Others' wrong passwords do not shut out a known browser. It lasts for half a year, or until the next password.
+        """
+        if browser and self._is_known(browser, owner):
+            return browser
+        token = secrets.token_urlsafe(32)
+        with self._records.transaction() as session:
+            session.add(SessionRecord(id=_browser_key(token), owner=owner, expires=self._clock() + BROWSER_S))
+        return token
+
+    def _is_known(self, browser: str, owner: str) -> bool:
+        row = self._records.get(SessionRecord, _browser_key(browser), owner)
+        return row is not None and row.expires > self._clock()
 
     def owner_of(self, token: str) -> str | None:
         """Return the owner of this session; None for an unknown or expired one, and where the user was removed."""
@@ -119,9 +148,27 @@ class Users:
             query = select(SessionRecord.owner).join(UserRecord, UserRecord.id == SessionRecord.owner)
             return session.scalar(query.where(SessionRecord.id == _key(token), SessionRecord.expires > self._clock()))
 
+    def sessions(self, owner: str, token: str = "") -> list[SessionSaid]:
+        """Return an owner's sessions, the newest first; `token` is that of the one that asks."""
+        rows = self._records.newest(SessionRecord, owner, 1000)
+        return [
+            SessionSaid(row.created, datetime.fromtimestamp(row.expires, UTC), row.id == _key(token))
+            for row in rows
+            if row.expires > self._clock() and not row.id.startswith(_BROWSER)
+        ]
+
     def log_out(self, token: str) -> None:
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.id == _key(token)))
+
+    def log_out_everywhere(self, owner: str, but: str = "") -> int:
+        """End all sessions of an owner, but the one of this token; how many. Known browsers are forgotten, too."""
+        with self._records.transaction() as session:
+            mine = (SessionRecord.owner == owner, SessionRecord.id != _key(but))
+            ended = list(session.scalars(select(SessionRecord.id).where(*mine)))
+            session.execute(delete(SessionRecord).where(*mine))
+        _LOG.info("Logged out everywhere: %s", owner)
+        return sum(not one.startswith(_BROWSER) for one in ended)
 
     def _keep(self, name: str, password: str) -> None:
         shortest, longest = _PASSWORD
@@ -141,11 +188,8 @@ class Users:
     def _fits(self, kept: str, password: str) -> bool:
         try:
             return self._hasher.verify(kept, password[: _PASSWORD[1] + 1])
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, UnicodeError):
             return False
-
-    def _recent(self, key: tuple[str, ...], now: float) -> list[float]:
-        return [moment for moment in self._failures.get(key, ()) if moment > now - _WINDOW_S]
 
 
 def check_administrator(users: Users, owner: str, asker: str) -> None:
@@ -168,5 +212,14 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFKC", name.strip()).casefold()
 
 
+def _is_name(name: str) -> bool:
+    return 1 <= len(name) <= _MAX_NAME and all(c.isalnum() or c in "-_." for c in name)
+
+
 def _key(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _browser_key(token: str) -> str:
+    """As long as an id may be; no session's token makes one that begins so."""
+    return f"{_BROWSER}{_key(token)}"[:64]

@@ -48,6 +48,7 @@ from studio.web.packs import add_packs
 from studio.web.personas import add_personas
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
+from studio.web.sessions import add_sessions
 from studio.web.tables import Tables, list_tables
 from studio.web.taste import add_taste
 from studio.web.votes import add_votes
@@ -149,6 +150,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_votes(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     add_taste(api, queue.studio, owner_of)
+    add_sessions(api, queue.studio, owner_of)
     _add_unknown(api)
     app.include_router(api)
     app.add_exception_handler(StudioError, _explain)

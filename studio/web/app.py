@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Thread
 from typing import Annotated
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from studio.application import Studio
 from studio.jobs.queue import Queue
 from studio.library.records import FileRecord
 from studio.library.scenes import bundled_scenes
-from studio.library.uploads import keep_upload
+from studio.library.uploads import check_room, forget_old_uploads, keep_upload, pages_folder
 from studio.library.users import Users
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
@@ -58,6 +60,8 @@ _MAX_UPLOAD = "64mb"
 # a key's content never changes; another person at the same browser has another cookie, and asks anew
 _CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Cookie"}
 _LANGUAGE = "studio_language"
+_THUMB_WIDTHS = (64, 96, 160, 240, 320, 480, 640)
+_SWEEP_S = 3600.0
 
 
 def asker(request: Request) -> str:
@@ -74,8 +78,10 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
     `names` are those of the machine that pages may be asked by; `local`: nobody but this machine can reach it.
     """
     studio = Studio(settings)
+    os.environ["GRADIO_TEMP_DIR"] = str(pages_folder(settings))  # and not where everybody on this machine can read
     queue = Queue(studio)
     Thread(target=queue.load_ahead, daemon=True).start()
+    Thread(target=_sweep_uploads, args=(settings,), daemon=True).start()
     app = make_site(studio, names, local)
     # Gradio warns of a mode that is turned off; nobody who starts the studio can do anything about it
     warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
@@ -96,7 +102,7 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
     logins = Logins(Users(studio.records), studio.settings.owner, local)
     app.add_middleware(RunId)
     app.add_middleware(Locale)
-    app.add_middleware(GradioIsolation)
+    app.add_middleware(GradioIsolation, check_room=partial(check_room, studio.settings))
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, logins=logins)
     app.add_middleware(OriginCheck, names=names, local=local)
@@ -127,6 +133,13 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
         return {"name": "Persona Studio", "start_url": "/", "display": "browser"}
 
     return app
+
+
+def _sweep_uploads(settings: Settings) -> None:
+    """Forget old uploads as long as the pages are open, whoever comes back to theirs."""
+    while True:
+        forget_old_uploads(settings, time.time())
+        time.sleep(_SWEEP_S)
 
 
 def _pages(ui: Ui) -> gr.Blocks:
@@ -166,6 +179,7 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/thumbs/{key}")
     def thumb(request: Request, key: str, width: Annotated[int, Query(ge=32, le=640)] = 320) -> Response:
+        width = next(one for one in _THUMB_WIDTHS if one >= width)  # few of one picture, whatever is asked for
         path = studio.settings.data / "thumbs" / f"{check(key, request)}-{width}.webp"
         if not path.exists():
             try:

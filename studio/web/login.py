@@ -14,15 +14,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
 from pipelines.errors import StudioError
-from studio.library.users import SESSION_S, Users
+from studio.library.users import BROWSER_S, SESSION_S, Users
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS
 
-__all__ = ["OWNER", "Logins", "add_login", "owner_of_request"]
+__all__ = ["OWNER", "Logins", "add_login", "owner_of_request", "session_token"]
 
 OWNER = "studio_owner"  # in a request's scope: who asks, set by the authentication and by nothing that a browser sends
-_COOKIE = "studio_session"
+_COOKIE, _BROWSER = "studio_session", "studio_browser"
+_AT_ONCE = 64  # more than `studio.library.attempts` lets wait: it answers the rest at once
 _NEXT = re.compile(rf"/({'|'.join(LANGUAGES)})/({'|'.join(PAGES)})")
 _MAX_FORM = 4096  # bytes
 
@@ -34,7 +35,7 @@ class Logins:
         self.users, self._alone, self._local = users, alone, local
 
     def owner_of(self, scope: Scope) -> str | None:
-        if (token := _token(scope)) and (owner := self.users.owner_of(token)):
+        if (token := session_token(scope)) and (owner := self.users.owner_of(token)):
             return owner
         return self._alone if self.is_alone() else None
 
@@ -51,7 +52,7 @@ def owner_of_request(request: Request) -> str | None:
 
 def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -> None:
     """The form at /login, and /logout. The origin check has refused posts of other sites already."""
-    one_by_one = CapacityLimiter(1)  # a flood of passwords leaves the other threads to the pages
+    own_threads = CapacityLimiter(_AT_ONCE)  # a flood of passwords leaves the other threads to the pages
 
     @app.get("/login")
     def form(request: Request, next: str = "/") -> Response:
@@ -63,27 +64,31 @@ def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -
     async def enter(request: Request) -> Response:
         t, fields = texts(request), await _fields(request)
         where, address = fields.get("next", "/"), request.client.host if request.client else ""
-        check = partial(logins.users.log_in, fields.get("name", ""), fields.get("password", ""), address)
+        name, browser = fields.get("name", ""), request.cookies.get(_BROWSER, "")
+        check = partial(logins.users.log_in, name, fields.get("password", ""), address, browser)
         try:
-            token = await to_thread.run_sync(check, limiter=one_by_one)
+            token = await to_thread.run_sync(check, limiter=own_threads)
         except StudioError as error:
             return _page(t, where, t.error(error), 429)
         if token is None:
             return _page(t, where, t("login.wrong"), 401)
         answer = RedirectResponse(where if _NEXT.fullmatch(where) else "/", 303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(_COOKIE, token, max_age=SESSION_S, httponly=True, samesite="lax", secure=secure)
+        known = logins.users.know(str(logins.users.owner_of(token)), browser)
+        for cookie, value, seconds in ((_COOKIE, token, SESSION_S), (_BROWSER, known, BROWSER_S)):
+            secure = request.url.scheme == "https"
+            answer.set_cookie(cookie, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
         return answer
 
     @app.post("/logout")
     def leave(request: Request) -> Response:
-        logins.users.log_out(_token(request.scope))
+        logins.users.log_out(session_token(request.scope))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(_COOKIE, httponly=True, samesite="lax")
         return answer
 
 
-def _token(scope: Scope) -> str:
+def session_token(scope: Scope) -> str:
+    """Return the session's token that the browser sent, "" for none."""
     return Request(scope).cookies.get(_COOKIE, "")
 
 

@@ -152,8 +152,12 @@ def server_config(site: Any, host: str, port: int) -> uvicorn.Config:
 def serve(site: Any, host: str, port: int) -> None:
     """Serve until Ctrl-C."""
     config = server_config(site, host, port)
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(RareLines())
+    for name, most in (("uvicorn.error", 5), ("asyncio", 5), ("studio.login", 60)):
+        logging.getLogger(name).addFilter(RareLines(most))
+    log = logging.getLogger("studio")
+    log.addHandler(handler := logging.StreamHandler())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):  # as uvicorn.run does
         uvicorn.Server(config).run()
 

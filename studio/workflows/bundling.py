@@ -24,6 +24,7 @@ from studio.domain.values import FileKey
 from studio.export.bundle import BundlePost, label_of, pixels_sha256, write_bundle, write_white
 from studio.export.framing import frame_picture
 from studio.export.manifest import (
+    ON_RECORD,
     CompanionFacts,
     DonorFacts,
     DrawFacts,
@@ -142,7 +143,8 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
         recipe=persona.recipe,
         donors=[
-            DonorFacts(id=d.id, name=d.name, mix_weight=by_id[d.id], licence=d.licence, consent=d.consent)
+            # who consented stays here, found by the donor's id: a bundle goes to strangers
+            DonorFacts(id=d.id, name=d.name, mix_weight=by_id[d.id], licence=d.licence, consent=ON_RECORD)
             for d in persona.donors
         ],
         scene=_scene_facts(post_set.request),

@@ -290,7 +290,6 @@ def _metadata(
         title=request.name,
         trigger_phrase=design.trigger,
         license=", ".join(sorted({d.licence for d in design.donors})),
-        author=request.owner,
         description="A persona LoRA, trained on the kept pictures of a fused face.",
         base_model=spec.id,
         family=spec.family,

@@ -2,27 +2,66 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from studio.ui.context import Ui
+from pipelines.errors import BadInput
+from pipelines.pictures import open_picture
+from studio.ui.context import Ui, guarded
 
-__all__ = ["build_editor", "on_canvas", "paint_mask", "painted_mask"]
+__all__ = ["build_editor", "on_canvas", "paint_mask", "painted_mask", "read_painting"]
 
 EDITOR_PX = 900
 _COLOUR = "#ff3b8d"
+_MOST_LAYERS = 3
+_MOST_PIXELS = 4 * EDITOR_PX**2  # a screen of two pixels to the dot sends twice the sides
+_MOST_BYTES = 8_000_000
 
 
 def build_editor(ui: Ui, label: str, name: str, height: int, brush: int) -> gr.ImageEditor:
-    """An editor for one brush; `height` and `brush` in pixels."""
-    return gr.ImageEditor(
+    """An editor for one brush; `height` and `brush` in pixels. What it sends is read by the studio's own door."""
+    editor = gr.ImageEditor(
         label=ui.t(label), type="pil", sources=[], transforms=[], layers=False, height=height,
         brush=gr.Brush(default_size=brush, colors=[_COLOUR], color_mode="fixed"), buttons=[], elem_id=name,
         canvas_size=(EDITOR_PX, EDITOR_PX), interactive=True,
     )  # fmt: skip
+    # on the object: Gradio writes a stub beside the source of any class that is made of one of its components
+    editor.preprocess = guarded(ui, read_painting)  # type: ignore[method-assign]
+    return editor
+
+
+def read_painting(sent: Any) -> dict[str, Any] | None:
+    """Return {"layers": pictures, …} of what an editor sends. Raises BadInput, BadPicture.
+
+    Gradio 6.31 decodes the background, all layers and the whole picture, however many and large they are, by any
+    decoder of Pillow's. Only the layers are of use here.
+    """
+    if sent is None:
+        return None
+    layers = [layer for layer in sent.layers or [] if layer]
+    if len(layers) > _MOST_LAYERS:
+        raise BadInput("too_many_layers", most=_MOST_LAYERS)
+    return {"background": None, "layers": [_layer(_read_file(layer.path)) for layer in layers], "composite": None}
+
+
+def _read_file(path: str) -> bytes:
+    file = Path(path)
+    if file.stat().st_size > _MOST_BYTES:
+        raise BadInput("file_too_large", file=file.name, most_mb=_MOST_BYTES // 1_000_000)
+    return file.read_bytes()
+
+
+def _layer(data: bytes) -> Image.Image:
+    """Return a layer as RGBA."""
+    picture = open_picture(data, "painting", _MOST_PIXELS)
+    image = Image.fromarray(picture.rgb)
+    alpha = np.full(picture.rgb.shape[:2], 255, np.uint8) if picture.alpha is None else picture.alpha
+    image.putalpha(Image.fromarray(alpha))
+    return image
 
 
 def on_canvas(photo: Image.Image) -> Image.Image:

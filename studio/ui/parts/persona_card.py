@@ -11,6 +11,7 @@ from pipelines.models.licences import USES, Permission, find_licence
 from studio.domain.design import UsedDonor
 from studio.domain.licences import sternest
 from studio.domain.persona import Persona
+from studio.export.manifest import ON_RECORD
 from studio.library.index import Search, find_things
 from studio.library.results import versions_of
 from studio.texts.licences import say_answers, say_permission
@@ -111,7 +112,8 @@ def _rights(ui: Ui, persona: Persona) -> str:
 def _consent(ui: Ui, used: UsedDonor, donor: Donor | None) -> tuple[str, str]:
     """Who agreed, and to what; that nobody had to be asked, for those that come along."""
     if donor is None:
-        return escape(used.consent), escape(ui.t("card.donor_gone"))
+        who = ui.t("card.on_record") if used.consent == ON_RECORD else used.consent
+        return escape(who), escape(ui.t("card.donor_gone"))
     if donor.lora_path.is_relative_to(ui.studio.settings.bundled_donors):
         return escape(ui.t("design.invented")), escape(ui.t("card.everything"))
     return escape(donor.consent.who), escape(donor.consent.scope)
