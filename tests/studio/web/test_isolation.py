@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from pipelines.errors import OutOfDisk
 from studio.web.gradio_isolation import MOST_UPLOAD_BYTES, GradioIsolation
 from studio.web.login import OWNER
 from studio.web.rates import Rates
+from tests.site import TestClient
 
 API = "/en/gradio_api"
 
