@@ -1,6 +1,10 @@
-"""A limit on what is sent to /api: a body is JSON of at most 1 MiB. Files go to /uploads, which has its own."""
+"""A limit on what is sent to /api: a body is JSON of at most 1 MiB, whose texts are texts. Files go to /uploads, which
+has its own.
+"""
 
 from __future__ import annotations
+
+import json
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +18,8 @@ MOST_BODY_BYTES = 1 << 20
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a larger body under /api, whether it says its size or not; no more of it is kept."""
+    """ASGI middleware: 413 for a larger body under /api, whether it says its size or not; no more of it is kept.
+    422 for half a surrogate pair, which JSON can name and nothing can keep or say."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,7 +42,25 @@ class BodyLimit:
             await answer_refusal(error, Headers(scope=scope).get("accept-language", ""), 413)(scope, receive, send)
             return
 
+        if not _is_text(b"".join(message.get("body", b"") for message in messages)):
+            error = BadInput("body_half_letter")
+            await answer_refusal(error, Headers(scope=scope).get("accept-language", ""), 422)(scope, receive, send)
+            return
+
         async def again() -> Message:
             return messages.pop(0) if messages else await receive()
 
         await self._app(scope, again, send)
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether a JSON body can be written as UTF-8; what is no JSON is refused where it is read."""
+    if b"\\ud" not in body.lower():
+        return True
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except (ValueError, RecursionError):
+        pass
+    return True

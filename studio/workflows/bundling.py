@@ -17,6 +17,7 @@ from pipelines.progress import SILENT, Progress
 from studio.application import Studio, software_versions
 from studio.domain.bundle import Bundle, CheckedPicture, CheckRequest, ExportCheck, ExportRequest, bundle_name
 from studio.domain.finishing import FinishedWith
+from studio.domain.persona import Persona
 from studio.domain.platforms import find_platform
 from studio.domain.posts import DrawnShot, Post, PostRequest, PostSet
 from studio.domain.scene import ReferenceDials
@@ -45,7 +46,9 @@ from studio.workflows.drawn_with import drawn_with
 from studio.workflows.finishing import check_finishing, finish_picture
 from studio.workflows.shown import goods_cutout, parts_of
 
-__all__ = ["bundle_posts", "check_export", "export_bundle", "export_posts", "is_composite", "keep_bundle"]
+__all__ = [
+    "bundle_posts", "check_export", "donor_facts", "export_bundle", "export_posts", "is_composite", "keep_bundle",
+]  # fmt: skip
 
 Picture = npt.NDArray[np.uint8]
 
@@ -136,17 +139,12 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         write_white(path, goods, target, asked.title, asked.body, asked.tags)
         return None
     persona = post_set.request.persona
-    by_id = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
     return write_bundle(
         path,
         bundle_posts(studio, asked),
         persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
         recipe=persona.recipe,
-        donors=[
-            # who consented stays here, found by the donor's id: a bundle goes to strangers
-            DonorFacts(id=d.id, name=d.name, mix_weight=by_id[d.id], licence=d.licence, consent=ON_RECORD)
-            for d in persona.donors
-        ],
+        donors=donor_facts(persona),
         scene=_scene_facts(post_set.request),
         draw=_draw_facts(studio, post_set),
         drawings=[
@@ -176,6 +174,16 @@ def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest
     note_platform(studio.library, asked.owner, asked.post_set.id, asked.platform)
     if manifest is not None:
         remember_export(studio.library, manifest, asked.owner)
+
+
+def donor_facts(persona: Persona) -> list[DonorFacts]:
+    """Return what a manifest tells of a persona's donors. Who consented stays here, found by the donor's id: a bundle
+    goes to strangers."""
+    weights = dict(zip(persona.recipe.donors, persona.recipe.mix_weights, strict=True))
+    return [
+        DonorFacts(id=d.id, name=d.name, mix_weight=weights[d.id], licence=d.licence, consent=ON_RECORD)
+        for d in persona.donors
+    ]
 
 
 def _scene_facts(asked: PostRequest) -> SceneFacts:

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from studio.export.manifest import (
 )
 from studio.export.pictures import render
 from studio.export.provenance import RECIPE_CHUNK, read_label
-from tests.studio.domain.values import RECIPE
+from studio.workflows.bundling import donor_facts
+from tests.studio.domain.values import RECIPE, make_persona
 
 
 def _posts(count: int = 3) -> list[BundlePost]:
@@ -65,6 +67,28 @@ def test_a_bundle_verifies_and_reads_back(tmp_path: Path) -> None:
             assert Image.open(io.BytesIO(bundle.read(name))).size == (1080, 1440)
         assert bundle.read("captions.txt").decode().splitlines()[1] == "02.jpg\t你好 1"
     assert manifest.posts[1].drawn_sha256 == pixels_sha256(_posts()[1].image)
+
+
+def test_a_caption_is_no_formula(tmp_path: Path) -> None:
+    posts = [
+        replace(post, caption=caption)
+        for post, caption in zip(_posts(), ("=cmd|' /C calc'!A0", "@shop", "1+1"), strict=True)
+    ]
+    _write(tmp_path / "a.zip", posts, title="+1", body="-2+3\nplain")
+    with zipfile.ZipFile(tmp_path / "a.zip") as bundle:
+        lines = bundle.read("captions.txt").decode().splitlines()
+    assert lines == [" +1", " -2+3", "plain", "", "01.jpg\t =cmd|' /C calc'!A0", "02.jpg\t @shop", "03.jpg\t1+1"]
+    assert [post.caption for post in read_manifest(tmp_path / "a.zip").posts] == [post.caption for post in posts]
+
+
+def test_a_manifest_names_nobody_who_consented() -> None:
+    persona = make_persona()
+    persona = persona.model_copy(
+        update={"donors": tuple(d.model_copy(update={"consent": "Lea Roth, Bern"}) for d in persona.donors)}
+    )
+    facts = donor_facts(persona)
+    assert [one.id for one in facts] == [one.id for one in persona.donors]
+    assert "Lea" not in "".join(one.model_dump_json() for one in facts)
 
 
 def test_same_content_same_bytes(tmp_path: Path) -> None:

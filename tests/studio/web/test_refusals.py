@@ -89,3 +89,58 @@ def test_what_is_refused_before_any_route_says_why_as_all_else_does(studio: Stud
         assert answer.json()["fields"] == {"asked": f"{method} {path}", "status": status}
     sent = site.post("/uploads", content=b"", headers={"content-length": str(10**10)})
     assert (sent.status_code, sent.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"kind": "design", "category": "sweet", "seed": NaN}',
+        '{"kind": "posts", "persona": "p1", "scene": "s", "scale": NaN}',
+        '{"kind": "posts", "persona": "p1", "scene": "s", "scale": 1e999}',
+        '{"kind": "posts", "persona": "p1", "scene": "s", "captions": ["\\ud800"]}',
+        '{"kind": "posts", "persona": "\\ud800", "scene": "\\u0000"}',
+        '{"kind": "\\udfff"}',
+        '{"kind": "design", "category": "sweet", "candidates": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        '{"kind": ' + '{"a":' * 50_000,
+        "null",
+        "\x00",
+        "\ufeff{}",
+    ],
+)  # fmt: skip
+def test_senseless_json_is_refused_in_words(studio: Studio, body: str) -> None:
+    site = TestClient(make_site(studio), raise_server_exceptions=False)
+    for path in ("/api/jobs", "/api/estimates"):
+        answer = site.post(path, content=body.encode(), headers={"content-type": "application/json"})
+        assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:200])
+        said = answer.json()
+        assert said["message"]
+        assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("name", ['"\\ud800"', '"a\\u0000b"', '"' + "x" * 5000 + '"', "null", "[]"])
+def test_senseless_names_are_refused_in_words(studio: Studio, name: str) -> None:
+    site = TestClient(make_site(studio), raise_server_exceptions=False)
+    for path, body in (
+        ("/api/albums", f'{{"name": {name}}}'),
+        ("/api/goods", f'{{"photo": "{"0" * 64}", "name": {name}}}'),
+        ("/api/scenes", f'{{"photo": "{"0" * 64}", "name": {name}}}'),
+        ("/api/taste/comments", f'{{"comment": {name}, "text": {name}}}'),
+    ):
+        answer = site.post(path, content=body.encode(), headers={"content-type": "application/json"})
+        assert answer.status_code < 500, (path, answer.text[:300])
+        assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ff", "%ed%a0%80", "..%2f..%2fetc", "a" * 3000, "%F0%9F%92%A9", "%0d%0aX: y"])
+def test_odd_addresses_are_refused_in_words(studio: Studio, odd: str) -> None:
+    site = TestClient(make_site(studio), raise_server_exceptions=False, follow_redirects=False)
+    for path in (
+        f"/files/{odd}", f"/thumbs/{odd}", f"/donors/{odd}", f"/places/{odd}", f"/language/{odd}", f"/api/jobs/{odd}",
+        f"/api/recall/{odd}", f"/api/results/{odd}", f"/api/personas/{odd}/drawing", f"/api/scenes/{odd}/pack",
+        f"/api/library?after={odd}", f"/api/library?words={odd}", f"/api/taste?scope={odd}", f"/api/votes?design={odd}",
+        f"/language/en?page={odd}", f"/login?next={odd}",
+    ):  # fmt: skip
+        answer = site.get(path)
+        assert answer.status_code < 500, (path, answer.text[:300])
+        assert "Traceback" not in answer.text
