@@ -65,7 +65,7 @@ def list_jobs(data: Data = None, owner: Owner = None, as_json: Json = False) -> 
 @jobs.command("move")
 def move_job(
     job: Annotated[str, typer.Argument(help="The job's id, as `jobs list` says it.")],
-    where: Annotated[Where, typer.Argument(help="One place earlier, one later, or before all others that wait.")],
+    where: Annotated[Where, typer.Argument(help="One place earlier, one later, or before all others of yours.")],
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,

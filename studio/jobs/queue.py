@@ -62,6 +62,7 @@ HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000
+_MOST_WAITING = 200  # of one owner
 MOST_RESULTS = 100
 R = TypeVar("R", bound=Result)
 
@@ -168,6 +169,8 @@ class Queue:
         if known is not None:
             self._again(known, wish)
             return job
+        if len(self.jobs(owner, _MOST_WAITING, state="queued")) >= _MOST_WAITING:
+            raise BadInput("too_many_waiting", count=_MOST_WAITING)
         client = self._client  # may wait for the worker
         if isinstance(request, VaryRequest | FixRequest):  # a new take goes when its set goes
             facts = facts | {"set": request.post_set.id}
@@ -231,7 +234,7 @@ class Queue:
         return next(iter(self._client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)), None)
 
     def run_next(self, job: str, owner: str) -> None:
-        """Let a waiting job run before all others that wait; nothing happens to one that runs or is done.
+        """Let a waiting job run before all others of its owner; nothing happens to one that runs or is done.
 
         Priorities of the engine cannot be changed once a job waits: the worker follows the order of the records
         (`studio.jobs.ranks`).

@@ -199,7 +199,7 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
 
     @api.post("/jobs/{job}/{do}")
     def change_job(job: str, do: Literal["stop", "retry", "next", "up", "down"], request: Request) -> JobReport:
-        """Stop it, let it go on, let it run before all others that wait, or one place earlier or later."""
+        """Stop it, let it go on, let it run before all others of yours, or one place earlier or later."""
         owner, texts = owner_of(request), _texts(request)
         _report(queue, owner, job, texts)
         if do in ("up", "down"):

@@ -51,7 +51,7 @@ OPERATORS = frozenset(
     backup_not_whole backup_of_server no_data_folder restore_no_room restore_not_empty
     backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
-    body_half_letter body_no_json body_of_two_lengths box_unreadable
+    body_no_json body_of_two_lengths box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_word_missing consent_word_unknown data_folder_is_file

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import BadInput, NotEnough
+from pipelines.errors import BadInput, NotEnough, StudioError
 from pipelines.progress import Stage, StageProgress
 from studio.application import Studio
 from studio.domain.report import StudioStage
@@ -177,7 +177,7 @@ def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
         hold.unlink()
         for (who, _), job in jobs.items():
             _wait(queue, job, who, "done")
-        assert order == [("li", 0), ("li", 3), ("li", 4), ("li", 1), ("wang", 2)]
+        assert order == [("li", 0), ("wang", 2), ("li", 3), ("li", 4), ("li", 1)]
 
         order.clear()
         queue.pause("li", True)
@@ -187,3 +187,16 @@ def test_a_waiting_job_runs_next_and_a_paused_owner_waits(
         assert order == [("wang", 6)]
         queue.pause("li", False)
         _wait(queue, held, "li", "done")
+
+
+def test_one_person_has_so_many_jobs_waiting(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_kind(monkeypatch, lambda *_: Work(id="w"))
+    for number in range(200):
+        row = JobRecord(id=f"work-{number}", owner="li", kind="work", state="queued", error=None, facts={})
+        studio.records.keep(row)
+    queue = Queue(studio)
+    with pytest.raises(BadInput, match="too_many_waiting"):
+        queue.put(WorkRequest(owner="li", seed=1))
+    monkeypatch.setattr("studio.jobs.queue._PATIENCE_S", 0.0)
+    with pytest.raises(StudioError, match="no_worker"):  # another's waits for that alone
+        queue.put(WorkRequest(owner="wang", seed=1))

@@ -54,18 +54,33 @@ def test_a_job_moves_among_the_waiting(records: Records, job: str, places: int, 
     assert _order(records) == order
 
 
-def test_who_moves_their_own_takes_nobodys_place(records: Records) -> None:
+def test_people_take_turns_and_who_moves_their_own_takes_nobodys_place(records: Records) -> None:
     _keep(records, "ab")
     _keep(records, "xy", "wang", 2)
     _keep(records, "cd", first=4)
+    assert _order(records) == "axbycd"
     move_by(records, "d", "li", -3)
-    assert _order(records) == "daxybc"  # the places of li's four, in a new order
+    assert _order(records) == "dxaybc"
     move_by(records, "x", "li", -1)  # not li's
-    assert _order(records) == "daxybc"
+    assert _order(records) == "dxaybc"
     move_first(records, "y", "wang")
-    assert _order(records) == "ydaxbc"
+    assert _order(records) == "dyaxbc"
     move_first(records, "y", "li")
-    assert _order(records) == "ydaxbc"
+    assert _order(records) == "dyaxbc"
+
+
+def test_whose_last_job_began_longest_ago_is_next(records: Records) -> None:
+    _keep(records, "abcdefgh")
+    _keep(records, "x", "wang", 60)
+    now = datetime.now(UTC)
+    for job, owner, minutes in (("z1", "li", 5), ("z2", "wang", 9), ("z3", "li", 20)):
+        row = JobRecord(id=job, owner=owner, kind="work", state="done", error=None, facts={})
+        row.facts = {"began": (now - timedelta(minutes=minutes)).timestamp()}
+        records.keep(row)
+    waiting = records.everyones(JobRecord, "state", ("queued",))
+    assert "".join(row.id for _, row in in_order(records, waiting)) == "xabcdefgh"
+    _keep(records, "r", "wang", 61, state="running")
+    assert _order(records).replace("z1", "").replace("z2", "").replace("z3", "").startswith("rax")
 
 
 def test_what_runs_is_first_and_what_came_in_one_moment_can_be_moved(records: Records) -> None:
