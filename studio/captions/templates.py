@@ -23,10 +23,11 @@ from studio.domain.platforms import Platform, tag_text, text_length
 from studio.domain.values import MOST_CAPTION
 from studio.texts.texts import Language
 
-__all__ = ["Written", "cut", "fit_tags", "plain_post", "shorten", "untaken", "write_posts", "write_set"]
+__all__ = ["Written", "cut", "fit_tags", "plain_posts", "shorten", "untaken", "write_posts", "write_set"]
 
 _FILE = Path(__file__).with_name("sentences.json")
 _EMOJI = ("✨", "🌿", "💫", "🍃", "🎈", "👀", "🌟", "🤍")
+_NOT_IN_TAGS = str.maketrans("", "", "#-–'’.,&/")  # a platform's tag ends before these
 _USUAL_TAGS = 5  # where a platform's own number is not known
 _TRIES = 60
 _LOOSE = " ,，、;；:：-·"
@@ -80,7 +81,7 @@ def fit_tags(tags: Sequence[str], platform: Platform) -> tuple[str, ...]:
     """Return as many tags as a platform takes; none where it takes no text."""
     if not platform.max_body:
         return ()
-    plain = ["".join(tag.split()).strip("#") for tag in tags]
+    plain = ["".join(tag.split()).translate(_NOT_IN_TAGS) for tag in tags]
     return tuple(dict.fromkeys(tag for tag in plain if tag))[: platform.max_tags or _USUAL_TAGS]
 
 
@@ -182,12 +183,17 @@ def _tags(facts: SetFacts) -> list[str]:
     return [*dict.fromkeys((*goods[:1], usual[0], *places[:1], *outfits[:3], *goods[1:], usual[1], *outfits[3:]))]
 
 
-def plain_post(post: PostFacts, language: Language) -> str:
-    """Return a caption of one post that is not drawn yet: what it shows, in the plain style, always in these words."""
+def plain_posts(post: PostFacts, language: Language) -> tuple[str, ...]:
+    """Return captions of one post that is not drawn yet: what it shows, in the plain style, always the same ones in
+    the same order. One after the other they begin differently, so that set after set can take the next.
+    """
     rows, rng = _sentences(language, "plain"), random.Random(repr(post))
-    beside = rows["goods"] if post.goods else rows.get(post.framing, ("",))
-    first = rng.choice(list(rows["look" if post.place else "bare"]))
-    return _join([_say(first, post, language), _say(rng.choice(list(beside)), post, language)], language)
+    firsts = list(rows["look" if post.place else "bare"])
+    seconds = list(rows["goods"] if post.goods else rows.get(post.framing, ("",)))
+    rng.shuffle(firsts)
+    rng.shuffle(seconds)
+    pairs = [(one, seconds[(i + turn) % len(seconds)]) for turn in range(len(seconds)) for i, one in enumerate(firsts)]
+    return tuple(_join([_say(one, post, language), _say(two, post, language)], language) for one, two in pairs)
 
 
 @cache

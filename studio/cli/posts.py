@@ -47,10 +47,9 @@ __all__ = ["posting"]
 
 posting = typer.Typer()
 _FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
-_SCORES = ", ".join(row.words["en"] for row in POST_MEASURES)
 
 
-@posting.command(epilog=f"--request takes all fields: {_FIELDS}. Every post is scored: {_SCORES}.")
+@posting.command(epilog=f"--request takes all fields: {_FIELDS}.")
 def posts(
     photo: Annotated[Path | None, typer.Argument(help="The scene's photo; none with --request.")] = None,
     request: RequestFile = None,

@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import typer
+from rich.highlighter import RegexHighlighter
+from rich.text import Text
 from typer import rich_utils
 
 from studio.texts import texts
@@ -14,6 +17,7 @@ from studio.texts.texts import Language
 
 __all__ = ["translate_command", "translate_help"]
 
+_USAGE = "Usage:"
 _FILE = Path(texts.__file__).with_name("help.json")
 
 
@@ -34,13 +38,38 @@ def translate_help(help_text: str) -> str:
     return _table()[f"{head}:"] + choices.removesuffix(".") + "。"
 
 
+class _Folding(RegexHighlighter):
+    """What is longer than its column goes on in the next line: Chinese has no spaces to break at, and typer cuts it."""
+
+    def __call__(self, text: str | Text) -> Text:
+        found = super().__call__(text)
+        found.overflow = "fold"
+        return found
+
+
+class _FoldingOptions(_Folding, rich_utils.OptionHighlighter):
+    """Of the names of options and arguments, and of their help; `usage` stands before how a command is called."""
+
+    usage = _USAGE
+
+    def __call__(self, text: str | Text) -> Text:
+        told = isinstance(text, str) and text.startswith(_USAGE)
+        return super().__call__(self.usage + text.removeprefix(_USAGE) if told and isinstance(text, str) else text)
+
+
+class _FoldingNegative(_Folding, rich_utils.NegativeOptionHighlighter):
+    """Of the names that switch an option off."""
+
+
 def translate_command(command: Any, language: Language) -> None:
     """Put the help of a command, its options and its subcommands into this language; English is as it stands."""
+    rich_utils.highlighter, rich_utils.negative_highlighter = _FoldingOptions(), _FoldingNegative()
     if language == "en":
         return
+    rich_utils.highlighter.usage = translate_help(_USAGE)
     for name in ("ARGUMENTS", "OPTIONS", "COMMANDS"):
         setattr(rich_utils, f"{name}_PANEL_TITLE", translate_help(name.title()))
-    rich_utils.DEFAULT_STRING = "[默认：{}]"
+    rich_utils.DEFAULT_STRING = "[默认 {}]"
     rich_utils.REQUIRED_LONG_STRING = "[必填]"
     _translate(command)
 
@@ -49,7 +78,10 @@ def _translate(command: Any) -> None:
     for name in ("help", "short_help", "epilog"):
         if said := getattr(command, name, None):
             setattr(command, name, translate_help(said))
-    for param in command.params:
+    command.options_metavar = f"[{translate_help('Options')}]"
+    if hasattr(command, "subcommand_metavar"):
+        command.subcommand_metavar = f"{translate_help('Commands')} [{translate_help('Arguments')}]..."
+    for param in command.get_params(typer.Context(command)):  # that of --help is made when it is asked for
         if param.help:
             param.help = translate_help(param.help)
     for part in getattr(command, "commands", {}).values():

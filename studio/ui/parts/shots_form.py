@@ -11,7 +11,7 @@ import gradio as gr
 
 from personas.shots import Shot
 from studio.captions.facts import post_facts
-from studio.captions.templates import plain_post
+from studio.captions.templates import plain_posts
 from studio.domain.drafts import OWN_LIST, ShotsDraft
 from studio.domain.platforms import find_platform
 from studio.domain.posts import MOST_SHOTS, plain_caption
@@ -58,9 +58,10 @@ class ShotsForm:
 def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
     """Return fields of PostRequest: what the table says, and captions in the page's language where it is silent."""
     table = read_shots(ui, said[form.rows])
-    usual = default_captions(ui.t, table.shots)
+    again = int(said[form.again] or 0)
+    usual = default_captions(ui.t, table.shots, again)
     captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
-    return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": int(said[form.again] or 0)}
+    return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": again}
 
 
 def write_table(ui: Ui, form: ShotsForm, table: Table, again: int = 0) -> Said:
@@ -155,19 +156,26 @@ def _fit(ui: Ui, form: ShotsForm, said: Said, count: int) -> list[list[Any]]:
     return fit_rows(ui, [list(row) for row in said[form.rows]], proposed, count, int(said[form.again] or 0))
 
 
-def default_captions(t: Texts, shots: Sequence[Shot]) -> list[str]:
-    """Return a caption for each shot in the page's language, one shot always the same; a person writes better ones over
-    them, or lets them be written when the set is drawn."""
-    return [plain_post(post_facts(t, shot, ""), t.language) for shot in shots]
+def default_captions(t: Texts, shots: Sequence[Shot], again: int = 0) -> list[str]:
+    """Return a caption for each shot of the set of this number, in the page's language; a person writes better ones
+    over them, or lets them be written when the set is drawn."""
+    usual = [plain_posts(post_facts(t, shot, ""), t.language) for shot in shots]
+    return [captions[again % len(captions)] for captions in usual]
 
 
 def own_captions(name: str, shots: Sequence[Shot], captions: Sequence[str | None]) -> tuple[str, ...]:
     """Return the captions without those that nobody wrote: they would name another persona and outfit."""
-    usual = [default_captions(Texts(language), shots) for language in LANGUAGES]
-    usual.append([plain_caption(name, shot) for shot in shots])
-    usual += [[_formerly(Texts(language), name, shot) for shot in shots] for language in LANGUAGES]
-    written = zip(captions, *usual, strict=False)
-    return tuple("" if own is None or own in others else own for own, *others in written)
+    return tuple(
+        "" if own is None or own in _unwritten(name, shot) else own for own, shot in zip(captions, shots, strict=False)
+    )
+
+
+def _unwritten(name: str, shot: Shot) -> set[str]:
+    """What the studio itself may have called a shot, in either language and by any version."""
+    found = {plain_caption(name, shot)}
+    for t in map(Texts, LANGUAGES):
+        found |= {*plain_posts(post_facts(t, shot, ""), t.language), _formerly(t, name, shot)}
+    return found
 
 
 def _formerly(t: Texts, name: str, shot: Shot) -> str:

@@ -15,7 +15,7 @@ from personas.shots import GOODS, Shot, vary_shots
 from pipelines.errors import BadInput
 from studio.captions.claims import drop_claims, unsupported_claims
 from studio.captions.facts import SetFacts, post_facts, read_facts, read_voice, split_sentences
-from studio.captions.templates import cut, plain_post, shorten, untaken, write_set
+from studio.captions.templates import cut, fit_tags, plain_posts, shorten, untaken, write_set
 from studio.domain.bundle import CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
 from studio.domain.platforms import find_platform, load_platforms, overlong, text_length
@@ -224,10 +224,18 @@ def test_captions_tell_what_the_posts_show_and_the_text_says() -> None:
 def test_before_a_set_is_drawn_captions_are_varied_too(language: Language) -> None:
     for seed in range(30):
         facts = [post_facts(Texts(language), shot, "") for shot in vary_shots(9, seed, goods=GOODS)]
-        captions = [plain_post(one, language) for one in facts]
-        assert captions == [plain_post(one, language) for one in facts]
+        captions = [plain_posts(one, language)[0] for one in facts]
+        assert captions == [plain_posts(one, language)[0] for one in facts]
         assert len({re.sub("|".join(re.escape(f.wear) for f in facts), "…", c, flags=re.I) for c in captions}) >= 4
         assert all(unsupported_claims(caption, "") == () for caption in captions)
+    for one in facts:  # the same list drawn set after set
+        assert len(set(plain_posts(one, language)[:10])) == 10
+
+
+def test_a_tag_has_no_mark_at_which_a_platform_would_end_it() -> None:
+    assert fit_tags(("#white t-shirt", "Rock’n’Roll", "café 咖啡"), find_platform("instagram")) == (
+        "whitetshirt", "RocknRoll", "café咖啡",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,3 +105,17 @@ def test_what_a_command_says_at_its_end_is_in_the_terminals_language(tmp_path: P
         ended = CliRunner().invoke(app, ["users", "list", "--data", str(tmp_path)])
         assert ended.exit_code == 0
         assert ended.output.startswith(said)
+
+
+@pytest.mark.parametrize("words", ["", "posts", "swap", "albums bundle", "backbones plan"])
+def test_the_chinese_help_is_chinese_and_whole(words: str) -> None:
+    """In a terminal of eighty columns no sentence is cut, and nothing is said in English but names."""
+    shown = subprocess.run(
+        [sys.executable, "-c", "from studio.cli import main; main()", *words.split(), "--help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"LC_ALL": "zh_CN.UTF-8", "COLUMNS": "80", "PERSONA_STUDIO_LANGUAGE": ""},
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "…" not in shown.stdout
+    assert "用法：" in shown.stdout
+    assert not re.search(r"\b(the|this|every|and|is)\b", shown.stdout, re.IGNORECASE), shown.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,15 @@ def test_refusals_are_json_where_json_is_asked_for(
     assert set(said) == {"code", "fields", "message", "advice"}
     assert any("\u4e00" <= sign <= "\u9fff" for sign in said["message"])
     assert code is None or said["code"] == code
+
+
+@pytest.mark.parametrize("words", ["verify gone.zip", "recall gone.png", "verify notes.txt"])
+def test_what_the_system_says_is_said_in_the_terminals_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("no zip")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert end_of(monkeypatch, *words.split()) == 1
+    said = capsys.readouterr().err
+    assert not re.search("[A-Za-z]{3,} [a-z]{2,}", said), said

@@ -137,6 +137,14 @@ def test_captions_that_nobody_wrote_are_not_taken_over() -> None:
     made = [default_captions(Texts("zh"), shots)[0], plain_caption("Mei", Shot()), "Mei's own", "Mei：红色连衣裙"]
     assert own_captions("Mei", shots, made) == ("", "", "Mei's own", "")
     assert own_captions("Lin", shots, made) == ("", *made[1:])
+    for again in (1, 7, 40):
+        assert own_captions("Mei", [RED], default_captions(Texts("en"), [RED], again)) == ("",)
+
+
+def test_another_set_of_the_same_shots_says_something_else_of_each() -> None:
+    for language in LANGUAGES:
+        sets = [default_captions(Texts(language), [RED, Shot()], again) for again in range(10)]
+        assert all(len(set(of_shot)) == 10 for of_shot in zip(*sets, strict=True))
 
 
 def test_text_too_long_for_the_platform_is_named() -> None:
