@@ -93,7 +93,7 @@ GATES: tuple[Gate, ...] = (
     Gate("no_face", drops=_without_face),
     Gate("face", measure="face_similarity", threshold="min_face_similarity", low=-1, slider=_SHARE, drops=_far_inside),
     Gate("other_cluster", measure="face_similarity", threshold="min_face_similarity", drops=_far_elsewhere),
-    Gate("sharpness", measure="sharpness", threshold="min_sharpness", default=0.2, high=1000, slider=_SHARE),
+    Gate("sharpness", measure="sharpness", threshold="min_sharpness", default=0.2, high=1000, slider=(0.0, 100.0, 0.1)),
     Gate("small_face", measure="face_height", threshold="min_face_height", default=0.06, slider=(0.0, 0.5, 0.01)),
     Gate("prompt", measure="obeyed", threshold="min_obeyed", default=0.6, slider=_SHARE),
     Gate("quality", measure="quality", threshold="min_quality", default=0.3, slider=_SHARE),

@@ -47,9 +47,10 @@ __all__ = ["posting"]
 
 posting = typer.Typer()
 _FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
+_SCORES = ", ".join(row.words["en"] for row in POST_MEASURES)
 
 
-@posting.command(epilog=f"--request takes all fields: {_FIELDS}.")
+@posting.command(epilog=f"--request takes all fields: {_FIELDS}.\n\nEvery post is scored: {_SCORES}.")
 def posts(
     photo: Annotated[Path | None, typer.Argument(help="The scene's photo; none with --request.")] = None,
     request: RequestFile = None,

@@ -12,6 +12,7 @@ from rich.highlighter import RegexHighlighter
 from rich.text import Text
 from typer import rich_utils
 
+from personas.measures.catalogue import MEASURES
 from studio.texts import texts
 from studio.texts.texts import Language
 
@@ -27,15 +28,22 @@ def _table() -> dict[str, str]:
 
 
 def translate_help(help_text: str) -> str:
-    """Return the Chinese of an English help; what follows its first ": " may be choices, which stay as they are.
+    """Return the Chinese of an English help, paragraph by paragraph; what follows the first ": " of one may be choices,
+    which stay as they are, but for measures, which are said by their names.
 
     Raises KeyError where there is none.
     """
     plain = " ".join(help_text.split())
     if plain in _table():
         return _table()[plain]
+    if "\n\n" in help_text:
+        return "\n\n".join(map(translate_help, help_text.split("\n\n")))
     head, _, choices = plain.partition(": ")
-    return _table()[f"{head}:"] + choices.removesuffix(".") + "。"
+    measures = {row.words["en"]: row.words["zh"] for row in MEASURES}
+    said = choices.removesuffix(".").split(", ")
+    if all(choice in measures for choice in said):
+        return _table()[f"{head}:"] + "、".join(measures[choice] for choice in said) + "。"
+    return _table()[f"{head}:"] + ", ".join(said) + "。"
 
 
 class _Folding(RegexHighlighter):

@@ -26,7 +26,7 @@ def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[
             said[row.name] = f"{row.words[texts.language]} {number}"
         elif row.name in scores:
             unknown.append(row.words[texts.language])
-    return said | ({"": texts("scores.not_measured", names=", ".join(unknown))} if unknown else {})
+    return said | ({"": texts("scores.not_measured", names=texts("comma").join(unknown))} if unknown else {})
 
 
 def weak_scores(scores: Mapping[str, float | None], least_identity: float) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def at(chromium: Any, stocked: Site) -> Iterator[Any]:
 
 
 def captions(page: Any) -> list[str]:
-    return [field.input_value() for field in page.locator("#posts input[data-do=caption]").all()]
+    return [field.input_value() for field in page.locator("#posts [data-do=caption]").all()]
 
 
 def test_texts_are_written_seen_and_exported(at: Any) -> None:
@@ -69,18 +70,18 @@ def test_texts_are_written_seen_and_exported(at: Any) -> None:
     )
     at.locator("#product textarea").fill("红色铁罐。容量五百毫升。")
     at.locator("#posts [data-do=write]").click()
-    at.wait_for_function("document.querySelector('#posts input[data-do=caption]').value !== ''", timeout=30_000)
+    at.wait_for_function("document.querySelector('#posts [data-do=caption]').value !== ''", timeout=30_000)
     written = captions(at)
     assert len(set(written)) == POSTS
     assert any("容量五百毫升" in caption for caption in written)
     assert at.locator("#title input, #title textarea").first.input_value() == "红色铁罐"
-    own = at.locator("#posts input[data-do=caption]").first
+    own = at.locator("#posts [data-do=caption]").first
     own.fill("我自己写的")
     own.press("Tab")
     at.wait_for_timeout(1500)
     at.locator("#posts [data-do=write]").click()
     at.wait_for_function(
-        f"[...document.querySelectorAll('#posts input[data-do=caption]')][1].value !== {written[1]!r}", timeout=30_000
+        f"[...document.querySelectorAll('#posts [data-do=caption]')][1].value !== {written[1]!r}", timeout=30_000
     )
     again = captions(at)
     assert again[0] == "我自己写的"
@@ -137,3 +138,25 @@ def test_a_key_is_kept_and_never_shown(at: Any, stocked: Site, tmp_path: Path) -
     at.locator("#endpoint-off").click()
     at.wait_for_selector("text=文案用自带的句子写", timeout=30_000)
     assert "sk-secret-123" not in (stocked.data / "settings.json").read_text()
+
+
+def test_an_album_is_filled_opened_and_exported(at: Any, tmp_path: Path) -> None:
+    at.goto("/zh/library?kind=posts")
+    at.wait_for_selector("#things .st-card", timeout=60_000)
+    field = at.locator("#things input[data-do=put-into]").first
+    field.fill("双十一")
+    field.press("Enter")
+    at.wait_for_selector("#things [data-do=take-out]")
+    at.goto("/zh/library?kind=album")
+    at.locator("#things a[href*='album=']").first.click()
+    at.wait_for_selector("#things h2:has-text('双十一')")
+    at.locator("#things .st-export summary").click()
+    at.locator("#things [data-do=export-album][data-platform=xiaohongshu]").click()
+    link = at.locator("#jobs tr:has-text('双十一') a[download]").first
+    link.wait_for(timeout=120_000)
+    with at.expect_download() as waiting:
+        link.click()
+    waiting.value.save_as(tmp_path / "album.zip")
+    with zipfile.ZipFile(tmp_path / "album.zip") as album:
+        pictures = [name for name in album.namelist() if "/pictures/" in name]
+    assert len(pictures) == POSTS

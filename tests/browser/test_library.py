@@ -81,14 +81,14 @@ def test_an_earlier_set_opens_again_with_its_own_bundle(page: Any) -> None:
     page.wait_for_url("**/en/posts?set=set00001")
     page.wait_for_selector("#posts [data-set=set00001]")
     assert page.locator("#posts [data-set=set00002]").count() == 0
-    page.wait_for_selector("#progress #download")
+    page.wait_for_selector("#posts #download")
     page.reload()  # the address can be kept
     page.wait_for_selector("#posts [data-set=set00001]")
-    page.locator("#posts input[data-do=caption]").first.fill("a new caption")
+    page.locator("#posts [data-do=caption]").first.fill("a new caption")
     page.keyboard.press("Tab")
     _open(page, "/en/posts?set=set00002")
     page.wait_for_selector("#posts [data-set=set00002]")
-    assert page.locator("#progress #download").count() == 0
+    assert page.locator("#posts #download").count() == 0
     _open(page, "/zh/posts?set=nobodys")
     page.wait_for_selector("#posts .st-empty")
     _open(page, "/en/library?kind=post")  # what was changed in the set is what the library shows

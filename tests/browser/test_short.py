@@ -57,7 +57,7 @@ def test_from_the_form_to_a_bundle_on_a_phone(chromium: Any, stall: Site, tmp_pa
     assert page.locator("#posts [data-drag]").count() == 2
     page.evaluate("document.querySelectorAll('#posts [data-drag]')[1].scrollIntoView()")
     page.locator("#posts [data-do=export]").click()
-    page.wait_for_selector("#progress #download")
+    page.wait_for_selector("#posts #download")
     with page.expect_download() as waiting:
         page.locator("#download").click()
     waiting.value.save_as(tmp_path / "bundle.zip")

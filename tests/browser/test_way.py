@@ -121,7 +121,7 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     cards.nth(1).drag_to(cards.nth(0))
     page.wait_for_function(f"document.querySelector('#posts [data-drag]').dataset.drag === '{before[0]}'")
     assert order() == before
-    caption = page.locator("#posts input[type=text]").first
+    caption = page.locator("#posts [data-do=caption]").first
     caption.fill('新品 "tin" 🌸')
     caption.blur()
     page.wait_for_timeout(1500)
@@ -159,7 +159,7 @@ def test_posts_are_arranged_drawn_again_and_fixed_by_painting(page: Any, site: S
     page.wait_for_selector("#posts [data-do=undo]", timeout=300_000)
     open_page(page, "posts")
     page.wait_for_selector("#posts [data-drag]")
-    assert page.locator("#posts input[type=text]").first.input_value() == '新品 "tin" 🌸'
+    assert page.locator("#posts [data-do=caption]").first.input_value() == '新品 "tin" 🌸'
     assert page.locator("#posts [data-drag] img").first.get_attribute("src") != picture
     states = {row.kind: row.state for row in _records(site).find(JobRecord, "me")}
     assert (states["vary"], states["fix"]) == ("done", "done")

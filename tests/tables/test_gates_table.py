@@ -52,7 +52,7 @@ def test_command_line(gate: Gate) -> None:
 @every_row
 def test_page(gate: Gate, language: Language) -> None:
     hint = select._hint(make_ui(language), _dropped_by(gate).verdicts[0], kept=False)
-    assert hint == f"1: {texts()[f'word.{gate.name}'][language]}"
+    assert hint == f"1{texts()['colon'][language]}{texts()[f'word.{gate.name}'][language]}"
     page = page_words(select.build, language)
     assert (f'"elem_id": "{gate.threshold}"' in page) == (gate.threshold in CHOOSABLE)
     if gate.threshold in CHOOSABLE:

@@ -182,3 +182,11 @@ def test_the_glossary_has_every_word_once() -> None:
     assert len(set(chinese)) == len(chinese)
     everything = json.dumps([texts(), error_table()], ensure_ascii=False).casefold()
     assert [word for word in (*english, *chinese) if word.casefold() not in everything] == []
+
+
+def test_chinese_has_chinese_marks_and_one_word_for_you() -> None:
+    beside = re.compile(r"[一-龥”}][:;,()!?](?!\w*\d)|[:;,()?!](?=[一-龥“])|您")
+    rows = json.loads(
+        (Path(__file__).resolve().parents[2] / "studio" / "texts" / "texts.json").read_text(encoding="utf-8")
+    )
+    assert {key: row["zh"] for key, row in rows.items() if beside.search(re.sub("<[^>]+>", "", row["zh"]))} == {}

@@ -67,6 +67,9 @@ def build(ui: Ui) -> None:
             **show(wanted_set(request), request),
         }
 
+    def tell_loaded(request: gr.Request) -> str:
+        return loaded_with(recalled_token(request))
+
     def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
         # a job that is done, or another drawing model, changes how long the next set will take
         draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
@@ -104,14 +107,16 @@ def build(ui: Ui) -> None:
         return {**show(said[opened], request), **changed}
 
     gr.on(None, None, js=SHOW_SET)
-    gr.on(
+    filled = gr.on(
         None, guarded(ui, load), None,
         [
-            *(form.outputs | form.settings.fitted | form.text.kept), form.misfits, form.text.target, progress, posts,
-            opened,
+            *(form.outputs - {form.loaded} | form.settings.fitted | form.text.kept), form.misfits, form.text.target,
+            progress, posts, opened,
         ],
         **HIDDEN,
     )  # fmt: skip
+    # once the browser shows all of it: parts that change one by one would be kept as half a form
+    filled.success(guarded(ui, tell_loaded), None, [form.loaded], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, form.estimate, shown], **HIDDEN)
     redone = [progress, opened, form.shots.rows, form.shots.again]
     asked = form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
@@ -157,7 +162,6 @@ def _filled(ui: Ui, form: Form, request: gr.Request) -> Said:
         form.persona: gr.Dropdown(people, value=who),
         form.scene: gr.Dropdown(places, value=where),
         form.misfits: greyed,
-        form.loaded: loaded_with(token),
         form.text.target: told[form.platform],
     }
 

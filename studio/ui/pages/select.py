@@ -22,6 +22,7 @@ from studio.domain.same_pose import pose_of
 from studio.domain.scores import say_scores
 from studio.domain.training import training_refusal
 from studio.domain.values import FileKey
+from studio.library.results import job_of
 from studio.library.votes import Vote, vote_candidate, votes_of_design
 from studio.ui.context import (
     EACH,
@@ -100,10 +101,10 @@ def build(ui: Ui) -> None:
             nothing = empty(t("select.empty"), link(t("design.title"), ui.url("design")))
             return Chosen(), nothing, gr.Button(interactive=False), gr.skip(), "usual", *(gr.skip() for _ in sliders)
         gates = gates_of(ui.studio, found)
-        fresh = Chosen(design=found.id)
-        can = gr.Button(interactive=not _why_not(ui, found))
+        fresh = _kept_hand(ui, owner, found.id)
+        can = gr.Button(interactive=not _why_not(ui, owner, found))
         board_html, said = _board(ui, owner, found, gates, fresh), _say_gates(ui, gates)
-        return fresh, board_html, can, said, "usual", *(gates[name] for name in sliders)
+        return fresh, board_html, can, said, "usual", *(float(f"{gates[name]:.3g}") for name in sliders)
 
     def chosen_gates(found: Design, said: Said) -> Gates:
         return gates_of(ui.studio, found, {name: said[slider] for name, slider in sliders.items()})
@@ -126,6 +127,8 @@ def build(ui: Ui) -> None:
         elif found is not None and data.get("do") == "more":
             ui.queue.put(more_like(ui, owner, found, str(data["picture"])))
         fresh = _act(said[hand], data, found)
+        if found is not None and data.get("do") in ("keep", "drop"):
+            ui.mark(owner, f"design:{found.id}", held=sorted(fresh.held), dropped=sorted(fresh.dropped))
         return fresh, resort(said | {hand: fresh}, request), _arriving(ui, owner)
 
     def tick(said: Said, request: gr.Request) -> Any:
@@ -227,19 +230,27 @@ def _say_gates(ui: Ui, gates: Mapping[str, Any]) -> str:
 
 def _choices(ui: Ui, owner: str) -> list[tuple[str, str]]:
     """Those that can be trained first; the others say so."""
-    found = [(_called(ui, d), d.id, bool(design_reason(ui, d, ""))) for d in ui.results(owner, Design)]
+    found = [(_called(ui, owner, d), d.id, bool(design_reason(ui, d, ""))) for d in ui.results(owner, Design)]
     found.sort(key=lambda row: row[2])
     return [(f"{name} · {ui.t('select.other_model')}" if other else name, key) for name, key, other in found]
 
 
-def _called(ui: Ui, d: Design) -> str:
-    return f"{ui.t.word(d.recipe.category)} · {len(d.kept)}/{len(d.pictures)} · {d.id[:6]}"
+def _called(ui: Ui, owner: str, d: Design) -> str:
+    job = job_of(ui.studio.records, owner, Design, d.id)
+    said = [ui.t.word(d.recipe.category), f"{len(d.kept)}/{len(d.pictures)}"]
+    return " · ".join([*said, f"{job.created:%m-%d %H:%M}"] if job is not None else said)
 
 
-def _why_not(ui: Ui, design: Design) -> str:
+def _why_not(ui: Ui, owner: str, design: Design) -> str:
     """Why no persona of a design can be trained now, "" where it can."""
     why = training_refusal(ui.studio.settings)
-    return design_reason(ui, design, _called(ui, design)) or ("" if why is None else ui.t.error(why))
+    return design_reason(ui, design, _called(ui, owner, design)) or ("" if why is None else ui.t.error(why))
+
+
+def _kept_hand(ui: Ui, owner: str, design: str) -> Chosen:
+    """Return what was kept and dropped by hand before the page was loaded again."""
+    said = ui.said(owner, f"design:{design}")
+    return Chosen(design, frozenset(said.get("held", ())), frozenset(said.get("dropped", ())))
 
 
 def _act(now: Chosen, data: Pressed, design: Design | None) -> Chosen:
@@ -313,7 +324,7 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen, *, by_
             f'<div class="st-compare"><img src="{a}" alt="{left}"><img src="{b}" alt="{right}">'
             f'<input type="range" data-compare aria-label="{escape(t("select.compare"))}"></div>'
         )
-    misfit = design_reason(ui, design, _called(ui, design))
+    misfit = design_reason(ui, design, _called(ui, owner, design))
     if misfit:
         how = link(t("misfits.choose"), ui.url("settings"), big=False)
         compared = panel(f"<p>{escape(misfit)}</p>{how}", "warn") + compared
@@ -322,8 +333,8 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen, *, by_
 
 
 def _hint(ui: Ui, verdict: Verdict, kept: bool) -> str:
-    why = ui.t("select.kept") if kept else ", ".join(ui.t.word(r) for r in verdict.reasons)
-    return f"{verdict.index + 1}: {why or ui.t('select.by_hand')}"
+    why = ui.t("select.kept") if kept else ui.t("comma").join(ui.t.word(r) for r in verdict.reasons)
+    return ui.t("select.verdict", number=verdict.index + 1, why=why or ui.t("select.by_hand"))
 
 
 def _candidate(ui: Ui, design: Design, found: Judgement, i: int, now: Chosen, voted: int = 0, fits: str = "") -> str:

@@ -15,16 +15,20 @@ const showFold = () => {
 };
 // A double click on these asks for one drawing, and a key that is held down is one press.
 const DRAWS = ['redraw', 'redraw-weak', 'vary'];
+// A caption is one paragraph: Enter ends it, but not while a word is being composed.
+element.addEventListener('keydown', e => {
+  if (e.key === 'Enter' && !e.isComposing && e.target.matches('textarea[data-do]')) { e.preventDefault(); e.target.blur(); }
+});
 element.addEventListener('keydown', e => { if (e.repeat && e.target.closest('button[data-do]')) { e.preventDefault(); } });
 element.addEventListener('click', e => {
   const node = e.target.closest('[data-do]');
   if (node && e.detail > 1 && DRAWS.includes(node.dataset.do)) { return; }
   if (node && node.dataset.do === 'fold') { element.dataset.open = node.dataset.open = element.dataset.open !== 'true'; showFold(); }
-  if (node && node.tagName !== 'INPUT' && !node.disabled) { tell(e, node); if (node.dataset.seek) { seekOpened(node.dataset.seek); } }
+  if (node && !node.matches('input, textarea') && !node.disabled) { tell(e, node); if (node.dataset.seek) { seekOpened(node.dataset.seek); } }
 });
 // What is being typed survives a redrawing: it is told when the field is left.
 const typed = {};
-element.addEventListener('change', e => { const node = e.target.closest('input[data-do]'); if (node) { delete typed[node.dataset.key]; tell(e, node); } });
+element.addEventListener('change', e => { const node = e.target.closest('input[data-do], textarea[data-do]'); if (node) { delete typed[node.dataset.key]; tell(e, node); } });
 // A card with data-drag goes to the place of the card that it is dropped on.
 let dragged = null;
 element.addEventListener('dragstart', e => {
@@ -67,7 +71,7 @@ element.addEventListener('change', e => {
   if (e.target.matches('input[data-upload]') && e.target.files[0]) { send(e.target, e.target.files[0]); }
 });
 element.addEventListener('input', e => {
-  if (e.target.matches('input[type=text][data-do]')) { typed[e.target.dataset.key] = e.target.value; }
+  if (e.target.matches('input[type=text][data-do], textarea[data-do]')) { typed[e.target.dataset.key] = e.target.value; }
   if (e.target.matches('[data-compare]')) { e.target.parentElement.style.setProperty('--at', e.target.value + '%'); }
 });
 watch('value', () => {

@@ -94,10 +94,10 @@ def show_mixer(ui: Ui, now: DesignState, near: Near) -> str:
 def _mixed(ui: Ui, donor: Donor, now: DesignState, weight: float, measured: float | None, estimated: float) -> str:
     """A donor of the mix, and how like them it is, at most 1: as it was measured, else as its weight says."""
     t, muted, locked = ui.t, donor.id in now.mix.muted, donor.id in now.mix.locked
-    label = escape(t("design.weight", name=donor.name))
+    label = escape(f"{t('design.weight', name=donor.name)}{t('colon')}{100 * weight:.0f}%")
     off = " disabled" if muted or locked else ""
     dials = [
-        f'<label><span class="st-soft">{label}: {100 * weight:.0f}%</span><input type="range" min="0" max="100" '
+        f'<label><span class="st-soft">{label}</span><input type="range" min="0" max="100" '
         f'value="{100 * weight:.0f}" data-do="weight" data-donor="{donor.id}" data-key="w-{donor.id}"{off}></label>',
         gauge(estimated if measured is None else measured, ui.early_ceiling, t("design.near", name=donor.name)),
         '<div class="st-row">'

@@ -41,19 +41,27 @@ def wanted_set(request: gr.Request) -> str:
 
 
 def show_opened_set(ui: Ui, owner: str, key: str) -> str:
-    """Return the cards of the set as HTML, behind those that arrive for the newest; or that it is not there."""
+    """Return the cards of the set as HTML, behind those that arrive for the newest; or that it is not there. What it
+    was exported to last is beside the button that exports it.
+    """
+
+    def cards(found: PostSet) -> str:
+        exports = [row for row in jobs_of_set(ui.studio.records, owner, found.id) if row.kind == Bundle.kind]
+        made = _bundle(ui, exports[0]) if exports else ""
+        return show_look(ui, owner, found.id) + show_set(ui, owner, found, made)
+
     if not key:
         newest = newest_set(ui, owner)
         arriving = show_arriving(ui, owner, ui.newest(owner, PostSet.kind))
-        return arriving + ("" if newest is None else show_look(ui, owner, newest.id) + show_set(ui, owner, newest))
+        return arriving + ("" if newest is None else cards(newest))
     post_set = ui.find(owner, PostSet, key)
     if post_set is not None:
-        return show_look(ui, owner, post_set.id) + show_set(ui, owner, post_set)
+        return cards(post_set)
     return empty(ui.t("posts.set_gone"), link(ui.t("library.title"), f"{ui.url('library')}?kind=posts"))
 
 
 def show_jobs_of_set(ui: Ui, owner: str, key: str) -> str:
-    """Return the jobs of the set of this id ("": of the newest) as HTML: how far they are, and its bundle."""
+    """Return the jobs of the set of this id ("": of the newest) as HTML: how far they are."""
     t = ui.t
     drawing = job_of(ui.studio.records, owner, PostSet, key) if key else ui.newest(owner, PostSet.kind)
     if drawing is None:
@@ -70,7 +78,7 @@ def show_jobs_of_set(ui: Ui, owner: str, key: str) -> str:
         if kind in newest and newest[kind].state != "done"
     ]
     if (export := newest.get(Bundle.kind)) is not None:
-        parts.append(ui.job_panel(owner, export, _bundle(ui, export)))
+        parts.append(ui.job_panel(owner, export))
     return "".join(parts)
 
 

@@ -87,8 +87,8 @@ def show_arriving(ui: Ui, owner: str, job: JobRecord | None) -> str:
     return f"<h2>{escape(ui.t('posts.arriving'))}</h2>{grid(cards)}" if cards else ""
 
 
-def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
-    """All cards of a set as a person arranged it."""
+def show_set(ui: Ui, owner: str, post_set: PostSet, made: str = "") -> str:
+    """All cards of a set as a person arranged it; `made` is HTML beside what can be done with them."""
     t = ui.t
     arranged = arrange_shown(ui, owner, post_set)
     title = t("posts.set", name=post_set.request.persona.name, count=len(arranged.shown))
@@ -97,6 +97,7 @@ def show_set(ui: Ui, owner: str, post_set: PostSet) -> str:
     buttons += button(t("posts.look"), "look", set=post_set.id) + button(t("posts.write"), "write", set=post_set.id)
     if weak := weak_slots(arranged, ui.least_identity):
         buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)
+    buttons += made
     more = button(t("posts.settings"), "settings", set=post_set.id)
     return (
         f"<h2>{escape(title)}</h2><div class='st-row st-actions'>{buttons}</div><div class='st-grid'>{cards}</div>"
@@ -116,8 +117,8 @@ def _card(ui: Ui, owner: str, key: str, arranged: Arranged, place: int) -> str:
     )
     label = escape(t("posts.caption", number=place + 1))
     caption = (
-        f'<input type="text" data-do="caption" data-set="{key}" data-number="{slot.number}" maxlength="{MOST_CAPTION}" '
-        f'data-key="caption-{key}-{slot.number}" value="{escape(slot.caption)}" aria-label="{label}">'
+        f'<textarea rows="3" data-do="caption" data-set="{key}" data-number="{slot.number}" maxlength="{MOST_CAPTION}" '
+        f'data-key="caption-{key}-{slot.number}" aria-label="{label}">{escape(slot.caption)}</textarea>'
     )
     body = [
         f'<div class="st-row">{order}</div>',

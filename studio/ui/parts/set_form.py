@@ -133,7 +133,8 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
     def finished() -> bool:
         return finishes_by_itself(ui.studio.settings)
 
-    finish = gr.Checkbox(finished(), label=t("posts.finish"), elem_id="finish", **_finishing(ui))
+    with sections.shots.kept:
+        finish = gr.Checkbox(finished(), label=t("posts.finish"), elem_id="finish", **_finishing(ui))
     with sections.advanced.body, gr.Row():
         with gr.Column():
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))

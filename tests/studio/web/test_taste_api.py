@@ -76,7 +76,7 @@ def test_a_comment_is_read_kept_changed_and_undone(site: TestClient) -> None:
 
 def test_a_question_has_chips_in_the_readers_language(site: TestClient) -> None:
     asked = post(site, "comments", "zh", text="光线不错")["question"]
-    assert (asked["why"], asked["field"], asked["text"]) == ("aspect", "light", "您指的是光线的哪一点？")
+    assert (asked["why"], asked["field"], asked["text"]) == ("aspect", "light", "你指的是光线的哪一点？")
     assert {"id": "light.dusk", "name": "黄昏"} in asked["chips"]
     vague = post(site, "comments", text="not quite right")["question"]
     assert {"id": "setting", "name": "place"} in vague["chips"]
