@@ -259,7 +259,7 @@ def test_a_file_takes_its_other_parts_from_its_own_family(
     with pytest.raises(BadInput, match="base_of_other_family") as refused:
         resolve_backbone(file, dummy_folder)
     assert say_error(refused.value, Texts("en")) == (
-        "some.safetensors is a FLUX.1 transformer, and the other parts in dummy are those of Dummy.",
+        "some.safetensors is of FLUX.1, and the other parts in dummy are those of Dummy.",
         "Name a FLUX.1 folder in PERSONA_STUDIO_BASE.",
     )
 
