@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from studio.domain.guidance import Guidance, GuidedChoice
 from studio.domain.posts import plan_shots
 from studio.domain.taste import Taste, join_tastes
 
-__all__ = ["GuidedSet", "guide_set"]
+__all__ = ["GuidedSet", "guide_planned", "guide_set"]
 
 _TOGETHER = ("light",)  # a set has one
 
@@ -59,6 +59,36 @@ def guide_set(
     names = frozenset(OPEN_FIELDS) - {"setting"}
     open_fields = [names - row.keys() for row in stated] or [names] * len(shots)
 
+    return _guided(tastes, shots, open_fields, seed, adventurous=adventurous, vocabulary=vocabulary)
+
+
+def guide_planned(
+    tastes: Sequence[Taste],
+    shots: Sequence[Shot],
+    stated: Sequence[Collection[str]],
+    seed: int,
+    *,
+    adventurous: float,
+    vocabulary: Vocabulary | None,
+) -> GuidedSet:
+    """Return planned shots to a taste: `stated` are the fields of each of which somebody said something: these stay.
+
+    The place is the scene's, and open to no taste.
+    """
+    names = frozenset(OPEN_FIELDS) - {"setting"}
+    open_fields = [names - set(fields) for fields in stated]
+    return _guided(tastes, tuple(shots), open_fields, seed, adventurous=adventurous, vocabulary=vocabulary)
+
+
+def _guided(
+    tastes: Sequence[Taste],
+    shots: tuple[Shot, ...],
+    open_fields: Sequence[Collection[str]],
+    seed: int,
+    *,
+    adventurous: float,
+    vocabulary: Vocabulary | None,
+) -> GuidedSet:
     def knows(words: str) -> bool:
         return vocabulary is not None and not vocabulary.unknown(words)
 

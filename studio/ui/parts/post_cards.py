@@ -19,6 +19,7 @@ from studio.library.results import jobs_of_set
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, file_url, grid, picture
 from studio.ui.parts.shots_table import describe_shot
+from studio.ui.parts.taste_fill import show_why
 
 __all__ = [
     "arrange_shown",
@@ -99,9 +100,10 @@ def show_set(ui: Ui, owner: str, post_set: PostSet, made: str = "") -> str:
         buttons += button(t("posts.redraw_weak", count=len(weak)), "redraw-weak", set=post_set.id)
     buttons += made
     more = button(t("posts.settings"), "settings", set=post_set.id)
+    why = "" if post_set.request.guided is None else show_why(ui, post_set.request.guided, is_open=False)
     return (
         f"<h2>{escape(title)}</h2><div class='st-row st-actions'>{buttons}</div><div class='st-grid'>{cards}</div>"
-        f"<div class='st-row st-after'>{more}</div><p class='st-soft'>{escape(t('posts.order_hint'))}</p>"
+        f"<div class='st-row st-after'>{more}</div>{why}<p class='st-soft'>{escape(t('posts.order_hint'))}</p>"
     )
 
 

@@ -25,6 +25,7 @@ from studio.ui.parts.set_form import SetForm, build_form, fit_settings, read_for
 from studio.ui.parts.shots_form import (
     ShotsForm,
     build_shots,
+    captions_of,
     own_captions,
     read_shots_draft,
     read_table,
@@ -32,6 +33,7 @@ from studio.ui.parts.shots_form import (
     write_table,
 )
 from studio.ui.parts.shots_table import Table
+from studio.ui.parts.taste_fill import TasteFill, build_fill, filled_set, show_why
 from studio.ui.parts.text_form import TextForm, build_text
 
 __all__ = [
@@ -69,10 +71,11 @@ class Form:
     estimate: gr.HTML
     sections: Sections
     doubts: gr.HTML
+    fill: TasteFill
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.persona, self.scene, self.platform, self.fresh, self.any_look}
+        own = {self.persona, self.scene, self.platform, self.fresh, self.any_look, self.fill.box, self.fill.bold}
         return own | self.shots.inputs | self.settings.inputs
 
     @property
@@ -88,7 +91,12 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
         raise BadInput("no_persona")
     shots, settings = read_table(ui, form.shots, said, who.name), _read_settings(form, said)
     shape = find_platform(said[form.platform]).shape or ""
-    return PostRequest.make(owner=owner, persona=who, scene=where, shape=shape, **shots, **settings)
+    told: Facts = {"shape": shape, **shots, **settings}
+    found = filled_set(ui, form.fill, form.shots, said, owner, who.name, int(settings["seed"]))
+    if found is not None:
+        told = {**told, "captions": captions_of(ui, form.shots, said, found.shots), **found.fields()}
+        told |= {"detail": settings["detail"]} if settings["detail"] else {}
+    return PostRequest.make(owner=owner, persona=who, scene=where, **told)
 
 
 def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:
@@ -152,6 +160,7 @@ def lay_out(ui: Ui) -> Form:
         )  # fmt: skip
     with sections.shots.body:
         shots = build_shots(ui, platform)
+    fill = build_fill(ui)
     settings = build_form(ui, sections, persona, scene, platform)
     misfits = gr.HTML("", js_on_load=None, padding=False, elem_id="misfits")
     any_look = build_look(ui, scene)
@@ -178,6 +187,7 @@ def lay_out(ui: Ui) -> Form:
         estimate,
         sections,
         doubts,
+        fill,
     )
 
 
@@ -199,6 +209,16 @@ def build_draft(ui: Ui, form: Form, after: Sequence[gr.events.Dependency]) -> No
             **show_chosen(ui, form.sections, draft, who, where),
         }
 
+    def follow(said: Said, request: gr.Request) -> Any:
+        is_on, owner = bool(said[form.fill.box]), owner_of(request)
+        who = _who(ui, form, said, owner)
+        name, seed = "" if who is None else who.name, int(_read_settings(form, said)["seed"])
+        found = filled_set(ui, form.fill, form.shots, said, owner, name, seed)
+        why = "" if found is None else show_why(ui, found.guidance)
+        return {form.fill.bold: gr.Slider(visible=is_on), form.fill.why: why}
+
+    told = [form.fill.box.input, form.fill.bold.release, form.shots.rows.input, form.persona.input]
+    gr.on(told, guarded(ui, follow), form.inputs, [form.fill.bold, form.fill.why], **LATEST)
     inputs = form.inputs | {form.loaded}
     changed = [part.change for part in sorted(inputs, key=lambda part: int(part._id))]
     outputs = [form.estimate, form.doubts, *form.sections.tiles]

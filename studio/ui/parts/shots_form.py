@@ -31,7 +31,7 @@ from studio.ui.parts.shots_table import (
 )
 
 __all__ = [
-    "ShotsForm", "build_shots", "default_captions", "own_captions", "read_shots_draft", "read_table",
+    "ShotsForm", "build_shots", "captions_of", "default_captions", "own_captions", "read_shots_draft", "read_table",
     "write_shots_draft", "write_table",
 ]  # fmt: skip
 
@@ -62,6 +62,12 @@ def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
     usual = default_captions(ui.t, table.shots, again)
     captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
     return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": again}
+
+
+def captions_of(ui: Ui, form: ShotsForm, said: Said, shots: Sequence[Shot]) -> tuple[str, ...]:
+    """Return the table's captions for shots that are drawn in the place of its own."""
+    usual = default_captions(ui.t, shots)
+    return tuple(own or other for own, other in zip(read_shots(ui, said[form.rows]).captions, usual, strict=True))
 
 
 def write_table(ui: Ui, form: ShotsForm, table: Table, again: int = 0) -> Said:

@@ -23,6 +23,7 @@ from studio.library.grants import grant
 from studio.library.records import DraftRecord, PostSetRecord
 from studio.library.trash import sweep
 from studio.settings import Settings
+from studio.taste.keeping import comment
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Said, Ui
 from studio.ui.parts.another import next_number, show_due, show_number, take_number
@@ -30,6 +31,7 @@ from studio.ui.parts.posts_form import Form, lay_out, read_draft, write_draft
 from studio.ui.parts.posts_form import read_request as read_form_request
 from studio.ui.parts.shots_form import write_table
 from studio.ui.parts.shots_table import HEADERS, Table, make_shots, paste_shots, write_shots
+from studio.ui.parts.taste_fill import show_why
 from tests.studio.domain.values import make_goods, make_persona, make_post_set, make_scene
 
 WHO, WHERE = make_persona(), make_scene()
@@ -234,3 +236,34 @@ def test_a_draft_of_a_newer_studio_is_left_alone(studio: Studio) -> None:
     facts = json.loads(PostsDraft().model_dump_json()) | {"later": 1}
     studio.records.keep(DraftRecord(id="posts", owner="me", facts=facts, keys=[]))
     assert kept_draft(studio.library, "me") is None
+
+
+def test_what_nobody_wrote_follows_the_taste_where_that_is_asked_for_and_says_why(studio: Studio) -> None:
+    ui, form, said = open_page(studio)
+    plain = read_form_request(ui, form, said, "me")
+    comment(studio.records, "me", "I love red clothes. No serious faces. I like a waving pose")
+    assert read_form_request(ui, form, said, "me") == plain  # it is off
+    rows = [list(row) for row in said[form.shots.rows]]
+    rows[0][HEADERS.index("outfit_colour")] = "green"
+    rows[1][HEADERS.index("caption")] = "My own words"
+    asked = said | {form.shots.rows: rows, form.fill.box: True, form.fill.bold: 0.0}
+    made = read_form_request(ui, form, asked, "me")
+    assert made.shots[0].outfit_colour == "green"
+    assert {shot.outfit_colour for shot in made.shots[1:]} == {"red"}
+    assert {shot.pose for shot in made.shots} == {"waving"}
+    assert "serious" not in {shot.expression for shot in made.shots}
+    for field in ("framing", "view", "setting", "light", "outfit", "goods"):
+        assert [getattr(s, field) for s in made.shots] == [getattr(s, field) for s in plain.shots]
+    assert made.guided is not None
+    assert all(made.captions[n] for n in range(len(made.shots)))
+    assert made.captions[1] == "My own words"
+    assert "red" in str(made.captions[2])
+    why = show_why(ui, made.guided)
+    assert "waving" in why
+    assert why == show_why(ui, read_form_request(ui, form, asked, "me").guided)
+    assert "serious" not in {shot.expression for shot in read_form_request(ui, form, asked, "me").shots}
+    dressed = asked | {form.shots.template: "one_outfit", form.shots.rows: write_shots(ui, make_shots("one_outfit", 3))}
+    assert {(s.outfit, s.outfit_colour) for s in read_form_request(ui, form, dressed, "me").shots} == {("dress", "red")}
+    nobody = read_form_request(ui, form, asked, "you")
+    assert nobody.guided is None
+    assert [s.pose for s in nobody.shots] == [s.pose for s in plain.shots]
