@@ -36,17 +36,24 @@ class KeptLayer:
     """One original at the finished size: `image` uint8 [H, W, 3], and its `share` float32 [H, W] of each pixel.
 
     `drawn` is the same as the drawn picture [h, w] holds it. `ends` says that there is nothing of the original beyond
-    its outline.
+    its outline, `behind` that a person may stand before it: who hides its margin hides what fades beyond it.
     """
 
     image: Rgb
     share: Share
     drawn: Landmark
     ends: bool = False
+    behind: bool = False
 
 
 def landmark_layer(
-    photo: Rgb, mask: Mask, crop: Box | None, margin_px: float, drawn: tuple[int, int], size: tuple[int, int]
+    photo: Rgb,
+    mask: Mask,
+    crop: Box | None,
+    margin_px: float,
+    drawn: tuple[int, int],
+    size: tuple[int, int],
+    behind: bool = False,
 ) -> KeptLayer | None:
     """A scene's landmark with `margin_px` drawn pixels around it; sizes are (height, width). None where nothing is left
     in the crop.
@@ -61,7 +68,7 @@ def landmark_layer(
     # the drawing meets the photo at the margin: there the one fades into the other, over two drawn pixels
     share = np.clip((margin_px + 1 - far / scale) / 2, 0, 1).astype(np.float32)
     kept = Landmark(fit_to_canvas(photo, *drawn, crop), grow_mask(small, margin_px), exact=False)
-    return KeptLayer(fit_to_canvas(photo, height, width, crop), share, kept)
+    return KeptLayer(fit_to_canvas(photo, height, width, crop), share, kept, behind=behind)
 
 
 def goods_layer(goods: Cutout, place: Place, drawn: tuple[int, int], size: tuple[int, int]) -> KeptLayer:
@@ -87,6 +94,9 @@ def lay_kept(finished: Rgb, drawn: Rgb, layers: Sequence[KeptLayer]) -> Rgb:
         hidden = _hidden(drawn, layer.drawn)
         if hidden[layer.drawn.mask].mean() > 1 - _LEAST_SHOWN:
             continue  # this picture shows nothing of it
+        if layer.behind:
+            nearest = ndimage.distance_transform_edt(~layer.drawn.mask, return_distances=False, return_indices=True)
+            hidden = hidden[nearest[0], nearest[1]]
         height, width = finished.shape[:2]
         covered = cv2.resize(hidden.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
         share = (layer.share * (1 - covered))[..., None]

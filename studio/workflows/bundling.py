@@ -117,7 +117,7 @@ def finished_for(
         finisher = check_finishing(studio, wished, *drawn.content.size)
         if finisher is None:
             return None, None
-        large, told = finish_picture(studio, finisher, asked, post.shot, drawn.image, size)
+        large, told = finish_picture(studio, finisher, asked, post.shot, post.layered, drawn.image, size)
     else:
         large, told = studio.store.get_picture(kept.picture), FinishedWith(**kept.model_dump(exclude={"picture"}))
     return large, FinishingFacts(**told.model_dump(), pixels_sha256=pixels_sha256(large))

@@ -37,23 +37,33 @@ def check_finishing(studio: Studio, request: PostRequest, height: int, width: in
     return studio.finisher
 
 
-def finish_post(studio: Studio, request: PostRequest, shot: Shot, picture: str) -> FinishedPicture | None:
+def finish_post(
+    studio: Studio, request: PostRequest, shot: Shot, picture: str, layered: bool
+) -> FinishedPicture | None:
     """Store a stored post's picture as it is shown large; None where posts of this set are not finished."""
     drawn = studio.store.get_picture(picture)
     height, width = drawn.shape[:2]
     finisher = check_finishing(studio, request, height, width)
     if finisher is None:
         return None
-    large, told = finish_picture(studio, finisher, request, shot, drawn, shown_size(height, width, request.finish_px))
+    large, told = finish_picture(
+        studio, finisher, request, shot, layered, drawn, shown_size(height, width, request.finish_px)
+    )
     kept = studio.store.put(encode_finished(Image.fromarray(large), picture))
     return FinishedPicture(**told.model_dump(), picture=FileKey(kept))
 
 
 def finish_picture(
-    studio: Studio, finisher: Finisher, request: PostRequest, shot: Shot, drawn: Picture, size: tuple[int, int]
+    studio: Studio,
+    finisher: Finisher,
+    request: PostRequest,
+    shot: Shot,
+    layered: bool,
+    drawn: Picture,
+    size: tuple[int, int],
 ) -> tuple[Picture, FinishedWith]:
-    """Return a post's picture uint8 [h, w, 3] at this size (height, width), and what made it."""
-    large = lay_kept(finisher.finish(drawn, *size), drawn, kept_layers(studio, request, shot, drawn, size))
+    """Return a post's picture uint8 [h, w, 3] at this size (height, width), and what made it; `layered` is its own."""
+    large = lay_kept(finisher.finish(drawn, *size), drawn, kept_layers(studio, request, shot, layered, drawn, size))
     told = FinishedWith(
         upscaler=finisher.name, sha256=finisher.sha256, scale=finisher.scale, height=size[0], width=size[1]
     )
@@ -61,14 +71,14 @@ def finish_picture(
 
 
 def kept_layers(
-    studio: Studio, request: PostRequest, shot: Shot, drawn: Picture, size: tuple[int, int]
+    studio: Studio, request: PostRequest, shot: Shot, layered: bool, drawn: Picture, size: tuple[int, int]
 ) -> list[KeptLayer]:
     """Return the originals whose pixels a post keeps, back to front, at this size."""
     layers, small = list[KeptLayer](), (drawn.shape[0], drawn.shape[1])
     scene = request.scene
     if scene.landmark is not None and request.keep_landmark:
         photo, mask = studio.store.get_picture(scene.photo), get_mask(studio.library, scene.landmark)
-        layer = landmark_layer(photo, mask, scene.crop_for(*small), LANDMARK_MARGIN_PX, small, size)
+        layer = landmark_layer(photo, mask, scene.crop_for(*small), LANDMARK_MARGIN_PX, small, size, layered)
         layers += [] if layer is None else [layer]
     if request.goods is not None and request.goods_as != "reference":
         goods = goods_cutout(studio, request.goods)

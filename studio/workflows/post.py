@@ -110,7 +110,7 @@ def draw_shots(
     def score(number: int, key: str) -> None:
         row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
         arrived[number] = row
-        finished[number] = finish_step(studio, request, shots[number], key, run, f"finish-{number}")
+        finished[number] = finish_step(studio, request, shots[number], key, run, f"finish-{number}", injections.layered)
         progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
         progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
@@ -137,12 +137,12 @@ def draw_shots(
 
 
 def finish_step(
-    studio: Studio, request: PostRequest, shot: Shot, picture: str, run: Run, name: str
+    studio: Studio, request: PostRequest, shot: Shot, picture: str, run: Run, name: str, layered: bool
 ) -> FinishedPicture | None:
     """Finish a post's picture as a step of its own; None where posts are not finished."""
 
     def finish() -> dict[str, Any] | None:
-        made = finish_post(studio, request, shot, picture)
+        made = finish_post(studio, request, shot, picture, layered)
         return None if made is None else made.model_dump(mode="json")
 
     made = run(name, finish)

@@ -82,7 +82,9 @@ def _finishes_alike(studio: Studio, request: PostRequest, post: ManifestPost, dr
     told, finisher = post.finishing, studio.finisher
     if told is None or finisher is None or finisher.sha256 != told.sha256:
         return True
-    large, _ = finish_picture(studio, finisher, request, post.as_drawn().shot, drawn, (told.height, told.width))
+    large, _ = finish_picture(
+        studio, finisher, request, post.as_drawn().shot, post.layered, drawn, (told.height, told.width)
+    )
     return pixels_sha256(large) == told.pixels_sha256
 
 

@@ -96,3 +96,23 @@ def test_a_landmark_is_the_photo_and_its_seam_does_not_show() -> None:
     assert seam_ratio(finished, grow_mask(whole, 5 * 5.6)) <= 1.5
     box = (0.0, 0.0, 0.2, 0.2)
     assert landmark_layer(photo, mask, box, 5, DRAWN, SIZE) is None  # the crop shows nothing of it
+
+
+def test_nothing_of_a_landmark_shines_through_who_stands_before_it() -> None:
+    """Beyond its margin the photo fades into the picture; not into the person that hides the margin."""
+    photo = np.full((1280, 960, 3), 200, np.uint8)
+    mask = np.zeros((1280, 960), np.bool_)
+    mask[480:720, 280:520] = True
+    small = np.asarray(Image.fromarray(mask).resize(DRAWN[::-1]))
+    drawn = np.full((256, 192, 3), 200, np.uint8)
+    drawn[60:200, 20:80] = (90, 50, 20)  # a person over the left half of it, and beyond
+    layer = landmark_layer(photo, mask, None, 5, DRAWN, SIZE, behind=True)
+    assert layer is not None
+    finished = lay_kept(enlarged(drawn), drawn, [layer])
+    person = finished[int(70 * 5.625) : int(190 * 5.625), int(24 * 5.625) : int(76 * 5.625)]
+    assert np.abs(person.astype(int) - (90, 50, 20)).max() < 6
+    flat = landmark_layer(photo, mask, None, 5, DRAWN, SIZE)
+    assert flat is not None
+    assert small.any()
+    ghost = lay_kept(enlarged(drawn), drawn, [flat])  # as it was: its outline is seen on the person
+    assert np.abs(ghost.astype(int) - finished).max() > 40
