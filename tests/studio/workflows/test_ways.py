@@ -256,3 +256,23 @@ def test_a_box_of_three_numbers_is_refused(
         main()
     assert done.value.code == 1
     assert json.loads(capsys.readouterr().out)["code"] == "box_unreadable"
+
+
+def test_goods_and_landmarks_that_leave_no_room_are_told_before_anything_is_drawn(
+    studio: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
+    monkeypatch.setattr("studio.workflows.drawing._note_speed", lambda *rest: pytest.fail("something was drawn"))
+    banner = np.full((120, 1000, 3), 225, np.uint8)
+    banner[30:90, 40:960] = (20, 60, 160)
+    Image.fromarray(banner).save(tmp_path / "banner.png")
+    goods = add_goods(studio.library, tmp_path / "banner.png", "a banner")
+    with pytest.raises(BadInput, match="goods_larger_than_picture"):
+        draw(studio, asked.changed(goods=goods))
+    mask = np.full((96, 64), 255, np.uint8)
+    mask[0, 0] = 0
+    Image.fromarray(mask).save(tmp_path / "all.png")
+    scene = add_scene(studio.library, tmp_path / "scene.png", tmp_path / "all.png", "all of it")
+    with pytest.raises(BadInput, match="landmark_keeps_everything"):
+        draw(studio, asked.changed(scene=scene, goods=None))
+    assert studio.store.get_picture(goods.picture).shape[1] > 800  # what was brought is still there
