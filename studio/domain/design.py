@@ -14,8 +14,19 @@ from personas.recipes import Recipe
 from personas.selection import MIN_KEPT
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from studio.domain.guidance import Guidance
 from studio.domain.thresholds import thresholds_schema
-from studio.domain.values import FileKey, IndexEntry, LeftOutPicture, NamedPicture, Request, Result, Seed, Value
+from studio.domain.values import (
+    FileKey,
+    IndexEntry,
+    LeftOutPicture,
+    NamedPicture,
+    Request,
+    Result,
+    Seed,
+    Value,
+    later_field,
+)
 
 __all__ = [
     "Design", "DesignRequest", "Preview", "PreviewRequest", "PreviewedRecipe", "RejectedRecipe", "UsedDonor",
@@ -45,6 +56,7 @@ class DesignRequest(Request):
 
     `recipes` is how many mixes are tried until one is new enough; `gates` are thresholds that replace defaults.
     A `recipe` of one's own is the only one tried. `templates` are pictures that the face is put into: more candidates.
+    `guided` says what the candidates wear and where they are to their owner's taste, shot by shot, and why.
     """
 
     category: str = Field(max_length=40)
@@ -56,6 +68,7 @@ class DesignRequest(Request):
     gates: Annotated[Mapping[str, float], WithJsonSchema(thresholds_schema())] = Field(default_factory=dict)
     templates: tuple[NamedPicture, ...] = Field((), max_length=200)
     recipe: CheckedRecipe | None = None
+    guided: Guidance | None = later_field(None)
 
     @model_validator(mode="after")
     def _check(self) -> DesignRequest:

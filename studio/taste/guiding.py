@@ -6,17 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from personas.shots import WORDS, Shot
-from personas.taste.guidance import OPEN_FIELDS, guide_shots
+from personas.shots import WORDS, Shot, vary_shots
+from personas.taste.guidance import OPEN_FIELDS, Choice, guide_shots
 from pipelines.errors import BadInput
 from pipelines.families.vocabulary import Vocabulary
 from studio.domain.guidance import Guidance, GuidedChoice
 from studio.domain.posts import plan_shots
 from studio.domain.taste import Taste, join_tastes
 
-__all__ = ["GuidedSet", "guide_planned", "guide_set"]
+__all__ = ["GuidedSet", "guide_candidates", "guide_planned", "guide_set"]
 
 _TOGETHER = ("light",)  # a set has one
+_OF_CANDIDATES = ("setting", "light", "outfit", "outfit_colour", "goods")
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,26 @@ def guide_planned(
     return _guided(tastes, tuple(shots), open_fields, seed, adventurous=adventurous, vocabulary=vocabulary)
 
 
+def guide_candidates(tastes: Sequence[Taste], count: int, seed: int, *, adventurous: float) -> Guidance | None:
+    """Return how a design's candidates follow a taste, None where nothing moves: what they wear and where they are.
+
+    Framings, sides, expressions and poses stay as they are planned: a persona is trained on all of them.
+    """
+    shots = vary_shots(count, seed)
+    weights = join_tastes(tastes)
+    found = guide_shots(shots, [_OF_CANDIDATES] * count, weights, seed, adventurous=adventurous)
+    choices = tuple(_choice(one) for one in found.choices if one.word != one.was)
+    version = sum(taste.version for taste in tastes)
+    return Guidance.make(version=version, adventurous=adventurous, choices=choices[:_MOST]) if choices else None
+
+
+def _choice(one: Choice) -> GuidedChoice:
+    return GuidedChoice(
+        number=one.number, field=one.field, was=one.was, word=one.word, attributes=one.attributes,
+        probability=one.probability,
+    )  # fmt: skip
+
+
 def _guided(
     tastes: Sequence[Taste],
     shots: tuple[Shot, ...],
@@ -97,12 +119,7 @@ def _guided(
     )
     if not found.choices:
         return GuidedSet(shots, 0.0, None)
-    choices = tuple(
-        GuidedChoice(
-            number=c.number, field=c.field, was=c.was, word=c.word, attributes=c.attributes, probability=c.probability
-        )
-        for c in found.choices
-    )
+    choices = tuple(_choice(one) for one in found.choices)
     version = sum(taste.version for taste in tastes)
     guidance = Guidance.make(version=version, adventurous=adventurous, words=found.words, choices=choices)
     return GuidedSet(found.shots, found.detail, guidance)

@@ -22,6 +22,7 @@ from pipelines.lora import Lora, check_fits
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from studio.application import Studio
 from studio.domain.design import Design, DesignRequest, RejectedRecipe, UsedDonor
+from studio.domain.guidance import follow_guidance
 from studio.domain.measured import write_measures
 from studio.domain.report import LeftOut, StudioStage
 from studio.domain.values import FileKey, LeftOutPicture, NamedPicture
@@ -105,7 +106,7 @@ def _try_recipe(
     trigger, lora = trigger_of(used), Lora(fused.layers)
 
     stage = Stage(StudioStage.CANDIDATES, str(attempt + 1) if attempt else "")
-    shots = vary_shots(request.candidates, request.seed)
+    shots = follow_guidance(vary_shots(request.candidates, request.seed), request.guided)
     prompts = [shot.prompt(look.subject, trigger) for shot in shots]
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     candidates = draw_candidates(studio, run, stage, lora, prompts, seeds, shots, progress)

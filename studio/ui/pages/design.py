@@ -21,6 +21,8 @@ from studio.domain.design import Design, DesignRequest, Preview, PreviewedRecipe
 from studio.domain.mix import Mix, less_of, mix_as_json, mix_from_json, move_weight, mute, recipe_of_mix, roll
 from studio.domain.times import JobSize
 from studio.library.records import JobRecord
+from studio.taste.guiding import guide_candidates
+from studio.taste.keeping import tastes_of
 from studio.ui.context import (
     EACH,
     HIDDEN,
@@ -43,6 +45,7 @@ __all__ = ["build"]
 
 _CANDIDATES = {"normal": 48, "quick": 18}
 _FAVOURITES, _PREVIEWS = 8, 4
+_BOLD = 0.5  # candidates stay more varied than posts: a persona is trained on them
 _KEPT = "text:desk"
 _KEEPING = Lock()
 Shown = tuple[str, Near]
@@ -66,6 +69,9 @@ def build(ui: Ui) -> None:
                 [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
                 value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
             )  # fmt: skip
+            follow = gr.Checkbox(
+                False, label=t("taste.candidates"), info=t("taste.candidates_what"), elem_id="to-taste"
+            )
             with gr.Column():
                 go = gr.Button(t("design.go"), variant="primary", elem_id="go", interactive=bool(first.mix.donors))
                 estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
@@ -107,9 +113,9 @@ def build(ui: Ui) -> None:
             ui.queue.put(_request(ui, fresh, how, owner))
         return *desk_of(owner, fresh), fresh.mix.category
 
-    def start(now: DesignState, how: str, request: gr.Request) -> Any:
+    def start(now: DesignState, how: str, to_taste: bool, request: gr.Request) -> Any:
         owner = owner_of(request)
-        ui.queue.put(_request(ui, now, how, owner))
+        ui.queue.put(_request(ui, now, how, owner, to_taste=to_taste))
         return _progress(ui, owner, now)
 
     def choose_effort(how: str, request: gr.Request) -> str:
@@ -125,7 +131,7 @@ def build(ui: Ui) -> None:
     acting = guarded(ui, act)
     for part in (bar, table, progress):
         part.click(acting, [desk, effort], [*outputs, category], **(EACH | in_turn("desk")))
-    go.click(guarded(ui, start), [desk, effort], [progress], **(HIDDEN | in_turn("desk")))
+    go.click(guarded(ui, start), [desk, effort, follow], [progress], **(HIDDEN | in_turn("desk")))
 
 
 def _able(now: DesignState) -> gr.Button:
@@ -142,12 +148,14 @@ def _kept_effort(ui: Ui, owner: str) -> str:
     return kept if kept in _CANDIDATES else ui.studio.settings.effort
 
 
-def _request(ui: Ui, now: DesignState, effort: str, owner: str) -> DesignRequest:
+def _request(ui: Ui, now: DesignState, effort: str, owner: str, *, to_taste: bool = False) -> DesignRequest:
     """A mix that a hand touched is the only one tried; else its seed finds it, and others where it is not new."""
     recipe = recipe_of_mix(now.mix, ui.donors(now.mix.category)) if now.by_hand else None
     seed = now.mix.seed if recipe is None else 1
+    count, tastes = _CANDIDATES[effort], tastes_of(ui.studio.records, owner)
+    guided = guide_candidates(tastes, count, seed, adventurous=_BOLD) if to_taste else None
     return DesignRequest.make(
-        owner=owner, category=now.mix.category, seed=seed, candidates=_CANDIDATES[effort], recipe=recipe
+        owner=owner, category=now.mix.category, seed=seed, candidates=count, recipe=recipe, guided=guided
     )
 
 

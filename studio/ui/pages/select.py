@@ -41,6 +41,7 @@ from studio.ui.parts.html import button, card, empty, file_url, grid, link, pane
 from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.sections import build_section, show_tile
+from studio.ui.parts.taste_fill import show_why
 from studio.ui.parts.taste_order import TasteOrder, order_by_taste
 from studio.workflows.judgement import Judgement, amend, gates_of, judge, with_more
 
@@ -329,6 +330,8 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen, *, by_
         how = link(t("misfits.choose"), ui.url("settings"), big=False)
         compared = panel(f"<p>{escape(misfit)}</p>{how}", "warn") + compared
     top = f'<p aria-live="polite"><strong>{escape(count)}</strong></p>{note}{compared}{grid(cards)}'
+    guided = design.request.guided
+    top += "" if guided is None else show_why(ui, guided, is_open=False)
     return f"{top}<h2>{escape(t('select.scatter'))}</h2>{plot}"
 
 

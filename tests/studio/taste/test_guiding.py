@@ -1,0 +1,63 @@
+"""Candidates of a design to somebody's taste: what they wear and where they are, and nothing that training needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from personas.shots import vary_shots
+from pipelines.errors import BadInput
+from studio.domain.design import DesignRequest
+from studio.domain.guidance import Guidance, GuidedChoice, follow_guidance
+from studio.library.records import Records
+from studio.taste.guiding import guide_candidates
+from studio.taste.keeping import comment, tastes_of
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path / "records.sqlite")
+
+
+def test_candidates_follow_a_taste_in_clothes_and_places_alone(records: Records) -> None:
+    assert guide_candidates(tastes_of(records, "me"), 48, 1, adventurous=0.5) is None
+    comment(records, "me", "I love red clothes and the beach. I hate the suit. I love smiling close-ups")
+    guidance = guide_candidates(tastes_of(records, "me"), 48, 1, adventurous=0.3)
+    assert guidance is not None
+    plain = vary_shots(48, 1)
+    shots = follow_guidance(plain, guidance)
+    for field in ("framing", "view", "expression", "pose"):
+        assert [getattr(s, field) for s in shots] == [getattr(s, field) for s in plain]
+    counted = Counter(shot.outfit_colour for shot in shots)
+    assert counted["red"] > 24
+    assert Counter(shot.setting for shot in shots)["beach"] > 24
+    assert "suit" not in {shot.outfit for shot in shots}
+    assert {choice.field for choice in guidance.choices} <= {"setting", "outfit", "outfit_colour"}
+
+
+def test_a_request_says_how_it_is_guided_and_one_without_is_as_before() -> None:
+    guidance = Guidance.make(
+        version=1, adventurous=0.5,
+        choices=(
+            GuidedChoice(number=1, field="outfit", was="suit", word="dress", probability=1),
+            GuidedChoice(number=99, field="outfit", was="suit", word="dress", probability=1),
+            GuidedChoice(number=-1, field="tone", was="", word="bright", probability=1),
+        ),
+    )  # fmt: skip
+    asked = DesignRequest.make(owner="me", category="sweet", guided=guidance)
+    assert DesignRequest.model_validate_json(asked.model_dump_json()).guided == guidance
+    assert "guided" not in DesignRequest.make(owner="me", category="sweet").model_dump(mode="json")
+    shots = vary_shots(4, 1)
+    assert follow_guidance(shots, None) == shots
+    followed = follow_guidance(shots, guidance)
+    assert followed[1].outfit == "dress"
+    assert followed[0] == shots[0]
+    wrong = Guidance.make(
+        version=1,
+        adventurous=0,
+        choices=(GuidedChoice(number=0, field="light", was="day", word="noon", probability=1),),
+    )
+    with pytest.raises(BadInput, match="shot_word_unknown"):
+        follow_guidance(shots, wrong)
