@@ -11,7 +11,7 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -38,6 +38,9 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 
 picture-score: install ## what people see first, counted: eyes, mouths, hands, goods, places, edges; sheets, picture-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.picture_score --out $(OUT)
+
+taste-score: install ## how well a taste is read and followed, on simulated users: table, taste-score.json [OUT=out]
+	$(BIN)/python -m benchmarks.taste_score --out $(OUT)
 
 cases: install ## public bug reports, tried on the studio: table, cases.json [DATA=folder with cases/ OUT=out]
 	$(BIN)/python -m benchmarks.cases --data $(DATA)/cases --out $(OUT)
