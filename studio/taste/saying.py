@@ -41,13 +41,21 @@ def say_item(texts: Texts, item: TasteItem) -> str:
 
 def say_choice(texts: Texts, choice: GuidedChoice) -> str:
     """Return why a field is as it is."""
-    spoke = _join(texts, (say_attribute(texts, one) for one in choice.attributes))
+    spoke = _join(texts, (_say_reason(texts, one, choice) for one in choice.attributes))
     where = texts("taste.all_shots") if choice.number < 0 else texts("taste.shot", number=choice.number + 1)
     field = say_attribute(texts, choice.field)
     own = (one for one in choice.attributes if _words_of(one) == choice.word)  # no list of shots has a name for these
     named = next(own, None)
     word = texts.word(choice.word) if named is None else say_attribute(texts, named)
     return texts("taste.why", where=where, field=field, word=word, spoke=spoke)
+
+
+def _say_reason(texts: Texts, attribute: str, choice: GuidedChoice) -> str:
+    """Return an attribute that spoke: of the same field it is what the word shows, or what is avoided by it."""
+    name, known = say_attribute(texts, attribute), load_attributes().by_id.get(attribute)
+    if known is None or known.field != choice.field or choice.word in (*known.shot, known.words) or choice.number < 0:
+        return name
+    return texts("taste.avoids", what=name)
 
 
 def _words_of(attribute: str) -> str:

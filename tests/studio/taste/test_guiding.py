@@ -12,8 +12,10 @@ from pipelines.errors import BadInput
 from studio.domain.design import DesignRequest
 from studio.domain.guidance import Guidance, GuidedChoice, follow_guidance
 from studio.library.records import Records
-from studio.taste.guiding import guide_candidates
+from studio.taste.guiding import guide_candidates, guide_planned
 from studio.taste.keeping import comment, tastes_of
+from studio.taste.saying import say_choice
+from studio.texts.texts import Texts
 
 
 @pytest.fixture
@@ -61,3 +63,16 @@ def test_a_request_says_how_it_is_guided_and_one_without_is_as_before() -> None:
     )
     with pytest.raises(BadInput, match="shot_word_unknown"):
         follow_guidance(shots, wrong)
+
+
+def test_a_reason_says_what_is_liked_or_avoided(records: Records) -> None:
+    comment(records, "me", "I love smiling faces. I hate the dress")
+    shots = vary_shots(9, 1)
+    found = guide_planned(
+        tastes_of(records, "me"), shots, [()] * 9, 1, adventurous=0.0, vocabulary=None
+    )  # fmt: skip
+    assert found.guidance is not None
+    said = {c.field: say_choice(Texts("en"), c) for c in found.guidance.choices}
+    assert said["expression"].endswith("because of: smiling")
+    assert said["outfit"].endswith("because of: not dress")
+    assert say_choice(Texts("zh"), found.guidance.choices[-1]).endswith(("不喜欢连衣裙", "微笑"))
