@@ -333,6 +333,13 @@ def test_gates_and_hand_sort_at_once(page: Any, site: Site) -> None:
     page.evaluate(some)
     page.wait_for_function("document.querySelectorAll('#board [data-do=drop][aria-pressed=true]').length === 3")
     assert len(_records(site).find(JobRecord, "me")) == jobs
+    page.wait_for_timeout(1500)
+    open_page(page, "select")  # what a hand said stays
+    page.wait_for_selector("#board .st-card.kept")
+    assert page.locator("#board [data-do=drop][aria-pressed=true]").count() == 3
+    for _ in range(3):
+        page.locator("#board [data-do=drop][aria-pressed=true]").first.click()
+        page.wait_for_timeout(1500)
 
 
 def test_files_of_nobody_are_not_served(site: Site) -> None:
