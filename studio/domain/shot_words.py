@@ -36,8 +36,12 @@ _ALSO = {
     },
     "view": {
         "front": "facing the camera|facing front|front view|from the front|正脸|面对镜头|面向镜头|正对镜头",
-        "left": "turned to the left|turned left|facing left|left side view|left profile|朝左|左侧面|面向左",
-        "right": "turned to the right|turned right|facing right|right side view|right profile|朝右|右侧面|面向右",
+        "left": "turned to the left|turned left|facing left|left side view|left profile|朝左|左侧面|面向左"
+        "|侧面|侧身|侧脸|半侧面|侧面朝左|侧面向左|侧身朝左|侧身向左|侧脸朝左|侧脸向左"
+        "|朝左侧面|向左侧面|朝左侧身|向左侧身|朝左侧脸|向左侧脸|左侧身|左侧脸",
+        "right": "turned to the right|turned right|facing right|right side view|right profile|朝右|右侧面|面向右"
+        "|侧面朝右|侧面向右|侧身朝右|侧身向右|侧脸朝右|侧脸向右"
+        "|朝右侧面|向右侧面|朝右侧身|向右侧身|朝右侧脸|向右侧脸|右侧身|右侧脸",
     },
     "expression": {
         "neutral": "calm face|calm|neutral face|neutral expression|expressionless|无表情|面无表情|淡定|冷静",

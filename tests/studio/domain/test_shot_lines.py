@@ -86,3 +86,18 @@ def test_words_that_no_list_has_are_kept_in_their_field(line: str, own: dict[str
 def test_a_list_of_marks_alone_has_no_shots() -> None:
     with pytest.raises(BadInput, match=r"bad_count.*count=0"):
         paste_shots("1.\n- \n“”\nframing, view")
+
+
+@pytest.mark.parametrize(
+    ("said", "view"),
+    [
+        ("半身 侧面 白色T恤", "left"),
+        ("侧身 挥手", "left"),
+        ("侧面朝右", "right"),
+        ("向右侧身", "right"),
+        ("右侧脸", "right"),
+    ],
+)
+def test_a_side_view_is_a_view_and_no_pose(said: str, view: str) -> None:
+    (shot,) = paste_shots(said)
+    assert (shot.view, shot.pose in ("relaxed", "waving")) == (view, True)
