@@ -48,7 +48,7 @@ def show_opened_set(ui: Ui, owner: str, key: str) -> str:
     def cards(found: PostSet) -> str:
         exports = [row for row in jobs_of_set(ui.studio.records, owner, found.id) if row.kind == Bundle.kind]
         made = _bundle(ui, exports[0]) if exports else ""
-        return show_look(ui, owner, found.id) + show_set(ui, owner, found, made)
+        return show_look(ui, owner, found) + show_set(ui, owner, found, made)
 
     if not key:
         newest = newest_set(ui, owner)

@@ -13,13 +13,16 @@ import pytest
 from pipelines.errors import BadInput
 from studio.application import Studio
 from studio.domain.arrangement import Arrangement, compose, move
+from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import CaptionsRequest
+from studio.domain.job_title import JobTitle
 from studio.domain.platforms import find_platform
 from studio.domain.posts import PostSet
 from studio.jobs.queue import Queue
 from studio.settings import Settings
 from studio.texts.texts import Language, Texts
 from studio.ui.context import Ui
+from studio.ui.parts.look import show_look
 from studio.ui.parts.post_cards import keep_arrangement, read_arrangement
 from studio.ui.parts.text_form import TextForm, _about, _length, build_text, kept_text, read_tags
 from studio.workflows import run_directly
@@ -137,3 +140,16 @@ def test_lengths_and_what_a_platform_takes_are_said(tmp_path: Path) -> None:
     assert "请不要发布" in _about(ui, find_platform("archive"))
     assert "没有制作信息" in _about(ui, find_platform("xiaohongshu"))
     assert json.dumps(_about(ui, find_platform("taobao-white")), ensure_ascii=False).count("没有标识") == 1
+
+
+def test_a_look_at_what_was_changed_since_says_so(tmp_path: Path) -> None:
+    ui, _, _, (older, _) = build(tmp_path)
+    seen = tuple(CheckedPicture(picture=post.picture, caption=post.caption, bytes=9) for post in older.posts)
+    row = keep_result(ui.studio, "me", ExportCheck(id="look", post_set=older.id, platform="xiaohongshu", pictures=seen))
+    title = JobTitle(who="Lin", where="cafe", count=3, platform="xiaohongshu", post_set=older.id)
+    row.facts = {**row.facts, "title": title.model_dump(mode="json")}
+    ui.studio.records.keep(row)
+    assert 'id="look"' in show_look(ui, "me", older)
+    assert ui.t("look.old") not in show_look(ui, "me", older)
+    keep_arrangement(ui, "me", older, Arrangement(captions={"1": "我写的"}))
+    assert ui.t("look.old") in show_look(ui, "me", older)
