@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
-from studio.library.records import Records
+from studio.library.records_place import open_records
 from studio.library.users import Users, check_open
 from studio.settings import make_data_folder, read_settings
 from studio.texts.terminal import in_words
@@ -30,7 +30,7 @@ def main() -> int:
         with in_words():
             settings = read_settings() if given.data is None else read_settings(data=given.data)
             make_data_folder(settings)
-            local = check_open(Users(Records(settings.records_place)), given.host, given.name)
+            local = check_open(Users(open_records(settings)), given.host, given.name)
             stack.enter_context(Supervisor(settings))
         from studio.web.app import make_app  # takes seconds: a refusal does not
         from studio.web.serving import serve

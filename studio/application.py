@@ -18,6 +18,7 @@ from studio.domain.choice import BackboneChoice, CaptionEndpoint
 from studio.domain.values import Result
 from studio.library.library import Library
 from studio.library.records import Records
+from studio.library.records_place import open_records
 from studio.library.results import result_of
 from studio.library.saved_settings import SavedFile, apply_choice
 from studio.library.store import Store
@@ -47,9 +48,7 @@ class Studio:
         self._held: BackboneChoice | None = None  # what is loaded, or would be, as far as it can be told
         with suppress(BadInput):
             self._held = self.choice
-        self.library = Library(
-            Records(settings.records_place), Store(settings.data / "files"), settings.data, settings.cutter
-        )
+        self.library = Library(open_records(settings), Store(settings.data / "files"), settings.data, settings.cutter)
 
     @property
     def settings(self) -> Settings:

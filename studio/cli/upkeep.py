@@ -110,6 +110,8 @@ def restore(
     """Make the data folder anew from a backup; it must be empty or not there."""
     check_file(file)
     settings = settings_of(data, None)
+    if settings.database.get_secret_value():
+        raise BadInput("backup_of_server")
     from studio.library.backup import restore as take_back
 
     with _bar(as_json) as bar:

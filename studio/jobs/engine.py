@@ -110,6 +110,9 @@ class Engine:
         self._lock = take_lock(data / "worker.lock")
         if self._lock is None:
             raise BadInput("folder_in_use", folder=str(data))
+        if not self.studio.records.claim():
+            self._lock.close()
+            raise BadInput("database_in_use")
         (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
         config = DBOSConfig(
             name="persona-studio",
@@ -163,6 +166,7 @@ class Engine:
         self._client.destroy()
         self._executor.shutdown(wait=False)
         registry_forget(self._jobs)
+        self.studio.records.release()
         if self._lock is not None:
             self._lock.close()
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipelines.errors import BadInput
 from pipelines.files import storing
 from studio.library.library import Library
-from studio.library.records import Records
+from studio.library.records import JobFilesRecord, JobRecord, Records, RequestRecord
 from studio.library.trash import needed_files
 
 __all__ = ["Backup", "Restored", "back_up", "restore"]
@@ -35,6 +35,7 @@ __all__ = ["Backup", "Restored", "back_up", "restore"]
 _LIST = "backup.json"
 _DATABASES = ("engine.sqlite", "studio.sqlite")  # the engine first: records name more files than it, never fewer
 _FOLDERS = ("files", "donors", "faces", "uploads", "work")
+_TRIES = 5
 _LEAST_FREE = 1 << 20  # bytes, beside what is written
 _BLOCK = 1 << 20
 _PART = re.compile(r"[^/\\\0]{1,255}")
@@ -88,9 +89,7 @@ def back_up(library: Library, place: Path, told: Callable[[int, int], None] = la
     part = place.with_name(f"{place.name}.part")
     try:
         with storing(), tempfile.TemporaryDirectory(dir=place.parent) as scratch:
-            copies = [Path(scratch) / name for name in _DATABASES if (library.data / name).is_file()]
-            for copy in copies:
-                _copy_database(library.data / copy.name, copy)
+            copies = _copy_databases(library.data, Path(scratch))
             wanted = needed_files(Records(Path(scratch) / "studio.sqlite"), None)
             listed = _write(part, copies, library.data, told)
             with part.open("rb") as file:
@@ -100,6 +99,37 @@ def back_up(library: Library, place: Path, told: Callable[[int, int], None] = la
         part.unlink(missing_ok=True)
     there = {PurePosixPath(name).name for name in listed if name.startswith("files/")}
     return Backup(len(listed), sum(one.bytes for one in listed.values()), tuple(sorted(wanted - there)))
+
+
+def _copy_databases(data: Path, scratch: Path) -> list[Path]:
+    """Copy both. A job that was put in between is in the records' copy and not in the engine's: they are copied once
+    more, and where somebody never stops putting jobs, the last ones are left out."""
+    copies = [scratch / name for name in _DATABASES if (data / name).is_file()]
+    for _ in range(_TRIES):
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+            _copy_database(data / copy.name, copy)
+        if len(copies) < len(_DATABASES) or not (strays := _jobs_between(*copies)):
+            return copies
+    records = Records(copies[-1])
+    for job, owner in strays:
+        for table in (JobRecord, RequestRecord, JobFilesRecord):
+            records.remove(table, job, owner)
+    records.engine.dispose()
+    return copies
+
+
+def _jobs_between(engine: Path, records: Path) -> list[tuple[str, str]]:
+    """Return (id, owner) of unfinished jobs that the engine does not know, and whose request the records gave away."""
+    with closing(sqlite3.connect(records)) as copy:
+        copy.execute("attach database ? as engine", (str(engine),))
+        if not copy.execute("select 1 from engine.sqlite_master where name = 'workflow_status'").fetchone():
+            return []
+        return copy.execute(
+            "select id, owner from jobs where state in ('queued', 'running') "
+            "and id not in (select workflow_uuid from engine.workflow_status) "
+            "and not exists (select 1 from requests where requests.id = jobs.id and requests.owner = jobs.owner)"
+        ).fetchall()
 
 
 def _copy_database(source: Path, copy: Path) -> None:
@@ -157,20 +187,32 @@ def restore(place: Path, data: Path, told: Callable[[int, int], None] = lambda d
         with zipfile.ZipFile(place) as archive, storing():
             contents = _read_list(archive, place)
             total = sum(one.bytes for one in contents.files.values())
-            data.parent.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(data.parent).free < total + _LEAST_FREE:
-                raise BadInput("restore_no_room", folder=str(data), gigabytes=round(total / 1e9, 1))
-            with tempfile.TemporaryDirectory(dir=data.parent, prefix=".restoring-") as scratch:
-                whole = Path(scratch) / "data"
-                whole.mkdir(mode=0o700)
-                _take_out(archive, contents, whole, place, told)
-                if data.exists():
+            made = not data.exists()
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                _fill(archive, contents, data, place, told)
+            finally:
+                if made and not any(data.iterdir()):
                     data.rmdir()
-                whole.replace(data)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise BadInput("backup_damaged", file=str(place)) from error
     Records(data / "studio.sqlite")  # of an older studio: its tables become today's
     return Restored(len(contents.files), total, contents.made)
+
+
+def _fill(
+    archive: zipfile.ZipFile, contents: _Contents, data: Path, place: Path, told: Callable[[int, int], None]
+) -> None:
+    """Take everything out beside its place, on the same disk, and move it there once it is whole. The folder itself may
+    be a link or a disk of its own, so it stays."""
+    total = sum(one.bytes for one in contents.files.values())
+    if shutil.disk_usage(data).free < total + _LEAST_FREE:
+        raise BadInput("restore_no_room", folder=str(data), gigabytes=round(total / 1e9, 1))
+    with tempfile.TemporaryDirectory(dir=data, prefix=".restoring-") as scratch:
+        _take_out(archive, contents, Path(scratch), place, told)
+        # the records last: a folder without them is none
+        for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == "studio.sqlite"):
+            path.replace(data / path.name)
 
 
 def _read_list(archive: zipfile.ZipFile, place: Path) -> _Contents:

@@ -112,8 +112,13 @@ def empty_trash(
 
 
 def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S) -> tuple[int, int]:
-    """Delete stored files that nobody needs; how many, and their bytes."""
+    """Delete stored files that nobody needs; how many, and their bytes.
+
+    Raises BadInput while any job waits or runs, and where the records know of nothing at all: they are others' or lost.
+    """
     _check_quiet(library)
+    if next(library.store.keys(), None) is not None and not _knows_anything(library.records):
+        raise BadInput("records_empty", folder=str(library.data))
     before = datetime.now(UTC) - timedelta(seconds=draft_s)
     with library.records.transaction() as session:
         owners = set(session.scalars(select(FileRecord.owner).distinct()))
@@ -160,6 +165,14 @@ def _check_quiet(library: Library) -> None:
         unlisted = session.scalar(select(JobRecord.id).where(~listed.exists()).limit(1))
     if busy is not None or unlisted is not None:
         raise BadInput("busy")
+
+
+def _knows_anything(records: Records) -> bool:
+    with records.transaction() as session:
+        return any(
+            session.scalar(select(table.id).limit(1)) is not None
+            for table in (JobRecord, FileRecord, SceneRecord, DraftRecord)
+        )
 
 
 def _set_of(library: Library, job: JobRecord) -> str | None:

@@ -14,6 +14,7 @@ from pipelines.errors import BadInput, OutOfDisk
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
+from studio.library import backup
 from studio.library.backup import back_up, restore
 from studio.library.grants import grant
 from studio.library.integrity import check_files, repair_files
@@ -114,6 +115,50 @@ def test_a_job_that_ran_goes_on_in_the_restored_folder(tmp_path: Path, monkeypat
     (row,) = studio.records.find(JobRecord, "li")
     assert row.state == "done"
     assert calls == ["first", "second", "second"]  # the first step's result was in the backup
+
+
+def test_a_job_that_is_put_between_the_two_copies_is_not_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records' copy would have a job that the engine's never heard of, and its request would have gone."""
+    data = tmp_path / "data"
+    add_kind(monkeypatch, lambda *_: Work(id="it"))
+    with Engine(Studio(Settings(data=data))) as engine:
+        engine.run(WorkRequest(owner="li"), Work)
+    studio, copied = Studio(Settings(data=data)), backup._copy_database
+    seen: list[str] = []
+
+    def copy(source: Path, target: Path) -> None:
+        copied(source, target)
+        if source.name == "engine.sqlite":
+            seen.append("engine")
+            row = JobRecord(id=f"work-{len(seen)}", owner="li", kind="work", state="queued", error=None, facts={})
+            studio.records.keep(row)
+
+    monkeypatch.setattr(backup, "_copy_database", copy)
+    back_up(studio.library, tmp_path / "b.zip")
+    assert len(seen) == 5
+    restore(tmp_path / "b.zip", tmp_path / "other")
+    rows = Studio(Settings(data=tmp_path / "other")).records.find(JobRecord, "li")
+    assert [row.state for row in rows] == ["done"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_it_comes_back_into_a_folder_that_is_there(linked: bool, tmp_path: Path) -> None:
+    """As where another disk is mounted, or linked to."""
+    studio, _ = filled(tmp_path / "data")
+    back_up(studio.library, tmp_path / "b.zip")
+    (tmp_path / "disk").mkdir()
+    place = tmp_path / "disk"
+    if linked:
+        place = tmp_path / "link"
+        place.symlink_to(tmp_path / "disk")
+    before = (tmp_path / "disk").stat().st_ino
+    restore(tmp_path / "b.zip", place)
+    assert (tmp_path / "disk").stat().st_ino == before
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir() if "-" not in path.name) == [
+        "donors", "files", "settings.json", "studio.sqlite",
+    ]  # fmt: skip
 
 
 def test_files_that_are_missing_already_are_said(tmp_path: Path) -> None:

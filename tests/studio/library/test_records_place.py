@@ -1,0 +1,92 @@
+"""A data folder is opened with the records that its files belong to, or not at all."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import BadInput
+from studio.application import Studio
+from studio.jobs.engine import Engine
+from studio.library.grants import grant
+from studio.library.integrity import repair_files
+from studio.library.records import RecipeRecord
+from studio.settings import Settings
+from tests.postgres import Postgres, closed_engines, start_postgres
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with start_postgres() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with closed_engines(monkeypatch):
+        yield
+
+
+def test_a_folder_of_a_database_is_not_opened_without_it(server: Postgres, tmp_path: Path) -> None:
+    data, url = tmp_path / "data", server.new_database()
+    studio = Studio(Settings(data=data, database=url))
+    key = studio.store.put(b"a picture")
+    grant(studio.records, "me", [key])
+    for other in ("", server.new_database()):
+        with pytest.raises(BadInput, match="records_elsewhere"):
+            Studio(Settings(data=data, database=other))
+    assert not (data / "studio.sqlite").exists()
+    assert Studio(Settings(data=data, database=url)).store.has(key)
+    assert (data / "records.url").stat().st_mode & 0o077 == 0
+
+
+def test_the_note_has_no_password(server: Postgres, tmp_path: Path) -> None:
+    url = server.new_database().replace("postgres@", "postgres:secret@")
+    Studio(Settings(data=tmp_path, database=url))
+    assert "secret" not in (tmp_path / "records.url").read_text()
+
+
+def test_a_folder_with_its_own_records_is_not_opened_with_a_database(server: Postgres, tmp_path: Path) -> None:
+    Studio(Settings(data=tmp_path))
+    with pytest.raises(BadInput, match="records_in_folder"):
+        Studio(Settings(data=tmp_path, database=server.new_database()))
+
+
+def test_nothing_is_swept_by_records_that_know_of_nothing(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    key = studio.store.put(b"somebody's picture")
+    os.utime(studio.store.place(key), (0, 0))
+    with pytest.raises(BadInput, match="records_empty"):
+        repair_files(studio.library)
+    assert studio.store.has(key)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("mysql://root@host/studio", "database_url_invalid"), ("studio", "database_url_invalid"),
+     ("oracle://x", "database_url_invalid"), ("postgresql://me:secret@127.0.0.1:1/studio", "database_unreachable")],
+)  # fmt: skip
+def test_an_address_that_leads_nowhere_is_told(url: str, code: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as refused:
+        Studio(Settings(data=tmp_path, database=url))
+    assert refused.value.code == code
+    assert "secret" not in str(refused.value)
+
+
+def test_two_folders_do_not_work_on_one_database(server: Postgres, tmp_path: Path) -> None:
+    url = server.new_database()
+    with (
+        Engine(Studio(Settings(data=tmp_path / "a", database=url))),
+        pytest.raises(BadInput, match="database_in_use"),
+        Engine(Studio(Settings(data=tmp_path / "b", database=url))),
+    ):
+        pass
+    with Engine(Studio(Settings(data=tmp_path / "b", database=url))):
+        pass
+
+
+def test_the_largest_seed_is_kept(server: Postgres, tmp_path: Path) -> None:
+    records = Studio(Settings(data=tmp_path, database=server.new_database())).records
+    records.keep(RecipeRecord(id="r", owner="me", category="sweet", seed=2**32 - 1, facts={}))
+    assert [row.seed for row in records.find(RecipeRecord, "me")] == [2**32 - 1]
