@@ -48,7 +48,8 @@ OPERATORS = frozenset(
         r"\w+",
         """
     asked_through_proxy attribute_reader_missing backbone_draws_only
-    backup_not_whole backup_of_server no_data_folder restore_no_room restore_not_empty
+    backup_not_whole backup_of_server database_unreachable database_url_invalid no_data_folder records_elsewhere
+    records_in_folder restore_no_room restore_not_empty
     backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json body_of_two_lengths box_unreadable
