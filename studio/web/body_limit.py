@@ -54,7 +54,12 @@ class BodyLimit:
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether a JSON body can be written as UTF-8; what is no JSON is refused where it is read."""
+    """Whether a body is UTF-8 and what its JSON says can be written as such; what is no JSON is refused where it is
+    read."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
     if b"\\ud" not in body.lower():
         return True
     try:

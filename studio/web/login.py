@@ -69,7 +69,8 @@ def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -
         try:
             token = await to_thread.run_sync(check, limiter=own_threads)
         except StudioError as error:
-            return _page(t, where, t.error(error), 429)
+            # too many tries of one's own are forgotten after a quarter of an hour, too many people at once in seconds
+            return _page(t, where, t.error(error), 429, "5" if error.code == "login_busy" else "900")
         if token is None:
             return _page(t, where, t("login.wrong"), 401)
         answer = RedirectResponse(where if _NEXT.fullmatch(where) else "/", 303)
@@ -106,7 +107,7 @@ async def _fields(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-def _page(t: Texts, where: str, wrong: str = "", status: int = 200) -> HTMLResponse:
+def _page(t: Texts, where: str, wrong: str = "", status: int = 200, retry_s: str = "") -> HTMLResponse:
     said = f'<p class="st-panel failed" role="alert">{escape(wrong)}</p>' if wrong else ""
     other = "zh" if t.language == "en" else "en"
     html = f"""<!doctype html><html lang="{"zh-CN" if t.language == "zh" else "en"}" translate="no"><head>
@@ -122,6 +123,6 @@ def _page(t: Texts, where: str, wrong: str = "", status: int = 200) -> HTMLRespo
 <button class="st-btn big">{escape(t("login.go"))}</button></form></main></body></html>"""
     rules = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     headers = {"Content-Security-Policy": rules, "Cache-Control": "no-store"}
-    if status == 429:
-        headers["Retry-After"] = "900"
+    if retry_s:
+        headers["Retry-After"] = retry_s
     return HTMLResponse(html, status, headers)

@@ -172,6 +172,7 @@ def test_wrong_passwords_and_unknown_names_sound_alike_and_are_limited(studio: S
         assert client.post("/login", data={"name": "mei", "password": "not this one"}).status_code == 401
     late = client.post("/login", data={"name": "mei", "password": f"{SECRET} mei"}, headers={"accept-language": "zh"})
     assert late.status_code == 429
+    assert late.headers["retry-after"] == "900"
     assert "15 分钟" in late.text
     assert client.post("/login", data={"name": "wang", "password": f"{SECRET} wang"}).status_code == 303
     assert client.post("/login", content=b"name=mei&password=" + b"x" * 10_000).status_code == 401
