@@ -113,9 +113,11 @@ def put_vote(
     studio = Studio(settings_of(data, owner))
     _say(
         studio,
-        keep_vote(studio.records, studio.settings.owner, picture, vote, scope=_scope(persona, shop), over=over),
+        keep_vote(
+            studio.records, studio.store, studio.settings.owner, picture, vote, scope=_scope(persona, shop), over=over
+        ),
         as_json,
-    )
+    )  # fmt: skip
 
 
 @taste.command("next")

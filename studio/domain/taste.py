@@ -20,7 +20,7 @@ __all__ = [
     "Undone", "Voted", "check_attribute", "join_tastes",
 ]  # fmt: skip
 
-MOST_EVENTS = 2000  # of one scope
+MOST_EVENTS = 2000  # of one scope; each can be undone once more
 _FADING = 0.5  # how much less each older comment on the same attribute counts
 Weight = Annotated[float, Field(ge=-1, le=1)]
 AttributeId = Annotated[str, Field(min_length=3, max_length=60)]
@@ -86,8 +86,8 @@ class Edited(Stored):
 
 
 class Voted(Stored):
-    """A picture was liked (1) or not (-1), or, with `over`, preferred to that one; `shown` are the words of shots that
-    each shows, by field."""
+    """A picture was liked (1) or not (-1), or, with `over`, preferred to that one (1), or that one to it (-1); `shown`
+    are the words of shots that each shows, by field."""
 
     kind: Literal["vote"] = "vote"
     id: Id
@@ -137,7 +137,7 @@ class Taste(Stored):
     """All events of a scope, undone ones too; its version is how many there are."""
 
     scope: Scope = EVERYWHERE
-    events: tuple[Event, ...] = Field((), max_length=MOST_EVENTS)
+    events: tuple[Event, ...] = Field((), max_length=2 * MOST_EVENTS)
 
     @property
     def version(self) -> int:
@@ -169,9 +169,10 @@ class Taste(Stored):
         return _against_opposites(sorted((one for one in found if one is not None), key=lambda one: -abs(one.weight)))
 
     def votes(self) -> tuple[Voted, ...]:
-        """Return the votes that count, in their order: the last one on a picture, and all pairs."""
-        last = {e.picture: e.id for e in self.standing if isinstance(e, Voted) and not e.over}
-        return tuple(e for e in self.standing if isinstance(e, Voted) and (e.over or last[e.picture] == e.id))
+        """Return the votes that count, in their order: the last one on a picture, and on a pair."""
+        votes = [e for e in self.standing if isinstance(e, Voted)]
+        last = {(e.picture, e.over): e.id for e in votes}
+        return tuple(e for e in votes if last[e.picture, e.over] == e.id)
 
 
 def _against_opposites(items: Sequence[TasteItem]) -> tuple[TasteItem, ...]:

@@ -6,7 +6,10 @@ from typing import Any
 
 from studio.library.records import Facts, MarkRecord, Records
 
-__all__ = ["mark_thing", "marks_of"]
+__all__ = ["WALK_MARK", "mark_thing", "marks_of"]
+
+WALK_MARK = "taste:walk"
+"""The mark of the walk over pictures that ask for a taste; `shown` is the key of the one that is shown."""
 
 
 def marks_of(records: Records, owner: str, thing: str) -> Facts:

@@ -26,6 +26,7 @@ from studio.domain.takes import FixTake, Take, VaryTake
 from studio.library.groups import forget_members, members_of
 from studio.library.index import Search, every_thing
 from studio.library.library import Library
+from studio.library.marks import WALK_MARK
 from studio.library.records import (
     AlbumRecord,
     Base,
@@ -42,6 +43,7 @@ from studio.library.records import (
     PostSetRecord,
     Records,
     SceneRecord,
+    TasteRecord,
 )
 from studio.library.results import read_result
 
@@ -212,7 +214,8 @@ def needed_files(records: Records, owner: str | None) -> set[str]:
         (CandidateRecord, CandidateRecord.picture), (PersonaRecord, PersonaRecord.lora),
         (PersonaRecord, PersonaRecord.facts["losses"].as_string()), (PostRecord, PostRecord.picture),
         (ExportedRecord, ExportedRecord.manifest), (IndexRecord, IndexRecord.facts["picture"].as_string()),
-        (JobRecord, JobRecord.facts["result"].as_string()),
+        (JobRecord, JobRecord.facts["result"].as_string()), (TasteRecord, TasteRecord.facts["picture"].as_string()),
+        (TasteRecord, TasteRecord.facts["over"].as_string()),
     ]  # fmt: skip
 
     def of_owner(table: type[Base], column: Any) -> Any:
@@ -223,6 +226,8 @@ def needed_files(records: Records, owner: str | None) -> set[str]:
         keys = {key for table, column in lists for row in session.scalars(of_owner(table, column)) for key in row}
         for table, column in columns:
             keys.update(key for key in session.scalars(of_owner(table, column)) if key)
+        shown = of_owner(MarkRecord, MarkRecord.facts["shown"].as_string()).where(MarkRecord.id == WALK_MARK)
+        keys.update(key for key in session.scalars(shown) if key)
     return keys
 
 

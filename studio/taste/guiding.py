@@ -58,10 +58,8 @@ def guide_set(
         if unknown := sorted(row.keys() - WORDS.keys()):
             raise BadInput("request_field_unknown", field=f"shots.{unknown[0]}")
     shots = tuple(Shot(**row) for row in stated) or plan_shots(count, seed, again)
-    names = frozenset(OPEN_FIELDS) - {"setting"}
-    open_fields = [names - row.keys() for row in stated] or [names] * len(shots)
-
-    return _guided(tastes, shots, open_fields, seed, adventurous=adventurous, vocabulary=vocabulary)
+    said: Sequence[Collection[str]] = [row.keys() for row in stated] or [()] * len(shots)
+    return guide_planned(tastes, shots, said, seed, adventurous=adventurous, vocabulary=vocabulary)
 
 
 def guide_planned(
@@ -75,10 +73,12 @@ def guide_planned(
 ) -> GuidedSet:
     """Return planned shots to a taste: `stated` are the fields of each of which somebody said something: these stay.
 
-    The place is the scene's, and open to no taste.
+    The place is the scene's, and open to no taste. What no word of a shot says (tone, finish, ...) is drawn alike in
+    all shots, and is open only where each of them has another open field: one of which all was said is drawn as it was.
     """
     names = frozenset(OPEN_FIELDS) - {"setting"}
-    open_fields = [names - set(fields) for fields in stated]
+    words = names & WORDS.keys()
+    open_fields = [names - set(fields) if words - set(fields) else frozenset[str]() for fields in stated]
     return _guided(tastes, tuple(shots), open_fields, seed, adventurous=adventurous, vocabulary=vocabulary)
 
 

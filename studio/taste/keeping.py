@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from personas.taste.attributes import load_attributes
 from personas.taste.comments import check_comment, read_comment
 from personas.taste.reading import Question, Reading
-from pipelines.errors import BadInput, StudioError
+from pipelines.errors import BadInput, BadPicture, StudioError
 from studio.domain.migration import read_stored
 from studio.domain.taste import (
     EVERYWHERE,
@@ -27,6 +27,7 @@ from studio.domain.taste import (
 )
 from studio.library.grants import check_readable
 from studio.library.records import CandidateRecord, MarkRecord, PostRecord, Records, TasteRecord
+from studio.library.store import Store
 from studio.taste.heard import Hear, Heard
 from studio.taste.shipped import shipped_shot
 
@@ -51,7 +52,8 @@ class Commented:
 
 @dataclass(frozen=True)
 class Ballot:
-    """A picture that was liked (1) or not (-1), or preferred to `over`; with the words of their shots, by field."""
+    """A picture that was liked (1) or not (-1), or preferred to `over` (1), or `over` to it (-1); with the words of
+    their shots, by field."""
 
     picture: str
     vote: int
@@ -148,6 +150,7 @@ def delete_taste(records: Records, owner: str, scope: Scope = EVERYWHERE) -> int
 
 def vote(
     records: Records,
+    store: Store,
     owner: str,
     picture: str,
     said: int,
@@ -155,12 +158,17 @@ def vote(
     scope: Scope = EVERYWHERE,
     over: str = "",
 ) -> Taste:
-    """Keep a vote on a picture by its key: 1 liked, -1 not, 0 takes the vote back; with `over` it is preferred to that
-    one. Return the taste. Raises BadInput."""
+    """Keep a vote on a picture by its key: 1 liked, -1 not, 0 takes all votes on it back; with `over` it is preferred
+    to that one (1), or that one to it (-1). Return the taste. Raises BadInput."""
     check_readable(records, owner, [key for key in (picture, over) if key])
-    before = [one.id for one in taste_of(records, owner, scope).votes() if (one.picture, one.over) == (picture, over)]
-    events: list[Event] = [Undone(id=_new_id(), at=_now(), event=one) for one in before]
     if said:
+        _check_pictures(store, [key for key in (picture, over) if key])
+    standing = [e for e in taste_of(records, owner, scope).standing if isinstance(e, Voted)]
+    before = [one for one in standing if (one.picture, one.over) == (picture, over)]
+    events: list[Event] = []
+    if not said:
+        events += [Undone(id=_new_id(), at=_now(), event=one.id) for one in before]
+    elif not before or before[-1].vote != said:  # undoing it gives the vote before back
         shot_over = shot_of(records, owner, over) if over else {}
         events.append(
             Voted.make(
@@ -209,7 +217,7 @@ def ballots_of(records: Records, owner: str, tastes: Sequence[Taste]) -> tuple[B
 
 def count_votes(records: Records, owner: str, taste: Taste) -> tuple[int, int]:
     """Return on how many pictures the owner voted that they are liked, and not: candidates, posts, and the taste's."""
-    found = dict(votes_of(records, owner)) | {one.picture: one.vote for one in taste.votes()}
+    found = dict(votes_of(records, owner)) | {one.picture: one.vote for one in taste.votes() if not one.over}
     up = sum(said > 0 for said in found.values())
     return up, len(found) - up
 
@@ -246,11 +254,20 @@ def _items(text: str, reading: Reading) -> tuple[SaidItem, ...]:
 
 
 def _keep(records: Records, owner: str, scope: Scope, *events: Event) -> None:
-    if taste_of(records, owner, scope).version + len(events) > MOST_EVENTS:
+    adds = [event for event in events if not isinstance(event, Undone)]  # what is full can still be undone
+    if adds and taste_of(records, owner, scope).version + len(events) > MOST_EVENTS:
         raise BadInput("taste_full", most=MOST_EVENTS)
     for event in events:
         facts = event.model_dump(mode="json")
         records.keep(TasteRecord(id=event.id, owner=owner, created=event.at, scope=scope.key, facts=facts))
+
+
+def _check_pictures(store: Store, keys: Sequence[str]) -> None:
+    for key in keys:
+        try:
+            store.get_picture(key)
+        except OSError as error:
+            raise BadPicture("picture_not_readable", name=key[:12]) from error
 
 
 def _new_id() -> str:

@@ -81,15 +81,14 @@ def liking_of(records: Records, store: Store, owner: str, tastes: Sequence[Taste
     rows: list[Mapping[str, float]] = []
     votes, pairs = list[Vote](), list[Pair]()
     for one in ballots:
-        try:
-            seen = [_known(store, Picture(one.picture, one.shot))]
-            seen += [_known(store, Picture(one.over, one.shot_over))] if one.over else []
-        except BadInput:  # the picture is gone, and nobody can say what it showed
+        seen = [_known(store, Picture(one.picture, one.shot))]
+        seen += [_known(store, Picture(one.over, one.shot_over))] if one.over else []
+        if not all(seen):  # the picture is gone, and nobody can say what it showed
             continue
         at = len(rows)
         rows += seen
         if one.over:
-            pairs.append(Pair(at, at + 1))
+            pairs.append(Pair(at, at + 1) if one.vote > 0 else Pair(at + 1, at))
         else:
             votes.append(Vote(at, one.vote))
     features = as_features(rows) if rows else np.zeros((0, len(SEEN)))
@@ -110,10 +109,15 @@ def _spoke(scorer: Scorer, features: npt.NDArray[np.float64]) -> tuple[tuple[str
 
 
 def _known(store: Store, picture: Picture) -> Mapping[str, float]:
-    return {**words_of(picture.shot), **_pixels(store, picture.key)}
+    """Return what is known of a picture: of one that is gone, or is none, its shot's words alone."""
+    words = words_of(picture.shot)
+    try:
+        return {**words, **_pixels(store, picture.key)}
+    except (BadInput, OSError):
+        return words
 
 
 @lru_cache(maxsize=_KEPT)
 def _pixels(store: Store, key: str) -> Mapping[str, float]:
-    """Return what a stored picture's pixels show. Raises BadInput where it is gone."""
+    """Return what a stored picture's pixels show. Raises BadInput where it is gone, OSError for what is none."""
     return pixels_of(store.get_picture(key))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studio.domain.taste import Taste
-from studio.library.grants import grant
-from studio.library.marks import mark_thing, marks_of
+from studio.library.grants import grant, may_read
+from studio.library.marks import WALK_MARK, mark_thing, marks_of
 from studio.library.records import CandidateRecord, PostRecord, Records
 from studio.library.store import Store
 from studio.taste.order import Picture, liking_of, unknown_liking
@@ -19,7 +19,6 @@ from studio.taste.shipped import shipped_pictures
 __all__ = ["WALK", "Walk", "next_pictures", "own_pictures", "pass_by", "walk_of"]
 
 WALK = 8
-_MARK = "taste:walk"
 _ENOUGH, _NEWEST = 24, 120
 
 
@@ -39,22 +38,23 @@ class Walk:
 
 def walk_of(records: Records, store: Store, owner: str, tastes: Sequence[Taste]) -> Walk:
     """Return how far the owner's walk is; a picture that comes along is the owner's to see once it is shown."""
-    told = marks_of(records, owner, _MARK)
+    told = marks_of(records, owner, WALK_MARK)
     passed, ended, shown = tuple(told.get("passed", ())), bool(told.get("ended")), str(told.get("shown", ""))
-    if ended or len(passed) >= WALK or (shown and shown not in passed):
+    there = bool(shown) and shown not in passed and may_read(records, owner, shown) and store.has(shown)
+    if ended or len(passed) >= WALK or there:
         return Walk(passed, shown, ended)
     found = next_pictures(records, store, owner, tastes, 2, frozenset(passed))  # the last is one by chance
     shown = found[0].key if found else ""
-    mark_thing(records, owner, _MARK, shown=shown)
+    mark_thing(records, owner, WALK_MARK, shown=shown)
     return Walk(passed, shown, ended)
 
 
 def pass_by(records: Records, owner: str, picture: str, *, end: bool = False, again: bool = False) -> None:
     """Note that a picture was passed, that the walk is ended, or that it begins again."""
-    told = marks_of(records, owner, _MARK)
+    told = marks_of(records, owner, WALK_MARK)
     passed = [] if again else [*told.get("passed", ()), *([picture] if picture else [])]
     facts = {"passed": list(dict.fromkeys(passed)), "ended": end and not again}
-    mark_thing(records, owner, _MARK, **facts, **({"shown": ""} if again else {}))
+    mark_thing(records, owner, WALK_MARK, **facts, **({"shown": ""} if again else {}))
 
 
 def next_pictures(

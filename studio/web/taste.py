@@ -231,7 +231,7 @@ def _add_order(api: APIRouter, studio: Studio, owner_of: Callable[[Request], str
     def put_vote(body: VoteBody, request: Request) -> TasteSaid:
         """Keep a vote on a picture, or which of two is preferred."""
         owner = owner_of(request)
-        changed = vote(records, owner, body.picture, body.vote, scope=body.of, over=body.over)
+        changed = vote(records, store, owner, body.picture, body.vote, scope=body.of, over=body.over)
         return _say(studio, owner, changed, request)
 
     @api.post("/taste/order")

@@ -300,10 +300,8 @@ def _board(ui: Ui, owner: str, design: Design, gates: Gates, now: Chosen, *, by_
     order = sorted((*found.kept, *rest), key=lambda i: -votes.get(design.pictures[i], 0))  # what is liked comes first
     fits, note = TasteOrder({}, known=False), ""
     if by_taste:
-        shown = [(design.pictures[i], asdict(design.shots[i])) for i in order]
-        fits = order_by_taste(ui, owner, shown)
-        number: dict[str, int] = {key: i for i, (key, _) in zip(order, shown, strict=True)}
-        order = [number[key] for key in fits.sort([key for key, _ in shown])]
+        fits = order_by_taste(ui, owner, [(design.pictures[i], asdict(design.shots[i])) for i in order])
+        order = fits.sort(order, lambda i: design.pictures[i])
         note = (
             ""
             if fits.known

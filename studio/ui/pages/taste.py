@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -83,7 +84,10 @@ def build(ui: Ui) -> None:
         note = "" if kept.failed is None else say_error(kept.failed, t)[0]
         if shown and kept.said.items:
             pass_by(ui.studio.records, owner, shown)
-        return {words: "", read: show_read(ui, kept.said, kept.question, note), **show(key, request)}
+        items = taste_of(ui.studio.records, owner, of).items()
+        removed = [i.attribute for i in items if i.muted and i.source == "hand" and not i.weight]
+        told = show_read(ui, kept.said, kept.question, note, removed)
+        return {words: "", read: told, **show(key, request)}
 
     def act(key: str, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -94,7 +98,7 @@ def build(ui: Ui) -> None:
         def put(chosen: str | None, key: str, request: gr.Request) -> Any:
             if not chosen:
                 raise BadInput("taste_nothing_chosen")
-            edit(ui.studio.records, owner_of(request), chosen, scope=_scope(key), weight=weight)
+            edit(ui.studio.records, owner_of(request), chosen, scope=_scope(key), weight=weight, muted=False)
             return {add: None, **show(key, request)}
 
         return put
@@ -115,7 +119,7 @@ def _act(ui: Ui, owner: str, of: Scope, data: Pressed) -> str | None:
     key = data.get("picture", "")
     if do in ("walk-like", "walk-dislike", "walk-skip"):
         if do != "walk-skip":
-            vote(records, owner, key, 1 if do == "walk-like" else -1, scope=of)
+            vote(records, ui.studio.store, owner, key, 1 if do == "walk-like" else -1, scope=of)
         pass_by(records, owner, key)
         return ""
     if do in ("walk-end", "walk-again"):
@@ -123,7 +127,7 @@ def _act(ui: Ui, owner: str, of: Scope, data: Pressed) -> str | None:
     elif do == "ask-field":
         return panel(show_question(ui, _values_of(data.get("field", ""))), "warn")
     elif do == "chip":
-        edit(records, owner, one, scope=of, weight=float(data.get("weight", "0")))
+        edit(records, owner, one, scope=of, weight=float(data.get("weight", "0")), muted=False)
         return ""
     elif do == "weight":
         edit(records, owner, one, scope=of, weight=max(-1.0, min(1.0, float(data.get("value") or 0) / 100)))
@@ -131,6 +135,9 @@ def _act(ui: Ui, owner: str, of: Scope, data: Pressed) -> str | None:
         edit(records, owner, one, scope=of, muted=bool(data.get("muted")))
     elif do == "remove":
         edit(records, owner, one, scope=of, weight=0.0, muted=True)
+    elif do == "forget":
+        edit(records, owner, one, scope=of, forget=True)
+        return ""
     elif do == "undo":
         undo(records, owner, scope=of)
     elif do == "delete":
@@ -142,8 +149,9 @@ def _foot(ui: Ui, said: bool, of: Scope) -> str:
     t = ui.t
     if not said:
         return ""
-    query = f"scope={of.kind}" + (f"&name={escape(of.name)}" if of.name else "")
-    save = f'<a class="st-btn" href="/api/taste/events?{query}" download="taste.json">{escape(t("taste.export"))}</a>'
+    query = urlencode({"scope": of.kind, "name": of.name})
+    href = escape(f"/api/taste/events?{query}")
+    save = f'<a class="st-btn" href="{href}" download="taste.json">{escape(t("taste.export"))}</a>'
     sure = (
         f'<details class="st-export"><summary class="st-btn">{escape(t("taste.delete"))}</summary>'
         f"<p>{escape(t('taste.delete_sure'))}</p>{button(t('taste.delete_go'), 'delete')}</details>"

@@ -66,7 +66,7 @@ def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
 
 def captions_of(ui: Ui, form: ShotsForm, said: Said, shots: Sequence[Shot]) -> tuple[str, ...]:
     """Return the table's captions for shots that are drawn in the place of its own."""
-    usual = default_captions(ui.t, shots)
+    usual = default_captions(ui.t, shots, int(said[form.again] or 0))
     return tuple(own or other for own, other in zip(read_shots(ui, said[form.rows]).captions, usual, strict=True))
 
 

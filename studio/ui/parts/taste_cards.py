@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from html import escape
 
 from personas.taste.attributes import load_attributes
@@ -37,8 +38,11 @@ def show_walk(ui: Ui, walk: Walk) -> str:
     return f'<p aria-live="polite"><strong>{escape(said)}</strong></p>{bar}{shown}<div class="st-row">{row}</div>'
 
 
-def show_read(ui: Ui, said: Said | None, question: Question | None, note: str = "") -> str:
-    """Return what was read in a comment, and what is asked back with chips to answer it."""
+def show_read(
+    ui: Ui, said: Said | None, question: Question | None, note: str = "", removed: Collection[str] = ()
+) -> str:
+    """Return what was read in a comment, and what is asked back with chips to answer it; what was `removed` by hand
+    before does not count, which is said, and one tap brings it back."""
     t = ui.t
     if said is None:
         return ""
@@ -46,7 +50,10 @@ def show_read(ui: Ui, said: Said | None, question: Question | None, note: str = 
     told = f"<p>{escape(t('taste.read', what=' · '.join(words)))}</p>" if words else ""
     asked = "" if question is None else show_question(ui, question)
     warn = f"<p class='st-soft'>{escape(note)}</p>" if note else ""
-    return panel(told + asked + warn, "" if question is None else "warn")
+    for one in dict.fromkeys(item.attribute for item in said.items if item.attribute in removed):
+        again = button(t("taste.count"), "forget", attribute=one)
+        warn += f"<p>{escape(t('taste.removed', what=say_attribute(t, one)))} {again}</p>"
+    return panel(told + asked + warn, "warn" if asked or warn else "")
 
 
 def show_question(ui: Ui, question: Question) -> str:
@@ -69,8 +76,9 @@ def show_question(ui: Ui, question: Question) -> str:
 def show_taste(ui: Ui, taste: Taste, up: int, down: int) -> str:
     """Return what is liked and what not as chips, with how strongly and why; each can be changed and removed."""
     t, items = ui.t, [item for item in taste.items() if item.weight or not item.muted]  # the others were removed
+    votes = f"<p class='st-soft'>{escape(t('taste.votes', up=up, down=down))}</p>" if up or down else ""
     if not items:
-        return empty(t("taste.none_yet"))
+        return votes + f"<p>{escape(t('taste.votes_alone'))}</p>" if votes else empty(t("taste.none_yet"))
     rows = ""
     for key, chosen in (
         ("taste.liked", [item for item in items if item.weight > 0]),
@@ -80,7 +88,6 @@ def show_taste(ui: Ui, taste: Taste, up: int, down: int) -> str:
         if chosen:
             chips = "".join(_chip(ui, item) for item in chosen)
             rows += f'<h3>{escape(t(key))}</h3><div class="st-taste">{chips}</div>'
-    votes = f"<p class='st-soft'>{escape(t('taste.votes', up=up, down=down))}</p>" if up or down else ""
     return rows + votes
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
 from studio.taste.keeping import tastes_of
 from studio.taste.order import Picture, Ranked, liking_of
@@ -12,6 +13,8 @@ from studio.taste.saying import say_attribute
 from studio.ui.context import Ui
 
 __all__ = ["TasteOrder", "order_by_taste"]
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,11 @@ class TasteOrder:
     ranked: Mapping[str, Ranked]
     known: bool
 
-    def sort(self, keys: Sequence[str]) -> list[str]:
-        """Return the keys, the likeliest first; equals, and those of which nothing is known, stay as they stand."""
-        at = {key: number for number, key in enumerate(self.ranked)}
-        return sorted(keys, key=lambda key: at.get(key, len(at)))
+    def sort(self, rows: Sequence[Row], key: Callable[[Row], str]) -> list[Row]:
+        """Return all rows by the keys of their pictures, the likeliest first; equals, and those of which nothing is
+        known, stay as they stand."""
+        at = {picture: number for number, picture in enumerate(self.ranked)}
+        return sorted(rows, key=lambda row: at.get(key(row), len(at)))
 
     def say(self, ui: Ui, key: str) -> str:
         """Return as HTML how a picture fits, and which attributes spoke; "" where nothing is known."""

@@ -80,7 +80,7 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
         first = len(opened.before) * _PAGE
         cards, count = every[first : first + _PAGE], len(every)
         more = _MORE_DONORS if first + _PAGE < count else None
-    elif wanted.by_taste and wanted.kind == "post":
+    elif wanted.by_taste and wanted.kind == "post" and not opened.before:
         return _by_taste(ui, owner, wanted, opened)
     else:
         search = _search(ui, owner, wanted, opened)
@@ -90,7 +90,8 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
     if not cards and opened.before:
         return show_things(ui, owner, wanted, opened.turned("previous-page"))
     number = len(opened.before) + 1
-    pages = max(number + (more is not None), -(-count // _PAGE))
+    of_taste = _PAGE * (_PAGES_BY_TASTE - 1) if wanted.by_taste and wanted.kind == "post" else 0  # the first is longer
+    pages = max(number + (more is not None), -(-(count - of_taste) // _PAGE))
     bar = escape(t("library.count", count=count, page=number, pages=pages)) if cards else ""
     bar += f" {button(t('trash.empty'), 'empty')}" if wanted.kind == "trash" and cards else ""
     bar += f" {button(t('library.previous'), 'previous-page')}" if opened.before else ""
@@ -100,23 +101,26 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
 
 
 def _by_taste(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str, Opened]:
-    """Return the newest posts in the order of their owner's taste, on one page."""
+    """Return the newest posts in the order of their owner's taste, on one page; the others follow as usual."""
     t, search = ui.t, _search(ui, owner, wanted, opened)
     found = find_things(ui.studio.records, search, None, _PAGE * _PAGES_BY_TASTE)
-    rows = {thing.id: thing for thing in found.things}
-    shown = {str(rows[key].facts["picture"]): key for key in reversed(rows)}
-    known = [(picture, shot_of(ui.studio.records, owner, picture)) for picture in shown]
-    fits = order_by_taste(ui, owner, known)
-    if not fits.known:
-        told = panel(f"<p>{escape(t('taste.order_none'))}</p>{link(t('taste.nav'), ui.url('taste'))}")
-        html, now = show_things(ui, owner, replace(wanted, by_taste=False), opened)
-        return told + html, now
-    pictures = fits.sort(list(shown))
-    ordered = [rows[shown[picture]] for picture in pictures]
+    pictures = dict.fromkeys(_picture_of(thing) for thing in found.things)
+    fits = order_by_taste(ui, owner, [(key, shot_of(ui.studio.records, owner, key)) for key in pictures])
+    none = "" if fits.known else panel(f"<p>{escape(t('taste.order_none'))}</p>{link(t('taste.nav'), ui.url('taste'))}")
+    ordered = fits.sort(found.things, _picture_of)
     cards = Cards.of(ui, owner, ordered)
-    made = [cards.show(thing, fits.say(ui, picture)) for picture, thing in zip(pictures, ordered, strict=True)]
-    bar = escape(t("library.count", count=len(made), page=1, pages=1))
-    return f'{_head(ui, owner, wanted, opened)}<p class="st-soft">{bar}</p>{grid(made)}{cards.names()}', opened
+    made = [cards.show(thing, fits.say(ui, _picture_of(thing))) for thing in ordered]
+    count = count_things(ui.studio.records, search)
+    pages = 1 + -(-max(0, count - len(made)) // _PAGE)
+    bar = escape(t("library.count", count=count, page=1, pages=pages)) if made else ""
+    bar += f" {button(t('library.next'), 'next-page')}" if found.next is not None else ""
+    shown = f"{grid(made)}{cards.names()}" if made else empty(t("library.empty"))
+    html = f'{none}{_head(ui, owner, wanted, opened)}<p class="st-soft">{bar}</p>{shown}'
+    return html, replace(opened, next=found.next)
+
+
+def _picture_of(thing: Thing) -> str:
+    return str(thing.facts["picture"])
 
 
 def _search(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> Search:

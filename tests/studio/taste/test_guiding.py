@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from personas.shots import vary_shots
+from personas.shots import Shot, vary_shots
+from pipelines.backbones import resolve_backbone
 from pipelines.errors import BadInput
+from pipelines.families.catalogue import find_family
+from pipelines.families.vocabulary import read_vocabulary
 from studio.domain.design import DesignRequest
 from studio.domain.guidance import Guidance, GuidedChoice, follow_guidance
 from studio.library.records import Records
-from studio.taste.guiding import guide_candidates, guide_planned
-from studio.taste.keeping import comment, tastes_of
+from studio.taste.guiding import GuidedSet, guide_candidates, guide_planned, guide_set
+from studio.taste.keeping import comment, edit, tastes_of
 from studio.taste.saying import say_choice
 from studio.texts.texts import Texts
 
@@ -63,6 +67,29 @@ def test_a_request_says_how_it_is_guided_and_one_without_is_as_before() -> None:
     )
     with pytest.raises(BadInput, match="shot_word_unknown"):
         follow_guidance(shots, wrong)
+
+
+def test_a_set_of_which_all_is_said_is_drawn_as_it_was(records: Records) -> None:
+    edit(records, "me", "finish.sharp", weight=1.0)
+    edit(records, "me", "tone.warm", weight=1.0)
+    tastes = tastes_of(records, "me")
+    rows = [asdict(shot) for shot in vary_shots(2, 1)]
+    spec = resolve_backbone("miniature")
+    vocabulary = read_vocabulary(find_family(spec.family), spec.folder, spec.prompt_words)
+    assert guide_set(tastes, [], 2, 1, adventurous=0.3, vocabulary=vocabulary).guidance is not None
+
+    def guide(*stated: dict[str, str]) -> GuidedSet:
+        return guide_set(tastes, stated, 0, 1, adventurous=0.3, vocabulary=vocabulary)
+
+    for stated in (
+        rows,
+        [{k: v for k, v in row.items() if k != "setting"} for row in rows],
+    ):  # the place is the scene's
+        assert guide(*stated) == GuidedSet(tuple(Shot(**row) for row in stated), 0.0, None)
+        assert guide(*stated).fields().keys() == {"shots"}
+    open_one = [{k: v for k, v in row.items() if k != "pose"} for row in rows]
+    assert guide(*open_one).detail == 0.5
+    assert guide(rows[0], open_one[1]).fields().keys() == {"shots"}  # a set is drawn alike, and the first stays
 
 
 def test_a_reason_says_what_is_liked_or_avoided(records: Records) -> None:

@@ -152,6 +152,9 @@ def test_a_taste_does_not_grow_without_end(records: Records) -> None:
     records.keep(*rows)
     with pytest.raises(BadInput, match="taste_full"):
         comment(records, "me", "太亮")
+    undo(records, "me")
+    assert taste_of(records, "me").version == MOST_EVENTS + 1
+    assert taste_of(records, "me").standing == ()  # they are all of one id
 
 
 def test_votes_on_candidates_are_the_owners_own(records: Records) -> None:

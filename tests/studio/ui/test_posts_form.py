@@ -264,6 +264,9 @@ def test_what_nobody_wrote_follows_the_taste_where_that_is_asked_for_and_says_wh
     assert "serious" not in {shot.expression for shot in read_form_request(ui, form, asked, "me").shots}
     dressed = asked | {form.shots.template: "one_outfit", form.shots.rows: write_shots(ui, make_shots("one_outfit", 3))}
     assert {(s.outfit, s.outfit_colour) for s in read_form_request(ui, form, dressed, "me").shots} == {("dress", "red")}
+    later = read_form_request(ui, form, asked | {form.shots.again: 1}, "me")
+    assert later.captions[1] == "My own words"
+    assert {a for a in later.captions if a in made.captions} == {"My own words"}  # another set of the list
     nobody = read_form_request(ui, form, asked, "you")
     assert nobody.guided is None
     assert [s.pose for s in nobody.shots] == [s.pose for s in plain.shots]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from studio.application import Studio
 from studio.cli import app
+from studio.library.grants import grant
 from studio.library.marks import mark_thing
 from studio.settings import Settings
 from studio.taste.keeping import comment, taste_of
@@ -52,9 +53,16 @@ def test_pictures_are_voted_on_put_in_order_and_proposed(site: TestClient, studi
     post(site, "votes", picture=third, over=first)
     assert refused(site, "votes", picture="ab" * 32) == "file_not_yours"
     assert refused(site, "order", pictures=["ab" * 32]) == "file_not_yours"
+    bundle = studio.store.put(b"PK of a bundle")
+    grant(studio.records, studio.settings.owner, [bundle])
+    assert refused(site, "votes", picture=bundle) == "picture_not_readable"
+    assert [row["picture"] for row in post(site, "order", pictures=[bundle, first])] == [
+        bundle,
+        first,
+    ]  # alike, as they stood
     command = CliRunner().invoke(app, ["taste", "vote", first, "0", "--data", str(studio.settings.data), "--json"])
     assert command.exit_code == 0, command.output
-    assert site.get("/api/taste").json()["liked"] == 1  # the pair
+    assert site.get("/api/taste").json()["liked"] == 0  # the pair is no picture that is liked
     command = CliRunner().invoke(app, ["taste", "next", "--count", "2", "--data", str(studio.settings.data), "--json"])
     assert len(json.loads(command.stdout)["pictures"]) == 2
 
