@@ -27,7 +27,7 @@ def closed_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         made.append(create_engine(*given, **how))
         return made[-1]
 
-    monkeypatch.setattr("studio.library.records.create_engine", make)
+    monkeypatch.setattr("studio.library.database.create_engine", make)
     yield
     for engine in made:
         engine.dispose()

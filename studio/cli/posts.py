@@ -49,6 +49,20 @@ posting = typer.Typer()
 _FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
 _SCORES = ", ".join(row.words["en"] for row in POST_MEASURES)
 
+_ToTaste = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="How boldly what you left open follows your taste, from 0, safe, to 1, adventurous.",
+    ),
+]
+_Captions = Annotated[
+    list[str] | None,
+    typer.Option(help="The next post's caption; may be repeated."),
+]
+_Shots = Annotated[list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")]
+
 
 @posting.command(epilog=f"--request takes all fields: {_FIELDS}.\n\nEvery post is scored: {_SCORES}.")
 def posts(
@@ -84,25 +98,13 @@ def posts(
     panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing")] = 1,
     keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
     keep_landmark: Annotated[bool, typer.Option(help="Keep the landmark's exact pixels.")] = True,
-    shot: Annotated[
-        list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")
-    ] = None,
-    to_taste: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="How boldly what you left open follows your taste, from 0, safe, to 1, adventurous.",
-        ),
-    ] = None,
+    shot: _Shots = None,
+    to_taste: _ToTaste = None,
     shop: Annotated[str, typer.Option(help="The shop whose taste it is, too.")] = "",
     any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
     finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
-    caption: Annotated[
-        list[str] | None,
-        typer.Option(help="The next post's caption; may be repeated."),
-    ] = None,
+    caption: _Captions = None,
     seed: Seed = 1,
     again: Annotated[
         int, option(PostRequest, "again", "Another set of the same kind: its number; other seeds and shots.")
@@ -116,10 +118,7 @@ def posts(
     if photo is not None and request is not None:
         raise BadInput("request_file_alone")
     if request is not None:
-        asked = read_request_file(studio, "posts", request)
-        with open_jobs(studio, as_json) as engine:
-            _say(engine.run(asked, PostSet), as_json)
-        return
+        return _draw_request(studio, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
@@ -141,6 +140,12 @@ def posts(
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)
+
+
+def _draw_request(studio: Studio, file: Path, as_json: bool) -> None:
+    asked = read_request_file(studio, "posts", file)
+    with open_jobs(studio, as_json) as engine:
+        _say(engine.run(asked, PostSet), as_json)
 
 
 def _plan(

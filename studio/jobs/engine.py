@@ -31,6 +31,7 @@ from dbos import (
     SetWorkflowID,
     WorkflowHandle,
 )
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import BadInput, Cancelled, StudioError
@@ -49,6 +50,7 @@ from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
 from studio.jobs.turns import goes_behind
+from studio.library.database import claim
 from studio.library.index import index_result
 from studio.library.job_times import note_time
 from studio.library.older import index_older_sets
@@ -96,6 +98,7 @@ class Engine:
     ) -> None:
         self.studio, self._progress, self._asked = studio, progress, asked
         self._lock: IO[str] | None = None
+        self._claim: Connection | None = None
         self._running: tuple[str, Reporter] | None = None
         self._ready, self._idle_since = False, time.monotonic()
         self._leaving = Event()
@@ -110,9 +113,11 @@ class Engine:
         self._lock = take_lock(data / "worker.lock")
         if self._lock is None:
             raise BadInput("folder_in_use", folder=str(data))
-        if not self.studio.records.claim():
-            self._lock.close()
-            raise BadInput("database_in_use")
+        if (database := self.studio.records.engine).dialect.name != "sqlite":
+            self._claim = claim(database)
+            if self._claim is None:
+                self._lock.close()
+                raise BadInput("database_in_use")
         (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
         config = DBOSConfig(
             name="persona-studio",
@@ -166,7 +171,9 @@ class Engine:
         self._client.destroy()
         self._executor.shutdown(wait=False)
         registry_forget(self._jobs)
-        self.studio.records.release()
+        if self._claim is not None:
+            self._claim.invalidate()
+            self._claim.close()
         if self._lock is not None:
             self._lock.close()
 

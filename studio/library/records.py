@@ -13,24 +13,20 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Connection,
     DateTime,
     Dialect,
     Engine,
     Index,
     String,
     TypeDecorator,
-    create_engine,
     delete,
-    event,
-    func,
-    make_url,
     select,
 )
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pipelines.errors import BadInput
+from studio.library.database import connect, without_password
 from studio.library.migrating import migrate
 
 __all__ = [
@@ -63,17 +59,13 @@ __all__ = [
     "TasteRecord",
     "TimeRecord",
     "UserRecord",
-    "connect",
     "content_id",
-    "without_password",
 ]
 
 
 Facts = dict[str, Any]
 """JSON that a row keeps of its thing, as whoever made it wrote it."""
 WHOLE = -1
-_WORKER = 7_336_214_902  # what the one worker of a database locks
-_BUSY_MS = 10_000  # how long a write waits for another process's
 
 
 def content_id(value: Any) -> str:
@@ -327,7 +319,6 @@ class Records:
 
         Raises BadInput where a newer studio made them, for a URL that is none, and where no server answers at it.
         """
-        self._claim: Connection | None = None
         if isinstance(place, Path):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._engine = connect(place)
@@ -344,27 +335,6 @@ class Records:
     @property
     def engine(self) -> Engine:
         return self._engine
-
-    def claim(self) -> bool:
-        """Take the database for this process's worker; false where another's has it, in whatever data folder.
-
-        The server frees it when the process ends. A file of SQLite's is in a folder that is locked itself.
-        """
-        if self._engine.dialect.name == "sqlite":
-            return True
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.scalar(select(func.pg_try_advisory_lock(_WORKER))):
-            self._claim = connection
-            return True
-        connection.close()
-        return False
-
-    def release(self) -> None:
-        """Give the database back for another worker."""
-        if self._claim is not None:
-            self._claim.invalidate()  # a pooled connection would keep it
-            self._claim.close()
-            self._claim = None
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -413,28 +383,3 @@ class Records:
         with self.transaction() as session:
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(table.created, table.id)
             return list(session.scalars(query))
-
-
-def connect(place: Path | str) -> Engine:
-    """Return SQLAlchemy's engine for a file of SQLite's or a URL; nothing is opened yet."""
-    url = make_url(f"sqlite:///{place}" if isinstance(place, Path) else place)
-    if url.drivername in ("postgres", "postgresql"):
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ArgumentError("neither SQLite nor PostgreSQL")
-    engine = create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")  # a server may have been restarted
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_pragmas)
-    return engine
-
-
-def without_password(url: str) -> str:
-    """Return a database's URL as it may be shown and written down: without who comes in and by what."""
-    return make_url(url).set(username=None, password=None).render_as_string()
-
-
-def _set_pragmas(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipelines.errors import BadInput
 from pipelines.files import write_whole
-from studio.library.records import Records, without_password
+from studio.library.database import without_password
+from studio.library.records import Records
 from studio.settings import Settings
 
 __all__ = ["open_records"]

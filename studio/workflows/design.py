@@ -111,15 +111,12 @@ def _try_recipe(
     seeds = [int(s) for s in np.random.default_rng([request.seed, 1]).integers(0, 2**32, len(shots))]
     candidates = draw_candidates(studio, run, stage, lora, prompts, seeds, shots, progress)
     for number, template in enumerate(request.templates):
-        if number in without_face:
-            continue
-        step = partial(_swap_in, studio, template, lora, look.subject, trigger, request.seed + number)
-        swapped, shot = run(f"template-{attempt}-{number}", step)
-        shots = (*shots, Shot(**shot))
-        (measures,) = measure_pictures(studio, [swapped])
-        prompt = shots[-1].prompt(look.subject, trigger)
-        candidates += Candidates((prompt,), (request.seed + number,), (swapped,), (measures,), (shots[-1],))
-        progress.tell(StageProgress(Stage(StudioStage.TEMPLATES), number + 1, len(request.templates)))
+        if number not in without_face:
+            step = partial(_swap_in, studio, template, lora, look.subject, trigger, request.seed + number)
+            swapped, said = run(f"template-{attempt}-{number}", step)
+            candidates += _swapped(studio, swapped, Shot(**said), look.subject, trigger, request.seed + number)
+            shots = candidates.shots
+            progress.tell(StageProgress(Stage(StudioStage.TEMPLATES), number + 1, len(request.templates)))
     gates = default_gates(studio.calibration).replace(request.gates)
     try:
         selection = candidates.select(gates, used_faces, request.seed)
@@ -148,6 +145,12 @@ def _try_recipe(
         novelty_ceiling=ceiling,
         contact_sheet=FileKey(candidates.contact_sheet(studio, selection)),
     )
+
+
+def _swapped(studio: Studio, picture: FileKey, shot: Shot, subject: str, trigger: str, seed: int) -> Candidates:
+    """Return a template that the new face was put into, as one more candidate."""
+    (measures,) = measure_pictures(studio, [picture])
+    return Candidates((shot.prompt(subject, trigger),), (seed,), (picture,), (measures,), (shot,))
 
 
 def _with_mix(error: NotEnough, recipe: Recipe, used: Sequence[Donor]) -> NotEnough:

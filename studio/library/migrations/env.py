@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 from alembic import context
 
-from studio.library.records import Base, connect
+from studio.library.database import connect
+from studio.library.records import Base
 from studio.settings import Settings
 
 with ExitStack() as stack:

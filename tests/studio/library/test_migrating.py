@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import event, inspect, text
 
 from pipelines.errors import BadInput
+from studio.library.database import connect
 from studio.library.migrating import NEWEST, migrate
 from studio.library.records import (
     Base,
@@ -24,7 +25,6 @@ from studio.library.records import (
     Records,
     SceneRecord,
     UserRecord,
-    connect,
 )
 from tests.postgres import Postgres, closed_engines, start_postgres
 
