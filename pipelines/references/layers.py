@@ -67,7 +67,7 @@ class GoodsPixels:
 class KeptLayers(Landmark):
     """A Landmark of layers. `look` reads a picture; `photo` uint8 [h, w, 3] is the scene, of which `marked` bool [h, w]
     is kept (None: nothing of it); `goods` stand before it, and before the person but for their head, and their hands
-    where goods may be `held`: where somebody said where they are. Else they stand in front.
+    where goods may be `held`: where somebody said where they are. Else they stand in front, and throw a `shadow`.
 
     `image` and `mask` hold all of them as they are kept while drawing: with some of the landmark's surroundings.
     """
@@ -77,6 +77,7 @@ class KeptLayers(Landmark):
     marked: Mask | None = None
     goods: GoodsPixels | None = None
     held: bool = False
+    shadow: bool = True
 
     @property
     def looks(self) -> bool:
@@ -124,7 +125,10 @@ def _lay(drawn: Rgb, layers: KeptLayers, person: Mask, nearest: Mask) -> Rgb:
     if layers.marked is not None and layers.photo is not None:
         picture = _lay_landmark(picture, layers.photo, layers.marked, _soft(person))
     if layers.goods is not None:
-        picture = _lay_goods(picture, drawn, layers.goods, _soft(nearest))
+        shown = np.zeros_like(person)
+        if layers.marked is not None and layers.photo is not None:
+            shown = layers.marked & ~front_of(picture, layers.photo, layers.marked)
+        picture = _lay_goods(picture, drawn, layers.goods, _soft(nearest), shown, layers.shadow)
     return picture
 
 
@@ -157,14 +161,16 @@ def _lay_landmark(drawn: Rgb, photo: Rgb, marked: Mask, before: Share) -> Rgb:
     return result
 
 
-def _lay_goods(picture: Rgb, drawn: Rgb, goods: GoodsPixels, before: Share) -> Rgb:
+def _lay_goods(picture: Rgb, drawn: Rgb, goods: GoodsPixels, before: Share, exact: Mask, shadow: bool) -> Rgb:
+    """The picture with the goods in it; nothing around them is changed where it is `exact`."""
     share = goods.share * (1 - before)
     if not (share > 0.5).any():
         return picture
     touched = (goods.mask & (before > 0.5)).sum()
     around = _without_rim(picture, goods.mask, before)
-    if not touched:
+    if shadow and not touched:
         around = _shade(around, goods.mask, before)
+    around = np.where(exact[..., None], picture, around)
     mixed = share[..., None] * goods.image + (1 - share[..., None]) * around
     result = mixed.round().clip(0, 255).astype(np.uint8)
     held = goods.mask & (before > _SHOWN)

@@ -175,18 +175,24 @@ class PostRequest(Request, SetSettings):
 
 
 class Fix(Value):
-    """A painted region that was drawn anew: `mask` is a picture, white there; `parent` the pixels' hash before."""
+    """A painted region that was drawn anew: `mask` is a picture, white there; `parent` the pixels' hash before.
+
+    `reader_sha256` is of what said where the person is, who may then stand before a landmark in the region; "" where
+    the region ends at it, as in earlier versions and where a post is not `layered`.
+    """
 
     mask: FileKey
     seed: Seed
     strength: float = Field(gt=0, le=1)
     parent: str
+    reader_sha256: str = later_field("")
 
 
 class DrawnShot(Value):
     """Facts that one picture was drawn from, besides its set's request.
 
-    `layered` says that the person may stand before the landmark, which earlier versions laid over them.
+    `layered` says that the person may stand before the landmark, which earlier versions laid over them;
+    `reader_sha256` is of what said where the person is ("" where it is not, or was not noted).
     """
 
     prompt: str
@@ -197,6 +203,7 @@ class DrawnShot(Value):
     true_cfg_scale: float
     identity_guidance: bool = False
     layered: bool = later_field(False)
+    reader_sha256: str = later_field("")
 
 
 class Post(DrawnShot):

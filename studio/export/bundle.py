@@ -76,6 +76,7 @@ class BundlePost:
     fixes: tuple[FixFacts, ...] = ()
     identity_guidance: bool = False
     layered: bool = False
+    reader_sha256: str = ""
     masks: Mapping[Part, npt.NDArray[np.bool_]] = field(default_factory=dict)
     large: npt.NDArray[np.uint8] | None = None
     finishing: FinishingFacts | None = None

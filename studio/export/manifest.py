@@ -144,16 +144,21 @@ class FinishingFacts(_Strict):
 
 
 class FixFacts(_Strict):
-    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before."""
+    """A painted region that was drawn anew: `mask` is a key in the studio's store, `parent` the pixels' hash before;
+    `reader_sha256` as of Fix.
+    """
 
     mask: str
     seed: int = Field(ge=0, lt=2**32)
     strength: float = Field(gt=0, le=1)
     parent: str
+    reader_sha256: str = Field("", exclude_if=lambda value: not value)
 
 
 class ManifestShot(_Strict):
-    """Facts that one picture was drawn from, in words that a newer studio may have made; `layered` as of DrawnShot."""
+    """Facts that one picture was drawn from, in words that a newer studio may have made; `layered` and `reader_sha256`
+    as of DrawnShot.
+    """
 
     prompt: str
     seed: int = Field(ge=0, lt=2**32)
@@ -162,6 +167,7 @@ class ManifestShot(_Strict):
     true_cfg_scale: float
     identity_guidance: bool = False
     layered: bool = Field(False, exclude_if=lambda value: not value)
+    reader_sha256: str = Field("", exclude_if=lambda value: not value)
     shot: dict[str, str]
 
     def as_drawn(self) -> DrawnShot:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipelines.backbones import resolve_backbone
 from pipelines.errors import BadInput
 from pipelines.own_look import OwnLook
+from pipelines.references.goods import box_of_goods
 from studio.application import Studio
 from studio.domain.capabilities import BackboneFacts, backbone_facts, own_look
 from studio.domain.design import DesignRequest, PreviewRequest
@@ -21,14 +23,15 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 from studio.domain.values import FileKey, Request
 from studio.library.made_on import made_on_persona
+from studio.workflows.shown import goods_cutout, stand
 
 __all__ = ["check_fits_backbone", "other_look", "set_misfit"]
 
 
 def check_fits_backbone(studio: Studio, request: Request) -> None:
     """Raise BadInput where a persona, a design or a donor that a job would draw with was made on a backbone that the
-    studio does not draw with now, where a take would be of another backbone than its set, or where a scene or the
-    pictures of a swap are none that the backbone could have drawn.
+    studio does not draw with now, where a take would be of another backbone than its set, where a scene or the pictures
+    of a swap are none that the backbone could have drawn, or where goods are wider than a picture.
     """
     facts = backbone_facts(studio.settings)
     if facts is None:
@@ -37,6 +40,10 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
         if why is not None:
             raise why
     asked = request.asked if isinstance(request, GridRequest) else request
+    if isinstance(request, VaryRequest | StrengthsRequest):
+        _check_goods(studio, request.asked, request.number + 1 if isinstance(request, VaryRequest) else 1)
+    elif isinstance(asked, PostRequest):
+        _check_goods(studio, asked)
     if isinstance(asked, PostRequest | SwapRequest) and not asked.any_look:
         _check_look(studio, asked)
 
@@ -49,6 +56,24 @@ def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ..
     found = ((name, studio.store.place(key)) for name, key in pictures.items())
     # of a file that is gone the job itself says so
     return tuple(name for name, file in found if file.is_file() and _is_other(file, look))
+
+
+def _check_goods(studio: Studio, asked: PostRequest, first: int = 1) -> None:
+    """Raise BadInput for the first picture that the goods would be wider than: most of them would be cut off. Pictures
+    are counted from `first`.
+    """
+    goods, settings = asked.goods, studio.settings
+    if goods is None or asked.goods_as == "reference" or asked.goods_box is not None:
+        return  # a box is no wider than the picture
+    if not all(studio.store.place(key).is_file() for key in (goods.picture, goods.mask)):
+        return  # the job itself says so
+    # only the ratio of the sides matters here: any unit does
+    height, width = resolve_backbone(settings.backbone, settings.base, settings.models).size_for(asked.shape, 1)
+    cutout = goods_cutout(studio, goods)
+    for number, shot in enumerate(asked.shots, first):
+        wide = box_of_goods(cutout, stand(goods.place, shot), height, width)[2]
+        if wide > width:
+            raise BadInput("goods_larger_than_picture", number=number, times=wide / width)
 
 
 def _check_look(studio: Studio, request: PostRequest | SwapRequest) -> None:

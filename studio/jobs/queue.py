@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
-APPLICATION_VERSION = "12"
+APPLICATION_VERSION = "13"
 QUEUE = "work"
 NEXT = "next"  # where the worker puts the job whose turn it is before the one that the engine took
 HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait

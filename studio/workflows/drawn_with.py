@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import torch
 
 from pipelines.families.catalogue import family_name
@@ -13,7 +16,7 @@ from studio.domain.fit import misfit
 from studio.domain.posts import DrawnCompanion, DrawnWith, PostSet
 from studio.library.made_on import made_on_persona
 
-__all__ = ["drawn_with", "note_drawing"]
+__all__ = ["drawn_with", "note_drawing", "note_reader"]
 
 
 def note_drawing(studio: Studio, companion: str, size: tuple[int, int] | None = None) -> DrawnWith:
@@ -52,6 +55,26 @@ def drawn_with(studio: Studio, post_set: PostSet) -> DrawnWith:
         backbone=made.backbone or family_name(made.family), backbone_sha256="", batch_size=1, dtype="", precision="",
         offload="", device="", threads=1, height=height, width=width,
     )  # fmt: skip
+
+
+def note_reader(studio: Studio) -> str:
+    """Return the SHA-256 of the weights that say where in a picture a person is, as hexadecimal digits.
+
+    Those of a reader for photographs are its parser's, matter's and pose model's, and the face pack's.
+    """
+    from personas.measures.face import find_pack
+    from personas.measures.facexlib_nets import MATTING, PARSING, are_facexlib_nets
+
+    folder = studio.settings.reader
+    if not are_facexlib_nets(folder):
+        return hash_weights(folder / "reader.onnx")
+    files = [folder / PARSING, folder / MATTING, *_weights_in(folder / "pose")]
+    files += _weights_in(find_pack(studio.settings.face_pack))
+    return hashlib.sha256("".join(map(hash_weights, files)).encode()).hexdigest()
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in (".onnx", ".safetensors", ".bin", ".pth"))
 
 
 def _note_companion(studio: Studio, role: str) -> tuple[DrawnCompanion, ...]:

@@ -18,7 +18,7 @@ from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.catalogue import find_kind
 from pipelines.references.cutout import Cutout, Place
 from pipelines.references.fill import FillReference
-from pipelines.references.goods import box_of_goods, goods_pixels, place_goods
+from pipelines.references.goods import goods_pixels, place_goods
 from pipelines.references.landmark import Landmark, grow_mask
 from pipelines.references.layers import KeptLayers
 from pipelines.references.native import NativeReferences, ReferencePicture
@@ -31,6 +31,7 @@ from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_goods
 from studio.library.scenes import get_mask
+from studio.workflows.drawn_with import note_reader
 from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
 from studio.workflows.shown import chosen_place, goods_cutout, stand
 
@@ -83,6 +84,8 @@ class Injections:
         """The references that show the place, and what goes with it, the same for every shot."""
         self.companion: str = "fill" if request.keep == "fill" else self._drawn_by(studio)
         """Which of the backbone's companions draws; "": itself."""
+        self.reader_sha256: str = note_reader(studio) if self.layered else ""
+        """What says where the person is; "" where nothing is asked."""
 
     @property
     def referred(self) -> bool:
@@ -108,8 +111,6 @@ class Injections:
         kept = None if self._marked is None else Landmark(self.canvas, grow_mask(self._marked, LANDMARK_MARGIN_PX))
         place, goods = stand(self._place, shot), None
         if self._goods is not None and self._as_pixels:
-            if layered:
-                self._check_fits(self._goods, place)
             kept = place_goods(self._goods, place, self.canvas, kept)
             goods = goods_pixels(self._goods, place, self.size)
         if kept is None or not layered or self._look is None:
@@ -123,13 +124,6 @@ class Injections:
             goods=goods,
             held=self._place is not None,
         )
-
-    def _check_fits(self, goods: Cutout, place: Place) -> None:
-        """Raise BadInput for goods that are wider than the picture: most of them would be cut off."""
-        width = self.size[1]
-        wide = box_of_goods(goods, place, *self.size)[2]
-        if wide > width:
-            raise BadInput("goods_larger_than_picture", times=wide / width)
 
     def beside(self, landmark: Landmark | None) -> tuple[Reference, ...]:
         """All references of a picture in which this is kept, in the way that was asked for.

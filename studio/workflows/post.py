@@ -129,6 +129,7 @@ def draw_shots(
             true_cfg_scale=r.cfg_scale,
             identity_guidance=r.identity_guidance,
             layered=injections.layered,
+            reader_sha256=injections.reader_sha256,
             origin=("", i),
         )
         for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
     """Draw a bundle's posts again from its manifest alone; what differs, one sentence each.
 
     The persona's LoRA and the scene are taken from this studio's store by their hashes. Raises BadInput where they
-    are not there, or where the bundle was drawn with other weights or another number type.
+    are not there, or where the bundle was drawn with other weights, another reader or another number type.
     """
     manifest = read_manifest(path)
     backbone = studio.backbone
@@ -60,6 +61,7 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         raise BadInput("bundle_of_another_ip_adapter")
     request = _asked(manifest)
     injections = Injections(studio, request)
+    _check_reader(manifest, injections)
     pictures = _redraw_shots(studio, request, injections, manifest, run, progress)
     wrong = []
     for number, post in enumerate(manifest.posts):
@@ -130,18 +132,33 @@ def _asked(manifest: Manifest) -> PostRequest:
     )
 
 
+def _used_drawings(manifest: Manifest) -> Iterator[tuple[int, Drawing]]:
+    """The drawings that posts are from, with their numbers, and the first one where others are drawn around it."""
+    used = {(p.origin or (0, 0))[0] for p in manifest.posts}
+    for number, drawing in enumerate(manifest.drawings or (Drawing(shots=manifest.posts),)):
+        # panels of later drawings are drawn around the first one's first picture
+        if number in used or (number == 0 and manifest.draw.panels > 1):
+            yield number, drawing
+
+
+def _check_reader(manifest: Manifest, injections: Injections) -> None:
+    """Raise BadInput where something else than now said where the person is, or nothing does now."""
+    layered = [shot for _, drawing in _used_drawings(manifest) for shot in drawing.shots if shot.layered]
+    asked = {shot.reader_sha256 for shot in layered} | {
+        fix.reader_sha256 for post in manifest.posts for fix in post.fixes if fix.reader_sha256
+    }
+    now = injections.reader_sha256
+    if asked and (not now or asked - {now, ""}):  # "": drawn before it was noted
+        raise BadInput("bundle_of_another_reader")
+
+
 def _redraw_shots(
     studio: Studio, request: PostRequest, injections: Injections, manifest: Manifest, run: Run, progress: Progress
 ) -> dict[tuple[int, int], str]:
     """The pictures of all drawings that posts are from, by drawing and number in it."""
     pictures: dict[tuple[int, int], str] = {}
-    drawings = manifest.drawings or (Drawing(shots=manifest.posts),)
-    used = {(p.origin or (0, 0))[0] for p in manifest.posts}
     given = None
-    for number, drawing in enumerate(drawings):
-        # panels of later drawings are drawn around the first one's first picture
-        if number not in used and not (number == 0 and request.panels > 1):
-            continue
+    for number, drawing in _used_drawings(manifest):
         shots = [Shot(**s.shot) for s in drawing.shots]
         planned = plan_requests(studio, request, shots, injections)
         requests = [_as_it_was(r, s, injections) for r, s in zip(planned, drawing.shots, strict=True)]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.families.companions import drawing_spec
 from pipelines.masks import check_mask_size
 from pipelines.pictures import fit_mask
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.landmark import Landmark
-from pipelines.references.layers import front_of
+from pipelines.references.layers import KeptLayers, front_of
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
 from studio.application import Studio
@@ -54,7 +54,13 @@ def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress =
     stage = Stage(StudioStage.POSTS)
     progress.tell(StageProgress(stage, 0, 1))
     before = studio.store.get_picture(post.picture)
-    fix = Fix(mask=request.mask, seed=request.seed, strength=request.strength, parent=pixels_sha256(before))
+    fix = Fix(
+        mask=request.mask,
+        seed=request.seed,
+        strength=request.strength,
+        parent=pixels_sha256(before),
+        reader_sha256=injections.reader_sha256 if post.layered else "",
+    )
 
     def draw() -> str:
         on_step = tell_steps(progress, stage)
@@ -83,10 +89,13 @@ def fix_region(
 ) -> Picture:
     """The picture uint8 [h, w, 3] with the region of `fix` drawn by what says who is shown and the post's own prompt.
 
-    Outside of the region, and on a landmark's or goods' exact pixels, it stays bit by bit as it was. Raises BadInput
-    where nothing is left to draw.
+    Outside of the region, and on a landmark's or goods' exact pixels, it stays bit by bit as it was. A fix of a layered
+    post draws over them, too, and lays them in again behind the person who came out. Raises BadInput where nothing is
+    left to draw.
     """
-    painted = _region(studio, injections, before, post.shot, fix.mask)
+    kept = injections.landmark(post.shot)
+    layers = kept if fix.reader_sha256 and isinstance(kept, KeptLayers) else None
+    painted = _region(studio, before, kept, fix.mask, layers is not None)
     spec = drawing_spec(studio.backbone.spec, injections.companion)
     request = request_from(
         spec,
@@ -105,23 +114,29 @@ def fix_region(
         strength=1.0 if asked.keep == "fill" else fix.strength,
     )
     (drawn,) = draw_batch(studio.backbone, [request], on_step)
-    return drawn
+    if layers is None:
+        return drawn
+    # around the region the goods' shadow is there already, and what is drawn goes on with it
+    laid = replace(layers, shadow=False).finish(drawn)
+    return np.where(painted[..., None], laid, before)
 
 
-def _region(studio: Studio, injections: Injections, before: Picture, shot: Shot, key: str) -> Mask:
-    """Return what is drawn anew, bool [h, w]."""
+def _region(studio: Studio, before: Picture, kept: Landmark | None, key: str, layered: bool) -> Mask:
+    """Return what is drawn anew, bool [h, w]: what was painted, without the kept pixels that are seen if not `layered`.
+
+    Raises BadInput where only those were painted.
+    """
     height, width = before.shape[:2]
     drawn = get_mask(studio.library, key)
     check_mask_size("", (drawn.shape[0], drawn.shape[1]), (height, width))
     painted = fit_mask(drawn, height, width)
-    kept = injections.landmark(shot)
-    if kept is not None:
-        painted &= ~kept.mask | front_of(before, kept.image, kept.mask)
+    free = painted if kept is None else painted & (~kept.mask | front_of(before, kept.image, kept.mask))
     cell = studio.backbone.model.cell_px
-    whole = painted[: height // cell * cell, : width // cell * cell]
+    whole = free[: height // cell * cell, : width // cell * cell]
     shares = whole.reshape(height // cell, cell, width // cell, cell).mean(axis=(1, 3))
     if not (shares > 0.5).any():
         raise BadInput("painted_too_little")
+    painted = painted if layered else free
     if painted.all():
         raise BadInput("painted_whole_picture")
     return painted

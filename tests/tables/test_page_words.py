@@ -53,7 +53,8 @@ OPERATORS = frozenset(
     backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json body_of_two_lengths box_unreadable
-    bundle_of_another_companion bundle_of_another_ip_adapter calibration_invalid calibration_of_other_models
+    bundle_of_another_companion bundle_of_another_ip_adapter bundle_of_another_reader
+    calibration_invalid calibration_of_other_models
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_word_missing consent_word_unknown data_folder_is_file
     donor_record_invalid donor_record_unreadable endpoint_address_invalid

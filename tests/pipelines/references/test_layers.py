@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
+from personas.measures.seam import exact_share
 from pipelines.references.cutout import Cutout, Place
 from pipelines.references.goods import goods_pixels, place_goods
 from pipelines.references.landmark import Landmark, grow_mask
@@ -138,6 +139,19 @@ def test_no_glow_is_left_around_goods() -> None:
     rim = grow_mask(kept.goods.mask, 3) & ~grow_mask(kept.goods.mask, 1)
     colour = result[rim]
     assert (colour.max(axis=1) - colour.min(axis=1)).mean() < 6  # grey again; a shadow at the foot is grey, too
+
+
+def test_goods_on_a_landmark_change_none_of_its_pixels() -> None:
+    """Neither by their shadow nor by what is drawn anew around them."""
+    goods = Cutout(np.full((60, 40, 3), (190, 30, 40), np.uint8), np.ones((60, 40), np.bool_))
+    stands = goods_pixels(goods, Place(0.8, 0.6, 0.15), SIZE)
+    assert (MARKED & stands.mask).sum() > 100
+    assert not stands.mask[-3:].any()
+    result = layers(goods=stands).finish(drawn())
+    free = MARKED & (ndimage.distance_transform_edt(~(HEAD | BODY)) > 3)
+    free &= ndimage.distance_transform_edt(~stands.mask) > 1
+    assert exact_share(result, photo(), free, NOBODY) == 1
+    assert (result[stands.mask & (stands.share == 1) & ~(HEAD | BODY)] == (190, 30, 40)).all()
 
 
 @pytest.mark.parametrize("place", [Place(0.0, 0.2, 0.4), Place(1.0, 1.0, 1.0)])

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from personas.shots import Shot
 from pipelines.errors import BadInput
+from pipelines.references.layers import Seen
 from studio.application import Studio
 from studio.domain.arrangement import (
     Arranged,
@@ -24,7 +27,7 @@ from studio.domain.arrangement import (
 )
 from studio.domain.migration import read_marks
 from studio.domain.posts import PostRequest
-from studio.domain.takes import VaryRequest, VaryTake
+from studio.domain.takes import FixTake, VaryRequest, VaryTake
 from studio.export.manifest import read_manifest
 from studio.library.records import BundleRecord, ExportedRecord
 from studio.library.scenes import put_mask
@@ -32,13 +35,15 @@ from studio.texts.texts import Texts
 from studio.ui.parts.fixing import fix_request
 from studio.ui.parts.shots_form import default_captions
 from studio.workflows import run_directly
+from studio.workflows.injections import Injections
 from studio.workflows.post import draw_posts
 from studio.workflows.redrawing import redraw_bundle
-from studio.workflows.takes import fix_post, vary_post
+from studio.workflows.takes import fix_post, fix_region, vary_post
 from tests.exports import export_set
 from tests.studio.domain.values import make_post, make_post_set, make_take
 from tests.studio.workflows.test_ways import asked, studio  # noqa: F401
 
+Picture = npt.NDArray[np.uint8]
 SET = make_post_set(key="s")
 TAKE = make_take(name="t")
 
@@ -182,6 +187,55 @@ def test_an_arranged_set_is_bundled_and_drawn_again_to_the_pixel(
     assert [p.origin for p in manifest.posts] == [(0, 1), (1, 1)]
     assert [len(p.fixes) for p in manifest.posts] == [0, 1]
     assert redraw_bundle(studio, tmp_path / "a.zip", run_directly) == ()
+
+
+def test_a_fix_before_a_landmark_leaves_it_exact_and_the_person_whole(
+    studio: Studio,  # noqa: F811
+    asked: PostRequest,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An arm lies before the landmark; it comes out larger, then it is gone."""
+    nothing = np.zeros((96, 64), np.bool_)
+    seen = {"person": nothing.copy()}
+    seen["person"][20:30, 10:60] = True
+    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
+    monkeypatch.setattr(
+        "studio.workflows.injections.look_with", lambda reader: lambda picture: Seen(seen["person"], nothing, nothing)
+    )
+    post_set = draw_posts(studio, asked.changed(goods=None), run_directly)
+    post, scene = post_set.posts[0], studio.store.get_picture(asked.scene.photo)
+    before, landmark, painted = studio.store.get_picture(post.picture), nothing.copy(), nothing.copy()
+    landmark[5:40, 3:20] = True
+    painted[10:38, 5:40] = True
+    wish = fix_request(post_set, 0, post, put_mask(studio.library, painted), 0.9)
+
+    def fixed(person: tuple[slice, slice]) -> tuple[FixTake, Picture]:
+        seen["person"] = nothing.copy()
+        seen["person"][person] = True
+        take = fix_post(studio, wish, run_directly)
+        picture = studio.store.get_picture(take.posts[0].picture)
+        np.testing.assert_array_equal(picture[~painted], before[~painted])
+        away = painted & landmark & (ndimage.distance_transform_edt(~seen["person"]) > 3)
+        assert away.any()
+        np.testing.assert_array_equal(picture[away], scene[away])
+        return take, picture
+
+    _, larger = fixed(np.s_[14:34, 8:60])
+    arm = landmark & painted & ndimage.binary_erosion(seen["person"], iterations=3)
+    assert (larger != scene).any(axis=2)[arm].mean() > 0.95  # drawn, also where the landmark was seen before
+    fixed(np.s_[80:95, 10:60])
+    take, _ = fixed(np.s_[20:30, 10:60])
+    (fix,) = take.posts[0].fixes
+    assert fix.reader_sha256 == post.reader_sha256 != ""
+    export_set(studio, compose(post_set, add_take(Arrangement(), 0, "f:0"), {"f": take}), tmp_path / "a.zip")
+    assert redraw_bundle(studio, tmp_path / "a.zip", run_directly) == ()
+
+    old = fix.model_copy(update={"reader_sha256": ""})
+    flat = fix_region(studio, wish.asked, Injections(studio, wish.asked), before, post, old)
+    as_it_was = landmark & (before == scene).all(axis=2)
+    np.testing.assert_array_equal(flat[as_it_was], before[as_it_was])
+    assert "reader_sha256" not in old.model_dump(mode="json")
 
 
 def test_what_must_not_change_is_not_painted_over(studio: Studio, asked: PostRequest) -> None:  # noqa: F811

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from personas.shots import Shot
 from pipelines.errors import BadInput, BadLora, ModelMissing
 from pipelines.lora import LoraMetadata, write_lora
 from pipelines.models.weights import hash_weights
@@ -20,9 +21,13 @@ from studio.cli import main
 from studio.domain.design import UsedDonor
 from studio.domain.persona import Persona
 from studio.domain.posts import PostRequest, PostSet, plan_shots
+from studio.domain.scene import Goods
+from studio.domain.values import FileKey
 from studio.export.manifest import Manifest, read_manifest
+from studio.jobs.fit import check_fits_backbone
 from studio.library.scenes import add_goods, add_scene
 from studio.settings import Settings
+from studio.texts.texts import Texts
 from studio.workflows import run_directly
 from studio.workflows.post import draw_posts
 from studio.workflows.redrawing import redraw_bundle
@@ -85,6 +90,39 @@ def test_bundles_from_before_depth_are_drawn_again(
     assert bundle(studio, new, tmp_path / "new.zip").posts[0].layered
     assert not np.array_equal(then[0], now[0])
     assert {"exact", "in_sight", "whole", "seam"} <= set(new.posts[0].scores)
+
+
+def test_wide_goods_of_before_are_drawn_again(
+    studio: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A banner that is wider than a picture was cut off at its edges."""
+    goods = add_banner(studio, tmp_path)
+    old, _ = draw(studio, asked.changed(goods=goods, shots=(Shot(framing="close-up"),)))
+    export_set(studio, old, tmp_path / "old.zip")
+    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
+    assert redraw_bundle(studio, tmp_path / "old.zip", run_directly) == ()
+
+
+def test_a_bundle_of_another_reader_is_not_drawn_again(
+    studio: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "set.zip"
+    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
+    export_set(studio, draw(studio, asked)[0], path)
+    told = {post.reader_sha256 for post in read_manifest(path).posts}
+    assert told == {hash_weights(studio.settings.reader / "reader.onnx")}
+    for name, other in (("note_reader", lambda studio: "0" * 64), ("sees_people", lambda settings: False)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"studio.workflows.injections.{name}", other)
+            with pytest.raises(BadInput, match="bundle_of_another_reader"):
+                redraw_bundle(studio, path, run_directly)
+
+
+def add_banner(studio: Studio, folder: Path) -> Goods:
+    banner = np.full((120, 1000, 3), 225, np.uint8)
+    banner[30:90, 40:960] = (20, 60, 160)
+    Image.fromarray(banner).save(folder / "banner.png")
+    return add_goods(studio.library, folder / "banner.png", "a banner")
 
 
 def bundle(studio: Studio, post_set: PostSet, path: Path) -> Manifest:
@@ -258,21 +296,34 @@ def test_a_box_of_three_numbers_is_refused(
     assert json.loads(capsys.readouterr().out)["code"] == "box_unreadable"
 
 
-def test_goods_and_landmarks_that_leave_no_room_are_told_before_anything_is_drawn(
+def test_goods_that_are_wider_than_a_picture_are_told_when_a_set_is_asked_for(
+    studio: Studio, asked: PostRequest, tmp_path: Path
+) -> None:
+    goods = add_banner(studio, tmp_path)
+    wide = asked.changed(goods=goods, shots=(Shot(framing="full-body"), Shot(framing="close-up")))
+    with pytest.raises(BadInput, match=r"goods_larger_than_picture.*number=1") as refused:
+        check_fits_backbone(studio, wide)
+    assert "第 1 张" in Texts("zh").error(refused.value)
+    shoes = goods.model_copy(update={"picture": put(studio, 150, 500), "mask": put(studio, 150, 500)})
+    with pytest.raises(BadInput, match=r"goods_larger_than_picture.*number=2"):  # 3.3:1, too wide close up alone
+        check_fits_backbone(studio, wide.changed(goods=shoes))
+    check_fits_backbone(studio, wide.changed(goods=shoes, shots=wide.shots[:1]))
+    check_fits_backbone(studio, wide.changed(goods_box=(0.1, 0.6, 0.9, 0.9)))
+    check_fits_backbone(studio, wide.changed(goods_as="reference"))
+    assert studio.store.get_picture(goods.picture).shape[1] > 800  # what was brought is still there
+
+
+def put(studio: Studio, height: int, width: int) -> FileKey:
+    return FileKey(studio.store.put_picture(np.full((height, width, 3), 255, np.uint8)))
+
+
+def test_a_landmark_that_leaves_no_room_is_told_before_anything_is_drawn(
     studio: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.workflows.injections.sees_people", lambda settings: True)
     monkeypatch.setattr("studio.workflows.drawing._note_speed", lambda *rest: pytest.fail("something was drawn"))
-    banner = np.full((120, 1000, 3), 225, np.uint8)
-    banner[30:90, 40:960] = (20, 60, 160)
-    Image.fromarray(banner).save(tmp_path / "banner.png")
-    goods = add_goods(studio.library, tmp_path / "banner.png", "a banner")
-    with pytest.raises(BadInput, match="goods_larger_than_picture"):
-        draw(studio, asked.changed(goods=goods))
     mask = np.full((96, 64), 255, np.uint8)
     mask[0, 0] = 0
     Image.fromarray(mask).save(tmp_path / "all.png")
     scene = add_scene(studio.library, tmp_path / "scene.png", tmp_path / "all.png", "all of it")
     with pytest.raises(BadInput, match="landmark_keeps_everything"):
         draw(studio, asked.changed(scene=scene, goods=None))
-    assert studio.store.get_picture(goods.picture).shape[1] > 800  # what was brought is still there
