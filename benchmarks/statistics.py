@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Score", "bootstrap", "mean_score", "share_score"]
+__all__ = ["Score", "bootstrap", "clustered_score", "mean_score"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ def mean_score(values: Sequence[float] | NDArray[np.float64]) -> Score:
     return bootstrap(len(rows), lambda index: float(rows[index].mean()))
 
 
-def share_score(values: Sequence[float] | NDArray[np.float64]) -> Score:
-    """A share of units that are 1, 0 or, undecided, ½, with Wilson's interval (1927) in a bootstrap's place."""
-    count, z = len(values), 1.959964
-    share = float(np.mean(values)) if count else float("nan")
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z * z / count)
-    return Score(share, float(middle - half), float(middle + half), count)
+def clustered_score(units: Sequence[Sequence[float]]) -> Score:
+    """The mean of all numbers. Those of one unit (a user, a group) hang together, so units are resampled and `n` counts
+    them; a unit without numbers is left out."""
+    kept = [np.asarray(one, np.float64) for one in units if len(one)]
+    if not kept:
+        return Score(float("nan"), float("nan"), float("nan"), 0)
+    sums, counts = np.array([one.sum() for one in kept]), np.array([len(one) for one in kept])
+    return bootstrap(len(kept), lambda index: float(sums[index].sum() / counts[index].sum()))

@@ -6,7 +6,8 @@ import hashlib
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from PIL import Image
 from benchmarks.bench import Bench, Embedding, Picture
 from personas.donors import Donor
 from personas.looks import find_category
+from personas.measures.face import find_pack
 from personas.shots import GOODS, WORDS, Shot, vary_shots
 from personas.taste.attributes import load_attributes
 from personas.taste.seen import pixels_of, words_of
 from pipelines.lora import Lora, read_lora
+from pipelines.models.weights import hash_weights
 from pipelines.references.wish import WishReference
 from pipelines.sampling.request import DrawRequest, identity_request
 
@@ -26,6 +29,7 @@ __all__ = ["Asked", "Easel", "Seen", "asked_of", "liked_words"]
 
 LEAST_OPEN, PROMPTS = 2, 10
 _EACH = 8  # drawn at once
+_DRAWN_BY = tuple(f.name for f in fields(DrawRequest) if f.name not in ("loras", "references"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Asked:
 @dataclass(frozen=True)
 class Seen:
     """A picture with what the shipped reader finds in it and its pixels say (`shown`), with what it was asked for and
-    its pixels say (`known`: all that the scorer gets), and its face."""
+    its pixels say (`known`: all that the scorer gets; of pixels both have the same), and its face."""
 
     picture: Picture
     read: dict[str, str]
@@ -107,25 +111,39 @@ class Easel:
         missing = [n for n, file in enumerate(files) if not file.is_file()]
         for at in range(0, len(missing), _EACH):
             rows = missing[at : at + _EACH]
-            for n, picture in zip(rows, self.bench.draw([self._request(asked[n]) for n in rows]), strict=True):
+            for n, picture in zip(rows, self.bench.draw([self.request(asked[n]) for n in rows]), strict=True):
                 _keep(files[n], picture)
         return [self._read(one, file) for one, file in zip(asked, files, strict=True)]
 
-    def _request(self, one: Asked) -> DrawRequest:
-        donor = self.donors[one.persona % len(self.donors)]
+    def request(self, one: Asked) -> DrawRequest:
+        donor = self._donor(one)
         text = one.shot.prompt(find_category(donor.category).subject, donor.trigger)
-        loras = (Lora(read_lora(donor.lora_path).layers),)
+        loras = (_lora(donor.lora_path),)
         text = f"{text}, {one.behind}" if one.behind else text
         references = () if one.wish is None else (one.wish,)
         return identity_request(self.bench.studio.backbone.spec, text, one.seed, loras=loras, references=references)
 
     def _key(self, one: Asked) -> str:
+        """Return the name of a picture: of all that it is drawn with, so that another model draws it anew."""
+        request = self.request(one)
+        numbers = {name: getattr(request, name) for name in _DRAWN_BY}
         wish = None if one.wish is None else asdict(one.wish)
-        said = [self.donors[one.persona % len(self.donors)].id, asdict(one.shot), one.seed, one.behind, wish]
+        said = [self.bench.studio.backbone_sha256, hash_weights(self._donor(one).lora_path), numbers, wish]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
 
+    def _donor(self, one: Asked) -> Donor:
+        return self.donors[one.persona % len(self.donors)]
+
+    @cached_property
+    def _readers(self) -> str:
+        """The readers' fingerprint: other ones read anew."""
+        settings = self.bench.studio.settings
+        return hashlib.sha256(
+            (hash_weights(Path(settings.reader)) + hash_weights(find_pack(settings.face_pack))).encode()
+        ).hexdigest()[:12]
+
     def _read(self, one: Asked, file: Path) -> Seen:
-        facts = file.with_suffix(".json")
+        facts = file.with_suffix(f".{self._readers}.json")
         picture = np.asarray(Image.open(file).convert("RGB"))
         if not facts.is_file():
             (regions,) = self.bench.studio.regions.read([picture])
@@ -138,6 +156,11 @@ class Easel:
         return Seen(
             picture, told["read"], words_of(told["read"]) | pixels, words_of(asdict(one.shot)) | pixels, embedding
         )
+
+
+@cache
+def _lora(path: Path) -> Lora:
+    return Lora(read_lora(path).layers)
 
 
 def _keep(file: Path, picture: Picture) -> None:

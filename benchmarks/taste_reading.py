@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.statistics import Score, bootstrap, share_score
+from benchmarks.statistics import Score, bootstrap, clustered_score
 from benchmarks.taste_pictures import Seen
 from benchmarks.taste_users import Spoken, User
 from personas.taste.attributes import load_attributes
@@ -105,14 +105,18 @@ def parser_scores(users: Sequence[User], heard: Sequence[Heard]) -> tuple[dict[s
         first, second = (_f1(rows) for rows in pair)
         return abs(first - second)
 
-    found = [(t, row) for rows in both for row in rows for t in row.read]
-    known = [(t, row) for t, row in found if {f"+{t[1:]}", f"-{t[1:]}"} & row.spoken.means]
+    found = [[(t, row) for row in rows for t in row.read] for rows in both]
+    meant = [[bool({f"+{t[1:]}", f"-{t[1:]}"} & row.spoken.means) for t, row in rows] for rows in found]
+    signs = [
+        [float(t in row.spoken.means) for (t, row), known in zip(rows, told, strict=True) if known]
+        for rows, told in zip(found, meant, strict=True)
+    ]
     hidden = [_hidden(user, one) for user, one in zip(users, heard, strict=True)]
     scores = {
         "parser_f1": bootstrap(len(both), lambda i: _f1([r for n in i for r in both[n]])),
-        "polarity": share_score([float(t in row.spoken.means) for t, row in known]),
+        "polarity": clustered_score(signs),
         "zh_gap": bootstrap(least, gap),
-        "invented": share_score([float(not {f"+{t[1:]}", f"-{t[1:]}"} & row.spoken.means) for t, row in found]),
+        "invented": clustered_score([[float(not known) for known in told] for told in meant]),
         "hidden_f1": bootstrap(len(hidden), lambda i: _f1_of([hidden[n] for n in i])),
     }
     return scores, {"  parser_f1, Chinese": of_language("zh"), "  parser_f1, English": of_language("en")}

@@ -1,7 +1,9 @@
 """How well the scorer puts new pictures in a simulated user's order, after comments, votes and pairs.
 
-It gets what pictures were asked to show and their pixels; who prefers what is decided by what the shipped reader finds
-in them. Votes are on pictures of the first half of the groups' prompts, the pairs to be put in order on those of the
+It gets what pictures were asked to show and their pixels. Who prefers what is decided by what the shipped reader finds
+in them and by the very same measures of their pixels: of a third of the attributes the scorer sees what the judge sees.
+"where words decide" is without these: as if pixels said nothing to the user, in pairs that are not liked alike. Votes
+and comments are on pictures of the first half of the groups' prompts, the pairs to be put in order on those of the
 second: no prompt is in both.
 """
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.statistics import Score, bootstrap, share_score
+from benchmarks.statistics import Score, bootstrap, clustered_score
 from benchmarks.taste_pictures import Seen
 from benchmarks.taste_reading import Heard
 from benchmarks.taste_users import User, choose
@@ -34,9 +36,10 @@ def scorer_scores(
     half = len(plain) // 2
     known, new = ([one for rows in part for one in rows] for part in (plain[:half], plain[half:]))
     features, fresh = as_features([one.known for one in known]), as_features([one.known for one in new])
-    right: dict[str, list[float]] = {f"scorer_{name}": [] for name in ("0", "8", "32", "mismatched")}
+    right: dict[str, list[list[float]]] = {f"scorer_{name}": [] for name in ("0", "8", "32", "mismatched")}
     right |= {"  votes alone, 32": [], "  what most people like": [], "  the user again": []}
-    said, came = list[float](), list[float]()
+    right |= {f"  {name}, where words decide": [] for name in ("scorer_0", "scorer_8", "scorer_32")}
+    said, came = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
     scorers = {
         n: [_fitted(u, h, known, features, scale, n, seed) for u, h in zip(users, heard, strict=True)]
         for n in (0, 8, 32)
@@ -49,25 +52,29 @@ def scorer_scores(
         first, second = (fresh[[pair[k] for pair in pairs]] for k in (0, 1))
         chosen = np.array([choose(user, new[a].shown, new[b].shown, scale, rng) for a, b in pairs])
         again = np.array([choose(user, new[a].shown, new[b].shown, scale, rng) for a, b in pairs])
+        words = np.array([choose(user.by_words(), new[a].shown, new[b].shown, scale, rng) for a, b in pairs])
 
         def agree(chance: NDArray[np.float64], chosen: NDArray[np.float64] = chosen) -> list[float]:
             told = np.where(np.abs(chance - 0.5) < 1e-9, 0.5, chance > 0.5)
             return [float(one) for one in 1 - np.abs(told - chosen)]
 
         other = (number + _OTHER) % len(users)
-        chances = scorers[32][number].preferred(first, second)
-        right["scorer_0"] += agree(scorers[0][number].preferred(first, second))
-        right["scorer_8"] += agree(scorers[8][number].preferred(first, second))
-        right["scorer_32"] += agree(chances)
-        right["scorer_mismatched"] += agree(scorers[32][other].preferred(first, second))
-        right["  votes alone, 32"] += agree(silent[number].preferred(first, second))
-        right["  what most people like"] += agree(expit((first - second) @ popular))
-        right["  the user again"] += agree(again)
-        said += chances.tolist()
-        came += chosen.tolist()
-    scores = {name: share_score(rows) for name, rows in right.items()}
+        decided = words != 0.5
+        for n in (0, 8, 32):
+            chances = scorers[n][number].preferred(first, second)
+            right[f"scorer_{n}"].append(agree(chances))
+            right[f"  scorer_{n}, where words decide"].append(agree(chances[decided], words[decided]))
+        right["scorer_mismatched"].append(agree(scorers[32][other].preferred(first, second)))
+        right["  votes alone, 32"].append(agree(silent[number].preferred(first, second)))
+        right["  what most people like"].append(agree(expit((first - second) @ popular)))
+        right["  the user again"].append(agree(again))
+        said.append(chances)
+        came.append(chosen)
+    scores = {name: clustered_score(rows) for name, rows in right.items()}
     scores["  calibration error, 32"] = bootstrap(
-        len(said), lambda i: _calibration(np.array(said)[i], np.array(came)[i]), rounds=100
+        len(users),
+        lambda i: _calibration(np.concatenate([said[n] for n in i]), np.concatenate([came[n] for n in i])),
+        rounds=100,
     )
     keys = [name for name in scores if name.startswith("scorer")]
     return {name: scores[name] for name in keys}, {name: s for name, s in scores.items() if name not in keys}
