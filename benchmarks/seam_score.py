@@ -19,9 +19,10 @@ from personas.measures.regions import LABELS, Regions
 from personas.measures.seam import EXACT, SEAM
 from personas.measures.subject import ShownKept, Subject
 from personas.shots import Shot, vary_shots
+from pipelines.masks import MARGIN_PX
 from pipelines.references.goods import goods_pixels, place_goods
 from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.layers import MARGIN_PX, KeptLayers
+from pipelines.references.layers import KeptLayers
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.request import request_from
 from studio.workflows.shown import stand

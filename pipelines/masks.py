@@ -17,7 +17,10 @@ from PIL import Image
 from pipelines.errors import BadPicture
 from pipelines.pictures import Picture, load_picture, turn_picture
 
-__all__ = ["check_mask_size", "load_mask", "load_weights"]
+__all__ = ["MARGIN_PX", "check_mask_size", "load_mask", "load_weights"]
+
+MARGIN_PX = 5
+"""Drawn pixels around a landmark that are the photo's own, too: its very outline is an edge that no drawing meets."""
 
 _MOST_GREY = 0.2  # a mask's soft edges
 _MOST_COLOURED = 0.01

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from personas.measures.measure import Measure
-from pipelines.references.layers import MARGIN_PX
+from pipelines.masks import MARGIN_PX
 
 if TYPE_CHECKING:
     from personas.measures.subject import Need, Subject
@@ -54,6 +53,8 @@ def person_cut(marked: Mask, person: Mask, before: Mask | None = None) -> float:
 
     It is cut where the person ends at the very line where the kept pixels begin.
     """
+    from scipy import ndimage  # the command line reads this table before it loads anything
+
     total = sum(int(pair.sum()) for pair in _pairs_across(person))
     if not total:
         return 0.0
@@ -111,6 +112,8 @@ def _steps(picture: Rgb) -> list[Floats]:
 
 def _distance(mask: Mask) -> Floats:
     """Distance in pixels of each pixel outside of the mask to it; infinite where it is empty."""
+    from scipy import ndimage  # as above
+
     if not mask.any():
         return np.full(mask.shape, np.inf)
     distance: Floats = ndimage.distance_transform_edt(~mask)

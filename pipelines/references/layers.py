@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pipelines.masks import MARGIN_PX
 from pipelines.references.landmark import Landmark, bend_background, grow_mask
 
-__all__ = ["FADE_PX", "MARGIN_PX", "GoodsPixels", "KeptLayers", "Look", "Seen", "front_of", "lay_behind"]
+__all__ = ["FADE_PX", "GoodsPixels", "KeptLayers", "Look", "Seen", "front_of", "lay_behind"]
 
-MARGIN_PX = 5
-"""Drawn pixels around a landmark that are the photo's own, too: its very outline is an edge that no drawing meets."""
 FADE_PX = 10
 """Drawn pixels beyond them over which the photo fades into the drawing."""
 _EDGE = 0.7  # sigma in pixels of a soft outline

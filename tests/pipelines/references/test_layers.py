@@ -8,10 +8,11 @@ import pytest
 from scipy import ndimage
 
 from personas.measures.seam import exact_share
+from pipelines.masks import MARGIN_PX
 from pipelines.references.cutout import Cutout, Place
 from pipelines.references.goods import goods_pixels, place_goods
 from pipelines.references.landmark import Landmark, grow_mask
-from pipelines.references.layers import MARGIN_PX, KeptLayers, Seen, front_of
+from pipelines.references.layers import KeptLayers, Seen, front_of
 
 Rgb = npt.NDArray[np.uint8]
 SIZE = (128, 96)
