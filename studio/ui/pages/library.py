@@ -26,6 +26,7 @@ from studio.ui.parts.job_list import act_on_job, show_jobs
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
 from studio.ui.parts.recall_form import build_reuse
+from studio.ui.parts.taste_order import order_choice
 from studio.ui.parts.thing_grid import FILTERED, Opened, Wanted, show_things
 
 __all__ = ["build"]
@@ -47,13 +48,9 @@ def build(ui: Ui) -> None:
             scale=2, min_width=260, max_lines=1,
         )  # fmt: skip
         tag, person, place, platform = (_dropdown(ui, name) for name in ("tag", *_GROUPS))
-    by = gr.Radio(
-        [(t("taste.order_usual"), "usual"), (t("taste.order_taste"), "taste")], value="usual", visible=False,
-        label=t("taste.order"), elem_id="order",
-    )  # fmt: skip
+    by = order_choice(ui, visible=False)
     groups = dict(zip(_GROUPS, (person, place, platform), strict=True))
-    things = actions("", "things")
-    jobs = actions("", "jobs")
+    things, jobs = actions("", "things"), actions("", "jobs")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
         gr.HTML(f"<h2>{escape(t(title))}</h2>", padding=False, apply_default_css=False, js_on_load=None)
         build_part(ui)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from studio.domain.drafts import PostsDraft
 from studio.domain.persona import Persona
-from studio.domain.posts import MOST_SHOTS, PostRequest, PostSet
+from studio.domain.posts import MOST_SHOTS, PostSet
 from studio.library.drafts import kept_draft
 from studio.library.scenes import default_scene
 from studio.ui.context import EACH, HIDDEN, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed, toast
@@ -67,9 +68,6 @@ def build(ui: Ui) -> None:
             **show(wanted_set(request), request),
         }
 
-    def tell_loaded(request: gr.Request) -> str:
-        return loaded_with(recalled_token(request))
-
     def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
         # a job that is done, or another drawing model, changes how long the next set will take
         draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
@@ -77,8 +75,7 @@ def build(ui: Ui) -> None:
         told = [html if html != old else gr.skip() for html, old in zip(now, before or ("",) * len(now), strict=True)]
         return *told, now
 
-    def wish(said: Said, owner: str) -> PostRequest:
-        return read_request(ui, form, said, owner)
+    wish = partial(read_request, ui, form)
 
     def start(said: Said, request: gr.Request) -> Any:
         owner, changed = owner_of(request), dict[Any, Any]()
@@ -107,16 +104,11 @@ def build(ui: Ui) -> None:
         return {**show(said[opened], request), **changed}
 
     gr.on(None, None, js=SHOW_SET)
-    filled = gr.on(
-        None, guarded(ui, load), None,
-        [
-            *(form.outputs - {form.loaded} | form.settings.fitted | form.text.kept), form.misfits, form.text.target,
-            progress, posts, opened,
-        ],
-        **HIDDEN,
-    )  # fmt: skip
+    kept = form.outputs - {form.loaded} | form.settings.fitted | form.text.kept
+    filling = [*kept, form.misfits, form.text.target, progress, posts, opened]
+    filled = gr.on(None, guarded(ui, load), None, filling, **HIDDEN)
     # once the browser shows all of it: parts that change one by one would be kept as half a form
-    filled.success(guarded(ui, tell_loaded), None, [form.loaded], **HIDDEN)
+    filled.success(guarded(ui, _tell_loaded), None, [form.loaded], **HIDDEN)
     timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, form.estimate, shown], **HIDDEN)
     redone = [progress, opened, form.shots.rows, form.shots.again]
     asked = form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
@@ -126,6 +118,10 @@ def build(ui: Ui) -> None:
     acted = [part.click(guarded(ui, act), form.text.inputs, outputs, **EACH) for part in (progress, posts)]
     build_draft(ui, form, [started, asked, *acted])
     fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
+
+
+def _tell_loaded(request: gr.Request) -> str:
+    return loaded_with(recalled_token(request))
 
 
 def _act(ui: Ui, owner: str, post_set: PostSet, data: Pressed, fixing: Any) -> Said:

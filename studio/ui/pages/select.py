@@ -42,7 +42,7 @@ from studio.ui.parts.misfits import design_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.sections import build_section, show_tile
 from studio.ui.parts.taste_fill import show_why
-from studio.ui.parts.taste_order import TasteOrder, order_by_taste
+from studio.ui.parts.taste_order import TasteOrder, order_by_taste, order_choice
 from studio.workflows.judgement import Judgement, amend, gates_of, judge, with_more
 
 __all__ = ["ROUNDS", "build"]
@@ -68,26 +68,15 @@ class Chosen:
 
 
 def build(ui: Ui) -> None:
-    t = ui.t
     open_page(ui, "select")
-    hand = gr.State(Chosen())
+    t, hand = ui.t, gr.State(Chosen())
     design = gr.Dropdown([], label=t("select.design"), elem_id="design")
-    with gr.Row(equal_height=True, elem_classes="st-apart"):
-        name = gr.Textbox(t("select.default_name"), label=t("select.name"), elem_id="name", max_length=200)
-        effort = gr.Radio(
-            [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
-            value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
-        )  # fmt: skip
-        go = gr.Button(t("select.go"), variant="primary", elem_id="go")
+    name, effort, go = _lay_out_start(ui)
     limits = build_section(ui, "gates")
     with limits.body, gr.Row():
         sliders = _sliders(ui)
-    by = gr.Radio(
-        [(t("taste.order_usual"), "usual"), (t("taste.order_taste"), "taste")], value="usual",
-        label=t("taste.order"), elem_id="order",
-    )  # fmt: skip
-    arriving = actions("", "arriving")
-    board = actions("", "board")
+    by = order_choice(ui)
+    arriving, board = actions("", "arriving"), actions("", "board")
     seen, timer = gr.State(""), gr.Timer(1.5)
 
     def load(request: gr.Request) -> Any:
@@ -122,31 +111,25 @@ def build(ui: Ui) -> None:
         if ui.act(owner, data):
             return said[hand], gr.skip(), _arriving(ui, owner)
         found = _find(ui, owner, said[hand].design)
-        if found is not None and data.get("do") in ("up", "down"):
-            with ui.turn:
-                vote(ui, owner, found, str(data["picture"]), 1 if data["do"] == "up" else -1)
-        elif found is not None and data.get("do") == "more":
-            ui.queue.put(more_like(ui, owner, found, str(data["picture"])))
         fresh = _act(said[hand], data, found)
-        if found is not None and data.get("do") in ("keep", "drop"):
-            ui.mark(owner, f"design:{found.id}", held=sorted(fresh.held), dropped=sorted(fresh.dropped))
+        if found is not None:
+            _keep_said(ui, owner, found, data, fresh)
         return fresh, resort(said | {hand: fresh}, request), _arriving(ui, owner)
 
     def tick(said: Said, request: gr.Request) -> Any:
         html = _arriving(ui, owner_of(request))
         if html == said[seen]:
             return gr.skip(), gr.skip(), html
-        arrived = not html and bool(said[seen])  # what was drawn is there now
-        return html, resort(said, request) if arrived else gr.skip(), html
+        # where nothing is being drawn any more, what was drawn is there now
+        return html, gr.skip() if html else resort(said, request), html
 
     def start(said: Said, request: gr.Request) -> None:
         owner, now = owner_of(request), said[hand]
         found = _find(ui, owner, now.design)
         if found is None:
             raise BadInput("no_design")
-        chosen = amend(ui.studio, found, _judged(ui, found, chosen_gates(found, said), now))
-        called = check_name(str(said[name] or ""))
-        ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[said[effort]]))
+        judged = _judged(ui, found, chosen_gates(found, said), now)
+        _ask_for(ui, owner, found, judged, said[name], said[effort])
 
     def tighten(said: Said, request: gr.Request) -> Any:
         told = _say_gates(ui, {name: float(said[slider]) for name, slider in sliders.items()})
@@ -164,6 +147,36 @@ def build(ui: Ui) -> None:
     timer.tick(guarded(ui, tick), {*inputs, seen}, [arriving, board, seen], **HIDDEN)
     started = go.click(guarded(ui, start), {*inputs, name, effort}, None, **(HIDDEN | in_turn("hand")))
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
+
+
+def _lay_out_start(ui: Ui) -> tuple[gr.Textbox, gr.Radio, gr.Button]:
+    """What the person is called, how much is done for them, and the button."""
+    t = ui.t
+    with gr.Row(equal_height=True, elem_classes="st-apart"):
+        name = gr.Textbox(t("select.default_name"), label=t("select.name"), elem_id="name", max_length=200)
+        effort = gr.Radio(
+            [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
+            value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
+        )  # fmt: skip
+        return name, effort, gr.Button(t("select.go"), variant="primary", elem_id="go")
+
+
+def _ask_for(ui: Ui, owner: str, found: Design, judged: Judgement, name: str | None, effort: str) -> None:
+    """Let a person be made of what was kept."""
+    chosen, called = amend(ui.studio, found, judged), check_name(str(name or ""))
+    ui.queue.put(ConsolidateRequest.make(owner=owner, design=chosen, name=called, **ROUNDS[effort]))
+
+
+def _keep_said(ui: Ui, owner: str, found: Design, data: Pressed, fresh: Chosen) -> None:
+    """Keep a vote or a choice by hand, or draw more like a picture: what a button on a card says."""
+    match data.get("do"):
+        case "up" | "down":
+            with ui.turn:
+                vote(ui, owner, found, str(data["picture"]), 1 if data["do"] == "up" else -1)
+        case "more":
+            ui.queue.put(more_like(ui, owner, found, str(data["picture"])))
+        case "keep" | "drop":
+            ui.mark(owner, f"design:{found.id}", held=sorted(fresh.held), dropped=sorted(fresh.dropped))
 
 
 def _find(ui: Ui, owner: str, key: str | None) -> Design | None:

@@ -45,10 +45,7 @@ def build(ui: Ui) -> None:
             tell = gr.Button(t("taste.say_go"), variant="primary", elem_id="say-go")
             read = actions("", "read")
     chips = actions("", "chips")
-    with gr.Row():
-        add = gr.Dropdown(_attributes(ui), value=None, label=t("taste.add"), elem_id="add", min_width=220)
-        like = gr.Button(t("taste.like"), elem_id="add-like", min_width=120)
-        dislike = gr.Button(t("taste.dislike"), elem_id="add-dislike", min_width=120)
+    add, like, dislike = _lay_out_adding(ui)
     foot = actions("", "foot")
 
     def show(key: str, request: gr.Request) -> Any:
@@ -111,6 +108,14 @@ def build(ui: Ui) -> None:
         part.click(guarded(ui, act), [scope], [read, *shown], **(EACH | in_turn("taste")))
     for pressed_on, weight in ((like, 1.0), (dislike, -1.0)):
         pressed_on.click(guarded(ui, adding(weight)), [add, scope], [add, *shown], **(EACH | in_turn("taste")))
+
+
+def _lay_out_adding(ui: Ui) -> tuple[gr.Dropdown, gr.Button, gr.Button]:
+    t = ui.t
+    with gr.Row():
+        add = gr.Dropdown(_attributes(ui), value=None, label=t("taste.add"), elem_id="add", min_width=220)
+        like = gr.Button(t("taste.like"), elem_id="add-like", min_width=120)
+        return add, like, gr.Button(t("taste.dislike"), elem_id="add-dislike", min_width=120)
 
 
 def _act(ui: Ui, owner: str, of: Scope, data: Pressed) -> str | None:

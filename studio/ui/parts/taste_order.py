@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from html import escape
 from typing import TypeVar
 
+import gradio as gr
+
 from studio.taste.keeping import tastes_of
 from studio.taste.order import Picture, Ranked, liking_of
 from studio.taste.saying import say_attribute
 from studio.ui.context import Ui
 
-__all__ = ["TasteOrder", "order_by_taste"]
+__all__ = ["TasteOrder", "order_by_taste", "order_choice"]
 
 Row = TypeVar("Row")
+
+
+def order_choice(ui: Ui, visible: bool = True) -> gr.Radio:
+    """Lay out the choice of the order: "usual" or "taste"."""
+    words = [(ui.t("taste.order_usual"), "usual"), (ui.t("taste.order_taste"), "taste")]
+    return gr.Radio(words, value="usual", label=ui.t("taste.order"), elem_id="order", visible=visible)
 
 
 @dataclass(frozen=True)
