@@ -195,7 +195,7 @@ def _read_box(text: str) -> Box | None:
 
 
 def _say(made: PostSet, as_json: bool) -> None:
-    said = [say_scores(terminal_texts(), post.scores, POST_MEASURES).values() for post in made.posts]
+    said = [say_scores(terminal_texts(), post.scores, POST_MEASURES, post.shot).values() for post in made.posts]
     text = "\n".join(f"{i + 1:2} {'  '.join(words)}" for i, words in enumerate(said))
     told = {"id": made.id, "scores": [dict(p.scores) for p in made.posts]}
     say(told, as_json, f"{tell('cli.post_set', id=made.id)}\n{text}")

@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 
 from personas.measures.catalogue import POST_MEASURES
 from personas.measures.measure import Measure
+from personas.shots import Shot
 from studio.texts.texts import Texts
 
 __all__ = ["is_weaker", "say_scores", "weak_scores"]
 
 
-def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[Measure]) -> dict[str, str]:
+def say_scores(
+    texts: Texts, scores: Mapping[str, float | None], rows: Sequence[Measure], shot: Shot | None = None
+) -> dict[str, str]:
     """Return by name what was measured, such as "person 0.81", in the order of `rows`.
 
-    Those that could not be measured are named together, last and under "": never a number.
+    Those that could not be measured are named together, last and under "": never a number. So is what the `shot` asks
+    for in own words, of which no reader can tell whether it is there.
     """
     said: dict[str, str] = {}
     unknown = []
@@ -26,6 +30,7 @@ def say_scores(texts: Texts, scores: Mapping[str, float | None], rows: Sequence[
             said[row.name] = f"{row.words[texts.language]} {number}"
         elif row.name in scores:
             unknown.append(row.words[texts.language])
+    unknown += [] if shot is None else shot.free.values()
     return said | ({"": texts("scores.not_measured", names=texts("comma").join(unknown))} if unknown else {})
 
 

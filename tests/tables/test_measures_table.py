@@ -12,6 +12,7 @@ from personas.measures.catalogue import MEASURES, POST_MEASURES
 from personas.measures.measure import Measure
 from personas.measures.subject import NEEDS
 from personas.selection import Selection, Verdict
+from personas.shots import Shot
 from studio.domain.scores import say_scores, weak_scores
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
@@ -91,6 +92,8 @@ def test_what_could_not_be_measured_is_never_a_number() -> None:
     scores: dict[str, float | None] = {"identity": 0.5, "scene": None, "goods": math.nan}
     said = say_scores(Texts("en"), scores, POST_MEASURES)
     assert said == {"identity": "person 0.50", "": "not measured: place, goods"}
+    raincoat = say_scores(Texts("en"), {"prompt": 1.0}, POST_MEASURES, Shot(outfit="raincoat", goods="an umbrella"))
+    assert raincoat == {"prompt": "as asked 1.00", "": "not measured: raincoat, an umbrella"}
 
 
 @pytest.mark.parametrize("row", POST_MEASURES, ids=lambda row: row.name)

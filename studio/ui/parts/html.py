@@ -17,7 +17,7 @@ __all__ = [
     "undo_card",
 ]  # fmt: skip
 
-PAGES = ("design", "select", "consolidate", "scenes", "posts", "taste", "library", "lab", "settings")
+PAGES = ("design", "select", "consolidate", "scenes", "posts", "library", "taste", "lab", "settings")
 
 # One listener for all our HTML: whatever has data-do tells Python its data; the focus survives a redrawing.
 ACTIONS = "".join(

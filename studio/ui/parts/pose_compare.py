@@ -89,7 +89,7 @@ def _row(ui: Ui, row: PoseRow) -> str:
     for posts in row.columns:
         figures = "".join(
             f"<figure>{picture(post.picture, f'{name}: {post.caption}', 240)}"
-            f"<figcaption>{show_scores(ui, post.scores)}</figcaption></figure>"
+            f"<figcaption>{show_scores(ui, post.scores, post.shot)}</figcaption></figure>"
             for post in posts
         )
         cells += f'<td><div class="st-pair">{figures or "–"}</div></td>'

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from personas.measures.catalogue import POST_MEASURES
+from personas.shots import Shot
 from studio.domain.arrangement import Arranged, Arrangement, Slot, TakeJobs, arrange, weak_slots
 from studio.domain.migration import read_marks
 from studio.domain.posts import Post, PostSet, Scores
@@ -124,7 +125,7 @@ def _card(ui: Ui, owner: str, key: str, arranged: Arranged, place: int) -> str:
     )
     body = [
         f'<div class="st-row">{order}</div>',
-        f"<span class='st-soft'>{escape(shot)}</span><span>{show_scores(ui, slot.post.scores)}</span>",
+        f"<span class='st-soft'>{escape(shot)}</span><span>{show_scores(ui, slot.post.scores, slot.post.shot)}</span>",
         caption,
         f'<div class="st-row">{_buttons(ui, slot, which)}</div>',
     ]
@@ -182,7 +183,7 @@ def _weaker(ui: Ui, other: tuple[str, Post], which: _Which) -> str:
     shown = picture(post.picture, t("posts.weaker"), 96, post.large)
     return (
         f'<div class="st-weaker">{shown}<div><span>{escape(t("posts.weaker"))}'
-        f"</span> <span>{show_scores(ui, post.scores)}</span> "
+        f"</span> <span>{show_scores(ui, post.scores, post.shot)}</span> "
         f"{button(t('posts.show_weaker'), 'choose', take=take, **which)}</div></div>"
     )
 
@@ -191,7 +192,7 @@ def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     t = ui.t
     parts = [
         f"<div>{picture(post.picture, t('posts.variant', number=i + 1), large=post.large)}"
-        f"<span>{show_scores(ui, post.scores)}</span>"
+        f"<span>{show_scores(ui, post.scores, post.shot)}</span>"
         f"{button(t('posts.choose', number=i + 1), 'choose', pressed=take == slot.take, take=take, **which)}</div>"
         for i, (take, post) in enumerate(slot.choices)
     ]
@@ -199,8 +200,8 @@ def _choices(ui: Ui, slot: Slot, which: _Which) -> str:
     return f'<div class="st-choices"><strong>{escape(t("posts.variants"))}</strong>{"".join(parts)}{done}</div>'
 
 
-def show_scores(ui: Ui, scores: Scores) -> str:
+def show_scores(ui: Ui, scores: Scores, shot: Shot | None = None) -> str:
     """As HTML; what is too low is marked, and not by its colour alone."""
     weak = weak_scores(scores, ui.least_identity)
-    said = {name: escape(text) for name, text in say_scores(ui.t, scores, POST_MEASURES).items()}
+    said = {name: escape(text) for name, text in say_scores(ui.t, scores, POST_MEASURES, shot).items()}
     return " · ".join(f'<span class="st-bad">⚠ {text}</span>' if n in weak else text for n, text in said.items())

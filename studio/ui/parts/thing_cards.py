@@ -100,7 +100,8 @@ class Cards:
         slot = self.slots[str(facts["set"])].get(int(facts["number"]))
         key, large = (str(facts["picture"]),) * 2 if slot is None else (slot.post.picture, slot.post.large)
         if slot is not None:
-            shot, scores = escape(describe_shot(t, slot.post.shot)), show_scores(self.ui, slot.post.scores)
+            shot = escape(describe_shot(t, slot.post.shot))
+            scores = show_scores(self.ui, slot.post.scores, slot.post.shot)
             said = [*said, f"<span class='st-soft'>{shot}</span>", f"<span>{scores}</span>", escape(slot.caption)]
         return f'<a href="{file_url(large)}" target="_blank">{picture(key, name, large=large)}</a>', said
 
