@@ -291,7 +291,7 @@ def test_goods_are_shown_pixel_by_pixel(way: tuple[Engine, MainJob, Path, Path],
     goods = add_goods(engine.studio.library, tmp_path / "tin.png", "a red tin")
     post_set = engine.run(job.post_set.request.changed(shots=plan_shots(2, 4), goods=goods), PostSet)
     assert [p.scores["goods"] for p in post_set.posts] == [1.0, 1.0]
-    assert all(p.prompt.endswith("with a red tin") for p in post_set.posts)
+    assert not any("red tin" in p.prompt for p in post_set.posts)  # or the model drew a second one
     manifest = export_set(engine.studio, post_set, tmp_path / "goods.zip")
     assert manifest.scene.goods is not None
     assert redraw_bundle(engine.studio, tmp_path / "goods.zip", run_directly) == ()

@@ -191,13 +191,13 @@ def test_one_click_draws_the_weak_posts_again(studio: Studio, monkeypatch: pytes
         def page() -> str:
             return show_set(ui, "me", ui.results("me", PostSet)[0])
 
-        assert "重画不合格的(3 张" in page()
+        assert "重画不合格的（3 张" in page()
         assert page().count("st-bad") == 4
         drawn = arrange(post_set, read_arrangement(ui, "me", post_set), {})
         act_on_post(ui, "me", post_set, drawn.slots[4], {"do": "redraw"})
         for job in ui.queue.jobs("me", kind="vary"):
             _wait(ui.queue, job.id, "me")
-        assert "重画不合格的(2 张" in page()
+        assert "重画不合格的（2 张" in page()
         redraw_weak(ui, "me", post_set)
         takes = ui.queue.jobs("me", kind="vary")
         assert len(takes) == 3

@@ -88,7 +88,7 @@ def test_the_queue_has_names_places_and_times(studio: Studio, site: TestClient) 
     assert [job["id"] for job in said["waiting"]] == ["a", "b", "c"]
     assert said["waiting"][0]["name"] == "帖子：Lin · 咖啡馆 · 9 张"
     assert said["waiting"][0]["about"]["who"] == "Lin"
-    assert (said["running"], said["seconds_left"], said["seconds_in_all"]) == (None, None, 270)
+    assert (said["running"], said["seconds_left"], said["seconds_in_all"]) == (None, None, 360)  # wang's has its turn
     names = {job["id"]: (job["name"], job["page"]) for job in site.get("/api/jobs").json()}
     assert names["done"] == ("Posts: Lin · café · 9 pictures", "/en/posts?set=set00001")
     assert names["a"][1] == "/en/posts"
@@ -102,4 +102,4 @@ def test_the_queue_has_names_places_and_times(studio: Studio, site: TestClient) 
     assert command_output("jobs", "move", "a", "next", "--data", folder).split() == ["a", "b", "c"]
     listed = command_output("jobs", "list", "--data", folder)
     assert "Posts: Lin · café · 9 pictures" in listed
-    assert "all done in about 4 min" in listed
+    assert "all done in about 6 min" in listed
