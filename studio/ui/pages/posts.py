@@ -69,11 +69,12 @@ def build(ui: Ui) -> None:
         }
 
     def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
-        # a job that is done, or another drawing model, changes how long the next set will take
+        # a job that is done, or another drawing model, changes how long the next set will take; what is kept of the form
+        # says it, too, and later than this on a busy machine: so it is told each time and not only where it is new here
         draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
-        now = (*show(key, request).values(), estimate_of(ui, draft))
+        now = tuple(show(key, request).values())
         told = [html if html != old else gr.skip() for html, old in zip(now, before or ("",) * len(now), strict=True)]
-        return *told, now
+        return *told, estimate_of(ui, draft), now
 
     wish = partial(read_request, ui, form)
 
