@@ -69,8 +69,8 @@ def build(ui: Ui) -> None:
         }
 
     def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
-        # a job that is done, or another drawing model, changes how long the next set will take; what is kept of the form
-        # says it, too, and later than this on a busy machine: so it is told each time and not only where it is new here
+        # a job that is done, or another drawing model, changes how long the next set will take; what keeps the form
+        # says it, too, and on a busy machine later than this: so it is told each time, not only where it is new here
         draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
         now = tuple(show(key, request).values())
         told = [html if html != old else gr.skip() for html, old in zip(now, before or ("",) * len(now), strict=True)]
