@@ -14,7 +14,7 @@ import pytest
 import studio.jobs.engine as engine_module
 import studio.jobs.queue as queue_module
 import studio.jobs.reconcile as reconcile_module
-import studio.library.records as records_module
+import studio.library.database as database_module
 from pipelines.errors import StudioError
 from studio.application import Studio
 from studio.jobs.engine import Engine
@@ -130,7 +130,7 @@ def _locked(studio: Studio) -> Iterator[None]:
 
 
 def test_a_worker_waits_for_locked_records(studio: Studio, calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records_module, "_BUSY_MS", 100)
+    monkeypatch.setattr(database_module, "_BUSY_MS", 100)
     studio = Studio(studio.settings)
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
@@ -149,7 +149,7 @@ def test_a_worker_waits_for_locked_records(studio: Studio, calls: list[str], mon
 def test_records_locked_for_too_long_are_put_right_and_the_job_can_go_on(
     studio: Studio, calls: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr(records_module, "_BUSY_MS", 100)
+    monkeypatch.setattr(database_module, "_BUSY_MS", 100)
     monkeypatch.setattr(engine_module, "_PATIENCE_S", 0.5)
     studio = Studio(studio.settings)
     job_function = KINDS["work"].load()

@@ -218,6 +218,9 @@ def _new_take(studio: Studio, request: VaryRequest, run: Any, progress: Any) -> 
 
 def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) -> None:
     lost = studio.store.put(b"\x89PNG lost")
+    with pytest.raises(BadInput, match="records_empty"):
+        sweep(studio.library, 0)
+    keep_persona(studio)
     assert sweep(studio.library) == (0, 0)
     row = JobRecord(id="j", owner="wang", kind="posts", state="queued", error=None, facts={})
     studio.records.keep(row, JobFilesRecord(id="j", owner="wang", keys=[], made=[]))
