@@ -40,6 +40,7 @@ from studio.ui.theme import CSS, make_head, make_theme
 from studio.web.api import add_api
 from studio.web.authentication import Authentication
 from studio.web.body_limit import BodyLimit
+from studio.web.gradio_events import keep_events
 from studio.web.gradio_isolation import GradioIsolation
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
@@ -149,6 +150,7 @@ def _pages(ui: Ui) -> gr.Blocks:
     for page in PAGES:
         with blocks.route(ui.t(f"{page}.title"), f"/{page}", show_in_navbar=False):
             _BUILD[page](ui)
+    keep_events(blocks)
     return blocks
 
 
