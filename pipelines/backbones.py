@@ -87,7 +87,12 @@ class Backbone:
     @property
     def room_bytes(self) -> float:
         """Return what the work may take of the device beside all that is kept there; inf: not bounded."""
-        return self.plan.room_bytes - self.lora_stack.device_bytes
+        return self.plan.room_bytes - self.held_bytes
+
+    @property
+    def held_bytes(self) -> float:
+        """Return what LoRAs and adapters keep on the device; of what is loaded beside, that which says so."""
+        return self.lora_stack.device_bytes + sum(getattr(one, "device_bytes", 0.0) for one in self.beside.values())
 
     @cached_property
     def lora_stack(self) -> LoraStack:

@@ -27,12 +27,15 @@ from diffusers import (
 )
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 from transformers import (
+    BitImageProcessor,
     CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    Dinov2Config,
+    Dinov2Model,
     SiglipImageProcessor,
     SiglipVisionConfig,
     SiglipVisionModel,
@@ -41,6 +44,7 @@ from transformers import (
     T5Tokenizer,
 )
 
+from pipelines.adapters.character_layout import Dimensions, tensor_shapes
 from pipelines.backbones import Backbone
 from pipelines.families.flux1.model import Flux1Model
 
@@ -200,6 +204,51 @@ def write_ip_adapter(folder: Path, tensors: dict[str, torch.Tensor]) -> Path:
     size = {"height": 32, "width": 32}
     CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder / "image_encoder")
     save_file(tensors, folder / "ip_adapter.safetensors")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    return folder
+
+
+CHARACTER = Dimensions(
+    features=28, stack_blocks=2, stack_hidden=56, mlp_hidden=56, width=16, depth=2, ratio=2, regions=1, queries=6,
+    sinusoids=8, token_width=TEXT_WIDTH, blocks=4, block_width=32, block_head=16, stack_heads=7, resampler_heads=4,
+)  # fmt: skip
+"""A character adapter for `write_flux`'s transformer: 16 + 12 channels of `write_character`'s encoders."""
+
+
+def character_tensors(sizes: Dimensions = CHARACTER, seed: int = 14) -> dict[str, torch.Tensor]:
+    """All numbers of a character adapter of these sizes, none of them the one that a layer starts with."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, shape in tensor_shapes(sizes):
+        some = torch.randn(*shape, generator=generator)
+        is_norm = "norm" in name or name.endswith((".1.0.weight", ".scale"))
+        fan_in = shape[-1] if len(shape) > 1 else 25
+        tensors[name] = some * fan_in**-0.5 + (1 if is_norm and not name.endswith("bias") else 0)
+    return tensors
+
+
+def write_character(
+    folder: Path, tensors: dict[str, torch.Tensor] | None = None, metadata: dict[str, str] | None = None
+) -> Path:
+    """The file, SigLIP and DINOv2 of 32 px and 8-px patches (16 and 12 wide, 3 layers), and a model card."""
+    siglip = SiglipVisionModel(SiglipVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=32, patch_size=8,
+    ))  # fmt: skip
+    dinov2 = Dinov2Model(Dinov2Config(
+        hidden_size=12, num_hidden_layers=3, num_attention_heads=2, image_size=48, patch_size=8, mlp_ratio=2,
+    ))  # fmt: skip
+    for seed, (model, name) in enumerate(((siglip, "siglip-so400m-patch14-384"), (dinov2, "dinov2-giant")), 15):
+        scramble(model, seed)
+        model.save_pretrained(folder / name)
+    side = {"height": 32, "width": 32}
+    SiglipImageProcessor(size=side).save_pretrained(folder / "siglip-so400m-patch14-384")
+    BitImageProcessor(  # as facebook/dinov2-giant's
+        size={"shortest_edge": 48}, crop_size=side, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+    ).save_pretrained(folder / "dinov2-giant")
+    save_file(character_tensors() if tensors is None else tensors, folder / "character.safetensors", {
+        "layout": "instantcharacter", "stack_heads": "7", "resampler_heads": "4", "siglip_states": "1,2,3",
+        "dinov2_states": "0,1,2", **(metadata or {}),
+    })  # fmt: skip
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
     return folder
 

@@ -16,9 +16,9 @@ __all__ = ["MODELS", "KnownModel", "find_model"]
 
 @dataclass(frozen=True, kw_only=True)
 class KnownModel(Variant):
-    """`role` is backbone, or what it is beside one: redux, fill, kontext or ip_adapter. A backbone can be loaded where
-    its family can (`pipelines.families.catalogue.FAMILIES`). `parameters` in all, `largest_part` of it in one module, 0
-    where they are not published.
+    """`role` is backbone, or what it is beside one: redux, fill, kontext, ip_adapter or character. A backbone can be
+    loaded where its family can (`pipelines.families.catalogue.FAMILIES`). `parameters` in all, `largest_part` of it in
+    one module, 0 where they are not published.
     """
 
     hub: str
@@ -50,9 +50,19 @@ _NUMBER_TYPE = re.compile(r"[-_.](?:i?q\d\w*|bf16|fp?16|fp8\w*)$")
 _BFL, _QWEN = "black-forest-labs/", "Qwen/"
 _DEV, _FLUX2, _APACHE = "flux-1-dev-non-commercial-license", "flux-non-commercial-license", "apache-2.0"
 _FLUX1 = Capabilities(
-    lora=True, inpaint=True, cfg=True, distilled_guidance=True, redux=True, ip_adapter=True, fill=True, kontext=True
+    lora=True,
+    inpaint=True,
+    cfg=True,
+    distilled_guidance=True,
+    redux=True,
+    ip_adapter=True,
+    fill=True,
+    kontext=True,
+    character=True,
 )
-_SCHNELL = Capabilities(lora=True, inpaint=True, cfg=True, redux=True, ip_adapter=True, fill=True, kontext=True)
+_SCHNELL = Capabilities(
+    lora=True, inpaint=True, cfg=True, redux=True, ip_adapter=True, fill=True, kontext=True, character=True
+)
 _KLEIN = Capabilities(references_max=4, reference_px=512, lora=True, inpaint=True)
 # its references stand before the noise, in a cache of their own, which the studio's loop does not keep
 _KLEIN_KV = Capabilities(lora=True, inpaint=True)
@@ -78,6 +88,7 @@ MODELS: dict[str, KnownModel] = {
              schedule=_BY_TOKENS),
         _row("FLUX.1-Redux-dev", _BFL, "redux", _DEV, (0.49e9, 0.43e9)),
         _row("flux-ip-adapter", "XLabs-AI/flux-ip-adapter-v2", "ip_adapter", _DEV, (0.53e9, 0.53e9)),
+        _row("InstantCharacter", "tencent/", "character", "instantcharacter-academic", (2.79e9, 1.43e9)),
         _row("FLUX.2-klein-4B", _BFL, "backbone", _APACHE, _KLEIN_4B, (4, 1.0), family="flux2", distilled=True,
              train_on="FLUX.2-klein-base-4B", can=_KLEIN),
         _row("FLUX.2-klein-base-4B", _BFL, "backbone", _APACHE, _KLEIN_4B, (50, 4.0), family="flux2", can=_KLEIN_BASE),

@@ -56,6 +56,8 @@ LICENCES = {
         Licence("flux-kommunity-license", "limited", "limited", "limited", _SECOND, first_hand=False),
         Licence("krea-2-community-license", "limited", "limited", "limited", _SECOND),
         Licence("qwen-research", "no", "no", "no", _SECOND, first_hand=False),
+        # InstantCharacter's repository: academic use, research and education alone
+        Licence("instantcharacter-academic", "no", "no", "no", _THIRD, first_hand=False),
         # of LoRA files and adapters; it says nothing of pictures
         Licence("cc-by-nc-4.0", "unknown", "no", "no", _THIRD),
     )

@@ -26,7 +26,7 @@ class Capabilities:
     `references_max` pictures can be shown to the model itself, each of at most `reference_px`² pixels (0: as large as
     they are given); `cfg`
     is classifier-free guidance with a negative prompt, `distilled_guidance` a guidance input. The companions redux,
-    ip_adapter, fill and kontext exist for the family; whether they are installed is another question.
+    ip_adapter, fill, kontext and character exist for the family; whether they are installed is another question.
     """
 
     references_max: int = 0
@@ -39,11 +39,12 @@ class Capabilities:
     ip_adapter: bool = False
     fill: bool = False
     kontext: bool = False
+    character: bool = False
 
     @property
     def companions(self) -> frozenset[str]:
-        """Return those of redux, ip-adapter, fill and kontext that exist for it."""
-        names = ("redux", "ip_adapter", "fill", "kontext")
+        """Return those of redux, ip-adapter, fill, kontext and character that exist for it."""
+        names = ("redux", "ip_adapter", "fill", "kontext", "character")
         return frozenset(name.replace("_", "-") for name in names if getattr(self, name))
 
     @property
@@ -56,7 +57,9 @@ class Capabilities:
         """The studio's uses of it, as lists of models show them."""
         found: tuple[str, ...] = ("fusion", "persona training") if self.lora else ()
         found += ("references",) if self.references_max else ()
-        found += tuple(name for name in ("redux", "ip-adapter", "fill", "kontext") if name in self.companions)
+        found += tuple(
+            name for name in ("redux", "ip-adapter", "fill", "kontext", "character") if name in self.companions
+        )
         return found + (("landmark", "panels", "swap") if self.inpaint else ())
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REFERENCES", "ReferenceKind", "Words", "current_id", "find_kind", "first_way", "kinds_that"]
 
-Use = Literal["show", "keep"]
+Use = Literal["show", "keep", "person"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Words:
 
 @dataclass(frozen=True)
 class ReferenceKind:
-    """A kind shows a picture to the model, or keeps a part of one.
+    """A kind shows a picture of a place to the model, keeps a part of one, or says which person is shown.
 
     `classes` of `module` make references of this kind, the first of them from a picture alone (`Reference.show`).
     `needs` are abilities of which the backbone must have one: what the model itself can do (`Capabilities.native`), or
@@ -107,11 +107,22 @@ REFERENCES: tuple[ReferenceKind, ...] = (
             "zh": Words("在周围填充", "由专门的模型在保留部分的周围绘制。", "FLUX.1-Fill"),
         },
     ),
+    ReferenceKind(
+        "character", "person", "pipelines.references.character", ("CharacterReference",), needs=("character",),
+        most_scale=1.5, roles=(),
+        words={
+            "en": Words(
+                "The person of photos", "One to four photos say who is shown, without any training.",
+                "InstantCharacter",
+            ),
+            "zh": Words("照片里的人", "用一到四张照片说明画的是谁，无需训练。", "InstantCharacter"),
+        },
+    ),
 )  # fmt: skip
 
 
 def kinds_that(use: Use) -> tuple[str, ...]:
-    """Return the ids of the kinds that show a picture, or keep a part of one."""
+    """Return the ids of the kinds of this use."""
     return tuple(kind.id for kind in REFERENCES if kind.use == use)
 
 

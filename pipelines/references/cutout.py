@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipelines.errors import BadInput
 
-__all__ = ["Cutout", "Place", "cut_out", "fit_box", "resize_cutout", "resize_softly"]
+__all__ = ["Cutout", "Place", "cut_out", "find_subject", "fit_box", "resize_cutout", "resize_softly"]
 
 _WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
 _BORDER = 0.02
@@ -50,6 +50,14 @@ def cut_out(image: Rgb, alpha: Mask | None = None, find: Callable[[Rgb], Share] 
     The background is what the photo's border is made of (GrabCut, Rother et al. 2004). Raises BadInput where no
     product is found, or nothing but product.
     """
+    mask = find_subject(image, alpha, find)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return Cutout(np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window]))
+
+
+def find_subject(image: Rgb, alpha: Mask | None = None, find: Callable[[Rgb], Share] | None = None) -> Mask:
+    """Return where the subject of a photo is, bool [h, w], as `cut_out` finds it. Raises as it does."""
     mask = alpha
     if mask is None and find is not None:
         found = _large_parts((find(image) >= 0.5).astype(np.uint8)) > 0
@@ -59,9 +67,7 @@ def cut_out(image: Rgb, alpha: Mask | None = None, find: Callable[[Rgb], Share] 
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= (1.0 if alpha is not None else _MAX_SHARE):
         raise BadInput("goods_not_cut_out")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return Cutout(np.ascontiguousarray(image[window]), np.ascontiguousarray(mask[window]))
+    return mask
 
 
 def _foreground(image: Rgb) -> Mask:

@@ -19,7 +19,7 @@ from pipelines.errors import BadInput
 from pipelines.families.model import ReferenceTokens, TextEmbeds
 from pipelines.families.spec import BackboneSpec
 
-__all__ = ["Conditions", "Kept", "Reference", "Request"]
+__all__ = ["Conditions", "Follower", "Kept", "Reference", "Request"]
 
 Rgb = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -51,11 +51,21 @@ class Kept:
     hidden: tuple[Callable[[Rgb], Mask] | None, ...] = ()
 
 
+class Follower(Protocol):
+    """A part of a reference that changes from step to step."""
+
+    def follow(self, sigma: Tensor, share: float, is_plain: bool) -> None:
+        """Be ready for a velocity at `sigma` [], after a `share` in [0, 1) of the steps; `is_plain` says that it is to
+        be the model's own, as it is without whoever is shown.
+        """
+
+
 @dataclass(eq=False)
 class Conditions:
     """All that a batch is drawn under. References add to it; `text` and `negative` hold one entry a picture.
 
-    `negative` is empty where there is no classifier-free guidance. `installed` are entered while the batch is sampled.
+    `negative` is empty where there is no classifier-free guidance. `installed` are entered while the batch is sampled,
+    `followers` are told of each step of it.
     """
 
     drawing: Backbone
@@ -65,6 +75,7 @@ class Conditions:
     channels: Tensor | None = None
     kept: Kept | None = None
     installed: list[AbstractContextManager[Any]] = field(default_factory=list)
+    followers: list[Follower] = field(default_factory=list)
 
 
 class Reference(Protocol):

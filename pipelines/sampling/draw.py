@@ -28,6 +28,7 @@ from pipelines.references.landmark import kept_cells
 from pipelines.references.native import NativeReferences
 from pipelines.references.protocol import Conditions, Kept, Reference
 from pipelines.sampling.detail import Detail
+from pipelines.sampling.following import Following
 from pipelines.sampling.identity_guidance import IdentityGuidance
 from pipelines.sampling.inpaint import Inpaint, look_steps
 from pipelines.sampling.loop import Extension, sample
@@ -212,6 +213,9 @@ def _sample(
         extensions.append(inpaint)
     if first.renoise:
         extensions.append(Renoise(first.renoise, [r.seed for r in requests], steps))
+    if conditions.followers:
+        plain = negative if first.identity_guidance else None
+        extensions.append(Following(conditions.followers, sigmas, begin, plain))
     if first.identity_guidance and negative is not None and stack.changed:
         extensions.append(IdentityGuidance(stack, negative))
     with ExitStack() as installed:
@@ -249,8 +253,8 @@ def _decode(drawing: Backbone, grid: Tensor, room: float) -> npt.NDArray[np.floa
 
 
 def _room(backbone: Backbone, drawing: Backbone) -> float:
-    """Bytes for the work beside what LoRAs keep of either."""
-    return drawing.room_bytes - (0.0 if drawing is backbone else backbone.lora_stack.device_bytes)
+    """Bytes for the work beside what LoRAs and adapters keep of either."""
+    return drawing.room_bytes - (0.0 if drawing is backbone else backbone.held_bytes)
 
 
 def _reference_pixels(request: DrawRequest, drawing: Backbone) -> int:

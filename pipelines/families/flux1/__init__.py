@@ -1,1 +1,1 @@
-"""FLUX.1: dev, schnell, Krea, their fine-tunes, and the companions Redux, Fill, Kontext and IP-Adapter."""
+"""FLUX.1: dev, schnell, Krea, their fine-tunes, and the companions Redux, Fill, Kontext, IP-Adapter and character."""

@@ -1,8 +1,8 @@
 """FLUX.1's companions, without torch: where they lie beside a backbone, and whether they fit it.
 
 FLUX.1-Fill-dev reads a masked picture with its noise (`references/fill.py`), FLUX.1-Kontext-dev a whole reference
-picture beside it (`references/native.py`): their transformers draw in the backbone's place. FLUX.1-Redux-dev and an
-IP-Adapter only read pictures.
+picture beside it (`references/native.py`): their transformers draw in the backbone's place. FLUX.1-Redux-dev, an
+IP-Adapter and a character adapter only read pictures.
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ COMPANIONS = (
     Companion(
         "ip_adapter", "IP-Adapter", "",
         ("ip_adapter", "flux-ip-adapter", "flux-ip-adapter-v2"),
+    ),
+    Companion(
+        "character", "InstantCharacter", "",
+        ("character", "InstantCharacter"),
     ),
     Companion("", "FLUX.1-Canny / FLUX.1-Depth", "FluxControl"),
 )  # fmt: skip
