@@ -56,10 +56,11 @@ class Settings(BaseSettings):
 
     `backbone` is anything that `pipelines.models.sources` finds, `base` the diffusers folder for a single file's other
     parts, `models` the folder that fetched models lie in, `precision` one of `pipelines.models.precision.PRECISIONS`.
-    `fill_folder`, `kontext_folder` and `ip_adapter_folder` are those of FLUX.1-Fill-dev, FLUX.1-Kontext-dev and an
-    IP-Adapter, `training_folder` is that of the model that a distilled backbone's LoRAs are trained on; None: beside
-    the backbone. `face_pack` and `person_package` are folders, or names that insightface knows; `reader` is a folder of
-    the miniature's reader or of models for photographs, which alone use the person package (see docs/measures.md).
+    `fill_folder`, `kontext_folder`, `ip_adapter_folder` and `character_folder` are those of FLUX.1-Fill-dev,
+    FLUX.1-Kontext-dev, an IP-Adapter and a character adapter with its encoders, `training_folder` is that of the model
+    that a distilled backbone's LoRAs are trained on; None: beside the backbone. `face_pack` and `person_package` are
+    folders, or names that insightface knows; `reader` is a folder of the miniature's reader or of models for
+    photographs, which alone use the person package (see docs/measures.md).
     `upscaler` is a file that brings pictures to the size that they are shown in; None: the backbone's own.
     `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     fill_folder: _Path | None = None
     kontext_folder: _Path | None = None
     ip_adapter_folder: _Path | None = None
+    character_folder: _Path | None = None
     training_folder: _Path | None = None
     face_pack: _Path = ASSETS / "faces"
     reader: _Path = ASSETS / "reader"
@@ -112,6 +114,7 @@ class Settings(BaseSettings):
             "fill": self.fill_folder,
             "kontext": self.kontext_folder,
             "ip_adapter": self.ip_adapter_folder,
+            "character": self.character_folder,
             "training": self.training_folder,
         }
         return {role: folder for role, folder in named.items() if folder is not None}

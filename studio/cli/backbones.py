@@ -10,7 +10,7 @@ import typer
 
 from pipelines.errors import error_from_json
 from pipelines.families.catalogue import FAMILIES, check_can_be_loaded, is_loaded
-from pipelines.models.catalogue import KnownModel
+from pipelines.models.catalogue import MODELS, KnownModel
 from pipelines.models.licences import USES, find_licence
 from pipelines.models.sources import MINIATURE
 from studio.application import Studio
@@ -43,8 +43,6 @@ def catalogue(context: typer.Context, as_json: Json = False) -> None:
 @backbones.command("list")
 def list_backbones(as_json: Json = False) -> None:
     """The models that the studio knows: what a merchant may do with them, and how much memory they take."""
-    from pipelines.models.catalogue import MODELS
-
     rows = [_row(model) for model in MODELS.values()]
     families = [{"id": family.id, "name": family.name} for family in FAMILIES]
     text = "\n".join([*map(_words, MODELS.values()), f"Families that are loaded: {_NAMES}."])
@@ -148,6 +146,22 @@ def _training(model: str, refusal: dict[str, object] | None) -> str:
         return f"   a LoRA can be trained on {model} so"
     why = " ".join(say_error(error_from_json(refusal), terminal_texts()))
     return f"   a LoRA cannot be trained on {model} so: {why}"
+
+
+@backbones.command("convert-character")
+def convert_character(
+    file: Annotated[Path, typer.Argument(help="InstantCharacter's file, instantcharacter_ip-adapter.bin.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write into; its two image encoders go there, too.")],
+    as_json: Json = False,
+) -> None:
+    """Convert InstantCharacter's file once, so that posts can show whom photos show. Nothing in it is executed."""
+    from pipelines.adapters.character_files import convert_pickle
+
+    written, texts = convert_pickle(file, folder), terminal_texts()
+    licence = MODELS["InstantCharacter"].licence  # its repository's; what its file was made of is known
+    told = {"file": str(written.path), "sha256": written.sha256, "licence": licence, "blocks": written.sizes.blocks}
+    said = tell("upkeep.character_converted", path=written.path, answers=say_answers(texts, licence))
+    say(told, as_json, said)
 
 
 @backbones.command()

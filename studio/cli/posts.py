@@ -22,6 +22,7 @@ from studio.cli.options import (
     Owner,
     RequestFile,
     Seed,
+    check_file,
     find_person,
     open_jobs,
     option,
@@ -31,12 +32,15 @@ from studio.cli.options import (
     tell,
 )
 from studio.domain.capabilities import usual_way, vocabulary_of
+from studio.domain.character import MOST_SCALE, CharacterConsent
+from studio.domain.consent import read_consent
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet
 from studio.domain.scores import say_scores
 from studio.domain.shot_lines import paste_cells
 from studio.domain.values import FileKey
 from studio.jobs.bodies import body_of
+from studio.library.characters import add_character
 from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
 from studio.taste.guiding import GuidedSet, guide_set
 from studio.taste.keeping import tastes_of
@@ -75,6 +79,17 @@ def posts(
     person_picture: Annotated[
         Path | None, typer.Option(help="The persona's picture for it; without one the last that its training drew.")
     ] = None,
+    character: Annotated[
+        list[Path] | None,
+        typer.Option(help="A photo that says who is shown, in the LoRA's place; up to four, with --consent."),
+    ] = None,
+    consent: Annotated[Path | None, typer.Option(help="JSON: who, scope, expires")] = None,
+    strength: Annotated[
+        float, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
+    ] = 1.0,
+    span: Annotated[
+        str, typer.Option(help="From where to where on the way the photos of --character count, such as 0,0.8.")
+    ] = "0,1",
     inject: Annotated[
         str, option(PostRequest, "inject", "The backbone's first way if empty. How the place is shown to the model")
     ] = "",
@@ -121,6 +136,10 @@ def posts(
         return _draw_request(studio, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
+    if (character is None) != (consent is None):
+        raise BadInput("character_no_consent" if consent is None else "consent_without_character")
+    agreed = None if consent is None else CharacterConsent.of(read_consent(check_file(consent)))
+    start, end = _read_span(span)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
     _check_pictures(photo, mask)
@@ -132,6 +151,9 @@ def posts(
             owner=asker, persona=who, scene=scene, seed=seed, again=again, any_look=any_look,
             finish=finish, finish_px=finish_px,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
+            character_consent=agreed, character=None if character is None else add_character(
+                studio.library, character, asker, strength=strength, start=start, end=end
+            ),
             keep_landmark=keep_landmark, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
             dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
@@ -192,6 +214,14 @@ def _read_box(text: str) -> Box | None:
     except ValueError:
         raise BadInput("box_unreadable", box=text[:60]) from None
     return left, top, right, bottom
+
+
+def _read_span(text: str) -> tuple[float, float]:
+    try:
+        start, end = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput("span_unreadable", span=text[:60]) from None
+    return start, end
 
 
 def _say(made: PostSet, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -13,6 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.references.catalogue import current_id, find_kind, kinds_that
 from pipelines.references.roles import Role
 from pipelines.shapes import Box, CanvasShape
+from studio.domain.character import Character, CharacterConsent, check_agreed
 from studio.domain.finishing import FinishedPicture
 from studio.domain.guidance import Guidance
 from studio.domain.persona import Persona
@@ -117,7 +119,8 @@ class PostRequest(Request, SetSettings):
     `seeds` and `captions` go with the shots: None, or none at all, leaves a seed to `seed` and a caption to the studio,
     which writes an English one. `again` ≥ 1 asks for another set with the same `seed`: its number takes part in the
     seeds that are left to the studio, and in the shots where those are. `guided` says how the shots came to be to their
-    owner's taste, and what is said behind each prompt for it.
+    owner's taste, and what is said behind each prompt for it. `character` are photos that say who is shown in place of
+    the persona's LoRA, by `character_consent`; what is measured is still the likeness to the persona.
     """
 
     persona: Persona
@@ -127,6 +130,13 @@ class PostRequest(Request, SetSettings):
     captions: tuple[Caption | None, ...] = Field((), max_length=MOST_SHOTS)
     again: int = later_field(0, ge=0, le=MOST_AGAIN)
     guided: Guidance | None = later_field(None)
+    character: Character | None = later_field(None)
+    character_consent: CharacterConsent | None = later_field(None)
+
+    def check_before(self) -> None:
+        """Raises BadInput where nobody agreed to be shown in the photos that say who it is, or no longer does."""
+        if self.character is not None:
+            check_agreed(self.character_consent, datetime.date.today())
 
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:
@@ -144,6 +154,8 @@ class PostRequest(Request, SetSettings):
         return self
 
     def _check_person(self) -> None:
+        if self.character is not None and self.person_as != "lora":
+            raise BadInput("character_beside_picture")
         if self.person_as == "lora":
             if self.person_picture is not None:
                 raise BadInput("person_picture_unused")
@@ -235,7 +247,7 @@ class Drawing(Value):
 
 
 class IpAdapterFacts(Value):
-    """The IP-Adapter that was on."""
+    """The IP-Adapter, or the character adapter, that was on."""
 
     sha256: str
     licence: str
@@ -292,6 +304,7 @@ class PostSet(Result):
     batches: tuple[tuple[int, ...], ...]
     companion: str = ""
     ip_adapter: IpAdapterFacts | None = None
+    character_adapter: IpAdapterFacts | None = later_field(None)
     references: tuple[ShownReference, ...] = ()
     drawn_with: DrawnWith | None = None
     drawings: tuple[Drawing, ...] = ()

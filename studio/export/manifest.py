@@ -14,6 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.files import ZIP_ERRORS, open_zip
 from pipelines.references.catalogue import current_id
 from pipelines.shapes import Box, CanvasShape
+from studio.domain.character import Character
 from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Crop, Goods, ReferenceDials
 
@@ -93,7 +94,9 @@ class DrawFacts(_Strict):
     `keep`, `inject` and `blocks` are those of the request, and so are `person_as` and `person_picture` (a key in the
     studio's store, "" for none), which say what told the model who is shown; `references` say who and what is in each
     picture that the model read itself; `companions` is empty where the backbone itself drew, and the IP-Adapter's hash
-    and licence where none was on. `shape` is that of the request, "" for the backbone's own size.
+    and licence where none was on. `character` are the photos that said who is shown, by keys in the studio's store,
+    with the hash and licence of the adapter that read them; who agreed to it stays in the studio. `shape` is that of
+    the request, "" for the backbone's own size.
     """
 
     backbone: str
@@ -118,6 +121,9 @@ class DrawFacts(_Strict):
     shape: CanvasShape = ""
     ip_adapter_sha256: str = ""
     ip_adapter_licence: str = ""
+    character: Character | None = Field(None, exclude_if=lambda value: value is None)
+    character_sha256: str = Field("", exclude_if=lambda value: not value)
+    character_licence: str = Field("", exclude_if=lambda value: not value)
     companions: tuple[CompanionFacts, ...] = ()
     references: tuple[ShownReference, ...] = ()
 

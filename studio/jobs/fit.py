@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.backbones import resolve_backbone
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, ModelMissing
 from pipelines.own_look import OwnLook
 from pipelines.references.goods import box_of_goods
 from studio.application import Studio
@@ -21,7 +21,7 @@ from studio.domain.grid import GridRequest
 from studio.domain.persona import ConsolidateRequest, Persona, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
-from studio.domain.values import FileKey, Request
+from studio.domain.values import FileKey, Request, find_values
 from studio.library.made_on import made_on_persona
 from studio.workflows.shown import goods_cutout, stand
 
@@ -31,7 +31,8 @@ __all__ = ["check_fits_backbone", "other_look", "set_misfit"]
 def check_fits_backbone(studio: Studio, request: Request) -> None:
     """Raise BadInput where a persona, a design or a donor that a job would draw with was made on a backbone that the
     studio does not draw with now, where a take would be of another backbone than its set, where a scene or the pictures
-    of a swap are none that the backbone could have drawn, or where goods are wider than a picture.
+    of a swap are none that the backbone could have drawn, where goods are wider than a picture, or where
+    photos say who is shown and there is no adapter for them (ModelMissing).
     """
     facts = backbone_facts(studio.settings)
     if facts is None:
@@ -40,12 +41,23 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
         if why is not None:
             raise why
     asked = request.asked if isinstance(request, GridRequest) else request
+    for drawn in find_values(request, PostRequest):
+        _check_character(facts, drawn)
     if isinstance(request, VaryRequest | StrengthsRequest):
         _check_goods(studio, request.asked, request.number + 1 if isinstance(request, VaryRequest) else 1)
     elif isinstance(asked, PostRequest):
         _check_goods(studio, asked)
     if isinstance(asked, PostRequest | SwapRequest) and not asked.any_look:
         _check_look(studio, asked)
+
+
+def _check_character(facts: BackboneFacts, asked: PostRequest) -> None:
+    """Raise where photos are to say who is shown, and the backbone has no adapter that reads them."""
+    if asked.character is None or "character" in facts.companions:
+        return
+    if "character" not in facts.can.companions:
+        raise BadInput("reference_not_for_family", kind="character", model=facts.id)
+    raise ModelMissing("character_missing", backbone=facts.id)
 
 
 def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ...]:
@@ -124,7 +136,7 @@ def _personas_of(request: Request) -> tuple[Persona, ...]:
     if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
         request = request.asked
     if isinstance(request, PostRequest):
-        return () if request.person_as == "reference" else (request.persona,)
+        return () if request.person_as == "reference" or request.character is not None else (request.persona,)
     return (request.persona,) if isinstance(request, SwapRequest) else ()
 
 

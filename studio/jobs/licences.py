@@ -38,4 +38,6 @@ def _ways_of(request: Request) -> tuple[str, ...]:
     """Return the kinds of reference that a job shows or keeps pictures with."""
     if isinstance(request, VaryRequest | FixRequest | StrengthsRequest | GridRequest):
         request = request.asked
-    return (request.inject, request.keep) if isinstance(request, PostRequest) else ()
+    if not isinstance(request, PostRequest):
+        return ()
+    return (request.inject, request.keep, *(() if request.character is None else ("character",)))

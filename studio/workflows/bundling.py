@@ -220,6 +220,9 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         shape=asked.shape,
         ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
         ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
+        character=asked.character,
+        character_sha256="" if post_set.character_adapter is None else post_set.character_adapter.sha256,
+        character_licence="" if post_set.character_adapter is None else post_set.character_adapter.licence,
         companions=tuple(CompanionFacts(**one.model_dump()) for one in drawn.companions),
         references=post_set.references,
     )

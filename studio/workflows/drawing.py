@@ -125,8 +125,12 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
 
 
 def person_loras(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
-    """Return the persona's LoRA; none where a picture alone says who is shown."""
-    return () if request.person_as == "reference" else (persona_lora(studio, request.persona),)
+    """Return the persona's LoRA; none where a picture alone, or a character's photos, say who is shown."""
+    return (
+        ()
+        if request.person_as == "reference" or request.character is not None
+        else (persona_lora(studio, request.persona),)
+    )
 
 
 def draw_panels(

@@ -16,6 +16,7 @@ from pipelines.families.catalogue import find_family
 from pipelines.families.companions import find_reader
 from pipelines.pictures import fit_mask, fit_to_canvas
 from pipelines.references.catalogue import find_kind
+from pipelines.references.character import CharacterReference
 from pipelines.references.cutout import Cutout, Place
 from pipelines.references.fill import FillReference
 from pipelines.references.goods import goods_pixels, place_goods
@@ -31,6 +32,7 @@ from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_goods
 from studio.library.scenes import get_mask
+from studio.workflows.character import photos_of
 from studio.workflows.drawn_with import note_reader
 from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
 from studio.workflows.shown import chosen_place, goods_cutout, stand
@@ -82,6 +84,8 @@ class Injections:
         self._keys: dict[ReferencePicture, tuple[str, FileKey]] = {}  # what each shows is called, and its file
         self.references: tuple[Reference, ...] = self._refer(studio)
         """The references that show the place, and what goes with it, the same for every shot."""
+        self.character: CharacterReference | None = photos_of(studio, request)
+        """What says in the LoRA's place who is shown."""
         self.companion: str = "fill" if request.keep == "fill" else self._drawn_by(studio)
         """Which of the backbone's companions draws; "": itself."""
         self.reader_sha256: str = note_reader(studio) if self.layered else ""
@@ -130,11 +134,12 @@ class Injections:
 
         Raises BadInput where Fill has nothing to draw around.
         """
+        shown = self.references if self.character is None else (*self.references, self.character)
         if self._request.keep != "fill":
-            return self.references if landmark is None else (*self.references, landmark)
+            return shown if landmark is None else (*shown, landmark)
         if landmark is None:
             raise BadInput("nothing_to_fill_around")
-        return (*self.references, FillReference(landmark))
+        return (*shown, FillReference(landmark))
 
     def words(self, prompt: str) -> str:
         """The prompt with the goods in it where the model draws them or fills around them, and what each picture shows.

@@ -11,6 +11,7 @@ import numpy as np
 from personas.measures.catalogue import POST_MEASURES, measure_subject
 from personas.measures.subject import ShownScene, Subject
 from personas.shots import Shot
+from pipelines.adapters.character import character_of
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.families.companions import drawing_spec
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
@@ -85,6 +86,7 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         companion=injections.companion,
         references=injections.shown,
         ip_adapter=_adapter_facts(studio, injections),
+        character_adapter=_character_facts(studio, injections),
         drawn_with=note_drawing(studio, injections.companion, injections.size),
     )
 
@@ -182,7 +184,8 @@ def plan_requests(
     seeds: list[int] = np.random.default_rng(of_set).integers(0, 2**32, len(shots)).tolist()
     loras, vocabulary = person_loras(studio, request), vocabulary_of(studio.settings)
     # the trigger is a word that only the LoRA knows
-    draws, trigger = (identity_request, persona.trigger) if loras else (request_from, "")
+    is_known = bool(loras) or request.character is not None
+    draws, trigger = identity_request if is_known else request_from, persona.trigger if loras else ""
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     behind = () if request.guided is None else request.guided.words
@@ -238,4 +241,12 @@ def _adapter_facts(studio: Studio, injections: Injections) -> IpAdapterFacts | N
     if not any(isinstance(r, IpAdapterReference) for r in injections.references):
         return None
     file = adapter_of(studio.backbone).file
+    return IpAdapterFacts(sha256=file.sha256, licence=file.licence)
+
+
+def _character_facts(studio: Studio, injections: Injections) -> IpAdapterFacts | None:
+    """None where no photos say who is shown."""
+    if injections.character is None:
+        return None
+    file = character_of(studio.backbone).file
     return IpAdapterFacts(sha256=file.sha256, licence=file.licence)

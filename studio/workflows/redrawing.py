@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from personas.shots import Shot
+from pipelines.adapters.character import character_of
 from pipelines.adapters.ip_adapter import adapter_of
 from pipelines.errors import BadInput
 from pipelines.progress import SILENT, Progress, Stage
@@ -59,6 +60,8 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
     adapter = manifest.draw.ip_adapter_sha256
     if adapter and adapter_of(backbone).file.sha256 != adapter:
         raise BadInput("bundle_of_another_ip_adapter")
+    if draw.character_sha256 and character_of(backbone).file.sha256 != draw.character_sha256:
+        raise BadInput("bundle_of_another_character")
     request = _asked(manifest)
     injections = Injections(studio, request)
     _check_reader(manifest, injections)
@@ -129,6 +132,7 @@ def _asked(manifest: Manifest) -> PostRequest:
         goods_as=place.goods_as,
         goods_box=place.goods_box,
         shape=draw.shape,
+        character=draw.character,
     )
 
 

@@ -54,7 +54,12 @@ OPERATORS = frozenset(
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json body_of_two_lengths box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter bundle_of_another_reader
-    calibration_invalid calibration_of_other_models
+    bundle_of_another_character calibration_invalid calibration_of_other_models
+    character_damaged character_does_not_fit character_encoder_missing character_encoders_do_not_fit
+    character_file_missing character_folder_missing character_heads character_is_pickle character_layout_unknown
+    character_metadata character_missing character_not_for_companion character_pickle_missing character_pickle_other
+    character_region_unknown character_several_files character_tensor_missing character_tensor_shape
+    character_tensor_unknown consent_without_character
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_word_missing consent_word_unknown data_folder_is_file
     donor_record_invalid donor_record_unreadable endpoint_address_invalid

@@ -1,0 +1,67 @@
+"""A character: photos of one person that say who is shown, in a LoRA's place, and the consent of whom they show."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from pipelines.errors import BadInput
+from studio.domain.consent import ConsentForm, check_not_over
+from studio.domain.values import FileKey, Value, later_field
+
+__all__ = ["MOST_PHOTOS", "MOST_SCALE", "Character", "CharacterConsent", "CharacterPhoto", "check_agreed"]
+
+MOST_PHOTOS, MOST_SCALE = 4, 1.5
+
+Scale = Annotated[float, Field(ge=0, le=MOST_SCALE)]
+
+
+class CharacterPhoto(Value):
+    """A photo of the person; `mask` is a picture, white where they are, None: they are found when it is read."""
+
+    picture: FileKey
+    mask: FileKey | None = None
+
+
+class Character(Value):
+    """One to four `photos` of one person.
+
+    `strength` is how truly they are followed, 0 not at all; `scales` are those of parts of the person, by the parts'
+    names, where the adapter reads parts (1 where none is named, 0: never seen). They count from `start` until `end`,
+    shares of the way from noise to the picture.
+    """
+
+    photos: tuple[CharacterPhoto, ...] = Field(min_length=1, max_length=MOST_PHOTOS)
+    scales: Mapping[str, Scale] = Field(default_factory=dict)
+    strength: Scale = 1.0
+    start: float = Field(0.0, ge=0, lt=1)
+    end: float = Field(1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_span(self) -> Character:
+        if self.end <= self.start:
+            raise BadInput("character_span", start=self.start, end=self.end)
+        return self
+
+
+class CharacterConsent(Value):
+    """`who` is in the photos and agreed to `scope`, until the day `expires`; None without an end."""
+
+    who: str = Field(min_length=1, max_length=200)
+    scope: str = Field(min_length=1, max_length=1000)
+    expires: datetime.date | None = later_field(None)
+
+    @classmethod
+    def of(cls, form: ConsentForm) -> CharacterConsent:
+        """Return what a consent's file says."""
+        return cls.make(who=form.who, scope=form.scope, expires=form.expires)
+
+
+def check_agreed(consent: CharacterConsent | None, today: datetime.date) -> None:
+    """Raise BadInput where nobody agreed to be shown, or no longer does."""
+    if consent is None:
+        raise BadInput("character_no_consent")
+    check_not_over(ConsentForm(consent.who, consent.scope, consent.expires), today)

@@ -1,0 +1,56 @@
+"""Photos of a character as they are kept: checked, the person in them found, both stored. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.adapters.character_photos import LEAST_PX
+from pipelines.errors import BadInput
+from pipelines.pictures import load_goods
+from pipelines.references.cutout import find_subject
+from pipelines.references.salient import load_salient
+from studio.domain.character import MOST_PHOTOS, Character, CharacterPhoto
+from studio.library.grants import grant
+from studio.library.library import Library
+from studio.library.scenes import put_mask
+
+__all__ = ["add_character", "find_person"]
+
+
+def add_character(library: Library, photos: Sequence[Path], owner: str, **how: Any) -> Character:
+    """Check and store photos of one person, cut out; `how` are the other fields of a Character.
+
+    Raises BadPicture, and BadInput where there are too many, where one is too small, or nobody is found in it.
+    """
+    if not 1 <= len(photos) <= MOST_PHOTOS:
+        raise BadInput("character_photo_count", count=len(photos), most=MOST_PHOTOS)
+    kept = []
+    for path in photos:
+        image, alpha = load_goods(path)
+        if min(image.shape[:2]) < LEAST_PX:
+            raise BadInput("character_photo_small", height=image.shape[0], width=image.shape[1], least=LEAST_PX)
+        mask = find_person(library, image, alpha)
+        kept.append(CharacterPhoto(picture=library.store.put_picture(image), mask=put_mask(library, mask)))
+    character = Character.make(photos=tuple(kept), **how)
+    grant(library.records, owner, character.file_keys())
+    return character
+
+
+def find_person(
+    library: Library, image: npt.NDArray[np.uint8], alpha: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return where the person of a photo uint8 [h, w, 3] is, bool [h, w]: where `alpha` says so, else where the cutter
+    of the settings finds somebody, else whatever is not the background. Raises BadInput where nobody is found.
+    """
+    find = None if library.cutter is None or alpha is not None else load_salient(library.cutter).find
+    try:
+        return find_subject(image, alpha, find)
+    except BadInput as error:
+        if error.code != "goods_not_cut_out":
+            raise
+        raise BadInput("character_not_cut_out") from error
