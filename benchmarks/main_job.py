@@ -75,7 +75,7 @@ def main() -> None:
         save_strip(engine.studio, job, photo, args.out / "strip.jpg")
         report["seconds"] = job.seconds | {"measuring": time.perf_counter() - begin}
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    sheet = engine.studio.store.place(job.design.contact_sheet)
+    sheet = engine.studio.store.open_local(job.design.contact_sheet)
     print(json.dumps({k: v for k, v in report.items() if k != "posts"}, indent=1))
     print(f"In one strip: {(args.out / 'strip.jpg').resolve()}")
     print(f"Candidates: {sheet}\nReport: {(args.out / 'report.json').resolve()}\nThe bundle is {job.bundle}")

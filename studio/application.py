@@ -20,8 +20,10 @@ from studio.library.library import Library
 from studio.library.records import Records
 from studio.library.records_place import open_records
 from studio.library.results import result_of
-from studio.library.saved_settings import SavedFile, apply_choice
+from studio.library.saved_settings import SavedFile, SavedOnServer, apply_choice
+from studio.library.shared import open_shared
 from studio.library.store import Store
+from studio.library.store_place import open_store
 from studio.settings import Settings, make_data_folder
 
 if TYPE_CHECKING:
@@ -43,12 +45,15 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self._given = settings
         make_data_folder(settings)
-        self.saved = SavedFile(settings.data)
+        records = open_records(settings)
+        on_server = bool(settings.database.get_secret_value())
+        self.saved = SavedOnServer(settings.data, records) if on_server else SavedFile(settings.data)
         self._job: BackboneChoice | None = None
         self._held: BackboneChoice | None = None  # what is loaded, or would be, as far as it can be told
         with suppress(BadInput):
             self._held = self.choice
-        self.library = Library(open_records(settings), Store(settings.data / "files"), settings.data, settings.cutter)
+        store = open_store(settings, records)
+        self.library = Library(records, store, settings.data, open_shared(settings), settings.cutter)
 
     @property
     def settings(self) -> Settings:

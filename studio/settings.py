@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
@@ -46,6 +47,16 @@ def _check_networks(value: str) -> str:
 
 
 _Networks = Annotated[str, AfterValidator(_check_networks)]
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[\w.-]+)*/?")
+
+
+def _check_store(value: str) -> str:
+    if "://" in value and not _BUCKET.fullmatch(value):
+        raise ValueError("a store is a folder, or s3://bucket or s3://bucket/prefix, without keys or a server's name")
+    return value.rstrip("/") if "://" in value else value
+
+
+_Store = Annotated[_Place, AfterValidator(_check_store)]
 
 
 class Settings(BaseSettings):
@@ -53,6 +64,10 @@ class Settings(BaseSettings):
 
     `database` is the URL of a PostgreSQL database for records and jobs, such as postgresql://user:password@host/studio;
     "" for files in the data folder.
+
+    `store` is where pictures, weights, donors and uploads are: a folder, or s3://bucket/prefix, whose server and keys
+    the variables of AWS name (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION); "" for the data
+    folder. Copies of a bucket's files take at most `store_cache_gb` of this disk.
 
     `backbone` is anything that `pipelines.models.sources` finds, `base` the diffusers folder for a single file's other
     parts, `models` the folder that fetched models lie in, `precision` one of `pipelines.models.precision.PRECISIONS`.
@@ -72,6 +87,8 @@ class Settings(BaseSettings):
 
     data: _Path = Path("data")
     database: SecretStr = SecretStr("")
+    store: _Store = ""
+    store_cache_gb: float = Field(20.0, ge=0)
     owner: str = Field("me", min_length=1, max_length=100)
     backbone: _Place = "miniature"
     base: _Place | None = None
@@ -108,6 +125,16 @@ class Settings(BaseSettings):
         return self.database.get_secret_value() or self.data / "studio.sqlite"
 
     @property
+    def bucket(self) -> str:
+        """Return the address of the bucket that files are in; "" where they are in a folder."""
+        return self.store if self.store.startswith("s3://") else ""
+
+    @property
+    def shared(self) -> Path:
+        """Return the folder for what all machines share: the data folder where that is a bucket's mirror, or alone."""
+        return Path(self.store) if self.store and not self.bucket else self.data
+
+    @property
     def companions(self) -> dict[str, Path]:
         """{role: folder} of the backbone's companions that are named here."""
         named = {
@@ -127,7 +154,8 @@ def read_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         setting = f"PERSONA_STUDIO_{str(first['loc'][0]).upper()}"
-        raise BadInput("setting_invalid", setting=setting, value=str(first["input"])[:60], why=first["msg"]) from error
+        value = re.sub(r"//[^/]*@", "//…@", str(first["input"]))[:60]  # who comes in, and by what
+        raise BadInput("setting_invalid", setting=setting, value=value, why=first["msg"]) from error
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

@@ -113,9 +113,12 @@ def restore(
     if settings.database.get_secret_value():
         raise BadInput("backup_of_server")
     from studio.library.backup import restore as take_back
+    from studio.library.records_place import open_records
+    from studio.library.store_place import move_files
 
     with _bar(as_json) as bar:
-        found = take_back(file, settings.data, bar)
+        found = take_back(file, settings.data, bar, settings.bucket)
+    move_files(settings, open_records(settings))
     text = tell(
         "upkeep.restored",
         folder=str(settings.data),

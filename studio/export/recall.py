@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from studio.export.manifest import Manifest, ManifestPersona, ManifestPost, pars
 from studio.export.provenance import DRAWN_CHUNK, RECIPE_CHUNK, read_label
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
+from studio.library.store import Store
 
 __all__ = [
     "Draft", "Recalled", "RecalledLora", "RecalledShot", "draft_of", "recall", "remember_export",
@@ -282,20 +285,28 @@ def _foreign(library: Library, data: bytes, owner: str, donors: Callable[[], Seq
 
 def _our_loras(library: Library, owner: str, donors: Sequence[Donor]) -> dict[str, str]:
     """Names by both hashes that tools write: of the whole file (AutoV2) and of what follows its header (A1111)."""
-    files = [(d.lora_path, d.name) for d in donors]
-    files += [(library.store.place(p.lora), p.name) for p in library.records.find(PersonaRecord, owner)]
     found: dict[str, str] = {}
-    for path, name in files:
-        try:
-            with path.open("rb") as stream:
-                whole, first = hashlib.sha256(), stream.read(8)
-                whole.update(first)
-                whole.update(stream.read(int.from_bytes(first, "little")))
-                tensors = hashlib.sha256()
-                while block := stream.read(1 << 22):
-                    whole.update(block)
-                    tensors.update(block)
-        except (OSError, OverflowError):
-            continue
-        found |= {whole.hexdigest(): name, tensors.hexdigest(): name}
+    for donor in donors:
+        with suppress(OSError, OverflowError):
+            found |= dict.fromkeys(_hashes(donor.lora_path), donor.name)
+    for persona in library.records.find(PersonaRecord, owner):
+        with suppress(OSError, OverflowError, BadInput):
+            found |= dict.fromkeys(_stored_hashes(library.store, persona.lora), persona.name)
     return found
+
+
+@lru_cache(maxsize=10_000)
+def _stored_hashes(store: Store, key: str) -> tuple[str, str]:
+    return _hashes(store.fetch(key))  # which is in a bucket perhaps, and has a gigabyte: asked for once
+
+
+def _hashes(path: Path) -> tuple[str, str]:
+    with path.open("rb") as stream:
+        whole, first = hashlib.sha256(), stream.read(8)
+        whole.update(first)
+        whole.update(stream.read(int.from_bytes(first, "little")))
+        tensors = hashlib.sha256()
+        while block := stream.read(1 << 22):
+            whole.update(block)
+            tensors.update(block)
+    return whole.hexdigest(), tensors.hexdigest()

@@ -65,9 +65,9 @@ def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ..
     look = own_look(studio.settings)
     if look is None:
         return ()
-    found = ((name, studio.store.place(key)) for name, key in pictures.items())
     # of a file that is gone the job itself says so
-    return tuple(name for name, file in found if file.is_file() and _is_other(file, look))
+    found = ((name, studio.store.fetch(key)) for name, key in pictures.items() if studio.store.has(key))
+    return tuple(name for name, file in found if _is_other(file, look))
 
 
 def _check_goods(studio: Studio, asked: PostRequest, first: int = 1) -> None:
@@ -77,7 +77,7 @@ def _check_goods(studio: Studio, asked: PostRequest, first: int = 1) -> None:
     goods, settings = asked.goods, studio.settings
     if goods is None or asked.goods_as == "reference" or asked.goods_box is not None:
         return  # a box is no wider than the picture
-    if not all(studio.store.place(key).is_file() for key in (goods.picture, goods.mask)):
+    if not all(map(studio.store.has, (goods.picture, goods.mask))):
         return  # the job itself says so
     # only the ratio of the sides matters here: any unit does
     height, width = resolve_backbone(settings.backbone, settings.base, settings.models).size_for(asked.shape, 1)

@@ -1,4 +1,4 @@
-"""A data folder in one file, and back: records, the durable engine's database, stored files, donors and settings.
+"""A studio in one file, and back: records, the durable engine's database, stored files, donors and settings.
 
 A backup may be made while jobs run. The databases are copied first, as they are at one moment each, then the files,
 which never change once they are stored: so every file that the copied records name is there. The list of all
@@ -14,13 +14,15 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,13 +30,14 @@ from pipelines.errors import BadInput
 from pipelines.files import storing
 from studio.library.library import Library
 from studio.library.records import JobFilesRecord, JobRecord, Records, RequestRecord
+from studio.library.store_place import leave_bucket
 from studio.library.trash import needed_files
 
 __all__ = ["Backup", "Restored", "back_up", "restore"]
 
 _LIST = "backup.json"
 _DATABASES = ("engine.sqlite", "studio.sqlite")  # the engine first: records name more files than it, never fewer
-_FOLDERS = ("files", "donors", "faces", "uploads", "work")
+_FILES = "files/"
 _TRIES = 5
 _LEAST_FREE = 1 << 20  # bytes, beside what is written
 _BLOCK = 1 << 20
@@ -78,9 +81,9 @@ class Restored:
 
 
 def back_up(library: Library, place: Path, told: Callable[[int, int], None] = lambda done, total: None) -> Backup:
-    """Write everything of a data folder into `place`, a new ZIP file; `told` hears of bytes done and in all.
+    """Write everything of a studio into `place`, a new ZIP file; `told` hears of bytes done and in all.
 
-    Raises BadInput where something is there already or the folder's records are elsewhere, OutOfDisk.
+    Raises BadInput where something is there already or the records are on a server, OutOfDisk.
     """
     if place.exists():
         raise BadInput("backup_exists", file=str(place))
@@ -91,13 +94,13 @@ def back_up(library: Library, place: Path, told: Callable[[int, int], None] = la
         with storing(), tempfile.TemporaryDirectory(dir=place.parent) as scratch:
             copies = _copy_databases(library.data, Path(scratch))
             wanted = needed_files(Records(Path(scratch) / "studio.sqlite"), None)
-            listed = _write(part, copies, library.data, told)
+            listed = _write(part, copies, library, told)
             with part.open("rb") as file:
                 os.fsync(file.fileno())
             part.replace(place)
     finally:
         part.unlink(missing_ok=True)
-    there = {PurePosixPath(name).name for name in listed if name.startswith("files/")}
+    there = {PurePosixPath(name).name for name in listed if name.startswith(_FILES)}
     return Backup(len(listed), sum(one.bytes for one in listed.values()), tuple(sorted(wanted - there)))
 
 
@@ -138,21 +141,36 @@ def _copy_database(source: Path, copy: Path) -> None:
         old.backup(new)
 
 
-def _write(part: Path, copies: list[Path], data: Path, told: Callable[[int, int], None]) -> dict[str, _Listed]:
-    found = [(copy.name, copy) for copy in copies]
-    found += [(name, data / name) for name in ("settings.json", "speeds.json") if (data / name).is_file()]
-    found += [(path.relative_to(data).as_posix(), path) for folder in _FOLDERS for path in _files_of(data / folder)]
-    total, done = sum(path.stat().st_size for _, path in found if path.exists()), 0
+def _write(part: Path, copies: list[Path], library: Library, told: Callable[[int, int], None]) -> dict[str, _Listed]:
+    found: list[tuple[str, int, Callable[[], Iterable[bytes]]]] = []
+
+    def add(name: str, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            found.append((name, path.stat().st_size, partial(_blocks, path)))
+
+    for copy in copies:
+        add(copy.name, copy)
+    for name in ("settings.json", "speeds.json"):
+        add(name, library.data / name)
+    # with records in a file there is one machine, and all uploads are on it
+    folders = {"donors": library.donors_folder, "faces": library.faces, "work": library.work}
+    for name, folder in (folders | {"uploads": library.shared.folder / "uploads"}).items():
+        for path in _files_of(folder):
+            add(f"{name}/{path.relative_to(folder).as_posix()}", path)
+    for file in library.store.files():
+        found.append((f"{_FILES}{file.key[:2]}/{file.key}", file.size, partial(library.store.blocks, file.key)))
+    total, done = sum(size for _, size, _ in found), 0
     listed: dict[str, _Listed] = {}
     with zipfile.ZipFile(part, "w") as archive:  # stored: pictures and weights do not get smaller
         os.chmod(part, 0o600)  # passwords' hashes and faces are in it
-        for name, path in found:
+        for name, _, read in found:
             try:
-                source = path.open("rb")
+                blocks = iter(read())
+                first = next(blocks, b"")
             except FileNotFoundError:  # swept or finished meanwhile, so nothing needs it
                 continue
-            with source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as target:
-                listed[name] = _copy(source, target.write)
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as target:
+                listed[name] = _copy(chain([first], blocks), target.write)
             done += listed[name].bytes
             told(done, total)
         contents = _Contents(studio=version("persona-studio"), made=datetime.now(UTC), files=listed)
@@ -166,17 +184,31 @@ def _files_of(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _copy(source: BinaryIO, write: Callable[[bytes], object]) -> _Listed:
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from _read(file)
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _copy(blocks: Iterable[bytes], write: Callable[[bytes], object]) -> _Listed:
     digest, size = hashlib.sha256(), 0
-    while block := source.read(_BLOCK):
+    for block in blocks:
         write(block)
         digest.update(block)
         size += len(block)
     return _Listed(sha256=digest.hexdigest(), bytes=size)
 
 
-def restore(place: Path, data: Path, told: Callable[[int, int], None] = lambda done, total: None) -> Restored:
+def restore(
+    place: Path, data: Path, told: Callable[[int, int], None] = lambda done, total: None, bucket: str = ""
+) -> Restored:
     """Make the data folder that a backup was made of; `data` must be empty or not there.
+
+    All stored files lie in it then: `studio.library.store_place.move_files` brings them to `bucket`, or another folder.
 
     Every content is compared with its hash before anything stands in `data`. Raises BadInput for what is no whole
     backup, or where `data` holds something; OutOfDisk.
@@ -196,7 +228,8 @@ def restore(place: Path, data: Path, told: Callable[[int, int], None] = lambda d
                     data.rmdir()
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise BadInput("backup_damaged", file=str(place)) from error
-    Records(data / "studio.sqlite")  # of an older studio: its tables become today's
+    records = Records(data / "studio.sqlite")  # of an older studio: its tables become today's
+    leave_bucket(records, bucket)
     return Restored(len(contents.files), total, contents.made)
 
 
@@ -237,7 +270,7 @@ def _take_out(
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with archive.open(name) as source, target.open("xb") as file:
-                found = _copy(source, file.write)  # type: ignore[arg-type]
+                found = _copy(_read(source), file.write)
                 file.flush()
                 os.fsync(file.fileno())
         except KeyError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.errors import BadInput
 from studio.library.library import Library
 from studio.library.records import JobFilesRecord, JobRecord
 from studio.library.trash import needed_files, sweep
@@ -44,19 +43,21 @@ class Repaired:
 
 def check_files(library: Library, told: Callable[[int, int], None] = lambda done, total: None) -> Integrity:
     """Read every stored file once; `told` hears how many are done, and how many there are. Nothing is changed."""
-    needed, keys, damaged = needed_files(library.records, None), sorted(library.store.keys()), set[str]()
+    needed, files = needed_files(library.records, None), sorted(library.store.files(), key=lambda file: file.key)
+    keys, damaged = {file.key for file in files}, set[str]()
     unneeded = size = 0
-    for number, key in enumerate(keys, 1):
-        if not _is_whole(library, key):
-            damaged.add(key)
-        if key not in needed:
+    for number, file in enumerate(files, 1):
+        if not library.store.is_whole(file.key):
+            damaged.add(file.key)
+        if file.key not in needed:
             unneeded += 1
-            size += library.store.place(key).stat().st_size
-        told(number, len(keys))
-    bad = {key: key in damaged for key in needed if key in damaged or not library.store.has(key)}
+            size += file.size
+        told(number, len(files))
+    bad = dict.fromkeys(needed & damaged, True)
+    bad |= {key: False for key in needed - keys if not library.store.has(key)}  # or it came meanwhile
     jobs = _jobs_of(library, set(bad))
     lost = tuple(Lost(key, is_damaged, tuple(jobs.get(key, ()))) for key, is_damaged in sorted(bad.items()))
-    return Integrity(len(keys), lost, unneeded, size)
+    return Integrity(len(files), lost, unneeded, size)
 
 
 def repair_files(library: Library, told: Callable[[int, int], None] = lambda done, total: None) -> Repaired:
@@ -64,21 +65,11 @@ def repair_files(library: Library, told: Callable[[int, int], None] = lambda don
     freed, size = sweep(library)  # first, because it refuses
     aside, keys = [], sorted(library.store.keys())
     for number, key in enumerate(keys, 1):
-        if not _is_whole(library, key):
-            folder = library.data / "damaged"
-            folder.mkdir(exist_ok=True)
-            library.store.place(key).replace(folder / key)
+        if not library.store.is_whole(key):
+            library.store.set_aside(key)
             aside.append(key)
         told(number, len(keys))
     return Repaired(tuple(aside), freed, size)
-
-
-def _is_whole(library: Library, key: str) -> bool:
-    try:
-        library.store.open_local(key)
-    except BadInput:
-        return False
-    return True
 
 
 def _jobs_of(library: Library, keys: set[str]) -> dict[str, list[str]]:

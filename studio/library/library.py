@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.library.records import Records
+from studio.library.shared import Shared
 from studio.library.store import Store
 
 __all__ = ["Library"]
@@ -13,26 +14,27 @@ __all__ = ["Library"]
 
 @dataclass(frozen=True)
 class Library:
-    """`data` is the folder that both lie in; `cutter` the file of a network that finds products in photos, None: by
-    colour.
+    """`data` is the data folder, `shared` what all machines share beside records and stored files; `cutter` the file of
+    a network that finds products in photos, None: by colour.
     """
 
     records: Records
     store: Store
     data: Path
+    shared: Shared
     cutter: Path | None = None
 
     @property
     def donors_folder(self) -> Path:
-        """Donors that users added."""
-        return self.data / "donors"
+        """Donors that users added, on whatever machine."""
+        return self.shared.sync("donors")
 
     @property
     def faces(self) -> Path:
-        """Mean faces of donors, measured once."""
+        """Mean faces of donors, measured once on this machine."""
         return self.data / "faces"
 
     @property
     def work(self) -> Path:
-        """Checkpoints of running trainings."""
+        """Checkpoints of running trainings, and scratch, on this machine."""
         return self.data / "work"

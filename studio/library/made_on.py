@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
-from pipelines.errors import StudioError
+from pipelines.errors import BadInput
 from pipelines.families.catalogue import judge_lora
 from pipelines.models.headers import read_header
 from studio.domain.fit import MadeOn
 from studio.domain.persona import Persona
+from studio.domain.values import FileKey
 from studio.library.store import Store
 
 __all__ = ["made_on_persona"]
@@ -18,16 +18,16 @@ __all__ = ["made_on_persona"]
 def made_on_persona(store: Store, persona: Persona) -> MadeOn:
     """Return what a persona's LoRA was made for."""
     recipe = persona.recipe
-    width = recipe.width or _lora_width(store.place(persona.lora), recipe.family)
+    width = recipe.width or _lora_width(store, persona.lora, recipe.family)
     return MadeOn(recipe.family, width, persona.backbone)
 
 
 @lru_cache(maxsize=1000)
-def _lora_width(path: Path, family: str) -> int:
+def _lora_width(store: Store, lora: FileKey, family: str) -> int:
     """Return the hidden width that a stored LoRA's header tells of, 0 where it does not; what is stored never
     changes."""
     try:
-        header = read_header(path)
-    except StudioError:
+        header = read_header(store.fetch(lora))
+    except BadInput:
         return 0
     return judge_lora(header.shapes, header.metadata, family).width

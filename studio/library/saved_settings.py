@@ -1,8 +1,11 @@
-"""Settings that a person changed, in the data folder: they outlive the process, and another one sees them at once."""
+"""Settings that a person changed, in the data folder or on the records' server: they outlive the process, and others
+see them at once, or in a second.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +15,15 @@ from pipelines.errors import BadInput, StudioError
 from pipelines.files import write_whole
 from studio.domain.choice import BackboneChoice, CaptionEndpoint, SavedSettings, Speed, Speeds
 from studio.domain.values import Stored
+from studio.library.marks import marks_of
+from studio.library.records import MarkRecord, Records
 from studio.settings import Settings
 
-__all__ = ["SavedFile", "apply_choice", "note_speed", "read_speeds"]
+__all__ = ["SavedFile", "SavedOnServer", "apply_choice", "note_speed", "read_speeds"]
 
 _SETTINGS, _SPEEDS = "settings.json", "speeds.json"
+_NOBODY, _MARK = "", "settings"  # where a server's records have them
+_FOR_S = 1.0
 S = TypeVar("S", bound=Stored)
 
 
@@ -57,6 +64,29 @@ class SavedFile:
             return SavedSettings()
 
 
+class SavedOnServer(SavedFile):
+    """The saved settings of a studio whose records are on a server: for all its machines, read again each second.
+
+    What a data folder's file says counts as long as nobody saves anything.
+    """
+
+    def __init__(self, data: Path, records: Records) -> None:
+        super().__init__(data)
+        self._records, self._known_until = records, 0.0
+        self._last = SavedSettings()
+
+    def read(self) -> SavedSettings:
+        if time.monotonic() > self._known_until:
+            facts = marks_of(self._records, _NOBODY, _MARK)
+            self._last = _check(facts, SavedSettings, _MARK) if facts else super().read()
+            self._known_until = time.monotonic() + _FOR_S
+        return self._last
+
+    def write(self, saved: SavedSettings) -> None:
+        self._records.keep(MarkRecord(id=_MARK, owner=_NOBODY, facts=saved.model_dump(mode="json")))
+        self._known_until = 0.0
+
+
 def apply_choice(settings: Settings, choice: BackboneChoice | None) -> Settings:
     """Return the settings with the chosen backbone; what the environment or an option says of it wins."""
     if choice is None or "backbone" in settings.model_fields_set:
@@ -87,6 +117,13 @@ def note_speed(data: Path, backbone: str, speed: Speed) -> None:
 
 def _parse(path: Path, kind: type[S]) -> S:
     try:
-        return kind.model_validate_json(json.dumps(json.loads(path.read_bytes())))
-    except (ValueError, ValidationError) as error:
+        return _check(json.loads(path.read_bytes()), kind, str(path))
+    except ValueError as error:
         raise BadInput("saved_settings_damaged", file=str(path), why=str(error).splitlines()[0][:200]) from error
+
+
+def _check(value: object, kind: type[S], where: str) -> S:
+    try:
+        return kind.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise BadInput("saved_settings_damaged", file=where, why=str(error).splitlines()[0][:200]) from error

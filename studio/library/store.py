@@ -1,4 +1,4 @@
-"""Files by content: a key is the SHA-256 of what it holds. A local folder or S3, behind obstore."""
+"""Files by content: a key is the SHA-256 of what it holds. They lie in a local folder or in a bucket of an S3."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import errno
 import hashlib
 import io
 import json
-import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,28 +14,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import obstore
-from obstore.exceptions import AlreadyExistsError, GenericError
-from obstore.store import LocalStore
+from obstore.exceptions import GenericError
 from PIL import Image
 
 from pipelines.errors import BadInput, OutOfDisk
 from studio.domain.values import FileKey
+from studio.library.backend import Backend, StoredFile
+from studio.library.folder_backend import FolderBackend
 
 __all__ = ["Store"]
 
-_KEY = re.compile(r"[0-9a-f]{64}")
-_MOST_COMPARED = 100_000
-
 
 class Store:
-    """Put-if-absent: the same content is stored once, and nothing that is stored ever changes."""
+    """Put-if-absent: the same content is stored once, and nothing that is stored ever changes.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._root = folder
-        self._store = LocalStore(str(folder))
-        self._compared: dict[str, tuple[int, int, int]] = {}
+    Every call raises StudioError where a bucket cannot be reached.
+    """
+
+    def __init__(self, place: Path | Backend) -> None:
+        self._files = FolderBackend(place) if isinstance(place, Path) else place
         self._made: ContextVar[set[str] | None] = ContextVar("made", default=None)
 
     @contextmanager
@@ -55,12 +50,9 @@ class Store:
         if (made := self._made.get()) is not None:
             made.add(key)
         try:
-            while not self._create(key, data):
+            while not self._files.create(key, data):
                 with suppress(FileNotFoundError):  # somebody swept it just now
-                    os.utime(self.place(key))  # as new: a sweep leaves what may not be in the records yet
-                    if not self._is_whole(key):
-                        obstore.put(self._store, self._path(key), data, mode="overwrite")
-                        self._write_through(key)
+                    self._files.renew(key, data)
                     break
         except (GenericError, OSError) as error:
             if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
@@ -68,72 +60,75 @@ class Store:
             raise
         return key
 
-    def _create(self, key: str, data: bytes) -> bool:
-        try:
-            obstore.put(self._store, self._path(key), data, mode="create")
-        except AlreadyExistsError:
-            return False
-        self._write_through(key)
-        return True
-
-    def _write_through(self, key: str) -> None:
-        """Let file and name reach the disk before anybody writes down that they are there: obstore does not wait."""
-        for path in (self.place(key), self.place(key).parent):
-            with suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-
     def get(self, key: str) -> bytes:
         """The bytes of a key. Raises BadInput where there are none or where the file was damaged."""
         try:
-            data = bytes(obstore.get(self._store, self._path(key)).bytes())
+            data = self._files.read(key)
         except FileNotFoundError as error:
             raise BadInput("stored_file_missing", key=key[:12]) from error
         if hashlib.sha256(data).hexdigest() != key:
             raise BadInput("stored_file_damaged", key=key[:12])
         return data
 
-    def place(self, key: str) -> Path:
-        """Where a key lies on disk, or would; nothing is looked at."""
-        return self._root / self._path(key)
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """What is stored, in pieces of megabytes; it may be damaged. Raises FileNotFoundError where there is none."""
+        return self._files.blocks(key)
 
     def has(self, key: str) -> bool:
         """Whether a file is there; it may be damaged."""
-        return self.place(key).is_file()
+        return self._files.has(key)
+
+    def having(self, keys: Iterable[str]) -> set[str]:
+        """Those of many keys of which a file is there; quicker than one by one where they are in a bucket."""
+        return self._files.having(keys)
+
+    def fetch(self, key: str) -> Path:
+        """Where a key's file can be read on this disk, for whoever looks at its first bytes alone: its content is not
+        compared. Raises BadInput where there is none.
+        """
+        try:
+            return self._files.fetch(key)
+        except FileNotFoundError as error:
+            raise BadInput("stored_file_missing", key=key[:12]) from error
 
     def open_local(self, key: str) -> Path:
-        """Where a key lies, for libraries that only read files, once its content was compared with the key.
+        """Where a key's file can be read on this disk, for libraries that only read files, once its content was
+        compared with the key. Open it within a minute: it may be a copy, which goes when others need the room.
 
         Raises BadInput where there is none or where the file was damaged.
         """
-        if not self.has(key):
-            raise BadInput("stored_file_missing", key=key[:12])
-        if not self._is_whole(key):
+        path = self.fetch(key)
+        if not self._files.holds(path, key):
             raise BadInput("stored_file_damaged", key=key[:12])
-        return self.place(key)
+        return path
+
+    def is_whole(self, key: str) -> bool:
+        """Whether a file is there and its content is that of the key."""
+        try:
+            return self._files.is_whole(key)
+        except FileNotFoundError:
+            return False
 
     def keys(self) -> Iterator[FileKey]:
         """Every key of which a file is there, in no order."""
-        for path in self._root.glob("*/*"):
-            if _KEY.fullmatch(path.name):
-                yield FileKey(path.name)
+        for file in self._files.files():
+            yield FileKey(file.key)
 
-    def _is_whole(self, key: str) -> bool:
-        """Read the file once, and again only when it was written since."""
-        path = self.place(key)
-        facts = path.stat()
-        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
-        if self._compared.get(key) != stamp:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != key:
-                    return False
-            if len(self._compared) >= _MOST_COMPARED:
-                self._compared.clear()
-            self._compared[key] = stamp
-        return True
+    def files(self) -> Iterator[StoredFile]:
+        """Every file that is there, in no order."""
+        return self._files.files()
+
+    def remove(self, file: StoredFile) -> bool:
+        """Delete a file for ever, unless somebody stored the same once more since; whether it is gone."""
+        return self._files.remove(file)
+
+    def set_aside(self, key: str) -> None:
+        """Move a damaged file away, so that what draws it again stores it anew."""
+        self._files.set_aside(key)
+
+    def sizes(self) -> dict[str, int]:
+        """How many bytes are taken by what: words of the texts' `disk`."""
+        return self._files.sizes()
 
     def put_picture(self, image: npt.NDArray[np.uint8]) -> FileKey:
         """As PNG, lossless."""
@@ -149,7 +144,3 @@ class Store:
 
     def get_json(self, key: str) -> Any:
         return json.loads(self.get(key))
-
-    @staticmethod
-    def _path(key: str) -> str:
-        return f"{key[:2]}/{key}"

@@ -6,7 +6,6 @@ it who has chosen it lately: what a page was just told is in no row yet. Words n
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -49,7 +48,6 @@ from studio.library.results import read_result
 
 __all__ = ["Freed", "disk_use", "empty_trash", "needed_files", "sweep"]
 
-_KEY = re.compile(r"[0-9a-f]{64}")
 _YOUNG_S = 600.0  # a page may have stored a file whose grant is still to be written
 _DRAFT_S = 24 * 3600.0  # what a page has chosen and not asked for, as long as an upload is kept
 _JOBS = ("consolidate", "posts", "design")
@@ -131,13 +129,10 @@ def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S
         kept = needed_files(library.records, None) | set(session.scalars(select(FileRecord.id).distinct()))
     files = size = 0
     now, gone = time.time(), set[str]()
-    for path in (library.data / "files").glob("*/*"):
-        facts = path.stat()
-        if path.name in kept or not _KEY.fullmatch(path.name) or now - facts.st_mtime < young_s:
-            continue
-        path.unlink()
-        files, size = files + 1, size + facts.st_size
-        gone.add(path.name)
+    for file in library.store.files():
+        if file.key not in kept and now - file.written >= young_s and library.store.remove(file):
+            files, size = files + 1, size + file.size
+            gone.add(file.key)
     for thumb in (library.data / "thumbs").glob("*.webp") if gone else ():  # once: there are many of both
         if thumb.name.partition("-")[0] in gone:
             thumb.unlink(missing_ok=True)
@@ -145,14 +140,13 @@ def sweep(library: Library, young_s: float = _YOUNG_S, draft_s: float = _DRAFT_S
 
 
 def disk_use(library: Library) -> dict[str, int]:
-    """Bytes by kind: pictures, loras, bundles, notes (JSON), donors, uploads, work (checkpoints), records."""
-    used = dict.fromkeys(("pictures", "loras", "bundles", "notes", "donors", "uploads", "work", "records"), 0)
-    data = library.data
-    for path in (data / "files").glob("*/*"):
-        used[_kind_of(path)] += path.stat().st_size
-    used["pictures"] += _size_of(data / "thumbs")
-    for name, folder in (("donors", library.donors_folder), ("uploads", data / "uploads"), ("work", library.work)):
-        used[name] += _size_of(folder)
+    """Bytes by kind: pictures, loras, bundles, notes (JSON), donors, uploads, work (checkpoints), records; of a bucket
+    what is stored in it, and the copies of it on this disk."""
+    data, used = library.data, library.store.sizes()
+    used["pictures"] = used.get("pictures", 0) + _size_of(data / "thumbs")
+    shared = library.shared.folder
+    for name, folder in (("donors", shared / "donors"), ("uploads", shared / "uploads"), ("work", library.work)):
+        used[name] = _size_of(folder)
     used["records"] = sum(path.stat().st_size for path in data.glob("*.sqlite*"))
     return used
 
@@ -229,17 +223,6 @@ def needed_files(records: Records, owner: str | None) -> set[str]:
         shown = of_owner(MarkRecord, MarkRecord.facts["shown"].as_string()).where(MarkRecord.id == WALK_MARK)
         keys.update(key for key in session.scalars(shown) if key)
     return keys
-
-
-def _kind_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        start = stream.read(9)
-    if start[:4] in (b"\x89PNG", b"RIFF") or start[:2] == b"\xff\xd8":
-        return "pictures"
-    if start[:2] == b"PK":
-        return "bundles"
-    # a safetensors file: eight bytes of size, then JSON
-    return "loras" if start[8:9] == b"{" and start[:1] not in (b"{", b"[") else "notes"
 
 
 def _size_of(folder: Path) -> int:

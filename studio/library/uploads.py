@@ -1,6 +1,6 @@
-"""Files that a page brought and nobody has judged yet: by owner and by content, for a day.
+"""Files that a page brought and nobody has judged yet: by owner and by content, for a day, on all machines.
 
-The pages' own fields (Gradio's) keep theirs in a folder beside the owners'.
+The pages' own fields (Gradio's) keep theirs in a folder of this machine, beside the owners'.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 import time
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 from pipelines.errors import BadInput, OutOfDisk
 from pipelines.file_names import file_name
+from studio.library.shared import open_shared
 from studio.settings import Settings
 
 __all__ = ["MOST_BYTES", "check_room", "find_upload", "forget_old_uploads", "keep_upload", "pages_folder"]
@@ -27,6 +29,7 @@ _MOST_KEPT = 2_000
 _SPARE_BYTES = 1_000_000_000  # of the disk, for the records and what is being made
 _BETWEEN_LOOKS = 50_000_000
 _FOR_S = 24 * 3600
+_UPLOADS = "uploads"
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,6 +63,7 @@ async def keep_upload(
         for other in place.iterdir():
             other.unlink()
         part.replace(place / _plain(name))
+        await to_thread(open_shared(settings).sync, _name(settings, place))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfDisk("out_of_disk") from error
@@ -72,8 +76,9 @@ async def keep_upload(
 def check_room(settings: Settings, owner: str, size: int) -> None:
     """Raise BadInput where an owner's uploads would take too much with so many bytes more, OutOfDisk where the disk
     would be nearly full."""
-    if shutil.disk_usage(settings.data).free - size < _SPARE_BYTES:
+    if shutil.disk_usage(settings.shared).free - size < _SPARE_BYTES:
         raise OutOfDisk("out_of_disk")
+    # those that came to this machine: where there are several, each lets an owner bring as much
     kept = [path.stat().st_size for path in _folder(settings, owner).glob("**/*") if path.is_file()]
     if sum(kept) + size > _MOST_KEPT_BYTES or len(kept) >= _MOST_KEPT:
         raise BadInput("uploads_full", most_gb=_MOST_KEPT_BYTES / 1e9)
@@ -81,23 +86,32 @@ def check_room(settings: Settings, owner: str, size: int) -> None:
 
 def pages_folder(settings: Settings) -> Path:
     """Return where the fields of pages keep what they brought."""
-    return settings.data / "uploads" / "pages"
+    return settings.data / _UPLOADS / "pages"
 
 
 def forget_old_uploads(settings: Settings, now: float) -> None:
-    """Delete everybody's uploads of more than a day ago; `now` in seconds since 1970."""
-    for folder in (settings.data / "uploads").glob("*"):
+    """Delete everybody's uploads of more than a day ago; `now` in seconds since 1970. Raises StudioError where a bucket
+    cannot be reached."""
+    for folder in {*(settings.shared / _UPLOADS).glob("*"), pages_folder(settings)}:
         with suppress(OSError):  # somebody else deletes the same
             _forget_old(folder, now)
+    open_shared(settings).forget_older(_UPLOADS, now - _FOR_S)
 
 
 def find_upload(settings: Settings, owner: str, token: str) -> Path:
-    """Where an owner's upload lies. Raises BadInput for another's and for none."""
+    """Where an owner's upload lies on this machine. Raises BadInput for another's and for none."""
     place = _folder(settings, owner) / token
-    found = sorted(place.iterdir()) if _TOKEN.fullmatch(token) and place.is_dir() else []
-    if not found:
+    if not _TOKEN.fullmatch(token):
+        raise BadInput("no_upload")
+    if not _listed(place):
+        open_shared(settings).sync(_name(settings, place))  # it came to another machine
+    if not (found := _listed(place)):
         raise BadInput("no_upload")
     return found[0]
+
+
+def _listed(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if not path.name.startswith(".")) if place.is_dir() else []
 
 
 def _plain(name: str) -> str:
@@ -106,7 +120,12 @@ def _plain(name: str) -> str:
 
 
 def _folder(settings: Settings, owner: str) -> Path:
-    return settings.data / "uploads" / hashlib.sha256(owner.encode()).hexdigest()[:16]
+    return settings.shared / _UPLOADS / hashlib.sha256(owner.encode()).hexdigest()[:16]
+
+
+def _name(settings: Settings, place: Path) -> str:
+    """Return what a folder of uploads is called among the shared ones."""
+    return place.relative_to(settings.shared).as_posix()
 
 
 def _check(size: int) -> None:

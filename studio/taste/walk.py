@@ -66,7 +66,9 @@ def next_pictures(
     passed: frozenset[str] = frozenset(),
 ) -> list[Picture]:
     """Return so many pictures to say something of, those that tell most; fewer where there are no more."""
-    pool = [one for one in own_pictures(records, owner) if one.key not in passed and store.has(one.key)]
+    pool = [one for one in own_pictures(records, owner) if one.key not in passed]
+    there = store.having(one.key for one in pool)
+    pool = [one for one in pool if one.key in there]
     if len(pool) < _ENOUGH:
         pool = [Picture(one.key, one.shot) for one in shipped_pictures() if one.key not in passed]
         for one in shipped_pictures():

@@ -60,7 +60,7 @@ _MISSING = (
     "album_unknown", "job_not_found", "no_job", "no_upload", "not_found", "result_kind_unknown", "route_unknown",
     "stored_file_missing",
 )  # fmt: skip
-_STATUS = {**dict.fromkeys(_MISSING, 404), "too_large": 413}
+_STATUS = {**dict.fromkeys(_MISSING, 404), "too_large": 413, "store_unreachable": 503, "store_refused": 503}
 
 
 class _AsBodies:

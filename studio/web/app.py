@@ -8,7 +8,9 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import Annotated
 from urllib.parse import quote
@@ -22,6 +24,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
+from pipelines.errors import StudioError
 from pipelines.file_names import file_name
 from studio.application import Studio
 from studio.jobs.queue import Queue
@@ -139,7 +142,8 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
 def _sweep_uploads(settings: Settings) -> None:
     """Forget old uploads as long as the pages are open, whoever comes back to theirs."""
     while True:
-        forget_old_uploads(settings, time.time())
+        with suppress(StudioError):  # a store that cannot be reached now can be in an hour
+            forget_old_uploads(settings, time.time())
         time.sleep(_SWEEP_S)
 
 
@@ -199,7 +203,9 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/donors/{donor}")
     def donor_picture(donor: str) -> FileResponse:
-        known = donors.get(donor) or donors.setdefault(donor, _thumbnail_of(studio, donor))
+        known = donors.get(donor)
+        if known is None or not known.is_file():
+            known = donors[donor] = _thumbnail_of(studio, donor)
         return FileResponse(known, headers={"Cache-Control": "private, max-age=3600"})
 
     @app.get("/places/{place}")
@@ -216,11 +222,11 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
             "upload": await keep_upload(studio.settings, asker(request), name, request.stream(), announced)
         })  # fmt: skip
 
-    donors: dict[str, str] = {}
+    donors: dict[str, Path] = {}
 
 
-def _thumbnail_of(studio: Studio, donor: str) -> str:
+def _thumbnail_of(studio: Studio, donor: str) -> Path:
     for known in studio.donors():
-        if known.id == donor:
-            return str(known.thumbnail_path)
+        if known.id == donor and known.thumbnail_path.is_file():
+            return known.thumbnail_path
     raise HTTPException(404)

@@ -25,7 +25,7 @@ from personas.measures.face import mean_embedding
 from personas.novelty import default_gates
 from personas.shots import vary_shots
 from pipelines.backbones import Backbone
-from pipelines.errors import NotEnough
+from pipelines.errors import Cancelled, NotEnough
 from pipelines.families.siblings import training_spec
 from pipelines.lora import Lora, LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.models.sources import MINIATURE
@@ -245,8 +245,9 @@ def _train(
     run: Run,
     progress: Progress,
 ) -> _Trained:
-    """Train one round, or find that it was."""
-    design, backbone = request.design, studio.backbone.trained_on()
+    """Train one round, or find that it was. Whichever machine goes on with it begins at the last checkpoint."""
+    design, backbone, shared = request.design, studio.backbone.trained_on(), studio.library.shared
+    name = f"work/{persona}/round-{number}"
 
     def train() -> dict[str, Any]:
         config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
@@ -256,7 +257,7 @@ def _train(
             others = _portraits(studio, kept.others, kept.other_captions, progress)
             likeness = np.asarray(kept.likeness or kept.enrolment, np.float32)
             identity = IdentityLoss(studio.faces, [*own.images, *others.images], likeness, backbone.device)
-        folder = studio.library.work / persona / f"round-{number}"
+        folder = shared.sync(name)
         metadata = _metadata(studio, request, backbone, config, len(own.images), number)
         sampler = Sampler(studio, backbone, design, mix, kept.enrolment, folder, progress)
         checkpoints = KeptCheckpoints(folder, metadata, partial(join_layers, mix))
@@ -265,8 +266,13 @@ def _train(
             sampler(steps, layers)
             if steps < config.steps:
                 checkpoints.keep(steps, layers, sampler.rows)
+            shared.sync(name)
 
-        trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, at_checkpoint)
+        try:
+            trained = train_persona(backbone, mix, own, others, identity, config, folder, progress, at_checkpoint)
+        except Cancelled:  # which left a checkpoint, too
+            shared.sync(name)
+            raise
         path = folder / "persona.safetensors"
         write_lora(path, trained.layers, metadata)
         lora = FileKey(studio.store.put(path.read_bytes()))
@@ -278,7 +284,9 @@ def _train(
         )
         return done.model_dump(mode="json")
 
-    return _Trained.model_validate_json(json.dumps(run(f"train-{number}", train)))
+    done = _Trained.model_validate_json(json.dumps(run(f"train-{number}", train)))
+    shared.drop(name)
+    return done
 
 
 def _metadata(

@@ -110,7 +110,9 @@ def _add(
             file.family,
             file.width,
         )
-        return save_donor(studio.library.donors_folder, donor)
+        saved = save_donor(studio.library.donors_folder, donor)
+        studio.library.shared.sync("donors")
+        return saved
 
 
 def train_folder_donor(

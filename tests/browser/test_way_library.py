@@ -20,6 +20,7 @@ from studio.jobs.queue import Queue
 from studio.library.records import JobRecord, Records
 from studio.settings import Settings
 from tests.browser.conftest import ROOT, Site, unfold
+from tests.stored import place_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
 DONOR = ROOT / "assets" / "miniature" / "donors" / "sweet" / "mei" / "lora.safetensors"
@@ -31,7 +32,7 @@ def _bundle(site: Site) -> Path:
     made = Queue(studio).results(Bundle, "me")
     if not made:
         pytest.fail("nothing was exported yet: run this file together with test_way.py")
-    return studio.store.place(made[-1].bundle)
+    return place_in(studio.store, made[-1].bundle)
 
 
 def _library(page: Any, kind: str, language: str = "en") -> None:

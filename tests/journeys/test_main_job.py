@@ -46,6 +46,7 @@ from studio.workflows.consolidate import _choose, _pool, _portraits, consolidate
 from studio.workflows.drawing import judged, persona_lora
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
+from tests.stored import place_in
 
 pytestmark = pytest.mark.journey
 CANDIDATES, POSTS = 24, 4
@@ -159,7 +160,7 @@ def test_a_round_that_comes_too_near_to_a_donor_is_not_learnt(way: tuple[Engine,
     assert [r.contact_sheet for r in persona.rounds] == [None]
     assert "someone" in persona.rounds[0].why
     assert persona.enrolment == job.design.enrolment
-    assert read_lora(engine.studio.store.place(persona.lora)).layers
+    assert read_lora(place_in(engine.studio.store, persona.lora)).layers
 
 
 def test_the_fusion_is_the_weighted_sum(way: tuple[Engine, MainJob, Path, Path]) -> None:

@@ -197,7 +197,7 @@ def _stage(ui: Ui, scene: Scene | None, goods: Goods | None, box: Box | None, sh
 
 def _photo(ui: Ui, scene: Scene, shape: Shape) -> str:
     """The part of a scene's photo that posts of this shape show, as large as what it lies in."""
-    with Image.open(ui.studio.store.place(scene.photo)) as photo:
+    with Image.open(ui.studio.store.fetch(scene.photo)) as photo:
         width, height = photo.size
     own = next((crop.box for crop in scene.crops if crop.shape == shape), None)
     left, top, right, bottom = own or usual_crop(shape, height, width)
@@ -211,7 +211,7 @@ def _photo(ui: Ui, scene: Scene, shape: Shape) -> str:
 def _usual_box(ui: Ui, goods: Goods, ratio: float) -> Box:
     """Where a product stands in a usual shot whose pictures have this ratio of width to height."""
     place = stand(goods.place, Shot())
-    with Image.open(ui.studio.store.place(goods.mask)) as mask:
+    with Image.open(ui.studio.store.fetch(goods.mask)) as mask:
         width = min(1.0, place.height * mask.width / mask.height / ratio)
     left = min(max(0.0, place.x - width / 2), 1 - width)
     return left, max(0.0, place.y - place.height), left + width, place.y

@@ -26,6 +26,7 @@ from studio.settings import Settings
 from studio.web.app import make_site
 from tests.library import SHOT, export
 from tests.site import TestClient
+from tests.stored import place_in
 
 PARAMETERS = (
     "a girl, <lora:mei:0.8>\nsecond line\nNegative prompt: blurry, bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, "
@@ -111,10 +112,10 @@ def test_a_drawn_picture_is_found_by_its_bytes(studio: Studio, tmp_path: Path) -
         PostSetRecord(id="s", owner="me", persona="gone", scene="gone", facts={"seed": 3, "scale": 1.0}),
         PostRecord(id="s-0", owner="me", post_set="s", number=1, picture=key, facts=facts),
     )
-    found = recall(studio, studio.store.place(key), "me")
+    found = recall(studio, place_in(studio.store, key), "me")
     assert (found.source, found.shots[0].seed, found.settings["seed"]) == ("drawn", 7, "3")
     with pytest.raises(BadInput, match="no_recipe"):
-        recall(studio, studio.store.place(key), "wang")
+        recall(studio, place_in(studio.store, key), "wang")
 
 
 def _short_hash(lora: Path) -> str:

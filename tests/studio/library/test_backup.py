@@ -20,6 +20,7 @@ from studio.library.grants import grant
 from studio.library.integrity import check_files, repair_files
 from studio.library.records import FileRecord, JobFilesRecord, JobRecord, PersonaRecord
 from studio.settings import Settings
+from tests.stored import place_in
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 
@@ -163,7 +164,7 @@ def test_it_comes_back_into_a_folder_that_is_there(linked: bool, tmp_path: Path)
 
 def test_files_that_are_missing_already_are_said(tmp_path: Path) -> None:
     studio, keys = filled(tmp_path / "data")
-    studio.store.place(keys[0]).unlink()
+    place_in(studio.store, keys[0]).unlink()
     assert back_up(studio.library, tmp_path / "b.zip").missing == (keys[0],)
 
 
@@ -237,8 +238,8 @@ def test_the_examination_finds_what_is_missing_damaged_and_unneeded(tmp_path: Pa
     studio, (picture, weights) = filled(tmp_path / "data")
     nobodys = studio.store.put(b"nobody's")
     assert check_files(studio.library).lost == ()
-    studio.store.place(weights).write_bytes(b"weightS")
-    shutil.move(studio.store.place(picture), tmp_path / "aside")
+    place_in(studio.store, weights).write_bytes(b"weightS")
+    shutil.move(place_in(studio.store, picture), tmp_path / "aside")
     found = check_files(studio.library)
     assert {(one.key, one.damaged, one.jobs) for one in found.lost} == {
         (picture, False, ("posts-1",)),
@@ -250,7 +251,7 @@ def test_the_examination_finds_what_is_missing_damaged_and_unneeded(tmp_path: Pa
 
 def test_a_damaged_file_heals_when_the_same_is_stored_again(tmp_path: Path) -> None:
     studio, (_, weights) = filled(tmp_path / "data")
-    studio.store.place(weights).write_bytes(b"weightS")
+    place_in(studio.store, weights).write_bytes(b"weightS")
     with pytest.raises(BadInput, match="stored_file_damaged"):
         studio.store.open_local(weights)
     studio.store.put(b"weights")
@@ -260,8 +261,8 @@ def test_a_damaged_file_heals_when_the_same_is_stored_again(tmp_path: Path) -> N
 def test_repair_puts_damaged_files_aside_and_frees_what_nobody_needs(tmp_path: Path) -> None:
     studio, (picture, weights) = filled(tmp_path / "data")
     nobodys = studio.store.put(b"nobody's")
-    os.utime(studio.store.place(nobodys), (0, 0))
-    studio.store.place(weights).write_bytes(b"weightS")
+    os.utime(place_in(studio.store, nobodys), (0, 0))
+    place_in(studio.store, weights).write_bytes(b"weightS")
     done = repair_files(studio.library)
     assert (done.aside, done.freed, done.bytes) == ((weights,), 1, 8)
     assert (tmp_path / "data" / "damaged" / weights).read_bytes() == b"weightS"

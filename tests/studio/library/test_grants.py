@@ -35,6 +35,7 @@ from studio.library.scenes import add_goods
 from studio.library.trash import empty_trash, sweep
 from studio.settings import Settings
 from tests.library import keep_cafe, keep_posts, keep_result
+from tests.stored import place_in
 from tests.studio.domain.values import key
 
 OLD = Path(__file__).parents[1] / "domain" / "version_0_1"
@@ -195,19 +196,19 @@ def test_words_keep_no_file(studio: Studio) -> None:
     )
     keep_result(studio, "me", said)
     sweep(studio.library, young_s=0, draft_s=0)
-    assert not studio.store.place(lost).exists()
-    assert studio.store.place(post_set.posts[0].picture).exists()
+    assert not place_in(studio.store, lost).exists()
+    assert place_in(studio.store, post_set.posts[0].picture).exists()
 
 
 def test_what_is_stored_again_is_as_new_for_a_sweep(studio: Studio) -> None:
     """Its grant may still be to be written."""
     again, lost = studio.store.put(b"brought again"), studio.store.put(b"nobody's")
     for file in (again, lost):
-        os.utime(studio.store.place(file), (0, 0))
+        os.utime(place_in(studio.store, file), (0, 0))
     studio.store.put(b"brought again")
     sweep(studio.library, young_s=60)
-    assert studio.store.place(again).exists()
-    assert not studio.store.place(lost).exists()
+    assert place_in(studio.store, again).exists()
+    assert not place_in(studio.store, lost).exists()
 
 
 @pytest.mark.parametrize("table", ["workflow_input", "workflow_status"])
@@ -231,7 +232,7 @@ def test_an_older_failed_job_keeps_what_it_was_asked_with(studio: Studio, table:
         sweep(studio.library, young_s=0)
     note_older_files(studio.library)
     sweep(studio.library, young_s=0, draft_s=0)
-    assert [studio.store.place(file).exists() for file in (mask, step, lost)] == [True, True, False]
+    assert [place_in(studio.store, file).exists() for file in (mask, step, lost)] == [True, True, False]
 
 
 def test_goods_that_somebody_has_just_chosen_outlive_anothers_trash(studio: Studio, tmp_path: Path) -> None:
@@ -254,6 +255,6 @@ def test_goods_that_somebody_has_just_chosen_outlive_anothers_trash(studio: Stud
                 studio.records.remove(table, job, owner)
 
     assert empty_trash(studio.library, "me", forget, young_s=0).things == 1
-    assert all(studio.store.place(file).exists() for file in goods.file_keys())
+    assert all(place_in(studio.store, file).exists() for file in goods.file_keys())
     assert all(may_read(studio.records, "wang", file) for file in goods.file_keys())
     assert np.asarray(studio.store.get_picture(again.picture)).any()

@@ -30,6 +30,7 @@ from studio.ui.parts.set_actions import act_on_post, redraw_weak
 from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from studio.ui.parts.tour import close_tour, tour_html
 from tests.library import PERSONA, SHOT, keep_cafe, keep_persona, keep_posts, make_posts, picture
+from tests.stored import place_in
 from tests.studio.domain.values import make_post
 from tests.studio.jobs.local_kind import add_kind
 
@@ -139,23 +140,23 @@ def test_deleted_for_ever_takes_only_what_nothing_else_uses(studio: Studio, monk
         freed = empty_trash(library, "me", queue.forget, young_s=0)
         assert freed.things == 1
         assert freed.files >= 3  # the results' own JSON, and the take
-        assert [store.place(takes[name]).exists() for name in "ab"] == [False, True]
+        assert [place_in(store, takes[name]).exists() for name in "ab"] == [False, True]
         assert queue.find(broken, "me") is None
-        assert all(store.place(k).exists() for k in stored.values())  # x is wang's, y is in b
+        assert all(place_in(store, k).exists() for k in stored.values())  # x is wang's, y is in b
         assert studio.records.get(FileRecord, stored["x"], "me") is None
         assert studio.records.get(FileRecord, stored["y"], "me") is not None
         assert studio.records.get(FileRecord, stored["x"], "wang") is not None
 
         _mark(studio, "posts:b", trashed=True)
         empty_trash(library, "me", queue.forget, young_s=0)
-        assert [p for p in "wxyz" if store.place(stored[p]).exists()] == ["w", "x"]
-        assert store.place(scene.photo).exists()
+        assert [p for p in "wxyz" if place_in(store, stored[p]).exists()] == ["w", "x"]
+        assert place_in(store, scene.photo).exists()
         assert queue.results(PostSet, "wang")[0].id == "c"
         assert queue.results(PostSet, "me") == []
 
         _mark(studio, f"scene:{scene.id}", trashed=True)
         empty_trash(library, "me", queue.forget, young_s=0)
-        assert store.place(others.photo).exists()  # the same photo is wang's, too
+        assert place_in(store, others.photo).exists()  # the same photo is wang's, too
         assert studio.records.find(SceneRecord, "me") == []
         queue.put(sets["a"].request.changed(scene=keep_cafe(studio)))
         again = queue.jobs("me", 1)[0]
@@ -229,7 +230,7 @@ def test_nothing_is_swept_while_a_job_waits_and_nothing_young(studio: Studio) ->
     row.state = "done"
     studio.records.keep(row)
     assert sweep(studio.library, 0) == (1, 9)
-    assert not studio.store.place(lost).exists()
+    assert not place_in(studio.store, lost).exists()
 
 
 def test_disk_use_says_what_takes_it(studio: Studio) -> None:

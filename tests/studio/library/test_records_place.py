@@ -14,6 +14,7 @@ from studio.library.integrity import repair_files
 from studio.library.records import RecipeRecord
 from studio.settings import Settings
 from tests.postgres import Postgres, closed_engines, start_postgres
+from tests.stored import place_in
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_folder_with_its_own_records_is_not_opened_with_a_database(server: Pos
 def test_nothing_is_swept_by_records_that_know_of_nothing(tmp_path: Path) -> None:
     studio = Studio(Settings(data=tmp_path))
     key = studio.store.put(b"somebody's picture")
-    os.utime(studio.store.place(key), (0, 0))
+    os.utime(place_in(studio.store, key), (0, 0))
     with pytest.raises(BadInput, match="records_empty"):
         repair_files(studio.library)
     assert studio.store.has(key)

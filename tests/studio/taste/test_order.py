@@ -13,13 +13,16 @@ from pipelines.errors import BadInput
 from studio.library.grants import grant, may_read
 from studio.library.library import Library
 from studio.library.records import CandidateRecord, PostRecord, Records
+from studio.library.shared import open_shared
 from studio.library.store import Store
 from studio.library.trash import sweep
 from studio.library.votes import vote_post
+from studio.settings import Settings
 from studio.taste.keeping import ballots_of, comment, count_votes, edit, shot_of, taste_of, undo, vote, votes_of
 from studio.taste.order import Picture, _pixels, liking_of
 from studio.taste.shipped import shipped_pictures
 from studio.taste.walk import WALK, next_pictures, pass_by, walk_of
+from tests.stored import place_in
 
 RED, BLUE = (Shot(outfit_colour=colour) for colour in ("red", "blue"))
 
@@ -140,7 +143,7 @@ def test_a_picture_that_is_gone_stops_no_order(records: Records, store: Store) -
     gone = picture(records, store, Shot(setting="gym"))
     vote(records, store, "me", gone.key, 1)
     vote(records, store, "me", blue.key, 1)
-    store.place(gone.key).unlink()
+    place_in(store, gone.key).unlink()
     assert order(records, store, red, blue) == [1, 0]
     assert sorted(order(records, store, red, gone, blue)) == [0, 1, 2]
     vote(records, store, "me", gone.key, 0)
@@ -157,7 +160,7 @@ def test_what_is_no_picture_is_not_voted_on_and_stops_no_order(records: Records,
 
 def test_votes_of_the_walk_and_the_walk_outlive_a_sweep(tmp_path: Path) -> None:
     records, store = Records(tmp_path / "records.sqlite"), Store(tmp_path / "files")
-    library = Library(records, store, tmp_path)
+    library = Library(records, store, tmp_path, open_shared(Settings(data=tmp_path)))
     for number in range(3):
         walk = walk_of(records, store, "me", [taste_of(records, "me")])
         vote(records, store, "me", walk.picture, 1 if number else -1)
@@ -168,7 +171,7 @@ def test_votes_of_the_walk_and_the_walk_outlive_a_sweep(tmp_path: Path) -> None:
     vote(records, store, "me", shown, 1)
     assert all(store.has(one.picture) for one in taste_of(records, "me").votes())
     for key in (shown, *(one.picture for one in taste_of(records, "me").votes())):
-        store.place(key).unlink(missing_ok=True)  # as an older studio's sweep left it
+        place_in(store, key).unlink(missing_ok=True)  # as an older studio's sweep left it
     assert walk_of(records, store, "me", []).picture
     vote(records, store, "me", walk_of(records, store, "me", []).picture, 1)
     _pixels.cache_clear()
@@ -184,7 +187,7 @@ def test_the_walk_passes_over_files_that_are_gone(records: Records, store: Store
         for c in ("red", "blue", "green", "pink")
     }
     first = walk_of(records, store, "me", []).picture
-    store.place(first).unlink()
+    place_in(store, first).unlink()
     second = walk_of(records, store, "me", []).picture
     assert second in own - {first}
     assert walk_of(records, store, "me", []).picture == second

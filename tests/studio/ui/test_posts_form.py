@@ -32,6 +32,7 @@ from studio.ui.parts.posts_form import read_request as read_form_request
 from studio.ui.parts.shots_form import write_table
 from studio.ui.parts.shots_table import HEADERS, Table, make_shots, paste_shots, write_shots
 from studio.ui.parts.taste_fill import show_why
+from tests.stored import place_in
 from tests.studio.domain.values import make_goods, make_persona, make_post_set, make_scene
 
 WHO, WHERE = make_persona(), make_scene()
@@ -188,8 +189,8 @@ def test_the_form_comes_back_as_it_was_typed_wrong_or_not(studio: Studio, langua
     said = show(said, {form.shots.rows: rows, form.shots.lines: "smiling\nxyz", form.fresh: False})
     grant(studio.records, "me", SETTINGS.file_keys())
     for key in SETTINGS.file_keys():
-        studio.store.place(key).parent.mkdir(parents=True, exist_ok=True)
-        studio.store.place(key).write_bytes(b"x")
+        place_in(studio.store, key).parent.mkdir(parents=True, exist_ok=True)
+        place_in(studio.store, key).write_bytes(b"x")
     keep_draft(studio.records, "me", read_draft(ui, form, said))
 
     other, theirs, blank = open_page(Studio(Settings(data=studio.settings.data)), language)

@@ -30,6 +30,7 @@ from studio.workflows.post import draw_posts
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
 from tests.loras import make_layers
+from tests.stored import place_in
 from tests.studio.domain.values import key
 from tests.studio.workflows.test_ways import BLOCKS, persona
 
@@ -90,7 +91,7 @@ def test_the_sheets_are_pictures_with_a_label(studio: Studio, lin: Persona, scen
     for sheet in grid.sheet.values():
         data = studio.store.get(sheet)
         assert read_label(data) is not None
-        with Image.open(studio.store.place(sheet)) as image:
+        with Image.open(place_in(studio.store, sheet)) as image:
             assert image.format == "PNG"
     assert set(grid.sheet.values()) <= grid.file_keys()
 

@@ -40,6 +40,7 @@ from studio.workflows.donors import train_folder_donor
 from studio.workflows.drawing import measure_pictures
 from tests.loras import write_donor
 from tests.siblings import SIBLING, shake, write_pair
+from tests.stored import place_in
 from tests.studio.domain.values import make_design, make_persona
 
 SHOT = Shot(framing="close-up", expression="smiling")
@@ -80,7 +81,7 @@ def test_a_persona_is_trained_on_the_sibling_and_drawn_by_the_backbone(studio: S
     persona = consolidate_persona(studio, request, run_directly)
     assert (persona.backbone, persona.trained_on) == ("quick", SIBLING)
     assert persona.rounds[0].why  # no faces in such pictures: it learns the design's own
-    file = read_lora(studio.store.place(persona.lora))
+    file = read_lora(place_in(studio.store, persona.lora))
     assert file.metadata["ss_sd_model_name"] == SIBLING
     assert file.metadata["modelspec.resolution"] == "64x96"
     facts = studio.records.find(PersonaRecord, "me", name="Mira")[0].facts

@@ -15,6 +15,7 @@ from studio.library.store import Store
 from studio.workflows import training_kept
 from studio.workflows.training_kept import KeptCheckpoints, least_telling
 from tests.loras import make_layers
+from tests.stored import place_in
 from tests.studio.domain.values import key
 
 METADATA = LoraMetadata("Mira", "ohwx")
@@ -49,7 +50,7 @@ def test_few_are_kept_and_the_best_is_one_of_them(tmp_path: Path, tiny_backbone:
     assert stored[-1].lora == key("end")
     best = next(row for row in stored if row.step == 300)
     assert best.lora is not None
-    same = read_lora(store.place(best.lora)).layers[0]
+    same = read_lora(place_in(store, best.lora)).layers[0]
     assert torch.equal(same.down, layers_of(tiny_backbone, 2)[0].down)
     assert not list(tmp_path.glob("kept/*.safetensors"))  # the store has them
 
@@ -61,7 +62,7 @@ def test_what_was_stored_is_found_again_after_a_kill(tmp_path: Path, tiny_backbo
     again = KeptCheckpoints(tmp_path, METADATA, lambda layers: layers).store(store, samples(*likeness), key("end"))
     assert [row.lora for row in again] == [row.lora for row in first]
     assert first[0].lora is not None
-    store.place(first[0].lora).unlink()  # somebody emptied the trash
+    place_in(store, first[0].lora).unlink()  # somebody emptied the trash
     after = KeptCheckpoints(tmp_path, METADATA, lambda layers: layers).store(store, samples(*likeness), key("end"))
     assert [row.lora is None for row in after] == [True, False, False]
 
