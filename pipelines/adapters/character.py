@@ -41,7 +41,7 @@ from pipelines.families.folders import reading
 from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.headers import read_header, shards_of
 
-__all__ = ["CharacterAdapter", "EncodedCharacter", "character_of", "encode_character", "load_character",
+__all__ = ["CharacterAdapter", "EncodedCharacter", "character_of", "check_fits", "encode_character", "load_character",
            "log_weights"]  # fmt: skip
 
 _CLASSES: Mapping[str, type[SiglipVisionModel] | type[Dinov2Model]] = {
@@ -133,7 +133,7 @@ def load_character(
     before anything is loaded.
     """
     file = read_character_file(folder)
-    _check_fits(file, transformer)
+    check_fits(file, transformer)
     places = [find_encoder(folder, encoder) for encoder in file.layout.encoders]
     waits = _plan(file, places, dtype, beside, read_hardware(device) if hardware is None else hardware)
     eyes = tuple(_load_eye(encoder, place, dtype) for encoder, place in zip(file.layout.encoders, places, strict=True))
@@ -232,7 +232,8 @@ def _load_eye(encoder: Encoder, place: Path, dtype: torch.dtype) -> _Eye:
     return _Eye(encoder, model, float(process.rescale_factor), tuple(process.image_mean), tuple(process.image_std))
 
 
-def _check_fits(file: CharacterFile, transformer: FluxTransformer2DModel) -> None:
+def check_fits(file: CharacterFile, transformer: FluxTransformer2DModel) -> None:
+    """Raise BadInput where an adapter is for another number of blocks, or for others, than a transformer has."""
     config = transformer.config
     has = (file.sizes.blocks, file.sizes.block_width, file.sizes.block_head)
     wanted = (config.num_layers + config.num_single_layers, transformer.inner_dim, config.attention_head_dim)

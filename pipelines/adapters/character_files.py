@@ -31,9 +31,9 @@ from pipelines.adapters.character_layout import (
     read_dimensions,
 )
 from pipelines.errors import BadInput, ModelMissing
-from pipelines.models.catalogue import find_model
+from pipelines.models.catalogue import MODELS, find_model
 from pipelines.models.headers import read_header
-from pipelines.models.licences import UNKNOWN, read_card_licence
+from pipelines.models.licences import UNKNOWN, read_card_licence, read_file_licence
 
 __all__ = ["CharacterFile", "convert_pickle", "find_encoder", "read_character_file", "read_tensors"]
 
@@ -46,6 +46,7 @@ _ALLOWED = {
 _NAMES_SOMETHING = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4", "PERSID"}
 _MOST_PICKLE_BYTES = 16_000_000  # of the names and shapes; the numbers lie beside it
 _PARTS = ("image_proj", "ip_adapter")
+_METADATA = {"layout": INSTANTCHARACTER.id, "modelspec.license": MODELS["InstantCharacter"].licence}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ def read_character_file(folder: Path) -> CharacterFile:
         name = "image_proj.resampler.latents"
         has, wanted = [sizes.regions, sizes.queries, sizes.width], [len(layout.regions), sizes.queries, sizes.width]
         raise BadInput("character_tensor_shape", file=path.name, name=name, has=has, wanted=wanted)
-    licence, known = read_card_licence(folder), find_model(folder.name)
-    if licence == UNKNOWN and known is not None:
+    licence = read_card_licence(folder)
+    licence = read_file_licence(header) if licence == UNKNOWN else licence
+    if licence == UNKNOWN and (known := find_model(folder.name)) is not None:
         licence = known.licence
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -127,7 +129,7 @@ def convert_pickle(pickled: Path, folder: Path) -> CharacterFile:
         raise BadInput("character_no_disk", folder=str(folder), needed_gb=size / 1e9, free_gb=free / 1e9)
     unfinished = target.with_suffix(".part")
     try:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, unfinished, {"layout": INSTANTCHARACTER.id})
+        save_file({name: t.contiguous() for name, t in tensors.items()}, unfinished, _METADATA)
         os.replace(unfinished, target)
     except (RuntimeError, OSError) as error:
         raise BadInput("character_damaged", file=pickled.name) from error

@@ -158,9 +158,13 @@ def convert_character(
     from pipelines.adapters.character_files import convert_pickle
 
     written, texts = convert_pickle(file, folder), terminal_texts()
-    licence = MODELS["InstantCharacter"].licence  # its repository's; what its file was made of is known
-    told = {"file": str(written.path), "sha256": written.sha256, "licence": licence, "blocks": written.sizes.blocks}
-    said = tell("upkeep.character_converted", path=written.path, answers=say_answers(texts, licence))
+    told = {
+        "file": str(written.path),
+        "sha256": written.sha256,
+        "licence": written.licence,
+        "blocks": written.sizes.blocks,
+    }
+    said = tell("upkeep.character_converted", path=written.path, answers=say_answers(texts, written.licence))
     say(told, as_json, said)
 
 

@@ -111,6 +111,10 @@ class StrengthsRequest(Request):
     asked: PostRequest
     scales: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field(min_length=1, max_length=12)
 
+    def check_before(self) -> None:
+        """Raises as that of a set does."""
+        self.asked.check_before()
+
 
 class Strength(Value):
     """The shot with the scene shown this strongly."""

@@ -109,6 +109,7 @@ def test_a_pickle_is_converted_once_with_the_same_numbers(tmp_path: Path) -> Non
     file = convert_pickle(source, tmp_path / "character")
     assert file.path == tmp_path / "character" / "instantcharacter_ip-adapter.safetensors"
     assert (file.layout, file.sizes.stack_heads) == (INSTANTCHARACTER, 1)
+    assert file.licence == "instantcharacter-academic"  # wherever it is put: it has no card
     written = load_file(file.path)
     assert written.keys() == tensors.keys()
     assert all(torch.equal(written[name], tensor) for name, tensor in tensors.items())

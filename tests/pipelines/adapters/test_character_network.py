@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.adapters.character_layout import INSTANTCHARACTER, Dimensions, Layout
+from pipelines.adapters.character_layout import INSTANTCHARACTER, Dimensions, Layout, read_dimensions
 from pipelines.adapters.character_network import build_blocks, build_projector, build_resampler
 from pipelines.adapters.character_photos import CharacterPhoto, lay_out
 from pipelines.errors import BadInput
 from tests.pipelines.adapters.character_restated import project, resample
+from tests.pipelines.adapters.test_character_files import published
 from tests.tiny import CHARACTER, character_tensors
 
 # InstantCharacter's at a sixteenth of its width, with as many heads
@@ -22,6 +24,26 @@ SIXTEENTH = Dimensions(
     features=168, stack_blocks=4, stack_hidden=672, mlp_hidden=336, width=80, depth=4, ratio=4, regions=1, queries=64,
     sinusoids=20, token_width=256, blocks=2, block_width=192, block_head=8, stack_heads=42, resampler_heads=20,
 )  # fmt: skip
+
+
+def test_the_published_tensors_fill_the_networks_at_their_real_size() -> None:
+    """Each of the 577 finds its place, and no place is left empty; on the meta device no number is held."""
+    shapes = published()
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    sizes = read_dimensions("instantcharacter_ip-adapter", shapes, {})
+    reads, makes = build_projector(sizes, tensors), build_resampler(sizes, tensors)
+    attends = build_blocks(sizes, tensors)
+
+    def count(*networks: torch.nn.Module) -> int:
+        return sum(p.numel() for network in networks for p in network.parameters())
+
+    assert len(attends) == 57
+    assert count(reads, makes) == 1_360_116_096
+    assert count(*attends) == 1_434_816_768
+    assert [len(stack) for stack in (reads.cross_layer_blocks, reads.cross_scale_blocks)] == [4, 4]
+    first: Any = reads.cross_layer_blocks[0]
+    last: Any = makes.layers[3]
+    assert (first.attn2.heads, last.attn.heads) == (42, 20)
 
 
 def some(*shape: int, seed: int = 1) -> torch.Tensor:

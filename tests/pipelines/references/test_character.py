@@ -16,21 +16,26 @@ import torch
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
+from diffusers import FluxTransformer2DModel
 from transformers import Dinov2Model, SiglipVisionModel
 
-from pipelines.adapters.character import character_of, load_character
-from pipelines.adapters.character_files import read_character_file
+from pipelines.adapters.character import character_of, check_fits, load_character
+from pipelines.adapters.character_files import CharacterFile, read_character_file
+from pipelines.adapters.character_layout import INSTANTCHARACTER, read_dimensions
 from pipelines.adapters.character_photos import CharacterPhoto, lay_out
-from pipelines.backbones import Backbone, load_backbone, resolve_backbone
+from pipelines.backbones import Backbone, encode_prompt, load_backbone, resolve_backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
+from pipelines.families.model import Extras
 from pipelines.models.hardware import Hardware
 from pipelines.references.character import CharacterReference
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.references.landmark import Landmark
 from pipelines.references.protocol import Conditions, Reference
 from pipelines.sampling.draw import draw, draw_batch
+from pipelines.sampling.loop import sample
 from pipelines.sampling.request import plan_batches, request_from
 from tests.pipelines.adapters.character_restated import RestatedProcessor, project, resample
+from tests.pipelines.adapters.test_character_files import published
 from tests.tiny import CHARACTER, character_tensors, ip_adapter_tensors, write_character, write_ip_adapter
 
 Picture = npt.NDArray[np.uint8]
@@ -135,6 +140,35 @@ def test_every_block_adds_what_the_published_pass_adds(backbone: Backbone, folde
     assert (got - want).abs().max() < 1e-5
     assert (got - plain).abs().max() > 0.01
     assert torch.equal(transformer(**call())[0], plain)  # and nothing stays on the model
+
+
+@torch.no_grad()
+def test_a_whole_picture_is_drawn_with_the_tokens_of_each_step(backbone: Backbone, folders: dict[str, Path]) -> None:
+    """The sampling loop with the published pass in every block, by its formulas, at each step's own time."""
+    model, tensors, person = backbone.model, character_tensors(), somebody(strength=0.9)
+    text = encode_prompt(backbone, "a cafe")
+    length = text.prompt_embeds.shape[1]
+    blocks = (*model.transformer.transformer_blocks, *model.transformer.single_transformer_blocks)
+    before = [block.attn.processor for block in blocks]
+
+    def restated(state: torch.Tensor, sigma: torch.Tensor, conditioning: Any) -> torch.Tensor:
+        tokens = restated_tokens(folders["character"], person.photos[0], float(sigma[0]))
+        for number, block in enumerate(blocks):
+            block.attn.set_processor(RestatedProcessor(tensors, number, tokens, 0.9, length))
+        return model.velocity(state, sigma, conditioning)
+
+    try:
+        spec = backbone.spec
+        given = model.condition(model.join([text]), spec.height, spec.width, spec.guidance_scale, Extras())
+        cells = spec.height // model.token_px * (spec.width // model.token_px)
+        sigmas = model.sigmas(cells, spec.num_inference_steps)
+        state = sample(restated, model.noise(0, spec.height, spec.width), sigmas, given)
+    finally:
+        for block, processor in zip(blocks, before, strict=True):
+            block.attn.set_processor(processor)
+    want = model.decode(model.unpack(state, spec.height, spec.width))[0].permute(1, 2, 0)
+    drawn = torch.from_numpy(one(backbone, person)) / 127.5 - 1
+    assert (drawn - want.clamp(-1, 1)).abs().max() < 0.01  # a level of 255 is 0.0078
 
 
 @torch.no_grad()
@@ -266,6 +300,25 @@ def test_an_adapter_for_another_transformer_is_refused(
     written = write_character(tmp_path, character_tensors(replace(CHARACTER, **change)))  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=f"character_does_not_fit.*{says}"):
         load_character(written, tiny_backbone.transformer, tiny_backbone.device, tiny_backbone.dtype)
+
+
+def test_the_published_sizes_fit_flux_dev() -> None:
+    with torch.device("meta"):
+        transformer, shallow = FluxTransformer2DModel(), FluxTransformer2DModel(num_layers=18)
+    shapes = published()
+    sizes = read_dimensions("instantcharacter_ip-adapter", shapes, {})
+    file = CharacterFile(Path("a.safetensors"), "", "", INSTANTCHARACTER, sizes)
+    check_fits(file, transformer)
+    with pytest.raises(BadInput, match="wanted_blocks=56"):
+        check_fits(file, shallow)
+
+
+def test_it_draws_in_bfloat16(tiny_flux: Path, folders: dict[str, Path]) -> None:
+    spec = replace(resolve_backbone(tiny_flux), companions=folders, true_cfg_scale=1.0)
+    half = load_backbone(spec, "cpu", torch.bfloat16)
+    drawn, without = one(half, somebody()), one(half)
+    assert not np.array_equal(drawn, without)
+    assert np.array_equal(one(half, somebody(strength=0.0)), without)
 
 
 def test_encoders_of_another_model_are_refused(tmp_path: Path, tiny_backbone: Backbone) -> None:

@@ -69,6 +69,30 @@ def test_who_named_no_way_is_given_the_backbones() -> None:
         assert (strip.asked.inject, strip.asked.scale) == wanted
 
 
+def test_photos_of_a_person_are_named_by_their_keys_and_need_a_consent() -> None:
+    asked: dict[str, Any] = {"persona": "persona", "scene": "scene", "character": {"photos": [{"picture": "a" * 64}]}}
+    made = parse_body("posts", asked, "li", find)
+    assert isinstance(made, PostRequest)
+    assert made.character is not None
+    assert made.character.photos[0].mask is None
+    strip = parse_body("strengths", {"asked": asked, "scales": [0.5]}, "li", find)
+    for unasked in (made, strip):
+        with pytest.raises(BadInput, match="character_no_consent"):
+            unasked.check_before()
+    agreed = asked | {"character_consent": {"who": "Mei", "scope": "posts", "expires": "2099-12-31"}}
+    parse_body("posts", agreed, "li", find).check_before()
+    photos = [{"picture": "a" * 64}]
+    several: list[dict[str, Any]] = [
+        {"photos": []},
+        {"photos": [{}]},
+        {"photos": photos * 5},
+        {"photos": photos, "end": 2},
+    ]
+    for wrong in several:
+        with pytest.raises(BadInput):
+            parse_body("posts", asked | {"character": wrong}, "li", find)
+
+
 def test_a_request_in_a_request_is_the_same_owners() -> None:
     body = {"asked": {"persona": "persona", "scene": "scene", "count": 1}, "scales": [0.5, 1.0]}
     asked = parse_body("strengths", body, "li", find)
