@@ -22,6 +22,7 @@ from pipelines.text_files import decode_text, parse_json
 from studio.application import Studio
 from studio.cli.progress import Bars
 from studio.domain.capabilities import usual_way
+from studio.domain.guidance import Guidance
 from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
@@ -33,6 +34,7 @@ from studio.jobs.notes import doubts_before
 from studio.library.drawn_as import as_chosen
 from studio.library.results import find_result
 from studio.settings import Settings, read_settings
+from studio.taste.saying import say_choice
 from studio.texts.licences import say_warning
 from studio.texts.terminal import terminal_texts
 
@@ -41,9 +43,9 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "ANY_LOOK", "FAMILY_HELP", "FINISH", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "check_file",
-    "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos", "read_request_file", "say",
-    "say_left_out", "settings_of", "tell", "warn_of_licence",
+    "ANY_LOOK", "FAMILY_HELP", "FINISH", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
+    "check_file", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
+    "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
 ]  # fmt: skip
 
 Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its files.")]
@@ -54,6 +56,12 @@ FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join
 ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
 FINISH = "Enlarge and sharpen posts for export and a close look; where drawings are small if you say neither."
 LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
+ToTaste = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="How boldly what you left open follows your taste, from 0, safe, to 1, adventurous."
+    ),
+]
 RequestFile = Annotated[
     Path | None,
     typer.Option("--request", help="The whole request as JSON; - is standard input."),
@@ -163,6 +171,14 @@ def say_left_out(reasons: Iterable[StudioError], quiet: bool) -> None:
     """Say on standard error what takes no part."""
     for row in [] if quiet else left_out_rows(reasons):
         print(terminal_texts()("left_out", why=row["error"]), file=sys.stderr, flush=True)
+
+
+def say_guidance(guidance: Guidance | None, *, each: bool = True) -> None:
+    """Say on standard error how much follows a taste, and why `each` choice was made."""
+    texts = terminal_texts()
+    moved = () if guidance is None else tuple(one for one in guidance.choices if one.word != one.was)
+    told = texts("taste.moved", count=len(moved)) if moved else texts("taste.moved_none")
+    print("\n".join([told, *(say_choice(texts, one) for one in moved if each)]), file=sys.stderr, flush=True)
 
 
 def read_photos(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,12 +21,14 @@ from studio.cli.options import (
     Owner,
     RequestFile,
     Seed,
+    ToTaste,
     check_file,
     find_person,
     open_jobs,
     option,
     read_request_file,
     say,
+    say_guidance,
     settings_of,
     tell,
 )
@@ -44,7 +45,6 @@ from studio.library.characters import add_character
 from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
 from studio.taste.guiding import GuidedSet, guide_set
 from studio.taste.keeping import tastes_of
-from studio.taste.saying import say_choice
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["posting"]
@@ -53,14 +53,6 @@ posting = typer.Typer()
 _FIELDS = ", ".join(name for name in body_of("posts").model_fields if name != "kind")
 _SCORES = ", ".join(row.words["en"] for row in POST_MEASURES)
 
-_ToTaste = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="How boldly what you left open follows your taste, from 0, safe, to 1, adventurous.",
-    ),
-]
 _Captions = Annotated[
     list[str] | None,
     typer.Option(help="The next post's caption; may be repeated."),
@@ -114,7 +106,7 @@ def posts(
     keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
     keep_landmark: Annotated[bool, typer.Option(help="Keep the landmark's exact pixels.")] = True,
     shot: _Shots = None,
-    to_taste: _ToTaste = None,
+    to_taste: ToTaste = None,
     shop: Annotated[str, typer.Option(help="The shop whose taste it is, too.")] = "",
     any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
@@ -187,8 +179,8 @@ def _plan(
         tastes, stated, count, seed, again=again, adventurous=to_taste or 0.0,
         vocabulary=vocabulary_of(studio.settings),
     )  # fmt: skip
-    for choice in () if found.guidance is None else found.guidance.choices:
-        print(say_choice(terminal_texts(), choice), file=sys.stderr)
+    if to_taste is not None:
+        say_guidance(found.guidance)
     return found
 
 

@@ -21,12 +21,14 @@ from studio.cli.options import (
     Json,
     Owner,
     Seed,
+    ToTaste,
     find_person,
     left_out_rows,
     open_jobs,
     option,
     read_photos,
     say,
+    say_guidance,
     say_left_out,
     settings_of,
     tell,
@@ -38,6 +40,8 @@ from studio.domain.thresholds import check_thresholds
 from studio.domain.values import NamedPicture
 from studio.library.picture_folders import list_pictures, load_pictures
 from studio.settings import ASSETS
+from studio.taste.guiding import guide_candidates
+from studio.taste.keeping import tastes_of
 
 __all__ = ["way"]
 
@@ -83,6 +87,7 @@ def design(
         list[str] | None,
         typer.Option(help=f"A gate's threshold, such as min_sharpness=0.3; may be repeated: {', '.join(CHOOSABLE)}."),
     ] = None,
+    to_taste: ToTaste = None,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -97,6 +102,7 @@ def design(
     asked = DesignRequest.make(
         owner=studio.settings.owner, category=category, seed=seed, donors=mix, candidates=candidates, gates=gates
     )
+    asked = _to_taste(studio, to_taste, asked)
     with open_jobs(studio, as_json) as engine:
         say_left_out(unread, as_json)
         kept = tuple(
@@ -111,6 +117,16 @@ def design(
     told = {"id": result.id, "kept": result.kept, "contact_sheet": str(sheet), "report": str(report)}
     missing = left_out_rows([*unread, *(picture.error for picture in result.left_out)])
     say(told | {"left_out": missing}, as_json, text)
+
+
+def _to_taste(studio: Studio, boldly: float | None, asked: DesignRequest) -> DesignRequest:
+    """Return the request with its candidates' clothes and places to their owner's taste; as it was for None."""
+    if boldly is None:
+        return asked
+    tastes = tastes_of(studio.records, asked.owner)
+    guided = guide_candidates(tastes, asked.candidates, asked.seed, adventurous=boldly)
+    say_guidance(guided, each=False)
+    return asked.changed(guided=guided)
 
 
 def _read_gates(given: Sequence[str]) -> Mapping[str, float]:
