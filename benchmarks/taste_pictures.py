@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.bench import Bench, Embedding, Picture
+from benchmarks.viper import ViperWish
 from personas.donors import Donor
 from personas.looks import find_category
 from personas.measures.face import find_pack
@@ -22,7 +23,6 @@ from personas.taste.attributes import load_attributes
 from personas.taste.seen import pixels_of, words_of
 from pipelines.lora import Lora, read_lora
 from pipelines.models.weights import hash_weights
-from pipelines.references.wish import WishReference
 from pipelines.sampling.request import DrawRequest, identity_request
 
 __all__ = ["Asked", "Easel", "Seen", "asked_of", "liked_words"]
@@ -41,7 +41,7 @@ class Asked:
     open: tuple[str, ...]
     seed: int
     behind: str = ""
-    wish: WishReference | None = None
+    wish: ViperWish | None = None
 
     @property
     def stated(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from benchmarks.taste_pictures import Asked, Easel, Seen, asked_of, liked_words
 from benchmarks.taste_reading import Heard, listen, parser_scores
 from benchmarks.taste_scorer import scorer_scores
 from benchmarks.taste_users import User, choose, invent_users, repeating_scale
+from benchmarks.viper import ViperWish
 from personas.measures.face import mean_embedding
 from personas.shots import WORDS, Shot
 from personas.taste.guidance import guide_shots
@@ -35,7 +36,6 @@ from personas.taste.scorer import fit_scorer, prior_mean
 from personas.taste.seen import SEEN, as_features
 from pipelines.families.catalogue import find_family
 from pipelines.families.vocabulary import read_vocabulary
-from pipelines.references.wish import viper_wish
 from studio.application import Studio
 from studio.domain.guidance import USUAL_ADVENTUROUS
 from studio.domain.posts import plan_shots
@@ -188,7 +188,7 @@ def compared(sitting: Sitting) -> tuple[dict[str, Score], dict[str, Score]]:
             liked, disliked = liked_words(weights, 1), liked_words(weights, -1)
             drawn = {
                 "ours": sitting.easel.draw(sitting.guided(user, weights)),
-                "viper": sitting.easel.draw([replace(one, wish=viper_wish(liked, disliked)) for one in asked]),
+                "viper": sitting.easel.draw([replace(one, wish=ViperWish(liked, disliked)) for one in asked]),
                 "words": sitting.easel.draw([replace(one, behind=liked) for one in asked]),
                 "four": best_of(four, weights),
             }
