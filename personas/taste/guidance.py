@@ -8,8 +8,8 @@ over the field's words, disliked ones left out: a set stays varied, and the more
 a field comes from the seed, the shot's number and the field's name, so that nothing else moves it.
 
 What no word says is reached by words that lean that way: a bright picture by daylight, a green one by a park
-(`leans.json`: how much of the attribute a word adds to a picture, measured on 480 renders). A lean weighs `_LEANING`
-times what it adds, and leaves nothing out.
+(`leans.json`: how much of the attribute a word adds to a picture, as `benchmarks.taste_leans` measures it on 480
+renders). A lean weighs `_LEANING` times what it adds, and leaves nothing out.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pathlib import Path
 from personas.shots import FREE, WORDS, Shot
 from personas.taste.attributes import Attribute, load_attributes
 
-__all__ = ["OPEN_FIELDS", "Choice", "Guided", "guide_shots", "temperature"]
+__all__ = ["LEANS_FILE", "OPEN_FIELDS", "Choice", "Guided", "guide_shots", "temperature"]
 
 OPEN_FIELDS = tuple(load_attributes().fields)
 MOST_WORDS = 3  # behind a prompt
 _SAFE, _RANGE = 0.12, 12.0
 _LEANING = 2.0
-_LEANS_FILE = Path(__file__).with_name("leans.json")
+LEANS_FILE = Path(__file__).with_name("leans.json")
 _MOST_DETAIL = 0.5  # of a fully liked sharpness; `pipelines.sampling.detail` calls 0.1 to 1 usual
 _BEHIND = ("light", "tone", "palette", "composition", "finish", "mood")  # fields whose words go behind a prompt
 Knows = Callable[[str], bool]
@@ -133,7 +133,7 @@ def _leaning(field: str, weights: Mapping[str, float]) -> dict[str, float]:
 @cache
 def _leans() -> Mapping[str, Mapping[str, float]]:
     """Return by attribute how much of it each word ("field.word") adds; an opposite has the same, the other way."""
-    told: Mapping[str, Mapping[str, float]] = json.loads(_LEANS_FILE.read_text(encoding="utf-8"))
+    told: Mapping[str, Mapping[str, float]] = json.loads(LEANS_FILE.read_text(encoding="utf-8"))
     known = load_attributes().by_id
     against = {
         known[one].opposite: {name: -share for name, share in words.items()}

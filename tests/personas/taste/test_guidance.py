@@ -46,7 +46,7 @@ def test_what_no_word_says_is_reached_by_words_that_lean_that_way() -> None:
         assert counted["day"] > counted["dusk"] > counted["night"]
         assert counted["night"] > 0  # a lean leaves nothing out
     found = guided(adventurous=0.2, tone__dark=-1.0)
-    assert {choice.field for choice in found.choices} == {"light", "outfit_colour"}
+    assert {choice.field for choice in found.choices} == {"light", "outfit_colour", "setting"}
     assert all(choice.attributes == ("tone.dark",) for choice in found.choices if choice.word == "day")
     assert guided(palette__green=1.0).shots != vary_shots(2000, 5)
 
