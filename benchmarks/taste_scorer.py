@@ -4,7 +4,8 @@ It gets what pictures were asked to show and their pixels. Who prefers what is d
 in them and by the very same measures of their pixels: of a third of the attributes the scorer sees what the judge sees.
 "where words decide" is without these: as if pixels said nothing to the user, in pairs that are not liked alike. Votes
 and comments are on pictures of the first half of the groups' prompts, the pairs to be put in order on those of the
-second: no prompt is in both.
+second: no prompt is in both. "the hidden taste itself" is the ceiling: the user's own weights, nothing to learn, on
+what pictures were asked to show (what the scorer gets) and on what the reader finds in them (what the user goes by).
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def scorer_scores(
     features, fresh = as_features([one.known for one in known]), as_features([one.known for one in new])
     right: dict[str, list[list[float]]] = {f"scorer_{name}": [] for name in ("0", "8", "32", "mismatched")}
     right |= {"  votes alone, 32": [], "  what most people like": [], "  the user again": []}
+    right |= {"  the hidden taste itself, on what was asked": [], "  the hidden taste itself, on what is seen": []}
     right |= {f"  {name}, where words decide": [] for name in ("scorer_0", "scorer_8", "scorer_32")}
     said, came = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
     scorers = {
@@ -68,6 +70,10 @@ def scorer_scores(
         right["  votes alone, 32"].append(agree(silent[number].preferred(first, second)))
         right["  what most people like"].append(agree(expit((first - second) @ popular)))
         right["  the user again"].append(agree(again))
+        for on, pictures in (("what was asked", "known"), ("what is seen", "shown")):
+            liked = np.array([user.utility(getattr(one, pictures)) for one in new])
+            apart = liked[[a for a, _ in pairs]] - liked[[b for _, b in pairs]]
+            right[f"  the hidden taste itself, on {on}"].append(agree(expit(apart)))
         said.append(chances)
         came.append(chosen)
     scores = {name: clustered_score(rows) for name, rows in right.items()}

@@ -119,6 +119,7 @@ def _choose_values(tokens: Sequence[Token], about: str) -> tuple[Token, ...]:
     measured = any(t.dimension for t in tokens)
     chosen: list[Token] = []
     tokens = [_as_verdict(tokens, at) for at in range(len(tokens))]
+    tokens = [t for at, t in enumerate(tokens) if not _describes(t, tokens[at + 1 :])]
     for at, token in enumerate(tokens):
         if token.kind in ("high", "low"):
             if not measured:
@@ -138,6 +139,15 @@ def _as_verdict(tokens: Sequence[Token], at: int) -> Token:
     token, after = tokens[at], tokens[at + 1 : at + 2]
     alone = not after or after[0].kind in ("unknown", "person", "aspect", "joint") or _is_thing(after[0])
     return replace(token, kind="good") if token.text == "pretty" and alone else token
+
+
+def _describes(token: Token, after: Sequence[Token]) -> bool:
+    """Whether a quality of pictures only says what sort of thing is meant: "a simple tee", "简单的短袖"."""
+    told = next((t for t in after if t.text != "的"), None)
+    if token.kind != "value" or told is None or not _is_thing(told):
+        return False
+    names = [one.partition(".")[0] for one in token.ids]
+    return names[0] == "composition" or ("composition" in names and told.ids[0].startswith("setting."))
 
 
 def _is_thing(token: Token) -> bool:

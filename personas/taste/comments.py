@@ -81,7 +81,7 @@ class _Reader:
     def _by_itself(self, value: Token) -> Sign | None:
         """Return what a comment means that names a value and says no more: a fault is one, whatever the vote."""
         said = tends(value)
-        sign = said if said < 0 else self._vote or said
+        sign = said if said < 0 else self._vote or min(said, 1)
         return (sign, STRONG) if sign else None
 
     def _take(self, group: Group, value: Token, sign: Sign | None) -> None:

@@ -22,8 +22,12 @@ def settle(clauses: Sequence[Clause]) -> list[Row]:
         if not clause.groups and not clause.person and clause.unknown <= 1:
             _spread(rows, at, sign_of([], clause.ops))
     for before, after in pairwise(rows):
-        if before[0].sentence == after[0].sentence and not after[0].turns and before[1]:
+        if before[0].sentence != after[0].sentence or not before[1]:
+            continue
+        if not after[0].turns:
             _go_on(before, after)
+        elif before[0].tokens[0].kind == "not" and _only_names(after[0]):  # "not the office but the beach"
+            after[1][:] = [sign or (1, STRONG) for sign in after[1]]
     return rows
 
 

@@ -69,7 +69,8 @@ def sign_of(left: Sequence[Token], right: Sequence[Token], group: Group | None =
         return -1, STRONG
     before, behind = [t for t in left if t.kind != "very"], [t for t in right if t.kind != "very"]
     kinds = {t.kind for t in before}
-    sign = _amount_before(before, group)
+    short = "not" in kinds and any(t.text == "enough" for t in right)  # "not bright enough"
+    sign = 1 if short else _amount_before(before, group)
     if not sign and kinds & {*_VERBS}:
         sign = _product(before)
     if not sign:

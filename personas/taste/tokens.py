@@ -178,12 +178,14 @@ def _by_first_letter() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def _lexicon() -> Mapping[str, _Entry]:
-    """Return all words of the lists; a hyphen may be a space."""
+    """Return all words of the lists; a hyphen may be a space, and a space a hyphen."""
     told = load_attributes()
     found: dict[str, _Entry] = {}
     for language in ("zh", "en"):
         found |= _opinions(language) | _attributes(told, language)
     found |= {word.replace("-", " "): entry for word, entry in found.items() if "-" in word}
+    joined = {word.replace(" ", "-"): entry for word, entry in found.items() if " " in word and entry.kind == "value"}
+    found = joined | found
     several = {f"{w}s": e for w, e in found.items() if " " in w or "-" in w if e.kind == "value" and w[-1] != "s"}
     return several | found
 

@@ -40,6 +40,12 @@ def said(reading: Reading) -> set[str]:
         ("blue walls, not blue clothes", "+palette.blue -outfit_colour.blue"),
         ("这个close-up很好", "+framing.close-up"),
         ("海边，公园，都喜欢", "+setting.beach +setting.park"),
+        ("it isn't nearly bright enough", "+tone.bright"),
+        ("not the office but the beach", "-setting.office +setting.beach"),
+        ("I love a simple tee", "+outfit.t-shirt"),
+        ("我喜欢简单的短袖", "+outfit.t-shirt"),
+        ("a hand-on-hip pose, please", "+pose.hand-on-hip"),
+        ("为什么没有公园", "+setting.park"),
     ],
 )
 def test_what_the_words_around_a_value_make_of_it(comment: str, items: str) -> None:
@@ -56,6 +62,7 @@ def test_an_item_quotes_the_comment_as_it_was_written() -> None:
 
 def test_how_strongly() -> None:
     assert [item.weight for item in read_comment("a bit dark").items] == [-0.5]
+    assert [item.weight for item in read_comment("温馨").items] == [1.0]
     assert [item.weight for item in read_comment("I hate the dark tones").items] == [-1.0]
 
 
