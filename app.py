@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from pipelines.errors import BadInput
 from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records_place import open_records
@@ -25,13 +26,19 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; 0.0.0.0: all (needs users)")
     parser.add_argument("--name", action="append", default=[], help="a name that browsers know this machine by")
+    parser.add_argument(
+        "--no-worker", action="store_true", help="only the pages; workers are started elsewhere (persona-studio worker)"
+    )
     given = parser.parse_args()
     with ExitStack() as stack:
         with in_words():
             settings = read_settings() if given.data is None else read_settings(data=given.data)
             make_data_folder(settings)
             local = check_open(Users(open_records(settings)), given.host, given.name)
-            stack.enter_context(Supervisor(settings))
+            if given.no_worker and not settings.database.get_secret_value():
+                raise BadInput("worker_needs_database")
+            if not given.no_worker:
+                stack.enter_context(Supervisor(settings))
         from studio.web.app import make_app  # takes seconds: a refusal does not
         from studio.web.serving import serve
 

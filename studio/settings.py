@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
     the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day. `trusted_proxies` are
-    addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks.
+    addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks. With several workers on one
+    database, one that was not heard of for `worker_silent_s`, or whose job has not moved for `worker_stalled_s`, loses
+    its job to the others.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -113,6 +115,8 @@ class Settings(BaseSettings):
     captions_key: SecretStr = SecretStr("")
     captions_daily_tokens: int = Field(200_000, ge=0)
     trusted_proxies: _Networks = ""
+    worker_silent_s: float = Field(120.0, ge=5)
+    worker_stalled_s: float = Field(1800.0, ge=30)
 
     @property
     def proxies(self) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
 from studio.cli.votes import voting
 from studio.cli.way import way
+from studio.cli.workers import working
 from studio.texts.terminal import LANGUAGE, in_words, print_error, terminal_texts
 from studio.texts.texts import LANGUAGES, Language
 
@@ -55,6 +56,7 @@ app.add_typer(users, name="users")
 app.add_typer(taste, name="taste")
 app.add_typer(albums, name="albums")
 app.add_typer(voting)
+app.add_typer(working)
 
 
 def _version(asked: bool) -> None:

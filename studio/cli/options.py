@@ -120,7 +120,7 @@ def open_jobs(studio: Studio, quiet: bool) -> Iterator[Engine | OpenStudio]:
     """
     from studio.jobs.open_studio import OpenStudio, is_open
 
-    if not is_open(studio.settings.data):
+    if not is_open(studio):
         with open_engine(studio, quiet) as engine:
             yield engine
         return

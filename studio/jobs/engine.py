@@ -1,40 +1,32 @@
 """The durable engine: workflows that go on where they were after a crash (DBOS Transact on SQLite).
 
-What is closed on purpose (see docs/decisions): portable JSON instead of pickle; an executor id that belongs to the
-data folder, and a lock so that no second process takes its jobs; a pinned application version; steps whose results
-are content keys, so that running one twice changes nothing; a job that failed may be tried again; no telemetry, no
-cloud.
+What is closed on purpose (see docs/decisions): portable JSON instead of pickle; a queue of each process's own, so that
+no second one takes its jobs (`studio.jobs.dispatch`); a pinned application version; steps whose results are content
+keys, so that running one twice changes nothing, and written by who holds the job alone (`studio.jobs.holds`); a job
+that failed may be tried again; no telemetry, no cloud.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from threading import Event, Lock, Thread
-from typing import IO, Any, ParamSpec, TextIO, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from dbos import (
-    DBOS,
-    DBOSClient,
-    DBOSConfig,
-    DBOSConfiguredInstance,
-    DBOSPortableJSONSerializer,
-    PortableWorkflowError,
-    SetWorkflowID,
-    WorkflowHandle,
-)
-from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from dbos import DBOS, DBOSConfiguredInstance, PortableWorkflowError, SetWorkflowID, WorkflowHandle
+from dbos import error as engine_errors
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from pipelines.errors import BadInput, Cancelled, StudioError
+from pipelines.errors import Cancelled, StudioError
 from pipelines.progress import SILENT, Progress
 from studio.application import Studio
 from studio.domain.choice import BackboneChoice
@@ -42,28 +34,34 @@ from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, read_stored
 from studio.domain.times import JobTime
 from studio.domain.values import FileKey, Request, Result
+from studio.jobs.dispatch import adopt_orphans, drop_ended, own_queue, take_next
+from studio.jobs.engine_setup import end_engine, make_client, prepare_engine, registry_forget, start_queue
 from studio.jobs.files import JobFiles, note_older_files
-from studio.jobs.heartbeat import Heartbeat
+from studio.jobs.heartbeat import Heartbeat, Patience
+from studio.jobs.holds import Hold, free_hold, keep_as_holder, take_hold
 from studio.jobs.kinds import find_kind, read_request
-from studio.jobs.locks import take_lock
 from studio.jobs.progress import Reporter
-from studio.jobs.queue import APPLICATION_VERSION, NEXT, QUEUE, admit, engine_url, first_step_to_run
+from studio.jobs.queue import APPLICATION_VERSION, admit, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
-from studio.jobs.turns import goes_behind
-from studio.library.database import claim
+from studio.jobs.watchdog import Watchdog, put_back, take_over
+from studio.jobs.workers import EVERY_S, forget_worker, take_place, tell_alive
 from studio.library.index import index_result
 from studio.library.job_times import note_time
 from studio.library.older import index_older_sets
-from studio.library.records import JobRecord, RankRecord, StopRecord
+from studio.library.records import HoldRecord, JobRecord, RankRecord, StopRecord
 from studio.library.results import find_result
+from studio.library.same_files import check_same_files
 from studio.texts.texts import Texts
 
 __all__ = ["Engine"]
 
-_MAX_RECOVERIES = 3
 _RECONCILE_SOON_S, _RECONCILE_EVERY_S = 3.0, 60.0
 _PATIENCE_S = 300.0  # with records that are locked
 _MAX_REASON = 300  # characters
+_JOIN_S = 2.0
+_ALONE_EVERY_S = 5.0  # where only /health and the line of jobs want to know
+_LOOK_S = 0.2  # how often a free worker looks for a job
+_FAILED = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,13 +76,13 @@ class _Jobs(DBOSConfiguredInstance):
         super().__init__("studio")
         self.engine = engine
 
-    @DBOS.workflow(name="job", max_recovery_attempts=_MAX_RECOVERIES)
+    @DBOS.workflow(name="job", max_recovery_attempts=None)  # takeovers are counted in the records
     def job(self, kind: str, request: Json) -> Json:
         return self.engine.perform(str(DBOS.workflow_id), kind, request)
 
 
 class Engine:
-    """One worker process on one data folder. Use it as a context manager.
+    """One worker process. Use it as a context manager.
 
     `progress` is told of all jobs; without one each job's own goes into the records, for a page to read. `asked` is
     told of every request before `run` does it.
@@ -97,85 +95,75 @@ class Engine:
         asked: Callable[[Request], None] = lambda request: None,
     ) -> None:
         self.studio, self._progress, self._asked = studio, progress, asked
-        self._lock: IO[str] | None = None
-        self._claim: Connection | None = None
+        self._records = studio.records
+        self._several = studio.records.engine.dialect.name != "sqlite"  # workers on these records
         self._running: tuple[str, Reporter] | None = None
         self._ready, self._idle_since = False, time.monotonic()
         self._leaving = Event()
         # One thread computes for all jobs: each that does has OpenMP threads of its own, and where those are more than
         # the cores, they sleep between operations instead of waiting: small models are drawn half as quickly.
         self._executor = ThreadPoolExecutor(1, "compute")
-        self._turn = Lock()  # jobs share one set of models; recovered ones do not come through the queue
+        self._turn = Lock()  # jobs share one set of models
 
     def __enter__(self) -> Engine:
-        """Start; jobs that were running when the last process died go on at once."""
-        data = self.studio.settings.data
-        self._lock = take_lock(data / "worker.lock")
-        if self._lock is None:
-            raise BadInput("folder_in_use", folder=str(data))
-        if (database := self.studio.records.engine).dialect.name != "sqlite":
-            self._claim = claim(database)
-            if self._claim is None:
-                self._lock.close()
-                raise BadInput("database_in_use")
-        (data / "engine.ready").unlink(missing_ok=True)  # it belongs to who holds the lock
-        config = DBOSConfig(
-            name="persona-studio",
-            system_database_url=engine_url(self.studio.settings),
-            application_version=APPLICATION_VERSION,
-            executor_id=self._executor_id,
-            serializer=DBOSPortableJSONSerializer(),
-            log_level="ERROR",
-            enable_otlp=False,
-        )
-        DBOS(config=config)
-        _set_up_logging()
+        """Start; jobs that were running when this place's last process died are put back first, and go on next."""
+        settings = self.studio.settings
+        if self._several and not settings.bucket:  # a bucket knows itself whose it is
+            check_same_files(settings.shared, self._records)
+        self._place = take_place(self.studio.settings.data, self._several)
+        prepare_engine(self.studio.settings, self._place.executor, APPLICATION_VERSION)
         self._jobs = _Jobs(self)
         DBOS.launch()
-        self._client = DBOSClient(
-            system_database_url=engine_url(self.studio.settings),
-            serializer=DBOSPortableJSONSerializer(),
-            application_name="persona-studio",
-        )
-        for queue in (QUEUE, NEXT):
-            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
-        self._adopt()
+        self._client = make_client(self.studio.settings)
+        self._take_back()
+        adopt_orphans(self._client, self._records)
         self._reconcile()
-        Thread(target=self._reconcile_often, daemon=True).start()
+        start_queue(self._place.executor, self._place.id)
         self._ready, self._idle_since = True, time.monotonic()
-        (data / "engine.ready").write_text(str(os.getpid()))
+        self._threads = [
+            Thread(target=often, daemon=True) for often in (self._beat_often, self._look_often, self._reconcile_often)
+        ]
+        for thread in self._threads:
+            thread.start()
+        patience = Patience(self.studio.settings.worker_silent_s, self.studio.settings.worker_stalled_s)
+        self._watchdog = Watchdog(self._records, lambda: self._client, patience)
+        if self._several:
+            self._watchdog.start()
         return self
 
-    def _adopt(self) -> None:
-        """Take over what ran in this folder's worker under another name: the folder was moved, or restored elsewhere.
-
-        Whoever holds the folder's lock is its only worker.
+    def _take_back(self) -> None:
+        """Put back what an earlier process of this place held when it died. On SQLite there is but one worker: whoever
+        held a job, under whatever name, is gone (the folder was moved, or restored elsewhere).
         """
-        mine = self._executor_id
-        for row in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
-            if row.executor_id != mine:
-                self._client.resume_workflow(row.workflow_id, queue_name=row.queue_name or QUEUE)
+        for row in self._records.everyones(HoldRecord):
+            if row.worker == self._place.id or (row.worker and not self._several):
+                take_over(self._client, self._records, row)
+            elif not self._several:
+                put_back(self._client, self._records, row)
 
     @property
-    def _executor_id(self) -> str:
-        return f"worker-{hashlib.sha256(str(self.studio.settings.data.resolve()).encode()).hexdigest()[:12]}"
+    def worker(self) -> str:
+        """Return this worker's id."""
+        return self._place.id
 
     def __exit__(self, *_: object) -> None:
-        """Give the running jobs back, so that they go on at the next start and this end is not counted as a crash."""
+        """Give the running jobs back, so that they go on elsewhere or at the next start, and this end is not counted as
+        a crash."""
         self._leaving.set()
-        (self.studio.settings.data / "engine.ready").unlink(missing_ok=True)
-        DBOS.destroy(destroy_registry=False)
-        with suppress(OperationalError):
-            for row in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
-                self._client.resume_workflow(row.workflow_id, queue_name=row.queue_name or QUEUE)
+        self._watchdog.close()
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+        end_engine(self._place.executor)
+        with suppress(SQLAlchemyError):
+            for row in self._records.everyones(HoldRecord, "worker", (self.worker,)):
+                freed = free_hold(self._records, row, row.takeovers)
+                if freed is not None:
+                    put_back(self._client, self._records, freed)
+        forget_worker(self._records, self.worker)
         self._client.destroy()
         self._executor.shutdown(wait=False)
         registry_forget(self._jobs)
-        if self._claim is not None:
-            self._claim.invalidate()
-            self._claim.close()
-        if self._lock is not None:
-            self._lock.close()
+        self._place.lock.close()
 
     def run(self, request: Request, result: type[R]) -> R:
         """Run a job to its end, or join the one that already runs; a finished one is not run again.
@@ -189,13 +177,16 @@ class Engine:
 
     def _run(self, job: str, kind: str, owner: str, value: Json) -> Json:
         status = DBOS.get_workflow_status(job)
-        if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-            # a failed job ignores "resume"
-            self.studio.records.remove(StopRecord, job, owner)
-            DBOS.rewind_workflow(job, start_step=first_step_to_run(DBOS.list_workflow_steps(job)))
-            return self._result_of(DBOS.retrieve_workflow(job), job, owner)
-        with SetWorkflowID(job):
-            return self._result_of(DBOS.start_workflow(self._jobs.job, kind, value), job, owner)
+        again = status is not None and status.status in _FAILED
+        if (status is None or again) and take_hold(self._records, job, owner, self.worker) is not None:
+            if again:  # a failed job ignores "resume"
+                self._records.remove(StopRecord, job, owner)
+                step = first_step_to_run(DBOS.list_workflow_steps(job))
+                DBOS.rewind_workflow(job, start_step=step, queue_name=own_queue(self._place.executor))
+            else:
+                with SetWorkflowID(job):
+                    return self._result_of(DBOS.start_workflow(self._jobs.job, kind, value), job, owner)
+        return self._result_of(DBOS.retrieve_workflow(job), job, owner)
 
     def compute(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Call it in the thread in which all jobs compute, and wait."""
@@ -211,43 +202,53 @@ class Engine:
     def perform(self, job: str, kind: str, value: Json) -> Json:
         """A workflow's body: what happens to a job is noted wherever it was started from, recovered ones too."""
         owner = str(value.get("owner", self.studio.settings.owner))
-        files = JobFiles(self.studio.records, job, owner, self._patiently)
-        reporter = Reporter(self.studio.records, job, owner, files.made)
-        progress = reporter if self._progress is None else self._progress
-        with self._turn_of(job), self._busy(job, reporter), self.studio.store.recording(files.made):
+        hold = self._take(job, owner)
+        note = partial(self._note, job, owner, hold, kind)
+        files = JobFiles(self._records, job, owner, self._patiently, hold)
+        reporter = Reporter(self._records, job, owner, files.made, hold, self._progress)
+        with self._turn, self._busy(job, reporter), self.studio.store.recording(files.made):
             began, is_whole = time.time(), not files.made  # a job that goes on took longer than it is seen to
             try:
                 choice = self._choice_of(job, owner)
-                self._note(job, kind, owner, "running", None, backbone=choice.model_dump(mode="json"), began=began)
-                self._patiently(lambda: self.studio.records.remove(RankRecord, job, owner))
-                progress.check_cancelled()
+                note("running", None, backbone=choice.model_dump(mode="json"), began=began)
+                self._patiently(lambda: self._records.remove(RankRecord, job, owner))
+                reporter.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
                 title, size = find_kind(kind).title(request), find_kind(kind).size(request)
                 told = {"title": title.model_dump(mode="json"), "size": size.model_dump(mode="json")}
-                self._note(job, kind, owner, "running", None, **told)
+                note("running", None, **told)
                 files.keep(request)
                 kept = files.stepping(_run_step)
                 with self.studio.drawing_with(choice):
-                    result = self.compute(lambda: find_kind(kind).load()(self.studio, request, kept, progress))
+                    result = self.compute(lambda: find_kind(kind).load()(self.studio, request, kept, reporter))
             except StudioError as error:
-                self._note(job, kind, owner, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+                note("cancelled" if isinstance(error, Cancelled) else "failed", error)
                 raise
             except OperationalError:
-                self._note(job, kind, owner, "failed", StudioError("records_locked"))
+                note("failed", StudioError("records_locked"))
                 raise
             except Exception as error:
                 # The engine wraps what a step raised; the cause is what a person can do something about.
                 reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
-                self._note(job, kind, owner, "failed", StudioError("job_unexpected", reason=reason))
+                note("failed", StudioError("job_unexpected", reason=reason))
                 raise
             seconds = time.time() - began
         files.write()
         if is_whole:
             self._patiently(
-                lambda: note_time(self.studio.records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
+                lambda: note_time(self._records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
             )
-        self._note_result(job, kind, owner, result, title)
+        self._note_result(job, owner, hold, kind, result, title)
         return result.model_dump(mode="json")
+
+    def _take(self, job: str, owner: str) -> Hold:
+        """Hold the job from here on, whatever earlier attempt of it still runs in this process. Raises the engine's own
+        error where another worker holds it."""
+        taken: list[Hold | None] = []
+        self._patiently(lambda: taken.append(take_hold(self._records, job, owner, self.worker)))
+        if taken[-1] is None:
+            raise engine_errors.DBOSWorkflowConflictIDError(job)
+        return taken[-1]
 
     def _choice_of(self, job: str, owner: str) -> BackboneChoice:
         """Return the backbone that a job was asked for with: one that began on it goes on with it, whatever is chosen
@@ -259,16 +260,6 @@ class Engine:
 
     def _find(self, owner: str, kind: type[Result], key: str) -> Result:
         return find_result(self.studio.records, self.studio.store, owner, kind, key)
-
-    @contextmanager
-    def _turn_of(self, job: str) -> Iterator[None]:
-        """One job at a time; one that the engine merely took first lets those go ahead whose turn it is."""
-        while True:
-            with self._turn:
-                if not goes_behind(self._client, self.studio.records, job, APPLICATION_VERSION):
-                    yield
-                    return
-            time.sleep(0.1)
 
     def heartbeat(self) -> Heartbeat:
         """Return what is done now, for whoever watches this process."""
@@ -287,55 +278,79 @@ class Engine:
             self._idle_since = time.monotonic()
             self._running = None
 
+    def _beat_often(self) -> None:
+        """Say that this worker lives, until it ends; where the records cannot be reached, the next time will do."""
+        while not self._leaving.is_set():
+            with suppress(SQLAlchemyError):
+                tell_alive(self._records, self._place, self.heartbeat(), _device())
+            self._leaving.wait(EVERY_S if self._several else _ALONE_EVERY_S)
+
+    def _look_often(self) -> None:
+        """Take a job whenever this worker has none."""
+        while not self._leaving.wait(_LOOK_S):
+            try:
+                executor = self._place.executor
+                if self._running is None and not drop_ended(self._client, self._records, self.worker, executor):
+                    take_next(self._client, self._records, self.worker, executor, APPLICATION_VERSION)
+            except SQLAlchemyError as problem:
+                _LOG.debug("Jobs are looked for again: %s", problem)
+
     def _reconcile_often(self) -> None:
         with suppress(OperationalError):
             index_older_sets(self.studio.library)
-        pause = _RECONCILE_SOON_S  # the engine gives a job up only when it would begin it once more
+        pause = _RECONCILE_SOON_S
         while not self._leaving.wait(pause):
             self._reconcile()
             pause = _RECONCILE_EVERY_S
 
     def _reconcile(self) -> None:
         """Let records and engine agree; where one of them is locked or its disk full, the next minute will do."""
-        running = self._running
         try:
             note_older_files(self.studio.library)
-            reconcile(self.studio.records, self._client, self._settle, () if running is None else (running[0],))
-        except OperationalError as error:
+            reconcile(self._records, self._client, self._settle)
+        except OperationalError as problem:
             if not self._leaving.is_set():
-                _LOG.warning("Jobs are compared with the engine in a minute: %s", error)
+                _LOG.warning("Jobs are compared with the engine in a minute: %s", problem)
 
     def _settle(self, row: JobRecord, how: StudioError | Json) -> None:
+        """Note how a job ended that nobody holds any more."""
         if isinstance(how, dict):
-            self._note_result(row.id, row.kind, row.owner, read_stored(find_kind(row.kind).result, how))
+            result = read_stored(find_kind(row.kind).result, how)
+            self._note_result(row.id, row.owner, None, row.kind, result)
         else:
-            self._note(row.id, row.kind, row.owner, "cancelled" if isinstance(how, Cancelled) else "failed", how)
+            state = "cancelled" if isinstance(how, Cancelled) else "failed"
+            self._note(row.id, row.owner, None, row.kind, state, how)
 
-    def _note_result(self, job: str, kind: str, owner: str, result: Result, title: JobTitle | None = None) -> None:
+    def _note_result(
+        self, job: str, owner: str, hold: Hold | None, kind: str, result: Result, title: JobTitle | None = None
+    ) -> None:
         key = self.studio.store.put_json(result.model_dump(mode="json"))
-        JobFiles(self.studio.records, job, owner, self._patiently).finish(result, key)
+        JobFiles(self._records, job, owner, self._patiently, hold).finish(result, key)
         if find_kind(kind).indexed:
-            self._patiently(lambda: index_result(self.studio.records, owner, result))
+            self._patiently(lambda: index_result(self._records, owner, result))
         entry = result.index_entry()
         if title is not None and entry is not None and (picture := entry.facts.get("picture")):
             title = title.model_copy(update={"picture": FileKey(str(picture))})
         told = {} if title is None else {"title": title.model_dump(mode="json")}
-        self._note(job, kind, owner, "done", None, id=result.id, result=key, **told)
+        self._note(job, owner, hold, kind, "done", None, id=result.id, result=key, **told)
 
-    def _note(self, job: str, kind: str, owner: str, state: str, error: StudioError | None, **facts: Any) -> None:
+    def _note(
+        self, job: str, owner: str, hold: Hold | None, kind: str, state: str, error: StudioError | None, **facts: Any
+    ) -> None:
         if self._leaving.is_set():  # what a job meets when the engine goes is not its own
             return
         if error is not None:
             facts |= {"code": error.code, "raised": error.as_json()}
+        facts |= {"pid": os.getpid(), "worker": self.worker, "host": socket.gethostname()}
 
         def note() -> None:
-            known = self.studio.records.get(JobRecord, job, owner)
+            known = self._records.get(JobRecord, job, owner)
             if known is None:
                 known = JobRecord(id=job, owner=owner, kind=kind, state=state, error=None, facts={})
             kept = {name: fact for name, fact in known.facts.items() if name not in ("code", "raised")}
             known.state, known.error = state, None if error is None else Texts("en").error(error)
-            known.facts = {**kept, "pid": os.getpid(), **facts}
-            self.studio.records.keep(known)
+            known.facts = {**kept, **facts}
+            keep_as_holder(self._records, hold, known)
 
         self._patiently(note)
 
@@ -359,41 +374,13 @@ class Engine:
             raise
 
 
+def _device() -> str:
+    """What this process computes on; "" as long as torch was not needed."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "cuda"):
+        return ""
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"
+
+
 def _run_step(name: str, step: Callable[[], Any]) -> Any:
     return DBOS.run_step({"name": name}, step)
-
-
-def _set_up_logging() -> None:
-    """Keep foreseen errors out of the engine's log, and let the rest go where standard error is at that time."""
-    log = logging.getLogger("dbos")
-    log.addFilter(_unforeseen)
-    for handler in [h for h in log.handlers if type(h) is logging.StreamHandler]:
-        ours = _StandardError(handler.level)
-        ours.setFormatter(handler.formatter)
-        log.removeHandler(handler)
-        log.addHandler(ours)
-
-
-class _StandardError(logging.StreamHandler[TextIO]):
-    """A handler for whatever standard error is now; the engine's own keeps what it was when it was imported."""
-
-    def __init__(self, level: int) -> None:
-        logging.Handler.__init__(self, level)  # as logging's own last resort: there is no stream to keep
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
-
-
-def _unforeseen(record: logging.LogRecord) -> bool:
-    """An error in the user's words is said to the user; the log is for those that nobody foresaw."""
-    return not (record.exc_info and isinstance(record.exc_info[1], StudioError))
-
-
-def registry_forget(instance: DBOSConfiguredInstance) -> None:
-    """Let another engine in this process register its own jobs (tests open several studios in a row)."""
-    from dbos._dbos import _get_or_create_dbos_registry
-
-    instances = _get_or_create_dbos_registry().instance_info_map
-    for key in [key for key, value in instances.items() if value is instance]:
-        del instances[key]

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from pipelines.errors import StudioError
 from studio.domain.migration import read_stored
 from studio.domain.values import Request, Result, Value
+from studio.jobs.holds import Hold, keep_as_holder, note_step
 from studio.jobs.kinds import KINDS
 from studio.library.grants import grant
 from studio.library.library import Library
@@ -32,13 +33,18 @@ class JobFiles:
     """The list of one job's files, written before and behind every step, so that a crash loses none.
 
     `made` are the keys that the job stored, in earlier runs, too. `patiently` calls a write again while another process
-    holds the records.
+    holds the records. A worker writes by its `hold` of the job.
     """
 
     def __init__(
-        self, records: Records, job: str, owner: str, patiently: Callable[[Callable[[], None]], None] = _at_once
+        self,
+        records: Records,
+        job: str,
+        owner: str,
+        patiently: Callable[[Callable[[], None]], None] = _at_once,
+        hold: Hold | None = None,
     ) -> None:
-        self._records, self._job, self._owner, self._patiently = records, job, owner, patiently
+        self._records, self._job, self._owner, self._patiently, self._hold = records, job, owner, patiently, hold
         self.made: set[str] = set()
         self._needed: frozenset[str] = frozenset()
         patiently(self._read)
@@ -57,6 +63,8 @@ class JobFiles:
                 value = step()
                 if len(self.made) > before:
                     self.write()
+                if (hold := self._hold) is not None:
+                    self._patiently(lambda: note_step(self._records, hold))
                 return value
 
             return run(name, noted)
@@ -75,9 +83,8 @@ class JobFiles:
     def write(self) -> None:
         """Write the list: what the job needs, and what it has made."""
         keys, made = sorted(self._needed | self.made), sorted(self.made)
-        self._patiently(
-            lambda: self._records.keep(JobFilesRecord(id=self._job, owner=self._owner, keys=keys, made=made))
-        )
+        row = JobFilesRecord(id=self._job, owner=self._owner, keys=keys, made=made)
+        self._patiently(lambda: keep_as_holder(self._records, self._hold, row))
 
     def _read(self) -> None:
         row = self._records.get(JobFilesRecord, self._job, self._owner)

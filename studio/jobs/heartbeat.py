@@ -1,7 +1,8 @@
-"""Is the worker alive, and does it get on? What it says of itself through a pipe, and what follows from that.
+"""Is the worker beside this process alive, and does it get on? What it says through a pipe, and what follows from that.
 
-A pipe, because a full disk takes no files. Heartbeats alone would miss a job that hangs in a living process, progress
-alone a process that is frozen (the engine itself takes no job away from a worker of its own).
+A pipe, because a full disk takes no files; what all processes may know of all workers is in the records
+(`studio.jobs.workers`). Heartbeats alone would miss a job that hangs in a living process, progress alone a process that
+is frozen (the engine itself takes no job away from a worker of its own).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from studio.jobs.estimates import estimate_kind
 from studio.jobs.kinds import find_kind
 from studio.jobs.queue import Queue
 from studio.jobs.ranks import in_order
+from studio.jobs.workers import list_workers
 from studio.library.records import PAUSED, JobRecord, MarkRecord
 from studio.texts.texts import Texts
 
@@ -35,7 +36,7 @@ class Line:
     """`running` and `waiting` are the owner's own; `report` and `seconds_left` are of the running one.
 
     `seconds_in_all` is when the last of them will be done, other people's before it included; None where no job of a
-    kind was finished yet, or nothing will start because the queue is paused.
+    kind was finished yet, or nothing will start because the queue is paused. `served`: a worker lives.
     """
 
     running: JobRecord | None
@@ -44,6 +45,7 @@ class Line:
     seconds_left: float | None
     seconds_in_all: float | None
     paused: bool
+    served: bool = True
 
     @property
     def is_empty(self) -> bool:
@@ -85,7 +87,8 @@ def look_at_line(queue: Queue, owner: str) -> Line:
     paused = queue.paused(owner)
     left = None if running is None else _left(running, report, expect)
     in_all = None if paused and waiting else _in_all(queue, every, mine[-1], expect)
-    return Line(running, waiting, report, left, in_all, paused)
+    served = any(worker.is_alive for worker in list_workers(records))
+    return Line(running, waiting, report, left, in_all, paused, served)
 
 
 def expected_seconds(studio: Studio, row: JobRecord) -> float | None:

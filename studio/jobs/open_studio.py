@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from pipelines.errors import BadInput, Cancelled, StudioError, error_from_json
@@ -14,22 +14,27 @@ from studio.domain.report import Report
 from studio.domain.values import Request, Result
 from studio.jobs.locks import take_lock
 from studio.jobs.queue import Queue
+from studio.jobs.workers import list_workers
 from studio.library.records import JobRecord
 
 __all__ = ["OpenStudio", "is_open"]
 
 _EVERY_S = 0.3
 _LOOK_AT_LOCK_S = 5.0
+_WITHOUT_WORKER_S = 120.0
 R = TypeVar("R", bound=Result)
 
 
-def is_open(data: Path) -> bool:
-    """Return whether a page's process has this data folder: its worker does all jobs of the folder."""
-    handle = take_lock(data / "studio.lock")
+def is_open(studio: Studio) -> bool:
+    """Return whether somebody does the jobs of these records: the worker of the pages that are open in the data folder,
+    or any that lives on a server's database.
+    """
+    handle = take_lock(studio.settings.data / "studio.lock")
     if handle is None:
         return True
     handle.close()
-    return False
+    several = studio.records.engine.dialect.name != "sqlite"
+    return several and any(worker.is_alive for worker in list_workers(studio.records))
 
 
 class OpenStudio:
@@ -38,6 +43,7 @@ class OpenStudio:
     def __init__(self, studio: Studio, progress: Progress = SILENT, asked: Callable[[Request], None] | None = None):
         self.studio, self._progress, self._asked = studio, progress, asked
         self._queue = Queue(studio)
+        self._patience_s = 0.0 if studio.records.engine.dialect.name == "sqlite" else _WITHOUT_WORKER_S
 
     def run(self, request: Request, result: type[R]) -> R:
         """Put a job on the queue, or join the one that is there, and wait for it.
@@ -67,6 +73,7 @@ class OpenStudio:
     def _wait(self, job: str, owner: str) -> JobRecord:
         """Return the job once it has ended. What runs is told as its worker reports it."""
         told, looked = Report(), time.monotonic()
+        alone_since = math.inf  # the last worker may be about to come back
         while True:
             row = self._queue.find(job, owner)
             if row is None:
@@ -77,7 +84,8 @@ class OpenStudio:
             told = self._tell(told, self._queue.report(job, owner) if row.state == "running" else told)
             if time.monotonic() - looked > _LOOK_AT_LOCK_S:
                 looked = time.monotonic()
-                if not is_open(self.studio.settings.data):
+                alone_since = math.inf if is_open(self.studio) else min(alone_since, looked)
+                if looked - alone_since >= self._patience_s:
                     raise StudioError("studio_was_closed")
             time.sleep(_EVERY_S)
 

@@ -24,9 +24,11 @@ from studio.jobs.kinds import Kind, kind_of
 from studio.jobs.licences import warnings_before
 from studio.jobs.notes import doubts_before
 from studio.jobs.ranks import in_order, move_by, move_first
+from studio.library.database import has_table
 from studio.library.grants import check_readable
 from studio.library.records import (
     PAUSED,
+    HoldRecord,
     JobFilesRecord,
     JobRecord,
     MarkRecord,
@@ -35,6 +37,7 @@ from studio.library.records import (
     ReportRecord,
     RequestRecord,
     StopRecord,
+    WorkerRecord,
     content_id,
 )
 from studio.settings import Settings
@@ -43,7 +46,6 @@ __all__ = [
     "APPLICATION_VERSION",
     "HELD",
     "MOST_RESULTS",
-    "NEXT",
     "QUEUE",
     "Queue",
     "admit",
@@ -56,9 +58,8 @@ __all__ = [
 
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
 APPLICATION_VERSION = "13"
-QUEUE = "work"
-NEXT = "next"  # where the worker puts the job whose turn it is before the one that the engine took
-HELD = "held"  # nobody listens to it: where the jobs of a paused owner wait
+QUEUE = "work"  # where jobs wait; workers pick from it by themselves (`studio.jobs.dispatch`)
+HELD = "held"  # where the jobs of a paused owner wait
 _UNFINISHED = ("queued", "running")
 _PATIENCE_S = 20.0
 _MOST_JOBS = 1_000_000
@@ -138,17 +139,26 @@ class Queue:
 
     @cached_property
     def _client(self) -> DBOSClient:
-        data = self.studio.settings.data
         deadline = time.monotonic() + _PATIENCE_S
-        while not (data / "engine.ready").exists():
+        while not self._has_engine():
             if time.monotonic() > deadline:
                 raise StudioError("no_worker")
-            time.sleep(0.1)
+            time.sleep(0.2)
         return DBOSClient(
             system_database_url=engine_url(self.studio.settings),
             serializer=DBOSPortableJSONSerializer(),
             application_name="persona-studio",
         )
+
+    def _has_engine(self) -> bool:
+        """Whether a worker lives, or has ever made the engine's tables: jobs may then wait for the next."""
+        if self.studio.records.everyones(WorkerRecord):
+            return True
+        return has_table(engine_url(self.studio.settings), "queues", "dbos")  # one of the last that are made
+
+    def client_if_any(self) -> DBOSClient | None:
+        """Return the engine's client without waiting for a worker to make the engine."""
+        return self._client if "_client" in self.__dict__ or self._has_engine() else None
 
     def load_ahead(self) -> None:
         """Meet the engine before anybody presses anything: the first time takes half a second."""
@@ -288,7 +298,7 @@ class Queue:
         if jobs:
             self._client.delete_workflows(jobs)
         for job in jobs:
-            for table in (RequestRecord, ReportRecord, StopRecord, RankRecord, JobFilesRecord, JobRecord):
+            for table in (RequestRecord, ReportRecord, StopRecord, RankRecord, HoldRecord, JobFilesRecord, JobRecord):
                 self.studio.records.remove(table, job, owner)
 
     def report(self, job: str, owner: str) -> Report:

@@ -7,15 +7,16 @@ compared with its workflow, at the worker's start and every minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from dbos import DBOSClient, PortableWorkflowError, WorkflowStatus
 
 from pipelines import errors
 from pipelines.errors import Cancelled, StudioError, error_from_json
 from studio.domain.migration import Json
+from studio.jobs.holds import NOBODY
 from studio.jobs.queue import APPLICATION_VERSION, enqueue, move_over, queue_of
-from studio.library.records import JobRecord, Records, RequestRecord
+from studio.library.records import HoldRecord, JobRecord, Records, RequestRecord
 
 __all__ = ["Settle", "ended_with", "error_of", "reconcile"]
 
@@ -26,18 +27,20 @@ Settle = Callable[[JobRecord, StudioError | Json], None]
 """Notes how a job of the records ended: with this error, or with this result."""
 
 
-def reconcile(records: Records, client: DBOSClient, settle: Settle, running: Collection[str] = ()) -> int:
+def reconcile(records: Records, client: DBOSClient, settle: Settle) -> int:
     """Compare every unfinished job with its workflow, and put right what differs; return how many did.
 
     - no workflow: enqueued again with the request that was stored with the row; without one the job has failed
     - a workflow of an older version: moved over, to run from its beginning
     - a workflow that has ended: its state and result are noted
 
-    `running` are jobs that this process is doing. Raises SQLAlchemy's OperationalError where a database is locked.
+    Jobs that a worker holds are its own. Raises SQLAlchemy's OperationalError where a database is locked.
     """
     # first the requests, then the rows, then the workflows: whoever puts a job writes in the other order
     requests = {(r.id, r.owner): r for r in records.everyones(RequestRecord)}
-    rows = [r for r in records.everyones(JobRecord, "state", _UNFINISHED) if r.id not in running]
+    rows = records.everyones(JobRecord, "state", _UNFINISHED)
+    held = {(r.id, r.owner) for r in records.everyones(HoldRecord) if r.worker != NOBODY}
+    rows = [r for r in rows if (r.id, r.owner) not in held]
     known = _workflows(client, sorted({r.id for r in rows} | {job for job, _ in requests}))
     for job, owner in requests:
         if job in known:
@@ -71,8 +74,8 @@ def _put_right(
 
 def _settle(records: Records, settle: Settle, row: JobRecord, how: StudioError | Json) -> bool:
     """Unless the worker has noted it meanwhile."""
-    now = records.get(JobRecord, row.id, row.owner)
-    if now is None or now.state not in _UNFINISHED:
+    now, hold = records.get(JobRecord, row.id, row.owner), records.get(HoldRecord, row.id, row.owner)
+    if now is None or now.state not in _UNFINISHED or (hold is not None and hold.worker != NOBODY):
         return False
     settle(now, how)
     return True

@@ -1,7 +1,7 @@
 """The worker: `python -m studio.jobs.worker` does the queue's work until its standard input closes, or SIGINT, SIGTERM.
 
-The page's process starts it and starts it again when it dies; its jobs then go on behind their last finished step.
-Being told to end is no crash: the jobs are given back, and the engine does not count it.
+The page's process, or `persona-studio worker`, starts it and starts it again when it dies; its jobs then go on behind
+their last finished step. Being told to end is no crash: the jobs are given back, and it is not counted.
 """
 
 from __future__ import annotations

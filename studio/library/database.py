@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import ColumnElement, Double, Engine, cast, create_engine, event, func, inspect, literal, make_url
 from sqlalchemy.exc import ArgumentError
 
-__all__ = ["claim", "connect", "without_password"]
+__all__ = ["connect", "has_table", "seconds_now", "without_password"]
 
 _BUSY_MS = 10_000  # how long a write waits for another process's
-_WORKER = 7_336_214_902  # what the one worker of a database locks
+_FROZEN_S = 60  # after which a server takes its locks back from a process that stands still inside of a transaction
 
 
 def connect(place: Path | str) -> Engine:
@@ -21,10 +21,25 @@ def connect(place: Path | str) -> Engine:
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise ArgumentError("neither SQLite nor PostgreSQL")
-    engine = create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")  # a server may have been restarted
-    if engine.dialect.name == "sqlite":
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url)
         event.listen(engine, "connect", _set_pragmas)
+        return engine
+    engine = create_engine(url, pool_pre_ping=True)  # a server may have been restarted
+    event.listen(engine, "connect", _set_patience)
     return engine
+
+
+def has_table(url: str, name: str, schema: str) -> bool:
+    """Return whether a table is there, in this schema of a server's or in a file of SQLite's; nothing is made."""
+    place = make_url(url)
+    if place.get_backend_name() == "sqlite" and not Path(str(place.database)).is_file():
+        return False
+    engine = connect(url) if place.get_backend_name() != "sqlite" else create_engine(place)
+    try:
+        return inspect(engine).has_table(name, None if engine.dialect.name == "sqlite" else schema)
+    finally:
+        engine.dispose()
 
 
 def without_password(url: str) -> str:
@@ -39,14 +54,16 @@ def _set_pragmas(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def claim(engine: Engine) -> Connection | None:
-    """Take a server's database for this process's worker; None where another's has it, in whatever data folder.
+def _set_patience(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_FROZEN_S}s'")
+    connection.commit()
 
-    The database is free again when the connection is let go (`invalidate`: a pooled one would keep it) or its process
-    ends. A file of SQLite's lies in a folder that is locked itself: it needs no claim.
+
+def seconds_now(engine: Engine) -> ColumnElement[float]:
+    """Return the moment, in seconds since 1970, as an expression of the database's own clock: all machines that work on
+    it agree on that one.
     """
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    if connection.scalar(select(func.pg_try_advisory_lock(_WORKER))):
-        return connection
-    connection.close()
-    return None
+    if engine.dialect.name == "sqlite":
+        return (func.julianday("now") - literal(2440587.5)) * literal(86400.0)
+    return cast(func.date_part("epoch", func.clock_timestamp()), Double)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Engine,
-    Index,
-    String,
-    TypeDecorator,
-    delete,
-    select,
-)
+from sqlalchemy import JSON, BigInteger, Engine, Index, String, delete, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from pipelines.errors import BadInput
 from studio.library.database import connect, without_password
 from studio.library.migrating import migrate
+from studio.library.row import Base, Facts, content_id
 
 __all__ = [
     "AlbumRecord",
+    "Base",
     "BundleRecord",
     "CandidateRecord",
     "DonorRecord",
@@ -39,6 +29,7 @@ __all__ = [
     "ExportedRecord",
     "Facts",
     "FileRecord",
+    "HoldRecord",
     "JobFilesRecord",
     "JobRecord",
     "MarkRecord",
@@ -59,40 +50,15 @@ __all__ = [
     "TasteRecord",
     "TimeRecord",
     "UserRecord",
+    "WorkerRecord",
     "content_id",
 ]
 
 
-Facts = dict[str, Any]
-"""JSON that a row keeps of its thing, as whoever made it wrote it."""
 WHOLE = -1
-
-
-def content_id(value: Any) -> str:
-    """16 hex digits of the SHA-256 of a JSON value: same content, same id."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-class _Moment(TypeDecorator[datetime]):
-    """A moment, in UTC: SQLite keeps no zone, and PostgreSQL tells it in the session's."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """A row of an owner. `id` is unique per owner: two people may hold the same content without seeing each other's."""
-
-    type_annotation_map = {Facts: JSON}
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    owner: Mapped[str] = mapped_column(String(100), primary_key=True)
-    created: Mapped[datetime] = mapped_column(_Moment, default=lambda: datetime.now(UTC))
+_RESTART_S = 15.0
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DonorRecord(Base):
@@ -240,6 +206,25 @@ class StopRecord(Base):
     __tablename__ = "stops"
 
 
+class WorkerRecord(Base):
+    """A worker process that lives; the machines' own, so that its owner is nobody. `beat` is when it was last heard of,
+    in seconds since 1970 by the database's clock; `facts` say what it is and does (`studio.jobs.workers`)."""
+
+    __tablename__ = "workers"
+    beat: Mapped[float]
+    facts: Mapped[Facts]
+
+
+class HoldRecord(Base):
+    """The worker, by its id, that alone may write of this job, "" where none does (`studio.jobs.holds`); `takeovers`
+    are those since the job last finished a step."""
+
+    __tablename__ = "holds"
+    worker: Mapped[str] = mapped_column(String(64))
+    token: Mapped[str] = mapped_column(String(32))
+    takeovers: Mapped[int]
+
+
 class FileRecord(Base):
     """A grant: this owner may see the stored file of this key; `created` is when it was last granted."""
 
@@ -311,6 +296,24 @@ class SessionRecord(Base):
 Record = TypeVar("Record", bound=Base)
 
 
+def _over_restarts(method: Callable[P, T]) -> Callable[P, T]:
+    """Call it again while a server is being restarted; what fails for another reason fails then, too."""
+
+    @wraps(method)
+    def patient(*given: P.args, **named: P.kwargs) -> T:
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                return method(*given, **named)
+            except OperationalError:
+                records: Any = given[0]
+                if records.engine.dialect.name == "sqlite" or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
+    return patient
+
+
 class Records:
     """The database: a file of SQLite's own, so that a full disk elsewhere does not lock it, or PostgreSQL's by URL."""
 
@@ -342,6 +345,7 @@ class Records:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @_over_restarts
     def keep(self, *rows: Base) -> None:
         """Insert or update; a workflow's step may run twice and must not fail the second time."""
         try:
@@ -354,16 +358,19 @@ class Records:
             for row in rows:
                 session.merge(row)
 
+    @_over_restarts
     def remove(self, table: type[Base], key: str, owner: str) -> None:
         """Forget a row; nothing happens where there is none, or where another process was quicker."""
         with self.transaction() as session:
             session.execute(delete(table).where(table.id == key, table.owner == owner))
 
+    @_over_restarts
     def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""
         with self.transaction() as session:
             return session.get(table, (key, owner))
 
+    @_over_restarts
     def newest(self, table: type[Record], owner: str, limit: int, **equal: Any) -> list[Record]:
         """This owner's last rows, newest first."""
         with self.transaction() as session:
@@ -371,6 +378,7 @@ class Records:
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
             return list(session.scalars(query))
 
+    @_over_restarts
     def everyones(self, table: type[Record], column: str = "", values: Sequence[str] = ()) -> list[Record]:
         """Return the rows whose column has one of these values (without a column: all), whoever's they are: for who
         keeps the worker, never for a page."""
@@ -378,6 +386,7 @@ class Records:
         with self.transaction() as session:
             return list(session.scalars(query))
 
+    @_over_restarts
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""
         with self.transaction() as session:

@@ -28,6 +28,8 @@ from pipelines.errors import StudioError
 from pipelines.file_names import file_name
 from studio.application import Studio
 from studio.jobs.queue import Queue
+from studio.jobs.watchdog import watch_workers
+from studio.jobs.workers import list_workers
 from studio.library.records import FileRecord
 from studio.library.scenes import bundled_scenes
 from studio.library.uploads import check_room, forget_old_uploads, keep_upload, pages_folder
@@ -85,6 +87,7 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
     os.environ["GRADIO_TEMP_DIR"] = str(pages_folder(settings))  # and not where everybody on this machine can read
     queue = Queue(studio)
     Thread(target=queue.load_ahead, daemon=True).start()
+    watch_workers(queue)
     Thread(target=_sweep_uploads, args=(settings,), daemon=True).start()
     app = make_site(studio, names, local)
     # Gradio warns of a mode that is turned off; nobody who starts the studio can do anything about it
@@ -129,8 +132,9 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
         return answer
 
     @app.get("/health")
-    def health() -> dict[str, bool]:
-        return {"worker": (studio.settings.data / "engine.ready").exists()}
+    def health() -> dict[str, bool | int]:
+        alive = sum(worker.is_alive for worker in list_workers(studio.records))
+        return {"worker": alive > 0, "workers": alive}
 
     @app.get("/manifest.json")
     def manifest() -> dict[str, str]:

@@ -50,7 +50,7 @@ OPERATORS = frozenset(
     asked_through_proxy attribute_reader_missing backbone_draws_only
     backup_not_whole backup_of_server database_unreachable database_url_invalid no_data_folder records_elsewhere
     records_in_folder restore_no_room restore_not_empty
-    store_elsewhere store_of_others store_of_records_elsewhere store_without_bucket
+    store_elsewhere store_of_others store_of_records_elsewhere store_without_bucket worker_needs_database
     backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
     body_no_json body_of_two_lengths box_unreadable

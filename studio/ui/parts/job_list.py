@@ -55,7 +55,10 @@ def job_row(ui: Ui, owner: str, job: JobRecord, line: Line | None = None) -> lis
     """Return a job's cells as HTML: name, since when, state, why it failed, buttons and links."""
     name = f'<span class="st-job">{small_picture(job)}<span>{escape(say_job(ui.t, job))}</span></span>'
     buttons = f'<div class="st-row">{_buttons(ui, job, line)}</div>'
-    return [name, show_moment(job.created), escape(_state(ui, owner, job, line)), escape(ui.why(job)), buttons]
+    state = escape(_state(ui, owner, job, line))
+    if job.state == "running" and (host := job.facts.get("host")):
+        state = f'<span title="{escape(ui.t("job.where", host=str(host)))}">{state}</span>'
+    return [name, show_moment(job.created), state, escape(ui.why(job)), buttons]
 
 
 def _state(ui: Ui, owner: str, job: JobRecord, line: Line | None) -> str:

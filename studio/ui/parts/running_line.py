@@ -37,7 +37,9 @@ def show_line(ui: Ui, owner: str) -> str:
     if line.is_empty:
         return ""
     job = line.running or line.waiting[0]
-    if line.running is not None:
+    if not line.served and not line.paused:
+        words, share = t("line.unserved"), 0.0
+    elif line.running is not None:
         words, share = _progress(ui, line)
     elif line.paused:
         words, share = t("line.held", count=len(line.waiting)), 0.0

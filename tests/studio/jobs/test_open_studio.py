@@ -103,10 +103,10 @@ def test_stopping_the_command_stops_its_job(studio: Studio, monkeypatch: pytest.
 def test_a_paused_queue_and_a_studio_that_closes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_kind(monkeypatch, _work)
     studio = Studio(Settings(data=tmp_path))
-    assert not is_open(tmp_path)
+    assert not is_open(Studio(Settings(data=tmp_path)))
     lock = take_lock(tmp_path / "studio.lock")
     assert lock is not None
-    assert is_open(tmp_path)
+    assert is_open(Studio(Settings(data=tmp_path)))
     with Engine(studio, None):
         queue = Queue(studio)
         queue.pause("me", True)

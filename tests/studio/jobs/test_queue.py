@@ -18,7 +18,7 @@ from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.library.grants import grant
-from studio.library.records import FileRecord, JobFilesRecord, JobRecord
+from studio.library.records import FileRecord, JobFilesRecord, JobRecord, WorkerRecord
 from studio.library.trash import sweep
 from studio.settings import Settings
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
@@ -71,7 +71,7 @@ def test_a_file_that_a_sweep_took_back_while_the_worker_was_waited_for_is_refuse
 
     def start_late() -> None:
         sweep(studio.library, young_s=0, draft_s=0)
-        (studio.settings.data / "engine.ready").write_text("here")
+        studio.records.keep(WorkerRecord(id="w", owner="", beat=time.time(), facts={}))
 
     late = Timer(0.5, start_late)
     late.start()

@@ -145,9 +145,8 @@ def test_a_worker_waits_for_locked_records(studio: Studio, calls: list[str], mon
     assert calls == ["1 0", "1 1"]
 
 
-@pytest.mark.parametrize("moment", ["running", "done"])
 def test_records_locked_for_too_long_are_put_right_and_the_job_can_go_on(
-    studio: Studio, calls: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
+    studio: Studio, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "_BUSY_MS", 100)
     monkeypatch.setattr(engine_module, "_PATIENCE_S", 0.5)
@@ -162,26 +161,19 @@ def test_records_locked_for_too_long_are_put_right_and_the_job_can_go_on(
             time.sleep(0.05)
         return result
 
-    if moment == "done":
-        add_kind(monkeypatch, job)
+    add_kind(monkeypatch, job)
     with Engine(studio, None):
         queue = Queue(Studio(studio.settings))
-        if moment == "running":
-            queue.pause("li", True)
         job_id = queue.put(WISH)
-        while moment == "done" and not arrived:
+        while not arrived:
             time.sleep(0.05)
         with _locked(studio):
             arrived.append("")
-            if moment == "running":
-                queue._client.resume_workflow(job_id, queue_name=queue_module.QUEUE)
             while queue._client.retrieve_workflow(job_id).get_status().status != "ERROR":
                 time.sleep(0.1)
         row = _wait(queue, job_id, "failed")
         assert row.facts["code"] == "records_locked"
         assert "what is done is kept" in str(row.error)
-        queue.pause("li", False)
-        arrived.append("")
         queue.retry(job_id, "li")
         _wait(queue, job_id, "done")
     assert calls == ["1 0", "1 1"]

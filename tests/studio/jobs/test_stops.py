@@ -15,6 +15,7 @@ import pytest
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
+from studio.jobs.workers import list_workers
 from studio.settings import Settings
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
@@ -58,6 +59,11 @@ def _worker(data: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment(data))
 
 
+def _pids(data: Path) -> list[int]:
+    """Processes of the workers that the records know of."""
+    return [int(worker.facts["pid"]) for worker in list_workers(Studio(Settings(data=data)).records)]
+
+
 def _until(true: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + 60
     while not true():
@@ -86,10 +92,10 @@ def test_four_planned_ends_leave_a_job_that_goes_on(tmp_path: Path) -> None:
         worker = _worker(tmp_path)
         job = queue.put(WorkRequest(owner="li"))
         _until((tmp_path / "began").exists, "the job does not begin")
-        assert (tmp_path / "engine.ready").read_text() == str(worker.pid)
+        assert _pids(tmp_path) == [worker.pid]
         _end(worker, how)
         assert worker.returncode == 0
-        assert not (tmp_path / "engine.ready").exists()
+        assert _pids(tmp_path) == []
         row = queue.find(job, "li")
         assert row is not None
         assert row.state == "running"
@@ -131,7 +137,7 @@ def test_crashes_are_still_counted(tmp_path: Path) -> None:
 
 def test_a_second_engine_takes_nothing_from_the_first(tmp_path: Path) -> None:
     with Engine(Studio(Settings(data=tmp_path)), None):
-        ready = (tmp_path / "engine.ready").read_text()
+        _until(lambda: _pids(tmp_path) == [os.getpid()], "the worker is not known")
         second = subprocess.run(
             [sys.executable, "-m", "studio.jobs.worker"],
             env=_environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
@@ -139,23 +145,24 @@ def test_a_second_engine_takes_nothing_from_the_first(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert "Another studio is working in" in second.stderr
         assert "Traceback" not in second.stderr
-        assert (tmp_path / "engine.ready").read_text() == ready == str(os.getpid())
+        assert _pids(tmp_path) == [os.getpid()]
 
 
 def test_the_studio_opened_twice_says_so_and_the_first_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0"]
     first = subprocess.Popen(command, cwd=ROOT, env=_environment(tmp_path), stdout=subprocess.DEVNULL)
     try:
-        _until((tmp_path / "engine.ready").exists, "the worker does not start")
-        ready = (tmp_path / "engine.ready").read_text()
+        _until((tmp_path / "studio.sqlite").exists, "the studio does not start")
+        _until(lambda: _pids(tmp_path), "the worker does not start")
+        ready = _pids(tmp_path)
         second = subprocess.run(
             command, cwd=ROOT, env=_environment(tmp_path), capture_output=True, text=True, timeout=60
         )
         assert second.returncode == 1
         assert "The studio is open already in" in second.stderr
         assert "Traceback" not in second.stderr
-        assert (tmp_path / "engine.ready").read_text() == ready
-        os.kill(int(ready), 0)
+        assert _pids(tmp_path) == ready
+        os.kill(ready[0], 0)
         assert Queue(Studio(Settings(data=tmp_path)))._client.list_workflows() == []
     finally:
         first.send_signal(signal.SIGINT)
@@ -164,4 +171,4 @@ def test_the_studio_opened_twice_says_so_and_the_first_goes_on(tmp_path: Path) -
         finally:
             first.kill()
             first.wait()
-    assert not (tmp_path / "engine.ready").exists()
+    assert _pids(tmp_path) == []

@@ -13,6 +13,7 @@ from studio.application import Studio
 from studio.jobs.heartbeat import Heartbeat, Patience, why_restart
 from studio.jobs.queue import HELD, Queue, enqueue
 from studio.jobs.supervisor import Supervisor
+from studio.jobs.workers import list_workers
 from studio.library.records import JobRecord, RequestRecord
 from studio.settings import Settings
 
@@ -80,6 +81,7 @@ def test_a_job_that_comes_after_a_rest_does_not_end_the_worker(tmp_path: Path) -
 
 def _ready(data: Path, pid: int) -> None:
     deadline = time.monotonic() + 120
-    while not (data / "engine.ready").exists() or (data / "engine.ready").read_text() != str(pid):
+    records = Studio(Settings(data=data)).records
+    while str(pid) not in [worker.facts["pid"] for worker in list_workers(records)]:
         assert time.monotonic() < deadline, "the worker does not start"
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from studio.jobs.engine import Engine
 from studio.library.grants import grant
 from studio.library.integrity import repair_files
 from studio.library.records import RecipeRecord
+from studio.library.same_files import check_same_files
 from studio.settings import Settings
 from tests.postgres import Postgres, closed_engines, start_postgres
 from tests.stored import place_in
@@ -79,12 +81,21 @@ def test_two_folders_do_not_work_on_one_database(server: Postgres, tmp_path: Pat
     url = server.new_database()
     with (
         Engine(Studio(Settings(data=tmp_path / "a", database=url))),
-        pytest.raises(BadInput, match="database_in_use"),
+        pytest.raises(BadInput, match="files_elsewhere"),
         Engine(Studio(Settings(data=tmp_path / "b", database=url))),
     ):
         pass
-    with Engine(Studio(Settings(data=tmp_path / "b", database=url))):
+    with Engine(Studio(Settings(data=tmp_path / "a", database=url))):
         pass
+
+
+def test_workers_that_start_at_once_agree_on_their_folder(server: Postgres, tmp_path: Path) -> None:
+    records = Studio(Settings(data=tmp_path / "a", database=server.new_database())).records
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: check_same_files(tmp_path / "a", records), range(8)))
+    with pytest.raises(BadInput, match="files_elsewhere"):
+        check_same_files(tmp_path, records)
+    assert [path.name for path in (tmp_path / "a").glob("studio.id*")] == ["studio.id"]
 
 
 def test_the_largest_seed_is_kept(server: Postgres, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from studio.domain.times import JobSize, JobTime
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import Queue
 from studio.library.job_times import note_time
-from studio.library.records import JobRecord, PersonaRecord
+from studio.library.records import JobRecord, PersonaRecord, WorkerRecord
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
@@ -155,6 +155,8 @@ def test_the_line_says_what_runs_how_far_it_is_and_what_waits(studio: Studio) ->
         studio.records.keep(JobRecord(id=job, owner="me", kind="posts", state=state, error=None, facts=told))
 
     keep("posts-1", "running", began=time.time() - 30)
+    assert "waiting for the program that draws" in show_line(ui, "me")
+    studio.records.keep(WorkerRecord(id="w", owner="", beat=time.time() + 60, facts={}))
     assert "starting" in show_line(ui, "me")
     reporter = Reporter(studio.records, "posts-1", "me", set())
     reporter.tell(StageProgress(Stage(StudioStage.POSTS), 3, 9))
