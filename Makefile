@@ -9,9 +9,11 @@ DATA ?= ../shared/data
 BACKBONE ?= miniature
 DATA_FOLDER ?= data
 PORT ?= 7860
+KILLS ?= 100
+SETS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score lora-formats ip-adapter-sweep full-size touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score lora-formats ip-adapter-sweep full-size faults touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -50,6 +52,9 @@ lora-formats: install ## which LoRA formats are applied, and how exactly [DATA=f
 
 ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: table, contact sheet, JSON [OUT=out BACKBONE=miniature]
 	$(BIN)/python -m benchmarks.ip_adapter_sweep --out $(OUT) --backbone $(BACKBONE)
+
+faults: install ## processes killed and frozen, databases restarted, disks filled while sets are drawn: faults.json, faults.md [OUT=out KILLS=100 SETS=20]
+	$(BIN)/python -m benchmarks.faults --out $(OUT) --kills $(KILLS) --sets $(SETS)
 
 touch: install ## how many files one more row of each table touches: touch.json [OUT=out]
 	$(BIN)/python -m benchmarks.touch --out $(OUT)
