@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from pipelines.errors import StudioError
 from pipelines.files import storing, write_whole
 from studio.library.bucket import Bucket, Held
 from studio.settings import Settings
 
 __all__ = ["Shared", "open_shared"]
+
+_AWAY_S = 5.0
 
 
 class Shared(Protocol):
@@ -81,10 +85,11 @@ class _Mirror:
 
     def __init__(self, folder: Path, bucket: Bucket) -> None:
         self.folder, self._bucket = folder, bucket
+        self._away_until = 0.0
         self._notes = folder / ".mirror"
 
     def sync(self, name: str) -> Path:
-        with self._alone(name):
+        with self._alone(name), self._asking():
             known = self._read(name)
             there = {held.name: held for held in self._bucket.list(name)}
             here = {path.relative_to(self.folder).as_posix(): path.stat() for path in _files_of(self.folder / name)}
@@ -168,6 +173,19 @@ class _Mirror:
                 told = json.loads(note.read_bytes())
                 if told["name"].startswith(f"{name}/") and note.stat().st_mtime < before:
                     note.unlink()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask a bucket that could not be reached no more for some seconds: pages list donors all the time, one after
+        the other, and each would wait for as long as the first."""
+        if time.monotonic() < self._away_until:
+            raise StudioError("store_unreachable")
+        try:
+            yield
+        except StudioError as error:
+            if error.code == "store_unreachable":
+                self._away_until = time.monotonic() + _AWAY_S
+            raise
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:

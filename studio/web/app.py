@@ -24,6 +24,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from PIL import Image
 
+from personas.donors import load_donors
 from pipelines.errors import StudioError
 from pipelines.file_names import file_name
 from studio.application import Studio
@@ -230,7 +231,8 @@ def _add_files(app: FastAPI, studio: Studio) -> None:
 
 
 def _thumbnail_of(studio: Studio, donor: str) -> Path:
-    for known in studio.donors():
-        if known.id == donor and known.thumbnail_path.is_file():
-            return known.thumbnail_path
+    for find in (lambda: load_donors(studio.settings.bundled_donors), studio.donors):  # the second may ask a bucket
+        for known in find():
+            if known.id == donor and known.thumbnail_path.is_file():
+                return known.thumbnail_path
     raise HTTPException(404)

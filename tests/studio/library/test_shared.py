@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,13 +21,17 @@ from studio.domain.choice import BackboneChoice
 from studio.jobs.engine import Engine
 from studio.jobs.queue import Queue
 from studio.library import bucket as bucket_module
+from studio.library import shared as shared_module
 from studio.library import uploads
 from studio.library.bucket import Bucket
+from studio.library.grants import grant
 from studio.library.records import JobRecord, Records
 from studio.library.saved_settings import SavedFile, SavedOnServer
 from studio.library.shared import Shared, _Mirror, _open, open_shared
 from studio.settings import ASSETS, Settings
+from studio.web.app import make_site
 from tests.s3 import SERVERS, S3Server, start_s3
+from tests.site import TestClient
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 
@@ -233,6 +238,41 @@ def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
             assert [studio.store.get(key) for key in done.keys] == [b"first", b"second", b"third"]
             (row,) = [job for job in studio.records.find(JobRecord, "li") if job.facts.get("id") == word]
             assert row.state == "done"
+
+
+def test_pages_do_not_wait_one_after_the_other_for_a_store_that_is_away(
+    server: S3Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if server.kind == "moto":
+        pytest.skip("moto forgets all when it ends")
+    monkeypatch.setattr(bucket_module, "_RETRIES", {"max_retries": 3})
+    monkeypatch.setattr(shared_module, "_AWAY_S", 1.0)
+    _open.cache_clear()
+    studio = Studio(Settings(data=tmp_path / "data", store=url))
+    key = studio.store.put_picture(np.zeros((8, 8, 3), np.uint8))
+    grant(studio.records, "me", [key])
+    bundled = studio.donors()[0]
+    site = TestClient(make_site(studio))
+    server.stop()
+    try:
+        for _ in range(2):
+            with pytest.raises(StudioError, match="store_unreachable"):
+                studio.donors()
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(StudioError, match="store_unreachable"):
+                studio.donors()
+        assert time.monotonic() - began < 0.5
+        assert site.get(f"/donors/{bundled.id}").status_code == 200  # comes along, and is asked nobody for
+        answer = site.get(f"/files/{key}")
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "store_unreachable"
+    finally:
+        server.start()
+    assert site.get(f"/files/{key}").status_code == 200
+    assert site.get(f"/thumbs/{key}").status_code == 200
+    time.sleep(1.1)
+    assert studio.donors()
 
 
 def test_what_is_saved_on_a_server_all_machines_see(tmp_path: Path) -> None:
