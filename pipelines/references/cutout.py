@@ -11,11 +11,23 @@ import numpy.typing as npt
 
 from pipelines.errors import BadInput
 
-__all__ = ["Cutout", "Place", "cut_out", "find_subject", "fit_box", "resize_cutout", "resize_softly"]
+__all__ = [
+    "Cutout",
+    "Place",
+    "cut_out",
+    "find_subject",
+    "fit_box",
+    "on_plain",
+    "reaches_edge",
+    "resize_cutout",
+    "resize_softly",
+]
 
 _WORK_SIDE = 512  # the outline is found at this size: GrabCut is slow, and products have no finer outlines
 _BORDER = 0.02
 _MIN_SHARE, _MAX_SHARE = 0.01, 0.95
+_PLAIN_LEVELS, _PLAIN_SHARE = 10, 0.3  # how far a plain background's colours lie apart; how much of the edges it is
+_EDGE_SHARE = 0.02
 
 Rgb = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -128,3 +140,35 @@ def resize_softly(goods: Cutout, size: tuple[int, int]) -> tuple[Rgb, npt.NDArra
         cv2.resize(goods.image * weight[..., None], size, interpolation=shrink) / np.maximum(alpha, 1e-3)[..., None]
     )
     return colour.round().clip(0, 255).astype(np.uint8), alpha
+
+
+def on_plain(image: Rgb) -> Mask | None:
+    """Return where the subject of a photo before one plain colour is, bool [h, w], also where it reaches the photo's
+    edges; None where the edges show no such colour, or nothing is left before it.
+
+    The background is what has that colour and hangs together with the edges.
+    """
+    height, width = image.shape[:2]
+    edge = max(2, round(_BORDER * max(height, width)))
+    at_edge = np.ones((height, width), np.bool_)
+    at_edge[edge : height - edge, edge : width - edge] = False
+    colours = image[at_edge].astype(np.int16)
+    _, bins, counts = np.unique(colours // 16, axis=0, return_inverse=True, return_counts=True)
+    plain = np.median(colours[bins.ravel() == counts.argmax()], axis=0)
+    alike = (np.abs(image.astype(np.int16) - plain).max(axis=2) <= _PLAIN_LEVELS).astype(np.uint8)
+    if float(alike[at_edge].mean()) < _PLAIN_SHARE:
+        return None
+    _, parts = cv2.connectedComponents(alike, connectivity=4)
+    outside = np.isin(parts, np.unique(parts[at_edge & (alike > 0)]))
+    found = _large_parts(cv2.morphologyEx((~outside).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))) > 0
+    return found if _MIN_SHARE <= float(found.mean()) <= _MAX_SHARE else None
+
+
+def reaches_edge(mask: Mask) -> bool:
+    """Return whether what was found by colour, bool [h, w], goes on behind the edges, which it takes for background."""
+    height, width = mask.shape
+    first = max(2, round(_BORDER * max(height, width))) + 1 + max(height, width) // 100
+    ring = np.zeros((height, width), np.bool_)
+    ring[first : height - first, first : width - first] = True
+    ring[first + 2 : height - first - 2, first + 2 : width - first - 2] = False
+    return bool(mask[ring].mean() > _EDGE_SHARE)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipelines.adapters.character_photos import LEAST_PX
 from pipelines.errors import BadInput
 from pipelines.pictures import load_goods
-from pipelines.references.cutout import find_subject
+from pipelines.references.cutout import find_subject, on_plain, reaches_edge
 from pipelines.references.salient import load_salient
 from studio.domain.character import MOST_PHOTOS, Character, CharacterPhoto
 from studio.library.grants import grant
@@ -45,12 +45,21 @@ def find_person(
     library: Library, image: npt.NDArray[np.uint8], alpha: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.bool_]:
     """Return where the person of a photo uint8 [h, w, 3] is, bool [h, w]: where `alpha` says so, else where the cutter
-    of the settings finds somebody, else whatever is not the background. Raises BadInput where nobody is found.
+    of the settings finds somebody, else whatever is before a plain background, else whatever is not the background.
+
+    Raises BadInput where nobody is found, and where only the last is left and the person reaches the photo's edges:
+    hair and shoulders would be taken for background.
     """
     find = None if library.cutter is None or alpha is not None else load_salient(library.cutter).find
+    by_colour = alpha is None and find is None
+    if by_colour and (plain := on_plain(image)) is not None:
+        return plain
     try:
-        return find_subject(image, alpha, find)
+        found = find_subject(image, alpha, find)
     except BadInput as error:
         if error.code != "goods_not_cut_out":
             raise
         raise BadInput("character_not_cut_out") from error
+    if by_colour and reaches_edge(found):
+        raise BadInput("character_reaches_edge")
+    return found

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ from studio.domain.character import Character, CharacterConsent
 from studio.domain.posts import PostRequest, plan_shots
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.licences import warnings_before
-from studio.library.characters import add_character
+from studio.library.characters import add_character, find_person
 from studio.library.scenes import add_picture, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -182,6 +183,24 @@ def test_characters_that_cannot_be(asked: PostRequest, change: dict[str, Any], s
         Character.make(photos=asked.character.photos * 5)
     with pytest.raises(BadInput, match="character_beside_picture"):
         asked.changed(person_as="reference", inject="references", person_picture="a" * 64)
+
+
+def test_people_who_reach_the_edge_are_cut_out_whole_or_refused(studio: Studio) -> None:
+    """By colour alone hair at the edge would be taken for background, and nobody would be told."""
+    rng = np.random.default_rng(1)
+    mask = np.zeros((160, 120), np.bool_)
+    mask[10:, 35:90] = True  # down to the lower edge, as in a half-body photo
+    dark = np.zeros((160, 120), np.bool_)
+    dark[10:50, 35:90] = True
+    person = np.where(dark[..., None], np.uint8(25), np.uint8(150)) + rng.integers(0, 20, (160, 120, 3), np.uint8)
+    wall = np.full((160, 120, 3), 235, np.uint8) - rng.integers(0, 5, (160, 120, 3), np.uint8)
+    found = find_person(studio.library, np.where(mask[..., None], person, wall))
+    assert (found != mask).mean() < 0.01
+    street = cv2.resize(rng.integers(0, 256, (8, 6, 3), np.uint8), (120, 160))
+    with pytest.raises(BadInput, match="character_reaches_edge"):
+        find_person(studio.library, np.where(mask[..., None], person, street))
+    alpha = find_person(studio.library, np.where(mask[..., None], person, street), mask)
+    assert np.array_equal(alpha, mask)
 
 
 def test_photos_that_are_refused(studio: Studio, tmp_path: Path) -> None:
