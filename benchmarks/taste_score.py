@@ -118,7 +118,7 @@ def likeness(group: Sequence[Seen], seen: Sequence[Seen]) -> list[float]:
 
 def preferences(sitting: Sitting) -> tuple[dict[str, Score], dict[str, Score]]:
     """Personalised over plain, by group; and by how many fields are open."""
-    won, mismatched, kept, like, words = (list[list[float]]() for _ in range(5))
+    won, mismatched, strangers, kept, like, words = (list[list[float]]() for _ in range(6))
     by_open: dict[int, list[list[float]]] = {}
     for group in range(sitting.groups):
         plain, asked = sitting.plain[group], sitting.asked[group]
@@ -126,7 +126,7 @@ def preferences(sitting: Sitting) -> tuple[dict[str, Score], dict[str, Score]]:
         users = sitting.users[group * GROUP : (group + 1) * GROUP]
         drawn = [sitting.easel.draw(sitting.guided(u, sitting.heard[u.number].weights)) for u in users]
         before = stated_kept(asked, shots, plain), likeness(plain, plain)
-        for rows in (won, mismatched, kept, like, words):
+        for rows in (won, mismatched, strangers, kept, like, words):
             rows.append([])
         of_open: dict[int, list[float]] = {}
         for n, user in enumerate(users):
@@ -137,6 +137,8 @@ def preferences(sitting: Sitting) -> tuple[dict[str, Score], dict[str, Score]]:
             words[-1] += [one for one in sitting.prefer(user.by_words(), drawn[n], plain, "words") if one != 0.5]
             other = drawn[(n + 1) % len(users)]
             mismatched[-1] += sitting.prefer(user, other, plain, "other")
+            for judge in (one for one in sitting.users if one.number // GROUP != group):
+                strangers[-1] += sitting.prefer(judge, drawn[n], plain, f"stranger {n} of {group}")
             after = stated_kept(asked, shots, drawn[n]), likeness(plain, drawn[n])
             kept[-1] += less(after[0], before[0])
             like[-1] += less(after[1], before[1])
@@ -148,7 +150,10 @@ def preferences(sitting: Sitting) -> tuple[dict[str, Score], dict[str, Score]]:
         "preferred": clustered_score(won), "preferred_mismatched": clustered_score(mismatched),
         "stated_cost": clustered_score(kept), "identity_cost": clustered_score(like), "variety": variety(sitting),
     }  # fmt: skip
-    more = {"  preferred, where words decide": clustered_score(words)}
+    more = {
+        "  preferred, where words decide": clustered_score(words),
+        "  somebody else's taste, by all of other groups": clustered_score(strangers),
+    }
     return scores, more | {f"  with {n} open": clustered_score(units) for n, units in sorted(by_open.items())}
 
 
