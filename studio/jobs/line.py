@@ -29,6 +29,7 @@ from studio.texts.texts import Texts
 __all__ = ["Line", "expected_seconds", "look_at_line", "page_of", "say_job", "title_of"]
 
 _UNFINISHED = ("queued", "running")
+_SERVED_S = 60.0  # a worker that loads a large model may not be heard of for a while
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def look_at_line(queue: Queue, owner: str) -> Line:
     paused = queue.paused(owner)
     left = None if running is None else _left(running, report, expect)
     in_all = None if paused and waiting else _in_all(queue, every, mine[-1], expect)
-    served = any(worker.is_alive for worker in list_workers(records))
+    served = any(worker.silent_s < _SERVED_S for worker in list_workers(records))
     return Line(running, waiting, report, left, in_all, paused, served)
 
 
