@@ -238,7 +238,11 @@ class Engine:
             self._patiently(
                 lambda: note_time(self._records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
             )
-        self._note_result(job, owner, hold, kind, result, title)
+        try:
+            self._note_result(job, owner, hold, kind, result, title)
+        except StudioError as error:  # the store is away, or full: all steps are done, and it can be tried again
+            note("failed", error)
+            raise
         return result.model_dump(mode="json")
 
     def _take(self, job: str, owner: str) -> Hold:
@@ -304,11 +308,11 @@ class Engine:
             pause = _RECONCILE_EVERY_S
 
     def _reconcile(self) -> None:
-        """Let records and engine agree; where one of them is locked or its disk full, the next minute will do."""
+        """Let records and engine agree; where one is locked, full, or the store is away, the next minute will do."""
         try:
             note_older_files(self.studio.library)
             reconcile(self._records, self._client, self._settle)
-        except OperationalError as problem:
+        except (OperationalError, StudioError) as problem:
             if not self._leaving.is_set():
                 _LOG.warning("Jobs are compared with the engine in a minute: %s", problem)
 

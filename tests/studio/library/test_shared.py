@@ -229,7 +229,6 @@ def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
             calls.clear()
             with pytest.raises(StudioError, match="store_unreachable"):
                 engine.run(WorkRequest(owner="li", word=word), Work)
-            engine._reconcile()
             row = Queue(studio).jobs("li")[0]
             assert (row.state, row.facts["code"]) == ("failed", "store_unreachable")
             server.start()
