@@ -117,10 +117,10 @@ def build(ui: Ui) -> None:
 
     inputs = {form.photo, form.opened, form.editor, form.name, *form.crops.inputs}
     gr.on(None, guarded(ui, show), None, [mine], **HIDDEN)
-    form.upload.upload(guarded(ui, open_photo), [form.upload], form.outputs, **HIDDEN)
-    save.click(guarded(ui, keep), inputs, [mine, *form.outputs], **HIDDEN)
+    form.upload.upload(guarded(ui, open_photo), [form.upload], form.outputs, show_progress_on=[form.said], **HIDDEN)
+    save.click(guarded(ui, keep), inputs, [mine, *form.outputs], show_progress_on=[mine], **HIDDEN)
     offered.click(guarded(ui, take), None, [mine], **EACH)
-    mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], **EACH)
+    mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], show_progress_on=[mine], **EACH)
     form.packs.click(guarded(ui, unpack), None, [mine, form.said], **EACH)
 
 

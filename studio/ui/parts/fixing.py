@@ -93,6 +93,6 @@ def build_fixing(ui: Ui) -> Fixing:
             keep_arrangement(ui, owner, post_set, add_take(now, number, f"{job}:0"))
         return {box: gr.Column(visible=False), done: said[done] + 1}
 
-    go.click(guarded(ui, start), {which, editor, strength, done}, [box, done], **HIDDEN)
+    go.click(guarded(ui, start), {which, editor, strength, done}, [box, done], show_progress_on=[go], **HIDDEN)
     leave.click(lambda: gr.Column(visible=False), None, [box], **HIDDEN)
     return fixing

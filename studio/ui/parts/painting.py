@@ -23,7 +23,12 @@ _MOST_BYTES = 8_000_000
 
 
 def build_editor(ui: Ui, label: str, name: str, height: int, brush: int) -> gr.ImageEditor:
-    """An editor for one brush; `height` and `brush` in pixels. What it sends is read by the studio's own door."""
+    """An editor for one brush; `height` and `brush` in pixels. What it sends is read by the studio's own door.
+
+    Whatever fills it shows its progress elsewhere (`show_progress_on`): Gradio 6.31 asks each component whose progress
+    it shows for its value at every event of the page, each timer's, too, and an editor answers by bringing its picture
+    anew: thousands of times while somebody paints.
+    """
     editor = gr.ImageEditor(
         label=ui.t(label), type="pil", sources=[], transforms=[], layers=False, height=height,
         brush=gr.Brush(default_size=brush, colors=[_COLOUR], color_mode="fixed"), buttons=[], elem_id=name,

@@ -14,7 +14,13 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import BadInput, BadPicture
+from studio.application import Studio
+from studio.jobs.queue import Queue
+from studio.settings import Settings
+from studio.texts.texts import Texts
+from studio.ui.context import Ui
 from studio.ui.parts.painting import EDITOR_PX, build_editor, painted_mask, read_painting
+from studio.web.app import _pages
 from tests.tables.surfaces import make_ui
 
 
@@ -64,3 +70,21 @@ def test_every_editor_reads_so(tmp_path: Path) -> None:
     editor = asyncio.run(lay_out())  # Gradio wants a loop, and leaves one of its own open
     with pytest.raises(gr.Error, match="megapixels"):
         editor.preprocess(event(tmp_path, png(2100, 2100)))
+
+
+def test_no_event_shows_its_progress_on_an_editor(tmp_path: Path) -> None:
+    """Or else the editor brings its picture anew at every tick of every timer of the page."""
+    studio = Studio(Settings(data=tmp_path))
+
+    async def look() -> list[Any]:
+        return list(_pages(Ui(studio, Queue(studio), Texts("zh"))).fns.values())
+
+    touching = [
+        event
+        for event in asyncio.run(look())
+        if any(isinstance(part, gr.ImageEditor) for part in (*event.inputs, *event.outputs))
+    ]
+    assert len(touching) >= 5
+    for event in touching:
+        assert event.show_progress_on, event.name
+        assert not any(isinstance(part, gr.ImageEditor) for part in event.show_progress_on), event.name
