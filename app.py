@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 from pipelines.errors import BadInput
 from pipelines.quiet import quiet_third_parties
@@ -39,12 +41,25 @@ def main() -> int:
                 raise BadInput("worker_needs_database")
             if not given.no_worker:
                 stack.enter_context(Supervisor(settings))
+        _leave_on_interrupt(stack)
         from studio.web.app import make_app  # takes seconds: a refusal does not
         from studio.web.serving import serve
 
         print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
-        serve(make_app(settings, given.name, local), given.host, given.port)
+        site = make_app(settings, given.name, local)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        serve(site, given.host, given.port)
     return 0
+
+
+def _leave_on_interrupt(stack: ExitStack) -> None:
+    """End on Ctrl-C while the pages are loaded: raised inside of an import, it may be swallowed there, and is lost."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        stack.close()
+        os._exit(0)
+
+    signal.signal(signal.SIGINT, leave)
 
 
 if __name__ == "__main__":

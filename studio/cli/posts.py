@@ -128,8 +128,10 @@ def posts(
         return _draw_request(studio, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
-    if (character is None) != (consent is None):
-        raise BadInput("character_no_consent" if consent is None else "consent_without_character")
+    if character is not None and consent is None:
+        raise BadInput("character_no_consent")
+    if character is None and consent is not None:
+        raise BadInput("consent_without_character")
     agreed = None if consent is None else CharacterConsent.of(read_consent(check_file(consent)))
     start, end = _read_span(span)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)

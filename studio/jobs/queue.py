@@ -18,13 +18,13 @@ from studio.domain.report import Report
 from studio.domain.takes import FixRequest, VaryRequest
 from studio.domain.training import training_marks
 from studio.domain.values import Request, Result
+from studio.jobs.engine_tables import has_tables
 from studio.jobs.files import JobFiles
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.kinds import Kind, kind_of
 from studio.jobs.licences import warnings_before
 from studio.jobs.notes import doubts_before
 from studio.jobs.ranks import in_order, move_by, move_first
-from studio.library.database import has_table
 from studio.library.grants import check_readable
 from studio.library.records import (
     PAUSED,
@@ -37,7 +37,6 @@ from studio.library.records import (
     ReportRecord,
     RequestRecord,
     StopRecord,
-    WorkerRecord,
     content_id,
 )
 from studio.settings import Settings
@@ -151,10 +150,8 @@ class Queue:
         )
 
     def _has_engine(self) -> bool:
-        """Whether a worker lives, or has ever made the engine's tables: jobs may then wait for the next."""
-        if self.studio.records.everyones(WorkerRecord):
-            return True
-        return has_table(engine_url(self.studio.settings), "queues", "dbos")  # one of the last that are made
+        """Whether a worker has made the engine's tables: jobs may then wait for it, or for the next."""
+        return has_tables(engine_url(self.studio.settings))
 
     def client_if_any(self) -> DBOSClient | None:
         """Return the engine's client without waiting for a worker to make the engine."""

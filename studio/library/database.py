@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Engine, cast, create_engine, event, func, inspect, literal, make_url
+from sqlalchemy import ColumnElement, Double, Engine, cast, create_engine, event, func, literal, make_url
 from sqlalchemy.exc import ArgumentError
 
-__all__ = ["connect", "has_table", "seconds_now", "without_password"]
+__all__ = ["connect", "seconds_now", "without_password"]
 
 _BUSY_MS = 10_000  # how long a write waits for another process's
 _FROZEN_S = 60  # after which a server takes its locks back from a process that stands still inside of a transaction
@@ -28,18 +28,6 @@ def connect(place: Path | str) -> Engine:
     engine = create_engine(url, pool_pre_ping=True)  # a server may have been restarted
     event.listen(engine, "connect", _set_patience)
     return engine
-
-
-def has_table(url: str, name: str, schema: str) -> bool:
-    """Return whether a table is there, in this schema of a server's or in a file of SQLite's; nothing is made."""
-    place = make_url(url)
-    if place.get_backend_name() == "sqlite" and not Path(str(place.database)).is_file():
-        return False
-    engine = connect(url) if place.get_backend_name() != "sqlite" else create_engine(place)
-    try:
-        return inspect(engine).has_table(name, None if engine.dialect.name == "sqlite" else schema)
-    finally:
-        engine.dispose()
 
 
 def without_password(url: str) -> str:

@@ -172,3 +172,18 @@ def test_the_studio_opened_twice_says_so_and_the_first_goes_on(tmp_path: Path) -
             first.kill()
             first.wait()
     assert _pids(tmp_path) == []
+
+
+def test_ctrl_c_while_the_pages_are_loaded_ends_the_studio(tmp_path: Path) -> None:
+    command = [sys.executable, "app.py", "--data", str(tmp_path), "--port", "0"]
+    studio = subprocess.Popen(
+        command, cwd=ROOT, env=_environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _until(lambda: _pids(tmp_path) if (tmp_path / "studio.sqlite").exists() else (), "the worker does not start")
+        studio.send_signal(signal.SIGINT)
+        said = studio.communicate(timeout=60)[1]
+    finally:
+        studio.kill()
+    assert (studio.returncode, said) == (0, "")
+    assert _pids(tmp_path) == []
