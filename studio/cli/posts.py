@@ -57,6 +57,22 @@ _Captions = Annotated[
     list[str] | None,
     typer.Option(help="The next post's caption; may be repeated."),
 ]
+_PersonPicture = Annotated[
+    Path | None, typer.Option(help="The persona's picture for it; without one the last that its training drew.")
+]
+_Character = Annotated[
+    list[Path] | None,
+    typer.Option(help="A photo that says who is shown, in the LoRA's place; up to four, with --consent."),
+]
+_Strength = Annotated[
+    float, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
+]
+_Span = Annotated[
+    str, typer.Option(help="From where to where on the way the photos of --character count, such as 0,0.8.")
+]
+_Again = Annotated[
+    int, option(PostRequest, "again", "Another set of the same kind: its number; other seeds and shots.")
+]
 _Shots = Annotated[list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")]
 
 
@@ -68,20 +84,11 @@ def posts(
     persona: Annotated[str, typer.Option(help="Whose posts; the newest persona if empty.")] = "",
     count: Annotated[int, typer.Option(min=1, max=MOST_SHOTS, help="So many varied shots.")] = 9,
     person_as: Annotated[str, option(PostRequest, "person_as", "What says who is shown")] = "lora",
-    person_picture: Annotated[
-        Path | None, typer.Option(help="The persona's picture for it; without one the last that its training drew.")
-    ] = None,
-    character: Annotated[
-        list[Path] | None,
-        typer.Option(help="A photo that says who is shown, in the LoRA's place; up to four, with --consent."),
-    ] = None,
+    person_picture: _PersonPicture = None,
+    character: _Character = None,
     consent: Annotated[Path | None, typer.Option(help="JSON: who, scope, expires")] = None,
-    strength: Annotated[
-        float, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
-    ] = 1.0,
-    span: Annotated[
-        str, typer.Option(help="From where to where on the way the photos of --character count, such as 0,0.8.")
-    ] = "0,1",
+    strength: _Strength = 1.0,
+    span: _Span = "0,1",
     inject: Annotated[
         str, option(PostRequest, "inject", "The backbone's first way if empty. How the place is shown to the model")
     ] = "",
@@ -113,9 +120,7 @@ def posts(
     finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
     caption: _Captions = None,
     seed: Seed = 1,
-    again: Annotated[
-        int, option(PostRequest, "again", "Another set of the same kind: its number; other seeds and shots.")
-    ] = 0,
+    again: _Again = 0,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -128,11 +133,7 @@ def posts(
         return _draw_request(studio, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
-    if character is not None and consent is None:
-        raise BadInput("character_no_consent")
-    if character is None and consent is not None:
-        raise BadInput("consent_without_character")
-    agreed = None if consent is None else CharacterConsent.of(read_consent(check_file(consent)))
+    agreed = _read_agreed(character, consent)
     start, end = _read_span(span)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
@@ -198,6 +199,15 @@ def _check_pictures(photo: Path, mask: Path | None) -> None:
     shown = load_scene(photo)
     if mask is not None:
         load_mask(mask, (shown.image.shape[0], shown.image.shape[1]), shown.orientation)
+
+
+def _read_agreed(character: Sequence[Path] | None, consent: Path | None) -> CharacterConsent | None:
+    """Return what whoever is in the photos agreed to. Raises BadInput for one without the other."""
+    if character is not None and consent is None:
+        raise BadInput("character_no_consent")
+    if character is None and consent is not None:
+        raise BadInput("consent_without_character")
+    return None if consent is None else CharacterConsent.of(read_consent(check_file(consent)))
 
 
 def _read_box(text: str) -> Box | None:

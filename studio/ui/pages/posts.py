@@ -116,10 +116,8 @@ def build(ui: Ui) -> None:
     asked.success(None, js=FORGET_SET)
     build_strengths(ui, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
-    acted = [
-        part.click(guarded(ui, act), form.text.inputs, outputs, show_progress_on=[progress], **EACH)
-        for part in (progress, posts)
-    ]
+    elsewhere = EACH | {"show_progress_on": [progress]}
+    acted = [part.click(guarded(ui, act), form.text.inputs, outputs, **elsewhere) for part in (progress, posts)]
     build_draft(ui, form, [started, asked, *acted])
     fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
 
