@@ -29,6 +29,7 @@ def test_a_painted_landmark_is_kept(page: Any, tmp_path: Path, site: Site) -> No
     page.wait_for_timeout(1500)
     canvas = page.locator("#editor canvas").first
     page.locator("#editor button[aria-label*='rush'], #editor [aria-label*='Draw']").first.click()
+    canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     for _ in range(8):  # a busy machine takes the brush up later; a stroke before that paints nothing

@@ -30,6 +30,7 @@ _STANDS: dict[str, Box | None] = {
     "middle": (0.33, 0.5, 0.67, 0.98), "large": (0.2, 0.3, 0.8, 0.98),
 }  # fmt: skip
 _OWN: Box = (0.6, 0.5, 0.9, 1.0)
+_HIDDEN = ["st-hidden"]
 _SIDES = ("left", "top", "right", "bottom")
 _MOST_NAME = 80
 UNNAMED = "a product"
@@ -78,7 +79,7 @@ def write_goods(ui: Ui, form: GoodsForm, settings: SetSettings, where: Scene | N
         form.name: "" if goods is None or goods.name == UNNAMED else goods.name,
         form.shown_as: settings.goods_as,
         form.stands: stands,
-        form.own: gr.Column(visible=stands == "own"),
+        form.own: _own_column(stands == "own"),
         form.stage: _show_stage(ui, where, goods, own, settings.shape),
         form.remove: gr.Button(visible=goods is not None),
         **dict(zip(form.box, own or _OWN, strict=True)),
@@ -93,7 +94,7 @@ def build_goods(ui: Ui, scene: gr.Dropdown, platform: gr.Dropdown) -> GoodsForm:
         where = next((s for s in ui.scenes(owner_of(request)) if s.id == said[scene]), None)
         goods, shape = said[form.goods], find_platform(said[platform]).shape or ""
         return {
-            form.own: gr.Column(visible=said[form.stands] == "own"),
+            form.own: _own_column(said[form.stands] == "own"),
             form.stage: _show_stage(ui, where, goods, _box(form, said), shape),
             form.remove: gr.Button(visible=goods is not None),
         }
@@ -147,12 +148,17 @@ def _lay_out(ui: Ui) -> tuple[GoodsForm, gr.File]:
                 [(t(f"stands.{name}"), name) for name in (*_STANDS, "own")], value="shot", label=t("goods.stands"),
                 elem_id="stands",
             )  # fmt: skip
-            with gr.Column(visible=False) as own:
+            with gr.Column(elem_classes=_HIDDEN) as own:
                 box = tuple(
                     gr.Slider(0, 1, value=value, step=0.01, label=t(f"side.{side}"), elem_id=f"side-{side}")
                     for side, value in zip(_SIDES, _OWN, strict=True)
                 )
     return GoodsForm(gr.State(None), name, shown_as, stands, box, own, stage, remove), upload
+
+
+def _own_column(shown: bool) -> gr.Column:
+    """The four numbers, hidden and not absent: a slider that comes at once with its number may not take the number."""
+    return gr.Column(elem_classes=[] if shown else _HIDDEN)
 
 
 def _box(form: GoodsForm, said: Said) -> Box | None:
