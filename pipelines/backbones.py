@@ -26,7 +26,7 @@ from pipelines.families.spec import TRAINING, BackboneSpec
 from pipelines.families.vocabulary import PROMPT_WORDS
 from pipelines.lora.layers import Lora
 from pipelines.lora.stack import LoraStack
-from pipelines.models.hardware import Hardware, read_hardware
+from pipelines.models.hardware import Hardware, read_hardware, work_bytes
 from pipelines.models.precision import LoadPlan, plan_loading
 from pipelines.models.sources import MINIATURE
 
@@ -93,6 +93,14 @@ class Backbone:
     def held_bytes(self) -> float:
         """Return what LoRAs and adapters keep on the device; of what is loaded beside, that which says so."""
         return self.lora_stack.device_bytes + sum(getattr(one, "device_bytes", 0.0) for one in self.beside.values())
+
+    @property
+    def drawing_bytes(self) -> float:
+        """Return what adapters have to leave free on the device: the work of a drawing of the usual size, and the
+        transformer where it comes only then.
+        """
+        work = work_bytes(self.model.width, self.spec.height * self.spec.width)
+        return work + (0 if self.plan.offload == "none" else sum(p.nbytes for p in self.transformer.parameters()))
 
     @cached_property
     def lora_stack(self) -> LoraStack:

@@ -38,7 +38,7 @@ from pipelines.adapters.character_photos import CharacterPhoto, lay_out
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.families.folders import reading
-from pipelines.models.hardware import Hardware, read_hardware, work_bytes
+from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.headers import read_header, shards_of
 
 __all__ = ["CharacterAdapter", "EncodedCharacter", "character_of", "check_fits", "encode_character", "load_character",
@@ -219,9 +219,7 @@ def _load_for(backbone: Backbone, folder: Path | None) -> CharacterAdapter:
     if where is None:
         raise ModelMissing("character_missing", backbone=backbone.spec.id)
     assert isinstance(transformer, FluxTransformer2DModel)
-    work = work_bytes(backbone.model.width, backbone.spec.height * backbone.spec.width)
-    waits = 0 if backbone.plan.offload == "none" else sum(p.nbytes for p in transformer.parameters())
-    return load_character(where, transformer, backbone.device, backbone.dtype, beside=work + waits)
+    return load_character(where, transformer, backbone.device, backbone.dtype, beside=backbone.drawing_bytes)
 
 
 def _load_eye(encoder: Encoder, place: Path, dtype: torch.dtype) -> _Eye:

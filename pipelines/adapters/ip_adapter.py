@@ -35,7 +35,7 @@ from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
 from pipelines.families.folders import reading
 from pipelines.models.catalogue import find_model
-from pipelines.models.hardware import Hardware, read_hardware, work_bytes
+from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.headers import read_header, shards_of
 from pipelines.models.licences import UNKNOWN, read_card_licence
 
@@ -215,9 +215,7 @@ def _load_for(backbone: Backbone, folder: Path | None) -> IpAdapter:
     if where is None:
         raise ModelMissing("ip_adapter_missing", backbone=backbone.spec.id)
     assert isinstance(transformer, FluxTransformer2DModel)
-    work = work_bytes(backbone.model.width, backbone.spec.height * backbone.spec.width)
-    waits = 0 if backbone.plan.offload == "none" else sum(p.nbytes for p in transformer.parameters())
-    return load_adapter(where, transformer, backbone.device, backbone.dtype, beside=work + waits)
+    return load_adapter(where, transformer, backbone.device, backbone.dtype, beside=backbone.drawing_bytes)
 
 
 def _adapter_file(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Records and engine on PostgreSQL: the same jobs, also over a killed worker and a restarted server."""
+"""Records and engine on PostgreSQL: the same jobs, also over a killed worker and a restarted postgres."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from studio.jobs.queue import Queue
 from studio.library.index import Search, find_things
 from studio.library.records import FileRecord, JobRecord
 from studio.settings import Settings
-from tests.postgres import Postgres, closed_engines, start_postgres
+from tests.postgres import Postgres, closed_engines
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,12 +43,6 @@ sys.exit(worker.main())
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with start_postgres() as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with closed_engines(monkeypatch):
@@ -56,8 +50,8 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def settings(server: Postgres, tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data", database=server.new_database())
+def settings(postgres: Postgres, tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", database=postgres.new_database())
 
 
 def begin_worker(settings: Settings) -> subprocess.Popen[bytes]:
@@ -93,7 +87,7 @@ def test_a_job_is_done_found_and_granted(settings: Settings, monkeypatch: pytest
 
 
 def test_a_killed_worker_and_a_restarted_server_lose_nothing(
-    server: Postgres, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_kind(monkeypatch, lambda *_: Work(id="it"))
     studio, steps = Studio(settings), settings.data / "steps"
@@ -107,10 +101,10 @@ def test_a_killed_worker_and_a_restarted_server_lose_nothing(
     until(lambda: len(done()) >= 2, "the job does not begin")
     worker.send_signal(signal.SIGKILL)
     worker.communicate(timeout=30)
-    server.restart()
+    postgres.restart()
     worker = begin_worker(settings)
     until(lambda: len(done()) >= 4, "the job does not go on")
-    server.restart()  # under a worker that works
+    postgres.restart()  # under a worker that works
 
     def ended() -> bool:
         row = queue.find(job, "mei")

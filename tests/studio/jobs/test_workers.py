@@ -25,7 +25,7 @@ from studio.jobs.watchdog import MOST_TAKEOVERS, Watchdog, take_over
 from studio.jobs.workers import WorkerState, list_workers
 from studio.library.records import HoldRecord, JobRecord, Records, ReportRecord
 from studio.settings import Settings
-from tests.postgres import Postgres, closed_engines, start_postgres
+from tests.postgres import Postgres, closed_engines
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,12 +59,6 @@ sys.exit(worker.main())
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with start_postgres() as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     add_kind(monkeypatch, lambda *_: Work(id="it"))
@@ -73,8 +67,8 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def studio(server: Postgres, tmp_path: Path) -> Studio:
-    return Studio(Settings(data=tmp_path / "data", database=server.new_database(), worker_silent_s=SILENT_S))
+def studio(postgres: Postgres, tmp_path: Path) -> Studio:
+    return Studio(Settings(data=tmp_path / "data", database=postgres.new_database(), worker_silent_s=SILENT_S))
 
 
 @pytest.fixture
@@ -263,7 +257,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_to_another_at_once(
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
     if request.param == "sqlite":
         return Records(tmp_path / "studio.sqlite")
-    return Records(request.getfixturevalue("server").new_database())
+    return Records(request.getfixturevalue("postgres").new_database())
 
 
 def test_of_many_that_take_one_job_one_has_it(records: Records) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,25 +27,12 @@ from studio.library.store import Store
 from studio.library.store_place import move_files
 from studio.library.trash import disk_use, sweep
 from studio.settings import Settings, read_settings
-from tests.s3 import KEY, SECRET, SERVERS, S3Server, start_s3
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with start_s3(request.param, tmp_path_factory.mktemp("s3")) as started:
-        yield started
+from tests.s3 import KEY, SECRET, S3Server
 
 
 @pytest.fixture
-def url(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return server.new_bucket()
-
-
-@pytest.fixture
-def raw(url: str) -> Bucket:
-    return Bucket(url)
+def raw(s3_url: str) -> Bucket:
+    return Bucket(s3_url)
 
 
 @pytest.fixture
@@ -88,8 +74,8 @@ def test_what_is_large_goes_in_parts_and_comes_back(store: Store) -> None:
     assert [file.size for file in store.files()] == [len(data)]
 
 
-def test_one_of_many_writers_wins(server: S3Server, raw: Bucket) -> None:
-    if server.kind == "rclone":
+def test_one_of_many_writers_wins(s3_server: S3Server, raw: Bucket) -> None:
+    if s3_server.kind == "rclone":
         pytest.skip("rclone knows no conditions: all write, and what a file is called is its content")
     with ThreadPoolExecutor(16) as hands:
         won = list(hands.map(lambda n: raw.create("files/aa/x", f"{n}".encode()), range(16)))
@@ -105,9 +91,9 @@ def test_writers_of_the_same_at_once_all_have_it(store: Store) -> None:
 
 
 def test_nothing_is_written_twice_but_what_a_sweep_would_take_is_as_new(
-    server: S3Server, store: Store, raw: Bucket, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, store: Store, raw: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if server.kind == "rclone":
+    if s3_server.kind == "rclone":
         pytest.skip("rclone knows no conditions: what is there is written once more, and is new")
     key = store.put(b"hello")
     written: list[str] = []
@@ -190,8 +176,8 @@ def test_processes_and_threads_share_the_copies(raw: Bucket, tmp_path: Path, mon
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
-def bucket_studio(tmp_path: Path, url: str, name: str = "data") -> Studio:
-    return Studio(Settings(data=tmp_path / name, store=url))
+def bucket_studio(tmp_path: Path, s3_url: str, name: str = "data") -> Studio:
+    return Studio(Settings(data=tmp_path / name, store=s3_url))
 
 
 def filled(studio: Studio) -> list[str]:
@@ -204,8 +190,8 @@ def filled(studio: Studio) -> list[str]:
     return [str(key) for key in keys]
 
 
-def test_a_sweep_takes_what_is_old_and_nobodys(tmp_path: Path, url: str) -> None:
-    studio = bucket_studio(tmp_path, url)
+def test_a_sweep_takes_what_is_old_and_nobodys(tmp_path: Path, s3_url: str) -> None:
+    studio = bucket_studio(tmp_path, s3_url)
     needed = filled(studio)
     nobodys = studio.store.put(b"nobody's")
     assert sweep(studio.library) == (0, 0)  # it may be in no row yet
@@ -225,8 +211,8 @@ def test_what_was_stored_again_meanwhile_is_not_swept(store: Store, raw: Bucket)
     assert not store.has(key)
 
 
-def test_the_examination_and_the_repair(tmp_path: Path, url: str, raw: Bucket) -> None:
-    studio = bucket_studio(tmp_path, url)
+def test_the_examination_and_the_repair(tmp_path: Path, s3_url: str, raw: Bucket) -> None:
+    studio = bucket_studio(tmp_path, s3_url)
     picture, weights = filled(studio)
     studio.store.put(b"nobody's")
     studio.store.open_local(weights)  # a whole copy on this disk says nothing of what is stored
@@ -248,9 +234,9 @@ def test_the_examination_and_the_repair(tmp_path: Path, url: str, raw: Bucket) -
 
 
 def test_a_backup_of_a_bucket_comes_back_into_a_folder_and_into_another_bucket(
-    tmp_path: Path, url: str, server: S3Server
+    tmp_path: Path, s3_url: str, s3_server: S3Server
 ) -> None:
-    studio = bucket_studio(tmp_path, url)
+    studio = bucket_studio(tmp_path, s3_url)
     keys = filled(studio)
     donor = studio.library.shared.folder / "donors" / "sweet" / "小美"
     donor.mkdir(parents=True)
@@ -262,7 +248,7 @@ def test_a_backup_of_a_bucket_comes_back_into_a_folder_and_into_another_bucket(
     assert [again.store.get(key) for key in keys] == [b"picture", b"weights"]
     assert (tmp_path / "folder" / "donors" / "sweet" / "小美" / "donor.json").is_file()
 
-    settings = Settings(data=tmp_path / "elsewhere", store=server.new_bucket())
+    settings = Settings(data=tmp_path / "elsewhere", store=s3_server.new_bucket())
     restore(tmp_path / "b.zip", settings.data, bucket=settings.bucket)
     move_files(settings, Records(settings.data / "studio.sqlite"))
     other = Studio(settings)
@@ -272,51 +258,51 @@ def test_a_backup_of_a_bucket_comes_back_into_a_folder_and_into_another_bucket(
     assert studio.store.has(keys[0])
 
 
-def test_a_folder_knows_its_bucket_and_a_bucket_its_records(tmp_path: Path, url: str, server: S3Server) -> None:
-    studio = bucket_studio(tmp_path, url)
+def test_a_folder_knows_its_bucket_and_a_bucket_its_records(tmp_path: Path, s3_url: str, s3_server: S3Server) -> None:
+    studio = bucket_studio(tmp_path, s3_url)
     studio.store.put(b"x")
-    bucket_studio(tmp_path, url)
+    bucket_studio(tmp_path, s3_url)
     with pytest.raises(BadInput, match="store_elsewhere"):
         Studio(Settings(data=tmp_path / "data"))
     with pytest.raises(BadInput, match="store_elsewhere"):
-        bucket_studio(tmp_path, server.new_bucket())
-    if server.kind == "moto":  # rclone lets everybody write it first
+        bucket_studio(tmp_path, s3_server.new_bucket())
+    if s3_server.kind == "moto":  # rclone lets everybody write it first
         with pytest.raises(BadInput, match="store_of_others"):
-            bucket_studio(tmp_path, url, "others")
+            bucket_studio(tmp_path, s3_url, "others")
         Studio(Settings(data=tmp_path / "others"))  # which was not changed
     (tmp_path / "data" / "store.url").unlink()
     with pytest.raises(BadInput, match="store_of_records_elsewhere"):
         Studio(Settings(data=tmp_path / "data"))
     with pytest.raises(BadInput, match="store_of_records_elsewhere"):
-        bucket_studio(tmp_path, server.new_bucket())
+        bucket_studio(tmp_path, s3_server.new_bucket())
     older = Studio(Settings(data=tmp_path / "older"))
     older.store.put(b"x")
     with pytest.raises(BadInput, match="store_elsewhere"):
-        bucket_studio(tmp_path, server.new_bucket(), "older")
+        bucket_studio(tmp_path, s3_server.new_bucket(), "older")
     Studio(Settings(data=tmp_path / "older"))
 
 
-def test_a_bucket_that_is_not_there_is_told(tmp_path: Path, url: str, server: S3Server) -> None:
+def test_a_bucket_that_is_not_there_is_told(tmp_path: Path, s3_url: str, s3_server: S3Server) -> None:
     with pytest.raises(BadInput, match="store_without_bucket"):
         bucket_studio(tmp_path, "s3://no-such-bucket/shop")
 
 
 def test_a_wrong_secret_is_told_and_nothing_of_it(
-    tmp_path: Path, url: str, server: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, s3_url: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if server.kind == "moto":
+    if s3_server.kind == "moto":
         pytest.skip("moto believes any secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-it-at-all")
     with pytest.raises(StudioError, match="store_refused") as told:
-        bucket_studio(tmp_path, url)
+        bucket_studio(tmp_path, s3_url)
     said = caplog.text + str(told.value) + repr(told.value.__cause__)
-    assert url in caplog.text
+    assert s3_url in caplog.text
     assert "not-it-at-all" not in said
     assert SECRET not in said
 
 
-def test_secrets_stand_nowhere(tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture) -> None:
-    studio = bucket_studio(tmp_path, url)
+def test_secrets_stand_nowhere(tmp_path: Path, s3_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    studio = bucket_studio(tmp_path, s3_url)
     filled(studio)
     said = repr(studio.settings) + repr(vars(studio.store)) + caplog.text
     assert SECRET not in said
@@ -338,28 +324,28 @@ def test_keys_in_an_address_are_refused_and_not_repeated() -> None:
 
 
 def test_a_server_that_is_away_is_waited_for_and_then_told(
-    tmp_path: Path, url: str, server: S3Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3_url: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if server.kind == "moto":
+    if s3_server.kind == "moto":
         pytest.skip("moto forgets all when it ends")
-    studio = bucket_studio(tmp_path, url)
+    studio = bucket_studio(tmp_path, s3_url)
     key = studio.store.put(b"hello")
     kept = studio.store.open_local(key)
-    server.stop()
-    back = threading.Timer(2.0, server.start)
+    s3_server.stop()
+    back = threading.Timer(2.0, s3_server.start)
     back.start()
     try:
         assert studio.store.put(b"more")  # for which it waited
     finally:
         back.join()
     monkeypatch.setattr(bucket_module, "_RETRIES", {"max_retries": 1})
-    impatient = Store(BucketBackend(Bucket(url), FileCache(tmp_path / "other", 1_000_000)))
-    server.stop()
+    impatient = Store(BucketBackend(Bucket(s3_url), FileCache(tmp_path / "other", 1_000_000)))
+    s3_server.stop()
     try:
         for call in (lambda: impatient.put(b"x"), lambda: impatient.get(key), lambda: list(impatient.keys())):
             with pytest.raises(StudioError, match="store_unreachable"):
                 call()
         assert studio.store.open_local(key) == kept  # what is here is here
     finally:
-        server.start()
+        s3_server.start()
     assert impatient.get(key) == b"hello"

@@ -26,15 +26,9 @@ from studio.library.records import (
     SceneRecord,
     UserRecord,
 )
-from tests.postgres import Postgres, closed_engines, start_postgres
+from tests.postgres import closed_engines
 
 OLD = (Path(__file__).parent / "data" / "records-0.1.sql").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with start_postgres() as started:
-        yield started
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +41,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     if request.param == "sqlite":
         return tmp_path / "studio.sqlite"
-    url: str = request.getfixturevalue("server").new_database()
+    url: str = request.getfixturevalue("postgres").new_database()
     return url
 
 

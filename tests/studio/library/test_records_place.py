@@ -15,14 +15,8 @@ from studio.library.integrity import repair_files
 from studio.library.records import RecipeRecord
 from studio.library.same_files import check_same_files
 from studio.settings import Settings
-from tests.postgres import Postgres, closed_engines, start_postgres
+from tests.postgres import Postgres, closed_engines
 from tests.stored import place_in
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with start_postgres() as started:
-        yield started
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +25,12 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_folder_of_a_database_is_not_opened_without_it(server: Postgres, tmp_path: Path) -> None:
-    data, url = tmp_path / "data", server.new_database()
+def test_a_folder_of_a_database_is_not_opened_without_it(postgres: Postgres, tmp_path: Path) -> None:
+    data, url = tmp_path / "data", postgres.new_database()
     studio = Studio(Settings(data=data, database=url))
     key = studio.store.put(b"a picture")
     grant(studio.records, "me", [key])
-    for other in ("", server.new_database()):
+    for other in ("", postgres.new_database()):
         with pytest.raises(BadInput, match="records_elsewhere"):
             Studio(Settings(data=data, database=other))
     assert not (data / "studio.sqlite").exists()
@@ -44,16 +38,16 @@ def test_a_folder_of_a_database_is_not_opened_without_it(server: Postgres, tmp_p
     assert (data / "records.url").stat().st_mode & 0o077 == 0
 
 
-def test_the_note_has_no_password(server: Postgres, tmp_path: Path) -> None:
-    url = server.new_database().replace("postgres@", "postgres:secret@")
+def test_the_note_has_no_password(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database().replace("postgres@", "postgres:secret@")
     Studio(Settings(data=tmp_path, database=url))
     assert "secret" not in (tmp_path / "records.url").read_text()
 
 
-def test_a_folder_with_its_own_records_is_not_opened_with_a_database(server: Postgres, tmp_path: Path) -> None:
+def test_a_folder_with_its_own_records_is_not_opened_with_a_database(postgres: Postgres, tmp_path: Path) -> None:
     Studio(Settings(data=tmp_path))
     with pytest.raises(BadInput, match="records_in_folder"):
-        Studio(Settings(data=tmp_path, database=server.new_database()))
+        Studio(Settings(data=tmp_path, database=postgres.new_database()))
 
 
 def test_nothing_is_swept_by_records_that_know_of_nothing(tmp_path: Path) -> None:
@@ -77,8 +71,8 @@ def test_an_address_that_leads_nowhere_is_told(url: str, code: str, tmp_path: Pa
     assert "secret" not in str(refused.value)
 
 
-def test_two_folders_do_not_work_on_one_database(server: Postgres, tmp_path: Path) -> None:
-    url = server.new_database()
+def test_two_folders_do_not_work_on_one_database(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
     with (
         Engine(Studio(Settings(data=tmp_path / "a", database=url))),
         pytest.raises(BadInput, match="files_elsewhere"),
@@ -89,8 +83,8 @@ def test_two_folders_do_not_work_on_one_database(server: Postgres, tmp_path: Pat
         pass
 
 
-def test_workers_that_start_at_once_agree_on_their_folder(server: Postgres, tmp_path: Path) -> None:
-    records = Studio(Settings(data=tmp_path / "a", database=server.new_database())).records
+def test_workers_that_start_at_once_agree_on_their_folder(postgres: Postgres, tmp_path: Path) -> None:
+    records = Studio(Settings(data=tmp_path / "a", database=postgres.new_database())).records
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: check_same_files(tmp_path / "a", records), range(8)))
     with pytest.raises(BadInput, match="files_elsewhere"):
@@ -98,7 +92,7 @@ def test_workers_that_start_at_once_agree_on_their_folder(server: Postgres, tmp_
     assert [path.name for path in (tmp_path / "a").glob("studio.id*")] == ["studio.id"]
 
 
-def test_the_largest_seed_is_kept(server: Postgres, tmp_path: Path) -> None:
-    records = Studio(Settings(data=tmp_path, database=server.new_database())).records
+def test_the_largest_seed_is_kept(postgres: Postgres, tmp_path: Path) -> None:
+    records = Studio(Settings(data=tmp_path, database=postgres.new_database())).records
     records.keep(RecipeRecord(id="r", owner="me", category="sweet", seed=2**32 - 1, facts={}))
     assert [row.seed for row in records.find(RecipeRecord, "me")] == [2**32 - 1]

@@ -30,27 +30,14 @@ from studio.library.saved_settings import SavedFile, SavedOnServer
 from studio.library.shared import Shared, _Mirror, _open, open_shared
 from studio.settings import ASSETS, Settings
 from studio.web.app import make_site
-from tests.s3 import SERVERS, S3Server, start_s3
+from tests.s3 import S3Server
 from tests.site import TestClient
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with start_s3(request.param, tmp_path_factory.mktemp("s3")) as started:
-        yield started
-
-
 @pytest.fixture
-def url(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return server.new_bucket()
-
-
-@pytest.fixture
-def machines(url: str, tmp_path: Path) -> tuple[Shared, Shared]:
-    return _Mirror(tmp_path / "one", Bucket(url)), _Mirror(tmp_path / "two", Bucket(url))
+def machines(s3_url: str, tmp_path: Path) -> tuple[Shared, Shared]:
+    return _Mirror(tmp_path / "one", Bucket(s3_url)), _Mirror(tmp_path / "two", Bucket(s3_url))
 
 
 def write(shared: Shared, name: str, text: str) -> None:
@@ -125,14 +112,14 @@ def test_of_two_changes_the_later_one_stays(machines: tuple[Shared, Shared]) -> 
     assert texts(one.sync("donors")) == texts(two.sync("donors")) == {"a/donor.json": "second one"}
 
 
-def test_donors_are_those_of_all_machines(url: str, tmp_path: Path) -> None:
+def test_donors_are_those_of_all_machines(s3_url: str, tmp_path: Path) -> None:
     none = tmp_path / "none"
-    one = Studio(Settings(data=tmp_path / "one", store=url, bundled_donors=none))
+    one = Studio(Settings(data=tmp_path / "one", store=s3_url, bundled_donors=none))
     source = sorted((ASSETS / "donors" / "sweet").iterdir())[0]
     assert one.donors() == ()
     shutil.copytree(source, tmp_path / "one" / "donors" / "sweet" / source.name)  # as a data folder of before has it
     (mine,) = one.donors()
-    two = _Mirror(tmp_path / "two", Bucket(url))
+    two = _Mirror(tmp_path / "two", Bucket(s3_url))
     folder = two.sync("donors") / "sweet" / source.name
     assert (folder / "lora.safetensors").read_bytes() == mine.lora_path.read_bytes()
     record = json.loads((folder / "donor.json").read_text())
@@ -142,8 +129,8 @@ def test_donors_are_those_of_all_machines(url: str, tmp_path: Path) -> None:
     assert one.donors()[0].consent.revoked
 
 
-def test_an_upload_of_another_machine_is_found_for_a_day(url: str, tmp_path: Path) -> None:
-    one, two = (Settings(data=tmp_path / name, store=url) for name in ("one", "two"))
+def test_an_upload_of_another_machine_is_found_for_a_day(s3_url: str, tmp_path: Path) -> None:
+    one, two = (Settings(data=tmp_path / name, store=s3_url) for name in ("one", "two"))
 
     async def blocks() -> AsyncIterator[bytes]:
         yield b"a picture"
@@ -157,12 +144,12 @@ def test_an_upload_of_another_machine_is_found_for_a_day(url: str, tmp_path: Pat
     assert uploads.find_upload(two, "me", token)
     for settings in (one, two):
         uploads.forget_old_uploads(settings, time.time() + 25 * 3600)
-    assert list(Bucket(url).list("uploads")) == []
+    assert list(Bucket(s3_url).list("uploads")) == []
     with pytest.raises(BadInput, match="no_upload"):
         uploads.find_upload(two, "me", token)
 
 
-def test_another_machine_goes_on_at_the_last_checkpoint(machines: tuple[Shared, Shared], url: str) -> None:
+def test_another_machine_goes_on_at_the_last_checkpoint(machines: tuple[Shared, Shared], s3_url: str) -> None:
     one, two = machines
     name = "work/persona/round-0"
     for steps in (1, 2, 3):
@@ -175,7 +162,7 @@ def test_another_machine_goes_on_at_the_last_checkpoint(machines: tuple[Shared, 
     assert found.weights["a"][0, 0] == 3
     assert len(list((two.folder / name).glob("step-*"))) == 2  # as many as are kept
     two.drop(name)
-    assert list(Bucket(url).list("work")) == []
+    assert list(Bucket(s3_url).list("work")) == []
     assert texts(one.sync(name)) == {}  # which frees its disk, too
 
 
@@ -197,9 +184,9 @@ def test_folders_of_one_machine_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
-    server: S3Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if server.kind == "moto":
+    if s3_server.kind == "moto":
         pytest.skip("moto forgets all when it ends")
     monkeypatch.setattr(bucket_module, "_RETRIES", {"max_retries": 1})
     _open.cache_clear()
@@ -209,18 +196,18 @@ def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
         def step(name: str) -> str:
             calls.append(name)
             if name == request.word and calls.count(name) == 1:
-                server.stop()
+                s3_server.stop()
             return str(studio.store.put(name.encode()))
 
         assert callable(run)
         keys = tuple(run(name, lambda name=name: step(name)) for name in ("first", "second", "third"))
         if request.word == "end" and calls.count("end") == 0:
             calls.append("end")
-            server.stop()
+            s3_server.stop()
         return Work(id=request.word, keys=keys)
 
     add_kind(monkeypatch, job)
-    studio = Studio(Settings(data=tmp_path / "data", store=url))
+    studio = Studio(Settings(data=tmp_path / "data", store=s3_url))
     with Engine(studio) as engine:
         for word, steps in (
             ("second", ["first", "second", "second", "third"]),
@@ -231,7 +218,7 @@ def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
                 engine.run(WorkRequest(owner="li", word=word), Work)
             row = Queue(studio).jobs("li")[0]
             assert (row.state, row.facts["code"]) == ("failed", "store_unreachable")
-            server.start()
+            s3_server.start()
             done = engine.run(WorkRequest(owner="li", word=word), Work)
             assert calls == steps
             assert [studio.store.get(key) for key in done.keys] == [b"first", b"second", b"third"]
@@ -240,19 +227,19 @@ def test_a_job_that_lost_its_store_is_tried_again_behind_its_last_step(
 
 
 def test_pages_do_not_wait_one_after_the_other_for_a_store_that_is_away(
-    server: S3Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if server.kind == "moto":
+    if s3_server.kind == "moto":
         pytest.skip("moto forgets all when it ends")
     monkeypatch.setattr(bucket_module, "_RETRIES", {"max_retries": 3})
     monkeypatch.setattr(shared_module, "_AWAY_S", 1.0)
     _open.cache_clear()
-    studio = Studio(Settings(data=tmp_path / "data", store=url))
+    studio = Studio(Settings(data=tmp_path / "data", store=s3_url))
     key = studio.store.put_picture(np.zeros((8, 8, 3), np.uint8))
     grant(studio.records, "me", [key])
     bundled = studio.donors()[0]
     site = TestClient(make_site(studio))
-    server.stop()
+    s3_server.stop()
     try:
         for _ in range(2):
             with pytest.raises(StudioError, match="store_unreachable"):
@@ -267,7 +254,7 @@ def test_pages_do_not_wait_one_after_the_other_for_a_store_that_is_away(
         assert answer.status_code == 503
         assert answer.json()["code"] == "store_unreachable"
     finally:
-        server.start()
+        s3_server.start()
     assert site.get(f"/files/{key}").status_code == 200
     assert site.get(f"/thumbs/{key}").status_code == 200
     time.sleep(1.1)
