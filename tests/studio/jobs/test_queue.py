@@ -9,6 +9,7 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from dbos import run_dbos_database_migrations
 
 from pipelines.errors import BadInput, NotEnough, StudioError
 from pipelines.progress import Stage, StageProgress
@@ -16,9 +17,9 @@ from studio.application import Studio
 from studio.domain.report import StudioStage
 from studio.domain.values import FileKey
 from studio.jobs.engine import Engine
-from studio.jobs.queue import Queue
+from studio.jobs.queue import Queue, engine_url
 from studio.library.grants import grant
-from studio.library.records import FileRecord, JobFilesRecord, JobRecord, WorkerRecord
+from studio.library.records import FileRecord, JobFilesRecord, JobRecord
 from studio.library.trash import sweep
 from studio.settings import Settings
 from tests.studio.jobs.local_kind import Work, WorkRequest, add_kind
@@ -71,7 +72,7 @@ def test_a_file_that_a_sweep_took_back_while_the_worker_was_waited_for_is_refuse
 
     def start_late() -> None:
         sweep(studio.library, young_s=0, draft_s=0)
-        studio.records.keep(WorkerRecord(id="w", owner="", beat=time.time(), facts={}))
+        run_dbos_database_migrations(engine_url(studio.settings))
 
     late = Timer(0.5, start_late)
     late.start()
