@@ -13,7 +13,7 @@ KILLS ?= 100
 SETS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score lora-formats ip-adapter-sweep full-size faults touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -43,6 +43,9 @@ picture-score: install ## what people see first, counted: eyes, mouths, hands, g
 
 taste-score: install ## how well a taste is read and followed, on simulated users: table, taste-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.taste_score --out $(OUT)
+
+learning-score: install ## how well a folder of pictures is looked through and described: table, learning-score.json [DATA OUT=out]
+	$(BIN)/python -m benchmarks.learning_score --data $(DATA) --out $(OUT)
 
 cases: install ## public bug reports, tried on the studio: table, cases.json [DATA=folder with cases/ OUT=out]
 	$(BIN)/python -m benchmarks.cases --data $(DATA)/cases --out $(OUT)

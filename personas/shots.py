@@ -140,6 +140,10 @@ WORDS: dict[str, tuple[str, ...]] = {
     "setting": SETTINGS,
     "goods": GOODS,
 }
+_PHRASES: dict[str, Mapping[str, str]] = {
+    "framing": _FRAMING_WORDS, "view": _VIEW_WORDS, "expression": _EXPRESSION_WORDS, "light": _LIGHT_WORDS,
+    "pose": _POSE_WORDS, "setting": _SETTING_WORDS, "goods": _GOODS_WORDS,
+}  # fmt: skip
 _COLOUR_LETTERS = "红橙黄绿蓝青紫粉白黑棕灰米金银"
 _DETERMINED = ("a", "an", "her", "his", "no", "one", "some", "the", "their", "two")
 
@@ -152,6 +156,11 @@ def _own_words(field: str, said: object) -> str:
     if not (told.isprintable() and 0 < len(told) <= MOST_LETTERS and any(letter.isalpha() for letter in told)):
         raise BadInput("shot_text_invalid", field=field.replace("_", " "), said=str(said)[:60], most=MOST_LETTERS)
     return told
+
+
+def say_word(field: str, word: str) -> str:
+    """Return how a prompt says a field's word, such as "in a cafe"; "" for a word that the field does not have."""
+    return _PHRASES[field].get(word, "")
 
 
 def with_article(thing: str) -> str:

@@ -13,7 +13,7 @@ from personas.measures.regions import KEYPOINTS, LABELS, Regions
 if TYPE_CHECKING:
     from personas.measures.subject import Subject
 
-__all__ = ["BODY_RATIOS", "BODY_SIMILARITY", "body_likeness", "body_proportions", "body_similarity"]
+__all__ = ["BODY_RATIOS", "BODY_SIMILARITY", "body_likeness", "body_proportions", "body_similarity", "is_seen"]
 
 BODY_RATIOS = ("shoulders", "hips", "torso", "upper_arm", "legs", "silhouette")
 _SEEN = 0.5
@@ -47,6 +47,11 @@ def body_proportions(regions: Regions) -> npt.NDArray[np.float32]:
         _chest_width(regions, points["shoulder_left"], points["shoulder_right"], head),
     ]  # fmt: skip
     return np.asarray(np.array(ratios) / head, np.float32)
+
+
+def is_seen(regions: Regions, joint: str) -> bool:
+    """Return whether the reader is sure that a keypoint, one of KEYPOINTS, is inside the picture."""
+    return bool(regions.keypoints[KEYPOINTS.index(joint)][2] >= _SEEN)
 
 
 def _chest_width(regions: Regions, left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], head: float) -> float:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.special import expit
 
+from personas.measures.colours import COLOUR_LAB
 from personas.measures.scene import to_lab
 from personas.shots import WORDS
 from personas.taste.attributes import load_attributes
@@ -33,16 +34,10 @@ _MEASURES: Mapping[str, tuple[float, float, str, str]] = {
     "warmth": (4.7, 16.0, "tone.warm", "tone.cool"),
     "edges": (4.75, 1.1, "composition.busy", "composition.simple"),
 }
-# Lab of the names, D65: middles of what people call so (Berlin & Kay's eleven without the pale and the dark ends)
-_COLOURS: Mapping[str, tuple[float, float, float]] = {
-    "red": (45, 62, 40), "orange": (66, 38, 62), "yellow": (86, -4, 70), "green": (52, -42, 36),
-    "blue": (44, 4, -46), "purple": (40, 40, -40), "pink": (74, 34, 6), "white": (95, 0, 2),
-    "black": (10, 0, 0), "brown": (38, 18, 28), "grey": (58, 0, 0), "beige": (84, 3, 16),
-}  # fmt: skip
 
 PIXELS: tuple[str, ...] = (
     *(end for *_, high, low in _MEASURES.values() for end in (high, low)),
-    *(f"palette.{name}" for name in _COLOURS),
+    *(f"palette.{name}" for name in COLOUR_LAB),
 )  # fmt: skip
 """Attributes that pixels show."""
 SHOWN: tuple[str, ...] = tuple(a.id for a in load_attributes().by_id.values() if a.shot)
@@ -79,10 +74,10 @@ def pixels_of(picture: npt.NDArray[np.uint8]) -> dict[str, float]:
     for name, (usual, spread, high, low) in _MEASURES.items():
         share = float(expit(1.7 * (measured[name] - usual) / spread))
         found |= {high: share, low: 1 - share}
-    centres = np.array(list(_COLOURS.values()), np.float64)
+    centres = np.array(list(COLOUR_LAB.values()), np.float64)
     far = np.linalg.norm((lab.reshape(-1, 1, 3) - centres) * (0.7, 1.0, 1.0), axis=2)
     shares = np.bincount(far.argmin(axis=1), minlength=len(centres)) / len(far)
-    return found | {f"palette.{name}": min(1.0, float(s) / _SHARE) for name, s in zip(_COLOURS, shares, strict=True)}
+    return found | {f"palette.{name}": min(1.0, float(s) / _SHARE) for name, s in zip(COLOUR_LAB, shares, strict=True)}
 
 
 def as_features(seen: Sequence[Mapping[str, float]]) -> Floats:
