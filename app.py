@@ -15,8 +15,8 @@ from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records_place import open_records
 from studio.library.users import Users, check_open
-from studio.settings import make_data_folder, read_settings
-from studio.texts.terminal import in_words
+from studio.settings import Settings, make_data_folder, read_settings
+from studio.texts.terminal import in_words, terminal_texts
 
 
 def main() -> int:
@@ -36,6 +36,7 @@ def main() -> int:
         with in_words():
             settings = read_settings() if given.data is None else read_settings(data=given.data)
             make_data_folder(settings)
+            _say_certificate(settings)
             local = check_open(Users(open_records(settings)), given.host, given.name)
             if given.no_worker and not settings.database.get_secret_value():
                 raise BadInput("worker_needs_database")
@@ -50,6 +51,19 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         serve(site, given.host, given.port)
     return 0
+
+
+def _say_certificate(settings: Settings) -> None:
+    """Say on standard error what is wrong with the certificate of the settings; all but exports works without it."""
+    if settings.c2pa_certificate is None and settings.c2pa_key is None:
+        return
+    from studio.export.content_credentials import open_credentials
+
+    try:
+        open_credentials(settings)
+    except BadInput as error:
+        texts = terminal_texts()
+        print(f"! {texts('start.certificate', why=texts.error(error))}", file=sys.stderr, flush=True)
 
 
 def _leave_on_interrupt(stack: ExitStack) -> None:

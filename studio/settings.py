@@ -80,7 +80,10 @@ class Settings(BaseSettings):
     `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
     the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day. `trusted_proxies` are
-    addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks. With several workers on one
+    addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks. `c2pa_certificate` (a chain, the
+    signer's own first) and `c2pa_key` are PEM files that exported pictures are signed with, `c2pa_algorithm` "" is the
+    key's usual one, `c2pa_timestamp_url` a server (RFC 3161) that is asked for the time of each signature, "" none;
+    without a certificate a local one is made, which proves nobody's name. With several workers on one
     database, one that was not heard of for `worker_silent_s`, or whose job has not moved for `worker_stalled_s`, loses
     its job to the others.
     """
@@ -115,6 +118,10 @@ class Settings(BaseSettings):
     captions_key: SecretStr = SecretStr("")
     captions_daily_tokens: int = Field(200_000, ge=0)
     trusted_proxies: _Networks = ""
+    c2pa_certificate: _Path | None = None
+    c2pa_key: _Path | None = None
+    c2pa_algorithm: Literal["", "es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = ""
+    c2pa_timestamp_url: str = ""
     worker_silent_s: float = Field(120.0, ge=5)
     worker_stalled_s: float = Field(1800.0, ge=30)
 

@@ -14,6 +14,7 @@ from studio.domain.posts import Post, PostRequest, PostSet
 from studio.domain.scene import Scene
 from studio.domain.values import Result
 from studio.export.bundle import BundlePost, write_bundle
+from studio.export.content_credentials import open_credentials
 from studio.export.manifest import DonorFacts, DrawFacts, Manifest, ManifestPersona, SceneFacts
 from studio.export.recall import remember_export
 from studio.library.grants import grant
@@ -85,7 +86,7 @@ def keep_posts(
 
 
 def export(studio: Studio, path: Any, platform: str, owner: str = "me") -> Manifest:
-    """Three posts of the persona in the café, as the export does it."""
+    """Three posts of the persona in the café, signed, as the export does it."""
     scene = keep_cafe(studio, owner)
     keep_persona(studio, owner)
     posts = [
@@ -100,6 +101,7 @@ def export(studio: Studio, path: Any, platform: str, owner: str = "me") -> Manif
                          scale=0.8),
         draw=DrawFacts(backbone="miniature", backbone_sha256="0", batch_size=8, batches=((0, 1, 2),), dtype="bfloat16",
                        precision="bf16", offload="none", device="cpu", threads=2, height=256, width=192),
+        credentials=open_credentials(studio.settings),
     )  # fmt: skip
     remember_export(studio.library, manifest, owner)
     return manifest

@@ -29,6 +29,7 @@ from studio.cli.translation import translate_command
 from studio.cli.upkeep import upkeep
 from studio.cli.usage import USAGE_STATUS, UsageError, explain_usage
 from studio.cli.users import users
+from studio.cli.verifying import verifying
 from studio.cli.votes import voting
 from studio.cli.way import way
 from studio.cli.workers import working
@@ -42,6 +43,7 @@ app.add_typer(way)
 app.add_typer(posting)
 app.add_typer(grids)
 app.add_typer(bundles)
+app.add_typer(verifying)
 app.add_typer(pictures)
 app.add_typer(packs, name="scenes")
 app.add_typer(jobs, name="jobs")

@@ -22,7 +22,6 @@ from studio.cli.options import (
     warn_of_licence,
 )
 from studio.cli.outputs import check_folder, place_file
-from studio.cli.progress import Bars
 from studio.domain.bundle import CheckRequest, ExportCheck, ExportRequest, bundle_name
 from studio.domain.captions import CaptionsRequest
 from studio.domain.checked import say_checked
@@ -126,26 +125,3 @@ def captions(
     told = made.model_dump(mode="json", exclude={"schema_version", "id", "post_set"})
     lines = (made.title, made.body, tag_text(made.tags), "", *made.captions)
     say(told, as_json, "\n".join(lines).strip())
-
-
-@bundles.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="A bundle.")],
-    redraw: Annotated[bool, typer.Option(help="Draw every post again and compare pixels.")] = False,
-    data: Data = None,
-    owner: Owner = None,
-    as_json: Json = False,
-) -> None:
-    """Check every hash of a bundle; with --redraw, draw its posts again from the manifest."""
-    from studio.export.bundle import verify_bundle
-
-    wrong = verify_bundle(path)
-    if redraw:
-        from studio.workflows import run_directly
-        from studio.workflows.redrawing import redraw_bundle
-
-        with Bars(as_json) as bars:
-            wrong += redraw_bundle(Studio(settings_of(data, owner)), path, run_directly, bars)
-    say({"wrong": list(wrong)}, as_json, "\n".join(wrong) or tell("cli.as_manifest"))
-    if wrong:
-        raise typer.Exit(1)

@@ -2,7 +2,8 @@
 
 pictures/01.jpg …, captions.txt (title, body, tags, a caption per picture),
 contact_sheet.jpg, manifest.json (written last: a bundle without one is no bundle). A zip of pictures and captions only
-ends there: it tells nobody what they were made from. The zip's bytes depend on its content alone.
+ends there: it tells nobody what they were made from. The zip's bytes depend on its content alone, but for signatures:
+no two are the same.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pipelines.files import ZIP_ERRORS
 from pipelines.references.cutout import Cutout
 from studio.domain.bundle import Part
 from studio.domain.platforms import Platform, check_fits_platform, find_platform, tag_text
+from studio.export.content_credentials import ContentCredentials
 from studio.export.framing import Content, frame_picture
 from studio.export.manifest import (
     DonorFacts,
@@ -40,8 +42,9 @@ from studio.export.manifest import (
     Upscaling,
     read_manifest,
 )
+from studio.export.parameters import write_parameters
 from studio.export.pictures import encode_for_platform, encode_white
-from studio.export.provenance import Label, encode_labelled, label_size, stamp
+from studio.export.provenance import PARAMETERS_CHUNK, RECIPE_CHUNK, Label, encode_labelled, label_size, stamp
 
 __all__ = [
     "BundlePost", "PRODUCER", "label_of", "pixels_sha256", "produce_id", "sheet_id", "verify_bundle", "write_bundle",
@@ -128,10 +131,12 @@ def write_bundle(
     tags: Sequence[str] = (),
     content: Literal["bundle", "pictures"] = "bundle",
     producer: str = PRODUCER,
+    credentials: ContentCredentials | None = None,
 ) -> Manifest:
-    """Write the zip and return its manifest, which stands in the zip of a whole bundle only.
+    """Write the zip and return its manifest, which stands in the zip of a whole bundle only. `credentials` sign each
+    picture.
 
-    Raises BadInput (platform, number of pictures, text), OutOfDisk.
+    Raises BadInput (platform, number of pictures, text, signature), OutOfDisk.
     """
     target = find_platform(platform)
     check_fits_platform(target, len(posts), title, body, tags)
@@ -157,16 +162,22 @@ def write_bundle(
             label=framing.corner, **told,
         )  # fmt: skip
         # an archive tells all, a published picture only that it was made by a model
-        recipe_text = ""
+        texts: dict[str, str] = {}
         if target.embeds_recipe and content == "bundle":
             recipe_text = tell([row], faceless, {}).model_dump_json(exclude={"persona": {"enrolment"}})
+            texts = {RECIPE_CHUNK: recipe_text, PARAMETERS_CHUNK: write_parameters(row, draw)}
         label = label_of(post.image, post.composite, producer)
-        files[name] = encode_for_platform(post.shown, framing, target, label, recipe_text, post.content.size)
+        files[name] = encode_for_platform(
+            post.shown, framing, target, label, texts, post.content.size, credentials
+        )  # fmt: skip
         listed.append(row.model_copy(update={"sha256": hashlib.sha256(files[name]).hexdigest()}))
     files["captions.txt"] = _captions(title, body, tags, [(p.file, p.caption) for p in listed])
     if content == "bundle":
         sheet_label = Label(producer, sheet_id(listed), any(post.composite for post in posts))
-        files["contact_sheet.jpg"] = _contact_sheet([post.image for post in posts], target, sheet_label)
+        sheet = _contact_sheet([post.image for post in posts], target, sheet_label)
+        files["contact_sheet.jpg"] = (
+            sheet if credentials is None else credentials.sign(sheet, "JPEG", sheet_label.composite)
+        )
     manifest = tell(listed, persona, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     if content == "bundle":
         files["manifest.json"] = manifest.model_dump_json(indent=2).encode()

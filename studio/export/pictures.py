@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from pipelines.errors import BadInput
 from pipelines.references.cutout import Cutout, resize_cutout
 from studio.domain.platforms import Platform
+from studio.export.content_credentials import ContentCredentials
 from studio.export.framing import Framing
 from studio.export.provenance import Label, encode_labelled, stamp
 
@@ -49,13 +51,15 @@ def encode_for_platform(
     framing: Framing,
     platform: Platform,
     label: Label,
-    recipe: str = "",
+    texts: Mapping[str, str] | None = None,
     drawn: tuple[int, int] | None = None,
+    credentials: ContentCredentials | None = None,
 ) -> bytes:
-    """The file of a picture; `drawn` as in `render`. Raises BadInput where it is larger than the platform takes at any
-    quality.
+    """The file of a picture, signed where there are `credentials`; `drawn` as in `render`, `texts` as in
+    `encode_labelled`. Raises BadInput where it is
+    larger than the platform takes at any quality, or cannot be signed.
     """
-    return _encode(render(image, framing, platform, drawn), platform, label, recipe)
+    return _encode(render(image, framing, platform, drawn), platform, label, texts, credentials)
 
 
 def encode_white(goods: Cutout, platform: Platform) -> bytes:
@@ -70,15 +74,22 @@ def encode_white(goods: Cutout, platform: Platform) -> bytes:
     shown = Image.fromarray(np.where(large.mask[..., None], large.image, np.uint8(255)))
     canvas = Image.new("RGB", (platform.width, platform.height), "white")
     canvas.paste(shown.reduce(_SOFT), ((platform.width - size[0]) // 2, (platform.height - size[1]) // 2))
-    return _encode(canvas, platform, None, "")
+    return _encode(canvas, platform, None)
 
 
-def _encode(image: Image.Image, platform: Platform, label: Label | None, recipe: str) -> bytes:
+def _encode(
+    image: Image.Image,
+    platform: Platform,
+    label: Label | None,
+    texts: Mapping[str, str] | None = None,
+    credentials: ContentCredentials | None = None,
+) -> bytes:
     kind: Any = platform.format
+    room = platform.max_bytes - (0 if credentials is None else credentials.most_bytes)
     for quality in _QUALITIES:
-        data = encode_labelled(image, kind, label, quality, recipe)
+        data = encode_labelled(image, kind, label, quality, texts)
         if len(data) < platform.min_bytes and quality == _QUALITIES[0]:
-            data = encode_labelled(image, kind, label, 100, recipe)
-        if len(data) <= platform.max_bytes:
-            return data
+            data = encode_labelled(image, kind, label, 100, texts)
+        if len(data) <= room:
+            return data if credentials is None or label is None else credentials.sign(data, kind, label.composite)
     raise BadInput("picture_over_platform_size", most=platform.max_bytes)

@@ -23,6 +23,7 @@ from studio.domain.posts import DrawnShot, Post, PostRequest, PostSet
 from studio.domain.scene import ReferenceDials
 from studio.domain.values import FileKey
 from studio.export.bundle import BundlePost, label_of, pixels_sha256, write_bundle, write_white
+from studio.export.content_credentials import open_credentials
 from studio.export.framing import frame_picture
 from studio.export.manifest import (
     ON_RECORD,
@@ -138,7 +139,7 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         goods = goods_cutout(studio, post_set.request.goods)
         write_white(path, goods, target, asked.title, asked.body, asked.tags)
         return None
-    persona = post_set.request.persona
+    persona, credentials = post_set.request.persona, open_credentials(studio.settings)
     return write_bundle(
         path,
         bundle_posts(studio, asked),
@@ -156,6 +157,7 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         tags=asked.tags,
         content=asked.content,
         software=software_versions(),
+        credentials=credentials,
     )
 
 
@@ -276,11 +278,13 @@ def _checked(studio: Studio, request: CheckRequest) -> list[CheckedPicture]:
         assert post_set.request.goods is not None  # checked just now
         data = encode_white(goods_cutout(studio, post_set.request.goods), target)
         return [CheckedPicture(picture=studio.store.put(data), caption="", bytes=len(data))]
-    rows = []
+    rows, credentials = [], open_credentials(studio.settings)
     for post in bundle_posts(studio, request):
         framing = frame_picture(post.content, target)
         label = label_of(post.image, post.composite)
-        data = encode_for_platform(post.shown, framing, target, label, drawn=post.content.size)
+        data = encode_for_platform(
+            post.shown, framing, target, label, drawn=post.content.size, credentials=credentials
+        )  # fmt: skip
         rows.append(
             CheckedPicture(
                 picture=studio.store.put(data), caption=post.caption, bytes=len(data), corner=framing.corner,

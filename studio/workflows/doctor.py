@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from pipelines.errors import StudioError
 from studio.application import Studio, software_versions
+from studio.export.content_credentials import open_credentials
 from studio.texts.licences import say_licence
 from studio.texts.plans import say_plan
 from studio.texts.terminal import terminal_texts
@@ -66,6 +67,7 @@ def examine(studio: Studio) -> list[Finding]:
         "face models": lambda: f"{studio.faces.folder.name}, novelty ceiling {studio.calibration.novelty_ceiling:.2f}",
         "reader": lambda: type(studio.regions).__name__,
         "donors": lambda: _donors(studio),
+        "signature": lambda: _certificate(studio),
     }.items():
         try:
             say(what, load(), True)
@@ -79,3 +81,12 @@ def _donors(studio: Studio) -> str:
     if found.damaged:
         raise found.damaged[0].error
     return str(len(found.donors))
+
+
+def _certificate(studio: Studio) -> str:
+    """Return whose certificate signs exports, and until when."""
+    certificate, texts = open_credentials(studio.settings).certificate, terminal_texts()
+    date = certificate.until.date().isoformat()
+    if certificate.is_test:
+        return texts("doctor.certificate_test", date=date)
+    return texts("doctor.certificate_own", name=certificate.name, date=date)

@@ -40,7 +40,7 @@ TERMS: dict[Language, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-ADVANCED = ("dials.", "settings.", "upkeep.")  # the last is said in a terminal, to who keeps the machine
+ADVANCED = ("dials.", "settings.", "doctor.", "upkeep.", "verify.")  # the last three are said in a terminal
 TOOLTIPS = {"way.lacking_model", "adding.drop_kind", "adding.good_parts"}
 # Codes of errors that no press on a default page leads to, or that say what to install, set or mend on the machine.
 OPERATORS = frozenset(
@@ -59,6 +59,7 @@ OPERATORS = frozenset(
     character_damaged character_does_not_fit character_encoder_missing character_encoders_do_not_fit
     character_file_missing character_folder_missing character_heads character_is_pickle character_layout_unknown
     character_metadata character_missing character_not_for_companion character_pickle_missing character_pickle_other
+    c2pa_certificate_invalid c2pa_certificate_refused c2pa_key_invalid c2pa_key_kind c2pa_no_time
     character_region_unknown character_several_files character_tensor_missing character_tensor_shape
     character_tensor_unknown consent_without_character
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty

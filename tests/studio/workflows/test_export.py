@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import BadInput
+from pipelines.picture_labels import split_labels
 from pipelines.references.goods import place_goods
 from studio.application import Studio
 from studio.domain.bundle import CheckRequest, ExportCheck, ExportRequest
 from studio.domain.posts import Box, PostRequest, PostSet
 from studio.domain.scene import Scene
+from studio.export.content_credentials import read_credentials
 from studio.export.provenance import read_label
 from studio.export.recall import recall
 from studio.library.records import BundleRecord
@@ -86,8 +88,11 @@ def test_a_look_is_what_is_exported(studio: Studio, tmp_path: Path) -> None:
         manifest = export_set(studio, post_set, tmp_path / f"{platform}.zip", platform=platform, content="pictures")
         with zipfile.ZipFile(tmp_path / f"{platform}.zip") as bundle:
             data = bundle.read(manifest.posts[0].file)
-        assert studio.store.get(made.pictures[0].picture) == data
-        assert made.pictures[0].bytes == len(data)
+        look = studio.store.get(made.pictures[0].picture)
+        assert split_labels(look)[0] == split_labels(data)[0]
+        assert read_label(look) == read_label(data)
+        assert read_credentials(look).state == read_credentials(data).state == "valid"
+        assert made.pictures[0].bytes == len(look)
         assert manifest.posts[0].label == made.pictures[0].corner
         assert (made.pictures[0].corner == "") == (platform == "archive")
         assert made.pictures[0].caption == "mine"
