@@ -19,11 +19,12 @@ from pipelines.errors import BadInput
 from pipelines.references.landmark import Landmark
 
 __all__ = [
-    "FaceRegion", "face_region", "grow_region", "paste_face", "resize_canvas", "swap_landmark", "times_enlarged",
-    "view_head",
+    "FACE_HEIGHT", "FaceRegion", "canvas_in_picture", "crop_canvas", "face_region", "grow_region", "paste_face",
+    "place_region", "resize_canvas", "swap_landmark", "times_enlarged", "view_head",
 ]  # fmt: skip
 
-_FACE_HEIGHT = 0.42  # of the canvas, as in a close-up portrait
+FACE_HEIGHT = 0.42
+"""How high a face stands on the canvas, as a share of it: as in a close-up portrait."""
 _FACE_CENTRE = (0.5, 0.46)  # x, y on the canvas
 _FEATHER = 0.06  # of the face's height
 _GROWN = 1.12  # the region is that much larger than the ellipse of forehead, cheeks and chin
@@ -51,11 +52,12 @@ def face_region(
     box: tuple[float, float, float, float],
     landmarks: npt.NDArray[np.float32],
     canvas: tuple[int, int],
+    height_share: float = FACE_HEIGHT,
 ) -> FaceRegion:
     """The region of the face with this box (x0, y0, x1, y1) and landmarks [5, 2] (eyes, nose, mouth's corners).
 
-    `size` of the picture and `canvas` are (height, width). Raises BadInput where the landmarks are no face's or the
-    face is under 16 pixels high.
+    `size` of the picture and `canvas` are (height, width); the face takes `height_share` of the canvas's height. Raises
+    BadInput where the landmarks are no face's or the face is under 16 pixels high.
     """
     points = np.asarray(landmarks, np.float64)
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
@@ -70,7 +72,7 @@ def face_region(
     angle = float(np.arctan2(direction[1], direction[0]))
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
 
-    scale = _FACE_HEIGHT * canvas[0] / tall
+    scale = height_share * canvas[0] / tall
     c, s = np.cos(-angle) * scale, np.sin(-angle) * scale
     rotation = np.array([[c, -s], [s, c]])
     target = np.array([_FACE_CENTRE[0] * canvas[1], _FACE_CENTRE[1] * canvas[0]])
@@ -128,6 +130,48 @@ def resize_canvas(region: FaceRegion, before: tuple[int, int], after: tuple[int,
     to_canvas = region.to_canvas * times[:, None]
     to_canvas[:, 2] += (times - 1) / 2  # a pixel's middle is not its corner
     return FaceRegion(to_canvas, region.alpha, region.edge_px)
+
+
+def crop_canvas(region: FaceRegion, canvas: Rgb, margin_px: int = 12) -> tuple[FaceRegion, Rgb]:
+    """The part of the drawn canvas that is laid into the picture, with what is around it, and the region for it."""
+    rows, columns = np.flatnonzero(region.alpha.any(axis=1)), np.flatnonzero(region.alpha.any(axis=0))
+    if not len(rows):
+        return region, canvas
+    corners = np.array([(x, y, 1.0) for x in (columns[0], columns[-1]) for y in (rows[0], rows[-1])])
+    there = corners @ region.to_canvas.T
+    height, width = canvas.shape[:2]
+    least_side = 2 * margin_px
+    left, top = (
+        max(0, min(int(low) - margin_px, most))
+        for low, most in zip(there.min(axis=0), (width - least_side, height - least_side), strict=True)
+    )
+    right, bottom = (int(v) + 1 + margin_px for v in there.max(axis=0))
+    to_canvas = region.to_canvas.copy()
+    to_canvas[:, 2] -= left, top
+    return FaceRegion(to_canvas, region.alpha, region.edge_px), canvas[top:bottom, left:right]
+
+
+def canvas_in_picture(
+    region: FaceRegion, canvas: tuple[int, int], size: tuple[int, int], margin_px: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what the canvas shows of the picture, in its pixels; sizes are (height, width)."""
+    back = cv2.invertAffineTransform(region.to_canvas)
+    corners = np.array([(x, y, 1.0) for x in (0, canvas[1]) for y in (0, canvas[0])]) @ back.T
+    left, top = (max(0, int(v) - margin_px) for v in corners.min(axis=0))
+    right, bottom = (int(v) + 1 + margin_px for v in corners.max(axis=0))
+    return left, top, min(right, size[1]), min(bottom, size[0])
+
+
+def place_region(region: FaceRegion, left: int, top: int, times: int, size: tuple[int, int]) -> FaceRegion:
+    """The region in a part of the picture from (left, top) on, enlarged some times, to `size` (height, width)."""
+    rows, columns = size[0] // times, size[1] // times
+    alpha = cv2.resize(
+        region.alpha[top : top + rows, left : left + columns], size[::-1], interpolation=cv2.INTER_LINEAR
+    )
+    to_canvas = region.to_canvas / np.array([times, times, 1.0])
+    middle = (1 / times - 1) / 2  # a pixel's middle is not its corner
+    to_canvas[:, 2] += region.to_canvas[:, :2] @ np.array([left + middle, top + middle])
+    return FaceRegion(to_canvas, np.asarray(alpha, np.float32), region.edge_px * times)
 
 
 def swap_landmark(image: Rgb, region: FaceRegion, height: int, width: int) -> Landmark:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "ANY_LOOK", "FAMILY_HELP", "FINISH", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
+    "ANY_LOOK", "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
     "check_file", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
     "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
 ]  # fmt: skip
@@ -55,6 +55,7 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same number g
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
 ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
 FINISH = "Enlarge and sharpen posts for export and a close look; where drawings are small if you say neither."
+TOUCH_UP = "Draw small faces of finished posts once more, larger; where drawings are small if you say neither."
 LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 ToTaste = Annotated[
     float | None,

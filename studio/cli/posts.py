@@ -16,6 +16,7 @@ from studio.application import Studio
 from studio.cli.options import (
     ANY_LOOK,
     FINISH,
+    TOUCH_UP,
     Data,
     Json,
     Owner,
@@ -118,6 +119,7 @@ def posts(
     any_look: Annotated[bool, typer.Option("--any-look", help=ANY_LOOK)] = False,
     finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
     finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
+    touch_up: Annotated[bool | None, typer.Option(help=TOUCH_UP)] = None,
     caption: _Captions = None,
     seed: Seed = 1,
     again: _Again = 0,
@@ -144,7 +146,7 @@ def posts(
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, seed=seed, again=again, any_look=any_look,
-            finish=finish, finish_px=finish_px,
+            finish=finish, finish_px=finish_px, touch_up=touch_up,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             character_consent=agreed, character=None if character is None else add_character(
                 studio.library, character, asker, strength=strength, start=start, end=end

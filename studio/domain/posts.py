@@ -80,6 +80,7 @@ class SetSettings(Value):
     IP-Adapter (see `block_scales`); `keep` is how pixels are kept. `any_look` draws even where the scene is no picture
     that the backbone could have drawn (`pipelines.own_look`). `finish` brings each post to the size that it is
     shown in, `finish_px` along its shorter side; None: where the drawing is small and the backbone has an upscaler.
+    `touch_up` draws small faces of finished posts once more; None: where the drawing is small.
     """
 
     seed: Seed = 1
@@ -101,6 +102,7 @@ class SetSettings(Value):
     any_look: bool = later_field(False)
     finish: bool | None = later_field(None)
     finish_px: int = later_field(1080, ge=256, le=4096)
+    touch_up: bool | None = later_field(None)
 
     @property
     def shows(self) -> frozenset[Role]:

@@ -15,6 +15,7 @@ from pipelines.files import ZIP_ERRORS, open_zip
 from pipelines.references.catalogue import current_id
 from pipelines.shapes import Box, CanvasShape
 from studio.domain.character import Character
+from studio.domain.finishing import TouchedFace
 from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Crop, Goods, ReferenceDials
 
@@ -139,6 +140,7 @@ class Upscaling(_Strict):
 class FinishingFacts(_Strict):
     """The upscaler that a post was finished with (its file's name and SHA-256), how many times it enlarges, the size in
     pixels that the picture was then brought to, and the hash of those pixels. `drawn_sha256` stays that of the drawing.
+    `face` is what was drawn once more in it.
     """
 
     upscaler: str
@@ -146,6 +148,7 @@ class FinishingFacts(_Strict):
     scale: int = Field(ge=1)
     height: int = Field(gt=0)
     width: int = Field(gt=0)
+    face: TouchedFace | None = Field(None, exclude_if=lambda value: value is None)
     pixels_sha256: str
 
 

@@ -44,7 +44,7 @@ from studio.library.older import note_platform
 from studio.library.records import BundleRecord, content_id
 from studio.workflows import Run
 from studio.workflows.drawn_with import drawn_with
-from studio.workflows.finishing import check_finishing, finish_picture
+from studio.workflows.finishing import check_finishing, finish_picture, touched_face
 from studio.workflows.shown import goods_cutout, parts_of
 
 __all__ = [
@@ -118,9 +118,10 @@ def finished_for(
         finisher = check_finishing(studio, wished, *drawn.content.size)
         if finisher is None:
             return None, None
-        large, told = finish_picture(studio, finisher, asked, post.shot, post.layered, drawn.image, size)
+        large, told = finish_picture(studio, finisher, asked, post, drawn.image, size, touched_face(studio, post))
     else:
-        large, told = studio.store.get_picture(kept.picture), FinishedWith(**kept.model_dump(exclude={"picture"}))
+        facts = kept.model_dump(exclude={"picture", "face_picture"})
+        large, told = studio.store.get_picture(kept.picture), FinishedWith(**facts)
     return large, FinishingFacts(**told.model_dump(), pixels_sha256=pixels_sha256(large))
 
 

@@ -10,16 +10,18 @@ from personas.shots import Shot
 from pipelines.errors import BadInput
 from pipelines.finishing.finisher import Finisher, check_finished_size
 from pipelines.finishing.kept import KeptLayer, goods_layer, landmark_layer, lay_kept
+from pipelines.references.character import CharacterReference
 from studio.application import Studio
-from studio.domain.finishing import FinishedPicture, FinishedWith, finishes, shown_size
-from studio.domain.posts import PostRequest
+from studio.domain.finishing import FinishedPicture, FinishedWith, finishes, shown_size, touches_up
+from studio.domain.posts import DrawnShot, Post, PostRequest
 from studio.domain.values import FileKey
 from studio.export.provenance import encode_finished
 from studio.library.scenes import get_mask
 from studio.workflows.injections import LANDMARK_MARGIN_PX
 from studio.workflows.shown import chosen_place, goods_cutout, stand
+from studio.workflows.touch_up import FacePatch, lay_face, touch_up
 
-__all__ = ["check_finishing", "finish_picture", "finish_post", "kept_layers"]
+__all__ = ["check_finishing", "finish_picture", "finish_post", "kept_layers", "touched_face"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -38,34 +40,54 @@ def check_finishing(studio: Studio, request: PostRequest, height: int, width: in
 
 
 def finish_post(
-    studio: Studio, request: PostRequest, shot: Shot, picture: str, layered: bool
+    studio: Studio, request: PostRequest, post: DrawnShot, picture: str, character: CharacterReference | None
 ) -> FinishedPicture | None:
-    """Store a stored post's picture as it is shown large; None where posts of this set are not finished."""
+    """Store a stored post's picture as it is shown large; None where posts of this set are not finished.
+
+    `character` says who is shown where no LoRA does.
+    """
     drawn = studio.store.get_picture(picture)
     height, width = drawn.shape[:2]
     finisher = check_finishing(studio, request, height, width)
     if finisher is None:
         return None
-    large, told = finish_picture(
-        studio, finisher, request, shot, layered, drawn, shown_size(height, width, request.finish_px)
-    )
-    kept = studio.store.put(encode_finished(Image.fromarray(large), picture))
-    return FinishedPicture(**told.model_dump(), picture=FileKey(kept))
+    is_touched = touches_up(request.touch_up, height, width)
+    face = touch_up(studio, request, post, drawn, finisher, character) if is_touched else None
+    size = shown_size(height, width, request.finish_px)
+    large, told = finish_picture(studio, finisher, request, post, drawn, size, face)
+    kept = FileKey(studio.store.put(encode_finished(Image.fromarray(large), picture)))
+    face_picture = None if face is None else FileKey(studio.store.put_picture(face.canvas))
+    return FinishedPicture(**told.model_dump(), picture=kept, face_picture=face_picture)
+
+
+def touched_face(studio: Studio, post: Post) -> FacePatch | None:
+    """Return the face of a finished post that was drawn once more, from the store; None where it is as drawn."""
+    kept = post.finished
+    if kept is None or kept.face is None or kept.face_picture is None:
+        return None
+    return FacePatch(kept.face, studio.store.get_picture(kept.face_picture))
 
 
 def finish_picture(
     studio: Studio,
     finisher: Finisher,
     request: PostRequest,
-    shot: Shot,
-    layered: bool,
+    post: DrawnShot,
     drawn: Picture,
     size: tuple[int, int],
+    face: FacePatch | None,
 ) -> tuple[Picture, FinishedWith]:
-    """Return a post's picture uint8 [h, w, 3] at this size (height, width), and what made it; `layered` is its own."""
-    large = lay_kept(finisher.finish(drawn, *size), drawn, kept_layers(studio, request, shot, layered, drawn, size))
+    """Return a post's picture uint8 [h, w, 3] at this size (height, width), and what made it."""
+    large = finisher.finish(drawn, *size)
+    large = large if face is None else lay_face(finisher, large, face)
+    large = lay_kept(large, drawn, kept_layers(studio, request, post.shot, post.layered, drawn, size))
     told = FinishedWith(
-        upscaler=finisher.name, sha256=finisher.sha256, scale=finisher.scale, height=size[0], width=size[1]
+        upscaler=finisher.name,
+        sha256=finisher.sha256,
+        scale=finisher.scale,
+        height=size[0],
+        width=size[1],
+        face=None if face is None else face.told,
     )
     return large, told
 

@@ -20,7 +20,7 @@ from pipelines.sampling.request import DrawRequest, identity_request, request_fr
 from studio.application import Studio
 from studio.domain.capabilities import vocabulary_of
 from studio.domain.finishing import FinishedPicture
-from studio.domain.posts import IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
+from studio.domain.posts import DrawnShot, IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_shot
@@ -109,47 +109,54 @@ def draw_shots(
     arrived: dict[int, Scores] = {}
     finished: dict[int, FinishedPicture | None] = {}
 
-    def score(number: int, key: str) -> None:
-        row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
-        arrived[number] = row
-        finished[number] = finish_step(studio, request, shots[number], key, run, f"finish-{number}", injections.layered)
-        progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
-        progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
-
-    drawn = draw_requests(studio, run, Stage(StudioStage.POSTS), request, requests, progress, given, score)
-    posts = tuple(
-        Post(
-            picture=FileKey(key),
+    planned = [
+        DrawnShot(
             prompt=r.prompt,
             seed=r.seed,
             shot=shot,
-            scores=arrived[i],
-            finished=finished[i],
-            caption=_caption(request, i, shot),
             num_inference_steps=r.num_inference_steps,
             guidance_scale=r.distilled_guidance,
             true_cfg_scale=r.cfg_scale,
             identity_guidance=r.identity_guidance,
             layered=injections.layered,
             reader_sha256=injections.reader_sha256,
+        )
+        for r, shot in zip(requests, shots, strict=True)
+    ]
+
+    def score(number: int, key: str) -> None:
+        row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
+        arrived[number] = row
+        finished[number] = finish_step(studio, request, planned[number], key, run, f"finish-{number}", injections)
+        progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
+        progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
+
+    drawn = draw_requests(studio, run, Stage(StudioStage.POSTS), request, requests, progress, given, score)
+    posts = tuple(
+        Post(
+            **dict(facts),
+            picture=FileKey(key),
+            scores=arrived[i],
+            finished=finished[i],
+            caption=_caption(request, i, facts.shot),
             origin=("", i),
         )
-        for i, (key, r, shot) in enumerate(zip(drawn.pictures, requests, shots, strict=True))
+        for i, (key, facts) in enumerate(zip(drawn.pictures, planned, strict=True))
     )
     return DrawnShots(posts, drawn.batches)
 
 
 def finish_step(
-    studio: Studio, request: PostRequest, shot: Shot, picture: str, run: Run, name: str, layered: bool
+    studio: Studio, request: PostRequest, post: DrawnShot, picture: str, run: Run, name: str, injections: Injections
 ) -> FinishedPicture | None:
     """Finish a post's picture as a step of its own; None where posts are not finished."""
 
     def finish() -> dict[str, Any] | None:
-        made = finish_post(studio, request, shot, picture, layered)
+        made = finish_post(studio, request, post, picture, injections.character)
         return None if made is None else made.model_dump(mode="json")
 
     made = run(name, finish)
-    return None if made is None else FinishedPicture.model_validate(made)
+    return None if made is None else FinishedPicture.model_validate(made, strict=False)
 
 
 def _caption(request: PostRequest, number: int, shot: Shot) -> str:

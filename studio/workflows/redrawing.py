@@ -30,6 +30,7 @@ from studio.workflows.finishing import finish_picture
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
 from studio.workflows.takes import fix_region
+from studio.workflows.touch_up import FacePatch, draw_face
 
 __all__ = ["redraw_bundle"]
 
@@ -75,21 +76,25 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
             image = fix_region(studio, request, injections, image, post.as_drawn(), Fix(**fix.model_dump()))
         if pixels_sha256(image) != post.drawn_sha256:
             wrong.append(f"{post.file} came out differently.")
-        elif not _finishes_alike(studio, request, post, image):
+        elif not _finishes_alike(studio, request, injections, post, image):
             wrong.append(f"{post.file} was drawn alike and came out differently when it was finished.")
     return tuple(wrong)
 
 
-def _finishes_alike(studio: Studio, request: PostRequest, post: ManifestPost, drawn: npt.NDArray[np.uint8]) -> bool:
+def _finishes_alike(
+    studio: Studio, request: PostRequest, injections: Injections, post: ManifestPost, drawn: npt.NDArray[np.uint8]
+) -> bool:
     """Return whether the drawn picture is finished to the same pixels; yes where the upscaler of then is not here: the
     drawing is what must be the same.
     """
     told, finisher = post.finishing, studio.finisher
     if told is None or finisher is None or finisher.sha256 != told.sha256:
         return True
-    large, _ = finish_picture(
-        studio, finisher, request, post.as_drawn().shot, post.layered, drawn, (told.height, told.width)
-    )
+    shot, face = post.as_drawn(), None
+    if told.face is not None:
+        canvas = draw_face(studio, request, shot, drawn, finisher, injections.character, told.face)
+        face = FacePatch(told.face, canvas)
+    large, _ = finish_picture(studio, finisher, request, shot, drawn, (told.height, told.width), face)
     return pixels_sha256(large) == told.pixels_sha256
 
 

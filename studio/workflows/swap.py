@@ -11,10 +11,12 @@ import numpy.typing as npt
 from personas.measures.hair import HAIR, old_hair_left
 from personas.shots import EXPRESSIONS, FRAMINGS, GOODS, LIGHTS, OUTFIT_COLOURS, OUTFITS, SETTINGS, VIEWS, Shot
 from pipelines.errors import BadInput, NotEnough
+from pipelines.finishing.finisher import Finisher
 from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.swap import (
     FaceRegion,
+    crop_canvas,
     face_region,
     grow_region,
     paste_face,
@@ -36,7 +38,7 @@ from studio.library.records import content_id
 from studio.workflows import Run
 from studio.workflows.drawing import persona_lora
 
-__all__ = ["find_face", "read_shot", "swap_face", "swap_faces"]
+__all__ = ["find_face", "paste_sharp", "read_shot", "swap_face", "swap_faces"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -143,17 +145,19 @@ def swap_face(
         strength=strength,
     )
     (drawn,) = draw_batch(studio.backbone, [request])
-    return _paste_sharp(studio, image, drawn, region), region
+    return paste_sharp(studio.finisher, image, drawn, region), region
 
 
-def _paste_sharp(studio: Studio, image: Picture, drawn: Picture, region: FaceRegion) -> Picture:
+def paste_sharp(finisher: Finisher | None, image: Picture, drawn: Picture, region: FaceRegion) -> Picture:
     """The picture with the drawn face; finished before, where it is larger in the picture than it was drawn."""
-    finisher, times, (height, width) = studio.finisher, times_enlarged(region), drawn.shape[:2]
+    times, (height, width) = times_enlarged(region), drawn.shape[:2]
     if finisher is None or times <= 1 or not finishes(None, True, height, width):
         return paste_face(image, drawn, region)
     times = min(times, float(finisher.scale))
+    region, part = crop_canvas(region, drawn)
+    height, width = part.shape[:2]
     size = round(height * times), round(width * times)
-    return paste_face(image, finisher.finish(drawn, *size), resize_canvas(region, (height, width), size))
+    return paste_face(image, finisher.finish(part, *size), resize_canvas(region, (height, width), size))
 
 
 def read_shot(attributes: Mapping[str, str]) -> Shot:

@@ -68,7 +68,7 @@ def fix_post(studio: Studio, request: FixRequest, run: Run, progress: Progress =
 
     picture = run("fix", draw)
     scores = run("score", lambda: score_post(studio, asked, post.shot, picture, injections))
-    finished = finish_step(studio, asked, post.shot, picture, run, "finish", post.layered)
+    finished = finish_step(studio, asked, post, picture, run, "finish", injections)
     progress.tell(StageProgress(stage, 1, 1))
     fixed = post.model_copy(
         update={"picture": FileKey(picture), "scores": scores, "fixes": (*post.fixes, fix), "finished": finished}

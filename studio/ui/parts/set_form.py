@@ -45,17 +45,18 @@ class SetForm:
     renoise: gr.Slider
     keep: gr.Dropdown
     finish: gr.Checkbox
+    touch_up: gr.Checkbox
     finished_by_itself: Callable[[], bool]
     """Whether posts are finished where nobody says."""
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep, self.finish}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
         return self.person.inputs | self.references.inputs | self.goods.inputs | own
 
     @property
     def outputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep, self.finish}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
         return self.person.outputs | self.references.outputs | self.goods.outputs | own
 
     @property
@@ -75,6 +76,8 @@ def read_form(form: SetForm, said: Said) -> Facts:
         "renoise": float(said[form.renoise]),
         "keep": str(said[form.keep]),
         "finish": None if (finish := bool(said[form.finish])) == form.finished_by_itself() else finish,
+        # drawings that are finished by themselves are small, and their faces are drawn once more by themselves
+        "touch_up": None if (touch := bool(said[form.touch_up])) == form.finished_by_itself() else touch,
     }
 
 
@@ -89,6 +92,7 @@ def write_form(ui: Ui, form: SetForm, settings: SetSettings, who: Persona | None
         form.renoise: settings.renoise,
         form.keep: settings.keep,
         form.finish: form.finished_by_itself() if settings.finish is None else settings.finish,
+        form.touch_up: form.finished_by_itself() if settings.touch_up is None else settings.touch_up,
     }
 
 
@@ -117,6 +121,7 @@ def fit_form(ui: Ui, form: SetForm) -> Said:
         **fit_references(ui, form.references),
         form.keep: gr.Dropdown(**_kept_ways(ui, form.references.able)),
         form.finish: gr.Checkbox(form.finished_by_itself(), **_finishing(ui)),
+        form.touch_up: gr.Checkbox(form.finished_by_itself(), visible=_can_finish(ui)),
     }
 
 
@@ -135,6 +140,10 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
 
     with sections.shots.kept:
         finish = gr.Checkbox(finished(), label=t("posts.finish"), elem_id="finish", **_finishing(ui))
+        touch_up = gr.Checkbox(
+            finished(), label=t("posts.touch_up"), info=t("posts.touch_up_what"), elem_id="touch-up",
+            visible=_can_finish(ui),
+        )  # fmt: skip
     with sections.advanced.body, gr.Row():
         with gr.Column():
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))
@@ -148,13 +157,17 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
         with gr.Column():
             dials = build_dials(ui, scene, able)
     references = connect_references(ui, cards, dials, able)
-    return SetForm(person, references, goods, number, detail, renoise, keep, finish, finished)
+    return SetForm(person, references, goods, number, detail, renoise, keep, finish, touch_up, finished)
 
 
 def _finishing(ui: Ui) -> dict[str, Any]:
     """Whether the switch can be used, and what is said under it."""
-    able = upscaler_of(ui.studio.settings) is not None
+    able = _can_finish(ui)
     return {"interactive": able, "info": ui.t("posts.finish_what" if able else "posts.finish_cannot")}
+
+
+def _can_finish(ui: Ui) -> bool:
+    return upscaler_of(ui.studio.settings) is not None
 
 
 def _slider(field: str, step: float, label: str, what: str) -> gr.Slider:
