@@ -122,10 +122,14 @@ def test_finishing_is_switched_where_there_is_an_upscaler(tmp_path: Path, asked:
     assert said[form.finish] == (asked is not False)
     read = read_form(form, values | {form.finish: said[form.finish]})
     assert read["finish"] == (False if asked is False else None)
+    said = write_form(ui, form, ASKED.changed(touch_up=asked), None, None)
+    assert said[form.touch_up] == (asked is not False)
+    read = read_form(form, values | {form.touch_up: said[form.touch_up]})
+    assert read["touch_up"] == (False if asked is False else None)
 
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look", "finish", "finish_px"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look", "finish", "finish_px", "touch_up"}
     assert told == set(SetSettings.model_fields)
     told |= {"persona", "scene", "shots", "seeds", "captions", "again", "guided"}
     photos = {"character", "character_consent"}  # said by the command line and the API so far
