@@ -69,7 +69,7 @@ def _bundle_to_a_folder(folder: Path, bench: Bench) -> Seen:
     out = bench.scratch / "bundles"
     out.mkdir()
     post_set = bench.keep_post_set()
-    done = run_command(bench, "bundle", str(out), "--platform", "archive")
+    done = run_command(bench, "bundle", str(out), "--platform", "archive", "--unlabelled")
     names = sorted(p.name for p in out.iterdir())
     return done.returncode == 0 and names == [
         bundle_name(post_set, "archive")

@@ -16,6 +16,8 @@ __all__ = ["export_set"]
 
 def export_set(studio: Studio, post_set: PostSet, path: Path, **fields: Any) -> Manifest:
     """Write the zip for Xiaohongshu, or another `platform`, and return its manifest."""
+    if fields.get("platform") == "archive":
+        fields["unlabelled"] = True  # as whoever exports originals says
     manifest = export_bundle(studio, ExportRequest.make(post_set=post_set, **fields), path)
     assert manifest is not None
     return manifest

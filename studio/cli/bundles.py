@@ -14,6 +14,7 @@ from studio.cli.options import (
     Json,
     Owner,
     Seed,
+    Unlabelled,
     open_jobs,
     option,
     say,
@@ -50,6 +51,7 @@ def bundle(
     finish: Annotated[
         bool | None, typer.Option(help="Enlarge and sharpen the pictures; as the set was asked for if you say neither.")
     ] = None,
+    unlabelled: Unlabelled = False,
     look: Annotated[
         bool, typer.Option("--look", help="Write each picture as the platform shows it into OUT, and no bundle.")
     ] = False,
@@ -63,7 +65,7 @@ def bundle(
     chosen = studio.result_of(PostSet, post_set)
     fields = {
         "owner": studio.settings.owner, "post_set": chosen, "platform": platform, "content": content, "title": title,
-        "body": body, "tags": tuple(tag or ()), "finish": finish,
+        "body": body, "tags": tuple(tag or ()), "finish": finish, "unlabelled": unlabelled,
     }  # fmt: skip
     asked = ExportRequest.make(**fields)
     asked.check_before()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_LOOK", "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
+    "Unlabelled",
     "check_file", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
     "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
 ]  # fmt: skip
@@ -52,6 +53,13 @@ Data = Annotated[Path | None, typer.Option(help="Where the studio keeps its file
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and no progress.")]
 Owner = Annotated[str | None, typer.Option(help="Whose work this is.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same number gives the same pictures.")]
+Unlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--unlabelled",
+        help="My word: leave away the label that is seen, I label what I publish myself. Kept with day and name.",
+    ),
+]
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
 ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
 FINISH = "Enlarge and sharpen posts for export and a close look; where drawings are small if you say neither."

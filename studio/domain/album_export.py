@@ -13,7 +13,7 @@ from studio.domain.bundle import ExportRequest
 from studio.domain.names import MOST_NAME
 from studio.domain.platforms import find_platform
 from studio.domain.posts import PostSet
-from studio.domain.values import FileKey, Request, Result, Value
+from studio.domain.values import FileKey, Request, Result, Value, later_field
 
 __all__ = ["MOST_SETS", "AlbumArchive", "AlbumExport", "AlbumExportRequest", "LeftOutSet", "folder_of"]
 
@@ -25,7 +25,7 @@ class AlbumExportRequest(Request):
     """`sets` are the album's in its order, as a person arranged them, those of single posts with these alone.
 
     Each platform has an archive of its own; `together` puts all into one, with a folder each. `content` is that of an
-    `ExportRequest`.
+    `ExportRequest`, and so is `unlabelled`.
     """
 
     name: str = Field(min_length=1, max_length=MOST_NAME)
@@ -33,6 +33,7 @@ class AlbumExportRequest(Request):
     platforms: tuple[Annotated[str, Field(max_length=40)], ...] = Field(min_length=1, max_length=_MOST_PLATFORMS)
     content: Literal["bundle", "pictures"] = "bundle"
     together: bool = False
+    unlabelled: bool = later_field(False)
 
     @model_validator(mode="after")
     def _check(self) -> AlbumExportRequest:
@@ -55,7 +56,9 @@ class AlbumExportRequest(Request):
 
     def of_set(self, post_set: PostSet, platform: str) -> ExportRequest:
         """Return the request of one set's bundle."""
-        return ExportRequest.make(owner=self.owner, post_set=post_set, platform=platform, content=self.content)
+        return ExportRequest.make(
+            owner=self.owner, post_set=post_set, platform=platform, content=self.content, unlabelled=self.unlabelled
+        )
 
 
 class AlbumArchive(Value):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from pipelines.errors import BadInput
 from pipelines.file_names import file_name
-from studio.domain.platforms import check_fits_platform, find_platform
+from studio.domain.platforms import Platform, check_fits_platform, find_platform
 from studio.domain.posts import PostSet
 from studio.domain.values import FileKey, Request, Result, Value, later_field
 
@@ -30,7 +30,9 @@ class ExportRequest(Request):
 
     `title`, `body` and `tags` go before the captions. `content` is the whole bundle, or its pictures and captions only:
     nothing in it then tells what they were made from, which the studio alone remembers. `finish` brings the pictures to
-    the platform's size with the upscaler, or does not; None: as the set asks for it.
+    the platform's size with the upscaler, or does not; None: as the set asks for it. `unlabelled` is the user's word
+    that they label what is published themselves: it alone leaves away the label that is seen (China's measures for
+    labelling AI-generated content, Art. 9), and is kept with its day and owner. Labels for machines stay.
     """
 
     post_set: PostSet
@@ -40,11 +42,18 @@ class ExportRequest(Request):
     tags: tuple[Tag, ...] = later_field((), max_length=_MOST_TAGS)
     content: Literal["bundle", "pictures"] = later_field("bundle")
     finish: bool | None = later_field(None)
+    unlabelled: bool = later_field(False)
 
     @model_validator(mode="after")
     def _check(self) -> ExportRequest:
         find_platform(self.platform)
         return self
+
+    @property
+    def target(self) -> Platform:
+        """Return the platform's row, with pictures of which only machines read the label where that is asked for."""
+        row = find_platform(self.platform)
+        return row.model_copy(update={"label": "hidden"}) if self.unlabelled and row.label == "visible" else row
 
     @property
     def picture_count(self) -> int:
@@ -57,10 +66,19 @@ class ExportRequest(Request):
         if target.white_background and self.post_set.request.goods is None:
             raise BadInput("white_background_without_goods", platform=target.words)
         check_fits_platform(target, self.picture_count, self.title, self.body, self.tags)
+        self.check_word()
+
+    def check_word(self) -> None:
+        """Raise BadInput where pictures would have no label that is seen, and nobody took that upon them."""
+        if self.target.label == "hidden" and not self.unlabelled:
+            raise BadInput("unlabelled_without_word", platform=self.target.words)
 
 
 class CheckRequest(ExportRequest):
     """The same, looked at before a bundle is made: each picture as the platform shows it, with its crop and label."""
+
+    def check_word(self) -> None:
+        """Nothing leaves the studio."""
 
 
 class CheckedPicture(Value):

@@ -132,14 +132,17 @@ def write_bundle(
     content: Literal["bundle", "pictures"] = "bundle",
     producer: str = PRODUCER,
     credentials: ContentCredentials | None = None,
+    unlabelled: bool = False,
 ) -> Manifest:
     """Write the zip and return its manifest, which stands in the zip of a whole bundle only. `credentials` sign each
-    picture.
+    picture; `unlabelled` leaves away the label that is seen.
 
     Raises BadInput (platform, number of pictures, text, signature), OutOfDisk.
     """
     target = find_platform(platform)
     check_fits_platform(target, len(posts), title, body, tags)
+    if unlabelled:
+        target = target.model_copy(update={"label": "hidden"})
     upscaling = Upscaling(height=target.height or draw.height, width=target.width or draw.width)
     suffix = "jpg" if target.format == "JPEG" else "png"
     files: dict[str, bytes] = {}

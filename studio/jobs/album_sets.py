@@ -26,6 +26,7 @@ def album_request(
     *,
     content: str = "bundle",
     together: bool = False,
+    unlabelled: bool = False,
 ) -> AlbumExportRequest:
     """Return the request of an album's archives. Raises BadInput for one that is unknown, empty, or too large."""
     found = find_album(studio.records, owner, album)
@@ -44,8 +45,9 @@ def album_request(
     )
     sets = tuple(arranged_set(studio, owner, post_set, posts) for post_set, posts in found_sets)
     return AlbumExportRequest.make(
-        owner=owner, name=found.name, sets=sets, platforms=platforms, content=content, together=together
-    )
+        owner=owner, name=found.name, sets=sets, platforms=platforms, content=content, together=together,
+        unlabelled=unlabelled,
+    )  # fmt: skip
 
 
 def arranged_set(studio: Studio, owner: str, post_set: PostSet, posts: set[int] | None = None) -> PostSet:

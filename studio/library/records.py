@@ -43,6 +43,7 @@ __all__ = [
     "ReportRecord",
     "RequestRecord",
     "Records",
+    "RightsRecord",
     "SceneRecord",
     "SessionRecord",
     "IndexRecord",
@@ -126,6 +127,20 @@ class BundleRecord(Base):
     platform: Mapped[str]
     path: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class RightsRecord(Base):
+    """A person's word on what may be done, which is never changed and stays when its thing goes.
+
+    `kind`: "unlabelled" (they label an export themselves), "consent" (one was withdrawn or prolonged), "novelty" (a
+    face may be nearer to a donor than the studio would let it). `thing` is "kind:id", `facts` what was said of it.
+    """
+
+    __tablename__ = "rights"
+    __table_args__ = (Index("rights_thing", "thing"),)
+    kind: Mapped[str]
+    thing: Mapped[str] = mapped_column(String(200))
+    facts: Mapped[Facts]
 
 
 class ExportedRecord(Base):

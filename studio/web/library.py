@@ -73,6 +73,7 @@ class AlbumBundle(BaseModel):
     platforms: list[str] = Field(["xiaohongshu"], min_length=1, max_length=12)
     content: Literal["bundle", "pictures"] = "bundle"
     together: bool = False
+    unlabelled: bool = False
 
 
 class AlbumChange(BaseModel):

@@ -18,7 +18,6 @@ from studio.application import Studio, software_versions
 from studio.domain.bundle import Bundle, CheckedPicture, CheckRequest, ExportCheck, ExportRequest, bundle_name
 from studio.domain.finishing import FinishedWith
 from studio.domain.persona import Persona
-from studio.domain.platforms import find_platform
 from studio.domain.posts import DrawnShot, Post, PostRequest, PostSet
 from studio.domain.scene import ReferenceDials
 from studio.domain.values import FileKey
@@ -41,7 +40,8 @@ from studio.export.manifest import (
 from studio.export.pictures import encode_for_platform, encode_white
 from studio.export.recall import remember_export
 from studio.library.older import note_platform
-from studio.library.records import BundleRecord, content_id
+from studio.library.records import BundleRecord, RightsRecord, content_id
+from studio.texts.texts import LANGUAGES, Texts
 from studio.workflows import Run
 from studio.workflows.drawn_with import drawn_with
 from studio.workflows.finishing import check_finishing, finish_picture, touched_face
@@ -109,7 +109,7 @@ def finished_for(
     What was stored with the post is taken where it has that size, or nothing here can make another. Raises as
     `check_finishing`.
     """
-    target, asked = find_platform(exported.platform), exported.post_set.request
+    target, asked = exported.target, exported.post_set.request
     if target.height == 0 or exported.finish is False:
         return None, None
     size, kept = frame_picture(drawn.content, target).size_of_whole(drawn.content), post.finished
@@ -133,7 +133,8 @@ def is_composite(asked: PostRequest) -> bool:
 
 def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
     """Write the zip and return what it is made of."""
-    post_set, target = asked.post_set, find_platform(asked.platform)
+    post_set, target = asked.post_set, asked.target
+    asked.check_word()
     if target.white_background:
         asked.check_before()
         assert post_set.request.goods is not None  # checked just now
@@ -159,6 +160,7 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         content=asked.content,
         software=software_versions(),
         credentials=credentials,
+        unlabelled=asked.unlabelled,
     )
 
 
@@ -172,11 +174,26 @@ def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest
             platform=asked.platform,
             path=str(path.resolve()),
             sha256=sha256,
-        )
+        ),
+        *_word(asked, manifest, sha256),
     )
     note_platform(studio.library, asked.owner, asked.post_set.id, asked.platform)
     if manifest is not None:
         remember_export(studio.library, manifest, asked.owner)
+
+
+def _word(asked: ExportRequest, manifest: Manifest | None, sha256: str) -> tuple[RightsRecord, ...]:
+    """Return what stays of the user's word that they label the pictures themselves, where they gave it."""
+    if manifest is None or not asked.unlabelled:
+        return ()
+    facts = {
+        "platform": asked.platform, "bundle": sha256, "pictures": [post.drawn_sha256 for post in manifest.posts],
+        "said": {language: Texts(language)("text.unlabelled") for language in LANGUAGES},
+    }  # fmt: skip
+    thing = f"{PostSet.kind}:{asked.post_set.id}"
+    return (
+        RightsRecord(id=f"unlabelled-{sha256[:16]}", owner=asked.owner, kind="unlabelled", thing=thing, facts=facts),
+    )
 
 
 def donor_facts(persona: Persona) -> list[DonorFacts]:
@@ -273,7 +290,7 @@ def check_export(studio: Studio, request: CheckRequest, run: Run, progress: Prog
 
 
 def _checked(studio: Studio, request: CheckRequest) -> list[CheckedPicture]:
-    target, post_set = find_platform(request.platform), request.post_set
+    target, post_set = request.target, request.post_set
     if target.white_background:
         request.check_before()
         assert post_set.request.goods is not None  # checked just now

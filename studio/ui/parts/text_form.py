@@ -39,6 +39,7 @@ class TextForm:
     tile: gr.HTML
     target: gr.Dropdown
     content: gr.Radio
+    unlabelled: gr.Checkbox
     about: gr.HTML
     product: gr.Textbox
     voice: gr.Textbox
@@ -51,7 +52,7 @@ class TextForm:
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.target, self.content, self.product, self.voice, self.writer, self.opened}
+        own = {self.target, self.content, self.unlabelled, self.product, self.voice, self.writer, self.opened}
         return own | {self.title, self.body, self.tags}
 
     @property
@@ -102,6 +103,7 @@ class TextForm:
         return {
             "owner": owner, "post_set": post_set, "platform": target.id, "title": said[self.title] or "",
             "body": said[self.body] or "", "tags": read_tags(said[self.tags]), "content": str(said[self.content]),
+            "unlabelled": bool(said[self.unlabelled]) and target.label != "none",
         }  # fmt: skip
 
     def _wish(self, ui: Ui, owner: str, post_set: PostSet, said: Said) -> CaptionsRequest:
@@ -212,6 +214,7 @@ def _lay_out(ui: Ui) -> TextForm:
                 [(t(f"text.content.{name}"), name) for name in limits_of(ExportRequest, "content").choices],
                 value="bundle", label=t("text.content"), elem_id="content",
             )  # fmt: skip
+        unlabelled = gr.Checkbox(False, label=t("text.unlabelled"), elem_id="unlabelled")
         about = gr.HTML(_about(ui, find_platform("xiaohongshu")), js_on_load=None, elem_id="about", padding=False)
         with gr.Row():
             with gr.Column():
@@ -237,7 +240,20 @@ def _lay_out(ui: Ui) -> TextForm:
                 tags = gr.Textbox("", label=t("text.tags"), max_length=1000, elem_id="tags")
                 length = gr.HTML("", js_on_load=None, elem_id="length", padding=False)
     return TextForm(
-        box, section.tile, target, content, about, product, voice, writer, title, body, tags, length, gr.State("")
+        box,
+        section.tile,
+        target,
+        content,
+        unlabelled,
+        about,
+        product,
+        voice,
+        writer,
+        title,
+        body,
+        tags,
+        length,
+        gr.State(""),
     )
 
 

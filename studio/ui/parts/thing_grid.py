@@ -181,7 +181,7 @@ def _export(t: Texts, album: str) -> str:
     """Buttons, folded up, that export all of an album for a platform."""
     rows = ""
     for platform in load_platforms():
-        if not platform.white_background:
+        if platform.label == "visible":  # others need goods, or somebody's word, for which the posts page asks
             name = platform.words[t.language]
             title = t("album.export_what", platform=name)
             rows += button(name, "export-album", title=title, album=album, platform=platform.id)

@@ -79,7 +79,8 @@ def test_a_look_writes_pictures_and_no_bundle(tmp_path: Path, platform: str) -> 
     studio = Studio(Settings(data=tmp_path / "data"))
     keep_persona(studio)
     keep_posts(studio, 1, keep_cafe(studio), pictures=2)
-    told = command(tmp_path / "data", "bundle", str(tmp_path / "look"), "--look", "--platform", platform)
+    word = ["--unlabelled"] if platform == "archive" else []
+    told = command(tmp_path / "data", "bundle", str(tmp_path / "look"), "--look", "--platform", platform, *word)
     files = sorted(path.name for path in (tmp_path / "look").iterdir())
     assert files == (["01.jpg", "02.jpg"] if platform == "xiaohongshu" else ["01.png", "02.png"])
     assert [row["corner"] == "" for row in told["pictures"]] == [platform == "archive"] * 2
