@@ -20,6 +20,7 @@ import httpx
 import psutil
 
 from benchmarks.postgres import Postgres
+from benchmarks.s3 import S3Server
 
 __all__ = ["Arena", "small_disk"]
 
@@ -51,6 +52,8 @@ class Arena:
     silent_s: float
     dice: random.Random
     server: Postgres | None = None
+    bucket: S3Server | None = None
+    store: str = ""
     can_be_full: bool = False
     count: dict[str, int] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -77,7 +80,9 @@ class Arena:
             "PERSONA_STUDIO_WORKER_SILENT_S": str(self.silent_s),
             "OMP_NUM_THREADS": "1",
         }
-        return os.environ | given | ({"PERSONA_STUDIO_DATABASE": self.database} if self.database else {})
+        given |= {"PERSONA_STUDIO_DATABASE": self.database} if self.database else {}
+        given |= {"PERSONA_STUDIO_STORE": self.store} if self.store else {}
+        return os.environ | given | ({} if self.bucket is None else self.bucket.environment)
 
     def keep_up(self) -> None:
         """Start what is not there: as a person, systemd or docker does."""
@@ -156,6 +161,14 @@ class Arena:
         if self.server is not None:
             self.server.restart(self.dice.choice(["fast", "immediate"]))
             self._note("database restarted")
+
+    def lose_bucket(self, seconds: float = 8.0) -> None:
+        """Let the store be out of reach for a while."""
+        if self.bucket is not None:
+            self.bucket.stop()
+            self._note("store out of reach")
+            time.sleep(seconds)
+            self.bucket.start()
 
     def fill_disk(self, seconds: float = 12.0) -> None:
         """Leave no byte of the data folder's disk, for a while."""

