@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from studio.texts.errors import say_error
 from studio.texts.licences import say_answers, say_licence, say_read_on
 from studio.texts.plans import say_plan
 from studio.texts.terminal import terminal_texts
+
+if TYPE_CHECKING:
+    from studio.workflows.backbones import PlannedLoading
 
 __all__ = ["backbones"]
 
@@ -134,11 +137,15 @@ def plan(
         *([f"   other parts from {found.base}"] if found.base != found.path else []),
         f"   {found.licence}: {say_licence(terminal_texts(), found.licence)} {found.licence_note}".rstrip(),
         "   " + ", ".join(f"{name} {p.bytes / 1e9:.2g} GB in {p.precision}" for name, p in found.parts.items()),
-        f"   {say_plan(terminal_texts(), found)}; free are {found.device_free / 1e9:.1f} GB on {found.device} and "
-        f"{found.ram_free / 1e9:.1f} GB of memory",
+        f"   {say_plan(terminal_texts(), found, found.device)}; {_free(found)}",
         _training(found.trained_on, found.trains_not),
     ]
     say(asdict(found), as_json, "\n".join(lines))
+
+
+def _free(found: PlannedLoading) -> str:
+    device = "" if found.device == "cpu" else f"{found.device_free / 1e9:.1f} GB on {found.device} and "
+    return f"free are {device}{found.ram_free / 1e9:.1f} GB of memory"
 
 
 def _training(model: str, refusal: dict[str, object] | None) -> str:

@@ -23,7 +23,9 @@ class Plan(Protocol):
     def ram_bytes(self) -> float: ...
 
 
-def say_plan(t: Texts, plan: Plan) -> str:
-    """Return precision, place and size, in gigabytes."""
+def say_plan(t: Texts, plan: Plan, device: str) -> str:
+    """Return precision, place and size, in gigabytes; on a processor there is only the memory."""
+    if device == "cpu":
+        return t("plan.said_cpu", precision=plan.precision, ram=f"{plan.ram_bytes / 1e9:.1f}")
     sizes = {"device": f"{plan.device_bytes / 1e9:.1f}", "ram": f"{plan.ram_bytes / 1e9:.1f}"}
     return t("plan.said", precision=plan.precision, place=t(f"plan.{plan.offload}"), **sizes)

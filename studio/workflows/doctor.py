@@ -59,6 +59,7 @@ def examine(studio: Studio) -> list[Finding]:
                 read_hardware(device),
                 studio.settings.precision,
             ),
+            device.type,
         ),
         "backbone": lambda: (
             f"{studio.backbone.spec.id}, {studio.backbone.spec.licence}: "
