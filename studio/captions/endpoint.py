@@ -20,10 +20,11 @@ from pipelines.errors import BadInput
 __all__ = ["Answer", "Endpoint", "Message", "Suggestion", "ask", "parse_answer", "parse_suggestion"]
 
 M = TypeVar("M", bound=BaseModel)
-Message = Mapping[str, str]
-"""{"role": "system" | "user" | "assistant", "content": text}"""
+Message = Mapping[str, Any]
+"""{"role": "system" | "user" | "assistant", "content": text, or a list of parts as OpenAI's, pictures among them}"""
 
 _RETRIES, _LONGEST_PAUSE_S, _LARGEST_ANSWER = 3, 20.0, 2_000_000
+_PICTURE_TOKENS = 1000
 _BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -46,10 +47,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Answer:
-    """`tokens` are those of question and answer, as the server counts them, else an estimate."""
+    """`tokens` are those of question and answer, as the server counts them, else an estimate. `cut`: the server says
+    that there was no room for all of it.
+    """
 
     text: str
     tokens: int
+    cut: bool = False
 
 
 class Suggestion(BaseModel):
@@ -154,12 +158,15 @@ def parse_answer(text: str, kind: type[M]) -> M:
 
 
 def _post(client: httpx.Client, endpoint: Endpoint, body: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
-    """The answer, cut where it is absurdly long: the address may be anybody's."""
+    """The answer, cut where it is absurdly long or comes drop by drop: the address may be anybody's."""
     url = endpoint.url.rstrip("/") + "/chat/completions"
+    deadline = time.monotonic() + endpoint.timeout_s
     with client.stream("POST", url, json=body) as response:
         data = b""
         for block in response.iter_bytes():
             data += block
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the answer does not end")
             if len(data) > _LARGEST_ANSWER:
                 raise BadInput("endpoint_answer_unreadable", host=endpoint.host)
         return response.status_code, response.headers, data
@@ -189,12 +196,21 @@ def _read(endpoint: Endpoint, status: int, data: bytes, messages: Sequence[Messa
         raise BadInput("endpoint_refused", host=endpoint.host, status=status)
     try:
         value = json.loads(data)
-        text = value["choices"][0]["message"]["content"]
+        choice = value["choices"][0]
+        text = choice["message"]["content"]
         used = value.get("usage") or {}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput("endpoint_answer_unreadable", host=endpoint.host) from error
     if not isinstance(text, str) or not isinstance(used, dict):
         raise BadInput("endpoint_answer_unreadable", host=endpoint.host)
     counted = used.get("total_tokens")
-    letters = len(text) + sum(len(one["content"]) for one in messages)
-    return Answer(text, counted if type(counted) is int and counted >= 0 else letters)
+    letters = len(text) + sum(_letters(one["content"]) for one in messages)
+    tokens = counted if type(counted) is int and counted >= 0 else letters
+    return Answer(text, tokens, choice.get("finish_reason") == "length")
+
+
+def _letters(content: str | Sequence[Mapping[str, Any]]) -> int:
+    """How long a message is where the server counts nothing: a picture is as much as its usual number of tokens."""
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part["text"]) if part.get("type") == "text" else _PICTURE_TOKENS for part in content)

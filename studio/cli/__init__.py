@@ -15,6 +15,7 @@ from pipelines.quiet import quiet_third_parties
 from studio.cli.albums import albums
 from studio.cli.backbones import backbones
 from studio.cli.bundles import bundles
+from studio.cli.datasets import datasets
 from studio.cli.donors import donors
 from studio.cli.grid import grids
 from studio.cli.jobs import jobs
@@ -52,6 +53,7 @@ app.add_typer(models)
 app.add_typer(upkeep)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
+app.add_typer(datasets, name="dataset")
 app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
 app.add_typer(users, name="users")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from statistics import median
 from urllib.parse import urlsplit
 
@@ -40,6 +41,15 @@ class CaptionEndpoint(Value):
         if not sound or any(c.isspace() for c in self.url):
             raise BadInput("endpoint_address_invalid")
         return self
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its server is this machine: what it is sent goes nowhere."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
 
 
 class SavedSettings(Stored):

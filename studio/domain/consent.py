@@ -13,16 +13,19 @@ from studio.domain.days import read_day
 
 __all__ = ["ConsentForm", "check_not_over", "read_consent"]
 
-_WORDS = ("who", "scope", "expires")
+_WORDS = ("who", "scope", "expires", "outside")
 
 
 @dataclass(frozen=True)
 class ConsentForm:
-    """`who` agreed to `scope` until the day `expires`; None without an end."""
+    """`who` agreed to `scope` until the day `expires`; None without an end. `outside`: a service that is not on this
+    machine may see the pictures, too.
+    """
 
     who: str
     scope: str
     expires: datetime.date | None = None
+    outside: bool = False
 
 
 def read_consent(path: Path) -> ConsentForm:
@@ -37,7 +40,10 @@ def read_consent(path: Path) -> ConsentForm:
     if unknown := sorted(set(said) - set(_WORDS)):
         raise BadInput("consent_word_unknown", file=name, word=unknown[0][:40])
     who, scope = _word(said, "who", name), _word(said, "scope", name)
-    return ConsentForm(who, scope, _day(said.get("expires"), name))
+    outside = said.get("outside", False)
+    if not isinstance(outside, bool):
+        raise BadInput("consent_outside_unclear", file=name, said=str(outside)[:40])
+    return ConsentForm(who, scope, _day(said.get("expires"), name), outside)
 
 
 def check_not_over(form: ConsentForm, today: datetime.date) -> None:

@@ -27,6 +27,8 @@ class StudioStage(StrEnum):
 
     ALBUM = "album"
     CANDIDATES = "candidates"
+    CAPTION = "caption"
+    CURATE = "curate"
     DONOR = "donor"
     FACES = "faces"
     GRID = "grid"

@@ -12,6 +12,7 @@ from pipelines.models.licences import Use
 from studio.domain.album_export import AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportRequest
 from studio.domain.captions import Captions, CaptionsRequest
+from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.grid import Grid, GridRequest, count_cells
@@ -149,6 +150,11 @@ _ROWS = (
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",
         {"en": "New source face", "zh": "新素材脸"}, titles.title_donor, "library?kind=donor",
+    ),
+    Kind(
+        "dataset", DatasetRequest, DataSet, "studio.workflows.datasets:curate_dataset", "",
+        {"en": "Data set", "zh": "素材集"}, titles.title_dataset,
+        size=lambda request: JobSize(units=len(request.pictures), like=request.writer),
     ),
 )  # fmt: skip
 

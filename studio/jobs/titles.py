@@ -5,6 +5,7 @@ from __future__ import annotations
 from studio.domain.album_export import AlbumExportRequest
 from studio.domain.bundle import ExportRequest
 from studio.domain.captions import CaptionsRequest
+from studio.domain.dataset import DatasetRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.grid import GridRequest, count_cells
@@ -15,8 +16,9 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
-    "title_album", "title_captions", "title_design", "title_donor", "title_export", "title_fix", "title_grid",
-    "title_more", "title_persona", "title_posts", "title_preview", "title_strengths", "title_swap", "title_vary",
+    "title_album", "title_captions", "title_dataset", "title_design", "title_donor", "title_export", "title_fix",
+    "title_grid", "title_more", "title_persona", "title_posts", "title_preview", "title_strengths",
+    "title_swap", "title_vary",
 ]  # fmt: skip
 
 
@@ -98,6 +100,11 @@ def title_export(request: ExportRequest) -> JobTitle:
 def title_captions(request: CaptionsRequest) -> JobTitle:
     """Say for which set captions are written, and for which platform."""
     return _of_set(request.post_set, request.platform)
+
+
+def title_dataset(request: DatasetRequest) -> JobTitle:
+    """Say whose pictures are looked through, and how many."""
+    return JobTitle(who=request.name, count=len(request.pictures), picture=request.pictures[0].picture)
 
 
 def title_donor(request: DonorRequest) -> JobTitle:

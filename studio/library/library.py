@@ -35,6 +35,11 @@ class Library:
         return self.data / "faces"
 
     @property
+    def captions(self) -> Path:
+        """What vision models said of pictures, on this machine, so that nobody is asked twice."""
+        return self.data / "captions"
+
+    @property
     def work(self) -> Path:
         """Checkpoints of running trainings, and scratch, on this machine."""
         return self.data / "work"

@@ -19,7 +19,7 @@ from studio.domain.captions import Captions, CaptionsRequest
 from studio.library.records import MarkRecord, content_id
 from studio.workflows import Run
 
-__all__ = ["check_budget", "endpoint_of", "note_used", "write_captions"]
+__all__ = ["check_budget", "endpoint_of", "left_today", "note_used", "write_captions"]
 
 _USED = "captions:used"
 """The mark of how many tokens an owner's captions took today."""
@@ -79,6 +79,11 @@ def check_budget(studio: Studio, owner: str) -> None:
     most = studio.settings.captions_daily_tokens
     if _used_today(studio, owner) >= most:
         raise BadInput("captions_budget_spent", most=most)
+
+
+def left_today(studio: Studio, owner: str) -> int:
+    """Return how many tokens the owner may still take today."""
+    return max(0, studio.settings.captions_daily_tokens - _used_today(studio, owner))
 
 
 def note_used(studio: Studio, owner: str, tokens: int) -> None:

@@ -16,6 +16,7 @@ from studio.application import Studio
 from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
+from studio.domain.dataset import DatasetPicture, DatasetRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.grid import GridRequest
@@ -81,8 +82,12 @@ ASKED: dict[str, Request] = {
     "captions": CaptionsRequest.make(post_set=_SET),
     "check": CheckRequest.make(post_set=_SET),
     "export": ExportRequest.make(post_set=_SET),
+    "dataset": DatasetRequest.make(
+        name="Mei", category="sweet", who="Mei", scope="posts",
+        pictures=(DatasetPicture(name="a.png", picture=key("a"), height=256, width=192),),
+    ),
     "donor": DonorRequest.make(upload="a" * 64, category="sweet", name="Mei", who="Mei", scope="posts"),
-}
+}  # fmt: skip
 # all kinds whose request has a default for every field: a job of theirs needs nothing that was made before
 FREE = [row for row in (COUNT, *KINDS.values()) if not any(f.is_required() for f in row.request.model_fields.values())]
 

@@ -1,0 +1,119 @@
+"""A data set: somebody's pictures with the consent to learn from them, what was measured of each, and captions."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from personas.captions.policy import Switch
+from personas.datasets.limits import Limits
+from personas.looks import find_category
+from pipelines.errors import BadInput
+from pipelines.file_names import file_name
+from studio.domain.days import read_day
+from studio.domain.values import FileKey, LeftOutPicture, Request, Result, Stored, Value
+
+__all__ = [
+    "MOST_CAPTION_LETTERS", "MOST_PICTURES", "DataSet", "DatasetEdits", "DatasetPicture", "DatasetRequest",
+]  # fmt: skip
+
+MOST_PICTURES = 5000
+MOST_CAPTION_LETTERS = 2000
+_MOST_NAME, _MOST_WORDS = 60, 300
+Writer = Literal["measured", "endpoint"]
+
+
+def _tidied(text: object) -> object:
+    return " ".join(text.split()) if isinstance(text, str) else text
+
+
+class DatasetPicture(Value):
+    """`name` is what its file is called, `height` and `width` those of the photo as it was brought; `caption` is what
+    lay beside it, "" for none.
+    """
+
+    name: Annotated[str, Field(max_length=300)]
+    picture: FileKey
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    caption: str = Field("", max_length=MOST_CAPTION_LETTERS)
+
+
+class DatasetRequest(Request):
+    """Pictures of one person, who agreed (`who`) to `scope` until `expires` (ISO date, "" no end); `outside`: a service
+    that is not on this machine may see them.
+
+    `category` is a look category's id or name in either language; it says which noun captions use. `writer` says who
+    describes the pictures: what is measured of them, or the vision model of the settings, too, which may take
+    `most_tokens` of its tokens for it (0: what is left of the day's). `left_out` are files of the folder that are none
+    of the pictures, and why.
+    """
+
+    name: Annotated[str, BeforeValidator(_tidied)]
+    category: str = Field(max_length=40)
+    who: Annotated[str, BeforeValidator(_tidied)]
+    scope: Annotated[str, BeforeValidator(_tidied)]
+    expires: Annotated[str, BeforeValidator(_tidied)] = ""
+    outside: bool = False
+    pictures: tuple[DatasetPicture, ...] = Field(min_length=1, max_length=MOST_PICTURES)
+    left_out: tuple[LeftOutPicture, ...] = ()
+    writer: Writer = "measured"
+    most_tokens: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> DatasetRequest:
+        """Raises BadInput, naming what is missing or too long."""
+        find_category(self.category)
+        if not 1 <= len(self.name) <= _MOST_NAME or self.name != file_name(self.name):
+            raise BadInput("bad_name", most=_MOST_NAME)
+        if not self.who or not self.scope:
+            raise BadInput("no_consent")
+        if max(map(len, (self.who, self.scope))) > _MOST_WORDS:
+            raise BadInput("too_long", most=_MOST_WORDS)
+        try:
+            _ = self.until
+        except ValueError as error:
+            raise BadInput("bad_date", date=self.expires[:30]) from error
+        return self
+
+    @property
+    def until(self) -> datetime.date | None:
+        """The last day of the consent; None without an end."""
+        return read_day(self.expires) if self.expires else None
+
+    def check_before(self) -> None:
+        if self.until is not None and self.until < datetime.datetime.now(datetime.UTC).date():
+            raise BadInput("consent_over", date=self.until.isoformat())
+
+
+class DataSet(Result):
+    """`facts` is the JSON of each picture's `personas.datasets.facts.PictureFacts`, `told` that of what the vision
+    model said of each, None where it was not asked. `limits` are the usual ones of the backbone, which draws `pixels`.
+    `unasked` pictures were not shown to the model because the rest of them would have taken about `estimate` tokens.
+    """
+
+    kind: ClassVar[str] = "dataset"
+
+    request: DatasetRequest
+    facts: FileKey
+    told: FileKey | None = None
+    limits: Limits
+    pixels: int
+    unasked: int = 0
+    estimate: int = 0
+
+
+class DatasetEdits(Stored):
+    """What a person says of a data set: other limits, pictures that stay or go whatever is measured, captions by
+    picture's number, and what captions say though it is the person's own.
+    """
+
+    limits: Mapping[str, float] = Field(default_factory=dict)
+    held: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    captions: Mapping[str, Annotated[str, Field(max_length=MOST_CAPTION_LETTERS)]] = Field(default_factory=dict)
+    say: tuple[Switch, ...] = ()
+    trigger: str = Field("ohwx", min_length=1, max_length=40)
