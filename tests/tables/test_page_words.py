@@ -63,7 +63,8 @@ OPERATORS = frozenset(
     character_region_unknown character_several_files character_tensor_missing character_tensor_shape
     character_tensor_unknown consent_without_character
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
-    companion_missing consent_no_json consent_outside_unclear consent_word_missing consent_word_unknown data_folder_is_file
+    companion_missing consent_no_json consent_outside_unclear consent_word_missing consent_word_unknown
+    data_folder_is_file
     donor_record_invalid donor_record_unreadable endpoint_address_invalid
     data_folder_read_only data_folder_unusable face_detector_without_landmarks face_pack_missing
     face_recogniser_not_differentiable file_is_controlnet file_is_ip_adapter file_is_lora
