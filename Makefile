@@ -11,9 +11,11 @@ DATA_FOLDER ?= data
 PORT ?= 7860
 KILLS ?= 100
 SETS ?= 20
+USERS ?= 50
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -58,6 +60,9 @@ ip-adapter-sweep: install ## which of an IP-Adapter's blocks carry a place: tabl
 
 faults: install ## processes killed and frozen, databases restarted, disks filled while sets are drawn: faults.json, faults.md [OUT=out KILLS=100 SETS=20]
 	$(BIN)/python -m benchmarks.faults --out $(OUT) --kills $(KILLS) --sets $(SETS)
+
+load: install ## many people click through the pages while a worker draws: load.json [OUT=out USERS=50 MINUTES=10]
+	$(BIN)/python -m benchmarks.load --out $(OUT) --users $(USERS) --minutes $(MINUTES)
 
 touch: install ## how many files one more row of each table touches: touch.json [OUT=out]
 	$(BIN)/python -m benchmarks.touch --out $(OUT)

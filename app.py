@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from pipelines.quiet import quiet_third_parties
 from studio.jobs.supervisor import Supervisor
 from studio.library.records_place import open_records
 from studio.library.users import Users, check_open
+from studio.logs import set_up_logs
 from studio.settings import Settings, make_data_folder, read_settings
 from studio.texts.terminal import in_words, terminal_texts
 
@@ -35,6 +37,7 @@ def main() -> int:
     with ExitStack() as stack:
         with in_words():
             settings = read_settings() if given.data is None else read_settings(data=given.data)
+            set_up_logs(settings, "pages")
             make_data_folder(settings)
             _say_certificate(settings)
             local = check_open(Users(open_records(settings)), given.host, given.name)
@@ -46,10 +49,11 @@ def main() -> int:
         from studio.web.app import make_app  # takes seconds: a refusal does not
         from studio.web.serving import serve
 
-        print(f"Persona Studio: http://{given.host}:{given.port}", flush=True)
+        said = f"Persona Studio: http://{given.host}:{given.port}"
+        logging.getLogger("studio").info(said) if settings.log == "json" else print(said, flush=True)
         site = make_app(settings, given.name, local)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        serve(site, given.host, given.port)
+        serve(site, given.host, given.port, as_json=settings.log == "json")
     return 0
 
 

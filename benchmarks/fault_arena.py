@@ -71,6 +71,16 @@ class Arena:
             yield self
 
     @property
+    def url(self) -> str:
+        """Return where the pages are."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pages(self) -> psutil.Process:
+        """Return the pages' process."""
+        return psutil.Process(self._running["pages"].pid)
+
+    @property
     def environment(self) -> dict[str, str]:
         given = {
             "PYTHONPATH": str(_ROOT),
@@ -124,7 +134,7 @@ class Arena:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the pages' API; None where they do not answer now, or have an error to tell."""
         try:
-            answer = httpx.request(method, f"http://127.0.0.1:{self._port}{path}", json=body, timeout=30)
+            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=30)
         except httpx.HTTPError:
             return None
         return answer.json() if answer.is_success else None

@@ -136,7 +136,7 @@ def _servers(stack: ExitStack, database: str, folder: Path) -> tuple[Postgres | 
     return server, stack.enter_context(serve_s3("rclone", kept))
 
 
-def prepare(studio: Studio) -> tuple[str, str]:
+def prepare(studio: Studio, owner: str = _OWNER) -> tuple[str, str]:
     """Keep a persona (a source face's LoRA, the pictures are drawn with it) and a scene; return their ids."""
     donor = studio.donors("sweet")[0]
     face = studio.faces.read(load_scene(donor.thumbnail_path).image)
@@ -148,17 +148,17 @@ def prepare(studio: Studio) -> tuple[str, str]:
     )  # fmt: skip
     kept, job = studio.store.put_json(persona.model_dump(mode="json")), f"consolidate-{persona.id}"
     files = sorted(persona.file_keys())
-    grant(studio.records, _OWNER, files)
+    grant(studio.records, owner, files)
     studio.records.keep(
-        JobRecord(id=job, owner=_OWNER, kind="consolidate", state="done", error=None,
+        JobRecord(id=job, owner=owner, kind="consolidate", state="done", error=None,
                   facts={"id": persona.id, "result": kept}),
-        JobFilesRecord(id=job, owner=_OWNER, keys=[*files, kept], made=files),
-        PersonaRecord(id=persona.id, owner=_OWNER, name=persona.name, version=1, design="d", lora=persona.lora,
+        JobFilesRecord(id=job, owner=owner, keys=[*files, kept], made=files),
+        PersonaRecord(id=persona.id, owner=owner, name=persona.name, version=1, design="d", lora=persona.lora,
                       facts={}),
     )  # fmt: skip
-    index_result(studio.records, _OWNER, persona)
+    index_result(studio.records, owner, persona)
     scenes = ASSETS / "scenes"
-    scene = add_scene(studio.library, scenes / "cafe.png", scenes / "cafe_landmark.png", "cafe", _OWNER)
+    scene = add_scene(studio.library, scenes / "cafe.png", scenes / "cafe_landmark.png", "cafe", owner)
     return persona.id, scene.id
 
 

@@ -47,6 +47,7 @@ def _check_networks(value: str) -> str:
 
 
 _Networks = Annotated[str, AfterValidator(_check_networks)]
+_LEAST_TOKEN = 16
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[\w.-]+)*/?")
 
 
@@ -57,6 +58,15 @@ def _check_store(value: str) -> str:
 
 
 _Store = Annotated[_Place, AfterValidator(_check_store)]
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < _LEAST_TOKEN:
+        raise ValueError(f"a token has {_LEAST_TOKEN} characters or more, such as those of: openssl rand -hex 24")
+    return value
+
+
+_Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 class Settings(BaseSettings):
@@ -85,7 +95,8 @@ class Settings(BaseSettings):
     key's usual one, `c2pa_timestamp_url` a server (RFC 3161) that is asked for the time of each signature, "" none;
     without a certificate a local one is made, which proves nobody's name. With several workers on one
     database, one that was not heard of for `worker_silent_s`, or whose job has not moved for `worker_stalled_s`, loses
-    its job to the others.
+    its job to the others. `log` is how the log is written: "text" for people, "json" an object a line. Whoever has the
+    `metrics_token` may read /metrics.
     """
 
     model_config = SettingsConfigDict(env_prefix="PERSONA_STUDIO_", extra="forbid", frozen=True)
@@ -124,6 +135,8 @@ class Settings(BaseSettings):
     c2pa_timestamp_url: str = ""
     worker_silent_s: float = Field(120.0, ge=5)
     worker_stalled_s: float = Field(1800.0, ge=30)
+    log: Literal["text", "json"] = "text"
+    metrics_token: _Token = SecretStr("")
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -158,6 +171,9 @@ class Settings(BaseSettings):
         return {role: folder for role, folder in named.items() if folder is not None}
 
 
+_SECRETS = frozenset(name for name, field in Settings.model_fields.items() if isinstance(field.default, SecretStr))
+
+
 def read_settings(**given: Any) -> Settings:
     """Return the settings of the environment, with what was `given` in place of its. Raises BadInput."""
     try:
@@ -166,6 +182,8 @@ def read_settings(**given: Any) -> Settings:
         first = error.errors(include_url=False)[0]
         setting = f"PERSONA_STUDIO_{str(first['loc'][0]).upper()}"
         value = re.sub(r"//[^/]*@", "//…@", str(first["input"]))[:60]  # who comes in, and by what
+        if first["loc"][0] in _SECRETS:
+            value = "…"
         raise BadInput("setting_invalid", setting=setting, value=value, why=first["msg"]) from error
 
 

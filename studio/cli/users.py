@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -53,6 +54,35 @@ def change_password(name: Name, password_stdin: Machine = False, data: Data = No
     """Give a user another password, and end their sessions."""
     Users(Studio(settings_of(data, None)).records).change(name, _password(password_stdin))
     say({"changed": name}, as_json, tell("cli.user_changed", name=name))
+
+
+@users.command("sessions")
+def list_sessions(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Where a user is logged in: since when, when it was last seen, and from which address."""
+    found = Users(Studio(settings_of(data, None)).records)
+    rows = found.sessions(found.known(name))
+    lines = [
+        tell("cli.session", since=_moment(one.since), seen=_moment(one.seen), address=one.address or "–")
+        for one in rows
+    ]
+    told = [
+        {"since": one.since.isoformat(), "until": one.until.isoformat(), "seen": one.seen.isoformat(),
+         "address": one.address}
+        for one in rows
+    ]  # fmt: skip
+    say({"sessions": told}, as_json, "\n".join(lines) or tell("cli.no_sessions", name=name))
+
+
+@users.command("log-out")
+def log_out(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Log a user out everywhere."""
+    found = Users(Studio(settings_of(data, None)).records)
+    ended = found.log_out_everywhere(found.known(name))
+    say({"ended": ended}, as_json, tell("cli.logged_out", name=name, count=ended))
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _password(from_stdin: bool) -> str:

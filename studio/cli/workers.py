@@ -10,6 +10,7 @@ import typer
 
 from pipelines.errors import BadInput
 from studio.cli.options import Data, settings_of, tell
+from studio.logs import set_up_logs
 from studio.settings import make_data_folder
 
 __all__ = ["working"]
@@ -26,6 +27,7 @@ def worker(data: Data = None) -> None:
     settings = settings_of(data, None)
     if not settings.database.get_secret_value():
         raise BadInput("worker_needs_database")
+    set_up_logs(settings, "keeper")
     os.umask(0o077)
     make_data_folder(settings)
     from studio.jobs.supervisor import Supervisor

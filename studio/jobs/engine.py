@@ -32,7 +32,6 @@ from studio.application import Studio
 from studio.domain.choice import BackboneChoice
 from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, read_stored
-from studio.domain.times import JobTime
 from studio.domain.values import FileKey, Request, Result
 from studio.jobs.dispatch import adopt_orphans, drop_ended, own_queue, take_next
 from studio.jobs.engine_setup import end_engine, make_client, prepare_engine, registry_forget, start_queue
@@ -40,17 +39,18 @@ from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.heartbeat import Heartbeat, Patience
 from studio.jobs.holds import Hold, free_hold, keep_as_holder, take_hold
 from studio.jobs.kinds import find_kind, read_request
+from studio.jobs.metrics import note_drawn, note_failure
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, admit, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
 from studio.jobs.watchdog import Watchdog, put_back, take_over
 from studio.jobs.workers import EVERY_S, forget_worker, take_place, tell_alive
 from studio.library.index import index_result
-from studio.library.job_times import note_time
 from studio.library.older import index_older_sets
 from studio.library.records import HoldRecord, JobRecord, RankRecord, StopRecord
 from studio.library.results import find_result
 from studio.library.same_files import check_same_files
+from studio.logs import about_job
 from studio.texts.texts import Texts
 
 __all__ = ["Engine"]
@@ -206,7 +206,7 @@ class Engine:
         note = partial(self._note, job, owner, hold, kind)
         files = JobFiles(self._records, job, owner, self._patiently, hold)
         reporter = Reporter(self._records, job, owner, files.made, hold, self._progress)
-        with self._turn, self._busy(job, reporter), self.studio.store.recording(files.made):
+        with about_job(job), self._turn, self._busy(job, reporter), self.studio.store.recording(files.made):
             began, is_whole = time.time(), not files.made  # a job that goes on took longer than it is seen to
             try:
                 choice = self._choice_of(job, owner)
@@ -234,10 +234,8 @@ class Engine:
                 raise
             seconds = time.time() - began
         files.write()
-        if is_whole:
-            self._patiently(
-                lambda: note_time(self._records, job, kind, choice, JobTime(size=size, seconds=max(seconds, 0.0)))
-            )
+        took = max(seconds, 0.0)
+        self._patiently(lambda: note_drawn(self._records, job, kind, choice, size, took, is_whole=is_whole))
         try:
             self._note_result(job, owner, hold, kind, result, title)
         except StudioError as error:  # the store is away, or full: all steps are done, and it can be tried again
@@ -286,7 +284,7 @@ class Engine:
         """Say that this worker lives, until it ends; where the records cannot be reached, the next time will do."""
         while not self._leaving.is_set():
             with suppress(SQLAlchemyError):
-                tell_alive(self._records, self._place, self.heartbeat(), _device())
+                tell_alive(self._records, self._place, self.heartbeat(), _device(), self.studio.settings.data)
             self._leaving.wait(EVERY_S if self._several else _ALONE_EVERY_S)
 
     def _look_often(self) -> None:
@@ -357,6 +355,10 @@ class Engine:
             keep_as_holder(self._records, hold, known)
 
         self._patiently(note)
+        if error is not None and state == "failed":
+            self._patiently(lambda: note_failure(self._records, kind, error.code))
+        if state != "running" or "began" in facts:
+            _LOG.info("Job %s: %s%s", state, kind, "" if error is None else f" ({error.code})")
 
     def _patiently(self, write: Callable[[], None]) -> None:
         """Write, and try again while another process holds the records. Raises OperationalError after minutes."""

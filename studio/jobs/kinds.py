@@ -47,7 +47,7 @@ class Kind:
     set's that it belongs to; `watched` the page that shows how far it is ("": both are `page`). `indexed` says whether
     its result is found in the library. `uses` are what it does with models, of which their licences are asked. `size`
     is what its time grows with, and `timed_as` a kind whose units take as long, asked while no job of its own was
-    timed.
+    timed. `draws`: the units of its size are pictures that it draws.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Kind:
     uses: tuple[Use, ...] = ("running",)
     size: Callable[[Any], JobSize] = lambda request: JobSize()
     timed_as: str = ""
+    draws: bool = True
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
         """Return the workflow."""
@@ -90,6 +91,7 @@ _ROWS = (
         {"en": "Training", "zh": "训练"}, titles.title_persona, "library?persona={id}",
         watched="consolidate", indexed=True, uses=("running", "fine_tuning"),
         size=lambda request: JobSize(like=f"{request.steps} {request.rounds} {request.pool} {request.keep}"),
+        draws=False,
     ),
     Kind(
         "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
@@ -132,28 +134,32 @@ _ROWS = (
     ),
     Kind(
         "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",
-        {"en": "Captions", "zh": "文案"}, titles.title_captions, "posts?set={set}", uses=(),
+        {"en": "Captions", "zh": "文案"}, titles.title_captions, "posts?set={set}", uses=(), draws=False,
     ),
     Kind(
         "check", CheckRequest, ExportCheck, "studio.workflows.bundling:check_export", "posts",
         {"en": "A look before the export", "zh": "导出前查看"}, titles.title_export, "posts?set={set}", uses=(),
+        draws=False,
     ),
     Kind(
         "export", ExportRequest, Bundle, "studio.workflows.bundling:export_posts", "posts",
         {"en": "Export", "zh": "导出"}, titles.title_export, "posts?set={set}", uses=("outputs",),
+        draws=False,
     ),
     Kind(
         "archive", AlbumExportRequest, AlbumExport, "studio.workflows.album_export:export_album", "library",
         {"en": "Album", "zh": "相册导出"}, titles.title_album, "library?kind=jobs", uses=("outputs",),
+        draws=False,
         size=lambda request: JobSize(units=len(request.sets) * len(request.platforms)),
     ),
     Kind(
         "donor", DonorRequest, DonorAdded, "studio.workflows.donors:add_uploaded_donor", "library",
-        {"en": "New source face", "zh": "新素材脸"}, titles.title_donor, "library?kind=donor",
+        {"en": "New source face", "zh": "新素材脸"}, titles.title_donor, "library?kind=donor", draws=False,
     ),
     Kind(
         "dataset", DatasetRequest, DataSet, "studio.workflows.datasets:curate_dataset", "",
         {"en": "Data set", "zh": "素材集"}, titles.title_dataset,
+        draws=False,
         size=lambda request: JobSize(units=len(request.pictures), like=request.writer),
     ),
 )  # fmt: skip

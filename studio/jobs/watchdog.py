@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.errors import StudioError
 from studio.jobs.heartbeat import Patience
 from studio.jobs.holds import NOBODY, forget_hold, free_hold
+from studio.jobs.metrics import note_failure
 from studio.jobs.queue import QUEUE, Queue
 from studio.jobs.workers import WorkerState, list_workers
 from studio.library.records import HoldRecord, JobRecord, Records, WorkerRecord
@@ -69,6 +70,7 @@ def _give_up(records: Records, freed: HoldRecord) -> None:
         row.state, row.error = "failed", Texts("en").error(error)
         row.facts = row.facts | {"code": error.code, "raised": error.as_json()}
         records.keep(row)
+        note_failure(records, row.kind, error.code)
 
 
 @dataclass

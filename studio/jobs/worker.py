@@ -6,6 +6,7 @@ their last finished step. Being told to end is no crash: the jobs are given back
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from pipelines.quiet import quiet_third_parties
 from studio.application import Studio
 from studio.jobs.engine import Engine
 from studio.jobs.heartbeat import HEARTBEAT_VARIABLE, send_heartbeats
+from studio.logs import set_up_logs
 from studio.settings import Settings
 from studio.texts.texts import Texts
 
@@ -35,7 +37,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches the page's process and this one alike
         signal.signal(number, _end)
     try:
-        engine = Engine(Studio(Settings()), None)
+        settings = Settings()
+        set_up_logs(settings, "worker")
+        engine = Engine(Studio(settings), None)
         if descriptor := os.environ.pop(HEARTBEAT_VARIABLE, ""):
             send_heartbeats(int(descriptor), engine.heartbeat)
         with engine, suppress(_Ended):
@@ -44,7 +48,7 @@ def main() -> int:
                 pass
             _ignore_signals()
     except StudioError as error:
-        print(Texts("en").error(error), file=sys.stderr)
+        logging.getLogger("studio.jobs.worker").error("%s", Texts("en").error(error))
         return 1
     except _Ended:  # before it began
         pass

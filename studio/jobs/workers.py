@@ -24,6 +24,7 @@ from pipelines.errors import BadInput
 from studio.jobs.heartbeat import Heartbeat
 from studio.jobs.locks import take_lock
 from studio.library.database import seconds_now
+from studio.library.machine import look_at_machine
 from studio.library.records import Records, WorkerRecord
 
 __all__ = ["ALIVE_S", "EVERY_S", "Place", "WorkerState", "forget_worker", "list_workers", "take_place", "tell_alive"]
@@ -57,7 +58,8 @@ class Place:
 @dataclass(frozen=True)
 class WorkerState:
     """A worker as the records know it. `silent_s` is since when it was not heard of, by the database's clock; `still_s`
-    since when its `job` does not get on, by its own. `facts` are host, pid, version and device."""
+    since when its `job` does not get on, by its own. `facts` are host, pid, version and device; `memory` is what it has
+    and `disk_free` what its disk has left, in bytes, 0 where it did not say."""
 
     id: str
     silent_s: float
@@ -65,6 +67,8 @@ class WorkerState:
     job: str
     still_s: float
     facts: dict[str, str]
+    memory: int = 0
+    disk_free: int = 0
 
     @property
     def is_alive(self) -> bool:
@@ -102,9 +106,13 @@ def what_i_am() -> dict[str, str]:
     }
 
 
-def tell_alive(records: Records, place: Place, beat: Heartbeat, device: str) -> None:
-    """Write that this worker lives, and what it does. Raises SQLAlchemyError where the records cannot be reached."""
+def tell_alive(records: Records, place: Place, beat: Heartbeat, device: str, data: Path) -> None:
+    """Write that this worker lives, what it does, and what it has left beside its `data` folder. Raises SQLAlchemyError
+    where the records cannot be reached."""
     facts = what_i_am() | {"device": device, "run": place.run, "job": beat.job, "still_s": beat.still_s}
+    with suppress(OSError):
+        here = look_at_machine(data)
+        facts |= {"memory": here.process, "disk_free": here.disk_free}
     with records.transaction() as session:
         now = session.scalar(select(seconds_now(records.engine)))
         session.merge(WorkerRecord(id=place.id, owner=_NOBODY, beat=now, facts=facts))
@@ -127,5 +135,6 @@ def _state_of(row: WorkerRecord, now: float) -> WorkerState:
     facts = {name: str(row.facts.get(name, "")) for name in ("host", "pid", "version", "system", "device", "run")}
     return WorkerState(
         id=row.id, silent_s=max(now - row.beat, 0.0), beat=row.beat, job=str(row.facts.get("job", "")),
-        still_s=float(row.facts.get("still_s", 0.0)), facts=facts,
+        still_s=float(row.facts.get("still_s", 0.0)), facts=facts, memory=int(row.facts.get("memory", 0)),
+        disk_free=int(row.facts.get("disk_free", 0)),
     )  # fmt: skip

@@ -16,44 +16,15 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from pipelines.errors import BadInput
 from studio.library.database import connect, without_password
 from studio.library.migrating import migrate
-from studio.library.row import Base, Facts, content_id
+from studio.library.row import Base, Changing, Facts, content_id
 
 __all__ = [
-    "AlbumRecord",
-    "Base",
-    "BundleRecord",
-    "CandidateRecord",
-    "DonorRecord",
-    "DraftRecord",
-    "WHOLE",
-    "ExportedRecord",
-    "Facts",
-    "FileRecord",
-    "HoldRecord",
-    "JobFilesRecord",
-    "JobRecord",
-    "MarkRecord",
-    "MemberRecord",
-    "PAUSED",
-    "PersonaRecord",
-    "PostRecord",
-    "PostSetRecord",
-    "RankRecord",
-    "RecipeRecord",
-    "ReportRecord",
-    "RequestRecord",
-    "Records",
-    "RightsRecord",
-    "SceneRecord",
-    "SessionRecord",
-    "IndexRecord",
-    "StopRecord",
-    "TasteRecord",
-    "TimeRecord",
-    "UserRecord",
-    "WorkerRecord",
-    "content_id",
-]
+    "AlbumRecord", "Base", "BundleRecord", "CandidateRecord", "CountRecord", "DonorRecord", "DraftRecord",
+    "ExportedRecord", "Facts", "FileRecord", "HoldRecord", "IndexRecord", "JobFilesRecord", "JobRecord", "MarkRecord",
+    "MemberRecord", "PAUSED", "PersonaRecord", "PostRecord", "PostSetRecord", "RankRecord", "RecipeRecord", "Records",
+    "ReportRecord", "RequestRecord", "RightsRecord", "SceneRecord", "SessionRecord", "StopRecord", "TasteRecord",
+    "TimeRecord", "UserRecord", "WHOLE", "WorkerRecord", "content_id",
+]  # fmt: skip
 
 
 WHOLE = -1
@@ -154,11 +125,14 @@ class ExportedRecord(Base):
     number: Mapped[int]
 
 
-class JobRecord(Base):
+class JobRecord(Changing, Base):
     """A workflow's run as a person sees it; its id is the workflow's."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_order", "owner", "kind", "created"), Index("jobs_state", "state"))
+    __table_args__ = (
+        Index("jobs_order", "owner", "kind", "created"), Index("jobs_state", "state"),
+        Index("jobs_changed", "owner", "changed"),
+    )  # fmt: skip
     kind: Mapped[str]
     state: Mapped[str]
     error: Mapped[str | None]
@@ -259,14 +233,15 @@ PAUSED = "queue:paused"
 """The mark of an owner whose waiting jobs shall not start."""
 
 
-class MarkRecord(Base):
+class MarkRecord(Changing, Base):
     """A person's words on a thing; its id is "kind:id". `facts` may hold `trashed` and `favourite`."""
 
     __tablename__ = "marks"
+    __table_args__ = (Index("marks_changed", "owner", "changed"),)
     facts: Mapped[Facts]
 
 
-class DraftRecord(Base):
+class DraftRecord(Changing, Base):
     """A form as its owner left it; its id is the page's. `keys` are the stored files that it names."""
 
     __tablename__ = "drafts"
@@ -294,6 +269,13 @@ class TimeRecord(Base):
     facts: Mapped[Facts]
 
 
+class CountRecord(Base):
+    """How often something happened, by its name, on all machines together; nobody's (`studio.library.counts`)."""
+
+    __tablename__ = "counts"
+    value: Mapped[float]
+
+
 class UserRecord(Base):
     """A person who may log in; the id is the name, which is the owner of all that they make."""
 
@@ -302,10 +284,13 @@ class UserRecord(Base):
 
 
 class SessionRecord(Base):
-    """A login; its id is the SHA-256 of the token that the browser holds."""
+    """A login from an `address`; its id is the SHA-256 of the token that the browser holds. `expires` and `seen` (when
+    it last asked) are seconds since 1970."""
 
     __tablename__ = "sessions"
-    expires: Mapped[float]  # seconds since 1970
+    expires: Mapped[float]
+    seen: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    address: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
 Record = TypeVar("Record", bound=Base)

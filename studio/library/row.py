@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, String, TypeDecorator
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, Connection, DateTime, Dialect, String, TypeDecorator, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
 
-__all__ = ["Base", "Facts", "content_id"]
+__all__ = ["Base", "Changing", "Facts", "content_id"]
 
 Facts = dict[str, Any]
 """JSON that a row keeps of its thing, as whoever made it wrote it."""
@@ -41,3 +42,16 @@ class Base(DeclarativeBase):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100), primary_key=True)
     created: Mapped[datetime] = mapped_column(_Moment, default=lambda: datetime.now(UTC))
+
+
+class Changing:
+    """A row that says when it last changed, in seconds since 1970 (`studio.library.changes`)."""
+
+    changed: Mapped[float] = mapped_column(default=time.time, server_default="0")
+
+
+@event.listens_for(Changing, "before_update", propagate=True)
+def _note_change(mapper: Mapper[Any], connection: Connection, row: Any) -> None:
+    session = object_session(row)
+    if session is not None and session.is_modified(row):  # an older copy of the row brings the older moment
+        row.changed = time.time()

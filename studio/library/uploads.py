@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipelines.errors import BadInput, OutOfDisk
 from pipelines.file_names import file_name
+from studio.library.machine import FULL_BYTES
 from studio.library.shared import open_shared
 from studio.settings import Settings
 
@@ -26,7 +27,6 @@ __all__ = ["MOST_BYTES", "check_room", "find_upload", "forget_old_uploads", "kee
 MOST_BYTES = 1_500_000_000  # a rank 128 LoRA of FLUX.1 is 1.2 GB
 _MOST_KEPT_BYTES = 6_000_000_000  # of one owner
 _MOST_KEPT = 2_000
-_SPARE_BYTES = 1_000_000_000  # of the disk, for the records and what is being made
 _BETWEEN_LOOKS = 50_000_000
 _FOR_S = 24 * 3600
 _UPLOADS = "uploads"
@@ -76,7 +76,7 @@ async def keep_upload(
 def check_room(settings: Settings, owner: str, size: int) -> None:
     """Raise BadInput where an owner's uploads would take too much with so many bytes more, OutOfDisk where the disk
     would be nearly full."""
-    if shutil.disk_usage(settings.shared).free - size < _SPARE_BYTES:
+    if shutil.disk_usage(settings.shared).free - size < FULL_BYTES:
         raise OutOfDisk("out_of_disk")
     # those that came to this machine: where there are several, each lets an owner bring as much
     kept = [path.stat().st_size for path in _folder(settings, owner).glob("**/*") if path.is_file()]

@@ -7,28 +7,36 @@ import logging
 import secrets
 import time
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import OperationalError
 
 from pipelines.errors import BadInput
 from studio.library.attempts import Attempts, TooManyAttempts
 from studio.library.records import Records, SessionRecord, UserRecord
 
 __all__ = [
-    "BROWSER_S", "SESSION_S", "SessionSaid", "TooManyAttempts", "Users", "check_administrator", "check_open",
+    "BROWSER_S", "SESSION_COOKIE", "SESSION_S", "SessionSaid", "TooManyAttempts", "Users", "check_administrator",
+    "check_open",
 ]  # fmt: skip
 
+SESSION_COOKIE = "studio_session"
 SESSION_S = 14 * 24 * 3600
+_SEEN_S = 60.0  # how exactly it is known when a login last asked
+_MOST_SEEN = 1_000
 BROWSER_S = 180 * 24 * 3600
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _MAX_NAME = 40
+_MOST_ADDRESS = 64  # characters
 _PASSWORD = (10, 200)  # characters; the upper one keeps a login's work small
 _BROWSER = "browser:"  # how ids of known browsers begin, and no session's
 _LOG = logging.getLogger("studio.login")
@@ -36,10 +44,14 @@ _LOG = logging.getLogger("studio.login")
 
 @dataclass(frozen=True)
 class SessionSaid:
-    """A login that lasts: since and until when, and whether it is that of who asks."""
+    """A login that lasts: since and until when, when it last asked, from which address it came in, and whether it is
+    that of who asks.
+    """
 
     since: datetime
     until: datetime
+    seen: datetime
+    address: str
     is_this: bool
 
 
@@ -51,6 +63,8 @@ class Users:
         self._hasher = PasswordHasher()  # argon2id, 64 MiB
         self._attempts = Attempts(clock)
         # 64 MiB and a core each: a flood of passwords leaves the rest to the pages, and known browsers their own turn
+        self._seen: OrderedDict[str, float] = OrderedDict()
+        self._seen_lock = Lock()
         self._for_strangers, self._for_known = BoundedSemaphore(2), BoundedSemaphore(1)
 
     @cached_property
@@ -87,11 +101,11 @@ class Users:
 
     def change(self, name: str, password: str) -> None:
         """Another password; whoever is logged in by the old one is logged out. Raises BadInput."""
-        self._keep(self._known(name), password)
+        self._keep(self.known(name), password)
 
     def remove(self, name: str) -> None:
         """Nobody comes in by this name any more. What it owns stays. Raises BadInput."""
-        known = self._known(name)
+        known = self.known(name)
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == known))
             session.execute(delete(UserRecord).where(UserRecord.id == known))
@@ -122,7 +136,8 @@ class Users:
             session.execute(delete(SessionRecord).where(SessionRecord.expires <= now))
             if session.scalar(select(UserRecord.password).where(UserRecord.id == name)) != row.password:
                 return None  # changed meanwhile
-            session.add(SessionRecord(id=_key(token), owner=name, expires=now + SESSION_S))
+            told = {"expires": now + SESSION_S, "seen": now, "address": address[:_MOST_ADDRESS]}
+            session.add(SessionRecord(id=_key(token), owner=name, **told))
         _LOG.info("Login: %s, from %s", name, address)
         return token
 
@@ -144,15 +159,36 @@ class Users:
 
     def owner_of(self, token: str) -> str | None:
         """Return the owner of this session; None for an unknown or expired one, and where the user was removed."""
+        key, now = _key(token), self._clock()
         with self._records.transaction() as session:
             query = select(SessionRecord.owner).join(UserRecord, UserRecord.id == SessionRecord.owner)
-            return session.scalar(query.where(SessionRecord.id == _key(token), SessionRecord.expires > self._clock()))
+            owner = session.scalar(query.where(SessionRecord.id == key, SessionRecord.expires > now))
+        if owner is not None:
+            self._note_seen(key, now)
+        return owner
+
+    def _note_seen(self, key: str, now: float) -> None:
+        """Once a minute; of several requests at once one writes, and no other waits for it."""
+        with self._seen_lock:
+            if abs(now - self._seen.get(key, -_SEEN_S)) < _SEEN_S:
+                return
+            self._seen[key] = now
+            while len(self._seen) > _MOST_SEEN:
+                self._seen.popitem(last=False)
+        with suppress(OperationalError), self._records.transaction() as session:  # locked, full: it may stay unknown
+            session.execute(update(SessionRecord).where(SessionRecord.id == key).values(seen=now))
 
     def sessions(self, owner: str, token: str = "") -> list[SessionSaid]:
         """Return an owner's sessions, the newest first; `token` is that of the one that asks."""
         rows = self._records.newest(SessionRecord, owner, 1000)
         return [
-            SessionSaid(row.created, datetime.fromtimestamp(row.expires, UTC), row.id == _key(token))
+            SessionSaid(
+                row.created,
+                datetime.fromtimestamp(row.expires, UTC),
+                max(row.created, datetime.fromtimestamp(row.seen, UTC)),
+                row.address,
+                row.id == _key(token),
+            )
             for row in rows
             if row.expires > self._clock() and not row.id.startswith(_BROWSER)
         ]
@@ -179,7 +215,8 @@ class Users:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == name))
             session.merge(row)
 
-    def _known(self, name: str) -> str:
+    def known(self, name: str) -> str:
+        """Return a user's name as it is kept. Raises BadInput where there is none."""
         known = _fold(name)
         if self._records.get(UserRecord, known, known) is None:
             raise BadInput("user_unknown", name=known[:_MAX_NAME])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from html import escape
+from http.cookies import CookieError, SimpleCookie
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -26,7 +28,7 @@ from studio.library.marks import mark_thing, marks_of
 from studio.library.records import JobRecord, MarkRecord
 from studio.library.results import job_of
 from studio.library.scenes import scenes_of
-from studio.library.users import Users
+from studio.library.users import SESSION_COOKIE, Users
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts
 from studio.ui.parts.estimates import say_left
@@ -34,7 +36,7 @@ from studio.ui.parts.html import ACTIONS, button, curve, panel, picture, samples
 
 __all__ = [
     "EACH", "HIDDEN", "LATEST", "Facts", "Pressed", "Said", "Ui", "actions", "guarded", "in_turn", "owner_of",
-    "pressed", "toast",
+    "pressed", "session_of", "toast",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Result)
@@ -178,6 +180,14 @@ class Ui:
 def owner_of(request: gr.Request) -> str:
     """Return the owner of this session: what the server's own check found, never anything a page sent."""
     return str(request.username)
+
+
+def session_of(request: gr.Request) -> str:
+    """Return the token of this browser's login, "" for none."""
+    cookies = SimpleCookie()
+    with suppress(CookieError):
+        cookies.load(str(dict(request.headers).get("cookie", "")))
+    return cookies[SESSION_COOKIE].value if SESSION_COOKIE in cookies else ""
 
 
 def pressed(event: gr.EventData) -> Pressed:

@@ -50,6 +50,7 @@ from studio.web.gradio_events import keep_events
 from studio.web.gradio_isolation import GradioIsolation
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
+from studio.web.metrics import add_metrics
 from studio.web.origin_check import OriginCheck
 from studio.web.proxies import Proxies
 from studio.web.run_id import RUN, RunId
@@ -118,6 +119,7 @@ def make_site(studio: Studio, names: Sequence[str] = (), local: bool = True) -> 
     app.add_middleware(SecurityHeaders)
     add_login(app, logins, lambda request: Texts(_language(request)))
     _add_files(app, studio)
+    add_metrics(app, studio)
     add_api(app, Queue(studio), asker)
 
     @app.get("/")

@@ -15,7 +15,7 @@ from studio.web.refusals import answer_refusal
 
 __all__ = ["Authentication"]
 
-_OPEN = ("/login", "/logout", "/health", "/manifest.json", "/language/en", "/language/zh")
+_OPEN = ("/login", "/logout", "/health", "/metrics", "/manifest.json", "/language/en", "/language/zh")
 
 
 class Authentication:

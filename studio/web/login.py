@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
 from pipelines.errors import StudioError
-from studio.library.users import BROWSER_S, SESSION_S, Users
+from studio.library.users import BROWSER_S, SESSION_COOKIE, SESSION_S, Users
 from studio.texts.texts import LANGUAGES, Texts
 from studio.ui.parts.html import PAGES
 from studio.ui.theme import CSS
@@ -22,7 +22,7 @@ from studio.ui.theme import CSS
 __all__ = ["OWNER", "Logins", "add_login", "owner_of_request", "session_token"]
 
 OWNER = "studio_owner"  # in a request's scope: who asks, set by the authentication and by nothing that a browser sends
-_COOKIE, _BROWSER = "studio_session", "studio_browser"
+_BROWSER = "studio_browser"
 _AT_ONCE = 64  # more than `studio.library.attempts` lets wait: it answers the rest at once
 _NEXT = re.compile(rf"/({'|'.join(LANGUAGES)})/({'|'.join(PAGES)})")
 _MAX_FORM = 4096  # bytes
@@ -75,7 +75,7 @@ def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -
             return _page(t, where, t("login.wrong"), 401)
         answer = RedirectResponse(where if _NEXT.fullmatch(where) else "/", 303)
         known = logins.users.know(str(logins.users.owner_of(token)), browser)
-        for cookie, value, seconds in ((_COOKIE, token, SESSION_S), (_BROWSER, known, BROWSER_S)):
+        for cookie, value, seconds in ((SESSION_COOKIE, token, SESSION_S), (_BROWSER, known, BROWSER_S)):
             secure = request.url.scheme == "https"
             answer.set_cookie(cookie, value, max_age=seconds, httponly=True, samesite="lax", secure=secure)
         return answer
@@ -84,13 +84,13 @@ def add_login(app: FastAPI, logins: Logins, texts: Callable[[Request], Texts]) -
     def leave(request: Request) -> Response:
         logins.users.log_out(session_token(request.scope))
         answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(_COOKIE, httponly=True, samesite="lax")
+        answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="lax")
         return answer
 
 
 def session_token(scope: Scope) -> str:
     """Return the session's token that the browser sent, "" for none."""
-    return Request(scope).cookies.get(_COOKIE, "")
+    return Request(scope).cookies.get(SESSION_COOKIE, "")
 
 
 async def _fields(request: Request) -> dict[str, str]:

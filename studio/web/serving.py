@@ -19,6 +19,7 @@ from typing import Any
 
 import h11
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 __all__ = ["LimitedProtocol", "RareLines", "serve", "server_config"]
@@ -138,26 +139,24 @@ class RareLines(logging.Filter):
         return count < self._most
 
 
-def server_config(site: Any, host: str, port: int) -> uvicorn.Config:
-    """Return the server's settings. Forwarded headers are read by the site, and only of named proxies."""
+def server_config(site: Any, host: str, port: int, *, as_json: bool = False) -> uvicorn.Config:
+    """Return the server's settings. Forwarded headers are read by the site, and only of named proxies. `as_json`: its
+    log is what `studio.logs` made of it."""
     most = max(50, min(MOST_CONNECTIONS, _allow_files() - _SPARE_FILES))
     kind = type("Protocol", (LimitedProtocol,), {"most": most})
     return uvicorn.Config(
         site, host=host, port=port, log_level="warning", http=kind, ws="none", proxy_headers=False, backlog=128,
-        server_header=False, h11_max_incomplete_event_size=32_768, timeout_keep_alive=5,
+        log_config=None if as_json else LOGGING_CONFIG, server_header=False,
+        h11_max_incomplete_event_size=32_768, timeout_keep_alive=5,
         timeout_graceful_shutdown=3,  # an open tab keeps a connection: Ctrl-C must not wait for it
     )  # fmt: skip
 
 
-def serve(site: Any, host: str, port: int) -> None:
+def serve(site: Any, host: str, port: int, *, as_json: bool = False) -> None:
     """Serve until Ctrl-C."""
-    config = server_config(site, host, port)
+    config = server_config(site, host, port, as_json=as_json)
     for name, most in (("uvicorn.error", 5), ("asyncio", 5), ("studio.login", 60)):
         logging.getLogger(name).addFilter(RareLines(most))
-    log = logging.getLogger("studio")
-    log.addHandler(handler := logging.StreamHandler())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log.setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):  # as uvicorn.run does
         uvicorn.Server(config).run()
 

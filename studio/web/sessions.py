@@ -16,12 +16,16 @@ __all__ = ["add_sessions"]
 
 
 class SessionSaid(BaseModel):
-    """A login that lasts: since and until when, and whether it is that of this request."""
+    """A login that lasts: since and until when, when it last asked, from where it came in, and whether it is that of
+    this request.
+    """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     since: datetime
     until: datetime
+    seen: datetime
+    address: str
     is_this: bool
 
 

@@ -22,19 +22,13 @@ __all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
-    open_page(ui, "consolidate")
+    pulse = open_page(ui, "consolidate")
     progress = actions("", "progress")
     versions = actions("", "versions")
-    build_swap(ui)
-    shown = gr.State("")
-    timer = gr.Timer(1.0)
+    build_swap(ui, pulse)
 
     def show(request: gr.Request) -> Any:
-        return _progress(ui, owner_of(request)), _versions(ui, owner_of(request))
-
-    def tick(before: str, request: gr.Request) -> Any:
-        html, cards = show(request)
-        return (gr.skip(), gr.skip(), before) if html + cards == before else (html, cards, html + cards)
+        return {progress: _progress(ui, owner_of(request)), versions: _versions(ui, owner_of(request))}
 
     def act(event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -45,10 +39,11 @@ def build(ui: Ui) -> None:
         return show(request)
 
     gr.on(None, guarded(ui, show), None, [progress, versions], **HIDDEN)
-    timer.tick(guarded(ui, tick), [shown], [progress, versions, shown], **HIDDEN)
+    pulse.shows(lambda said, request: show(request), [progress, versions])
     acting = guarded(ui, act)
     for part in (progress, versions):
         part.click(acting, None, [progress, versions], **EACH)
+    pulse.connect()
 
 
 def _progress(ui: Ui, owner: str) -> str:

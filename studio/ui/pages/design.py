@@ -29,6 +29,7 @@ from studio.ui.context import (
     LATEST,
     Facts,
     Pressed,
+    Said,
     Ui,
     actions,
     guarded,
@@ -55,7 +56,7 @@ _NOTHING: Shown = ("", {})
 
 def build(ui: Ui) -> None:
     t = ui.t
-    open_page(ui, "design")
+    pulse = open_page(ui, "design")
     first = DesignState(first_mix(ui, "sweet"))
     desk = gr.State(first)
     category = gr.Radio(
@@ -69,7 +70,7 @@ def build(ui: Ui) -> None:
                 [(t("effort.quick"), "quick"), (t("effort.normal"), "normal")],
                 value=ui.studio.settings.effort, label=t("effort"), elem_id="effort",
             )  # fmt: skip
-            follow = gr.Checkbox(
+            to_taste = gr.Checkbox(
                 False, label=t("taste.candidates"), info=t("taste.candidates_what"), elem_id="to-taste"
             )
             with gr.Column():
@@ -78,7 +79,6 @@ def build(ui: Ui) -> None:
         progress = actions("", "progress")
         table = actions(show_mixer(ui, first, {}), "mixer")
     shown = gr.State(_NOTHING)
-    timer = gr.Timer(1.0)
 
     def show(owner: str, now: DesignState) -> Shown:
         return _progress(ui, owner, now), _near(ui, owner, now)
@@ -92,11 +92,13 @@ def build(ui: Ui) -> None:
         now, how = _kept_state(ui, owner, first), _kept_effort(ui, owner)
         return *desk_of(owner, now), now.mix.category, how, _estimate(ui, how)
 
-    def tick(now: DesignState, before: Shown, request: gr.Request) -> Any:
+    def follow(said: Said, request: gr.Request) -> Said:
+        now, before = said[desk], said[shown]
         after = show(owner_of(request), now)
         if after == before:
-            return gr.skip(), gr.skip(), before
-        return after[0], gr.skip() if after[1] == before[1] else show_mixer(ui, now, after[1]), after
+            return {}
+        measured = {} if after[1] == before[1] else {table: show_mixer(ui, now, after[1])}
+        return {progress: after[0], shown: after, **measured}
 
     def choose(look: str, now: DesignState, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -113,9 +115,9 @@ def build(ui: Ui) -> None:
             ui.queue.put(_request(ui, fresh, how, owner))
         return *desk_of(owner, fresh), fresh.mix.category
 
-    def start(now: DesignState, how: str, to_taste: bool, request: gr.Request) -> Any:
+    def start(now: DesignState, how: str, by_taste: bool, request: gr.Request) -> Any:
         owner = owner_of(request)
-        ui.queue.put(_request(ui, now, how, owner, to_taste=to_taste))
+        ui.queue.put(_request(ui, now, how, owner, to_taste=by_taste))
         return _progress(ui, owner, now)
 
     def choose_effort(how: str, request: gr.Request) -> str:
@@ -125,13 +127,14 @@ def build(ui: Ui) -> None:
 
     outputs = [desk, bar, table, progress, shown, go]
     gr.on(None, guarded(ui, load), None, [*outputs, category, effort, estimate], **HIDDEN)
-    timer.tick(guarded(ui, tick), [desk, shown], [progress, table, shown], **HIDDEN)
+    pulse.hears(follow, [desk, shown], [progress, table, shown])
     category.input(guarded(ui, choose), [category, desk], outputs, **(LATEST | in_turn("desk")))
     effort.input(guarded(ui, choose_effort), [effort], [estimate], **LATEST)
     acting = guarded(ui, act)
     for part in (bar, table, progress):
         part.click(acting, [desk, effort], [*outputs, category], **(EACH | in_turn("desk")))
-    go.click(guarded(ui, start), [desk, effort, follow], [progress], **(HIDDEN | in_turn("desk")))
+    go.click(guarded(ui, start), [desk, effort, to_taste], [progress], **(HIDDEN | in_turn("desk")))
+    pulse.connect()
 
 
 def _able(now: DesignState) -> gr.Button:

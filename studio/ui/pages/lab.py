@@ -19,11 +19,11 @@ __all__ = ["build"]
 
 def build(ui: Ui) -> None:
     t = ui.t
-    open_page(ui, "lab")
+    pulse = open_page(ui, "lab")
     gr.HTML(f"<h2>{escape(t('grid.title'))}</h2><p class='st-soft'>{escape(t('grid.what'))}</p>", js_on_load=None)
     form = lay_out_grid(ui)
     grids = actions("", "grids")
-    opened, shown, timer = gr.State(""), gr.State(""), gr.Timer(1.0)
+    opened = gr.State("")
 
     def load(request: gr.Request) -> Any:
         owner, asked = owner_of(request), dict(request.query_params)
@@ -36,9 +36,8 @@ def build(ui: Ui) -> None:
         ui.queue.put(read_grid(ui, form, said, owner))
         return {opened: "", grids: show_grids(ui, owner, "")}
 
-    def tick(before: str, key: str, request: gr.Request) -> Any:
-        html = show_grids(ui, owner_of(request), key)
-        return (gr.skip(), before) if html == before else (html, html)
+    def show(said: Said, request: gr.Request) -> Said:
+        return {grids: show_grids(ui, owner_of(request), said[opened])}
 
     def act(key: str, event: gr.EventData, request: gr.Request) -> Any:
         owner, data = owner_of(request), pressed(event)
@@ -49,6 +48,7 @@ def build(ui: Ui) -> None:
     filled = [form.people, form.misfits, form.scene, form.stages, form.estimate, form.go]
     gr.on(None, guarded(ui, load), None, [*filled, opened, grids], **HIDDEN)
     form.go.click(guarded(ui, start), form.inputs, [opened, grids], **HIDDEN)
-    timer.tick(guarded(ui, tick), [shown, opened], [grids, shown], **HIDDEN)
+    pulse.shows(show, [grids], [opened])
     grids.click(guarded(ui, act), [opened], [grids], **EACH)
     build_poses(ui)
+    pulse.connect()

@@ -38,7 +38,7 @@ _MOST_TAGS = 12
 
 def build(ui: Ui) -> None:
     t = ui.t
-    open_page(ui, "library")
+    pulse = open_page(ui, "library")
     kind = gr.Radio(
         [(t(f"library.{k}"), k) for k in _KINDS], value="consolidate", label=t("library.show"), elem_id="kind"
     )
@@ -56,8 +56,6 @@ def build(ui: Ui) -> None:
         build_part(ui)
     disk = actions(_disk(ui), "disk")
     opened = gr.State(Opened())
-    shown = gr.State("")
-    timer = gr.Timer(2.0)
 
     def show(said: Said, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -88,10 +86,6 @@ def build(ui: Ui) -> None:
         told = {kind: first if first in _KINDS else "consolidate", search: "", tag: "", opened: where}
         return show({**told, **wanted}, request)
 
-    def tick(before: str, request: gr.Request) -> Any:
-        html = show_jobs(ui, owner_of(request))
-        return (gr.skip(), before) if html == before else (html, html)
-
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         data = pressed(event)
         turned = _turn(said[opened], data)
@@ -111,11 +105,12 @@ def build(ui: Ui) -> None:
     # on `input` a pasted text is told one event late
     changed = [kind.input, by.input, search.change, tag.input, *(box.input for box in groups.values())]
     gr.on(changed, guarded(ui, look), inputs, outputs, **LATEST)
-    timer.tick(guarded(ui, tick), [shown], [jobs, shown], **HIDDEN)
+    pulse.shows(lambda said, request: {jobs: show_jobs(ui, owner_of(request))}, [jobs])
     acting = guarded(ui, act)
     for part in (things, jobs):
         part.click(acting, inputs, outputs, **EACH)
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
+    pulse.connect()
 
 
 def _dropdown(ui: Ui, name: str) -> gr.Dropdown:

@@ -42,7 +42,7 @@ __all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
-    open_page(ui, "posts")
+    pulse = open_page(ui, "posts")
     form = lay_out(ui)
     with form.sections.place.kept:
         start_from = lay_out_start(ui)
@@ -51,8 +51,7 @@ def build(ui: Ui) -> None:
     form.text.box.render()
     fixing = build_fixing(ui)
     posts = actions("", "posts")
-    shown, opened = gr.State(()), form.text.opened
-    timer = gr.Timer(1.0)
+    opened = form.text.opened
 
     def show(key: str, request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -68,13 +67,14 @@ def build(ui: Ui) -> None:
             **show(wanted_set(request), request),
         }
 
-    def tick(before: tuple[str, ...], key: str, request: gr.Request) -> Any:
+    def estimate(said: Said, request: gr.Request) -> Said:
         # a job that is done, or another drawing model, changes how long the next set will take; what keeps the form
         # says it, too, and on a busy machine later than this: so it is told each time, not only where it is new here
         draft = kept_draft(ui.studio.library, owner_of(request)) or PostsDraft()
-        now = tuple(show(key, request).values())
-        told = [html if html != old else gr.skip() for html, old in zip(now, before or ("",) * len(now), strict=True)]
-        return *told, estimate_of(ui, draft), now
+        return {form.estimate: estimate_of(ui, draft)}
+
+    def hear_text(said: Said, request: gr.Request) -> Said:
+        return form.text.arrived(ui, owner_of(request), said)
 
     wish = partial(read_request, ui, form)
 
@@ -110,16 +110,19 @@ def build(ui: Ui) -> None:
     filled = gr.on(None, guarded(ui, load), None, filling, **HIDDEN)
     # once the browser shows all of it: parts that change one by one would be kept as half a form
     filled.success(guarded(ui, _tell_loaded), None, [form.loaded], **HIDDEN)
-    timer.tick(guarded(ui, tick), [shown, opened], [progress, posts, form.estimate, shown], **HIDDEN)
+    pulse.shows(lambda said, request: show(said[opened], request), [progress, posts], [opened])
+    pulse.hears(estimate, [], [form.estimate])
+    pulse.hears(hear_text, form.text.inputs, form.text.outputs)
     redone = [progress, opened, form.shots.rows, form.shots.again]
     asked = form.go.click(guarded(ui, start), form.inputs, redone, **(HIDDEN | in_turn("ways")))
     asked.success(None, js=FORGET_SET)
-    build_strengths(ui, form.settings.references.cards, form.inputs, wish)
+    build_strengths(ui, pulse, form.settings.references.cards, form.inputs, wish)
     outputs = [progress, posts, *fixing.outputs, *form.outputs, *form.text.outputs]
     elsewhere = EACH | {"show_progress_on": [progress]}
     acted = [part.click(guarded(ui, act), form.text.inputs, outputs, **elsewhere) for part in (progress, posts)]
     build_draft(ui, form, [started, asked, *acted])
     fixing.done.change(guarded(ui, show), [opened], [progress, posts], **HIDDEN)
+    pulse.connect()
 
 
 def _tell_loaded(request: gr.Request) -> str:

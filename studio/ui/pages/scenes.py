@@ -59,7 +59,7 @@ class _Form:
 
 
 def build(ui: Ui) -> None:
-    open_page(ui, "scenes")
+    pulse = open_page(ui, "scenes")
     mine = actions("", "mine")
     form, save = _lay_out(ui)
     offered = actions(_offer(ui), "offered")
@@ -122,6 +122,7 @@ def build(ui: Ui) -> None:
     offered.click(guarded(ui, take), None, [mine], **EACH)
     mine.click(guarded(ui, act), [gone], [mine, gone, *form.outputs], show_progress_on=[mine], **EACH)
     form.packs.click(guarded(ui, unpack), None, [mine, form.said], **EACH)
+    pulse.connect()
 
 
 def _lay_out(ui: Ui) -> tuple[_Form, gr.Button]:

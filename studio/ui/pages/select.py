@@ -68,7 +68,7 @@ class Chosen:
 
 
 def build(ui: Ui) -> None:
-    open_page(ui, "select")
+    pulse = open_page(ui, "select")
     t, hand = ui.t, gr.State(Chosen())
     design = gr.Dropdown([], label=t("select.design"), elem_id="design")
     name, effort, go = _lay_out_start(ui)
@@ -77,7 +77,7 @@ def build(ui: Ui) -> None:
         sliders = _sliders(ui)
     by = order_choice(ui)
     arriving, board = actions("", "arriving"), actions("", "board")
-    seen, timer = gr.State(""), gr.Timer(1.5)
+    seen = gr.State("")
 
     def load(request: gr.Request) -> Any:
         choices = _choices(ui, owner_of(request))
@@ -116,12 +116,12 @@ def build(ui: Ui) -> None:
             _keep_said(ui, owner, found, data, fresh)
         return fresh, resort(said | {hand: fresh}, request), _arriving(ui, owner)
 
-    def tick(said: Said, request: gr.Request) -> Any:
+    def follow(said: Said, request: gr.Request) -> Said:
         html = _arriving(ui, owner_of(request))
         if html == said[seen]:
-            return gr.skip(), gr.skip(), html
+            return {}
         # where nothing is being drawn any more, what was drawn is there now
-        return html, gr.skip() if html else resort(said, request), html
+        return {arriving: html, seen: html} | ({} if html else {board: resort(said, request)})
 
     def start(said: Said, request: gr.Request) -> None:
         owner, now = owner_of(request), said[hand]
@@ -144,9 +144,10 @@ def build(ui: Ui) -> None:
         slider.release(guarded(ui, tighten), inputs, [board, limits.tile], **(LATEST | in_turn("hand")))
     for part in (arriving, board):
         part.click(guarded(ui, act), inputs, [hand, board, arriving], **(EACH | in_turn("hand")))
-    timer.tick(guarded(ui, tick), {*inputs, seen}, [arriving, board, seen], **HIDDEN)
+    pulse.hears(follow, {*inputs, seen}, [arriving, board, seen])
     started = go.click(guarded(ui, start), {*inputs, name, effort}, None, **(HIDDEN | in_turn("hand")))
     started.success(None, None, None, js=f"() => {{ window.location.href = '{ui.url('consolidate')}'; }}")
+    pulse.connect()
 
 
 def _lay_out_start(ui: Ui) -> tuple[gr.Textbox, gr.Radio, gr.Button]:

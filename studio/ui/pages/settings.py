@@ -21,7 +21,9 @@ from studio.texts.licences import say_licence, say_permission, say_read_on
 from studio.ui.context import HIDDEN, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.endpoint_form import build_endpoint
 from studio.ui.parts.html import button, card, panel, table
+from studio.ui.parts.machine_state import build_machine_state
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.session_list import build_sessions
 from studio.workflows.choosing import Memory, ask_apart, check_loadable, choose_backbone, plan_memory
 
 __all__ = ["build", "show_backbones"]
@@ -32,9 +34,11 @@ _MEASURING = Lock()
 
 def build(ui: Ui) -> None:
     t = ui.t
-    open_page(ui, "settings")
+    pulse = open_page(ui, "settings")
     html = actions("", "backbones")
     build_endpoint(ui)
+    build_machine_state(ui, pulse)
+    build_sessions(ui)
 
     def load(request: gr.Request) -> str:
         return show_backbones(ui, owner_of(request), _known_memory(ui))
@@ -59,6 +63,7 @@ def build(ui: Ui) -> None:
     shown = gr.on(None, guarded(ui, load), None, [html], **HIDDEN)
     shown.then(guarded(ui, measure), None, [html], **HIDDEN)
     html.click(guarded(ui, act), None, [html], **HIDDEN)  # one at a time: it takes seconds
+    pulse.connect()
 
 
 def show_backbones(ui: Ui, owner: str, memory: dict[str, Memory] | None) -> str:

@@ -30,7 +30,7 @@ __all__ = ["build"]
 
 def build(ui: Ui) -> None:
     t = ui.t
-    open_page(ui, "taste")
+    pulse = open_page(ui, "taste")
     scope = gr.Dropdown([], label=t("taste.scope"), info=t("taste.scope_what"), elem_id="scope")
     with gr.Row(elem_id="walk-row"):
         with gr.Column(min_width=260):
@@ -108,6 +108,7 @@ def build(ui: Ui) -> None:
         part.click(guarded(ui, act), [scope], [read, *shown], **(EACH | in_turn("taste")))
     for pressed_on, weight in ((like, 1.0), (dislike, -1.0)):
         pressed_on.click(guarded(ui, adding(weight)), [add, scope], [add, *shown], **(EACH | in_turn("taste")))
+    pulse.connect()
 
 
 def _lay_out_adding(ui: Ui) -> tuple[gr.Dropdown, gr.Button, gr.Button]:

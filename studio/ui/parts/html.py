@@ -85,7 +85,8 @@ def nav(t: Texts, current: str, who: str = "") -> str:
     if who:
         out = escape(t("login.out"))
         switch += (
-            f'<form class="st-who" method="post" action="/logout"><span>{escape(who)}</span>'
+            '<form class="st-who" method="post" action="/logout">'
+            f'<a href="/{t.language}/settings#sessions">{escape(who)}</a>'
             f'<button class="st-btn">{out}</button></form>'
         )
     return f'<nav class="st-nav" aria-label="{escape(t("nav"))}"><strong>Persona Studio</strong>{links}{switch}</nav>'

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import gradio as gr
 
 from studio.domain.report import say_stage
 from studio.domain.times import say_duration
 from studio.jobs.line import Line, look_at_line, page_of, say_job
-from studio.ui.context import HIDDEN, Ui, guarded, owner_of
+from studio.ui.context import Ui, owner_of
 from studio.ui.parts.job_list import say_in_all, small_picture
+from studio.ui.parts.pulse import Pulse
 
 __all__ = ["build_running_line", "show_line"]
 
-_EVERY_S = 2.0
 
-
-def build_running_line(ui: Ui) -> None:
+def build_running_line(ui: Ui, pulse: Pulse) -> None:
     """Lay the line out where the caller is; it is empty while nothing runs or waits."""
     line = gr.HTML("", padding=False, apply_default_css=False, js_on_load=None, elem_id="running")
-    shown, timer = gr.State(""), gr.Timer(_EVERY_S)
-
-    def look(before: str, request: gr.Request) -> Any:
-        html = show_line(ui, owner_of(request))
-        return (gr.skip(), before) if html == before else (html, html)
-
-    gr.on(None, guarded(ui, look), [shown], [line, shown], **HIDDEN)
-    timer.tick(guarded(ui, look), [shown], [line, shown], **HIDDEN)
+    pulse.shows(lambda said, request: {line: show_line(ui, owner_of(request))}, [line], at_load=True)
 
 
 def show_line(ui: Ui, owner: str) -> str:

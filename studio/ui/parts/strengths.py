@@ -14,6 +14,7 @@ from studio.domain.scores import say_scores
 from studio.domain.takes import Strengths, StrengthsRequest
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.html import button, picture
+from studio.ui.parts.pulse import Pulse
 from studio.ui.parts.reference_cards import most_strength
 from studio.ui.parts.reference_form import Cards
 
@@ -22,13 +23,13 @@ __all__ = ["build_strengths"]
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def build_strengths(ui: Ui, cards: Cards, inputs: set[Any], wish: Callable[[Said, str], PostRequest]) -> None:
+def build_strengths(
+    ui: Ui, pulse: Pulse, cards: Cards, inputs: set[Any], wish: Callable[[Said, str], PostRequest]
+) -> None:
     """A button beside the slider and the strip under it; `wish` makes the set's request of what `inputs` say."""
     with cards.strengths:
         go = gr.Button(ui.t("strengths.go"), elem_id="strengths-go")
         strip = actions("", "strengths")
-    shown = gr.State("")
-    timer = gr.Timer(1.0)
 
     def start(said: Said, request: gr.Request) -> str:
         owner = owner_of(request)
@@ -37,10 +38,6 @@ def build_strengths(ui: Ui, cards: Cards, inputs: set[Any], wish: Callable[[Said
         ui.queue.put(StrengthsRequest.make(owner=owner, asked=asked, scales=tuple(most * s for s in _SHARES)))
         return _strip(ui, owner)
 
-    def tick(before: str, request: gr.Request) -> Any:
-        html = _strip(ui, owner_of(request))
-        return (gr.skip(), before) if html == before else (html, html)
-
     def act(event: gr.EventData, request: gr.Request) -> Any:
         data = pressed(event)
         if ui.act(owner_of(request), data) or data.get("do") != "strength":
@@ -48,7 +45,7 @@ def build_strengths(ui: Ui, cards: Cards, inputs: set[Any], wish: Callable[[Said
         return float(data["scale"])
 
     go.click(guarded(ui, start), inputs, [strip], **(HIDDEN | in_turn("ways")))
-    timer.tick(guarded(ui, tick), [shown], [strip, shown], **HIDDEN)
+    pulse.shows(lambda said, request: {strip: _strip(ui, owner_of(request))}, [strip])
     strip.click(guarded(ui, act), None, [cards.strength], **EACH)
 
 

@@ -19,6 +19,7 @@ from studio.library.scenes import add_picture
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
 from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.misfits import split_people
+from studio.ui.parts.pulse import Pulse
 from studio.ui.parts.sections import build_section
 from studio.ui.parts.swap_cards import UNREAD, act_on_swap, show_swaps
 
@@ -42,7 +43,7 @@ class _Form:
         return {self.persona, self.photos, self.strength, self.hair, self.seed, self.any_look}
 
 
-def build_swap(ui: Ui) -> None:
+def build_swap(ui: Ui, pulse: Pulse) -> None:
     """Lay the part out, folded, with what it made below, and connect it."""
     t = ui.t
     section = build_section(ui, "swap", t("swap.what"))
@@ -51,8 +52,6 @@ def build_swap(ui: Ui) -> None:
         estimate = gr.HTML("", js_on_load=None, padding=False)
         go = gr.Button(t("swap.go"), variant="primary", elem_id="swap-go")
     made = actions("", "swapped")
-    shown = gr.State("")
-    timer = gr.Timer(1.0)
 
     def load(request: gr.Request) -> Any:
         owner = owner_of(request)
@@ -64,10 +63,6 @@ def build_swap(ui: Ui) -> None:
         asked, unread = _read(ui, form, said, owner)
         ui.queue.put(_once_more(ui, asked), **{UNREAD: [error.as_json() for error in unread]})
         return show_swaps(ui, owner)
-
-    def tick(before: str, request: gr.Request) -> Any:
-        html = show_swaps(ui, owner_of(request))
-        return (gr.skip(), before) if html == before else (html, html)
 
     def act(event: gr.EventData, request: gr.Request) -> str:
         owner, data = owner_of(request), pressed(event)
@@ -81,7 +76,7 @@ def build_swap(ui: Ui) -> None:
     gr.on(None, guarded(ui, load), None, [form.persona, form.misfits, made], **HIDDEN)
     form.photos.change(guarded(ui, expect), [form.photos], [estimate], **HIDDEN)
     go.click(guarded(ui, start), form.inputs, [made], **HIDDEN)
-    timer.tick(guarded(ui, tick), [shown], [made, shown], **HIDDEN)
+    pulse.shows(lambda said, request: {made: show_swaps(ui, owner_of(request))}, [made])
     made.click(guarded(ui, act), None, [made], **EACH)
 
 

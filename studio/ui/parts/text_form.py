@@ -15,7 +15,7 @@ from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.limits import limits_of
 from studio.domain.platforms import Platform, find_platform, load_platforms, overlong, tag_text, text_length
 from studio.domain.posts import PostSet
-from studio.ui.context import HIDDEN, LATEST, Said, Ui, guarded, owner_of
+from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
 from studio.ui.parts.post_cards import arrange_shown, keep_arrangement, newest_set, read_arrangement
 from studio.ui.parts.sections import build_section, show_tile
@@ -161,16 +161,12 @@ def build_text(ui: Ui, platform: gr.Dropdown) -> TextForm:
     def follow(said: Said) -> Any:
         return {form.target: said[platform], **measure(said | {form.target: said[platform]})}
 
-    def tick(said: Said, request: gr.Request) -> Any:
-        return form.arrived(ui, owner_of(request), said) or {form.length: gr.skip()}
-
     shown = [form.length, form.about, form.tile]
     gr.on([form.target.input, form.content.input], guarded(ui, measure), form.inputs, shown, **LATEST)
     platform.change(guarded(ui, follow), form.inputs | {platform}, [form.target, *shown], **LATEST)
     # what is pasted is told one event late, so the field is read again when it is left
     typed = (form.title, form.body, form.tags, form.product, form.voice)
     gr.on([e for field in typed for e in (field.input, field.blur)], guarded(ui, write), form.inputs, shown, **LATEST)
-    gr.Timer(2.0).tick(guarded(ui, tick), form.inputs, [*form.outputs], **HIDDEN)
     return form
 
 

@@ -165,7 +165,8 @@ def test_sessions_are_listed_and_ended(users: Users, studio: Studio) -> None:
     listed: list[dict[str, Any]] = here.get("/api/sessions").json()
     assert [row["is_this"] for row in listed].count(True) == 1
     assert len(listed) == 2
-    assert set(listed[0]) == {"since", "until", "is_this"}
+    assert set(listed[0]) == {"since", "until", "seen", "address", "is_this"}
+    assert {row["address"] for row in listed} == {"here"}
     assert here.delete("/api/sessions").json() == {"ended": 1}
     assert (here.get("/api/jobs").status_code, there.get("/api/jobs").status_code) == (200, 401)
     assert wang.get("/api/jobs").status_code == 200
