@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ __all__ = [
     "DamagedDonor",
     "Donor",
     "DonorList",
+    "change_consent",
     "check_consent",
     "check_new_donor",
     "list_donors",
@@ -42,7 +43,10 @@ RECORD_NAME = "donor.json"
 
 
 class Consent(BaseModel):
-    """Consent: who allowed what, for which very file, until when. `file_sha256` is that of the LoRA file, in hex."""
+    """Consent: who allowed what, for which very file, until when. `file_sha256` is that of the LoRA file,
+    `document_sha256` of what was signed, in hex, None where nobody named it; `adult` says that they are of age, None in
+    consents from before it was asked.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +55,8 @@ class Consent(BaseModel):
     file_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     expires: datetime.date | None = None
     revoked: bool = False
+    document_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    adult: bool | None = None
 
 
 class _Record(BaseModel):
@@ -179,9 +185,18 @@ def save_donor(folder: Path | str, donor: Donor) -> Donor:
     for source, name in ((donor.lora_path, LORA_NAME), (donor.thumbnail_path, THUMBNAIL_NAME)):
         if source.resolve() != (place / name).resolve():
             shutil.copyfile(source, place / name)
+    return _write_record(place, replace(donor, category=category))
+
+
+def change_consent(donor: Donor, consent: Consent) -> Donor:
+    """Put another consent in a donor's record, which is never half written, and return the donor as it lies there."""
+    return _write_record(donor.lora_path.parent, replace(donor, consent=consent))
+
+
+def _write_record(place: Path, donor: Donor) -> Donor:
     record = _Record(
         name=donor.name,
-        category=category,
+        category=donor.category,
         trigger=donor.trigger,
         licence=donor.licence,
         consent=donor.consent,

@@ -25,6 +25,7 @@ from studio.cli.personas import personas
 from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
+from studio.cli.rights import rights
 from studio.cli.taste import taste
 from studio.cli.translation import translate_command
 from studio.cli.upkeep import upkeep
@@ -56,6 +57,7 @@ app.add_typer(donors, name="donors")
 app.add_typer(datasets, name="dataset")
 app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
+app.add_typer(rights, name="rights")
 app.add_typer(users, name="users")
 app.add_typer(taste, name="taste")
 app.add_typer(albums, name="albums")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +12,28 @@ from pipelines.errors import BadInput
 from pipelines.text_files import parse_json, plain_spaces, read_text_file
 from studio.domain.days import read_day
 
-__all__ = ["ConsentForm", "check_not_over", "read_consent"]
+__all__ = ["ConsentForm", "check_not_over", "hash_document", "read_consent"]
 
-_WORDS = ("who", "scope", "expires", "outside")
+_WORDS = ("who", "scope", "expires", "outside", "document", "adult")
 
 
 @dataclass(frozen=True)
 class ConsentForm:
     """`who` agreed to `scope` until the day `expires`; None without an end. `outside`: a service that is not on this
-    machine may see the pictures, too.
+    machine may see the pictures, too. `document` is the SHA-256 of what they signed, "" where nobody named it; `adult`
+    that they are of age, None where nobody said so.
     """
 
     who: str
     scope: str
     expires: datetime.date | None = None
     outside: bool = False
+    document: str = ""
+    adult: bool | None = None
 
 
 def read_consent(path: Path) -> ConsentForm:
-    """Return what a JSON file says. Raises BadInput, naming what is wrong with it."""
+    """Return what a JSON file says; `document` names a file beside it. Raises BadInput, naming what is wrong."""
     name = path.name
     try:
         said = parse_json(read_text_file(path))
@@ -40,10 +44,13 @@ def read_consent(path: Path) -> ConsentForm:
     if unknown := sorted(set(said) - set(_WORDS)):
         raise BadInput("consent_word_unknown", file=name, word=unknown[0][:40])
     who, scope = _word(said, "who", name), _word(said, "scope", name)
-    outside = said.get("outside", False)
+    outside, adult = said.get("outside", False), said.get("adult")
     if not isinstance(outside, bool):
         raise BadInput("consent_outside_unclear", file=name, said=str(outside)[:40])
-    return ConsentForm(who, scope, _day(said.get("expires"), name), outside)
+    if adult is not None and adult is not True:
+        raise BadInput("consent_of_minor", file=name)
+    day, document = _day(said.get("expires"), name), _document(said.get("document"), path)
+    return ConsentForm(who, scope, day, outside, document, adult)
 
 
 def check_not_over(form: ConsentForm, today: datetime.date) -> None:
@@ -58,6 +65,24 @@ def _word(said: Mapping[str, object], word: str, name: str) -> str:
     if not tidied:
         raise BadInput("consent_word_missing", file=name, word=word)
     return tidied
+
+
+def _document(value: object, consent: Path) -> str:
+    """Return the SHA-256 of the file that was signed, which lies beside the consent."""
+    if value is None or value == "":
+        return ""
+    try:
+        if not isinstance(value, str):
+            raise OSError
+        return hash_document(consent.parent / value)
+    except OSError as error:
+        raise BadInput("consent_document_missing", file=consent.name, document=str(value)[:60]) from error
+
+
+def hash_document(path: Path) -> str:
+    """Return the SHA-256 of what somebody signed. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _day(value: object, name: str) -> datetime.date | None:

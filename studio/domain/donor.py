@@ -12,7 +12,7 @@ from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
 from pipelines.file_names import file_name
 from studio.domain.days import read_day
-from studio.domain.values import Request, Result, Sha256
+from studio.domain.values import Request, Result, Sha256, later_field
 
 __all__ = ["DonorAdded", "DonorRequest"]
 
@@ -35,7 +35,8 @@ class DonorRequest(Request):
     """`upload` is the token of an uploaded LoRA file; `who` agreed to `scope` until `expires` (ISO date, "" no end).
 
     `category` is a look category's id or name in either language. `family` is the id of the model family that a person
-    stated, needed where the file itself leaves the choice. Words are trimmed.
+    stated, needed where the file itself leaves the choice. `adult` is that person's word that who agreed is of age.
+    Words are trimmed.
     """
 
     upload: Sha256
@@ -47,6 +48,7 @@ class DonorRequest(Request):
     trigger: Annotated[str, BeforeValidator(_stripped)] = ""
     licence: Annotated[str, BeforeValidator(_licence)] = "unknown"
     family: Annotated[str, BeforeValidator(_stripped)] = ""
+    adult: bool = later_field(False)
 
     @model_validator(mode="after")
     def _check(self) -> DonorRequest:

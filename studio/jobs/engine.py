@@ -33,6 +33,7 @@ from studio.domain.choice import BackboneChoice
 from studio.domain.job_title import JobTitle
 from studio.domain.migration import Json, read_stored
 from studio.domain.values import FileKey, Request, Result
+from studio.jobs.consents import check_consents
 from studio.jobs.dispatch import adopt_orphans, drop_ended, own_queue, take_next
 from studio.jobs.engine_setup import end_engine, make_client, prepare_engine, registry_forget, start_queue
 from studio.jobs.files import JobFiles, note_older_files
@@ -214,6 +215,7 @@ class Engine:
                 self._patiently(lambda: self._records.remove(RankRecord, job, owner))
                 reporter.check_cancelled()
                 request = read_request(kind, value, lambda wanted, key: self._find(owner, wanted, key))
+                check_consents(self.studio, request)  # it may have waited for days
                 title, size = find_kind(kind).title(request), find_kind(kind).size(request)
                 told = {"title": title.model_dump(mode="json"), "size": size.model_dump(mode="json")}
                 note("running", None, **told)

@@ -18,6 +18,7 @@ from studio.domain.report import Report
 from studio.domain.takes import FixRequest, VaryRequest
 from studio.domain.training import training_marks
 from studio.domain.values import Request, Result
+from studio.jobs.consents import check_consents
 from studio.jobs.engine_tables import has_tables
 from studio.jobs.files import JobFiles
 from studio.jobs.fit import check_fits_backbone
@@ -77,11 +78,12 @@ def admit(studio: Studio, request: Request) -> tuple[str, Kind, dict[str, Any]]:
     """Return the job's id, its kind, and the request as JSON. The same request to the same backbone is the same job: a
     double click makes one.
 
-    Raises BadInput where the request names a file that its owner may not see or what the backbone does not fit, and
-    what its `check_before` raises.
+    Raises BadInput where the request names a file that its owner may not see or what the backbone does not fit, what
+    its `check_before` raises, and ConsentMissing where somebody it would show no longer agrees.
     """
     request.check_before()
     check_readable(studio.records, request.owner, request.file_keys())
+    check_consents(studio, request)
     check_fits_backbone(studio, request)
     kind, value = kind_of(request), request.model_dump(mode="json")
     told: dict[str, Any] = {"kind": kind.name, "request": value, "version": APPLICATION_VERSION}

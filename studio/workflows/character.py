@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING
 
 from pipelines.adapters.character import character_of
 from pipelines.adapters.character_photos import CharacterPhoto
 from pipelines.references.character import CharacterReference
 from studio.application import Studio
-from studio.domain.character import check_agreed
 from studio.library.characters import find_person
+from studio.library.consents import check_photos
 from studio.library.scenes import get_mask
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def photos_of(studio: Studio, request: PostRequest) -> CharacterReference | None
     if character is None:
         return None
     if request.character_consent is not None:  # a bundle does not tell of it
-        check_agreed(request.character_consent, datetime.date.today())
+        check_photos(studio.records, request.owner, character, request.character_consent)
     if character.strength == 0:
         return None
     character_of(studio.backbone)

@@ -39,7 +39,8 @@ from studio.domain.measured import read_measures
 from studio.domain.persona import ConsolidateRequest, Persona, Round, Sample
 from studio.domain.report import StudioStage
 from studio.domain.values import FileKey, Value
-from studio.library.records import PersonaRecord, content_id
+from studio.library.persona_versions import keep_version
+from studio.library.records import PersonaRecord, RightsRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
 from studio.workflows.training_kept import KeptCheckpoints
@@ -115,12 +116,10 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
             break
     if trained is None:
         trained = _train(studio, request, persona, mix, kept, 0, run, progress)
-    earlier = studio.records.find(PersonaRecord, request.owner, name=request.name)
-    versions = {row.id: row.version for row in earlier}
     result = Persona(
         id=persona,
         name=request.name,
-        version=versions.get(persona, max(versions.values(), default=0) + 1),
+        version=1,  # until it is counted
         design=design.id,
         trigger=design.trigger,
         subject=design.subject,
@@ -138,18 +137,29 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
     )
     told = {"trigger", "subject", "enrolment", "recipe", "donors", "losses", "config", "rounds"}
     told |= {"backbone", "trained_on"}
-    studio.records.keep(
-        PersonaRecord(
-            id=persona,
-            owner=request.owner,
-            name=request.name,
-            version=result.version,
-            design=design.id,
-            lora=result.lora,
-            facts=result.model_dump(mode="json", include=told),
-        )
+    row = PersonaRecord(
+        id=persona,
+        owner=request.owner,
+        name=request.name,
+        design=design.id,
+        lora=result.lora,
+        facts=result.model_dump(mode="json", include=told),
     )
-    return result
+    _note_novelty(studio, request)
+    return result.model_copy(update={"version": keep_version(studio.records, row)})
+
+
+def _note_novelty(studio: Studio, request: ConsolidateRequest) -> None:
+    """Keep that a person let a face be nearer to a donor than the studio would, once for each design."""
+    design = request.design
+    chosen = dict(design.request.gates).get("novelty_ceiling", 0.0)
+    if chosen > design.novelty_ceiling:
+        facts = {"nearest": design.novelty_max, "ceiling": design.novelty_ceiling, "chosen": chosen}
+        studio.records.keep(
+            RightsRecord(
+                id=f"novelty-{design.id}", owner=request.owner, kind="novelty", thing=f"design:{design.id}", facts=facts
+            )
+        )
 
 
 def _pool(

@@ -68,7 +68,7 @@ def add_uploaded_donor(studio: Studio, request: DonorRequest, run: Run, progress
 
     def add() -> dict[str, str]:
         path = find_upload(studio.settings, request.owner, request.upload)
-        form = ConsentForm(request.who, request.scope, request.until)
+        form = ConsentForm(request.who, request.scope, request.until, adult=request.adult or None)
         donor = _add(
             studio, path, request.category, form, request.name, request.trigger, request.licence, request.family
         )
@@ -97,7 +97,10 @@ def _add(
         request = identity_request(studio.backbone.spec, prompt, 1, loras=(Lora(file.layers),))
         picture = draw_batch(studio.backbone, [request])[0]
         Image.fromarray(picture).save(thumbnail)
-        record = Consent(who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires)
+        record = Consent(
+            who=form.who, scope=form.scope, file_sha256=file.sha256, expires=form.expires,
+            document_sha256=form.document or None, adult=form.adult,
+        )  # fmt: skip
         donor = Donor(
             file.sha256[:16],
             title,

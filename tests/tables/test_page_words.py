@@ -40,7 +40,7 @@ TERMS: dict[Language, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-ADVANCED = ("dials.", "settings.", "doctor.", "upkeep.", "verify.")  # the last three are said in a terminal
+ADVANCED = ("dials.", "settings.", "doctor.", "rights.", "upkeep.", "verify.")  # the last four are said in a terminal
 TOOLTIPS = {"way.lacking_model", "adding.drop_kind", "adding.good_parts"}
 # Codes of errors that no press on a default page leads to, or that say what to install, set or mend on the machine.
 OPERATORS = frozenset(
@@ -63,7 +63,7 @@ OPERATORS = frozenset(
     character_region_unknown character_several_files character_tensor_missing character_tensor_shape
     character_tensor_unknown consent_without_character
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
-    companion_missing consent_no_json consent_outside_unclear consent_word_missing consent_word_unknown
+    companion_missing consent_no_json consent_of_minor consent_outside_unclear consent_word_missing consent_word_unknown
     data_folder_is_file
     donor_record_invalid donor_record_unreadable endpoint_address_invalid
     data_folder_read_only data_folder_unusable face_detector_without_landmarks face_pack_missing
@@ -81,7 +81,8 @@ OPERATORS = frozenset(
     open_already person_package_missing person_package_unreadable pose_keypoints_other pose_model_missing
     precision_gguf_without_file precision_needs_gpu precision_of_gguf
     precision_package_missing redux_folder_missing redux_missing request_file_no_object
-    request_file_unreadable saved_settings_damaged training_model_folder_missing training_model_missing
+    request_file_unreadable rights_file_unknown saved_settings_damaged
+    training_model_folder_missing training_model_missing
     training_start_does_not_fit transformer_name_unknown transformer_of_other_text_encoder
     transformer_of_other_vae user_unknown users_needed vae_statistics_missing
     weights_are_pickles

@@ -26,6 +26,7 @@ from studio.ui.parts.job_list import act_on_job, show_jobs
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
 from studio.ui.parts.recall_form import build_reuse
+from studio.ui.parts.rights_card import act_on_consent
 from studio.ui.parts.taste_order import order_choice
 from studio.ui.parts.thing_grid import FILTERED, Opened, Wanted, show_things
 
@@ -133,6 +134,8 @@ def _turn(opened: Opened, data: Pressed) -> Opened:
 def _act(ui: Ui, owner: str, data: Pressed) -> None:
     do = data.get("do", "")
     if ui.act(owner, data) or act_on_job(ui, owner, do, data.get("job", "")) or act_on_drawn_as(ui, owner, data):
+        return
+    if act_on_consent(ui, owner, data):
         return
     if do == "empty-sure":
         freed = empty_trash(ui.studio.library, owner, ui.queue.forget)

@@ -36,7 +36,8 @@ class _Form:
 
 def read_donor(form: _Form, said: Said, owner: str) -> DonorRequest:
     """Return the request that the components say. Raises BadInput."""
-    return DonorRequest.make(owner=owner, **{name: str(said[part] or "") for name, part in form.fields.items()})
+    told = {name: str(said[part] or "") for name, part in form.fields.items()}
+    return DonorRequest.make(owner=owner, adult=bool(said[form.agreed]), **told)
 
 
 def build_adding(ui: Ui) -> None:

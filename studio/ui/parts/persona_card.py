@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 from html import escape
 from urllib.parse import quote
 
 from personas.donors import Donor
-from pipelines.models.licences import USES, Permission, find_licence
-from studio.domain.design import UsedDonor
-from studio.domain.licences import sternest
 from studio.domain.persona import Persona
-from studio.export.manifest import ON_RECORD
 from studio.library.index import Search, find_things
 from studio.library.results import versions_of
-from studio.texts.licences import say_answers, say_permission
 from studio.ui.context import Ui
 from studio.ui.parts.checkpoint_cards import show_training
-from studio.ui.parts.html import button, empty, link, panel, picture, table
+from studio.ui.parts.html import button, empty, link, panel, picture
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.opened_set import set_url
+from studio.ui.parts.rights_card import show_rights
 from studio.ui.parts.thing_cards import thing_name
 
 __all__ = ["choose_version", "show_persona"]
@@ -47,7 +42,7 @@ def show_persona(ui: Ui, owner: str, key: str) -> str:
         f"<p class='st-bad'>{escape(why)}</p>" if why else "",
         f'<div class="st-strip" tabindex="0">{_faces(ui, persona)}</div>',
         _section(ui, "card.recipe", _recipe(ui, persona)),
-        _section(ui, "card.rights", _rights(ui, persona)),
+        _section(ui, "card.rights", show_rights(ui, owner, persona)),
         _section(ui, "card.versions", _versions(ui, owner, persona)),
         _section(ui, "card.training", show_training(ui, owner, persona) + _compare(ui, persona)),
         _section(ui, "card.posts", _posts(ui, owner, persona)),
@@ -88,63 +83,6 @@ def _recipe(ui: Ui, persona: Persona) -> str:
             f"<span>{100 * share:.0f}%</span></li>"
         )
     return f'<ul class="st-mix">{rows}</ul>'
-
-
-def _rights(ui: Ui, persona: Persona) -> str:
-    """What may be done with the pictures, and each person's consent behind it."""
-    t, here = ui.t, _donors(ui)
-    rows = []
-    for used in persona.donors:
-        donor = here.get(used.id)
-        licence = used.licence if donor is None else donor.licence
-        rows.append(
-            [
-                escape(used.name),
-                *_consent(ui, used, donor),
-                _until(ui, donor),
-                f'<span title="{escape(licence)}">{escape(say_answers(t, licence))}</span>',
-            ]
-        )
-    headers = [t(f"card.{name}") for name in ("donor", "who", "scope", "until", "licence")]
-    return f'<p>{escape(_altogether(ui, persona))}</p><div class="st-rights">{table(headers, rows)}</div>'
-
-
-def _consent(ui: Ui, used: UsedDonor, donor: Donor | None) -> tuple[str, str]:
-    """Who agreed, and to what; that nobody had to be asked, for those that come along."""
-    if donor is None:
-        who = ui.t("card.on_record") if used.consent == ON_RECORD else used.consent
-        return escape(who), escape(ui.t("card.donor_gone"))
-    if donor.lora_path.is_relative_to(ui.studio.settings.bundled_donors):
-        return escape(ui.t("design.invented")), escape(ui.t("card.everything"))
-    return escape(donor.consent.who), escape(donor.consent.scope)
-
-
-def _until(ui: Ui, donor: Donor | None) -> str:
-    """The consent's last day as HTML; one that is over is marked, and not by its colour alone."""
-    t = ui.t
-    if donor is None:
-        return "–"
-    consent = donor.consent
-    if consent.revoked:
-        return f"<span class='st-bad'>⚠ {escape(t('card.revoked'))}</span>"
-    if consent.expires is None:
-        return escape(t("card.no_end"))
-    if consent.expires < datetime.date.today():
-        return f"<span class='st-bad'>⚠ {escape(t('card.over', date=consent.expires.isoformat()))}</span>"
-    return consent.expires.isoformat()
-
-
-def _altogether(ui: Ui, persona: Persona) -> str:
-    """The sternest answer of all its source faces' licences to each use."""
-    t, here = ui.t, _donors(ui)
-    licences = {d.licence if (now := here.get(d.id)) is None else now.licence for d in persona.donors}
-    comma = "; " if t.language == "en" else "；"
-    said = []
-    for use in USES:
-        answers: list[Permission] = [find_licence(licence).allows(use) for licence in licences]
-        answer = say_permission(t, sternest(answers))
-        said.append(t("card.use", use=t(f"licence.use.{use}"), answer=answer))
-    return t("card.altogether", answers=comma.join(said))
 
 
 def _versions(ui: Ui, owner: str, persona: Persona) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from personas.recipes import Recipe
+from pipelines.errors import BadInput
 from pipelines.progress import Stage, StageProgress
 from studio.application import Studio
 from studio.domain.design import UsedDonor
@@ -22,12 +23,13 @@ from studio.domain.times import JobSize, JobTime
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import Queue
 from studio.library.job_times import note_time
-from studio.library.records import JobRecord, PersonaRecord, WorkerRecord
+from studio.library.records import JobRecord, PersonaRecord, UserRecord, WorkerRecord
 from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, Language, Texts
 from studio.ui.context import Ui
 from studio.ui.pages.scenes import show_scenes
 from studio.ui.parts.persona_card import show_persona
+from studio.ui.parts.rights_card import act_on_consent
 from studio.ui.parts.running_line import show_line
 from studio.ui.parts.thing_grid import Opened, Wanted, show_things
 from tests.library import PERSONA, keep_cafe, keep_posts, keep_result
@@ -172,3 +174,37 @@ def test_the_line_says_what_runs_how_far_it_is_and_what_waits(studio: Studio) ->
     assert "帖子：Lin · 咖啡馆 · 9 张" in chinese
     assert "另有 1 个等待中" in chinese
     assert show_line(ui, "wang") == ""
+
+
+def test_whoever_brought_a_face_withdraws_and_prolongs_its_consent_on_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = sorted(path.name for path in SWEET.iterdir())[:2]
+    _own_donor(tmp_path, mine)
+    shutil.copytree(SWEET / theirs, tmp_path / "bundled" / "sweet" / theirs)
+    studio = Studio(Settings(data=tmp_path, bundled_donors=tmp_path / "bundled"))
+    invented, own = sorted(studio.donors(), key=lambda donor: "contract" in donor.consent.who)
+    _keep_persona(studio, {own.id: 0.6, invented.id: 0.4})
+    ui, said = _ui(studio), list[str]()
+    monkeypatch.setattr("studio.ui.parts.rights_card.toast", said.append)
+    before = show_persona(ui, "me", "p1")
+    assert before.count('data-do="revoke-consent"') == 1  # nobody is behind the invented one
+    assert act_on_consent(ui, "me", {"do": "revoke-consent", "donor": own.id})
+    after = show_persona(ui, "me", "p1")
+    for words in ("⚠ withdrawn", "No new pictures of this person"):
+        assert words in after
+        assert words not in before
+    assert 'data-do="revoke-consent"' not in after
+    assert act_on_consent(ui, "me", {"do": "prolong-consent", "donor": own.id, "value": "2099-05-01"})
+    again = show_persona(ui, "me", "p1")
+    assert "2099-05-01" in again
+    assert "⚠" not in again
+    assert "2099-05-01" in said[-1]
+    with pytest.raises(BadInput, match="bad_date"):
+        act_on_consent(ui, "me", {"do": "prolong-consent", "donor": own.id, "value": "01/02/2030"})
+    with pytest.raises(BadInput, match="consent_of_others"):
+        act_on_consent(ui, "me", {"do": "revoke-consent", "donor": invented.id})
+    studio.records.keep(UserRecord(id="wang", owner="wang", password="x"))  # with users, it is who brought it
+    with pytest.raises(BadInput, match="consent_of_others"):
+        act_on_consent(ui, "wang", {"do": "revoke-consent", "donor": own.id})
+    assert 'data-do="revoke-consent"' not in show_persona(ui, "me", "p1")

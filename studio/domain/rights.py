@@ -1,0 +1,97 @@
+"""Rights: of whom and of what a persona or a post is made, what these people agreed to, and what licences say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from studio.domain.values import Value
+
+__all__ = ["ConsentFacts", "ConsentState", "Descendants", "DonorRights", "Lineage", "ModelRights", "NoveltyFacts"]
+
+ConsentState = Literal["holds", "revoked", "over", "invented", "gone", "none"]
+"""It holds; it was withdrawn; it ended; nobody had to be asked; its record is no longer here; there is none."""
+
+
+class ConsentFacts(Value):
+    """`who` agreed to `scope` until `expires` (ISO date, "" no end); `document` is the SHA-256 of what was signed, ""
+    where nobody named it, `adult` that they are of age, None where nobody said so.
+    """
+
+    state: ConsentState
+    who: str = ""
+    scope: str = ""
+    expires: str = ""
+    document: str = ""
+    adult: bool | None = None
+
+
+class DonorRights(Value):
+    """A source face: its share of the mix in [0, 1], its file's SHA-256 ("" where it is gone), licence and consent."""
+
+    id: str
+    name: str
+    share: float
+    file: str
+    licence: str
+    consent: ConsentFacts
+
+
+class ModelRights(Value):
+    """A model that drew, by its role ("backbone", "fill", "character", …); `sha256` "" where it is not known."""
+
+    role: str
+    name: str
+    licence: str
+    sha256: str = ""
+
+
+class NoveltyFacts(Value):
+    """The greatest cosine to a donor, the studio's ceiling for it, and the one that a person chose instead (None)."""
+
+    nearest: float
+    ceiling: float
+    chosen: float | None = None
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a person let the face be nearer to a donor than the studio does."""
+        return self.chosen is not None and self.chosen > self.ceiling
+
+
+class Lineage(Value):
+    """From a picture back to people and licences. Of a persona alone, `post_set` is "" and so is all that only posts
+    have. `pictures` are the set's keys, `scene_sha256` that of the photo, `goods` what they are called.
+    """
+
+    persona: str
+    name: str
+    version: int
+    design: str
+    recipe: str
+    candidates: int = 0
+    kept: int = 0
+    novelty: NoveltyFacts | None = None
+    donors: tuple[DonorRights, ...]
+    models: tuple[ModelRights, ...] = ()
+    post_set: str = ""
+    pictures: tuple[str, ...] = ()
+    scene: str = ""
+    scene_sha256: str = ""
+    goods: str = ""
+    photos: tuple[str, ...] = ()
+    photos_consent: ConsentFacts | None = None
+    unlabelled: tuple[str, ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether new work may be made of it today, as far as consents say."""
+        consents = [donor.consent for donor in self.donors]
+        consents += [] if self.photos_consent is None else [self.photos_consent]
+        return all(consent.state not in ("revoked", "over") for consent in consents)
+
+
+class Descendants(Value):
+    """Personas that a donor is mixed into, and sets of posts that show them or a photo of the donor, by their ids."""
+
+    personas: tuple[str, ...]
+    post_sets: tuple[str, ...]

@@ -1,0 +1,32 @@
+"""Consents of all whom a job would show: asked when it is put on the queue, and again when it runs."""
+
+from __future__ import annotations
+
+import datetime
+
+from personas.donors import check_consent
+from studio.application import Studio
+from studio.domain.design import UsedDonor
+from studio.domain.posts import PostRequest
+from studio.domain.values import Request, find_values
+from studio.jobs.kinds import kind_of
+from studio.library.consents import check_photos
+
+__all__ = ["check_consents"]
+
+
+def check_consents(studio: Studio, request: Request) -> None:
+    """Raise ConsentMissing where somebody whose face is in a job's persona or design, or in its photos, has withdrawn
+    their consent, or it has ended. What only looks at what is there already (texts, a look before the export) goes on.
+    """
+    if not kind_of(request).uses:
+        return
+    used = {donor.id for donor in find_values(request, UsedDonor)}
+    if used:
+        today = datetime.date.today()
+        for donor in studio.donors():
+            if donor.id in used:
+                check_consent(donor, today)
+    for drawn in find_values(request, PostRequest):
+        if drawn.character is not None and drawn.character_consent is not None:  # a bundle does not tell of it
+            check_photos(studio.records, request.owner, drawn.character, drawn.character_consent)
