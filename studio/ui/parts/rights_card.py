@@ -104,7 +104,7 @@ def show_rights(ui: Ui, owner: str, persona: Persona) -> str:
             [
                 escape(used.name),
                 *_consent(ui, used, donor),
-                _until(ui, donor) + _change(ui, owner, donor),
+                f"<div>{_until(ui, donor)}{_change(ui, owner, donor)}</div>",
                 f'<span title="{escape(licence)}">{escape(say_answers(t, licence))}</span>',
             ]
         )
