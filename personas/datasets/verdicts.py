@@ -84,8 +84,8 @@ def judge(
     ]
     piles = find_duplicates(facts, limits)
     for pile in piles:
-        # the best that nothing else is held against stays, or who was chosen by hand
-        best = min(pile, key=lambda i: (i not in held, i in dropped, bool(faults[i]), pile.index(i)))
+        # one that was chosen by hand stands for all: who leaves a picture out does not want its copy instead
+        best = min(pile, key=lambda i: (i not in held, i not in dropped, bool(faults[i]), pile.index(i)))
         for i in pile:
             if i != best:
                 faults[i].insert(0, Reason("copy", float(best), 0.0))

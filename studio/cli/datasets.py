@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ from studio.cli.options import (
     Data,
     Json,
     Owner,
+    Seed,
     check_file,
     left_out_rows,
     open_jobs,
@@ -25,7 +26,9 @@ from studio.cli.options import (
     say_left_out,
     settings_of,
     tell,
+    warn_of_licence,
 )
+from studio.cli.progress import Bars
 from studio.domain.consent import check_not_over, read_consent
 from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.values import LeftOutPicture
@@ -150,6 +153,33 @@ def export(
     opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
     count = write_pairs(studio.library, opened, out)
     say({"folder": str(out), "pictures": count}, as_json, tell("cli.dataset_exported", count=count, folder=out))
+
+
+@datasets.command()
+def train(
+    dataset: Which = "",
+    identity: Annotated[
+        Literal["stop", "strip", "keep"],
+        typer.Option(help="Where captions say who the person is: stop, leave these words out, or keep them."),
+    ] = "stop",
+    name: Annotated[str, typer.Option(help="What the donor will be called; the data set's name if empty.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
+    steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
+    seed: Seed = 1,
+    data: Data = None,
+    owner: Owner = None,
+    as_json: Json = False,
+) -> None:
+    """Train a donor from the good pictures of a data set and their captions."""
+    from studio.datasets.opened import open_dataset
+    from studio.workflows.donors import train_dataset_donor
+
+    studio = Studio(settings_of(data, owner))
+    opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
+    warn_of_licence(studio, "running", "fine_tuning")
+    with Bars(as_json) as bars:
+        donor = train_dataset_donor(studio, opened, identity, name, licence, steps, seed, bars)
+    say({"id": donor.id, "name": donor.name}, as_json, tell("cli.donor_added", name=donor.name, id=donor.id))
 
 
 def _say(studio: Studio, dataset: DataSet, as_json: bool, *, each: bool) -> None:

@@ -6,17 +6,22 @@ import datetime
 import hashlib
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from personas.captions.lint import strip_identity
 from personas.consolidation import default_config
 from personas.donors import Consent, Donor, check_new_donor, save_donor
 from personas.looks import find_category
 from personas.shots import Shot
-from pipelines.errors import BadInput, StudioError
+from pipelines.errors import BadInput, NotEnough, StudioError
 from pipelines.families.siblings import training_spec
 from pipelines.file_names import file_name
 from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
@@ -27,14 +32,17 @@ from pipelines.sampling.request import identity_request
 from pipelines.training.dataset import hash_examples
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
+from studio.datasets.opened import OpenedDataset
 from studio.domain.consent import ConsentForm, check_not_over, read_consent
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.report import LeftOut, StudioStage
 from studio.library.uploads import find_upload
 from studio.workflows import Run
-from studio.workflows.training_folder import TRIGGER, read_training_folder
+from studio.workflows.training_folder import MIN_PICTURES, TRIGGER, read_training_folder
 
-__all__ = ["TrainedDonor", "add_lora_donor", "add_uploaded_donor", "train_folder_donor"]
+__all__ = [
+    "TrainedDonor", "add_lora_donor", "add_uploaded_donor", "train_dataset_donor", "train_folder_donor",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,10 +149,64 @@ def train_folder_donor(
     check_new_donor(studio.library.donors_folder, look.id, title)
     given = read_training_folder(folder, look.subject)
     progress.tell(LeftOut(given.left_out))
+    donor = _train(studio, given.rows, look.id, form, title, TRIGGER, licence, steps, seed, progress)
+    return TrainedDonor(donor, given.left_out)
+
+
+def train_dataset_donor(
+    studio: Studio,
+    opened: OpenedDataset,
+    identity: Literal["stop", "strip", "keep"] = "stop",
+    name: str = "",
+    licence: str = "unknown",
+    steps: int = 0,
+    seed: int = 1,
+    progress: Progress = SILENT,
+) -> Donor:
+    """Train a LoRA on the kept pictures of a data set and keep it as a donor; resumes as `train_folder_donor`.
+
+    `identity` says what becomes of words that say who the person is: the training stops, they are left out, or they
+    stay. Raises BadInput `captions_tell_identity`, NotEnough for fewer than four pictures, and what else a training
+    raises.
+    """
+    asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
+    look, title = find_category(asked.category), name or asked.name
+    form = ConsentForm(asked.who, asked.scope, asked.until, asked.outside)
+    check_not_over(form, datetime.datetime.now(UTC).date())
+    check_new_donor(studio.library.donors_folder, look.id, title)
+    if len(kept) < MIN_PICTURES:
+        raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)
+    told = [one for one in opened.findings if one.code == "identity"]
+    if told and identity == "stop":
+        raise BadInput(
+            "captions_tell_identity", phrases=[one.phrase for one in told[:5]],
+            count=len({row for one in told for row in one.rows}),
+        )  # fmt: skip
+    captions = [opened.captions[row] for row in kept]
+    if identity == "strip":
+        captions = [strip_identity(caption, policy) for caption in captions]
+    images = [studio.store.get_picture(asked.pictures[row].picture) for row in kept]
+    rows = tuple(zip(images, captions, strict=True))
+    return _train(studio, rows, look.id, form, title, policy.trigger, licence, steps, seed, progress)
+
+
+def _train(
+    studio: Studio,
+    rows: Sequence[tuple[npt.NDArray[np.uint8], str]],
+    category: str,
+    form: ConsentForm,
+    title: str,
+    trigger: str,
+    licence: str,
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> Donor:
+    """Train on pictures with their captions; `trigger` is in each of these."""
     training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded
     backbone = studio.backbone.trained_on()
-    heads = [regions.head for regions in studio.regions.read([image for image, _ in given.rows])]
-    examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(given.rows, heads, strict=True)]
+    heads = [regions.head for regions in studio.regions.read([image for image, _ in rows])]
+    examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(rows, heads, strict=True)]
     config = default_config(backbone, seed)
     if steps:
         config = config.model_copy(update={"steps": steps})
@@ -158,7 +220,7 @@ def train_folder_donor(
         [replace(x) for x in trained.layers],
         LoraMetadata(
             title=title,
-            trigger_phrase=TRIGGER,
+            trigger_phrase=trigger,
             license=licence,
             base_model=backbone.spec.id,
             family=backbone.spec.family,
@@ -171,5 +233,4 @@ def train_folder_donor(
             },
         ),
     )
-    donor = _add(studio, path, look.id, form, title, TRIGGER, licence, backbone.spec.family)
-    return TrainedDonor(donor, given.left_out)
+    return _add(studio, path, category, form, title, trigger, licence, backbone.spec.family)

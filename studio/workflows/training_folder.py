@@ -12,10 +12,10 @@ from pipelines.errors import StudioError
 from pipelines.text_files import plain_spaces, read_text_file, unquoted
 from studio.library.picture_folders import list_pictures, load_pictures
 
-__all__ = ["TRIGGER", "TrainingFolder", "read_training_folder"]
+__all__ = ["MIN_PICTURES", "TRIGGER", "TrainingFolder", "read_training_folder"]
 
 TRIGGER = "ohwx"
-_MIN_PICTURES = 4
+MIN_PICTURES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ def read_training_folder(folder: Path, subject: str) -> TrainingFolder:
     Raises BadInput for a caption in an unknown encoding, NotEnough for fewer than four pictures that can be used.
     """
     found = list_pictures(folder)
-    found.check_enough(_MIN_PICTURES)
+    found.check_enough(MIN_PICTURES)
     texts = {path: _tidy(read_text_file(file)) for path, file in found.captions.items()}
-    loaded, left_out = load_pictures(found, _MIN_PICTURES)
+    loaded, left_out = load_pictures(found, MIN_PICTURES)
     usual = f"photo of {TRIGGER} {subject}"
     captions = [texts.get(picture.path) or usual for picture in loaded]
     rows = [

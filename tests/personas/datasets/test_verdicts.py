@@ -111,6 +111,8 @@ def test_of_copies_the_best_stays_and_the_one_that_is_held_before_it() -> None:
     (reason,) = found.verdicts[1].reasons
     assert (reason.name, reason.value) == ("copy", 2.0)
     assert judge(facts, LIMITS, SIDE * SIDE, held=[1]).kept == (0, 1, 3)
+    assert judge(facts, LIMITS, SIDE * SIDE, dropped=[2]).kept == (0, 3)  # and no copy comes instead
+    assert judge(facts, LIMITS, SIDE * SIDE, held=[1], dropped=[2]).kept == (0, 1, 3)
 
 
 def test_the_second_person_of_a_folder_is_told_of() -> None:

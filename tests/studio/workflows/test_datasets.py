@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.learning_pictures import Given, person_folder
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, NotEnough
 from studio.application import Studio
 from studio.datasets.keeping import decide, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
@@ -23,6 +23,7 @@ from studio.library.saved_settings import SavedFile
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.datasets import curate_dataset
+from studio.workflows.donors import train_dataset_donor
 from tests.studio.captions.server import Reply, completion, serve
 from tests.studio.captions.test_vision import TEXT
 
@@ -217,3 +218,27 @@ def test_pictures_go_to_another_machine_only_with_the_consents_word(folder: Path
         curate_dataset(studio, request_of(studio, folder, writer="endpoint"), run_directly)
     assert raised.value.code == "consent_not_outside"
     assert raised.value.fields["host"] == "models.example.com"
+
+
+def test_captions_that_tell_who_it_is_stop_a_training_until_somebody_decides(studio: Studio, made: DataSet) -> None:
+    library = studio.library
+    write_captions(library, "me", made, {0: "ohwx a young woman with long black hair, in a cafe"})
+    with pytest.raises(BadInput) as raised:
+        train_dataset_donor(studio, opened(studio, made), steps=1)
+    assert raised.value.code == "captions_tell_identity"
+    assert raised.value.fields["phrases"] == ["long black hair"]
+    donor = train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
+    assert (donor.name, donor.trigger, donor.consent.who, donor.category) == ("Stripped", "ohwx", "Mei", "sweet")
+    assert donor.lora_path.is_file()
+    with pytest.raises(BadInput) as raised:
+        train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
+    assert raised.value.code == "donor_exists"
+    write_captions(library, "me", made, {0: ""})
+
+
+def test_fewer_than_four_good_pictures_teach_nobody(studio: Studio, made: DataSet) -> None:
+    decide(studio.library, "me", made, [0, 1], False)
+    with pytest.raises(NotEnough) as raised:
+        train_dataset_donor(studio, opened(studio, made), name="Few", steps=1)
+    assert raised.value.fields["count"] < 4
+    decide(studio.library, "me", made, [0, 1], None)
