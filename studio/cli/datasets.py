@@ -81,6 +81,8 @@ def curate(
     request = DatasetRequest.make(
         owner=asker, name=file_name(name or folder.resolve().name)[:60].strip(" ."), category=category, who=form.who,
         scope=form.scope, expires="" if form.expires is None else form.expires.isoformat(), outside=form.outside,
+        document=form.document,
+        adult=form.adult,
         pictures=pictures, writer=captions, most_tokens=most_tokens,
         left_out=tuple(LeftOutPicture(name=row["name"], raised=error.as_json())
                        for row, error in zip(left_out_rows(left_out), left_out, strict=True)),

@@ -44,7 +44,8 @@ class DatasetPicture(Value):
 
 class DatasetRequest(Request):
     """Pictures of one person, who agreed (`who`) to `scope` until `expires` (ISO date, "" no end); `outside`: a service
-    that is not on this machine may see them.
+    that is not on this machine may see them. `document` is the SHA-256 of what they signed, "" where nobody named it,
+    `adult` that they are of age, None where nobody said so.
 
     `category` is a look category's id or name in either language; it says which noun captions use. `writer` says who
     describes the pictures: what is measured of them, or the vision model of the settings, too, which may take
@@ -58,6 +59,8 @@ class DatasetRequest(Request):
     scope: Annotated[str, BeforeValidator(_tidied)]
     expires: Annotated[str, BeforeValidator(_tidied)] = ""
     outside: bool = False
+    document: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    adult: bool | None = None
     pictures: tuple[DatasetPicture, ...] = Field(min_length=1, max_length=MOST_PICTURES)
     left_out: tuple[LeftOutPicture, ...] = ()
     writer: Writer = "measured"

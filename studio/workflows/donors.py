@@ -171,7 +171,7 @@ def train_dataset_donor(
     """
     asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
     look, title = find_category(asked.category), name or asked.name
-    form = ConsentForm(asked.who, asked.scope, asked.until, asked.outside)
+    form = ConsentForm(asked.who, asked.scope, asked.until, asked.outside, asked.document, asked.adult)
     check_not_over(form, datetime.datetime.now(UTC).date())
     check_new_donor(studio.library.donors_folder, look.id, title)
     if len(kept) < MIN_PICTURES:

@@ -59,6 +59,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 def request_of(studio: Studio, folder: Path, **changed: Any) -> DatasetRequest:
     pictures, _ = bring_folder(studio.library, folder, "me")
     told: dict[str, Any] = {"name": "Mei", "category": "sweet", "who": "Mei", "scope": "posts", "pictures": pictures}
+    told |= {"adult": True, "document": "d" * 64}
     return DatasetRequest.make(**told | changed)
 
 
@@ -229,6 +230,7 @@ def test_captions_that_tell_who_it_is_stop_a_training_until_somebody_decides(stu
     assert raised.value.fields["phrases"] == ["long black hair"]
     donor = train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
     assert (donor.name, donor.trigger, donor.consent.who, donor.category) == ("Stripped", "ohwx", "Mei", "sweet")
+    assert (donor.consent.adult, donor.consent.document_sha256) == (True, "d" * 64)
     assert donor.lora_path.is_file()
     with pytest.raises(BadInput) as raised:
         train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
