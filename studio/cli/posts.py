@@ -135,8 +135,7 @@ def posts(
         return _draw_request(studio, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
-    agreed = _read_agreed(character, consent)
-    start, end = _read_span(span)
+    agreed, (start, end) = _read_agreed(character, consent), _read_span(span)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
     _check_pictures(photo, mask)

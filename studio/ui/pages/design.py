@@ -55,8 +55,7 @@ _NOTHING: Shown = ("", {})
 
 
 def build(ui: Ui) -> None:
-    t = ui.t
-    pulse = open_page(ui, "design")
+    t, pulse = ui.t, open_page(ui, "design")
     first = DesignState(first_mix(ui, "sweet"))
     desk = gr.State(first)
     category = gr.Radio(

@@ -42,16 +42,14 @@ __all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
-    pulse = open_page(ui, "posts")
-    form = lay_out(ui)
+    pulse, form = open_page(ui, "posts"), lay_out(ui)
     with form.sections.place.kept:
         start_from = lay_out_start(ui)
     started = connect_start(ui, start_from, form)
     progress = actions("", "progress")
     form.text.box.render()
     fixing = build_fixing(ui)
-    posts = actions("", "posts")
-    opened = form.text.opened
+    posts, opened = actions("", "posts"), form.text.opened
 
     def show(key: str, request: gr.Request) -> Any:
         owner = owner_of(request)

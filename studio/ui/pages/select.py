@@ -68,8 +68,7 @@ class Chosen:
 
 
 def build(ui: Ui) -> None:
-    pulse = open_page(ui, "select")
-    t, hand = ui.t, gr.State(Chosen())
+    t, pulse, hand = ui.t, open_page(ui, "select"), gr.State(Chosen())
     design = gr.Dropdown([], label=t("select.design"), elem_id="design")
     name, effort, go = _lay_out_start(ui)
     limits = build_section(ui, "gates")

@@ -29,8 +29,7 @@ __all__ = ["build"]
 
 
 def build(ui: Ui) -> None:
-    t = ui.t
-    pulse = open_page(ui, "taste")
+    t, pulse = ui.t, open_page(ui, "taste")
     scope = gr.Dropdown([], label=t("taste.scope"), info=t("taste.scope_what"), elem_id="scope")
     with gr.Row(elem_id="walk-row"):
         with gr.Column(min_width=260):
