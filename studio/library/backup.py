@@ -8,12 +8,14 @@ contents, with their hashes, is written last: a file without it was never finish
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import re
 import shutil
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import BadInput
-from pipelines.files import storing
+from pipelines.files import ZIP_ERRORS, storing
 from studio.library.library import Library
 from studio.library.records import JobFilesRecord, JobRecord, Records, RequestRecord
 from studio.library.store_place import leave_bucket
@@ -38,6 +40,7 @@ __all__ = ["Backup", "Restored", "back_up", "restore"]
 _LIST = "backup.json"
 _DATABASES = ("engine.sqlite", "studio.sqlite")  # the engine first: records name more files than it, never fewer
 _FILES = "files/"
+_MOST_LIST = 500_000_000  # bytes: some million files
 _TRIES = 5
 _LEAST_FREE = 1 << 20  # bytes, beside what is written
 _BLOCK = 1 << 20
@@ -226,7 +229,7 @@ def restore(
             finally:
                 if made and not any(data.iterdir()):
                     data.rmdir()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise BadInput("backup_damaged", file=str(place)) from error
     records = Records(data / "studio.sqlite")  # of an older studio: its tables become today's
     leave_bucket(records, bucket)
@@ -250,9 +253,15 @@ def _fill(
 
 def _read_list(archive: zipfile.ZipFile, place: Path) -> _Contents:
     try:
-        contents = _Contents.model_validate_json(archive.read(_LIST))
+        with archive.open(_LIST) as stream:
+            text = stream.read(_MOST_LIST + 1)
+        if len(text) > _MOST_LIST:
+            raise BadInput("backup_damaged", file=str(place))
+        contents = _Contents.model_validate_json(text)
     except (KeyError, ValidationError) as error:
         raise BadInput("backup_not_whole", file=str(place)) from error
+    except ZIP_ERRORS as error:
+        raise BadInput("backup_damaged", file=str(place)) from error
     if contents.format != 1:
         raise BadInput("backup_newer", file=str(place), studio=contents.studio)
     return contents
@@ -269,12 +278,13 @@ def _take_out(
         target = whole.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with archive.open(name) as source, target.open("xb") as file:
-                found = _copy(_read(source), file.write)
-                file.flush()
-                os.fsync(file.fileno())
-        except KeyError as error:
+            source = archive.open(name)  # where the zip's own list points at nowhere, or the entry is encrypted
+        except ZIP_ERRORS as error:
             raise BadInput("backup_damaged", file=str(place)) from error
+        with source, target.open("xb") as file:
+            found = _copy(_read(source), file.write)
+            file.flush()
+            os.fsync(file.fileno())
         if found != listed:
             raise BadInput("backup_damaged", file=str(place))
         done += found.bytes

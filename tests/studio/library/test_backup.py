@@ -210,7 +210,29 @@ def _no_zip(file: Path) -> None:
     file.write_text("a diary")
 
 
-@pytest.mark.parametrize("harm", [_cut, _one_bit, _outside, _no_list, _no_zip])
+def _moved(file: Path) -> None:
+    """The zip's list points before the file's beginning: the list of contents ends earlier than it says."""
+    data = file.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    size = int.from_bytes(data[end + 12 : end + 16], "little")
+    file.write_bytes(data[: end + 12] + (size + 2000).to_bytes(4, "little") + data[end + 16 :])
+
+
+def _entry_elsewhere(file: Path) -> None:
+    """An entry begins where no file can be read from."""
+    data = bytearray(file.read_bytes())
+    at = data.index(b"PK\1\2")
+    data[at + 42 : at + 46] = (2**32 - 2).to_bytes(4, "little")
+    file.write_bytes(bytes(data))
+
+
+def _encrypted(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[data.index(b"PK\1\2") + 8] |= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", [_cut, _one_bit, _outside, _no_list, _no_zip, _moved, _entry_elsewhere, _encrypted])
 def test_a_damaged_backup_restores_nothing(harm: Any, tmp_path: Path) -> None:
     studio, _ = filled(tmp_path / "data")
     back_up(studio.library, tmp_path / "b.zip")
