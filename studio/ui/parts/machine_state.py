@@ -52,7 +52,7 @@ def show_machine(ui: Ui, owner: str) -> str:
     if not workers:
         return html + panel(escape(t("settings.worker.none")), "warn")
     names = [t(f"settings.worker.{name}") for name in ("host", "does", "memory", "disk")]
-    return html + table(names, [_row(ui, worker) for worker in workers])
+    return f'{html}<div class="st-stacked">{table(names, [_row(ui, worker) for worker in workers])}</div>'
 
 
 def _row(ui: Ui, worker: WorkerState) -> list[str]:

@@ -110,7 +110,7 @@ def show_rights(ui: Ui, owner: str, persona: Persona) -> str:
         )
     headers = [t(f"card.{name}") for name in ("donor", "who", "scope", "until", "licence")]
     said = stopped + _novelty(ui, owner, persona)
-    return f'{said}<p>{escape(_altogether(ui, persona))}</p><div class="st-rights">{table(headers, rows)}</div>'
+    return f'{said}<p>{escape(_altogether(ui, persona))}</p><div class="st-stacked">{table(headers, rows)}</div>'
 
 
 def _consent(ui: Ui, used: UsedDonor, donor: Donor | None) -> tuple[str, str]:

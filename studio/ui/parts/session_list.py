@@ -54,4 +54,4 @@ def show_sessions(ui: Ui, found: list[SessionSaid]) -> str:
     others = any(not one.is_this for one in found)
     end = f"<p>{button(t('sessions.end'), 'end-sessions')}</p>" if others else ""
     head = f"<h2>{escape(t('sessions.title'))}</h2><p class='st-soft'>{escape(t('sessions.what'))}</p>"
-    return head + table(names, rows) + end
+    return f'{head}<div class="st-stacked">{table(names, rows)}</div>{end}'
