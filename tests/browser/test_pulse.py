@@ -40,7 +40,7 @@ def test_an_idle_page_asks_every_three_seconds(page: Any, where: str) -> None:
     page.wait_for_timeout(500)
     assert asked_in(page, 7) == 0
     page.evaluate(_HIDE, False)
-    assert asked_in(page, 2) >= 1
+    assert asked_in(page, 5) >= 1  # the first may have been asked before anybody listens
 
 
 def test_what_was_pressed_is_seen_within_a_second_or_two(page: Any) -> None:
