@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import open_page
+from tests.browser.conftest import Site, open_page, serve
 
 pytestmark = pytest.mark.browser
 
@@ -15,6 +16,13 @@ _HIDE = """hidden => {
   Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
   document.dispatchEvent(new Event('visibilitychange'));
 }"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A studio of its own: in the other tests' one a job may still run, and what is pressed here would stay there."""
+    with serve(tmp_path_factory.mktemp("pulse")) as site:
+        yield site
 
 
 def asked_in(page: Any, seconds: float) -> int:
