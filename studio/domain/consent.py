@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import BadInput
+from pipelines.file_names import file_name
 from pipelines.text_files import parse_json, plain_spaces, read_text_file
 from studio.domain.days import read_day
 
-__all__ = ["ConsentForm", "check_not_over", "hash_document", "read_consent"]
+__all__ = ["ConsentForm", "check_consented", "check_not_over", "hash_document", "read_consent", "tidy"]
 
+_MOST_NAME, _MOST_WORDS = 60, 300
 _WORDS = ("who", "scope", "expires", "outside", "document", "adult")
 
 
@@ -51,6 +53,28 @@ def read_consent(path: Path) -> ConsentForm:
         raise BadInput("consent_of_minor", file=name)
     day, document = _day(said.get("expires"), name), _document(said.get("document"), path)
     return ConsentForm(who, scope, day, outside, document, adult)
+
+
+def tidy(text: object) -> object:
+    """Return a text with single spaces; anything else as it is."""
+    return " ".join(text.split()) if isinstance(text, str) else text
+
+
+def check_consented(name: str, who: str, scope: str, expires: str, *others: str) -> None:
+    """Raise BadInput, naming what is missing or too long of what somebody brings under a name, with a consent; `others`
+    are further words.
+    """
+    if not 1 <= len(name) <= _MOST_NAME or name != file_name(name):
+        raise BadInput("bad_name", most=_MOST_NAME)
+    if not who or not scope:
+        raise BadInput("no_consent")
+    if max(map(len, (who, scope, *others))) > _MOST_WORDS:
+        raise BadInput("too_long", most=_MOST_WORDS)
+    try:
+        if expires:
+            read_day(expires)
+    except ValueError as error:
+        raise BadInput("bad_date", date=expires[:30]) from error
 
 
 def check_not_over(form: ConsentForm, today: datetime.date) -> None:

@@ -12,7 +12,7 @@ from personas.captions.policy import Switch
 from personas.datasets.limits import Limits
 from personas.looks import find_category
 from pipelines.errors import BadInput
-from pipelines.file_names import file_name
+from studio.domain.consent import check_consented, tidy
 from studio.domain.days import read_day
 from studio.domain.values import FileKey, LeftOutPicture, Request, Result, Stored, Value
 
@@ -22,12 +22,7 @@ __all__ = [
 
 MOST_PICTURES = 5000
 MOST_CAPTION_LETTERS = 2000
-_MOST_NAME, _MOST_WORDS = 60, 300
 Writer = Literal["measured", "endpoint"]
-
-
-def _tidied(text: object) -> object:
-    return " ".join(text.split()) if isinstance(text, str) else text
 
 
 class DatasetPicture(Value):
@@ -53,11 +48,11 @@ class DatasetRequest(Request):
     of the pictures, and why.
     """
 
-    name: Annotated[str, BeforeValidator(_tidied)]
+    name: Annotated[str, BeforeValidator(tidy)]
     category: str = Field(max_length=40)
-    who: Annotated[str, BeforeValidator(_tidied)]
-    scope: Annotated[str, BeforeValidator(_tidied)]
-    expires: Annotated[str, BeforeValidator(_tidied)] = ""
+    who: Annotated[str, BeforeValidator(tidy)]
+    scope: Annotated[str, BeforeValidator(tidy)]
+    expires: Annotated[str, BeforeValidator(tidy)] = ""
     outside: bool = False
     document: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     adult: bool | None = None
@@ -70,16 +65,7 @@ class DatasetRequest(Request):
     def _check(self) -> DatasetRequest:
         """Raises BadInput, naming what is missing or too long."""
         find_category(self.category)
-        if not 1 <= len(self.name) <= _MOST_NAME or self.name != file_name(self.name):
-            raise BadInput("bad_name", most=_MOST_NAME)
-        if not self.who or not self.scope:
-            raise BadInput("no_consent")
-        if max(map(len, (self.who, self.scope))) > _MOST_WORDS:
-            raise BadInput("too_long", most=_MOST_WORDS)
-        try:
-            _ = self.until
-        except ValueError as error:
-            raise BadInput("bad_date", date=self.expires[:30]) from error
+        check_consented(self.name, self.who, self.scope, self.expires)
         return self
 
     @property

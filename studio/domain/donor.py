@@ -8,19 +8,12 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from personas.looks import find_category
-from pipelines.errors import BadInput
 from pipelines.families.catalogue import find_family
-from pipelines.file_names import file_name
+from studio.domain.consent import check_consented, tidy
 from studio.domain.days import read_day
 from studio.domain.values import Request, Result, Sha256, later_field
 
 __all__ = ["DonorAdded", "DonorRequest"]
-
-_MOST_NAME, _MOST_WORDS = 60, 300
-
-
-def _tidied(text: object) -> object:
-    return " ".join(text.split()) if isinstance(text, str) else text
 
 
 def _stripped(text: object) -> object:
@@ -41,9 +34,9 @@ class DonorRequest(Request):
 
     upload: Sha256
     category: str = Field(max_length=40)
-    name: Annotated[str, BeforeValidator(_tidied)]
-    who: Annotated[str, BeforeValidator(_tidied)]
-    scope: Annotated[str, BeforeValidator(_tidied)]
+    name: Annotated[str, BeforeValidator(tidy)]
+    who: Annotated[str, BeforeValidator(tidy)]
+    scope: Annotated[str, BeforeValidator(tidy)]
     expires: Annotated[str, BeforeValidator(_stripped)] = ""
     trigger: Annotated[str, BeforeValidator(_stripped)] = ""
     licence: Annotated[str, BeforeValidator(_licence)] = "unknown"
@@ -56,17 +49,7 @@ class DonorRequest(Request):
         find_category(self.category)
         if self.family:
             find_family(self.family)
-        name = self.name
-        if not 1 <= len(name) <= _MOST_NAME or name != file_name(name):
-            raise BadInput("bad_name", most=_MOST_NAME)
-        if not self.who or not self.scope:
-            raise BadInput("no_consent")
-        if max(map(len, (self.who, self.scope, self.trigger, self.licence))) > _MOST_WORDS:
-            raise BadInput("too_long", most=_MOST_WORDS)
-        try:
-            _ = self.until
-        except ValueError as error:
-            raise BadInput("bad_date", date=self.expires[:30]) from error
+        check_consented(self.name, self.who, self.scope, self.expires, self.trigger, self.licence)
         return self
 
     @property

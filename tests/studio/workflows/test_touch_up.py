@@ -71,6 +71,7 @@ def test_only_the_small_face_is_drawn_once_more(
     studio: Studio, asked: PostRequest, drawn: tuple[PostSet, PostSet]
 ) -> None:
     touched, plain = drawn
+    assert PostSet.model_validate_json(touched.model_dump_json()) == touched
     assert [p.picture for p in touched.posts] == [p.picture for p in plain.posts]  # the drawings are what they were
     assert [p.scores for p in touched.posts] == [p.scores for p in plain.posts]
     for post in plain.posts:
