@@ -48,6 +48,7 @@ from studio.web.authentication import Authentication
 from studio.web.body_limit import BodyLimit
 from studio.web.gradio_events import keep_events
 from studio.web.gradio_isolation import GradioIsolation
+from studio.web.gradio_sessions import keep_sessions_small, sum_up_no_events
 from studio.web.locale import Locale
 from studio.web.login import Logins, add_login, owner_of_request
 from studio.web.metrics import add_metrics
@@ -94,13 +95,16 @@ def make_app(settings: Settings, names: Sequence[str] = (), local: bool = True) 
     app = make_site(studio, names, local)
     # Gradio warns of a mode that is turned off; nobody who starts the studio can do anything about it
     warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
+    sum_up_no_events()
     for language in LANGUAGES:
         ui = Ui(studio, queue, Texts(language))
+        blocks = _pages(ui)
         gr.mount_gradio_app(
-            app, _pages(ui), f"/{language}", auth_dependency=owner_of_request, footer_links=[],
+            app, blocks, f"/{language}", auth_dependency=owner_of_request, footer_links=[],
             run_history=False, show_error=True, max_file_size=_MAX_UPLOAD, ssr_mode=False, theme=make_theme(),
             css=CSS, head=make_head(ui.t, RUN), i18n=gr.I18n(**{LOCALES[language]: ui.t.of_gradio()}),
         )  # fmt: skip
+        keep_sessions_small(app, blocks, language)
     return app
 
 
