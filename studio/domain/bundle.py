@@ -32,7 +32,8 @@ class ExportRequest(Request):
     nothing in it then tells what they were made from, which the studio alone remembers. `finish` brings the pictures to
     the platform's size with the upscaler, or does not; None: as the set asks for it. `unlabelled` is the user's word
     that they label what is published themselves: it alone leaves away the label that is seen (China's measures for
-    labelling AI-generated content, Art. 9), and is kept with its day and owner. Labels for machines stay.
+    labelling AI-generated content, Art. 9), and is kept with its day and owner. Labels for machines stay. So is
+    `allow_flagged`, by which a picture leaves that the content checker would stop.
     """
 
     post_set: PostSet
@@ -43,6 +44,7 @@ class ExportRequest(Request):
     content: Literal["bundle", "pictures"] = later_field("bundle")
     finish: bool | None = later_field(None)
     unlabelled: bool = later_field(False)
+    allow_flagged: bool = later_field(False)
 
     @model_validator(mode="after")
     def _check(self) -> ExportRequest:
@@ -84,6 +86,8 @@ class CheckRequest(ExportRequest):
 class CheckedPicture(Value):
     """A picture's file as it would be exported. `corner` is where its label stands and `covers` what that lies on all
     the same; `cut` is what the platform's shape cuts off, `hidden` what lies under the platform's own buttons.
+    `content_score` is the content checker's, in [0, 1], None where none is installed; `flagged`: it would stop the
+    bundle.
     """
 
     picture: FileKey
@@ -93,10 +97,12 @@ class CheckedPicture(Value):
     covers: tuple[Part, ...] = ()
     cut: tuple[Part, ...] = ()
     hidden: tuple[Part, ...] = ()
+    content_score: float | None = later_field(None)
+    flagged: bool = later_field(False)
 
     @property
     def is_fine(self) -> bool:
-        return not (self.covers or self.cut or self.hidden)
+        return not (self.covers or self.cut or self.hidden or self.flagged)
 
 
 class ExportCheck(Result):

@@ -13,7 +13,8 @@ __all__ = ["say_checked", "say_troubles"]
 def say_troubles(texts: Texts, row: CheckedPicture) -> tuple[str, ...]:
     """Return what is not as it should be, a sentence each."""
     told = (("covers", row.covers), ("cut", row.cut), ("hidden", row.hidden))
-    return tuple(texts(f"check.{name}", parts=_say_parts(texts, parts)) for name, parts in told if parts)
+    said = tuple(texts(f"check.{name}", parts=_say_parts(texts, parts)) for name, parts in told if parts)
+    return (*said, texts("check.flagged", score=f"{row.content_score:.2f}")) if row.flagged else said
 
 
 def say_checked(texts: Texts, row: CheckedPicture) -> str:

@@ -30,6 +30,7 @@ from studio.domain.platforms import Platform, check_fits_platform, find_platform
 from studio.export.content_credentials import ContentCredentials
 from studio.export.framing import Content, frame_picture
 from studio.export.manifest import (
+    ContentCheck,
     DonorFacts,
     DrawFacts,
     Drawing,
@@ -133,9 +134,10 @@ def write_bundle(
     producer: str = PRODUCER,
     credentials: ContentCredentials | None = None,
     unlabelled: bool = False,
+    content_check: ContentCheck | None = None,
 ) -> Manifest:
     """Write the zip and return its manifest, which stands in the zip of a whole bundle only. `credentials` sign each
-    picture; `unlabelled` leaves away the label that is seen.
+    picture; `unlabelled` leaves away the label that is seen; `content_check` is what was found in them before.
 
     Raises BadInput (platform, number of pictures, text, signature), OutOfDisk.
     """
@@ -148,11 +150,13 @@ def write_bundle(
     files: dict[str, bytes] = {}
     listed: list[ManifestPost] = []
 
-    def tell(posts: Sequence[ManifestPost], persona: ManifestPersona, files: dict[str, str]) -> Manifest:
+    def tell(
+        posts: Sequence[ManifestPost], persona: ManifestPersona, files: dict[str, str], told_check: ContentCheck | None
+    ) -> Manifest:
         return Manifest(
             persona=persona, recipe=recipe, donors=tuple(donors), scene=scene, platform=platform, title=title,
             body=body, tags=tuple(tags), draw=draw, upscaling=upscaling, posts=tuple(posts),
-            drawings=tuple(drawings), software=software, files=files,
+            drawings=tuple(drawings), software=software, content_check=told_check, files=files,
         )  # fmt: skip
 
     faceless = persona.model_copy(update={"enrolment": ()})
@@ -167,7 +171,8 @@ def write_bundle(
         # an archive tells all, a published picture only that it was made by a model
         texts: dict[str, str] = {}
         if target.embeds_recipe and content == "bundle":
-            recipe_text = tell([row], faceless, {}).model_dump_json(exclude={"persona": {"enrolment"}})
+            alone = tell([row], faceless, {}, None if content_check is None else content_check.of_one(number - 1))
+            recipe_text = alone.model_dump_json(exclude={"persona": {"enrolment"}})
             texts = {RECIPE_CHUNK: recipe_text, PARAMETERS_CHUNK: write_parameters(row, draw)}
         label = label_of(post.image, post.composite, producer)
         files[name] = encode_for_platform(
@@ -181,7 +186,9 @@ def write_bundle(
         files["contact_sheet.jpg"] = (
             sheet if credentials is None else credentials.sign(sheet, "JPEG", sheet_label.composite)
         )
-    manifest = tell(listed, persona, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    manifest = tell(
+        listed, persona, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, content_check
+    )
     if content == "bundle":
         files["manifest.json"] = manifest.model_dump_json(indent=2).encode()
     _write_zip(path, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -20,7 +20,8 @@ from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Crop, Goods, ReferenceDials
 
 __all__ = [
-    "CompanionFacts", "DonorFacts", "DrawFacts", "Drawing", "FinishingFacts", "FixFacts", "Manifest", "ManifestPersona",
+    "CompanionFacts", "ContentCheck",
+    "DonorFacts", "DrawFacts", "Drawing", "FinishingFacts", "FixFacts", "Manifest", "ManifestPersona",
     "ManifestPost", "ManifestShot", "ON_RECORD", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
 ]  # fmt: skip
 
@@ -206,6 +207,33 @@ class ManifestPost(ManifestShot):
     finishing: FinishingFacts | None = None
 
 
+class ContentCheck(_Strict):
+    """What a classifier on the studio's machine said of the pictures before they left. "not checked" says nothing of
+    them: none was installed. `classifier` and `sha256` are its name and its file's hash, `scores` in [0, 1] in the
+    order of the pictures; from `threshold` up a picture leaves only by a person's word: `allowed`.
+    """
+
+    state: Literal["checked", "not checked"]
+    classifier: str = ""
+    sha256: str = ""
+    threshold: float | None = None
+    scores: tuple[float, ...] = ()
+    allowed: bool = False
+
+    @property
+    def highest(self) -> float:
+        """Return the highest score, 0 where nothing was checked."""
+        return max(self.scores, default=0.0)
+
+    def of_one(self, number: int) -> ContentCheck:
+        """Return what was found in the picture of this number, from 0."""
+        if number >= len(self.scores):
+            return self
+        score = self.scores[number]
+        over = self.threshold is not None and score >= self.threshold
+        return self.model_copy(update={"scores": (score,), "allowed": self.allowed and over})
+
+
 class Drawing(_Strict):
     """Pictures that were drawn in one go, exported or not: how they are batched decides their last bits."""
 
@@ -215,7 +243,8 @@ class Drawing(_Strict):
 class Manifest(_Strict):
     """Contents of the bundle, in the order of its files.
 
-    `drawings`, the set's own first, are empty where the posts are one whole drawing in order.
+    `drawings`, the set's own first, are empty where the posts are one whole drawing in order. `content_check` is None
+    in bundles of earlier versions, which looked at nothing.
     """
 
     version: int = _VERSION
@@ -232,6 +261,7 @@ class Manifest(_Strict):
     posts: tuple[ManifestPost, ...] = Field(min_length=1)
     drawings: tuple[Drawing, ...] = ()
     software: dict[str, str]
+    content_check: ContentCheck | None = Field(None, exclude_if=lambda value: value is None)
     files: dict[str, str]
 
 

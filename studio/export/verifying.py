@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.picture_labels import split_labels
 from pipelines.pictures import is_picture, read_picture
 from studio.export.content_credentials import CredentialsFound, read_credentials
-from studio.export.manifest import parse_manifest
+from studio.export.manifest import ContentCheck, parse_manifest
 from studio.export.provenance import RECIPE_CHUNK, find_stamp, read_label, read_source_type
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord
@@ -30,7 +30,7 @@ class PictureProvenance:
     """`produce_id` is that of the AIGC record, `producer` who it names, both "" without one; `source` the last word of
     IPTC's DigitalSourceType; `visible` the language of the label that is seen, None without one. `persona` is what the
     file's own recipe, or the studio that exported it, says that it shows. `as_last_exported`: it is byte for byte what
-    this studio last exported of the picture.
+    this studio last exported of the picture. `content_check` is what was found in it before, None where nobody tells.
     """
 
     credentials: CredentialsFound
@@ -41,6 +41,7 @@ class PictureProvenance:
     has_recipe: bool = False
     persona: str = ""
     as_last_exported: bool = False
+    content_check: ContentCheck | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -74,18 +75,20 @@ def verify_picture(path: Path, library: Library | None = None, owner: str = "") 
     except (ValueError, RecursionError):
         label = {}
     recipe, produce_id = split_labels(data)[1].texts.get(RECIPE_CHUNK), str(label.get("ProduceID", ""))
-    persona, same = "", False
+    persona, same, check = "", False, None
     if recipe is not None:
         try:
-            persona = parse_manifest(recipe).persona.name
+            told = parse_manifest(recipe)
+            persona, check = told.persona.name, told.content_check
         except (ValueError, BadInput, RecursionError):
             recipe = None
     if library is not None and (exported := library.records.get(ExportedRecord, produce_id[:64], owner)):
         manifest = parse_manifest(library.store.get(exported.manifest))
-        persona = manifest.persona.name
+        persona, check = manifest.persona.name, manifest.content_check
         if exported.number != WHOLE:
+            check = None if check is None else check.of_one(exported.number)
             same = manifest.posts[exported.number].sha256 == hashlib.sha256(data).hexdigest()
     return PictureProvenance(
         read_credentials(data), str(label.get("ContentProducer", "")), produce_id, read_source_type(data),
-        find_stamp(pixels), recipe is not None, persona, same,
+        find_stamp(pixels), recipe is not None, persona, same, check,
     )  # fmt: skip

@@ -27,6 +27,7 @@ def album_request(
     content: str = "bundle",
     together: bool = False,
     unlabelled: bool = False,
+    allow_flagged: bool = False,
 ) -> AlbumExportRequest:
     """Return the request of an album's archives. Raises BadInput for one that is unknown, empty, or too large."""
     found = find_album(studio.records, owner, album)
@@ -46,7 +47,7 @@ def album_request(
     sets = tuple(arranged_set(studio, owner, post_set, posts) for post_set, posts in found_sets)
     return AlbumExportRequest.make(
         owner=owner, name=found.name, sets=sets, platforms=platforms, content=content, together=together,
-        unlabelled=unlabelled,
+        unlabelled=unlabelled, allow_flagged=allow_flagged,
     )  # fmt: skip
 
 

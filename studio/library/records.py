@@ -103,7 +103,8 @@ class BundleRecord(Base):
 class RightsRecord(Base):
     """A person's word on what may be done, which is never changed and stays when its thing goes.
 
-    `kind`: "unlabelled" (they label an export themselves), "consent" (one was withdrawn or prolonged), "novelty" (a
+    `kind`: "unlabelled" (they label an export themselves), "flagged" (they export what the content checker would
+    stop), "consent" (one was withdrawn or prolonged), "novelty" (a
     face may be nearer to a donor than the studio would let it). `thing` is "kind:id", `facts` what was said of it.
     """
 

@@ -74,6 +74,7 @@ class AlbumBundle(BaseModel):
     content: Literal["bundle", "pictures"] = "bundle"
     together: bool = False
     unlabelled: bool = False
+    allow_flagged: bool = False
 
 
 class AlbumChange(BaseModel):

@@ -14,6 +14,7 @@ from pipelines.file_names import file_name
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from studio.application import Studio
 from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest, LeftOutSet, folder_of
+from studio.domain.bundle import ExportRequest
 from studio.domain.report import LeftOut, StudioStage
 from studio.library.records import content_id
 from studio.workflows import Run
@@ -26,7 +27,9 @@ _EPOCH = (2026, 1, 1, 0, 0, 0)
 
 
 def export_album(studio: Studio, request: AlbumExportRequest, run: Run, progress: Progress = SILENT) -> AlbumExport:
-    """Write the archives into the store; a set that a platform does not take is named, and the others are in it."""
+    """Write the archives into the store; a set that a platform, or the content checker, does not take is named, and the
+    others are in it. Raises what is wrong with the first where none is taken.
+    """
     groups = [request.platforms] if request.together else [(platform,) for platform in request.platforms]
     archives: list[AlbumArchive] = []
     left_out: list[LeftOutSet] = []
@@ -38,6 +41,8 @@ def export_album(studio: Studio, request: AlbumExportRequest, run: Run, progress
         if made["archive"] is not None:
             archives.append(AlbumArchive.model_validate_json(json.dumps(made["archive"])))
         progress.tell(StageProgress(_STAGE, (number + 1) * total // len(groups), total))
+    if not archives:
+        raise left_out[0].error
     progress.tell(LeftOut(tuple(row.error for row in left_out)))
     told = {"name": request.name, "archives": [archive.bundle for archive in archives]}
     sets = tuple(post_set.id for post_set in request.sets)
@@ -59,14 +64,11 @@ def _archive(
                 for number, post_set in enumerate(request.sets, 1):
                     progress.check_cancelled()
                     asked = request.of_set(post_set, platform)
-                    try:
-                        asked.check_before()
-                    except BadInput as error:
+                    if (error := _export(studio, asked, part)) is not None:
                         name = post_set.request.persona.name
                         row = LeftOutSet(post_set=post_set.id, name=name, platform=platform, raised=error.as_json())
                         left_out.append(row.model_dump(mode="json"))
                         continue
-                    export_bundle(studio, asked, part)
                     inside = folder_of(number, post_set)
                     _copy(part, album, f"{platform}/{inside}" if len(platforms) > 1 else inside)
                     pictures += asked.picture_count
@@ -80,6 +82,21 @@ def _archive(
         bundle=studio.store.put(data), bytes=len(data), pictures=pictures,
     )  # fmt: skip
     return {"archive": archive.model_dump(mode="json"), "left_out": left_out}
+
+
+def _export(studio: Studio, asked: ExportRequest, part: Path) -> BadInput | None:
+    """Write a set's zip; return why not where the platform, or the content checker, does not take it."""
+    try:
+        asked.check_before()
+    except BadInput as error:
+        return error
+    try:
+        export_bundle(studio, asked, part)
+    except BadInput as error:
+        if error.code != "content_flagged":
+            raise
+        return error
+    return None
 
 
 def _copy(part: Path, album: zipfile.ZipFile, folder: str) -> None:

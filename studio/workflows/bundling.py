@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from pipelines.file_names import keep_beside
 from pipelines.progress import SILENT, Progress
@@ -22,11 +25,13 @@ from studio.domain.posts import DrawnShot, Post, PostRequest, PostSet
 from studio.domain.scene import ReferenceDials
 from studio.domain.values import FileKey
 from studio.export.bundle import BundlePost, label_of, pixels_sha256, write_bundle, write_white
+from studio.export.content_check import as_exported, check_content
 from studio.export.content_credentials import open_credentials
 from studio.export.framing import frame_picture
 from studio.export.manifest import (
     ON_RECORD,
     CompanionFacts,
+    ContentCheck,
     DonorFacts,
     DrawFacts,
     Drawing,
@@ -60,8 +65,8 @@ def export_bundle(studio: Studio, asked: ExportRequest, path: Path) -> Manifest 
 
     Raises what `write_bundle` raises.
     """
-    manifest = _write(studio, asked, path)
-    _record(studio, asked, path, manifest)
+    manifest, check = _write(studio, asked, path)
+    _record(studio, asked, path, manifest, check)
     return manifest
 
 
@@ -73,9 +78,9 @@ def keep_bundle(studio: Studio, asked: ExportRequest, wanted: Path) -> Path:
     studio.library.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=studio.library.work) as folder:
         scratch = Path(folder) / "bundle.zip"
-        manifest = _write(studio, asked, scratch)
+        manifest, check = _write(studio, asked, scratch)
         place = keep_beside(wanted, scratch.read_bytes())
-    _record(studio, asked, place, manifest)
+    _record(studio, asked, place, manifest, check)
     return place
 
 
@@ -131,20 +136,23 @@ def is_composite(asked: PostRequest) -> bool:
     return landmark or (asked.goods is not None and asked.goods_as != "reference")
 
 
-def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
-    """Write the zip and return what it is made of."""
+def _write(studio: Studio, asked: ExportRequest, path: Path) -> tuple[Manifest | None, ContentCheck]:
+    """Write the zip and return what it is made of, and what was found in its pictures before."""
     post_set, target = asked.post_set, asked.target
     asked.check_word()
     if target.white_background:
         asked.check_before()
         assert post_set.request.goods is not None  # checked just now
         goods = goods_cutout(studio, post_set.request.goods)
+        check = _check_content(studio, [_decoded(encode_white(goods, target))], asked.allow_flagged)
         write_white(path, goods, target, asked.title, asked.body, asked.tags)
-        return None
+        return None, check
     persona, credentials = post_set.request.persona, open_credentials(studio.settings)
-    return write_bundle(
+    posts = bundle_posts(studio, asked)
+    check = _check_content(studio, (as_exported(post, target) for post in posts), asked.allow_flagged)
+    manifest = write_bundle(
         path,
-        bundle_posts(studio, asked),
+        posts,
         persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
         recipe=persona.recipe,
         donors=donor_facts(persona),
@@ -161,10 +169,20 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> Manifest | None:
         software=software_versions(),
         credentials=credentials,
         unlabelled=asked.unlabelled,
+        content_check=check,
     )
+    return manifest, check
 
 
-def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest | None) -> None:
+def _check_content(studio: Studio, pictures: Iterable[Picture], allowed: bool) -> ContentCheck:
+    return check_content(studio.content_checker, studio.settings.content_threshold, pictures, allowed=allowed)
+
+
+def _decoded(data: bytes) -> Picture:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest | None, check: ContentCheck) -> None:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     studio.records.keep(
         BundleRecord(
@@ -175,25 +193,38 @@ def _record(studio: Studio, asked: ExportRequest, path: Path, manifest: Manifest
             path=str(path.resolve()),
             sha256=sha256,
         ),
-        *_word(asked, manifest, sha256),
+        *_words(asked, manifest, check, sha256),
     )
     note_platform(studio.library, asked.owner, asked.post_set.id, asked.platform)
     if manifest is not None:
         remember_export(studio.library, manifest, asked.owner)
 
 
-def _word(asked: ExportRequest, manifest: Manifest | None, sha256: str) -> tuple[RightsRecord, ...]:
-    """Return what stays of the user's word that they label the pictures themselves, where they gave it."""
-    if manifest is None or not asked.unlabelled:
-        return ()
+def _words(
+    asked: ExportRequest, manifest: Manifest | None, check: ContentCheck, sha256: str
+) -> tuple[RightsRecord, ...]:
+    """Return what stays of the user's words for this export: that they label the pictures themselves, and that they
+    looked at those that the content checker would have stopped. A word that nothing needed is not kept.
+    """
     facts = {
-        "platform": asked.platform, "bundle": sha256, "pictures": [post.drawn_sha256 for post in manifest.posts],
-        "said": {language: Texts(language)("text.unlabelled") for language in LANGUAGES},
+        "platform": asked.platform, "bundle": sha256,
+        "pictures": [] if manifest is None else [post.drawn_sha256 for post in manifest.posts],
     }  # fmt: skip
+    given: dict[str, dict[str, Any]] = {}
+    if manifest is not None and asked.unlabelled:
+        given["unlabelled"] = facts | {"said": _said("text.unlabelled")}
+    if check.allowed:
+        found = check.model_dump(mode="json")
+        given["flagged"] = facts | {"said": _said("text.allow_flagged"), "content_check": found}
     thing = f"{PostSet.kind}:{asked.post_set.id}"
-    return (
-        RightsRecord(id=f"unlabelled-{sha256[:16]}", owner=asked.owner, kind="unlabelled", thing=thing, facts=facts),
+    return tuple(
+        RightsRecord(id=f"{kind}-{sha256[:16]}", owner=asked.owner, kind=kind, thing=thing, facts=told)
+        for kind, told in given.items()
     )
+
+
+def _said(key: str) -> dict[str, str]:
+    return {language: Texts(language)(key) for language in LANGUAGES}
 
 
 def donor_facts(persona: Persona) -> list[DonorFacts]:
@@ -295,7 +326,8 @@ def _checked(studio: Studio, request: CheckRequest) -> list[CheckedPicture]:
         request.check_before()
         assert post_set.request.goods is not None  # checked just now
         data = encode_white(goods_cutout(studio, post_set.request.goods), target)
-        return [CheckedPicture(picture=studio.store.put(data), caption="", bytes=len(data))]
+        judged = _judged(studio, _decoded(data))
+        return [CheckedPicture(picture=studio.store.put(data), caption="", bytes=len(data), **judged)]
     rows, credentials = [], open_credentials(studio.settings)
     for post in bundle_posts(studio, request):
         framing = frame_picture(post.content, target)
@@ -307,6 +339,13 @@ def _checked(studio: Studio, request: CheckRequest) -> list[CheckedPicture]:
             CheckedPicture(
                 picture=studio.store.put(data), caption=post.caption, bytes=len(data), corner=framing.corner,
                 covers=framing.covers, cut=framing.cut, hidden=framing.hidden,
+                **_judged(studio, as_exported(post, target)),
             )
         )  # fmt: skip
     return rows
+
+
+def _judged(studio: Studio, image: Picture) -> dict[str, Any]:
+    """What the content checker says of one picture; nothing where none is installed."""
+    check = _check_content(studio, [image], allowed=True)
+    return {} if not check.scores else {"content_score": check.scores[0], "flagged": check.allowed}

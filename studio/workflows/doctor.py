@@ -69,6 +69,7 @@ def examine(studio: Studio) -> list[Finding]:
         "reader": lambda: type(studio.regions).__name__,
         "donors": lambda: _donors(studio),
         "signature": lambda: _certificate(studio),
+        "content check": lambda: _content_checker(studio),
     }.items():
         try:
             say(what, load(), True)
@@ -91,3 +92,12 @@ def _certificate(studio: Studio) -> str:
     if certificate.is_test:
         return texts("doctor.certificate_test", date=date)
     return texts("doctor.certificate_own", name=certificate.name, date=date)
+
+
+def _content_checker(studio: Studio) -> str:
+    """Return what looks at pictures before they are exported, once it was loaded; that nothing does."""
+    checker, texts = studio.content_checker, terminal_texts()
+    if checker is None:
+        return texts("doctor.content_none")
+    threshold = f"{studio.settings.content_threshold:.2f}"
+    return texts("doctor.content", name=checker.name, threshold=threshold, sha=checker.sha256)

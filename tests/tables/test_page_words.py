@@ -62,6 +62,7 @@ OPERATORS = frozenset(
     c2pa_certificate_invalid c2pa_certificate_refused c2pa_key_invalid c2pa_key_kind c2pa_no_time
     character_region_unknown character_several_files character_tensor_missing character_tensor_shape
     character_tensor_unknown consent_without_character
+    content_checker_missing content_checker_unknown
     chat_template_damaged chat_template_missing chat_template_without_prompt companion_folder_empty
     companion_missing consent_no_json consent_of_minor consent_outside_unclear consent_word_missing consent_word_unknown
     data_folder_is_file

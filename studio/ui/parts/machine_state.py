@@ -6,6 +6,8 @@ from html import escape
 
 import gradio as gr
 
+from pipelines.errors import StudioError
+from studio.export.content_check import find_checker
 from studio.jobs.kinds import KINDS
 from studio.jobs.workers import WorkerState, list_workers
 from studio.library.machine import look_at_machine
@@ -45,7 +47,7 @@ def show_machine(ui: Ui, owner: str) -> str:
         "settings.left", disk=_gb(here.disk_free), disk_total=_gb(here.disk_total), memory=_gb(here.memory_free),
         memory_total=_gb(here.memory_total), process=_gb(here.process),
     )  # fmt: skip
-    html = f"<h2>{escape(t('settings.state'))}</h2><p class='st-soft'>{escape(left)}</p>"
+    html = f"<h2>{escape(t('settings.state'))}</h2><p class='st-soft'>{escape(left)}</p>{_content_check(ui)}"
     if ui.users.administrator(ui.studio.settings.owner) not in (None, owner):
         return html
     workers = list_workers(ui.studio.records)
@@ -53,6 +55,21 @@ def show_machine(ui: Ui, owner: str) -> str:
         return html + panel(escape(t("settings.worker.none")), "warn")
     names = [t(f"settings.worker.{name}") for name in ("host", "does", "memory", "disk")]
     return f'{html}<div class="st-stacked">{table(names, [_row(ui, worker) for worker in workers])}</div>'
+
+
+def _content_check(ui: Ui) -> str:
+    """What looks at pictures before they are exported from this computer."""
+    t, settings = ui.t, ui.studio.settings
+    try:
+        found = find_checker(settings)
+    except StudioError as error:
+        return f"<p class='st-bad'>⚠ {escape(t.error(error))}</p>"
+    if found is None:
+        return f"<p class='st-soft'>{escape(t('settings.content_none'))}</p>"
+    told = t(
+        "settings.content", name=found.name, threshold=f"{settings.content_threshold:.2f}", sha=found.sha256[:12]
+    )  # fmt: skip
+    return f"<p class='st-soft' title='{found.sha256}'>{escape(told)}</p>"
 
 
 def _row(ui: Ui, worker: WorkerState) -> list[str]:

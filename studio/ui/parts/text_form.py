@@ -15,6 +15,7 @@ from studio.domain.captions import Captions, CaptionsRequest
 from studio.domain.limits import limits_of
 from studio.domain.platforms import Platform, find_platform, load_platforms, overlong, tag_text, text_length
 from studio.domain.posts import PostSet
+from studio.export.content_check import find_checker
 from studio.ui.context import LATEST, Said, Ui, guarded, owner_of
 from studio.ui.parts.html import panel
 from studio.ui.parts.post_cards import arrange_shown, keep_arrangement, newest_set, read_arrangement
@@ -40,6 +41,7 @@ class TextForm:
     target: gr.Dropdown
     content: gr.Radio
     unlabelled: gr.Checkbox
+    allow_flagged: gr.Checkbox
     about: gr.HTML
     product: gr.Textbox
     voice: gr.Textbox
@@ -52,8 +54,8 @@ class TextForm:
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.target, self.content, self.unlabelled, self.product, self.voice, self.writer, self.opened}
-        return own | {self.title, self.body, self.tags}
+        own = {self.target, self.content, self.unlabelled, self.allow_flagged, self.product, self.voice, self.writer}
+        return own | {self.title, self.body, self.tags, self.opened}
 
     @property
     def kept(self) -> set[Any]:
@@ -104,6 +106,7 @@ class TextForm:
             "owner": owner, "post_set": post_set, "platform": target.id, "title": said[self.title] or "",
             "body": said[self.body] or "", "tags": read_tags(said[self.tags]), "content": str(said[self.content]),
             "unlabelled": bool(said[self.unlabelled]) and target.label != "none",
+            "allow_flagged": bool(said[self.allow_flagged]),
         }  # fmt: skip
 
     def _wish(self, ui: Ui, owner: str, post_set: PostSet, said: Said) -> CaptionsRequest:
@@ -211,6 +214,9 @@ def _lay_out(ui: Ui) -> TextForm:
                 value="bundle", label=t("text.content"), elem_id="content",
             )  # fmt: skip
         unlabelled = gr.Checkbox(False, label=t("text.unlabelled"), elem_id="unlabelled")
+        allow_flagged = gr.Checkbox(
+            False, label=t("text.allow_flagged"), visible=_is_checked(ui), elem_id="allow-flagged"
+        )
         about = gr.HTML(_about(ui, find_platform("xiaohongshu")), js_on_load=None, elem_id="about", padding=False)
         with gr.Row():
             with gr.Column():
@@ -241,6 +247,7 @@ def _lay_out(ui: Ui) -> TextForm:
         target,
         content,
         unlabelled,
+        allow_flagged,
         about,
         product,
         voice,
@@ -266,6 +273,14 @@ def _can_ask(ui: Ui) -> bool:
         return ui.studio.caption_endpoint is not None
     except StudioError:
         return False
+
+
+def _is_checked(ui: Ui) -> bool:
+    """Whether anything looks at pictures before they are exported, or is meant to."""
+    try:
+        return find_checker(ui.studio.settings) is not None
+    except StudioError:
+        return True
 
 
 def _shown(ui: Ui, owner: str, opened: str) -> PostSet | None:
