@@ -16,8 +16,10 @@ from studio.domain.consent import hash_document
 from studio.domain.days import read_day
 from studio.domain.persona import Persona
 from studio.domain.posts import PostSet
-from studio.domain.rights import ConsentFacts, Descendants, Lineage
+from studio.domain.rights import Descendants
+from studio.domain.rights_words import say_lineage
 from studio.library.consents import descendants_of, prolong_donor, prolong_photo, revoke_donor, revoke_photo
+from studio.texts.terminal import terminal_texts
 
 __all__ = ["rights"]
 
@@ -50,7 +52,7 @@ def show(
             if not what or error.code != "not_found":
                 raise
             found = lineage_of_set(studio, asker, studio.result_of(PostSet, what))
-    lines = _say_lineage(found)
+    lines = say_lineage(terminal_texts(), found)
     if out is not None:
         place = keep_beside(out, found.model_dump_json(indent=2).encode())
         lines.append(tell("rights.written", path=place))
@@ -113,37 +115,6 @@ def _find(studio: Studio, whose: str) -> Donor | None:
     if len(whose) == _KEY_LENGTH and not whose.strip("0123456789abcdef"):
         return None
     raise BadInput("rights_donor_unknown", name=whose[:60])
-
-
-def _say_lineage(found: Lineage) -> list[str]:
-    lines = []
-    if found.post_set:
-        lines.append(tell("rights.set", id=found.post_set, count=len(found.pictures), scene=found.scene))
-        lines += [tell("rights.goods", name=found.goods)] if found.goods else []
-        if found.photos_consent is not None:
-            lines.append(tell("rights.photos", count=len(found.photos), consent=_say_consent(found.photos_consent)))
-    lines.append(tell("rights.persona", name=found.name, version=found.version, id=found.persona))
-    if found.candidates:
-        lines.append(tell("rights.design", id=found.design, count=found.candidates, kept=found.kept))
-    if (new := found.novelty) is not None:
-        told = {"nearest": f"{new.nearest:.2f}", "ceiling": f"{new.ceiling:.2f}", "chosen": f"{new.chosen or 0:.2f}"}
-        lines.append(tell("rights.overridden" if new.is_overridden else "rights.new", **told))
-    for donor in found.donors:
-        told = {"name": donor.name, "share": f"{donor.share:.0%}", "licence": donor.licence}
-        lines.append(tell("rights.donor", **told, consent=_say_consent(donor.consent)))
-    lines += [tell("rights.model", role=one.role, name=one.name, licence=one.licence) for one in found.models]
-    lines += [tell("rights.unlabelled", date=day) for day in found.unlabelled]
-    return lines if found.is_free else [*lines, tell("rights.stopped")]
-
-
-def _say_consent(consent: ConsentFacts) -> str:
-    if consent.state in ("invented", "gone", "none"):
-        return tell(f"rights.state.{consent.state}")
-    facts = {"who": consent.who, "scope": consent.scope, "until": consent.expires or tell("rights.no_end")}
-    parts = [tell(f"rights.state.{consent.state}", **facts)]
-    parts += [] if consent.adult else [tell("rights.age_unsaid")]
-    parts += [tell("rights.document", hash=consent.document[:12])] if consent.document else []
-    return " · ".join(parts)
 
 
 def _say_descendants(made: Descendants) -> list[str]:

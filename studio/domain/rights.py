@@ -60,7 +60,9 @@ class NoveltyFacts(Value):
 
 class Lineage(Value):
     """From a picture back to people and licences. Of a persona alone, `post_set` is "" and so is all that only posts
-    have. `pictures` are the set's keys, `scene_sha256` that of the photo, `goods` what they are called.
+    have. `pictures` are the set's keys, `scene_sha256` that of the photo, `goods` what they are called. `unlabelled`
+    and `flagged` are when its owner gave their word for an export without the label that is seen, and for pictures that
+    the content check would have stopped.
     """
 
     persona: str
@@ -81,6 +83,7 @@ class Lineage(Value):
     photos: tuple[str, ...] = ()
     photos_consent: ConsentFacts | None = None
     unlabelled: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
 
     @property
     def is_free(self) -> bool:
@@ -91,7 +94,10 @@ class Lineage(Value):
 
 
 class Descendants(Value):
-    """Personas that a donor is mixed into, and sets of posts that show them or a photo of the donor, by their ids."""
+    """Personas that a donor is mixed into, sets of posts that show them or a photo of the donor, and data sets with
+    such a photo, by their ids.
+    """
 
     personas: tuple[str, ...]
     post_sets: tuple[str, ...]
+    datasets: tuple[str, ...] = ()

@@ -48,6 +48,7 @@ from studio.web.packs import add_packs
 from studio.web.personas import add_personas
 from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
+from studio.web.rights import add_rights
 from studio.web.sessions import add_sessions
 from studio.web.tables import Tables, list_tables
 from studio.web.taste import add_taste
@@ -147,6 +148,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_pictures(api, queue.studio, owner_of)
     add_packs(api, queue.studio, owner_of)
     add_personas(api, queue.studio, owner_of)
+    add_rights(api, queue.studio, owner_of)
     add_votes(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     add_taste(api, queue.studio, owner_of)

@@ -52,7 +52,6 @@ def lineage_of_set(studio: Studio, owner: str, post_set: PostSet) -> Lineage:
     for role, facts in (("ip-adapter", post_set.ip_adapter), ("character", post_set.character_adapter)):
         if facts is not None:
             models.append(ModelRights(role=role, name=role, licence=facts.licence, sha256=facts.sha256))
-    words = studio.records.find(RightsRecord, owner, kind="unlabelled", thing=f"{PostSet.kind}:{post_set.id}")
     character, today = asked.character, datetime.date.today()
     return lineage_of_persona(studio, owner, asked.persona).model_copy(
         update={
@@ -66,9 +65,16 @@ def lineage_of_set(studio: Studio, owner: str, post_set: PostSet) -> Lineage:
             "photos_consent": None
             if character is None
             else photos_consent(studio.records, owner, character, asked.character_consent, today),
-            "unlabelled": tuple(row.created.isoformat(timespec="seconds") for row in words),
+            "unlabelled": _words(studio, owner, post_set, "unlabelled"),
+            "flagged": _words(studio, owner, post_set, "flagged"),
         }
     )
+
+
+def _words(studio: Studio, owner: str, post_set: PostSet, kind: str) -> tuple[str, ...]:
+    """Return when a set's owner gave a word of this kind."""
+    rows = studio.records.find(RightsRecord, owner, kind=kind, thing=f"{PostSet.kind}:{post_set.id}")
+    return tuple(row.created.isoformat(timespec="seconds") for row in rows)
 
 
 def lineage_of_file(studio: Studio, owner: str, path: Path) -> Lineage:

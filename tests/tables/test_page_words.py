@@ -40,7 +40,7 @@ TERMS: dict[Language, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-ADVANCED = ("dials.", "settings.", "doctor.", "rights.", "upkeep.", "verify.")  # the last four are said in a terminal
+ADVANCED = ("dials.", "settings.", "doctor.", "upkeep.", "verify.")  # the last three are said in a terminal
 TOOLTIPS = {"way.lacking_model", "adding.drop_kind", "adding.good_parts"}
 # Codes of errors that no press on a default page leads to, or that say what to install, set or mend on the machine.
 OPERATORS = frozenset(

@@ -12,6 +12,7 @@ from studio.library.results import job_of, jobs_of_set
 from studio.ui.context import Ui
 from studio.ui.parts.html import empty, file_url, link
 from studio.ui.parts.look import show_look
+from studio.ui.parts.origin import show_origin
 from studio.ui.parts.post_cards import newest_set, show_arriving, show_set
 
 __all__ = ["FORGET_SET", "SHOW_SET", "set_url", "show_jobs_of_set", "show_opened_set", "wanted_set"]
@@ -48,7 +49,7 @@ def show_opened_set(ui: Ui, owner: str, key: str) -> str:
     def cards(found: PostSet) -> str:
         exports = [row for row in jobs_of_set(ui.studio.records, owner, found.id) if row.kind == Bundle.kind]
         made = _bundle(ui, exports[0]) if exports else ""
-        return show_look(ui, owner, found) + show_set(ui, owner, found, made)
+        return show_look(ui, owner, found) + show_set(ui, owner, found, made) + show_origin(ui, owner, found)
 
     if not key:
         newest = newest_set(ui, owner)

@@ -14,6 +14,7 @@ from studio.ui.parts.checkpoint_cards import show_training
 from studio.ui.parts.html import button, empty, link, panel, picture
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.opened_set import set_url
+from studio.ui.parts.origin import show_origin
 from studio.ui.parts.rights_card import show_rights
 from studio.ui.parts.thing_cards import thing_name
 
@@ -42,7 +43,7 @@ def show_persona(ui: Ui, owner: str, key: str) -> str:
         f"<p class='st-bad'>{escape(why)}</p>" if why else "",
         f'<div class="st-strip" tabindex="0">{_faces(ui, persona)}</div>',
         _section(ui, "card.recipe", _recipe(ui, persona)),
-        _section(ui, "card.rights", show_rights(ui, owner, persona)),
+        _section(ui, "card.rights", show_rights(ui, owner, persona) + show_origin(ui, owner, persona)),
         _section(ui, "card.versions", _versions(ui, owner, persona)),
         _section(ui, "card.training", show_training(ui, owner, persona) + _compare(ui, persona)),
         _section(ui, "card.posts", _posts(ui, owner, persona)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from html import escape
+from urllib.parse import quote
 
 from personas.donors import Donor, with_consent
 from pipelines.errors import BadInput
@@ -19,9 +20,11 @@ from studio.library.records import PersonaRecord, RightsRecord, UserRecord
 from studio.library.results import job_of
 from studio.texts.licences import say_answers, say_permission
 from studio.ui.context import Pressed, Ui, toast
-from studio.ui.parts.html import button, table
+from studio.ui.parts.html import button, link, table
 
-__all__ = ["act_on_consent", "show_rights"]
+__all__ = ["act_on_consent", "show_descendants", "show_rights"]
+
+_MOST_SETS = 24
 
 
 def act_on_consent(ui: Ui, owner: str, data: Pressed) -> bool:
@@ -108,9 +111,34 @@ def show_rights(ui: Ui, owner: str, persona: Persona) -> str:
                 f'<span title="{escape(licence)}">{escape(say_answers(t, licence))}</span>',
             ]
         )
+    stopped += "".join(
+        show_descendants(ui, owner, donor) for used in persona.donors if (donor := here.get(used.id)) is not None
+    )
     headers = [t(f"card.{name}") for name in ("donor", "who", "scope", "until", "licence")]
     said = stopped + _novelty(ui, owner, persona)
     return f'{said}<p>{escape(_altogether(ui, persona))}</p><div class="st-stacked">{table(headers, rows)}</div>'
+
+
+def show_descendants(ui: Ui, owner: str, donor: Donor) -> str:
+    """Return which personas and sets of the owner descend from a donor whose consent no longer holds, as links in HTML;
+    "" while it holds.
+    """
+    t, records = ui.t, ui.studio.records
+    if with_consent([donor], datetime.date.today()):
+        return ""
+    made = descendants_of(records, owner, donor.id)
+    people = [row for key in made.personas if (row := records.get(PersonaRecord, key, owner)) is not None]
+    links = [
+        link(f"{row.name} · {t('version')} {row.version}", f"{ui.url('library')}?persona={quote(row.id)}", big=False)
+        for row in people
+    ]
+    links += [
+        link(t("origin.set", number=number), f"{ui.url('posts')}?set={quote(key)}", big=False)
+        for number, key in enumerate(made.post_sets[-_MOST_SETS:], max(1, len(made.post_sets) - _MOST_SETS + 1))
+    ]
+    if not links:
+        return ""
+    return f'<p>{escape(t("origin.made", name=donor.name))}</p><div class="st-row">{"".join(links)}</div>'
 
 
 def _consent(ui: Ui, used: UsedDonor, donor: Donor | None) -> tuple[str, str]:

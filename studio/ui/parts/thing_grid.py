@@ -17,6 +17,7 @@ from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, empty, grid, link, panel, undo_card
 from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.persona_card import show_persona
+from studio.ui.parts.rights_card import show_descendants
 from studio.ui.parts.taste_order import order_by_taste
 from studio.ui.parts.thing_cards import Cards, thing_name
 
@@ -76,7 +77,7 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
     if wanted.kind == "jobs":
         return "", opened
     if wanted.kind == "donor":
-        every = _donors(ui, wanted.search)
+        every = _donors(ui, owner, wanted.search)
         first = len(opened.before) * _PAGE
         cards, count = every[first : first + _PAGE], len(every)
         more = _MORE_DONORS if first + _PAGE < count else None
@@ -190,7 +191,7 @@ def _export(t: Texts, album: str) -> str:
     return f'<details class="st-export">{summary}<div class="st-row">{rows}</div></details>'
 
 
-def _donors(ui: Ui, search: str) -> list[str]:
+def _donors(ui: Ui, owner: str, search: str) -> list[str]:
     t, wanted, known = ui.t, search.strip().casefold(), ui.studio.list_donors()
     found = [d for d in known.donors if wanted in f"{d.name} {d.category} {t.word(d.category)} {d.licence}".casefold()]
     reasons = donor_reasons(ui, known.donors)
@@ -213,6 +214,7 @@ def _donors(ui: Ui, search: str) -> list[str]:
                 f"<span class='st-soft'>{escape(t.word(d.category))} · {escape(d.licence)}</span>",
                 f"<span class='st-soft'>{escape(say_answers(t, d.licence))}</span>",
                 f"<span class='st-bad'>{escape(reasons[d.id])}</span>" if d.id in reasons else "",
+                show_descendants(ui, owner, d),
             ],
             "dropped" if d.id in reasons else "",
         )

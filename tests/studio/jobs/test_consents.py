@@ -24,15 +24,26 @@ from studio.domain.character import Character, CharacterConsent, CharacterPhoto
 from studio.domain.design import UsedDonor
 from studio.domain.persona import Persona
 from studio.domain.posts import PostRequest, PostSet
+from studio.domain.rights import Lineage
 from studio.domain.takes import VaryRequest
 from studio.domain.values import FileKey
 from studio.export.recall import remember_export
 from studio.jobs.consents import check_consents
+from studio.jobs.queue import Queue
 from studio.library.consents import check_photos, prolong_donor, prolong_photo, revoke_donor, revoke_photo
 from studio.library.records import PersonaRecord, PostRecord, PostSetRecord, RightsRecord
 from studio.settings import ASSETS, Settings
+from studio.texts.texts import Language, Texts
+from studio.ui.context import Ui
+from studio.ui.parts.opened_set import show_opened_set
+from studio.ui.parts.origin import show_origin
+from studio.ui.parts.persona_card import show_persona
+from studio.ui.parts.rights_card import show_descendants
+from studio.ui.parts.thing_grid import Opened, Wanted, show_things
+from studio.web.app import make_site
 from studio.workflows.rights import lineage_of_file, lineage_of_persona, lineage_of_set
 from tests.library import PERSONA, SHOT, export, keep_cafe, keep_posts, keep_result
+from tests.site import TestClient
 from tests.studio.domain.values import RECIPE
 
 SWEET = ASSETS / "donors" / "sweet"
@@ -192,3 +203,41 @@ def test_the_command_line_says_it_and_changes_it(
     with pytest.raises(BadInput, match="rights_donor_unknown"):
         run("revoke", "nobody")
     assert studio.result_of(Persona, "p1").name == "Lin"
+
+
+def test_programs_and_pages_tell_where_things_come_from(studio: Studio, donor: Donor, post_set: PostSet) -> None:
+    site = TestClient(make_site(studio))
+    told = site.get(f"/api/sets/{post_set.id}/lineage").json()
+    assert told == lineage_of_set(studio, "me", post_set).model_dump(mode="json")
+    assert [row["consent"]["who"] for row in told["donors"]] == ["Lea Roth"]
+    saved = site.get("/api/personas/p1/lineage", params={"download": True})
+    assert saved.headers["content-disposition"] == 'attachment; filename="lineage-p1.json"'
+    assert Lineage.model_validate_json(saved.content) == lineage_of_persona(studio, "me", post_set.request.persona)
+    assert site.get("/api/personas/none/lineage").status_code == 404
+    words: tuple[tuple[Language, str], ...] = (("en", "Lea Roth agreed: our shop"), ("zh", "Lea Roth 已同意"))
+    for language, said in words:
+        ui = Ui(studio, Queue(studio), Texts(language))
+        for html in (show_origin(ui, "me", post_set), show_opened_set(ui, "me", post_set.id)):
+            assert said in html
+            assert f'href="/api/sets/{post_set.id}/lineage?download=true"' in html
+        assert said in show_persona(ui, "me", "p1")
+
+
+def test_what_descends_from_a_withdrawn_consent_is_named_on_its_pages(
+    studio: Studio, donor: Donor, post_set: PostSet
+) -> None:
+    ui = Ui(studio, Queue(studio), Texts("en"))
+    assert show_descendants(ui, "me", donor) == ""
+    revoke_donor(studio.library, "me", donor)
+    (now,) = studio.donors()
+    for html in (
+        show_descendants(ui, "me", now),
+        show_persona(ui, "me", "p1"),
+        show_things(ui, "me", Wanted("donor"), Opened())[0],
+    ):
+        assert "Made of mei so far" in html
+        assert "/en/library?persona=p1" in html
+        assert f"/en/posts?set={post_set.id}" in html
+    assert show_descendants(ui, "wang", now) == ""  # nobody else's
+    assert "<details" in show_origin(ui, "me", post_set)
+    assert " open>" in show_origin(ui, "me", post_set)
