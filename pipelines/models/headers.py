@@ -123,10 +123,13 @@ def _read_safetensors(path: Path, max_bytes: int) -> Header:
     with path.open("rb") as file:
         offset, entries = read_safetensors_header(file, size, max_bytes)
     metadata = header_strings(entries.pop("__metadata__", None))
+    numbers = (n for entry in entries.values() for n in (*entry["shape"], *entry["data_offsets"]))
+    if not all(isinstance(number, int) for number in numbers):  # JSON has infinities and fractions, too
+        raise ValueError("a shape or an offset is no whole number")
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if size < offset + end:
         raise ValueError(f"{offset + end} bytes are announced, {size} are there")
-    shapes = {name: tuple(int(size) for size in entry["shape"]) for name, entry in entries.items()}
+    shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
     return Header(path, shapes, end, metadata, {name: str(entry["dtype"]) for name, entry in entries.items()})
 
 

@@ -65,7 +65,10 @@ def inspect_header(path: Path, family: str = "") -> LoraSummary:
         raise BadLora("lora_not_plain", file=path.name, family=" / ".join(map(family_name, known)), kind=kinds[0])
     # a plain layer tells of its rank by `down`, a LoHa's or a LoKr's by its second factor
     told = {"down": 1, "hada_w2_b": 1, "lokr_w2_b": 1, "lokr_w2": 2}
-    downs = [min(header.shapes[key][: told[name.part]]) for key, name in names.items() if name and name.part in told]
+    sizes = [header.shapes[key][: told[name.part]] for key, name in names.items() if name and name.part in told]
+    if not all(sizes):  # a single number is no matrix
+        raise BadLora("lora_file_damaged", file=path.name)
+    downs = [min(one) for one in sizes]
     if not downs or not known:
         raise BadLora("no_known_lora", file=path.name, known=[f.name for f in FAMILIES])
     said = header.metadata

@@ -46,6 +46,14 @@ def test_a_flux_lora_says_what_it_is() -> None:
     assert all(rank > 0 for rank in found.ranks)
 
 
+def test_a_lora_of_single_numbers_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    layer = "transformer.single_transformer_blocks.0.attn.to_q"
+    save_file({f"{layer}.lora_A.weight": torch.zeros(()), f"{layer}.lora_B.weight": torch.zeros(())}, path)
+    with pytest.raises(BadLora, match="lora_file_damaged"):
+        inspect_header(path)
+
+
 def test_what_is_no_flux_lora_is_refused_in_words(tmp_path: Path) -> None:
     sdxl = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight"
     with pytest.raises(BadLora, match="family=Stable Diffusion"):
