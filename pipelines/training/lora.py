@@ -26,18 +26,26 @@ from peft import LoraConfig
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, Cancelled
-from pipelines.families.model import Extras
 from pipelines.lora.layers import Lora, LoraLayer
 from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, TrainingStep
+from pipelines.training.batches import Batches, Objective, draw_noise, seed_of
+from pipelines.training.buckets import BucketPlan, plan_buckets
 from pipelines.training.checkpoints import Checkpoint, read_checkpoint, write_atomically, write_checkpoint
-from pipelines.training.dataset import TrainingExample, TrainingSet, hash_examples, prepare_examples
-from pipelines.training.losses import SigmaDensity, flow_matching_loss, sample_sigmas
+from pipelines.training.dataset import (
+    TrainingExample,
+    TrainingSet,
+    hash_examples,
+    measure_example,
+    prepare_buckets,
+    prepare_examples,
+)
+from pipelines.training.losses import SigmaDensity, flow_matching_loss
 from pipelines.training.memory import needs_checkpointing
 from pipelines.training.optimizer import Optimizer, learning_rate
-from pipelines.training.pictures import PictureLoss, check_differentiable, picture_loss
+from pipelines.training.pictures import FramedLoss, PictureLoss, check_differentiable, picture_loss
 
-__all__ = ["AtCheckpoint", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "train_lora"]
+__all__ = ["AtCheckpoint", "LoraTrainingConfig", "TrainedLora", "TrainingExample", "plan_training", "train_lora"]
 
 AtCheckpoint: TypeAlias = Callable[[int, tuple[LoraLayer, ...]], None]
 _ADAPTER = "trainee"  # "training" is an attribute of every module, and peft keeps adapters in module dictionaries
@@ -47,13 +55,16 @@ class LoraTrainingConfig(BaseModel):
     """How a LoRA is trained. `height` and `width` of 0 mean the backbone's own; an `alpha` of 0 becomes
     `rank`.
 
-    `target_modules` are the family's kinds of them (`Model.lora_modules`), or ends of the names of some.
+    `target_modules` are the family's kinds of them (`Model.lora_modules`), ends of the names of some, or blocks.
     `caption_dropout` is the share of samples that see the empty caption (keeps classifier-free guidance working). The
     learning rate warms up linearly, then falls by a cosine to `final_learning_rate_share` of itself. `focus` is how
     much the examples' focus weighs on top of the whole picture's 1 (`focus_weights`).
 
     `picture_weight` is that of a `PictureLoss` (0 leaves it out), which judges at most `picture_samples` of a batch,
     with sigmas under `picture_sigma`: nearer to pure noise nothing can be seen yet.
+
+    With `buckets` each picture is shown in every size of the family that it is large enough for (`plan_training`); a
+    step has as many tokens as `batch_size` pictures of the backbone's own size. Without, all are fitted to one.
 
     `gradient_checkpointing` saves memory for time; it is on, too, where a step does not fit the device without it.
     """
@@ -80,6 +91,7 @@ class LoraTrainingConfig(BaseModel):
     picture_samples: int = Field(default=4, ge=1)
     picture_sigma: float = Field(default=0.6, gt=0, le=1)
     gradient_checkpointing: bool = False
+    buckets: bool = False
     height: int = Field(default=0, ge=0)
     width: int = Field(default=0, ge=0)
 
@@ -93,13 +105,11 @@ class LoraTrainingConfig(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """A training's rows: the first `own` rows of the set are the examples, those behind are there to regularise."""
-
     backbone: Backbone
     config: LoraTrainingConfig
-    training_set: TrainingSet
-    own: int
+    batches: Batches
     judge: PictureLoss | None
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +132,7 @@ def train_lora(
     judge: PictureLoss | None = None,
     start: Sequence[LoraLayer] = (),
     mix: tuple[Lora, ...] = (),
+    objective: Objective | None = None,
 ) -> TrainedLora:
     """Train, or go on where `folder` stopped. The transformer is left as it was found, whatever happens.
 
@@ -130,7 +141,7 @@ def train_lora(
     Half of every batch (of batches of one picture, every second) is of `regularisation` where there is some: pictures
     that keep the model able to do all else (arXiv:2208.12242 §3.3). `judge` knows the rows of both, one after the
     other; see `LoraTrainingConfig`, and `check_differentiable` for what it raises. `start` is a LoRA to learn on from,
-    of the config's rank and modules.
+    of the config's rank and modules. `objective` is the loss where it is not flow matching.
 
     `at_checkpoint` is told the steps done after each checkpoint and the layers as trained so far, which are on the
     transformer: it may draw. `folder` gets `config.json`, `losses.json` and the two newest checkpoints. Raises BadInput
@@ -147,9 +158,10 @@ def train_lora(
         raise BadInput("backbone_draws_only", backbone=backbone.spec.id, precision=backbone.plan.precision)
     if judge is not None and config.picture_weight:
         check_differentiable(backbone)
-    height, width = config.height or backbone.spec.height, config.width or backbone.spec.width
     everything = [*examples, *regularisation]
-    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start, mix)
+    size = config.height or backbone.spec.height, config.width or backbone.spec.width
+    plan = plan_training(backbone, everything, config) if config.buckets else None
+    fingerprint = _fingerprint(backbone, everything, len(examples), config, judge, start, mix, objective)
     resumed = read_checkpoint(folder, fingerprint)
     if resumed is not None and len(resumed.losses) >= config.steps:
         return _trained(resumed, config)
@@ -157,13 +169,20 @@ def train_lora(
     before = backbone.lora_stack.loras  # the stack must know the modules before an adapter wraps them
     try:
         backbone.put_on(mix)
-        parameters = _add_adapter(backbone, config, (height, width))
+        most = max((b.batch * b.height * b.width for b in plan.buckets), default=0) if plan else 0
+        parameters = _add_adapter(backbone, config, max(math.prod(size), -(-most // config.batch_size)))
         if start:
             _begin_at(start, parameters, config)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "config.json", config.model_dump_json(indent=2).encode())
-        training_set = prepare_examples(backbone, everything, height, width, progress, config.focus)
-        task = _Task(backbone, config, training_set, len(examples), judge)
+        if plan is None:
+            sets: tuple[TrainingSet, ...] = (
+                prepare_examples(backbone, everything, *size, progress, config.focus, config.batch_size),
+            )
+        else:
+            sets = prepare_buckets(backbone, everything, plan, progress, config.focus)
+        batches = Batches(sets, len(examples), config.seed, config.steps)
+        task = _Task(backbone, config, batches, judge, objective)
         final = _run(task, parameters, resumed, folder, fingerprint, progress, at_checkpoint)
     finally:
         backbone.transformer.unload_lora()
@@ -171,6 +190,13 @@ def train_lora(
         backbone.put_on(before)
     write_atomically(folder / "losses.json", json.dumps(list(final.losses)).encode())
     return _trained(final, config)
+
+
+def plan_training(backbone: Backbone, examples: Sequence[TrainingExample], config: LoraTrainingConfig) -> BucketPlan:
+    """Return how a training with buckets would show its examples, before anything is encoded."""
+    spec = backbone.spec
+    own = config.height or spec.height, config.width or spec.width
+    return plan_buckets([measure_example(e) for e in examples], backbone.model.token_px, own, config.batch_size)
 
 
 def _run(
@@ -213,53 +239,40 @@ def _run(
 
 
 def _loss(task: _Task, step: int) -> torch.Tensor:
-    """The loss of one step's batch: states [b, …] at b sigmas."""
-    backbone, training_set, config = task.backbone, task.training_set, task.config
-    device, model, size = backbone.device, backbone.model, (training_set.height, training_set.width)
-    count = config.batch_size
-    rows = torch.from_numpy(_batch(task, step)).to(device)
-    # drawn on the CPU in float32 and then moved, so that every device and dtype trains on the same samples
-    generator = torch.Generator().manual_seed(_seed(config.seed, 1, step))
-    x = training_set.states[rows]
-    sigmas = sample_sigmas(count, config.sigma_density, generator)
-    sigmas = model.shift(sigmas, math.prod(side // model.token_px for side in size)).to(device)
-    noise = torch.randn(x.shape, generator=generator).to(device)
-    dropped = (torch.rand(count, generator=generator) < config.caption_dropout).to(device)
-    captions = training_set.caption_of[rows].masked_fill(dropped, 0)
-    s = sigmas.view(-1, *[1] * (x.ndim - 1))
-    noisy = torch.lerp(x, noise, s)
-    text = model.join([training_set.captions[i] for i in captions.tolist()])
-    conditioning = model.condition(text, *size, config.guidance_scale, Extras())
-    with torch.autocast(device.type, dtype=backbone.dtype, enabled=backbone.dtype != torch.float32):
-        velocity = model.velocity(noisy, sigmas, conditioning)
-    loss = flow_matching_loss(velocity, x, noise, training_set.weights[rows])
+    """The loss of one step's batch. Each picture weighs the same, whatever its bucket: a batch is weighed by how many
+    pictures it has of a batch of the backbone's own size.
+    """
+    backbone, config = task.backbone, task.config
+    batch, generator = draw_noise(
+        backbone, task.batches, step, config.sigma_density, config.caption_dropout, config.guidance_scale
+    )
+    share = len(batch.rows) / config.batch_size
+    if task.objective is not None:
+        return task.objective(batch) * share
+    velocity = batch.velocity()
+    loss = flow_matching_loss(velocity, batch.clean, batch.noise, batch.of.weights[batch.rows])
     if task.judge is None or not config.picture_weight:
-        return loss
-    numbers = rows.tolist()
-    seen = ((sigmas < config.picture_sigma) & ~dropped).tolist()
-    usable = [i for i, row in enumerate(numbers) if seen[i] and task.judge.box(row) is not None]
+        return loss * share
+    judge, rows = FramedLoss(task.judge, batch.of.rows, batch.of.frames), batch.rows.tolist()
+    seen = ((batch.sigmas < config.picture_sigma) & ~batch.dropped).tolist()
+    usable = [i for i, row in enumerate(rows) if seen[i] and judge.box(row) is not None]
     chosen = [usable[i] for i in torch.randperm(len(usable), generator=generator)[: config.picture_samples]]
     if not chosen:
-        return loss
-    clean = (noisy - s * velocity.float())[chosen]
-    judged = [numbers[i] for i in chosen]
-    judgement = picture_loss(backbone, task.judge, clean, sigmas[chosen], judged, size, generator)
-    return loss + config.picture_weight * judgement
+        return loss * share
+    clean = (batch.noisy - batch.broad_sigmas * velocity.float())[chosen]
+    judged = [rows[i] for i in chosen]
+    judgement = picture_loss(backbone, judge, clean, batch.sigmas[chosen], judged, batch.size, generator)
+    return (loss + config.picture_weight * judgement) * share
 
 
-def _add_adapter(
-    backbone: Backbone, config: LoraTrainingConfig, size: tuple[int, int]
-) -> dict[str, torch.nn.Parameter]:
+def _add_adapter(backbone: Backbone, config: LoraTrainingConfig, pixels: int) -> dict[str, torch.nn.Parameter]:
     """Put a fresh peft adapter on the transformer: its parameters by name, float32, seeded by the config.
 
-    `size` is that of the pictures. Raises NotEnoughMemory where no step would fit the device.
+    A picture has so many `pixels`. Raises NotEnoughMemory where no step would fit the device.
     """
     transformer = backbone.transformer
     names = _target_modules(backbone, config)
-    if (
-        needs_checkpointing(backbone, names, config.rank, config.batch_size, math.prod(size))
-        or config.gradient_checkpointing
-    ):
+    if needs_checkpointing(backbone, names, config.rank, config.batch_size, pixels) or config.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
     with torch.random.fork_rng(devices=[]):  # peft's own start values are replaced below; leave the global state alone
         transformer.add_adapter(
@@ -269,7 +282,7 @@ def _add_adapter(
             ),
             _ADAPTER,
         )
-    generator = torch.Generator().manual_seed(_seed(config.seed, 0, 0))
+    generator = torch.Generator().manual_seed(seed_of(config.seed, 0, 0))
     parameters: dict[str, torch.nn.Parameter] = {}
     for name, parameter in sorted(transformer.named_parameters()):
         if f".lora_A.{_ADAPTER}." not in name and f".lora_B.{_ADAPTER}." not in name:
@@ -301,40 +314,13 @@ def _target_modules(backbone: Backbone, config: LoraTrainingConfig) -> tuple[str
     wanted = config.target_modules
     if wanted in ("attention", "all"):
         return backbone.model.lora_modules(wanted)
-    ends = tuple(f".{name}" for name in wanted)
-    names = tuple(name for name in backbone.model.lora_modules("all") if name.endswith(ends))
+    ends, blocks = tuple(f".{name}" for name in wanted), tuple(f"{name}." for name in wanted)
+    known = backbone.model.lora_modules("all")
+    names = tuple(name for name in known if name.endswith(ends) or name.startswith(blocks))
     if not names:
         some = sorted({name.split(".", 2)[2] for name in backbone.model.lora_modules("all")})
         raise BadInput("no_such_modules", model=backbone.spec.id, wanted=list(wanted), known=some)
     return names
-
-
-def _batch(task: _Task, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The rows of one batch; its second half regularises where there is something to do so with, and of batches of one
-    picture every second.
-    """
-    count, others = task.config.batch_size, len(task.training_set.states) - task.own
-    if not others:
-        return _rows(task.own, count, task.config.seed, step)
-    if count == 1:
-        first = _rows((task.own, others)[step % 2], 1, task.config.seed, step // 2)
-        return first + task.own * (step % 2)
-    half = count // 2
-    own = _rows(task.own, half, task.config.seed, step)
-    return np.concatenate([own, task.own + _rows(others, count - half, task.config.seed, step)])
-
-
-def _rows(examples: int, count: int, seed: int, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The rows of one batch: a stream of shuffled passes over the examples, cut into batches."""
-    positions = range(step * count, (step + 1) * count)
-    epochs = {p // examples for p in positions}
-    order = {e: np.random.default_rng([seed, 2, e]).permutation(examples) for e in epochs}
-    return np.array([order[p // examples][p % examples] for p in positions], np.int64)
-
-
-def _seed(seed: int, purpose: int, step: int) -> int:
-    """A seed of its own for each purpose and step; neighbouring seeds give unrelated streams."""
-    return int(np.random.SeedSequence([seed, purpose, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _trained(checkpoint: Checkpoint, config: LoraTrainingConfig) -> TrainedLora:
@@ -360,6 +346,7 @@ def _fingerprint(
     judge: PictureLoss | None,
     start: Sequence[LoraLayer],
     mix: Sequence[Lora],
+    objective: Objective | None,
 ) -> str:
     """Return what a checkpoint must have been made from to be gone on with: a model is known by its weights, too."""
     facts: tuple[object, ...] = (
@@ -367,10 +354,13 @@ def _fingerprint(
         hash_weights(backbone.spec.source.path),
         hash_examples(examples),
         own,
-        config.model_dump_json(exclude={"checkpoint_every"}),
+        # what was there before buckets goes on with them
+        config.model_dump_json(exclude={"checkpoint_every"} | (set() if config.buckets else {"buckets"})),
     )
     if judge is not None:
         facts += (judge.fingerprint,)
+    if objective is not None:
+        facts += (objective.fingerprint,)
     facts += _told(start)
     for lora in mix:
         facts += ("mix", lora.scale, *_told(lora.layers))

@@ -8,14 +8,18 @@ ID-Aligner, arXiv:2404.15449 §3.2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch.nn import functional
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
 
-__all__ = ["Box", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
+if TYPE_CHECKING:
+    from pipelines.training.buckets import Frame
+
+__all__ = ["Box", "FramedLoss", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
 
 Box = tuple[int, int, int, int]
 
@@ -41,6 +45,46 @@ class PictureLoss(Protocol):
         """A loss ≥ 0 of `pixels` [3, h, w] in [-1, 1], a part of the picture whose upper left is at `corner` (x, y)."""
 
 
+class FramedLoss:
+    """A judge of whole pictures that is shown framed ones, by their place in a set.
+
+    What is decoded is brought back to the picture's own scale and place, where the judge found what it looks at; a
+    frame that cuts it off leaves the example alone.
+    """
+
+    def __init__(self, judge: PictureLoss, rows: Sequence[int], frames: Sequence[Frame | None]) -> None:
+        self._judge, self._rows, self._frames = judge, rows, frames
+
+    def box(self, place: int) -> Box | None:
+        """Return the judge's box as the frame shows it, in pixels of the set's size."""
+        box, frame = self._judge.box(self._rows[place]), self._frames[place]
+        if box is None or frame is None:
+            return box
+        across, down = _scales(frame)
+        x0, y0 = (box[0] - frame.window[0]) * across, (box[1] - frame.window[1]) * down
+        x1, y1 = (box[2] - frame.window[0]) * across, (box[3] - frame.window[1]) * down
+        if min(x0, y0) < 0 or x1 > frame.width or y1 > frame.height:
+            return None
+        return int(x0), int(y0), -int(-x1 // 1), -int(-y1 // 1)
+
+    def __call__(
+        self, pixels: torch.Tensor, place: int, corner: tuple[int, int], generator: torch.Generator
+    ) -> torch.Tensor:
+        row, frame = self._rows[place], self._frames[place]
+        if frame is None:
+            return self._judge(pixels, row, corner, generator)
+        across, down = _scales(frame)
+        size = max(1, round(pixels.shape[1] / down)), max(1, round(pixels.shape[2] / across))
+        whole = functional.interpolate(pixels[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
+        where = round(corner[0] / across) + frame.window[0], round(corner[1] / down) + frame.window[1]
+        return self._judge(whole, row, where, generator)
+
+
+def _scales(frame: Frame) -> tuple[float, float]:
+    x0, y0, x1, y1 = frame.window
+    return frame.width / (x1 - x0), frame.height / (y1 - y0)
+
+
 def check_differentiable(backbone: Backbone) -> None:
     """Raises BadInput where parts of the backbone wait in RAM: they would leave the device before the way back."""
     if backbone.plan.offload != "none":
@@ -49,7 +93,7 @@ def check_differentiable(backbone: Backbone) -> None:
 
 def picture_loss(
     backbone: Backbone,
-    loss: PictureLoss,
+    loss: PictureLoss | FramedLoss,
     clean: torch.Tensor,
     sigmas: torch.Tensor,
     rows: Sequence[int],

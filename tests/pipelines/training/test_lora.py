@@ -26,7 +26,8 @@ from pipelines.lora.stack import LoraStack
 from pipelines.progress import SILENT, Event, TrainingStep
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import request_from
-from pipelines.training import lora
+from pipelines.training import batches, lora
+from pipelines.training.batches import Batches
 from pipelines.training.checkpoints import read_checkpoint
 from pipelines.training.dataset import prepare_examples
 from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
@@ -251,9 +252,9 @@ def _loss_with(backbone: Backbone, result: TrainedLora | None) -> float:
     stack = LoraStack(backbone.model)
     stack.set([(result.layers, 1.0)] if result else [])
     try:
-        training_set = prepare_examples(backbone, examples()[:1], 96, 64, SILENT)
+        training_set = prepare_examples(backbone, examples()[:1], 96, 64, SILENT, batch=8)
         config = CONFIG.model_copy(update={"caption_dropout": 0.0, "batch_size": 8})
-        task = lora._Task(backbone, config, training_set, 1, None)
+        task = lora._Task(backbone, config, Batches((training_set,), 1, config.seed, config.steps), None)
         with torch.no_grad():
             return float(np.mean([lora._loss(task, 1000 + i).item() for i in range(8)]))
     finally:
@@ -317,10 +318,9 @@ def test_a_loss_that_is_no_number_stops_the_training(tiny_flux: Path, tmp_path: 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_pictures_that_regularise_are_drawn_in_batches_of_any_size(tiny_backbone: Backbone, count: int) -> None:
     """And each is drawn as often as its neighbours."""
-    config = CONFIG.model_copy(update={"batch_size": count})
-    training_set = prepare_examples(tiny_backbone, examples(), 96, 64, SILENT)
-    task = lora._Task(tiny_backbone, config, training_set, 2, None)
-    rows = np.concatenate([lora._batch(task, step) for step in range(48)])
+    training_set = prepare_examples(tiny_backbone, examples(), 96, 64, SILENT, batch=count)
+    drawn = Batches((training_set,), 2, CONFIG.seed, 48)
+    rows = np.concatenate([drawn.of_step(step)[1] for step in range(48)])
     assert len(rows) == 48 * count
     assert np.mean(rows < 2) == pytest.approx(1 / 3 if count == 3 else 1 / 2)
     times = np.bincount(rows, minlength=5)
@@ -385,7 +385,7 @@ def test_configs_are_strict_and_resolved() -> None:
 
 
 def test_every_pass_sees_every_picture_once() -> None:
-    rows = np.concatenate([lora._rows(5, 3, 0, step) for step in range(10)])
+    rows = np.concatenate([batches._rows(5, 3, 0, step) for step in range(10)])
     assert all(sorted(rows[i : i + 5]) == [0, 1, 2, 3, 4] for i in range(0, 30, 5))
     assert len({tuple(rows[i : i + 5]) for i in range(0, 30, 5)}) > 1
 

@@ -14,9 +14,9 @@ from pipelines.errors import BadInput
 from pipelines.families.autoencoder import decode, decode_latents, encode_pictures
 from pipelines.families.flux1.latents import pack, unpack
 from pipelines.progress import SILENT, Progress
-from pipelines.training import lora
+from pipelines.training.batches import Batches
 from pipelines.training.dataset import prepare_examples
-from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.training.lora import LoraTrainingConfig, TrainedLora, TrainingExample, train_lora
 from pipelines.training.pictures import Box, decode_box, picture_loss
 from studio.texts.errors import say_error
 from studio.texts.texts import Texts
@@ -81,18 +81,18 @@ def test_only_what_it_can_judge_is_shown(tiny_backbone: Backbone, tmp_path: Path
 
 
 def test_half_of_every_batch_regularises(tiny_backbone: Backbone) -> None:
-    training_set = prepare_examples(tiny_backbone, [*examples(), *others()], 96, 64, SILENT)
-    task = lora._Task(tiny_backbone, CONFIG, training_set, 5, None)
-    batches = [lora._batch(task, step) for step in range(15)]
-    assert all((batch[:2] < 5).all() and (batch[2:] >= 5).all() for batch in batches)
-    assert [int(np.sum([batch == row for batch in batches])) for row in range(8)] == [6] * 5 + [10] * 3
+    training_set = prepare_examples(tiny_backbone, [*examples(), *others()], 96, 64, SILENT, batch=4)
+    batches = Batches((training_set,), 5, CONFIG.seed, 15)
+    drawn = [batches.of_step(step)[1] for step in range(15)]
+    assert all((batch[:2] < 5).all() and (batch[2:] >= 5).all() for batch in drawn)
+    assert [int(np.sum([batch == row for batch in drawn])) for row in range(8)] == [6] * 5 + [10] * 3
 
 
 @pytest.mark.parametrize("step", [1, 4, 5])
 def test_an_interrupted_training_ends_where_an_undisturbed_one_ends(
     tiny_backbone: Backbone, tmp_path: Path, step: int
 ) -> None:
-    def train(folder: str, progress: Progress = SILENT) -> lora.TrainedLora:
+    def train(folder: str, progress: Progress = SILENT) -> TrainedLora:
         return train_lora(
             tiny_backbone, examples(), CONFIG, tmp_path / folder, progress, regularisation=others(), judge=Darker()
         )
