@@ -48,5 +48,10 @@ class Lora:
         return hash(self._identity)
 
     @property
+    def changes_text(self) -> bool:
+        """Whether layers of a text encoder are among them: then a prompt is read otherwise, too."""
+        return any(layer.module.startswith("text_encoder") for layer in self.layers)
+
+    @property
     def _identity(self) -> tuple[object, ...]:
         return (self.scale, *map(id, self.layers))

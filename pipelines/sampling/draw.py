@@ -22,6 +22,8 @@ from torch import Tensor
 from pipelines.backbones import Backbone, encode_prompt
 from pipelines.errors import BadInput, NotEnoughMemory
 from pipelines.families.model import Extras
+from pipelines.lora.mixed import MixedLoras
+from pipelines.lora.stack import LoraStack
 from pipelines.models.hardware import decode_bytes, step_bytes
 from pipelines.progress import SILENT, PipelineStage, Progress, Stage, StageProgress, tell_steps
 from pipelines.references.landmark import kept_cells
@@ -32,7 +34,7 @@ from pipelines.sampling.following import Following
 from pipelines.sampling.identity_guidance import IdentityGuidance
 from pipelines.sampling.inpaint import Inpaint, look_steps
 from pipelines.sampling.loop import Extension, sample
-from pipelines.sampling.loras import loras_on
+from pipelines.sampling.loras import loras_of_batch_on, loras_on
 from pipelines.sampling.renoise import Renoise
 from pipelines.sampling.request import DrawRequest, batch_key, plan_batches
 
@@ -67,7 +69,8 @@ def draw(
             on.close()
             for batch in batches:
                 first = requests[batch[0]]
-                on.enter_context(loras_on(backbone.drawn_by(first.drawn_by(backbone.spec)), first.loras))
+                if not first.mixed:  # each batch puts on what its own pictures have
+                    on.enter_context(loras_on(backbone.drawn_by(first.drawn_by(backbone.spec)), first.loras))
                 while batch:
                     pictures = draw_fitting(backbone, [requests[i] for i in batch], on_step)
                     ready |= zip(batch, pictures, strict=False)
@@ -91,7 +94,7 @@ def draw_fitting(
     first = requests[0]
     _check(backbone, first)
     drawing = backbone.drawn_by(first.drawn_by(backbone.spec))
-    with loras_on(drawing, first.loras):
+    with loras_on(drawing, () if first.mixed else first.loras):
         per = first.height * first.width + _reference_pixels(first, drawing)
         room, width = _room(backbone, drawing), drawing.model.width
         count = next((n for n in range(len(requests), 1, -1) if step_bytes(width, n * per) <= room), 1)
@@ -131,9 +134,9 @@ def draw_batch(
     on_step(begin, steps)
     drawing = backbone.drawn_by(first.drawn_by(backbone.spec))
     try:
-        with loras_on(drawing, first.loras):
+        with loras_of_batch_on(drawing, [request.loras for request in requests]) as loras:
             conditions = _conditions(backbone, drawing, requests)
-            state = _sample(conditions, requests, begin, steps, on_step, _room(backbone, drawing))
+            state = _sample(conditions, requests, loras, (begin, steps), on_step, _room(backbone, drawing))
         pictures = _decode(drawing, drawing.model.unpack(state, first.height, first.width), _room(backbone, drawing))
     except torch.OutOfMemoryError as error:
         told = {"count": len(requests), "height": first.height, "width": first.width}
@@ -188,13 +191,15 @@ def _conditions(backbone: Backbone, drawing: Backbone, requests: Sequence[DrawRe
 def _sample(
     conditions: Conditions,
     requests: Sequence[DrawRequest],
-    begin: int,
-    steps: int,
+    loras: LoraStack | MixedLoras,
+    span: tuple[int, int],
     on_step: Callable[[int, int], None],
     room: float,
 ) -> Tensor:
-    """Return the state of the drawn pictures; `room` in bytes is for looking at them meanwhile."""
-    model, stack, first = conditions.drawing.model, conditions.drawing.lora_stack, requests[0]
+    """Return the state of the drawn pictures, from step span[0] of span[1] on; `room` in bytes is for looking at them
+    meanwhile.
+    """
+    model, first, (begin, steps) = conditions.drawing.model, requests[0], span
     height, width, cfg_scale = first.height, first.width, first.cfg_scale
     sigmas = model.sigmas(height // model.token_px * (width // model.token_px), steps)
     extras = Extras(tuple(conditions.tokens), conditions.channels)
@@ -216,8 +221,8 @@ def _sample(
     if conditions.followers:
         plain = negative if first.identity_guidance else None
         extensions.append(Following(conditions.followers, sigmas, begin, plain))
-    if first.identity_guidance and negative is not None and stack.changed:
-        extensions.append(IdentityGuidance(stack, negative))
+    if first.identity_guidance and negative is not None and loras.changed:
+        extensions.append(IdentityGuidance(loras, negative))
     with ExitStack() as installed:
         for one in conditions.installed:
             installed.enter_context(one)

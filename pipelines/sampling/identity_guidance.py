@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pipelines.families.model import Conditioning
+from pipelines.lora.mixed import MixedLoras
 from pipelines.lora.stack import LoraStack
 from pipelines.sampling.loop import Extension, Velocity
 
@@ -17,19 +18,19 @@ __all__ = ["IdentityGuidance"]
 
 
 class IdentityGuidance(Extension):
-    """Computes the velocity under `negative`, a conditioning known by identity, without the stack's LoRAs."""
+    """Computes the velocity under `negative`, a conditioning known by identity, without the LoRAs."""
 
-    def __init__(self, stack: LoraStack, negative: Conditioning) -> None:
-        self._stack, self._negative = stack, negative
+    def __init__(self, loras: LoraStack | MixedLoras, negative: Conditioning) -> None:
+        self._loras, self._negative = loras, negative
 
     def wrap(self, velocity: Velocity) -> Velocity:
         def paused(state: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
             if conditioning is not self._negative:
                 return velocity(state, sigma, conditioning)
-            self._stack.pause()
+            self._loras.pause()
             try:
                 return velocity(state, sigma, conditioning)
             finally:
-                self._stack.resume()
+                self._loras.resume()
 
         return paused

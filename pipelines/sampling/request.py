@@ -31,7 +31,8 @@ class DrawRequest:
     `strength` in [0.05, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the
     noised picture. `detail` in [0, 2] and `renoise` in [0, 1] are those of `pipelines.sampling.detail` and `.renoise`.
     `identity_guidance`: the negative side is drawn without the LoRAs, so that guidance leads to whom they know
-    (`pipelines.sampling.identity_guidance`).
+    (`pipelines.sampling.identity_guidance`). `mixed`: it may share a batch with pictures of other LoRAs, which costs it
+    its last bits (`pipelines.lora.mixed`).
     """
 
     prompt: str
@@ -48,6 +49,7 @@ class DrawRequest:
     detail: float = 0.0
     renoise: float = 0.0
     identity_guidance: bool = False
+    mixed: bool = False
 
     @property
     def landmark(self) -> Landmark | None:
@@ -102,7 +104,8 @@ def identity_request(spec: BackboneSpec, prompt: str, seed: int, **changes: Any)
 def plan_batches(requests: Sequence[DrawRequest], batch_size: int = 8) -> tuple[tuple[int, ...], ...]:
     """Return indices of the requests that are drawn together, in the order of each batch's first.
 
-    Only requests that need the same tensors' shapes, the same schedule and the same LoRAs can share a batch.
+    Only requests that need the same tensors' shapes, the same schedule and, unless they are mixed, the same LoRAs
+    can share a batch.
     """
     if not 1 <= batch_size <= _MAX_BATCH:
         raise BadInput("batch_size_out_of_range", size=batch_size, most=_MAX_BATCH)
@@ -118,5 +121,12 @@ def batch_key(request: DrawRequest) -> tuple[object, ...]:
     return (
         request.height, request.width, request.num_inference_steps, request.distilled_guidance,
         max(request.cfg_scale, 1.0), request.strength, request.detail, request.renoise, request.identity_guidance,
-        request.loras, tuple((r.kind, r.key()) for r in request.active),
+        _mixing(request), tuple((r.kind, r.key()) for r in request.active),
     )  # fmt: skip
+
+
+def _mixing(request: DrawRequest) -> object:
+    """What must agree of the LoRAs: nothing of those that are mixed, unless they change how the prompt is read."""
+    if request.mixed and not any(lora.changes_text for lora in request.loras):
+        return "mixed"
+    return request.loras

@@ -7,15 +7,14 @@ from functools import partial
 from typing import Any
 
 from personas.donors import Donor
-from personas.fusion import fuse_donors
+from personas.fusion import fuse_donors, mix_donors
 from personas.looks import LookCategory, find_category
 from personas.novelty import early_ceiling
 from personas.recipes import Recipe
 from personas.shots import Shot
-from pipelines.lora import Lora
 from pipelines.progress import SILENT, Progress, Stage, StageProgress, tell_steps
 from pipelines.sampling.draw import draw_in_parts
-from pipelines.sampling.request import identity_request
+from pipelines.sampling.request import identity_request, plan_batches
 from studio.application import Studio
 from studio.domain.design import Preview, PreviewedRecipe, PreviewRequest
 from studio.domain.report import MixesShown, PicturesDrawn, StudioStage
@@ -40,11 +39,16 @@ def preview_recipes(studio: Studio, request: PreviewRequest, run: Run, progress:
     """
     rows: list[PreviewedRecipe] = []
     progress.tell(StageProgress(_PREVIEW, 0, len(request.recipes)))
-    for number, recipe in enumerate(request.recipes):
-        drawn = run(f"draw-{number}", partial(_draw, studio, recipe, request.seeds, progress))
-        rows.append(PreviewedRecipe(recipe=recipe, pictures=tuple(map(FileKey, drawn)), similarity={}))
+    at_once = max(1, studio.settings.batch_size // len(request.seeds))
+    for begin in range(0, len(request.recipes), at_once):
+        some = request.recipes[begin : begin + at_once]
+        drawn = run(f"draw from {begin}", partial(_draw, studio, some, request.seeds, progress))
+        rows += [
+            PreviewedRecipe(recipe=recipe, pictures=tuple(map(FileKey, keys)), similarity={})
+            for recipe, keys in zip(some, drawn, strict=True)
+        ]
         progress.tell(MixesShown(tuple(rows)))
-        progress.tell(StageProgress(_PREVIEW, number + 1, len(request.recipes)))
+        progress.tell(StageProgress(_PREVIEW, len(rows), len(request.recipes)))
     for number, row in enumerate(rows):
         near = run(f"near-{number}", partial(_measure, studio, row.recipe, progress))
         rows[number] = row.model_copy(update={"similarity": near})
@@ -72,14 +76,21 @@ def preview_strengths(studio: Studio, request: StrengthsRequest, run: Run, progr
     return Strengths(id=content_id(request.model_dump(mode="json")), rows=tuple(rows))
 
 
-def _draw(studio: Studio, recipe: Recipe, seeds: Sequence[int], progress: Progress) -> list[str]:
-    look, donors = _who(studio, recipe)
-    prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
-    loras = (Lora(fuse_donors(recipe, donors).layers),)
-    requests = [identity_request(studio.backbone.spec, prompt, seed, loras=loras) for seed in seeds]
-
-    pictures = draw_in_parts(studio.backbone, requests, tell_steps(progress, _PREVIEW))
-    return [studio.store.put_picture(picture) for picture in pictures]
+def _draw(studio: Studio, recipes: Sequence[Recipe], seeds: Sequence[int], progress: Progress) -> list[list[str]]:
+    """Draw some recipes together, each with every seed; keys of the pictures by recipe."""
+    everybody = [donor for recipe in recipes for donor in _who(studio, recipe)[1]]
+    requests = []
+    for recipe, mix in zip(recipes, mix_donors(recipes, everybody), strict=True):
+        look, donors = _who(studio, recipe)
+        prompt = Shot(framing="close-up", expression="smiling").prompt(look.subject, trigger_of(donors))
+        spec = studio.backbone.spec
+        requests += [identity_request(spec, prompt, seed, loras=mix, mixed=True) for seed in seeds]
+    keys = [""] * len(requests)
+    for batch in plan_batches(requests, len(requests)):
+        pictures = draw_in_parts(studio.backbone, [requests[i] for i in batch], tell_steps(progress, _PREVIEW))
+        for i, picture in zip(batch, pictures, strict=True):
+            keys[i] = studio.store.put_picture(picture)
+    return [keys[k : k + len(seeds)] for k in range(0, len(keys), len(seeds))]
 
 
 def _measure(studio: Studio, recipe: Recipe, progress: Progress) -> dict[str, float | None]:

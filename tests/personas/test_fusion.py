@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from personas.donors import Consent, Donor
-from personas.fusion import fuse_donors
+from personas.fusion import fuse_donors, mix_donors
 from personas.recipes import make_recipe, plan_recipe, predicted_similarity
 from pipelines.errors import BadInput, ConsentMissing, NotEnough, UnknownCategory
-from pipelines.lora import norms, read_lora
+from pipelines.lora import concatenate, norms, read_lora
 from tests.loras import float64_delta, tiny_transformer, write_donor
 
 TODAY = datetime.date(2026, 11, 20)
@@ -140,6 +140,24 @@ def test_fused_is_the_float64_weighted_sum(donors: tuple[Donor, ...]) -> None:
     found = float64_delta(fused.layers)
     assert found.keys() == expected.keys()
     assert max(relative(found[module], expected[module]) for module in expected) <= 1e-6
+
+
+@pytest.mark.parametrize("equalise", [False, True])
+def test_mixes_that_are_not_summed_have_the_same_sum_and_share_their_donors(
+    donors: tuple[Donor, ...], equalise: bool
+) -> None:
+    recipes = [
+        make_recipe(donors[:3], weights, "sweet", equalise=equalise, scale=1.25)
+        for weights in ((0.5, 0.3, 0.2), (0.2, 0.8, 0.0))
+    ]
+    mixes = mix_donors(recipes, donors, TODAY)
+    assert [len(mix) for mix in mixes] == [3, 2]
+    assert all(one.layers is other.layers for one, other in zip(*mixes, strict=False))
+    for recipe, mix in zip(recipes, mixes, strict=True):
+        summed = concatenate([lora.layers for lora in mix], [lora.scale for lora in mix])
+        for layer, wanted in zip(summed, fuse_donors(recipe, donors, TODAY).layers, strict=True):
+            assert layer.up.equal(wanted.up)
+            assert layer.down.equal(wanted.down)
 
 
 def test_equalised_donors_weigh_alike(donors: tuple[Donor, ...]) -> None:

@@ -37,7 +37,7 @@ def _mean_face(studio: Any) -> None:
 
 def _preview(studio: Any) -> None:
     recipe = plan_recipe(studio.donors("sweet"), "sweet", seed=1, ceiling=0.9).recipe
-    preview._draw(studio, recipe, [1], SILENT)
+    preview._draw(studio, [recipe], [1], SILENT)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from personas.novelty import early_ceiling
@@ -18,7 +19,7 @@ from studio.domain.report import MixesShown, PicturesDrawn, Report
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.design import design_persona
-from studio.workflows.preview import preview_recipes
+from studio.workflows.preview import _draw, preview_recipes
 
 CEILING = 0.81
 
@@ -94,3 +95,20 @@ def test_what_a_preview_shows_is_what_a_design_is_refused_by_and_less_mends_it(t
     less = less_of(mix, facts["donor_id"], facts["similarity"], facts["ceiling"])
     again = preview_recipes(studio, PreviewRequest.make(recipes=(recipe_of_mix(less, donors),)), run_directly)
     assert max(value for value in again.recipes[0].similarity.values() if value is not None) < ceiling
+
+
+def test_mixes_that_are_previewed_together_look_as_they_do_alone(tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path, threads=1))
+    donors = studio.fitting_donors("sweet")
+    ids = tuple(donor.id for donor in donors[:4])
+    weights = ((0.7, 0.1, 0.1, 0.1), (0.1, 0.1, 0.1, 0.7), (0.4, 0.6, 0.0, 0.0))
+    recipes = [recipe_of_mix(Mix("sweet", ids, row, 0), donors) for row in weights]
+    shown = Told()
+    together = _draw(studio, recipes, (11, 12), shown)
+    alone = [_draw(studio, [recipe], (11, 12), shown)[0] for recipe in recipes]
+    for keys, others in zip(together, alone, strict=True):
+        for key, other in zip(keys, others, strict=True):
+            one, two = (studio.store.get_picture(k).astype(np.int64) for k in (key, other))
+            assert np.abs(one - two).mean() < 1  # as near as batches of other sizes are in low precision
+    first, second = (studio.store.get_picture(row[0]).astype(np.int64) for row in together[:2])
+    assert np.abs(first - second).mean() > 4
