@@ -26,6 +26,7 @@ from studio.cli.pictures import pictures
 from studio.cli.posts import posting
 from studio.cli.recall import recalling
 from studio.cli.rights import rights
+from studio.cli.styles import styles
 from studio.cli.taste import taste
 from studio.cli.translation import translate_command
 from studio.cli.upkeep import upkeep
@@ -55,6 +56,7 @@ app.add_typer(upkeep)
 app.add_typer(backbones, name="backbones")
 app.add_typer(donors, name="donors")
 app.add_typer(datasets, name="dataset")
+app.add_typer(styles, name="style")
 app.add_typer(lora, name="lora")
 app.add_typer(personas, name="personas")
 app.add_typer(rights, name="rights")
