@@ -16,7 +16,8 @@ BODY_SKIN, FACE, HAIR, CLOTHES, GOODS = 2, 3, 4, 5, 6  # personas.measures.regio
 class Look:
     """How the people of a batch stand: all [b], except rgb [b, 3]. Sizes in pixels, angles in radians.
 
-    `outfit`, `pose` and `goods` are places in the tables of `personas.shots`; `close` is 1 in a close-up, else 0.
+    `outfit`, `pose` and `goods` are places in the tables of `personas.shots`; `close` is 1 in a close-up, else 0;
+    where `raised` is 1 the arm that poses is above the head.
     """
 
     head_x: Tensor
@@ -36,6 +37,7 @@ class Look:
     goods_rgb: Tensor
     close: Tensor
     faults: Faults | None = None
+    raised: Tensor | None = None
 
 
 class Canvas:

@@ -66,6 +66,11 @@ def place_arms(look: Look, hx: Tensor, hy: Tensor, shoulder_y: Tensor, shoulder:
         0.15 + 0.75 * waving,
         1,
     )
+    if look.raised is not None:
+        high = look.raised[:, None, None]
+        elbow_at = torch.lerp(right.elbow[0], right_x + 0.4 * u, high), torch.lerp(right.elbow[1], y - 0.5 * u, high)
+        hand_at = torch.lerp(right.hand[0], right_x + 0.12 * u, high), torch.lerp(right.hand[1], y - 1.25 * u, high)
+        right = Arm(right.shoulder, elbow_at, hand_at, right.spread, 1)
     up, bag, near = held.upright, held.bag, look.close[:, None, None]
     # A bag hangs from the hand; in a close-up it is lifted into the picture.
     bag_x, bag_y = left_x - 0.14 * u, torch.where(near > 0, hy + 0.72 * u, y + 0.95 * u)

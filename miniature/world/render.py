@@ -26,7 +26,10 @@ _EYE = {"neutral": 1.0, "smiling": 0.86, "laughing": 0.7, "serious": 0.85}
 
 @dataclass(frozen=True)
 class World:
-    """What to render: identities [b, 26], one shot, scene and jitter seed for each; nothing is wrong without `faults`."""
+    """What to render: identities [b, 26], one shot, scene and jitter seed for each; nothing is wrong without `faults`.
+
+    `tilt` [b] turns heads by so many radians more, `raised` [b] of 1 lifts an arm above the head: no shot asks for it.
+    """
 
     identity: Tensor
     shots: tuple[Shot, ...]
@@ -34,6 +37,8 @@ class World:
     seed: int
     with_person: bool = True
     faults: Faults | None = None
+    tilt: Tensor | None = None
+    raised: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def _look(world: World, height: int, width: int) -> Look:
         head_y=head_y,
         unit=unit,
         yaw=_words(shots, "view", yaw) + jitter(0.08),
-        tilt=jitter(0.06),
+        tilt=jitter(0.06) + (0 if world.tilt is None else world.tilt),
         smile=_words(shots, "expression", _SMILE) + jitter(0.1),
         mouth_open=_words(shots, "expression", _OPEN),
         brow=_words(shots, "expression", _BROW),
@@ -92,6 +97,7 @@ def _look(world: World, height: int, width: int) -> Look:
         goods_rgb=_vivid(torch.rand(b, generator=g, device="cpu")).to(world.identity.device),
         close=torch.tensor([float(s.framing == "close-up") for s in shots]),
         faults=world.faults,
+        raised=world.raised,
     )
 
 

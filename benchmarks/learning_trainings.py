@@ -1,0 +1,194 @@
+"""The trainings that `learning_score` tells of: `python -m benchmarks.learning_trainings style|buckets|captions`.
+
+Each goes on where it was stopped and leaves pictures and layers in `--work`; `learning_score` reads these. One thread
+takes 10 to 40 minutes for each word. Everything is of the miniature's world; "real" photographs are its second look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.learning_donors import DONORS, WORDINGS, train_captioned, train_in_sizes
+from benchmarks.learning_real import Photos, draw_photos
+from miniature.renders import people
+from personas.measures.regions import LABELS
+from personas.shots import GOODS, Shot, vary_shots
+from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
+from pipelines.lora import Lora, LoraLayer
+from pipelines.progress import SILENT, Event, TrainingStep
+from pipelines.sampling.draw import draw
+from pipelines.sampling.request import request_from
+from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.training.style import StyleObjective, StyleRecipe, find_style_recipe
+
+__all__ = ["ARMS", "HELD_OUT", "MAIN_ARM", "MAIN_STRENGTH", "held_out_shots", "read_pictures"]
+
+PHOTOS, PRIOR, HELD_OUT, WRONG = 400, 64, 80, 0.3
+STYLE_STEPS, STYLE_BATCH = 200, 8
+_JUDGED = tuple(LABELS.index(name) for name in ("face", "goods", "body_skin"))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a training of a style minimises: `None` is flow matching; with `prior` a batch has as many of the base's."""
+
+    objective: StyleRecipe | None
+    prior: bool = False
+
+
+def _arms(recipe: StyleRecipe) -> Mapping[str, Arm]:
+    return {
+        "plain": Arm(None),
+        "style": Arm(replace(recipe, content=0.0, prior=0.0)),
+        "style-content": Arm(replace(recipe, prior=0.0)),
+        "style-content-prior": Arm(replace(recipe, prior=0.25), prior=True),
+    }
+
+
+MAIN_ARM, MAIN_STRENGTH = "style-content", 1.8
+"""The shipped recipe, and the strength it is drawn at: of 1, 1.6 and 2.2 on 32 of the prompts between the last two."""
+ARMS = ("plain", "style", "style-content", "style-content-prior")
+
+
+class _Log:
+    """Prints every twentieth step."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.begin = name, time.time()
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, TrainingStep) and event.step % 20 == 0:
+            print(
+                f"{self.name} {event.step}/{event.steps} {event.loss:.4f} {time.time() - self.begin:.0f}s", flush=True
+            )
+
+    def check_cancelled(self) -> None:
+        SILENT.check_cancelled()
+
+
+def held_out_shots() -> tuple[Shot, ...]:
+    """Shots that no training saw, one a drawn picture."""
+    return vary_shots(HELD_OUT, 66_000_000, goods=("nothing",) * 2 + GOODS[1:])
+
+
+def _subjects() -> list[str]:
+    who, _ = people(HELD_OUT, 66_000_000)
+    return ["a man" if row[-1] > 0 else "a woman" for row in who]
+
+
+def photo_examples(photos: Photos, wrong: float) -> list[TrainingExample]:
+    """Photos with captions of which a share of clauses is wrong; faces, hands and goods are the focus."""
+    captions = photos.captions(wrong, 1)
+    return [
+        TrainingExample(image, caption, np.isin(labels, _JUDGED))
+        for image, caption, labels in zip(photos.images, captions, photos.labels, strict=True)
+    ]
+
+
+def draw_held_out(
+    backbone: Backbone, layers: Sequence[LoraLayer], scale: float, file: Path, count: int = HELD_OUT
+) -> npt.NDArray[np.uint8]:
+    """Draw the held-out shots with a LoRA, the same seeds for each, or read them."""
+    if not file.exists():
+        loras = (Lora(tuple(layers), scale),) if layers else ()
+        requests = [
+            request_from(backbone.spec, shot.prompt(who, ""), 700 + i, loras=loras)
+            for i, (shot, who) in enumerate(zip(held_out_shots(), _subjects(), strict=True))
+        ][:count]
+        part = file.with_suffix(".part.npz")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(part, images=np.stack([picture for _, picture in draw(backbone, requests)]))
+        part.replace(file)
+    return read_pictures(file)
+
+
+def read_pictures(file: Path) -> npt.NDArray[np.uint8]:
+    with np.load(file) as kept:
+        return np.asarray(kept["images"], np.uint8)
+
+
+def _own_pictures(backbone: Backbone, file: Path) -> list[TrainingExample]:
+    """The base's own pictures of varied shots: what it must stay able to draw."""
+    shots = vary_shots(PRIOR, 67_000_000, goods=("nothing",) * 2 + GOODS[1:])
+    if not file.exists():
+        requests = [request_from(backbone.spec, s.prompt("a person", ""), 900 + i) for i, s in enumerate(shots)]
+        part = file.with_suffix(".part.npz")
+        np.savez(part, images=np.stack([picture for _, picture in draw(backbone, requests)]))
+        part.replace(file)
+    pictures = read_pictures(file)
+    return [TrainingExample(p, s.prompt("a person", "")) for p, s in zip(pictures, shots, strict=True)]
+
+
+def train_styles(backbone: Backbone, work: Path, arms: Sequence[str], scales: Sequence[float], steps: int) -> None:
+    """Train the arms and draw the held-out shots with each, and with the base."""
+    photos = draw_photos(PHOTOS, 61_000_000, work / "real.npz")
+    draw_photos(160, 62_000_000, work / "real_judges.npz")
+    draw_photos(160, 63_000_000, work / "plain_judges.npz", real=False)
+    draw_photos(120, 64_000_000, work / "real_test.npz")
+    examples, recipe = photo_examples(photos, WRONG), find_style_recipe(backbone)
+    table = _arms(recipe)
+    for name in arms:
+        arm, folder = table[name], work / "style" / name
+        others = _own_pictures(backbone, work / "own.npz") if arm.prior else []
+        config = LoraTrainingConfig.model_validate({
+            "rank": recipe.rank, "learning_rate": recipe.learning_rate, "steps": steps, "checkpoint_every": 50,
+            "batch_size": STYLE_BATCH * (2 if arm.prior else 1), "seed": 5,
+        })  # fmt: skip
+        objective = StyleObjective(arm.objective) if arm.objective else None
+        trained = train_lora(backbone, examples, config, folder, _Log(name), regularisation=others, objective=objective)
+        if objective is not None and objective.seen:
+            (folder / "parts.json").write_text(json.dumps(objective.seen))
+        for scale in scales:
+            draw_held_out(backbone, trained.layers, scale, work / "style" / f"{name}-{scale:g}.npz")
+            print(name, scale, "drawn", flush=True)
+    draw_held_out(backbone, (), 1.0, work / "style" / "base-1.npz")
+
+
+def train_donors(backbone: Backbone, work: Path, numbers: Sequence[int], steps: int, what: str) -> None:
+    """Train source faces in buckets and at one size, or by each wording; write what was measured after each."""
+    file = work / f"{what}.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    ways = ("one", "buckets") if what == "buckets" else WORDINGS
+    for number in numbers:
+        for way in ways:
+            if (key := f"{number}-{way}") in found:
+                continue
+            if what == "buckets":
+                found[key] = train_in_sizes(
+                    backbone, work / what, number, buckets=way == "buckets", steps=steps, progress=_Log(key)
+                )
+            else:
+                found[key] = train_captioned(backbone, work / what, number, way, steps, _Log(key))
+            file.write_text(json.dumps(found))
+            print(key, found[key], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("style", "buckets", "captions"))
+    parser.add_argument("--work", type=Path, default=Path("build/learning"))
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--scales", nargs="*", type=float, default=[1.0], help="strengths that arms are drawn at")
+    parser.add_argument("--donors", nargs="*", type=int, default=list(range(DONORS)))
+    parser.add_argument("--steps", type=int, default=STYLE_STEPS)
+    args = parser.parse_args()
+    torch.set_num_threads(max(1, torch.get_num_threads()))
+    backbone = load_backbone(resolve_backbone(MINIATURE))
+    if args.what == "style":
+        train_styles(backbone, args.work, args.arms, args.scales, args.steps)
+    else:
+        train_donors(backbone, args.work, args.donors, args.steps, args.what)
+
+
+if __name__ == "__main__":
+    main()
