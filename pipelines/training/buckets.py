@@ -9,7 +9,7 @@ aspect ratio bucketing of NovelAI; SimpleTuner and ai-toolkit repeat the set at 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ Size = tuple[int, int]
 _NARROWEST = 0.5  # of a shape's shorter side to its longer one
 _LEAST_FILLED = 0.85  # of its area that a shape has
 _ENLARGED = 1.1  # a picture may be shown at so many times its own area: under 5% a side
+_SIDE = math.sqrt(_ENLARGED)
 _CROPPED = 0.08  # of a side, at most, where a shape so near is found
 _JOINED = 0.2  # of a side, at most, where a bucket of too few pictures joins another
 _MINIATURE_TOKENS = (36, 48, 64, 80)
@@ -129,17 +130,27 @@ def crop_window(measured: Measured, height: int, width: int) -> Box | None:
 
 
 def plan_buckets(
-    pictures: Sequence[Measured], token_px: int, own: Size, batch_size: int, areas: Sequence[int] = ()
+    pictures: Sequence[Measured],
+    token_px: int,
+    own: Size,
+    batch_size: int,
+    areas: Sequence[int] = (),
+    sizes: Sequence[Size] = (),
 ) -> BucketPlan:
     """Place pictures in buckets; none vanishes, none is enlarged by more than 5% a side.
 
     A step has as many tokens as `batch_size` pictures of the backbone's `own` size. `areas` in px² are the family's if
-    none are given. A bucket with fewer pictures than its batch gives them to the nearest aspect that they fit.
+    none are given. Of a backbone that knows some `sizes` only these are used: what it was never taught costs the
+    likeness (docs/measured.md); a picture that is smaller than all of them is enlarged to the nearest. A bucket with
+    fewer pictures than its batch gives them to the nearest aspect that they fit.
     """
-    wanted = tuple(sorted(areas)) or bucket_areas(token_px, own)
+    shapes: dict[int, tuple[Size, ...]] = {}
+    for size in sizes:
+        shapes[size[0] * size[1]] = (*shapes.get(size[0] * size[1], ()), size)
+    shapes = shapes or {area: bucket_shapes(token_px, area) for area in areas or bucket_areas(token_px, own)}
     placed: dict[Size, dict[int, Frame]] = {}
     for row, picture in enumerate(pictures):
-        for frame in _frames(picture, token_px, wanted):
+        for frame in _frames(picture, token_px, dict(sorted(shapes.items())), known=tuple(sizes)):
             placed.setdefault((frame.height, frame.width), {})[row] = frame
     budget = batch_size * own[0] * own[1]
     joined = _join(placed, pictures, budget)
@@ -168,24 +179,25 @@ def turns_of_buckets(counts: Sequence[int], steps: int, seed: int) -> npt.NDArra
     return np.minimum(np.searchsorted(edges, drawn, side="right"), len(counts) - 1).astype(np.int64)
 
 
-def _frames(picture: Measured, token_px: int, areas: Sequence[int]) -> list[Frame]:
+def _frames(
+    picture: Measured, token_px: int, shapes: Mapping[int, tuple[Size, ...]], known: tuple[Size, ...]
+) -> list[Frame]:
     """Return the frame of each area that is not too large, once each; of a smaller picture the one it just fills."""
     room = picture.height * picture.width * _ENLARGED
-    fitting = [area for area in areas if area <= room] or [max(token_px**2, int(room / _ENLARGED))]
+    smallest = known or _smallest(picture, token_px)
+    fitting = [some or smallest for area, some in shapes.items() if area <= room]
     found: dict[Size, Frame] = {}
-    for area in fitting:
-        shapes = sorted(bucket_shapes(token_px, area) or _smallest(picture, token_px), key=lambda s: _error(picture, s))
-        frame = next((f for s in shapes if (f := _frame(picture, s)) and f.cropped <= _CROPPED), None)
-        if frame:
+    for some in fitting or ([] if known else [bucket_shapes(token_px, int(room / _ENLARGED)) or smallest]):
+        ordered = sorted(some, key=lambda s: _error(picture, s))
+        near = (f for s in ordered if _scale(picture, s) <= _SIDE and (f := _frame(picture, s)))
+        if frame := next((f for f in near if f.cropped <= _CROPPED), None):
             found.setdefault((frame.height, frame.width), frame)
-    return list(found.values()) or [_nearest(picture, token_px, fitting)]
+    return list(found.values()) or [_nearest(picture, [s for some in fitting for s in some], smallest)]
 
 
-def _nearest(picture: Measured, token_px: int, areas: Sequence[int]) -> Frame:
+def _nearest(picture: Measured, known: Sequence[Size], smallest: tuple[Size, ...]) -> Frame:
     """Return the frame that cuts the least where all cut much: of what holds the boxes, else about their middle."""
-    known = (shape for area in areas for shape in bucket_shapes(token_px, area))
-    shapes = [shape for shape in known if _scale(picture, shape) <= math.sqrt(_ENLARGED)]
-    shapes = shapes or list(_smallest(picture, token_px))
+    shapes = [shape for shape in known if _scale(picture, shape) <= _SIDE] or list(smallest)
     shapes.sort(key=lambda shape: (_error(picture, shape), -shape[0] * shape[1]))
     for shape in shapes:
         if frame := _frame(picture, shape):
@@ -254,6 +266,6 @@ def _other(placed: dict[Size, dict[int, Frame]], size: Size, row: int, picture: 
 
     for other in sorted((s for s in placed if s != size and s[0] * s[1] <= room), key=distance):
         frame = _frame(picture, other)
-        if frame and frame.cropped <= _JOINED and _scale(picture, other) <= math.sqrt(_ENLARGED):
+        if frame and frame.cropped <= _JOINED and _scale(picture, other) <= _SIDE:
             return frame
     return None

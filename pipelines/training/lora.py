@@ -196,7 +196,8 @@ def plan_training(backbone: Backbone, examples: Sequence[TrainingExample], confi
     """Return how a training with buckets would show its examples, before anything is encoded."""
     spec = backbone.spec
     own = config.height or spec.height, config.width or spec.width
-    return plan_buckets([measure_example(e) for e in examples], backbone.model.token_px, own, config.batch_size)
+    measured, token = [measure_example(e) for e in examples], backbone.model.token_px
+    return plan_buckets(measured, token, own, config.batch_size, sizes=spec.sizes)
 
 
 def _run(

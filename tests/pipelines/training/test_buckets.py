@@ -93,6 +93,15 @@ def test_a_large_picture_enters_every_area_once_and_a_small_one_only_its_own() -
     assert sizes[12] == [(224, 160)]
 
 
+def test_a_backbone_that_knows_few_sizes_is_shown_no_other() -> None:
+    known = ((256, 192), (256, 256))
+    pictures = [*_random(40, 1), Measured(64, 48), Measured(192, 256), Measured(320, 256)]
+    plan = plan_buckets(pictures, *MINIATURE, 4, sizes=known)
+    assert {(b.height, b.width) for b in plan.buckets} <= set(known)
+    assert {p.row for b in plan.buckets for p in b.placements} == set(range(43))
+    assert [(b.height, b.width) for b in plan.buckets for p in b.placements if p.row == 40] == [(256, 192)]
+
+
 def test_the_window_keeps_what_matters_else_there_is_none() -> None:
     tall = Measured(400, 200, ((0, 0, 100, 80),))
     assert crop_window(Measured(400, 200), 200, 200) == (0, 100, 200, 300)
