@@ -44,9 +44,11 @@ from transformers import (
     T5Tokenizer,
 )
 
-from pipelines.adapters.character_layout import Dimensions, tensor_shapes
+from pipelines.adapters.character_encoders import StageEncoders
+from pipelines.adapters.character_layout import STUDIO, Dimensions, tensor_shapes
 from pipelines.backbones import Backbone
 from pipelines.families.flux1.model import Flux1Model
+from studio.settings import ASSETS
 
 SENTENCES = (
     "close-up portrait of a young woman, facing the camera, smiling, wearing a red dress, in a cafe",
@@ -215,6 +217,30 @@ CHARACTER = Dimensions(
 """A character adapter for `write_flux`'s transformer: 16 + 12 channels of `write_character`'s encoders."""
 
 
+STUDIO_CHARACTER = Dimensions(
+    features=128, stack_blocks=1, stack_hidden=32, mlp_hidden=16, width=16, depth=1, ratio=2, regions=7, queries=2,
+    sinusoids=8, token_width=TEXT_WIDTH, blocks=4, block_width=32, block_head=16, stack_heads=2, resampler_heads=4,
+    face_map=128, embedding=128, colours=7, name_hidden=8,
+)  # fmt: skip
+"""One of the layout `studio` for the same transformer, which reads the shipped reader's and recogniser's stages."""
+
+
+def write_studio_character(folder: Path, tensors: dict[str, torch.Tensor] | None = None) -> Path:
+    """The file, its encoders linked beside it, and a model card."""
+    folder.mkdir(parents=True)
+    for name in ("reader", "faces"):
+        if not (folder.parent / name).exists():
+            (folder.parent / name).symlink_to(ASSETS / name)
+    encoders = StageEncoders(STUDIO, folder)
+    said = {f"{name}_sha256": sha256 for name, sha256 in encoders.sha256.items()}
+    save_file(
+        character_tensors(STUDIO_CHARACTER) if tensors is None else tensors, folder / "character.safetensors",
+        {"layout": "studio", "stack_heads": "2", "resampler_heads": "4", **said},
+    )  # fmt: skip
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    return folder
+
+
 def character_tensors(sizes: Dimensions = CHARACTER, seed: int = 14) -> dict[str, torch.Tensor]:
     """All numbers of a character adapter of these sizes, none of them the one that a layer starts with."""
     generator = torch.Generator().manual_seed(seed)
@@ -224,6 +250,8 @@ def character_tensors(sizes: Dimensions = CHARACTER, seed: int = 14) -> dict[str
         is_norm = "norm" in name or name.endswith((".1.0.weight", ".scale"))
         fan_in = shape[-1] if len(shape) > 1 else 25
         tensors[name] = some * fan_in**-0.5 + (1 if is_norm and not name.endswith("bias") else 0)
+        if "whitening" in name:
+            tensors[name] = some.abs() + 0.5
     return tensors
 
 

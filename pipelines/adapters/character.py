@@ -13,82 +13,52 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipelines import torchvision_mend  # noqa: F401
 
 # isort: split
 from diffusers import FluxTransformer2DModel
-from transformers import AutoImageProcessor, Dinov2Model, SiglipVisionModel
 
+from pipelines.adapters.character_encoders import Encoders, StageEncoders, load_encoders
 from pipelines.adapters.character_files import CharacterFile, find_encoder, read_character_file, read_tensors
-from pipelines.adapters.character_layout import Encoder, tensor_shapes
+from pipelines.adapters.character_layout import tensor_shapes
 from pipelines.adapters.character_network import (
     BlockAttention,
+    Name,
     Projector,
     Resampler,
     build_blocks,
+    build_name,
     build_projector,
     build_resampler,
 )
-from pipelines.adapters.character_photos import CharacterPhoto, lay_out
+from pipelines.adapters.character_photos import CharacterPhoto, LaidOut, best_views, lay_out
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput, ModelMissing, NotEnoughMemory
-from pipelines.families.folders import reading
 from pipelines.models.hardware import Hardware, read_hardware
 from pipelines.models.headers import read_header, shards_of
 
 __all__ = ["CharacterAdapter", "EncodedCharacter", "character_of", "check_fits", "encode_character", "load_character",
            "log_weights"]  # fmt: skip
 
-_CLASSES: Mapping[str, type[SiglipVisionModel] | type[Dinov2Model]] = {
-    "siglip": SiglipVisionModel,
-    "dinov2": Dinov2Model,
-}
-
-
-@dataclass(frozen=True, eq=False)
-class _Eye:
-    """A loaded encoder and how its pixels are made: (rescale · x - mean) / deviation, [3] each."""
-
-    encoder: Encoder
-    model: SiglipVisionModel | Dinov2Model
-    rescale: float
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    @property
-    def width(self) -> int:
-        return int(self.model.config.hidden_size)
-
-    def look(self, squares: Sequence[npt.NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
-        """Return deep [b, n, w] and shallow [b, s·n, w] features of squares uint8 [side, side, 3]."""
-        weight = next(self.model.parameters())
-        pixels = torch.from_numpy(np.stack(squares)).float() * self.rescale
-        pixels = (pixels - torch.tensor(self.mean)) / torch.tensor(self.deviation)
-        given = pixels.permute(0, 3, 1, 2).to(weight.device, weight.dtype)
-        seen = self.model(given, output_hidden_states=True)
-        first = self.encoder.class_tokens
-        shallow = torch.cat([seen.hidden_states[state][:, first:] for state in self.encoder.states], dim=1)
-        return seen.last_hidden_state[:, first:], shallow
-
 
 @dataclass(frozen=True, eq=False)
 class CharacterAdapter:
-    """A loaded adapter. `blocks` are one per block of the transformer, the double ones first; squares are `side` px.
+    """A loaded adapter. `blocks` are one per block of the transformer, the double ones first.
 
-    `waits` says that encoders and projector are on the device only while a photo is read.
+    `name` is None where the layout has none. `waits` says that encoders and projector are on the device only while a
+    photo is read.
     """
 
     file: CharacterFile
-    eyes: tuple[_Eye, ...]
+    encoders: Encoders
     projector: Projector
     resampler: Resampler
     blocks: tuple[BlockAttention, ...]
-    side: int
+    name: Name | None
     device: torch.device
     waits: bool
 
@@ -101,13 +71,15 @@ class CharacterAdapter:
 
 @dataclass(frozen=True, eq=False)
 class EncodedCharacter:
-    """What does not depend on the time: `tokens` [r, n, c] of every region in every photo, the number in the layout of
-    each in `regions` [r], and `weights` [r] by which their attention is multiplied, before all of them sum to one.
+    """What does not depend on the time: `tokens`, r times [n, c], of every region in every photo, the number in the
+    layout of each in `regions` [r], and `weights` [r] by which their attention is multiplied, before all of them sum to
+    one; `name` [d] is added to every token of the text, None where nobody's face is known.
     """
 
-    tokens: Tensor
+    tokens: tuple[Tensor, ...]
     regions: Tensor
     weights: tuple[float, ...]
+    name: Tensor | None = None
 
 
 def character_of(backbone: Backbone, folder: Path | None = None) -> CharacterAdapter:
@@ -136,12 +108,13 @@ def load_character(
     check_fits(file, transformer)
     places = [find_encoder(folder, encoder) for encoder in file.layout.encoders]
     waits = _plan(file, places, dtype, beside, read_hardware(device) if hardware is None else hardware)
-    eyes = tuple(_load_eye(encoder, place, dtype) for encoder, place in zip(file.layout.encoders, places, strict=True))
-    side = _check_encoders(file, eyes)
+    encoders = load_encoders(file, folder, dtype)
     tensors, sizes = read_tensors(file), file.sizes
+    name = build_name(sizes, tensors)
     adapter = CharacterAdapter(
-        file, eyes, build_projector(sizes, tensors).to(dtype), build_resampler(sizes, tensors).to(dtype),
-        tuple(block.to(dtype) for block in build_blocks(sizes, tensors)), side, device, waits,
+        file, encoders, build_projector(sizes, tensors).to(dtype), build_resampler(sizes, tensors).to(dtype),
+        tuple(block.to(dtype) for block in build_blocks(sizes, tensors)), None if name is None else name.to(dtype),
+        device, waits,
     )  # fmt: skip
     if not waits:
         for module in _readers(adapter):
@@ -157,26 +130,60 @@ def encode_character(
 
     Of a region in several photos each counts for its part. Raises BadInput where no region is left.
     """
-    layout, rows = adapter.file.layout, list[tuple[int, Tensor]]()
+    layout, encoders = adapter.file.layout, adapter.encoders
     off = {region for region, scale in scales.items() if scale == 0}
-    with _at_work(adapter):
-        for photo in photos:
-            laid = lay_out(photo, layout, adapter.side, off)
-            if not laid.regions:
-                continue
-            deep, shallow = _look(adapter, list(laid.regions.values()))
-            second = _look(adapter, laid.quarters)[0] if laid.quarters else deep[1:]
-            for row, number in enumerate(laid.regions):
-                has_second = number == 0 and len(second) > 0
-                tokens = adapter.projector(
-                    deep[row : row + 1], shallow[row : row + 1], second.flatten(0, 1)[None] if has_second else None
-                )
-                rows.append((number, tokens))
-    if not rows:
+    face_side = encoders.face_side if isinstance(encoders, StageEncoders) else 0
+    laid = [lay_out(photo, layout, encoders.side, off, face_side) for photo in photos]
+    chosen = best_views(laid, layout.views)
+    if not chosen:
         raise BadInput("character_nothing_left")
-    numbers = [number for number, _ in rows]
-    weights = tuple(scales.get(layout.regions[number], 1.0) / numbers.count(number) for number in numbers)
-    return EncodedCharacter(torch.cat([tokens for _, tokens in rows]), torch.tensor(numbers), weights)
+    with _at_work(adapter):
+        seen = [_read(adapter, one) for one in laid]
+        whose = [one.embedding for one in seen if one.embedding is not None]
+        name = None
+        if adapter.name is not None and whose:
+            name = scales.get("face", 1.0) * adapter.name(F.normalize(torch.cat(whose).mean(dim=0, keepdim=True)))[0]
+    rows = [(number, k) for number, views in chosen.items() for k in views]
+    weights = tuple(scales.get(layout.regions[number], 1.0) / len(chosen[number]) for number, _ in rows)
+    tokens = tuple(seen[k].tokens[number] for number, k in rows)
+    return EncodedCharacter(tokens, torch.tensor([number for number, _ in rows]), weights, name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What is read of one photo: `tokens` [n, c] of regions by their number, and the face's unit `embedding` [1, e]."""
+
+    tokens: Mapping[int, Tensor]
+    embedding: Tensor | None
+
+
+def _read(adapter: CharacterAdapter, laid: LaidOut) -> _Seen:
+    projector, encoders = adapter.projector, adapter.encoders
+    weight = next(projector.parameters())
+    if not laid.regions:
+        return _Seen({}, None)
+    deep, shallow = encoders.look(list(laid.regions.values()))
+    face = (
+        encoders.look_at_faces([laid.face]) if isinstance(encoders, StageEncoders) and laid.face is not None else None
+    )
+    if adapter.file.sizes.has_parts:
+        deep, shallow = projector.whiten(deep.to(weight), shallow.to(weight))
+    second = encoders.look(laid.quarters)[0] if laid.quarters else deep[1:]
+    tokens = {}
+    for row, number in enumerate(laid.regions):
+        has_second = number == 0 and len(second) > 0
+        parts = [
+            projector(deep[row : row + 1], shallow[row : row + 1], second.flatten(0, 1)[None] if has_second else None)
+        ]
+        if adapter.file.sizes.has_parts:
+            parts.append(projector.colour_tokens(torch.from_numpy(laid.colours[number])[None].to(weight)))
+        region = adapter.file.layout.regions[number]
+        if face is not None and region == "face":
+            parts.append(projector.face_tokens(face[0].to(weight)))
+        if face is not None and region == "whole":
+            parts.append(projector.embedding_tokens(face[1].to(weight)))
+        tokens[number] = torch.cat(parts, dim=1)[0]
+    return _Seen(tokens, None if face is None else face[1].to(weight))
 
 
 def log_weights(encoded: EncodedCharacter, queries: int) -> Tensor | None:
@@ -189,14 +196,8 @@ def log_weights(encoded: EncodedCharacter, queries: int) -> Tensor | None:
     return torch.tensor([math.log(weight / most) for weight in encoded.weights]).repeat_interleave(queries)
 
 
-def _look(adapter: CharacterAdapter, squares: Sequence[npt.NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
-    """What the encoders see, side by side."""
-    seen = [eye.look(squares) for eye in adapter.eyes]
-    return torch.cat([deep for deep, _ in seen], dim=2), torch.cat([shallow for _, shallow in seen], dim=2)
-
-
 def _readers(adapter: CharacterAdapter) -> tuple[nn.Module, ...]:
-    return (*(eye.model for eye in adapter.eyes), adapter.projector)
+    return (*adapter.encoders.modules, adapter.projector, *(() if adapter.name is None else (adapter.name,)))
 
 
 @contextmanager
@@ -222,14 +223,6 @@ def _load_for(backbone: Backbone, folder: Path | None) -> CharacterAdapter:
     return load_character(where, transformer, backbone.device, backbone.dtype, beside=backbone.drawing_bytes)
 
 
-def _load_eye(encoder: Encoder, place: Path, dtype: torch.dtype) -> _Eye:
-    with reading(str(place)):
-        model = _CLASSES[encoder.id].from_pretrained(place, dtype=dtype, local_files_only=True)
-        process = AutoImageProcessor.from_pretrained(place, local_files_only=True)
-    model.requires_grad_(False).eval()
-    return _Eye(encoder, model, float(process.rescale_factor), tuple(process.image_mean), tuple(process.image_std))
-
-
 def check_fits(file: CharacterFile, transformer: FluxTransformer2DModel) -> None:
     """Raise BadInput where an adapter is for another number of blocks, or for others, than a transformer has."""
     config = transformer.config
@@ -242,25 +235,12 @@ def check_fits(file: CharacterFile, transformer: FluxTransformer2DModel) -> None
         )  # fmt: skip
 
 
-def _check_encoders(file: CharacterFile, eyes: Sequence[_Eye]) -> int:
-    """Return the side of the squares. Raises BadInput where these encoders are not those that the adapter reads."""
-    side = int(eyes[0].model.config.image_size)
-    patches = {side // int(eye.model.config.patch_size) for eye in eyes}
-    deepest = all(max(eye.encoder.states) <= int(eye.model.config.num_hidden_layers) for eye in eyes)
-    writes = sum(eye.width for eye in eyes)
-    if writes != file.sizes.features or len(patches) != 1 or not deepest:
-        raise BadInput(
-            "character_encoders_do_not_fit", file=file.path.name, reads=file.sizes.features, writes=writes,
-            layers=[max(eye.encoder.states) for eye in eyes],
-        )  # fmt: skip
-    return side
-
-
 def _plan(file: CharacterFile, places: Sequence[Path], dtype: torch.dtype, beside: float, hardware: Hardware) -> bool:
     """Return whether what reads photos has to wait in memory. The text halves of encoders' files are not loaded."""
     numbers = {True: 0, False: 0}
     for name, shape in tensor_shapes(file.sizes):
-        numbers[name.startswith("image_proj.") and not name.startswith("image_proj.resampler.")] += prod(shape)
+        draws_with = name.startswith(("ip_adapter.", "image_proj.resampler."))
+        numbers[not draws_with] += prod(shape)
     for place in places:
         shapes = (read_header(path).shapes.items() for path in shards_of(place))
         numbers[True] += sum(prod(shape) for rows in shapes for name, shape in rows if not name.startswith("text_"))

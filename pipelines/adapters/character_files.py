@@ -14,7 +14,7 @@ import pickletools
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ from pipelines.adapters.character_layout import (
     Dimensions,
     Encoder,
     Layout,
+    Stages,
     find_layout,
     read_dimensions,
 )
@@ -51,13 +52,17 @@ _METADATA = {"layout": INSTANTCHARACTER.id, "modelspec.license": MODELS["Instant
 
 @dataclass(frozen=True)
 class CharacterFile:
-    """An adapter's file whose names and shapes are known to be whole; its numbers are read by `read_tensors`."""
+    """An adapter's file whose names and shapes are known to be whole; its numbers are read by `read_tensors`.
+
+    `metadata` is what the file says of itself.
+    """
 
     path: Path
     sha256: str
     licence: str
     layout: Layout
     sizes: Dimensions
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_character_file(folder: Path) -> CharacterFile:
@@ -73,6 +78,10 @@ def read_character_file(folder: Path) -> CharacterFile:
         raise BadInput("character_damaged", file=path.name) from error
     layout = find_layout(path.name, header.metadata)
     sizes = read_dimensions(path.name, header.shapes, header.metadata)
+    if sizes.has_parts and layout.face is None:
+        raise BadInput("character_tensor_unknown", file=path.name, name="image_proj.face_map.weight")
+    if layout.face is not None and not sizes.has_parts:
+        raise BadInput("character_tensor_missing", file=path.name, name="image_proj.face_map.weight")
     if sizes.regions != len(layout.regions):
         name = "image_proj.resampler.latents"
         has, wanted = [sizes.regions, sizes.queries, sizes.width], [len(layout.regions), sizes.queries, sizes.width]
@@ -83,7 +92,7 @@ def read_character_file(folder: Path) -> CharacterFile:
         licence = known.licence
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return CharacterFile(path, sha256, licence, layout, sizes)
+    return CharacterFile(path, sha256, licence, layout, sizes, header.metadata)
 
 
 def read_tensors(file: CharacterFile) -> dict[str, Tensor]:
@@ -98,11 +107,12 @@ def read_tensors(file: CharacterFile) -> dict[str, Tensor]:
     return tensors
 
 
-def find_encoder(folder: Path, encoder: Encoder) -> Path:
+def find_encoder(folder: Path, encoder: Encoder | Stages) -> Path:
     """Return the folder of an image encoder; ModelMissing where there is none."""
+    file = encoder.file if isinstance(encoder, Stages) else "config.json"
     for name in encoder.names:
         for parent in (folder, folder.parent):
-            if (parent / name / "config.json").is_file():
+            if (parent / name / file).is_file():
                 return parent / name
     raise ModelMissing("character_encoder_missing", adapter=folder.name, names=list(encoder.names))
 

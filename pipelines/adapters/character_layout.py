@@ -1,28 +1,36 @@
 """Layouts of character adapters: what their files hold, by name and shape, and what of a photo they read. No torch.
 
-A character adapter is InstantCharacter's network (arXiv:2504.12395): two frozen encoders look at a photo of somebody, a
+A character adapter is InstantCharacter's network (arXiv:2504.12395): frozen encoders look at a photo of somebody, a
 projector makes tokens of what they see, a resampler that knows the time turns these into the tokens of a step, and
 every block of the transformer attends to them. All dimensions are read from the shapes in the file. What no shape can
 say (heads, which states of the encoders are read) is the layout's, or the file's own metadata.
+
+The layout `studio` is the same network with Visual Persona's parts of a person (arXiv:2503.15406) in place of the
+quarters, a face that a recogniser looks at, a token of each part's colours, and a name: who the recogniser says it is,
+added to every token of the text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.errors import BadInput
 
-__all__ = ["INSTANTCHARACTER", "LAYOUTS", "Dimensions", "Encoder", "Layout", "find_layout", "read_dimensions",
-           "tensor_shapes"]  # fmt: skip
+__all__ = ["COLOURS", "INSTANTCHARACTER", "LAYOUTS", "STUDIO", "Dimensions", "Encoder", "Layout", "Stages",
+           "find_layout", "read_dimensions", "tensor_shapes"]  # fmt: skip
 
 Shape = tuple[int, ...]
 _HEAD = 64  # channels of a head in the projector, where the file says nothing else
 _BLOCK = re.compile(r"ip_adapter\.(\d+)\.")
 _STACKS = ("cross_layer_blocks", "cross_scale_blocks")
 _MLPS = ("proj", "proj_cross_layer", "proj_cross_scale")
+_PARTS_ONLY = ("image_proj.face_map.weight", "image_proj.face_embedding.weight", "image_proj.colour.weight",
+               "image_proj.whitening", "name_proj.fc1.weight")  # fmt: skip
+COLOURS = 7
+"""Numbers that say what colours a part has: mean and deviation of red, green and blue, and its share of the subject."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,31 @@ class Encoder:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """A frozen network in ONNX, of which outputs of inner stages are read: `file` in a folder of one of `names`.
+
+    `outputs` are the stages', the shallow ones first; it takes (pixels − `mean`) / `deviation` of RGB in 0…255. The
+    adapter's file says its SHA-256 in the metadata `<id>_sha256`: another network's features mean something else.
+    """
+
+    id: Literal["reader", "recogniser"]
+    names: tuple[str, ...]
+    file: str
+    outputs: tuple[str, ...]
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
 class Layout:
     """What of a photo an adapter reads.
 
     `regions`, the whole subject first, have a row of queries each in the resampler. What the whole is compared with
     (its second scale) are its four `quarters` at twice the size, or the pictures of the other regions. The subject
     lies on a grey of `ground`, in a square whose margin is `margin` of its longer side.
+
+    Where there are no `encoders`, `stages` look at squares of `side` pixels, and `face` at the aligned face; both give
+    `grid` × `grid` tokens. Of a region in several photos the `views` best are read.
     """
 
     id: str
@@ -54,6 +81,11 @@ class Layout:
     quarters: bool = True
     ground: int = 255
     margin: float = 0.0
+    stages: Stages | None = None
+    face: Stages | None = None
+    side: int = 0
+    grid: int = 0
+    views: int = 4
 
 
 INSTANTCHARACTER = Layout(
@@ -64,7 +96,18 @@ INSTANTCHARACTER = Layout(
     ),
 )
 """As Tencent's repository InstantCharacter draws (pipeline.py, models/resampler.py, commit 5f5c49a)."""
-LAYOUTS: tuple[Layout, ...] = (INSTANTCHARACTER,)
+STUDIO = Layout(
+    "studio", (), ("whole", "face", "hair", "torso", "legs", "shoes", "goods"), quarters=False, ground=127, margin=0.08,
+    stages=Stages(
+        "reader", ("reader",), "reader.onnx", tuple(f"/stages.{k}/Relu_output_0" for k in range(3)), 0.0, 255.0
+    ),
+    face=Stages(
+        "recogniser", ("faces",), "recognition.onnx", ("/features/features.3/Relu_output_0", "embedding"), 127.5, 127.5
+    ),
+    side=128, grid=4, views=3,
+)  # fmt: skip
+"""The miniature's: its encoders are stages of the networks that read its pictures, since they have seen its people."""
+LAYOUTS: tuple[Layout, ...] = (INSTANTCHARACTER, STUDIO)
 
 
 @dataclass(frozen=True)
@@ -93,6 +136,15 @@ class Dimensions:
     block_head: int
     stack_heads: int = 0
     resampler_heads: int = 0
+    face_map: int = 0
+    embedding: int = 0
+    colours: int = 0
+    name_hidden: int = 0
+
+    @property
+    def has_parts(self) -> bool:
+        """Return whether there are tokens of the face and of colours, and a name."""
+        return self.embedding > 0
 
 
 def find_layout(file: str, metadata: Mapping[str, str]) -> Layout:
@@ -108,7 +160,7 @@ def find_layout(file: str, metadata: Mapping[str, str]) -> Layout:
         Encoder(one.id, one.names, _numbers(file, metadata, f"{one.id}_states") or one.states, one.class_tokens)
         for one in layout.encoders
     )
-    return Layout(layout.id, encoders, layout.regions, layout.quarters, layout.ground, layout.margin)
+    return replace(layout, encoders=encoders)
 
 
 def read_dimensions(file: str, shapes: Mapping[str, Shape], metadata: Mapping[str, str]) -> Dimensions:
@@ -130,6 +182,7 @@ def read_dimensions(file: str, shapes: Mapping[str, Shape], metadata: Mapping[st
     inner = of("image_proj.resampler.layers.0.1.1.weight")
     key = of("ip_adapter.0.to_k_ip.weight")
     features, width = proj_in[1], latents[2]
+    has_parts = any(name in shapes for name in _PARTS_ONLY)
     sizes = Dimensions(
         features=features,
         stack_blocks=_count(shapes, rf"image_proj\.{_STACKS[0]}\.(\d+)\."),
@@ -147,6 +200,10 @@ def read_dimensions(file: str, shapes: Mapping[str, Shape], metadata: Mapping[st
         block_head=of("ip_adapter.0.norm_ip_q.scale", 1)[0],
         stack_heads=_heads(file, metadata, "stack_heads", features),
         resampler_heads=_heads(file, metadata, "resampler_heads", width),
+        face_map=of("image_proj.face_map.weight")[1] if has_parts else 0,
+        embedding=of("image_proj.face_embedding.weight")[1] if has_parts else 0,
+        colours=of("image_proj.colour.weight")[1] if has_parts else 0,
+        name_hidden=of("name_proj.fc1.weight")[0] if has_parts else 0,
     )
     wanted = dict(tensor_shapes(sizes))
     for name, shape in wanted.items():
@@ -175,6 +232,17 @@ def tensor_shapes(sizes: Dimensions) -> Iterator[tuple[str, Shape]]:
     for mlp in _MLPS:
         yield from _linear(f"image_proj.{mlp}.fc1", sizes.mlp_hidden, c)
         yield from _linear(f"image_proj.{mlp}.fc2", c, sizes.mlp_hidden)
+    if sizes.has_parts:
+        for name, given in (
+            ("face_map", sizes.face_map),
+            ("face_embedding", sizes.embedding),
+            ("colour", sizes.colours),
+        ):
+            yield from _linear(f"image_proj.{name}", c, given)
+        yield "image_proj.whitening", (2, 2, c)
+        yield "image_proj.whitening_face", (2, sizes.face_map)
+        yield from _linear("name_proj.fc1", sizes.name_hidden, sizes.embedding)
+        yield from _linear("name_proj.fc2", sizes.token_width, sizes.name_hidden)
     yield from _resampler(sizes)
     for number in range(sizes.blocks):
         block = f"ip_adapter.{number}"

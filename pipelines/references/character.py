@@ -1,19 +1,21 @@
 """Character: photos say who is shown, through an adapter that every block of the transformer attends to.
 
 An adapter's tokens know the time (`pipelines.adapters.character`), so they are made anew in each step, once for both
-sides of guidance. A strength of 0, and every step outside of `start` and `end`, is the model without it, bit by bit. It
-goes together with an IP-Adapter, which adds what it reads elsewhere in the block.
+sides of guidance. Who it is, where the adapter has a name for that, is added to the text. A strength of 0, and every
+step outside of `start` and `end`, is the model without it, bit by bit. It goes together with an IP-Adapter, which adds
+what it reads elsewhere in the block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines import torchvision_mend  # noqa: F401
 
@@ -73,7 +75,8 @@ class CharacterReference(Reference):
         """Return what makes as many tokens, at as much strength; the photos are each picture's own."""
         if self.strength == 0:
             return None
-        seen = tuple(tuple(sorted(part for part in p.parts if p.seen(part) is not None)) for p in self.photos)
+        off = {region for region, scale in self.scales.items() if scale == 0}
+        seen = tuple((*sorted(p.seen(off)), p.landmarks is None or "face" in p.hidden(off)) for p in self.photos)
         return self.strength, self.start, self.end, self.folder, tuple(sorted(self.scales.items())), seen
 
     def check(self, request: Request) -> None:
@@ -105,6 +108,26 @@ class CharacterReference(Reference):
         added = [AddedInside(_Reader(worn, block.to(device)), text) for block in adapter.blocks]
         conditions.followers.append(worn)
         conditions.installed.append(attention_added([block.attn for block in blocks], added))
+        if worn.name is not None:
+            conditions.installed.append(_named(transformer, worn, conditions.drawing.spec.max_sequence_length))
+
+
+@contextmanager
+def _named(transformer: nn.Module, worn: _Worn, words: int) -> Iterator[None]:
+    """While open, the text says who it is in each step in which they are on. Tokens behind `words` are a place's."""
+
+    def add(_: nn.Module, args: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        if worn.tokens is None or worn.name is None:
+            return None
+        text = given["encoder_hidden_states"]
+        named = text[:, :words] + worn.strength * worn.name.to(text)
+        return args, given | {"encoder_hidden_states": torch.cat([named, text[:, words:]], dim=1)}
+
+    handle = transformer.register_forward_pre_hook(add, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class _Worn:
@@ -119,13 +142,15 @@ class _Worn:
     ) -> None:
         people = list(dict.fromkeys(encoded))
         self._resampler = adapter.resampler.to(device)
-        self._read = torch.cat([one.tokens for one in people]).to(device)
+        self._read = [row.to(device) for one in people for row in one.tokens]
         self._regions = torch.cat([one.regions for one in people]).to(device)
-        self._span, self._sigma, self._made = (reference.start, reference.end), -1.0, self._read
+        self._span, self._sigma, self._made = (reference.start, reference.end), -1.0, self._read[0]
         self._people = len(people)
         bias = log_weights(people[0], adapter.file.sizes.queries)
         self.bias = None if bias is None else bias.to(device)
         self.picture = torch.tensor([people.index(one) for one in encoded], device=device)
+        names = [one.name for one in encoded if one.name is not None]
+        self.name = torch.stack(names).to(device)[:, None] if names else None
         self.strength = reference.strength
         self.tokens: Tensor | None = None
 
@@ -135,8 +160,8 @@ class _Worn:
             self.tokens = None
             return
         if self._sigma != float(sigma):  # both sides of guidance see the same
-            time = (sigma * 1000).to(self._read).reshape(1)
-            self._made = self._resampler.resample(self._read, self._regions, time)
+            time = (sigma * 1000).to(self._read[0]).reshape(1)
+            self._made = self._resampler.resample_rows(self._read, self._regions, time)
             self._sigma = float(sigma)
         self.tokens = self._made.unflatten(0, (self._people, -1)).flatten(1, 2)
 

@@ -56,7 +56,8 @@ OPERATORS = frozenset(
     body_no_json body_of_two_lengths box_unreadable
     bundle_of_another_companion bundle_of_another_ip_adapter bundle_of_another_reader
     bundle_of_another_character calibration_invalid calibration_of_other_models
-    character_damaged character_does_not_fit character_encoder_missing character_encoders_do_not_fit
+    character_damaged character_does_not_fit character_encoder_missing character_encoder_other
+    character_encoders_changed character_encoders_do_not_fit
     character_file_missing character_folder_missing character_heads character_is_pickle character_layout_unknown
     character_metadata character_missing character_not_for_companion character_pickle_missing character_pickle_other
     c2pa_certificate_invalid c2pa_certificate_refused c2pa_key_invalid c2pa_key_kind c2pa_no_time

@@ -338,7 +338,7 @@ def test_memory_is_planned_before_anything_is_loaded(
     adapter = load_character(folder, *where)
     drawing: tuple[torch.nn.Module, ...] = (adapter.resampler, *adapter.blocks)
     draws = 4.0 * sum(p.numel() for m in drawing for p in m.parameters())
-    reading: tuple[torch.nn.Module, ...] = (*(e.model for e in adapter.eyes), adapter.projector)
+    reading: tuple[torch.nn.Module, ...] = (*adapter.encoders.modules, adapter.projector)
     reads = 4.0 * sum(p.numel() for m in reading for p in m.parameters())
     # the encoders' masks and heads are small: what the files hold is a little more than what is loaded
     assert adapter.device_bytes == reads + draws
