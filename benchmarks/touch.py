@@ -169,7 +169,7 @@ def echo(studio, request, run, progress):
 '''
 _JOB_ROW = f'''    Kind(
         "{DUMMY}", EchoRequest, Echo, "studio.workflows.{DUMMY}:echo", "", {{"en": "Dummy echo", "zh": "占位回声"}},
-        title_echo,
+        title_echo, draws=False,
     ),
 '''
 # The first kind that a backbone has is what a form begins with: a new one stands last, and wants what not all have.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -47,7 +47,7 @@ class Kind:
     set's that it belongs to; `watched` the page that shows how far it is ("": both are `page`). `indexed` says whether
     its result is found in the library. `uses` are what it does with models, of which their licences are asked. `size`
     is what its time grows with, and `timed_as` a kind whose units take as long, asked while no job of its own was
-    timed. `draws`: the units of its size are pictures that it draws.
+    timed. `draws`: the units of its size are pictures that it draws; each row says so itself.
     """
 
     name: str
@@ -63,7 +63,8 @@ class Kind:
     uses: tuple[Use, ...] = ("running",)
     size: Callable[[Any], JobSize] = lambda request: JobSize()
     timed_as: str = ""
-    draws: bool = True
+    _: KW_ONLY
+    draws: bool
 
     def load(self) -> Callable[[Studio, Any, Run, Progress], Result]:
         """Return the workflow."""
@@ -85,6 +86,7 @@ _ROWS = (
         "design", DesignRequest, Design, "studio.workflows.design:design_persona", "design",
         {"en": "Design", "zh": "设计"}, titles.title_design, "select", indexed=True,
         size=lambda request: JobSize(units=request.candidates + len(request.templates)),
+        draws=True,
     ),
     Kind(
         "consolidate", ConsolidateRequest, Persona, "studio.workflows.consolidate:consolidate_persona", "select",
@@ -97,40 +99,48 @@ _ROWS = (
         "posts", PostRequest, PostSet, "studio.workflows.post:draw_posts", "posts",
         {"en": "Posts", "zh": "帖子"}, titles.title_posts, "posts?set={id}", indexed=True,
         size=lambda request: size_of_set(request, len(request.shots)),
+        draws=True,
     ),
     Kind(
         "vary", VaryRequest, VaryTake, "studio.workflows.takes:vary_post", "posts",
         {"en": "New take", "zh": "重画"}, titles.title_vary, "posts?set={set}",
         size=lambda request: size_of_set(request.asked, request.count), timed_as="posts",
+        draws=True,
     ),
     Kind(
         "fix", FixRequest, FixTake, "studio.workflows.takes:fix_post", "posts",
         {"en": "Region", "zh": "局部修补"}, titles.title_fix, "posts?set={set}",
+        draws=True,
     ),
     Kind(
         "swap", SwapRequest, Swap, "studio.workflows.swap:swap_faces", "consolidate",
         {"en": "Face swap", "zh": "换脸"}, titles.title_swap,
         size=lambda request: JobSize(units=len(request.pictures)),
+        draws=True,
     ),
     Kind(
         "preview", PreviewRequest, Preview, "studio.workflows.preview:preview_recipes", "design",
         {"en": "Previews", "zh": "预览"}, titles.title_preview,
         size=lambda request: JobSize(units=len(request.recipes) * len(request.seeds)),
+        draws=True,
     ),
     Kind(
         "more", MoreRequest, MoreCandidates, "studio.workflows.more:draw_more", "select",
         {"en": "More candidates", "zh": "更多候选"}, titles.title_more,
         size=lambda request: JobSize(units=request.count),
+        draws=True,
     ),
     Kind(
         "strengths", StrengthsRequest, Strengths, "studio.workflows.preview:preview_strengths", "posts",
         {"en": "Strengths", "zh": "强度试画"}, titles.title_strengths,
         size=lambda request: size_of_set(request.asked, len(request.scales)), timed_as="posts",
+        draws=True,
     ),
     Kind(
         "grid", GridRequest, Grid, "studio.workflows.grid:draw_grid", "lab",
         {"en": "Comparison", "zh": "对比试画"}, titles.title_grid, "lab?grid={id}",
         size=lambda request: size_of_set(request.asked, count_cells(request)), timed_as="posts",
+        draws=True,
     ),
     Kind(
         "captions", CaptionsRequest, Captions, "studio.workflows.captions:write_captions", "posts",

@@ -64,7 +64,9 @@ def count(studio: Studio, request: CountRequest, run: Run, progress: Progress) -
     return Count(id="count", numbers=tuple(run(f"number-{i}", partial(int, i)) for i in range(request.to)))
 
 
-COUNT = Kind("count", CountRequest, Count, f"{__name__}:count", "", {"en": "Counting", "zh": "计数"}, title_count)
+COUNT = Kind(
+    "count", CountRequest, Count, f"{__name__}:count", "", {"en": "Counting", "zh": "计数"}, title_count, draws=False
+)
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
 _SET = make_post_set()
 ASKED: dict[str, Request] = {
@@ -181,3 +183,12 @@ def _wait(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         time.sleep(0.05)
     assert job["state"] == "done", job
     return job
+
+
+def test_a_row_says_itself_whether_it_draws() -> None:
+    """What a figure counts as pictures is nobody's oversight: a row that does not say it is none."""
+    with pytest.raises(TypeError, match="draws"):
+        Kind("mute", CountRequest, Count, f"{__name__}:count", "", {}, title_count)  # type: ignore[call-arg]
+    drawn = {name for name, row in KINDS.items() if row.draws}
+    assert drawn >= {"design", "posts", "vary", "fix", "swap", "preview", "more", "strengths", "grid"}
+    assert drawn.isdisjoint({"consolidate", "captions", "check", "export", "archive", "donor", "dataset"})

@@ -50,7 +50,9 @@ def title_work(request: WorkRequest) -> JobTitle:
 
 def work_kind(function: Function, on_load: Callable[[], None] = lambda: None) -> Kind:
     words = {"en": "Work", "zh": "工作"}
-    return _LocalKind("work", WorkRequest, Work, "", "", words, title_work, function=function, on_load=on_load)
+    return _LocalKind(
+        "work", WorkRequest, Work, "", "", words, title_work, function=function, on_load=on_load, draws=False
+    )
 
 
 def add_kind(monkeypatch: pytest.MonkeyPatch, function: Function, name: str = "work") -> None:

@@ -112,7 +112,8 @@ class _Teapot(Result):
 
 
 def test_a_new_row_is_everywhere_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(KINDS, "tea", Kind("tea", _Tea, _Teapot, "nowhere:brew", "library", {}, lambda _: JobTitle()))
+    row = Kind("tea", _Tea, _Teapot, "nowhere:brew", "library", {}, lambda _: JobTitle(), draws=False)
+    monkeypatch.setitem(KINDS, "tea", row)
     studio = Studio(Settings(data=tmp_path / "data"))
     site = TestClient(make_site(studio))
     assert set(bodies_in(site)["tea"]["properties"]) == {"kind", "cups"}
