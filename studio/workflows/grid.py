@@ -17,6 +17,7 @@ from studio.domain.report import LeftOut, PostScored, ScoredPost, StudioStage
 from studio.domain.scores import say_scores
 from studio.domain.values import FileKey
 from studio.export.bundle import PRODUCER
+from studio.export.content_credentials import open_credentials
 from studio.export.grid_sheet import SheetCell, draw_sheet
 from studio.export.provenance import Label, encode_labelled
 from studio.library.records import content_id
@@ -85,7 +86,17 @@ def _sheet(studio: Studio, grid: Grid, request: GridRequest, t: Texts) -> str:
         [[_shown(studio, t, cell) for cell in row] for row in table.cells],
     )
     label = Label(PRODUCER, grid.id, is_composite(request.asked))
-    return studio.store.put(encode_labelled(image, "PNG", label))
+    return studio.store.put(_signed(studio, encode_labelled(image, "PNG", label), label))
+
+
+def _signed(studio: Studio, sheet: bytes, label: Label) -> bytes:
+    """Return the sheet's file with content credentials; without them where the certificate cannot be used, which stops
+    exports, but takes nobody the pictures that were drawn for it.
+    """
+    try:
+        return open_credentials(studio.settings).sign(sheet, "PNG", label.composite)
+    except BadInput:
+        return sheet
 
 
 def _headers(t: Texts, table: GridTable) -> list[str]:

@@ -21,11 +21,12 @@ from studio.domain.posts import PostRequest
 from studio.domain.report import LeftOut
 from studio.domain.scene import Scene
 from studio.domain.values import FileKey
-from studio.export.provenance import read_label
+from studio.export.content_credentials import read_credentials
+from studio.export.provenance import Label, encode_labelled, read_label
 from studio.library.scenes import add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
-from studio.workflows.grid import draw_grid
+from studio.workflows.grid import _signed, draw_grid
 from studio.workflows.post import draw_posts
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
@@ -85,15 +86,25 @@ def test_a_cell_is_what_a_set_of_one_draws(studio: Studio, lin: Persona, scene: 
     assert redraw_bundle(studio, tmp_path / "half.zip", run_directly) == ()
 
 
-def test_the_sheets_are_pictures_with_a_label(studio: Studio, lin: Persona, scene: Scene) -> None:
+def test_the_sheets_are_pictures_with_a_label_and_a_signature(studio: Studio, lin: Persona, scene: Scene) -> None:
     grid = draw_grid(studio, ask(lin, scene, strengths=(0.5, 1.0)), run_directly)
     assert set(grid.sheet) == {"en", "zh"}
     for sheet in grid.sheet.values():
         data = studio.store.get(sheet)
         assert read_label(data) is not None
+        found = read_credentials(data)
+        assert (found.state, found.source) == ("valid", "trainedAlgorithmicMedia")
         with Image.open(place_in(studio.store, sheet)) as image:
             assert image.format == "PNG"
     assert set(grid.sheet.values()) <= grid.file_keys()
+
+
+def test_a_certificate_that_cannot_be_used_takes_nobody_the_pictures(studio: Studio, tmp_path: Path) -> None:
+    broken = Studio(studio.settings.model_copy(update={"c2pa_certificate": tmp_path / "gone.pem"}))
+    label = Label("studio", "id", False)
+    sheet = encode_labelled(Image.new("RGB", (40, 40)), "PNG", label)
+    assert _signed(broken, sheet, label) == sheet
+    assert read_credentials(_signed(studio, sheet, label)).state == "valid"
 
 
 def test_one_bad_cell_does_not_sink_the_others(studio: Studio, lin: Persona, scene: Scene) -> None:
@@ -151,4 +162,8 @@ def test_what_was_drawn_is_not_drawn_again(studio: Studio, lin: Persona, scene: 
     first = dict(done)
     grid = draw_grid(studio, request, run)
     assert [cell.picture for cell in grid.cells[:2]] == [first[name]["picture"] for name in first]
-    assert grid == draw_grid(studio, request, run_directly)
+    again = draw_grid(studio, request, run_directly)
+    assert grid == again.model_copy(update={"sheet": grid.sheet})  # but for signatures, of which no two are the same
+    for language, sheet in grid.sheet.items():
+        one, two = (studio.store.get_picture(key) for key in (sheet, again.sheet[language]))
+        assert np.array_equal(one, two)
