@@ -11,8 +11,12 @@ import pytest
 from benchmarks import fuzz
 from benchmarks.fuzz_inputs import damage_bytes, damage_json
 
+_SLICES = [
+    ("picture", 160), ("lora", 80), ("bundle", 60), ("pack", 40), ("backup", 80), ("recipe", 80),
+]  # fmt: skip
 
-@pytest.mark.parametrize(("kind", "count"), [("picture", 160), ("bundle", 60), ("backup", 80)])
+
+@pytest.mark.parametrize(("kind", "count"), _SLICES)
 def test_damaged_inputs_are_refused_in_words(kind: str, count: int, tmp_path: Path) -> None:
     (row,) = fuzz.run_fuzz(tmp_path, {kind: count}, seed=1)
     assert (row.inputs, row.crashes, row.tracebacks, row.escapes) == (count, 0, 0, 0), row.failed
