@@ -18,6 +18,7 @@ from pipelines.pictures import load_scene
 from pipelines.text_files import plain_spaces, read_text_file, unquoted
 from studio.datasets.opened import OpenedDataset
 from studio.domain.dataset import MOST_CAPTION_LETTERS, MOST_PICTURES, DatasetPicture
+from studio.library.consents import check_dataset
 from studio.library.library import Library
 from studio.library.picture_folders import list_pictures
 from studio.library.scenes import add_picture
@@ -81,7 +82,10 @@ def bring_pictures(
 
 
 def write_pairs(library: Library, opened: OpenedDataset, folder: Path) -> int:
-    """Write the kept pictures and their captions into an empty folder; return how many. Raises BadInput, OutOfDisk."""
+    """Write the kept pictures and their captions into an empty folder; return how many. Raises BadInput, OutOfDisk, and
+    ConsentMissing where who is in them no longer agrees.
+    """
+    check_dataset(library.records, opened.dataset.request.owner, opened.dataset)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("dataset_folder_not_empty", folder=str(folder))
     count = 0
@@ -94,7 +98,8 @@ def write_pairs(library: Library, opened: OpenedDataset, folder: Path) -> int:
 
 
 def pack_pairs(library: Library, opened: OpenedDataset) -> bytes:
-    """Return the same as a zip."""
+    """Return the same as a zip. Raises as `write_pairs`."""
+    check_dataset(library.records, opened.dataset.request.owner, opened.dataset)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as packed:
         for name, data in _pairs(library, opened):

@@ -40,8 +40,9 @@ def say_consent(texts: Texts, consent: ConsentFacts) -> str:
     """Return who agreed to what until when, or why nothing holds."""
     if consent.state in ("invented", "gone", "none"):
         return texts(f"rights.state.{consent.state}")
-    facts = {"who": consent.who, "scope": consent.scope, "until": consent.expires or texts("rights.no_end")}
-    parts = [texts(f"rights.state.{consent.state}", **facts)]
+    facts = {"who": consent.who, "scope": consent.scope, "until": consent.expires}
+    said = "open" if consent.state == "holds" and not consent.expires else consent.state
+    parts = [texts(f"rights.state.{said}", **facts)]
     parts += [] if consent.adult else [texts("rights.age_unsaid")]
     parts += [texts("rights.document", hash=consent.document[:12])] if consent.document else []
     return " · ".join(parts)

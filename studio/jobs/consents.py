@@ -6,18 +6,20 @@ import datetime
 
 from personas.donors import check_consent
 from studio.application import Studio
+from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.design import UsedDonor
 from studio.domain.posts import PostRequest
 from studio.domain.values import Request, find_values
 from studio.jobs.kinds import kind_of
-from studio.library.consents import check_photos
+from studio.library.consents import check_dataset, check_photos, check_pictures
 
 __all__ = ["check_consents"]
 
 
 def check_consents(studio: Studio, request: Request) -> None:
-    """Raise ConsentMissing where somebody whose face is in a job's persona or design, or in its photos, has withdrawn
-    their consent, or it has ended. What only looks at what is there already (texts, a look before the export) goes on.
+    """Raise ConsentMissing where somebody whose face is in a job's persona or design, in its photos or data set, has
+    withdrawn their consent, or it has ended. What only looks at what is there already (texts, a look before the export)
+    goes on.
     """
     if not kind_of(request).uses:
         return
@@ -27,6 +29,10 @@ def check_consents(studio: Studio, request: Request) -> None:
         for donor in studio.donors():
             if donor.id in used:
                 check_consent(donor, today)
+    for dataset in find_values(request, DataSet):
+        check_dataset(studio.records, request.owner, dataset)
+    if isinstance(request, DatasetRequest):
+        check_pictures(studio.records, request.owner, request)
     for drawn in find_values(request, PostRequest):
         if drawn.character is not None and drawn.character_consent is not None:  # a bundle does not tell of it
             check_photos(studio.records, request.owner, drawn.character, drawn.character_consent)

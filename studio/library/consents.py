@@ -11,14 +11,18 @@ from sqlalchemy import select
 from personas.donors import Donor, change_consent
 from pipelines.errors import BadInput, ConsentMissing
 from studio.domain.character import Character, CharacterConsent, check_agreed
+from studio.domain.dataset import DataSet, DatasetRequest
+from studio.domain.days import read_day
+from studio.domain.posts import PostSet
 from studio.domain.rights import ConsentFacts, ConsentState, Descendants
 from studio.library.library import Library
-from studio.library.records import PersonaRecord, PostSetRecord, Records, RightsRecord
+from studio.library.records import JobFilesRecord, JobRecord, PersonaRecord, PostSetRecord, Records, RightsRecord
 from studio.library.row import content_id
 
 __all__ = [
-    "check_photos", "descendants_of", "donor_consent", "note_word", "photos_consent", "prolong_donor", "prolong_photo",
-    "revoke_donor", "revoke_photo",
+    "check_dataset", "check_photos", "check_pictures", "dataset_consent", "descendants_of", "descendants_of_photo",
+    "donor_consent", "note_word", "photos_consent", "prolong_dataset", "prolong_donor", "prolong_photo",
+    "revoke_dataset", "revoke_donor", "revoke_photo",
 ]  # fmt: skip
 
 
@@ -70,17 +74,74 @@ def donor_consent(donor: Donor, invented: bool, today: datetime.date) -> Consent
 
 
 def revoke_photo(records: Records, owner: str, photo: str) -> None:
-    """Withdraw the consent for a photo (a key of the store) that says who is shown in posts."""
+    """Withdraw the consent for a photo (a key of the store) that says who is shown in posts, or is in a data set."""
     note_word(records, owner, "consent", f"photo:{photo}", did="revoked")
 
 
 def prolong_photo(records: Records, owner: str, photo: str, until: datetime.date | None) -> None:
     """Record that the consent for a photo holds (again) until a day. Raises BadInput where that day is over."""
+    _prolong(records, owner, f"photo:{photo}", until)
+
+
+def revoke_dataset(records: Records, owner: str, dataset: DataSet) -> None:
+    """Withdraw the consent that a data set was made under: nothing more is learnt from it, nor from its pictures in
+    another one.
+    """
+    pictures = sorted(picture.picture for picture in dataset.request.pictures)
+    note_word(records, owner, "consent", f"dataset:{dataset.id}", did="revoked", pictures=pictures)
+
+
+def prolong_dataset(records: Records, owner: str, dataset: DataSet, until: datetime.date | None) -> None:
+    """Record that a data set's consent holds (again) until a day. Raises BadInput where that day is over."""
+    _prolong(records, owner, f"dataset:{dataset.id}", until)
+
+
+def _prolong(records: Records, owner: str, thing: str, until: datetime.date | None) -> None:
     if until is not None and until < datetime.date.today():
         raise BadInput("consent_over", date=until.isoformat())
-    note_word(
-        records, owner, "consent", f"photo:{photo}", did="prolonged", until="" if until is None else until.isoformat()
-    )
+    note_word(records, owner, "consent", thing, did="prolonged", until="" if until is None else until.isoformat())
+
+
+def dataset_consent(records: Records, owner: str, dataset: DataSet, today: datetime.date) -> ConsentFacts:
+    """Return what the consent that a data set was made under says today, with what was said of it since."""
+    asked, said = dataset.request, _last_word(records, owner, f"dataset:{dataset.id}")
+    expires = asked.expires if said is None or said["did"] != "prolonged" else said["until"]
+    over = bool(expires) and read_day(expires) < today
+    revoked = said is not None and said["did"] == "revoked"
+    return ConsentFacts(
+        state="revoked" if revoked else "over" if over else "holds", who=asked.who, scope=asked.scope, expires=expires,
+        document=asked.document, adult=asked.adult,
+    )  # fmt: skip
+
+
+def check_dataset(records: Records, owner: str, dataset: DataSet) -> None:
+    """Raise ConsentMissing where who is in a data set no longer agrees, or one of its photos was withdrawn."""
+    found = dataset_consent(records, owner, dataset, datetime.date.today())
+    told = {"who": found.who, "name": dataset.request.name}
+    if found.state == "revoked":
+        raise ConsentMissing("dataset_consent_revoked", **told)
+    if found.state == "over":
+        raise ConsentMissing("dataset_consent_over", date=found.expires, **told)
+    check_pictures(records, owner, dataset.request, but=dataset.id)
+
+
+def check_pictures(records: Records, owner: str, asked: DatasetRequest, but: str = "") -> None:
+    """Raise ConsentMissing where a picture of a data set to be made was withdrawn by itself, or with another data set
+    than the one of the id `but`.
+    """
+    last = {row.thing: row for row in sorted(records.find(RightsRecord, owner, kind="consent"), key=_when)}
+    withdrawn: set[str] = set()
+    for thing, row in last.items():
+        kind, _, key = thing.partition(":")
+        if row.facts.get("did") == "revoked" and kind in ("photo", "dataset") and thing != f"dataset:{but}":
+            withdrawn.update(row.facts["pictures"] if kind == "dataset" else (key,))
+    names = [picture.name for picture in asked.pictures if picture.picture in withdrawn]
+    if names:
+        raise ConsentMissing("dataset_pictures_withdrawn", who=asked.who, count=len(names), picture=names[0])
+
+
+def _when(row: RightsRecord) -> datetime.datetime:
+    return row.created
 
 
 def photos_consent(
@@ -128,6 +189,17 @@ def descendants_of(records: Records, owner: str, donor: str) -> Descendants:
         query = select(row.id).where(row.owner == owner, row.persona.in_(personas)).order_by(row.created)
         sets = tuple(session.scalars(query))
     return Descendants(personas=tuple(personas), post_sets=sets)
+
+
+def descendants_of_photo(records: Records, owner: str, photo: str) -> Descendants:
+    """Return the owner's sets of posts that a photo said who is shown for, and the data sets that it is in."""
+    kinds: dict[str, list[str]] = {PostSet.kind: [], DataSet.kind: []}
+    for files in records.find(JobFilesRecord, owner):
+        if photo in files.keys:
+            job = records.get(JobRecord, files.id, owner)
+            if job is not None and job.state == "done" and job.kind in kinds:
+                kinds[job.kind].append(str(job.facts["id"]))
+    return Descendants(personas=(), post_sets=tuple(kinds[PostSet.kind]), datasets=tuple(kinds[DataSet.kind]))
 
 
 def _last_word(records: Records, owner: str, thing: str) -> dict[str, Any] | None:

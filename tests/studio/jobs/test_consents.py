@@ -189,7 +189,7 @@ def test_the_command_line_says_it_and_changes_it(
             raise done.exception
         return str(done.output)
 
-    assert "Lea Roth agreed: our shop, until no end" in run("show", "p1", "--out", str(tmp_path / "rights.json"))
+    assert "Lea Roth agreed: our shop, without an end" in run("show", "p1", "--out", str(tmp_path / "rights.json"))
     assert json.loads((tmp_path / "rights.json").read_text())["donors"][0]["name"] == "mei"
     said = run("revoke", "mei")
     assert "p1" in said
