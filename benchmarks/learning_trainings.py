@@ -178,7 +178,9 @@ def main() -> None:
     parser.add_argument("what", choices=("style", "buckets", "captions"))
     parser.add_argument("--work", type=Path, default=Path("build/learning"))
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
-    parser.add_argument("--scales", nargs="*", type=float, default=[1.0], help="strengths that arms are drawn at")
+    parser.add_argument(
+        "--scales", nargs="*", type=float, default=[1.0, MAIN_STRENGTH], help="strengths that arms are drawn at"
+    )
     parser.add_argument("--donors", nargs="*", type=int, default=list(range(DONORS)))
     parser.add_argument("--steps", type=int, default=STYLE_STEPS)
     args = parser.parse_args()
