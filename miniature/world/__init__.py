@@ -1,5 +1,6 @@
 """The little world: illustrated people in illustrated places, drawn with full ground truth."""
 
+from miniature.world.canvas import Wear
 from miniature.world.faults import Faults
 from miniature.world.figure import KEYPOINT_COUNT
 from miniature.world.identity import IDENTITY_DIM, look_identities, sample_identities
@@ -12,6 +13,7 @@ __all__ = [
     "KEYPOINT_COUNT",
     "Rendered",
     "SceneBatch",
+    "Wear",
     "Window",
     "World",
     "look_identities",

@@ -69,7 +69,7 @@ class Body:
             canvas.lay(mask * self.dress, colour, BODY_SKIN)
             shoe, _ = limb(x, y, hx + side * gap * 0.9, foot_y + 0.02 * u, hx + side * gap * 1.25, foot_y + 0.05 * u,
                            0.12 * u, 0.1 * u)  # fmt: skip
-            canvas.lay(cover(shoe), self.look.bottom_rgb * 0.45, CLOTHES)
+            canvas.lay(cover(shoe), self.look.shoe_rgb, CLOTHES)
 
     def _neck(self, canvas: Canvas) -> None:
         hx, u = self.hx, self.u

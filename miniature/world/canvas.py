@@ -13,6 +13,18 @@ BODY_SKIN, FACE, HAIR, CLOTHES, GOODS = 2, 3, 4, 5, 6  # personas.measures.regio
 
 
 @dataclass(frozen=True)
+class Wear:
+    """What the people of a batch wear besides their outfit, so that somebody can be dressed alike twice.
+
+    RGB in [0, 1], [b, 3] each.
+    """
+
+    bottom_rgb: Tensor
+    shoe_rgb: Tensor
+    goods_rgb: Tensor
+
+
+@dataclass(frozen=True)
 class Look:
     """How the people of a batch stand: all [b], except rgb [b, 3]. Sizes in pixels, angles in radians.
 
@@ -32,6 +44,7 @@ class Look:
     outfit: Tensor
     outfit_rgb: Tensor
     bottom_rgb: Tensor
+    shoe_rgb: Tensor
     pose: Tensor
     goods: Tensor
     goods_rgb: Tensor

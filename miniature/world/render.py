@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from miniature.world.canvas import Canvas, Look
+from miniature.world.canvas import Canvas, Look, Wear
 from miniature.world.faults import Faults
 from miniature.world.figure import OUTFIT_RGB, paint_figure
 from miniature.world.scenes import SceneBatch, paint_scene
@@ -29,6 +29,7 @@ class World:
     """What to render: identities [b, 26], one shot, scene and jitter seed for each; nothing is wrong without `faults`.
 
     `tilt` [b] turns heads by so many radians more, `raised` [b] of 1 lifts an arm above the head: no shot asks for it.
+    Without `wear`, colours of trousers, shoes and goods come from the seed.
     """
 
     identity: Tensor
@@ -39,6 +40,7 @@ class World:
     faults: Faults | None = None
     tilt: Tensor | None = None
     raised: Tensor | None = None
+    wear: Wear | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _look(world: World, height: int, width: int) -> Look:
     head_y = torch.tensor([_FRAMES[s.framing][1] for s in shots]) * height * (1 + jitter(0.04))
     rgb = torch.tensor([OUTFIT_RGB[s.outfit_colour] for s in shots]) / 255
     bottoms = torch.tensor([(54, 62, 92), (60, 58, 60), (150, 140, 124), (92, 74, 60)]) / 255
-    return Look(
+    look = Look(
         head_x=width * (0.5 + jitter(0.035)),
         head_y=head_y,
         unit=unit,
@@ -91,7 +93,8 @@ def _look(world: World, height: int, width: int) -> Look:
         eye_open=_words(shots, "expression", _EYE) * (1 + jitter(0.06)),
         outfit=torch.tensor([OUTFITS.index(s.outfit) for s in shots]),
         outfit_rgb=(rgb * (1 + jitter(0.06)[:, None])).clamp(0, 1),
-        bottom_rgb=bottoms[torch.randint(0, len(bottoms), (b,), generator=g, device="cpu")],
+        bottom_rgb=(bottom := bottoms[torch.randint(0, len(bottoms), (b,), generator=g, device="cpu")]),
+        shoe_rgb=bottom * 0.45,
         pose=torch.tensor([POSES.index(s.pose) for s in shots]),
         goods=torch.tensor([GOODS.index(s.goods) for s in shots]),
         goods_rgb=_vivid(torch.rand(b, generator=g, device="cpu")).to(world.identity.device),
@@ -99,6 +102,10 @@ def _look(world: World, height: int, width: int) -> Look:
         faults=world.faults,
         raised=world.raised,
     )
+    if world.wear is None:
+        return look
+    told = {name: colour.to(world.identity.device) for name, colour in vars(world.wear).items()}
+    return replace(look, **told)  # drawn all the same, so that all else stays what the seed says
 
 
 def _vivid(hue: Tensor) -> Tensor:

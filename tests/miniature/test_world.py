@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from miniature.flux import Parts
 from miniature.renders import draw_set
 from miniature.training import Average, Both, load_checkpoint, save_checkpoint
 from miniature.wordings import clauses
-from miniature.world import World, look_identities, render, sample_identities, sample_scenes
+from miniature.world import Wear, World, look_identities, render, sample_identities, sample_scenes
+from miniature.world.render import _look
 from personas.measures.regions import KEYPOINTS, LABELS
 from personas.shots import FRAMINGS, GOODS, OUTFIT_COLOURS, SETTINGS, Shot, vary_shots
 
@@ -33,6 +34,39 @@ def test_same_request_same_pixels_and_batches_do_not_matter() -> None:
     assert torch.equal(a.images, b.images)
     assert a.images.shape == (3, 256, 192, 3)
     assert torch.equal(a.keypoints, b.keypoints)
+
+
+def test_without_wear_renders_are_those_of_before() -> None:
+    """What was trained on them must not meet others: the seed's draws keep their order, and shoes are dark trousers."""
+    shots = [Shot("full-body", goods="bag", setting="park"), Shot("full-body", outfit="dress", setting="shop")]
+    look = _look(_world(shots), 128, 96)
+    assert (look.bottom_rgb * 255).round().tolist() == [[150, 140, 124], [60, 58, 60]]
+    assert look.eye_open.tolist() == pytest.approx([1.0219136, 0.9766179])
+    assert look.goods_rgb.tolist()[0] == pytest.approx([0.86, 0.26, 0.4864998])
+    wear = Wear(look.bottom_rgb, look.bottom_rgb * 0.45, look.goods_rgb)
+    plain = render(_world(shots), 128, 96)
+    told = render(replace(_world(shots), wear=wear), 128, 96)
+    assert torch.equal(plain.images, told.images)
+    assert torch.equal(plain.labels, told.labels)
+
+
+def test_somebody_is_dressed_alike_twice() -> None:
+    """Other seeds, one wear: trousers, shoes and goods have its colours, and nothing else moved."""
+    shots = [Shot("full-body", goods="bag", setting="park")]
+    wear = Wear(torch.tensor([[0.1, 0.5, 0.1]]), torch.tensor([[0.9, 0.2, 0.1]]), torch.tensor([[0.1, 0.2, 0.9]]))
+    told = [
+        render(World(w.identity, w.shots, w.scenes, seed, wear=wear)) for seed in (1, 2) for w in (_world(shots, seed),)
+    ]
+    for seed, drawn in zip((1, 2), told, strict=True):
+        plain = render(_world(shots, seed))
+        assert torch.equal(plain.labels, drawn.labels)
+        assert torch.equal(plain.keypoints, drawn.keypoints)
+        points = drawn.keypoints[0]
+        for name, colour in (("knee_left", wear.bottom_rgb), ("foot_left", wear.shoe_rgb)):
+            x, y = (int(v) for v in points[KEYPOINTS.index(name), :2])
+            assert (drawn.images[0, y, x] / 255 - colour[0]).abs().max() < 0.12
+        goods = drawn.images[0][drawn.labels[0] == LABELS.index("goods")].float().mean(dim=0)
+        assert goods[2] > 1.5 * goods[0]
 
 
 def test_landmarks_are_there_and_places_differ() -> None:
