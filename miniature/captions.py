@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -25,10 +25,13 @@ def shot_of(facts: Mapping[str, object]) -> Shot:
     return Shot(**{f.name: str(facts[f.name]) for f in fields(Shot)})
 
 
-def caption(facts: Mapping[str, object], rng: random.Random, *, drop_setting: float = 0.0) -> str:
+def caption(
+    facts: Mapping[str, object], rng: random.Random, *, drop_setting: float = 0.0, without: Container[str] = ()
+) -> str:
     """A training caption: a plain or a look's subject, often the neutral trigger, now and then a clause missing.
 
-    More than half are in the studio's own words; the rest in other English words or in Chinese.
+    More than half are in the studio's own words; the rest in other English words or in Chinese. Of the fields in
+    `without` nothing is said.
     """
     plain = "a man" if facts["masculine"] else "a woman"
     subject = _SUBJECT.get(str(facts["look"]), plain) if rng.random() < 0.85 else plain
@@ -38,7 +41,8 @@ def caption(facts: Mapping[str, object], rng: random.Random, *, drop_setting: fl
         first, *rest = _own_words(shot_of(facts), subject, trigger)
     else:
         first, *rest = clauses(shot_of(facts), subject, trigger, rng, chinese=manner > 0.8)
-    kept = [c.text for c in rest if rng.random() >= (drop_setting or 0.04 if c.field == "setting" else 0.04)]
+    rest = [c for c in rest if rng.random() >= (drop_setting or 0.04 if c.field == "setting" else 0.04)]
+    kept = [c.text for c in rest if c.field not in without]
     return ("，" if manner > 0.8 else ", ").join([first.text, *kept])
 
 

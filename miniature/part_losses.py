@@ -84,6 +84,17 @@ class PartLosses:
             self._add_hands(totals, window, which[number], shown)
         return {name: _WEIGHTS[name] * total / max(len(latents), 1) for name, total in totals.items()}
 
+    def embed_faces(
+        self, latents: Tensor, points: Tensor, rows: Tensor, rng: np.random.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows [m] of a batch and the unit embeddings [m, 128] of their decoded faces; points [n, 20, 3]."""
+        five = points[:, :5, :2].numpy()
+        first, last = crop_boxes(five[rows.cpu().numpy()]) if len(rows) else (np.zeros((0, 2)), np.zeros((0, 2)))
+        for window in self._decode(latents, rows, first, last):
+            own, (height, width) = five[window.rows.cpu().numpy()], window.pixels.shape[2:]
+            maps = crop_maps(own, window.corner.numpy(), height, width, rng)
+            yield window.rows, self.recogniser.embed(window.pixels, maps)
+
     def _chosen(self, weight: Tensor) -> Tensor:
         """Up to `most` of the samples that weigh enough, at random."""
         able = torch.nonzero(weight > _LEAST)[:, 0]
