@@ -233,6 +233,7 @@ def draw_pieces(folder: Path, count: int, assets: Path, held: bool = False) -> N
     folder.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderKL.from_pretrained(assets / "flux" / "vae", torch_dtype=torch.float32).eval()
     vae, eyes = vae.to(DEVICE, memory_format=torch.channels_last), Eyes(assets)
+    check_encoders(folder, eyes.encoders)
     for number in range(count):
         path, begin = folder / f"{number:04d}.pt", time.time()
         if not path.exists():
@@ -240,6 +241,14 @@ def draw_pieces(folder: Path, count: int, assets: Path, held: bool = False) -> N
             torch.save(draw_piece(number, vae, eyes, held), part)
             part.replace(path)
             print(json.dumps({"piece": number, "seconds": round(time.time() - begin, 1)}), flush=True)
+
+
+def check_encoders(folder: Path, encoders: StageEncoders) -> None:
+    """Leave word in a folder of pieces of which encoders' they are; stop where they are of others."""
+    path, told = folder / "encoders.json", json.dumps(encoders.sha256)
+    if path.exists() and path.read_text(encoding="utf-8") != told:
+        raise SystemExit(f"The pieces in {folder} are of another reader or face pack: delete the folder.")
+    path.write_text(told, encoding="utf-8")
 
 
 def load_pieces(folder: Path) -> list[Piece]:

@@ -27,7 +27,7 @@ from pipelines import torchvision_mend  # noqa: F401
 # isort: split
 from diffusers import AutoencoderKL, FluxPipeline
 
-from miniature.characters.data import load_pieces
+from miniature.characters.data import check_encoders, load_pieces
 from miniature.characters.learner import Learner, sizes_for
 from miniature.characters.pairs import Pairs, Sample
 from miniature.flux import attention
@@ -204,6 +204,7 @@ def is_hidden(name: str, p: nn.Parameter) -> bool:
 
 def train(work: Path, assets: Path, steps: int | None = None, seconds: float = math.inf) -> None:
     """Train until step `steps` across resumes (None: all stages), at most `seconds` now, on the pieces in `work`."""
+    check_encoders(work / "pieces", StageEncoders(STUDIO, assets / "character"))
     teacher, pairs = Teacher(work, assets), Pairs(load_pieces(work / "pieces"))
     learner, path, stop = teacher.learner, work / "checkpoint.pt", list[int]()
     if not path.exists():
@@ -269,8 +270,10 @@ def export(work: Path, assets: Path) -> None:
     learner = Learner(sizes)
     learner.load_state_dict(state["average"])
     tensors = {name: tensor.half().contiguous() for name, tensor in learner.tensors().items()}
-    shipped = StageEncoders(STUDIO, folder).sha256
-    said = {f"{name}_sha256": sha256 for name, sha256 in shipped.items()}
+    encoders = StageEncoders(STUDIO, folder)
+    if (work / "pieces").is_dir():
+        check_encoders(work / "pieces", encoders)
+    said = {f"{name}_sha256": sha256 for name, sha256 in encoders.sha256.items()}
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {"layout": STUDIO.id, "stack_heads": str(sizes.stack_heads),
                 "resampler_heads": str(sizes.resampler_heads), "steps": str(state["step"]), **said}  # fmt: skip

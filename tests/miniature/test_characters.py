@@ -224,6 +224,9 @@ def test_pieces_that_are_there_stay(assets: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / "0002.part").write_bytes(b"half of one")
     draw_pieces(tmp_path, 2, ASSETS)
     assert [p["number"] for p in load_pieces(tmp_path)] == [-1, 1]
+    (tmp_path / "encoders.json").write_text(json.dumps({"reader": "0", "recogniser": "0"}))
+    with pytest.raises(SystemExit, match="another reader"):
+        draw_pieces(tmp_path, 2, ASSETS)
 
 
 def test_a_caption_is_silent_about_what_the_photos_show(assets: Path, tmp_path: Path) -> None:
