@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from personas.datasets.colours import Swatch, outfit_colour, palette
 from personas.datasets.hashes import fingerprint
-from personas.datasets.technical import crisp_at, grey_copy, measure_technical
+from personas.datasets.technical import Technical, crisp_at, grey_copy, measure_technical
 from personas.measures.body import is_seen
 from personas.measures.face import FaceReading
 from personas.measures.regions import Regions
@@ -59,9 +59,9 @@ class FaceFacts(_Facts):
         return self.box[3] - self.box[1]
 
 
-class PictureFacts(_Facts):
-    """`pixels` is the SHA-256 of the size and the pixels. `width` and `height` are those of the photo as it was
-    brought. `thumb` is 32 × 32 RGB in base 64. `faces` are the best first. `people` is how many a detector of people
+class PictureFacts(Technical):
+    """How it is as a picture (`Technical`), and what it shows. `pixels` is the SHA-256 of the size and the pixels.
+    `width` and `height` are those of the photo as it was brought. `thumb` is 32 × 32 RGB in base 64. `faces` are the best first. `people` is how many a detector of people
     counts, `body` the share of the picture that a person takes, `hair` an embedding of the hair as `FaceFacts`' (""
     where there is none), `feet` and `hips` whether joints are in the picture: None where no reader can tell. `words`
     are what the backbone's own reader is sure of; none of a photograph that is not of the backbone's look (`own_look`
@@ -76,13 +76,6 @@ class PictureFacts(_Facts):
     dhash_mirrored: str
     phash_mirrored: str
     thumb: str
-    crisp: float
-    noise: float
-    spread: float
-    bars: float
-    darkest: float
-    brightest: float
-    blocks: float
     faces: tuple[FaceFacts, ...] = ()
     people: int | None = None
     body: float | None = None
@@ -141,7 +134,7 @@ def measure_picture(
             "outfit": outfit_colour(picture, found[0].box) if found else None,
             "palette": palette(picture),
             **asdict(fingerprint(grey)),
-            **asdict(measure_technical(picture, grey)),
+            **measure_technical(picture, grey).model_dump(),
             **told,
         }
     )

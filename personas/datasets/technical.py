@@ -6,11 +6,10 @@ sharpest tenth of the picture decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
 __all__ = ["LONGEST_PX", "Technical", "crisp_at", "grey_copy", "measure_technical"]
 
@@ -26,8 +25,7 @@ Picture = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Technical:
+class Technical(BaseModel):
     """`crisp`: what is finer than .8 pixels over what is between 1 and 3 (standard deviations, in the sharpest tenth of
     the tiles); over .36 on renders and photos as they come, under .3 once they are blurred by a pixel or were enlarged
     to twice their size. `noise`: standard deviation in 8 bits of the quietest tenth (Immerkær 1996). `spread`: standard
@@ -35,6 +33,8 @@ class Technical:
     `brightest`: 5th and 99th percentile of the brightness in [0, 1]. `blocks`: steps at every eighth pixel over steps
     elsewhere, about 1 where no JPEG's blocks are to be seen.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crisp: float
     noise: float

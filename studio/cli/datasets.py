@@ -67,7 +67,7 @@ def curate(
 
     find_category(category)
     form = read_consent(check_file(consent))
-    check_not_over(form, datetime.datetime.now(datetime.UTC).date())
+    check_not_over(form, datetime.date.today())
     check_file(folder)
     from studio.datasets.pairs import bring_folder
     from studio.workflows.datasets import check_may_ask

@@ -74,7 +74,7 @@ class DatasetRequest(Request):
         return read_day(self.expires) if self.expires else None
 
     def check_before(self) -> None:
-        if self.until is not None and self.until < datetime.datetime.now(datetime.UTC).date():
+        if self.until is not None and self.until < datetime.date.today():
             raise BadInput("consent_over", date=self.until.isoformat())
 
 

@@ -8,7 +8,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
@@ -145,7 +144,7 @@ def train_folder_donor(
     """
     look, title = find_category(category), name or file_name(folder.resolve().name)
     form = read_consent(consent)
-    check_not_over(form, datetime.datetime.now(UTC).date())
+    check_not_over(form, datetime.date.today())
     check_new_donor(studio.library.donors_folder, look.id, title)
     given = read_training_folder(folder, look.subject)
     progress.tell(LeftOut(given.left_out))
@@ -172,7 +171,7 @@ def train_dataset_donor(
     asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
     look, title = find_category(asked.category), name or asked.name
     form = ConsentForm(asked.who, asked.scope, asked.until, asked.outside, asked.document, asked.adult)
-    check_not_over(form, datetime.datetime.now(UTC).date())
+    check_not_over(form, datetime.date.today())
     check_new_donor(studio.library.donors_folder, look.id, title)
     if len(kept) < MIN_PICTURES:
         raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
@@ -72,7 +72,7 @@ def build_adding(ui: Ui) -> None:
         if not said[form.agreed]:
             raise BadInput("not_agreed")
         asked = read_donor(form, said, owner_of(request))
-        check_unexpired(asked, datetime.now(UTC).date())
+        check_unexpired(asked, datetime.date.today())
         path = find_upload(ui.studio.settings, asked.owner, asked.upload)
         found = inspect_header(path, asked.family)
         if not found.family:
