@@ -32,7 +32,7 @@ def fuse(measured: CaptionFacts, told: CaptionFacts | None) -> Fused:
     for group in GROUPS:
         one, other = mine[group], theirs[group]
         if not isinstance(one, dict):
-            joined[group] = other if other not in (None, ()) else one
+            joined[group] = one if other is None or (other == () and one) else other
             continue
         joined[group] = dict(other)
         for field, value in one.items():

@@ -16,14 +16,17 @@ from personas.datasets.facts import PictureFacts
 from personas.datasets.identity import People, find_people
 from personas.datasets.limits import Limits
 
-__all__ = ["FAULTS", "REASONS", "Judged", "Reason", "ReasonName", "Verdict", "judge"]
+__all__ = ["FAULTS", "MARKS", "REASONS", "Judged", "Reason", "ReasonName", "Verdict", "judge"]
 
 ReasonName = Literal[
     "copy", "small", "aspect", "blurred", "noisy", "flat", "bars", "dark", "pale", "blocks", "nobody",
-    "no_face", "face_small", "face_blurred", "face_burnt", "several", "other_person",
+    "no_face", "face_small", "face_blurred", "face_burnt", "several", "other_person", "watermark", "subtitle",
+    "collage", "screenshot",
 ]  # fmt: skip
 REASONS: tuple[ReasonName, ...] = get_args(ReasonName)
 FAULTS: tuple[ReasonName, ...] = tuple(one for one in REASONS if one != "copy")
+MARKS: tuple[ReasonName, ...] = ("watermark", "subtitle", "collage", "screenshot")
+"""What only a vision model sees."""
 _BODY = 0.05  # share of a picture from which somebody is in it
 _SOFT_FACE = 0.75  # of the picture's own limit: skin is smooth
 
@@ -39,11 +42,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`reasons` are all that is held against a picture; `by_hand` is what a person said, which alone counts then."""
+    """`reasons` are all that is held against a picture; `by_hand` is what a person said, which alone counts then.
+    `checked`: a vision model looked for MARKS; where none did, nobody knows whether there are any.
+    """
 
     kept: bool
     reasons: tuple[Reason, ...]
     by_hand: bool = False
+    checked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +77,22 @@ def judge(
     dropped: Collection[int] = (),
     *,
     of_person: bool = True,
+    defects: Sequence[Collection[str | None] | None] = (),
 ) -> Judged:
     """Return a verdict on each picture.
 
     `pixels` is how many a model draws, `held` and `dropped` are rows that a person chose. Where the set is not of a
-    person (`of_person` False) nobody is missed and nobody is one too many.
+    person (`of_person` False) nobody is missed and nobody is one too many. `defects` are what a vision model said of each
+    picture, None where it did not look; () is that it looked at none.
     """
     people = find_people(facts, limits)
+    seen = defects or (None,) * len(facts)
     faults = [
-        [*_technical(one, limits, pixels), *(_person(one, people.cosines[i], limits) if of_person else ())]
+        [
+            *_technical(one, limits, pixels),
+            *(_person(one, people.cosines[i], limits) if of_person else ()),
+            *(Reason(mark, 1.0, 0.0) for mark in MARKS if mark in (seen[i] or ())),
+        ]
         for i, one in enumerate(facts)
     ]
     piles = find_duplicates(facts, limits)
@@ -90,9 +103,12 @@ def judge(
             if i != best:
                 faults[i].insert(0, Reason("copy", float(best), 0.0))
     verdicts = tuple(
-        Verdict(i in held or (not reasons and i not in dropped), tuple(reasons), i in held or i in dropped)
+        Verdict(
+            i in held or (not reasons and i not in dropped), tuple(reasons), i in held or i in dropped,
+            checked=seen[i] is not None,
+        )
         for i, reasons in enumerate(faults)
-    )
+    )  # fmt: skip
     kept = [facts[i] for i, verdict in enumerate(verdicts) if verdict.kept]
     return Judged(verdicts, piles, people, cover(kept))
 

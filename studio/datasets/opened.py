@@ -52,7 +52,8 @@ class OpenedDataset:
     @cached_property
     def judged(self) -> Judged:
         """Return the verdicts."""
-        return judge(self.facts, self.limits, self.dataset.pixels, self.edits.held, self.edits.dropped)
+        defects = [None if one is None else one.defects for one in self.told]
+        return judge(self.facts, self.limits, self.dataset.pixels, self.edits.held, self.edits.dropped, defects=defects)
 
     @cached_property
     def fused(self) -> tuple[Fused, ...]:

@@ -168,7 +168,7 @@ _ROWS = (
     ),
     Kind(
         "dataset", DatasetRequest, DataSet, "studio.workflows.datasets:curate_dataset", "",
-        {"en": "Data set", "zh": "素材集"}, titles.title_dataset,
+        {"en": "Data set", "zh": "数据集"}, titles.title_dataset,
         draws=False,
         size=lambda request: JobSize(units=len(request.pictures), like=request.writer),
     ),

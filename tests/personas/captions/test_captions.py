@@ -174,6 +174,8 @@ def test_both_together_each_in_what_it_is_good_at() -> None:
     assert set(both.differs) == {"shot.framing", "light.time"}
     assert fuse(measured, None).facts == measured
     assert fuse(told, told).differs == ()
+    looked = CaptionFacts.model_validate({"defects": (), "goods": ()})
+    assert (fuse(measured, looked).facts.defects, fuse(measured, None).facts.defects) == ((), None)
 
 
 @pytest.mark.parametrize(

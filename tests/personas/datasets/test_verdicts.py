@@ -12,7 +12,7 @@ from personas.datasets.coverage import cover, framing_of, view_of
 from personas.datasets.facts import FaceFacts, PictureFacts, measure_picture, yaw_of
 from personas.datasets.identity import find_people
 from personas.datasets.limits import Limits, usual_limits
-from personas.datasets.verdicts import FAULTS, judge
+from personas.datasets.verdicts import FAULTS, MARKS, judge
 
 SIDE = 512
 LIMITS = usual_limits(SIDE, SIDE, 0.4)
@@ -165,3 +165,14 @@ def test_yaw_of_a_turned_head() -> None:
         nose = 1.1 * np.sin(turn)
         points = np.array([[eye[0], 0], [eye[1], 0], [nose, 1], [eye[0], 2], [eye[1], 2]], np.float32)
         assert yaw_of(points) == pytest.approx(degrees, abs=0.2)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_what_only_a_vision_model_sees_is_a_reason_where_it_looked_and_unknown_where_not(mark: str) -> None:
+    facts = [picture() for _ in range(4)]
+    found = judge(facts, LIMITS, SIDE * SIDE, defects=[(mark, "logo"), (), None, None])
+    assert [[r.name for r in v.reasons] for v in found.verdicts] == [[mark], [], [], []]
+    assert [v.checked for v in found.verdicts] == [True, True, False, False]
+    assert not any(v.checked for v in judge(facts, LIMITS, SIDE * SIDE).verdicts)
+    assert found.kept == (1, 2, 3)
+    assert judge(facts, LIMITS, SIDE * SIDE, held=[0], defects=[(mark,), (), (), ()]).kept == (0, 1, 2, 3)
