@@ -61,11 +61,11 @@ class FaceFacts(_Facts):
 
 class PictureFacts(Technical):
     """How it is as a picture (`Technical`), and what it shows. `pixels` is the SHA-256 of the size and the pixels.
-    `width` and `height` are those of the photo as it was brought. `thumb` is 32 × 32 RGB in base 64. `faces` are the best first. `people` is how many a detector of people
-    counts, `body` the share of the picture that a person takes, `hair` an embedding of the hair as `FaceFacts`' (""
-    where there is none), `feet` and `hips` whether joints are in the picture: None where no reader can tell. `words`
-    are what the backbone's own reader is sure of; none of a photograph that is not of the backbone's look (`own_look`
-    False).
+    `width` and `height` are those of the photo as it was brought. `thumb` is 32 × 32 RGB in base 64. `faces` are the
+    best first. `people` is how many a detector of people counts, `body` the share of the picture that a person takes,
+    `hair` an embedding of the hair as `FaceFacts`' ("" where there is none), `feet` and `hips` whether joints are in
+    the picture: None where no reader can tell. `words` are what the backbone's own reader is sure of; none of a
+    photograph that is not of the backbone's look (`own_look` False).
     """
 
     pixels: str

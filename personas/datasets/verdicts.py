@@ -82,8 +82,8 @@ def judge(
     """Return a verdict on each picture.
 
     `pixels` is how many a model draws, `held` and `dropped` are rows that a person chose. Where the set is not of a
-    person (`of_person` False) nobody is missed and nobody is one too many. `defects` are what a vision model said of each
-    picture, None where it did not look; () is that it looked at none.
+    person (`of_person` False) nobody is missed and nobody is one too many. `defects` are what a vision model said of
+    each picture, None where it did not look; () is that it looked at none.
     """
     people = find_people(facts, limits)
     seen = defects or (None,) * len(facts)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
+from personas.captions.policy import SWITCHES, Switch
 from personas.datasets.limits import Limits
 from personas.looks import find_category
 from pipelines.errors import BadInput
@@ -19,19 +20,15 @@ from studio.cli.options import (
     Owner,
     Seed,
     check_file,
-    left_out_rows,
     open_jobs,
     option,
     say,
     say_left_out,
     settings_of,
     tell,
-    warn_of_licence,
 )
-from studio.cli.progress import Bars
 from studio.domain.consent import check_not_over, read_consent
-from studio.domain.dataset import DataSet, DatasetRequest
-from studio.domain.values import LeftOutPicture
+from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained, OfIdentity
 
 __all__ = ["datasets"]
 
@@ -69,7 +66,7 @@ def curate(
     form = read_consent(check_file(consent))
     check_not_over(form, datetime.date.today())
     check_file(folder)
-    from studio.datasets.pairs import bring_folder
+    from studio.datasets.pairs import bring_folder, name_left_out
     from studio.workflows.datasets import check_may_ask
 
     studio = Studio(settings_of(data, owner))
@@ -84,8 +81,7 @@ def curate(
         document=form.document,
         adult=form.adult,
         pictures=pictures, writer=captions, most_tokens=most_tokens,
-        left_out=tuple(LeftOutPicture(name=row["name"], raised=error.as_json())
-                       for row, error in zip(left_out_rows(left_out), left_out, strict=True)),
+        left_out=name_left_out(left_out),
     )  # fmt: skip
     with open_jobs(studio, as_json) as jobs:
         made = jobs.run(request, DataSet)
@@ -115,10 +111,21 @@ def show(
     drop: Annotated[
         list[int] | None, typer.Option(help="Leave this picture out, by its number; may be repeated.")
     ] = None,
+    undecide: Annotated[
+        list[int] | None, typer.Option(help="Let the measures decide on this picture again; may be repeated.")
+    ] = None,
     caption: Annotated[
         list[str] | None,
-        typer.Option(help="A caption by hand, such as 3=photo of ohwx woman; may be repeated."),
+        typer.Option(help="A caption by hand, such as 3=photo of ohwx woman; 3= takes it back; may be repeated."),
     ] = None,
+    say_of: Annotated[
+        str | None,
+        typer.Option(
+            "--say",
+            help=f"What captions say though it is the person's own: {', '.join(SWITCHES)}, with commas; or none.",
+        ),
+    ] = None,
+    trigger: Annotated[str | None, typer.Option(help="The word that stands for the person in captions.")] = None,
     data: Data = None,
     owner: Owner = None,
     as_json: Json = False,
@@ -131,11 +138,13 @@ def show(
     if limit:
         now = dict(keeping.edits_of(studio.library, asker, found).limits)
         keeping.set_limits(studio.library, asker, found, now | dict(map(_limit, limit)))
-    for rows, kept in ((keep, True), (drop, False)):
+    for rows, kept in ((keep, True), (drop, False), (undecide, None)):
         if rows:
             keeping.decide(studio.library, asker, found, [number - 1 for number in rows], kept)
     if caption:
         keeping.write_captions(studio.library, asker, found, dict(map(_caption, caption)))
+    if say_of is not None or trigger is not None:
+        keeping.set_words(studio.library, asker, found, None if say_of is None else _switches(say_of), trigger)
     _say(studio, found, as_json, each=True)
 
 
@@ -161,7 +170,7 @@ def export(
 def train(
     dataset: Which = "",
     identity: Annotated[
-        Literal["stop", "strip", "keep"],
+        OfIdentity,
         typer.Option(help="Where captions say who the person is: stop, leave these words out, or keep them."),
     ] = "stop",
     name: Annotated[str, typer.Option(help="What the donor will be called; the data set's name if empty.")] = "",
@@ -173,63 +182,45 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a donor from the good pictures of a data set and their captions."""
-    from studio.datasets.opened import open_dataset
-    from studio.workflows.donors import train_dataset_donor
+    from studio.datasets.keeping import edits_of
 
     studio = Studio(settings_of(data, owner))
-    opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
-    warn_of_licence(studio, "running", "fine_tuning")
-    with Bars(as_json) as bars:
-        donor = train_dataset_donor(studio, opened, identity, name, licence, steps, seed, bars)
-    say({"id": donor.id, "name": donor.name}, as_json, tell("cli.donor_added", name=donor.name, id=donor.id))
+    found, asker = _find(studio, dataset), studio.settings.owner
+    request = FaceRequest.make(
+        owner=asker, dataset=found, edits=edits_of(studio.library, asker, found), identity=identity, name=name,
+        licence=licence, steps=steps, seed=seed,
+    )  # fmt: skip
+    with open_jobs(studio, as_json) as jobs:
+        made = jobs.run(request, FaceTrained)
+    said = {"id": made.donor, "name": made.name, "pictures": made.pictures}
+    say(said, as_json, tell("cli.donor_added", name=made.name, id=made.donor))
 
 
 def _say(studio: Studio, dataset: DataSet, as_json: bool, *, each: bool) -> None:
     """Say which pictures are good and why others are not; with captions where `each` is to be told of."""
     from studio.datasets.opened import open_dataset
-    from studio.datasets.saying import say_finding, say_hole, say_reason
+    from studio.datasets.telling import tell_dataset
     from studio.texts.terminal import terminal_texts
 
-    opened, t = open_dataset(studio.library, studio.settings.owner, dataset), terminal_texts()
-    judged = opened.judged
-    rows: list[dict[str, Any]] = []
-    lines = [
-        tell("cli.dataset", name=dataset.request.name, id=dataset.id, kept=len(judged.kept), count=len(opened.facts))
-    ]
-    for i, (given, verdict) in enumerate(zip(dataset.request.pictures, judged.verdicts, strict=True)):
-        reasons = [say_reason(t, reason, dataset) for reason in verdict.reasons]
-        rows.append(
-            {
-                "number": i + 1, "name": given.name, "kept": verdict.kept, "by_hand": verdict.by_hand,
-                "reasons": [reason.name for reason in verdict.reasons], "why": reasons,
-                "caption": opened.captions[i], "differs": list(opened.fused[i].differs),
-                "failed": t.error(opened.failed[i]) if i in opened.failed else "",
-            }
-        )  # fmt: skip
-        if each or not verdict.kept:
-            sign, hand = "✓" if verdict.kept else "✗", f" ({t('dataset.by_hand')})" if verdict.by_hand else ""
-            lines.append(f"{sign} {i + 1:4} {given.name}{hand}  {'; '.join(reasons)}".rstrip())
-        if each and verdict.kept:
-            lines.append(f"       {opened.captions[i]}")
-    holes = [say_hole(t, hole) for hole in judged.coverage.holes]
-    lines += [tell("cli.dataset_hole", hole=hole) for hole in holes]
-    findings = [(say_finding(t, one), one) for one in opened.findings]
-    lines += [tell("cli.dataset_finding", finding=said, count=len(one.rows)) for said, one in findings]
+    t = terminal_texts()
+    told = tell_dataset(t, open_dataset(studio.library, studio.settings.owner, dataset))
+    rows = told["pictures"]
+    lines = [tell("cli.dataset", name=told["name"], id=told["id"], kept=told["kept"], count=len(rows))]
+    for row in rows:
+        if each or not row["kept"]:
+            sign, hand = "✓" if row["kept"] else "✗", f" ({t('dataset.by_hand')})" if row["by_hand"] else ""
+            lines.append(f"{sign} {row['number']:4} {row['name']}{hand}  {'; '.join(row['why'])}".rstrip())
+        if each and row["kept"]:
+            lines.append(f"       {row['caption']}")
+    if told["second"]:
+        lines.append(tell("dataset.second", count=len(told["second"])))
+    lines += [tell("cli.dataset_hole", hole=hole) for hole in told["holes"]]
+    lines += [tell("cli.dataset_finding", finding=one["said"], count=len(one["pictures"])) for one in told["captions"]]
+    lines += [t("left_out", why=one["error"]) for one in told["left_out"]]
     if dataset.unasked:
         lines.append(tell("cli.dataset_unasked", count=dataset.unasked, estimate=dataset.estimate))
-    if dataset.told is None:
-        lines.append(tell("cli.dataset_checked"))
-    told = {
-        "id": dataset.id, "name": dataset.request.name, "kept": len(judged.kept), "pictures": rows,
-        "piles": [[i + 1 for i in pile] for pile in judged.piles], "holes": holes,
-        "counts": {name: dict(words) for name, words in judged.coverage.counts.items()},
-        "captions": [
-            {"code": one.code, "phrase": one.phrase, "stops": one.stops, "pictures": [row + 1 for row in one.rows]}
-            for _, one in findings
-        ],
-        "limits": opened.limits.model_dump(), "unasked": dataset.unasked, "estimate": dataset.estimate,
-        "left_out": left_out_rows([row.error for row in dataset.request.left_out]),
-    }  # fmt: skip
+    if unchecked := sum(not row["checked"] for row in rows):
+        lines.append(tell("cli.dataset_checked", count=unchecked))
     say(told, as_json, "\n".join(lines))
 
 
@@ -262,3 +253,10 @@ def _caption(said: str) -> tuple[int, str]:
     if not number.strip().isdecimal():
         raise BadInput("dataset_caption_unreadable", said=said[:60])
     return int(number) - 1, text
+
+
+def _switches(said: str) -> list[Switch]:
+    found = [part.strip() for part in said.split(",") if part.strip() not in ("", "none")]
+    if unknown := next((part for part in found if part not in SWITCHES), None):
+        raise BadInput("dataset_switch_unknown", name=unknown[:40], known=list(SWITCHES))
+    return [one for one in SWITCHES if one in found]

@@ -10,7 +10,7 @@ from pipelines.errors import BadInput, StudioError
 from studio.domain.dataset import DataSet, DatasetEdits
 from studio.domain.migration import read_stored
 from studio.library.library import Library
-from studio.library.records import DraftRecord
+from studio.library.records import DraftRecord, content_id
 
 __all__ = ["decide", "edits_of", "set_limits", "set_words", "write_captions"]
 
@@ -88,4 +88,6 @@ def _keep(library: Library, owner: str, dataset: DataSet, **changed: object) -> 
 
 
 def _key(dataset: DataSet) -> str:
-    return f"dataset:{dataset.id}"
+    """The same for all data sets of a name with the same pictures: what a person said outlives a new description."""
+    of = [dataset.request.name, [one.picture for one in dataset.request.pictures]]
+    return f"dataset:{content_id(of)}"

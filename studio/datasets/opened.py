@@ -85,10 +85,13 @@ class OpenedDataset:
         return self.dataset.request.writer
 
 
-def open_dataset(library: Library, owner: str, dataset: DataSet) -> OpenedDataset:
-    """Return the data set with what was measured and said. Raises BadInput where a file of it is gone."""
+def open_dataset(library: Library, owner: str, dataset: DataSet, edits: DatasetEdits | None = None) -> OpenedDataset:
+    """Return the data set with what was measured and said; `edits` are others than those of today. Raises BadInput
+    where a file of it is gone.
+    """
     facts = _FACTS.validate_json(library.store.get(dataset.facts))
     rows = [] if dataset.told is None else library.store.get_json(dataset.told)
     told = tuple(None if row["told"] is None else CaptionFacts.model_validate(row["told"]) for row in rows)
     failed = {i: error_from_json(row["failed"]) for i, row in enumerate(rows) if row["failed"] is not None}
-    return OpenedDataset(dataset, edits_of(library, owner, dataset), facts, told or (None,) * len(facts), failed)
+    said = edits_of(library, owner, dataset) if edits is None else edits
+    return OpenedDataset(dataset, said, facts, told or (None,) * len(facts), failed)

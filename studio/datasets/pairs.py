@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,13 @@ from pipelines.pictures import load_scene
 from pipelines.text_files import plain_spaces, read_text_file, unquoted
 from studio.datasets.opened import OpenedDataset
 from studio.domain.dataset import MOST_CAPTION_LETTERS, MOST_PICTURES, DatasetPicture
+from studio.domain.values import LeftOutPicture
 from studio.library.consents import check_dataset
 from studio.library.library import Library
-from studio.library.picture_folders import list_pictures
+from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.scenes import add_picture
 
-__all__ = ["bring_folder", "bring_pictures", "pack_pairs", "write_pairs"]
+__all__ = ["bring_folder", "bring_pictures", "check_folder", "name_left_out", "pack_pairs", "write_pairs"]
 
 _LONGEST_PX = 2048  # no model here learns from more
 _EPOCH = (2026, 1, 1, 0, 0, 0)
@@ -37,12 +38,25 @@ def bring_folder(
     `check` is told how many of how many are there, and may raise. Raises BadInput where there are too many or none.
     """
     found = list_pictures(folder)
-    found.check_enough(1)
-    if len(found.pictures) > MOST_PICTURES:
-        raise BadInput("dataset_too_large", count=len(found.pictures), most=MOST_PICTURES)
+    check_folder(found)
     kept, left_out = bring_pictures(library, list(found.pictures), found.captions, owner, check)
     found.check_usable(len(kept), 1, (*found.left_out, *left_out))
     return kept, (*found.left_out, *left_out)
+
+
+def check_folder(found: PictureFolder) -> None:
+    """Raise NotEnough for a folder without pictures, BadInput for one with too many."""
+    found.check_enough(1)
+    if len(found.pictures) > MOST_PICTURES:
+        raise BadInput("dataset_too_large", count=len(found.pictures), most=MOST_PICTURES)
+
+
+def name_left_out(errors: Iterable[StudioError]) -> tuple[LeftOutPicture, ...]:
+    """Return files that take no part, by their names, and why."""
+    return tuple(
+        LeftOutPicture(name=str(one.fields.get("name") or one.fields.get("file") or "")[:300], raised=one.as_json())
+        for one in errors
+    )
 
 
 def bring_pictures(

@@ -8,7 +8,7 @@ from personas.datasets.verdicts import Reason
 from studio.domain.dataset import DataSet
 from studio.texts.texts import Texts
 
-__all__ = ["say_finding", "say_hole", "say_reason"]
+__all__ = ["say_finding", "say_hole", "say_reason", "say_words"]
 
 
 def say_reason(t: Texts, reason: Reason, dataset: DataSet) -> str:
@@ -21,10 +21,13 @@ def say_reason(t: Texts, reason: Reason, dataset: DataSet) -> str:
 
 def say_hole(t: Texts, hole: Hole) -> str:
     """Return what no picture shows, or nearly all do."""
-    words = t.word(hole.word)
-    if hole.kind == "one_outfit":  # a colour and a garment
-        words = (" " if t.language == "en" else "").join(map(t.word, hole.word.split()))
+    words = say_words(t, hole.word) if hole.kind == "one_outfit" else t.word(hole.word)
     return t(f"dataset.hole.{hole.kind}", word=words, count=hole.count, wanted=hole.wanted)
+
+
+def say_words(t: Texts, words: str) -> str:
+    """Return words of the vocabulary one after the other, such as a colour and a garment."""
+    return (" " if t.language == "en" else "").join(map(t.word, words.split()))
 
 
 def say_finding(t: Texts, finding: Finding) -> str:

@@ -14,15 +14,17 @@ from personas.looks import find_category
 from pipelines.errors import BadInput
 from studio.domain.consent import check_consented, tidy
 from studio.domain.days import read_day
-from studio.domain.values import FileKey, LeftOutPicture, Request, Result, Stored, Value
+from studio.domain.values import FileKey, LeftOutPicture, Request, Result, Seed, Stored, Value, later_field
 
 __all__ = [
     "MOST_CAPTION_LETTERS", "MOST_PICTURES", "DataSet", "DatasetEdits", "DatasetPicture", "DatasetRequest",
+    "FaceRequest", "FaceTrained", "OfIdentity",
 ]  # fmt: skip
 
 MOST_PICTURES = 5000
 MOST_CAPTION_LETTERS = 2000
 Writer = Literal["measured", "endpoint"]
+OfIdentity = Literal["stop", "strip", "keep"]
 
 
 class DatasetPicture(Value):
@@ -45,7 +47,7 @@ class DatasetRequest(Request):
     `category` is a look category's id or name in either language; it says which noun captions use. `writer` says who
     describes the pictures: what is measured of them, or the vision model of the settings, too, which may take
     `most_tokens` of its tokens for it (0: what is left of the day's). `left_out` are files of the folder that are none
-    of the pictures, and why.
+    of the pictures, and why. In place of `pictures` the token of an `upload` may stand, a zip or a tar of them.
     """
 
     name: Annotated[str, BeforeValidator(tidy)]
@@ -56,7 +58,8 @@ class DatasetRequest(Request):
     outside: bool = False
     document: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     adult: bool | None = None
-    pictures: tuple[DatasetPicture, ...] = Field(min_length=1, max_length=MOST_PICTURES)
+    pictures: tuple[DatasetPicture, ...] = Field(default=(), max_length=MOST_PICTURES)
+    upload: str = later_field("", pattern=r"^([0-9a-f]{64})?$")
     left_out: tuple[LeftOutPicture, ...] = ()
     writer: Writer = "measured"
     most_tokens: int = Field(0, ge=0)
@@ -66,6 +69,8 @@ class DatasetRequest(Request):
         """Raises BadInput, naming what is missing or too long."""
         find_category(self.category)
         check_consented(self.name, self.who, self.scope, self.expires)
+        if bool(self.pictures) is bool(self.upload):
+            raise BadInput("dataset_pictures_or_upload")
         return self
 
     @property
@@ -106,3 +111,32 @@ class DatasetEdits(Stored):
     captions: Mapping[str, Annotated[str, Field(max_length=MOST_CAPTION_LETTERS)]] = Field(default_factory=dict)
     say: tuple[Switch, ...] = ()
     trigger: str = Field("ohwx", min_length=1, max_length=40)
+
+
+class FaceRequest(Request):
+    """A source face that is trained on the good pictures of a data set, as `edits` say it (None: those that stand when
+    it begins). `identity` says what becomes of captions that tell who the person is: the training stops, such words are
+    left out, or they stay. `name` "" is the data set's, `steps` 0 the usual number.
+    """
+
+    dataset: DataSet
+    edits: DatasetEdits | None = None
+    identity: OfIdentity = "stop"
+    name: Annotated[str, BeforeValidator(tidy)] = ""
+    licence: Annotated[str, Field(max_length=100)] = "unknown"
+    steps: int = Field(0, ge=0)
+    seed: Seed = 1
+
+    def check_before(self) -> None:
+        self.dataset.request.check_before()
+
+
+class FaceTrained(Result):
+    """The source face as it lies in the donors' folder; `pictures` is how many it was trained on."""
+
+    kind: ClassVar[str] = "face"
+
+    donor: str
+    name: str
+    category: str
+    pictures: int

@@ -33,6 +33,7 @@ class StudioStage(StrEnum):
     FACES = "faces"
     GRID = "grid"
     INSPECT = "inspect"
+    INTAKE = "intake"
     MEASURES = "measures"
     NOVELTY = "novelty"
     POSTS = "posts"

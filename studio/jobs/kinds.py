@@ -12,7 +12,7 @@ from pipelines.models.licences import Use
 from studio.domain.album_export import AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportCheck, ExportRequest
 from studio.domain.captions import Captions, CaptionsRequest
-from studio.domain.dataset import DataSet, DatasetRequest
+from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained
 from studio.domain.design import Design, DesignRequest, Preview, PreviewRequest
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.grid import Grid, GridRequest, count_cells
@@ -167,10 +167,15 @@ _ROWS = (
         {"en": "New source face", "zh": "新素材脸"}, titles.title_donor, "library?kind=donor", draws=False,
     ),
     Kind(
-        "dataset", DatasetRequest, DataSet, "studio.workflows.datasets:curate_dataset", "",
-        {"en": "Data set", "zh": "数据集"}, titles.title_dataset,
+        "dataset", DatasetRequest, DataSet, "studio.workflows.datasets:curate_dataset", "dataset",
+        {"en": "Data set", "zh": "数据集"}, titles.title_dataset, "dataset?set={id}",
         draws=False,
-        size=lambda request: JobSize(units=len(request.pictures), like=request.writer),
+        size=lambda request: JobSize(units=max(1, len(request.pictures)), like=request.writer),
+    ),
+    Kind(
+        "face", FaceRequest, FaceTrained, "studio.workflows.donors:train_face", "dataset",
+        {"en": "Training of a source face", "zh": "训练素材脸"}, titles.title_face, "library?kind=donor",
+        uses=("running", "fine_tuning"), size=lambda request: JobSize(like=f"{request.steps}"), draws=False,
     ),
 )  # fmt: skip
 

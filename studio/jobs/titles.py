@@ -5,7 +5,7 @@ from __future__ import annotations
 from studio.domain.album_export import AlbumExportRequest
 from studio.domain.bundle import ExportRequest
 from studio.domain.captions import CaptionsRequest
-from studio.domain.dataset import DatasetRequest
+from studio.domain.dataset import DatasetRequest, FaceRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.grid import GridRequest, count_cells
@@ -16,8 +16,8 @@ from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
-    "title_album", "title_captions", "title_dataset", "title_design", "title_donor", "title_export", "title_fix",
-    "title_grid", "title_more", "title_persona", "title_posts", "title_preview", "title_strengths",
+    "title_album", "title_captions", "title_dataset", "title_design", "title_donor", "title_export", "title_face",
+    "title_fix", "title_grid", "title_more", "title_persona", "title_posts", "title_preview", "title_strengths",
     "title_swap", "title_vary",
 ]  # fmt: skip
 
@@ -104,7 +104,15 @@ def title_captions(request: CaptionsRequest) -> JobTitle:
 
 def title_dataset(request: DatasetRequest) -> JobTitle:
     """Say whose pictures are looked through, and how many."""
-    return JobTitle(who=request.name, count=len(request.pictures), picture=request.pictures[0].picture)
+    return JobTitle(
+        who=request.name, count=len(request.pictures), picture=request.pictures[0].picture if request.pictures else None
+    )
+
+
+def title_face(request: FaceRequest) -> JobTitle:
+    """Say whose face is learnt, and from whose pictures."""
+    asked = request.dataset.request
+    return JobTitle(who=request.name or asked.name, picture=asked.pictures[0].picture)
 
 
 def title_donor(request: DonorRequest) -> JobTitle:

@@ -43,6 +43,7 @@ from studio.library.uploads import find_upload
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
+from studio.web.datasets import FaceBody, add_datasets, face_of
 from studio.web.library import AlbumBundle, add_library
 from studio.web.packs import add_packs
 from studio.web.personas import add_personas
@@ -151,6 +152,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_rights(api, queue.studio, owner_of)
     add_votes(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
+    add_datasets(api, queue.studio, owner_of)
     add_taste(api, queue.studio, owner_of)
     add_sessions(api, queue.studio, owner_of)
     _add_unknown(api)
@@ -180,6 +182,13 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         owner, told = owner_of(request), body.model_dump()
         asked = album_request(queue.studio, owner, album, tuple(told.pop("platforms")), **told)
         return _report(queue, owner, queue.put(asked), _texts(request))
+
+    @api.post("/datasets/{dataset}/face", status_code=202)
+    def train_face(dataset: str, body: FaceBody, request: Request) -> JobReport:
+        """Queue the training of a source face from a data set as it stands."""
+        owner = owner_of(request)
+        job = queue.put(face_of(queue.studio, owner, dataset, body))
+        return _report(queue, owner, job, _texts(request))
 
     @api.post("/estimates")
     def estimate(body: JobBody, request: Request) -> EstimateSaid:

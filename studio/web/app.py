@@ -39,6 +39,7 @@ from studio.settings import ASSETS, Settings
 from studio.texts.texts import LANGUAGES, LOCALES, Language, Texts, choose_language
 from studio.ui.context import Ui
 from studio.ui.pages import consolidate, design, lab, library, posts, scenes, select
+from studio.ui.pages import dataset as dataset_page
 from studio.ui.pages import settings as settings_page
 from studio.ui.pages import taste as taste_page
 from studio.ui.parts.html import PAGES
@@ -61,8 +62,8 @@ __all__ = ["make_app", "make_site"]
 
 _BUILD: dict[str, Callable[[Ui], None]] = {
     "design": design.build, "select": select.build, "consolidate": consolidate.build, "scenes": scenes.build,
-    "posts": posts.build, "taste": taste_page.build, "library": library.build, "lab": lab.build,
-    "settings": settings_page.build,
+    "posts": posts.build, "library": library.build, "dataset": dataset_page.build, "taste": taste_page.build,
+    "lab": lab.build, "settings": settings_page.build,
 }  # fmt: skip
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAX_UPLOAD = "64mb"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,25 +15,29 @@ from pydantic import TypeAdapter
 from personas.captions.captioner import ToDescribe
 from personas.datasets.facts import PictureFacts, measure_picture
 from personas.datasets.limits import usual_limits
-from pipelines.errors import BadInput
+from pipelines.errors import BadInput, error_from_json
 from pipelines.own_look import OwnLook
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from studio.application import Studio
 from studio.captions.endpoint import Endpoint
 from studio.captions.vision import EndpointCaptioner
+from studio.datasets.archives import unpack
+from studio.datasets.pairs import bring_pictures, check_folder, name_left_out
 from studio.domain.capabilities import own_look
 from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest
 from studio.domain.report import LeftOut, StudioStage
 from studio.domain.values import FileKey
+from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.records import content_id
 from studio.library.told_captions import keep_told, known_told
+from studio.library.uploads import find_upload
 from studio.settings import ASSETS
 from studio.workflows import Run
 from studio.workflows.captions import check_budget, endpoint_of, left_today, note_used
 
 __all__ = ["check_may_ask", "curate_dataset"]
 
-_MEASURED_AT_ONCE, _TOLD_AT_ONCE = 8, 5  # after the first five a model's tokens can be estimated
+_BROUGHT_AT_ONCE, _MEASURED_AT_ONCE, _TOLD_AT_ONCE = 16, 8, 5  # after the first five a model's tokens can be estimated
 _FACTS = TypeAdapter(list[PictureFacts])
 
 
@@ -42,6 +48,8 @@ def curate_dataset(studio: Studio, request: DatasetRequest, run: Run, progress: 
     request.check_before()
     if request.writer == "endpoint":
         check_may_ask(studio, request.outside)
+    if request.upload:
+        request = _bring(studio, request, run, progress)
     progress.tell(LeftOut(tuple(row.error for row in request.left_out)))
     total, stage = len(request.pictures), Stage(StudioStage.CURATE)
     facts: list[PictureFacts] = []
@@ -63,6 +71,48 @@ def curate_dataset(studio: Studio, request: DatasetRequest, run: Run, progress: 
         "estimate": told.estimate,
     }
     return DataSet.model_validate_json(json.dumps({"id": content_id(made), **made}))
+
+
+def _bring(studio: Studio, request: DatasetRequest, run: Run, progress: Progress) -> DatasetRequest:
+    """Return the request with its file's pictures, stored batch by batch. Raises BadInput, NotEnough, OutOfDisk."""
+    folder, stage = studio.library.work / f"dataset-{request.upload[:16]}", Stage(StudioStage.INTAKE)
+
+    def unpacked() -> PictureFolder:
+        if not folder.is_dir():
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            unpack(find_upload(studio.settings, request.owner, request.upload), part)
+            part.replace(folder)
+        return replace(list_pictures(folder), folder=Path(request.name))  # what errors call it
+
+    def look() -> dict[str, Any]:
+        found = unpacked()
+        check_folder(found)
+        return {"count": len(found.pictures), "left_out": [one.as_json() for one in found.left_out]}
+
+    def bring(first: int) -> list[Any]:
+        found = unpacked()
+        batch = list(found.pictures[first : first + _BROUGHT_AT_ONCE])
+        kept, others = bring_pictures(studio.library, batch, found.captions, request.owner)
+        return [[one.model_dump(mode="json") for one in kept], [one.as_json() for one in others]]
+
+    try:
+        looked = run("look", look)
+        count, pictures, left_out = looked["count"], list[Any](), list[Any](looked["left_out"])
+        for first in range(0, count, _BROUGHT_AT_ONCE):
+            progress.check_cancelled()
+            progress.tell(StageProgress(stage, first, count))
+            kept, others = run(f"bring-{first}", partial(bring, first))
+            pictures += kept
+            left_out += others
+        progress.tell(StageProgress(stage, count, count))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    errors = tuple(error_from_json(one) for one in left_out)
+    PictureFolder(Path(request.name), (), {}, (), {}).check_usable(len(pictures), 1, errors)
+    rows = [one.model_dump(mode="json") for one in name_left_out(errors)]
+    told = request.model_dump(mode="json", exclude={"upload"}) | {"pictures": pictures, "left_out": rows}
+    return DatasetRequest.model_validate_json(json.dumps(told))
 
 
 def check_may_ask(studio: Studio, outside: bool) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,19 @@ from pipelines.sampling.request import identity_request
 from pipelines.training.dataset import hash_examples
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.application import Studio
-from studio.datasets.opened import OpenedDataset
+from studio.datasets.keeping import edits_of
+from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.domain.consent import ConsentForm, check_not_over, read_consent
+from studio.domain.dataset import DatasetEdits, FaceRequest, FaceTrained, OfIdentity
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.report import LeftOut, StudioStage
+from studio.library.records import content_id
 from studio.library.uploads import find_upload
 from studio.workflows import Run
 from studio.workflows.training_folder import MIN_PICTURES, TRIGGER, read_training_folder
 
 __all__ = [
-    "TrainedDonor", "add_lora_donor", "add_uploaded_donor", "train_dataset_donor", "train_folder_donor",
+    "TrainedDonor", "add_lora_donor", "add_uploaded_donor", "train_dataset_donor", "train_face", "train_folder_donor",
 ]  # fmt: skip
 
 
@@ -152,10 +155,34 @@ def train_folder_donor(
     return TrainedDonor(donor, given.left_out)
 
 
+def train_face(studio: Studio, request: FaceRequest, run: Run, progress: Progress = SILENT) -> FaceTrained:
+    """Train a source face on a data set, as `train_dataset_donor` does."""
+
+    def edits() -> dict[str, Any]:
+        said = request.edits or edits_of(studio.library, request.owner, request.dataset)
+        return said.model_dump(mode="json")
+
+    said = DatasetEdits.model_validate_json(json.dumps(run("edits", edits)))
+    opened = open_dataset(studio.library, request.owner, request.dataset, said)
+
+    def check() -> None:
+        _check_face(studio, opened, request.identity, request.name)
+
+    def train() -> dict[str, Any]:
+        donor = _train_face(
+            studio, opened, request.identity, request.name, request.licence, request.steps, request.seed, progress
+        )
+        return {"donor": donor.id, "name": donor.name, "category": donor.category}
+
+    run("check", check)  # a step of its own: a training that is taken up again may have kept the face already
+    made = run("train", train)
+    return FaceTrained(id=content_id(made), pictures=len(opened.judged.kept), **made)
+
+
 def train_dataset_donor(
     studio: Studio,
     opened: OpenedDataset,
-    identity: Literal["stop", "strip", "keep"] = "stop",
+    identity: OfIdentity = "stop",
     name: str = "",
     licence: str = "unknown",
     steps: int = 0,
@@ -168,11 +195,15 @@ def train_dataset_donor(
     stay. Raises BadInput `captions_tell_identity`, NotEnough for fewer than four pictures, and what else a training
     raises.
     """
-    asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
-    look, title = find_category(asked.category), name or asked.name
-    form = ConsentForm(asked.who, asked.scope, asked.until, asked.outside, asked.document, asked.adult)
-    check_not_over(form, datetime.date.today())
-    check_new_donor(studio.library.donors_folder, look.id, title)
+    _check_face(studio, opened, identity, name)
+    return _train_face(studio, opened, identity, name, licence, steps, seed, progress)
+
+
+def _check_face(studio: Studio, opened: OpenedDataset, identity: OfIdentity, name: str) -> None:
+    """Raise what refuses a training before any work."""
+    asked, kept = opened.dataset.request, opened.judged.kept
+    check_not_over(_form_of(opened), datetime.date.today())
+    check_new_donor(studio.library.donors_folder, find_category(asked.category).id, name or asked.name)
     if len(kept) < MIN_PICTURES:
         raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)
     told = [one for one in opened.findings if one.code == "identity"]
@@ -181,12 +212,31 @@ def train_dataset_donor(
             "captions_tell_identity", phrases=[one.phrase for one in told[:5]],
             count=len({row for one in told for row in one.rows}),
         )  # fmt: skip
+
+
+def _train_face(
+    studio: Studio,
+    opened: OpenedDataset,
+    identity: OfIdentity,
+    name: str,
+    licence: str,
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> Donor:
+    asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
     captions = [opened.captions[row] for row in kept]
     if identity == "strip":
         captions = [strip_identity(caption, policy) for caption in captions]
     images = [studio.store.get_picture(asked.pictures[row].picture) for row in kept]
-    rows = tuple(zip(images, captions, strict=True))
+    rows, look = tuple(zip(images, captions, strict=True)), find_category(asked.category)
+    title, form = name or asked.name, _form_of(opened)
     return _train(studio, rows, look.id, form, title, policy.trigger, licence, steps, seed, progress)
+
+
+def _form_of(opened: OpenedDataset) -> ConsentForm:
+    asked = opened.dataset.request
+    return ConsentForm(asked.who, asked.scope, asked.until, asked.outside, asked.document, asked.adult)
 
 
 def _train(

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from personas.datasets.limits import Limits
 from pipelines.progress import Progress
 from studio.application import Studio
 from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import Bundle, CheckRequest, ExportRequest
 from studio.domain.captions import CaptionsRequest
-from studio.domain.dataset import DatasetPicture, DatasetRequest
+from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest, FaceRequest
 from studio.domain.design import DesignRequest, PreviewRequest
 from studio.domain.donor import DonorRequest
 from studio.domain.grid import GridRequest
@@ -69,6 +70,13 @@ COUNT = Kind(
 )
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
 _SET = make_post_set()
+_DATASET = DataSet(
+    id="set", facts=key("facts"), limits=Limits(), pixels=192 * 256,
+    request=DatasetRequest.make(
+        name="Mei", category="sweet", who="Mei", scope="posts",
+        pictures=(DatasetPicture(name="a.png", picture=key("a"), height=256, width=192),),
+    ),
+)  # fmt: skip
 ASKED: dict[str, Request] = {
     "more": MoreRequest.make(design=make_design(), number=0),
     "design": DesignRequest.make(category="sweet"),
@@ -84,10 +92,8 @@ ASKED: dict[str, Request] = {
     "captions": CaptionsRequest.make(post_set=_SET),
     "check": CheckRequest.make(post_set=_SET),
     "export": ExportRequest.make(post_set=_SET),
-    "dataset": DatasetRequest.make(
-        name="Mei", category="sweet", who="Mei", scope="posts",
-        pictures=(DatasetPicture(name="a.png", picture=key("a"), height=256, width=192),),
-    ),
+    "dataset": _DATASET.request,
+    "face": FaceRequest.make(dataset=_DATASET),
     "donor": DonorRequest.make(upload="a" * 64, category="sweet", name="Mei", who="Mei", scope="posts"),
 }  # fmt: skip
 # all kinds whose request has a default for every field: a job of theirs needs nothing that was made before

@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from personas.looks import LOOK_CATEGORIES
 from pipelines.errors import BadInput
 from pipelines.families.catalogue import family_name
 from pipelines.file_names import file_name
@@ -18,6 +17,7 @@ from studio.domain.donor import DonorRequest
 from studio.library.donor_files import check_unexpired, inspect_header
 from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
+from studio.ui.parts.consent_fields import build_consent, build_look
 from studio.ui.parts.html import drop, panel
 from studio.ui.parts.recall_form import refused
 
@@ -89,22 +89,13 @@ def _lay_out(ui: Ui) -> _Form:
     t = ui.t
     fields: dict[str, Any] = {"upload": gr.State("")}
     with gr.Group(visible=False, elem_id="donor-form") as group:
-        fields["category"] = gr.Radio(
-            [(look.name_zh if t.language == "zh" else look.name_en, look.id) for look in LOOK_CATEGORIES],
-            value="sweet", label=t("design.category"), elem_id="donor-category",
-        )  # fmt: skip
+        fields["category"] = build_look(ui, "donor")
         fields["family"] = gr.Dropdown([], label=t("adding.family"), visible=False, elem_id="donor-family")
         with gr.Row():
             fields["name"] = gr.Textbox("", label=t("adding.name"), max_length=60, elem_id="donor-name")
             fields["trigger"] = gr.Textbox("", label=t("adding.trigger"), max_length=100)
             fields["licence"] = gr.Textbox("", label=t("adding.licence"), max_length=100)
-        with gr.Row():
-            for name in ("who", "scope"):
-                fields[name] = gr.Textbox(
-                    "", label=t(f"adding.{name}"), placeholder=t(f"adding.{name}_hint"), max_length=300,
-                    elem_id=f"donor-{name}",
-                )  # fmt: skip
-            fields["expires"] = gr.Textbox("", label=t("adding.expires"), placeholder="2028-12-31", max_length=30)
+        fields |= build_consent(ui, "donor")
         agreed = gr.Checkbox(False, label=t("adding.agreed"), elem_id="donor-agreed")
         keep = gr.Button(t("adding.go"), variant="primary", elem_id="donor-keep")
     return _Form(group, fields, agreed, keep)

@@ -17,7 +17,9 @@ __all__ = [
     "undo_card",
 ]  # fmt: skip
 
-PAGES = ("design", "select", "consolidate", "scenes", "posts", "library", "taste", "lab", "settings")
+PAGES = (
+    "design", "select", "consolidate", "scenes", "posts", "library", "dataset", "taste", "lab", "settings",
+)  # fmt: skip
 
 # One listener for all our HTML: whatever has data-do tells Python its data; the focus survives a redrawing.
 ACTIONS = "".join(
@@ -60,15 +62,16 @@ def link(label: str, url: str, *, big: bool = True, name: str = "", download: bo
     return f'<a class="st-btn{" big" if big else ""}" href="{escape(url)}"{extra}>{escape(label)}</a>'
 
 
-def drop(label: str, upload: str, accept: str, most_bytes: int, title: str = "") -> str:
+def drop(label: str, upload: str, accept: str, most_bytes: int, title: str = "", many: str = "") -> str:
     """Where a file can be dropped or chosen; the page's handler is told `upload` and the upload's token.
 
-    `title` is the tooltip.
+    `title` is the tooltip. `many`: "files" or a "folder" are chosen, and come as one tar.
     """
     hint = f' title="{escape(title)}"' if title else ""
+    more = {"": "", "files": " data-many multiple", "folder": " data-many webkitdirectory"}[many]
     return (
         f'<label class="st-drop"{hint}>'
-        f'<input type="file" data-upload="{upload}" data-most="{most_bytes}" accept="{accept}">'
+        f'<input type="file" data-upload="{upload}" data-most="{most_bytes}" accept="{accept}"{more}>'
         f'<span>{escape(label)}</span><progress max="1" value="0" hidden></progress></label>'
     )
 

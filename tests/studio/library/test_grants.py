@@ -21,7 +21,7 @@ from studio.application import Studio
 from studio.domain.album_export import AlbumArchive, AlbumExport, AlbumExportRequest
 from studio.domain.bundle import CheckedPicture, ExportCheck
 from studio.domain.captions import Captions
-from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest
+from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest, FaceRequest, FaceTrained
 from studio.domain.design import Design
 from studio.domain.grid import Grid, GridRequest, plan_cells
 from studio.domain.migration import read_stored
@@ -78,6 +78,8 @@ def _result(name: str) -> Result:
         assert isinstance(asked, DatasetRequest)
         limits = usual_limits(256, 192, 0.4)
         return DataSet(id="set", request=asked, facts=key("facts"), told=key("told"), limits=limits, pixels=192 * 256)
+    if name == "face":
+        return FaceTrained(id="face", donor="a donor", name="Lin", category="sweet", pictures=9)
     return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
 
 
@@ -99,6 +101,8 @@ def _request(name: str) -> Request:
         return DatasetRequest.make(
             owner=_request("posts").owner, name="Lin", category="sweet", who="Lin", scope="posts", pictures=(brought,)
         )
+    if name == "face":
+        return FaceRequest.make(dataset=_result("dataset"), owner=_request("posts").owner)
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
     return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
 

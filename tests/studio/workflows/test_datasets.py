@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import zipfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from studio.domain.choice import CaptionEndpoint
 from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.migration import read_stored
 from studio.library.saved_settings import SavedFile
+from studio.library.uploads import keep_upload
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.datasets import curate_dataset
@@ -244,3 +248,78 @@ def test_fewer_than_four_good_pictures_teach_nobody(studio: Studio, made: DataSe
         train_dataset_donor(studio, opened(studio, made), name="Few", steps=1)
     assert raised.value.fields["count"] < 4
     decide(studio.library, "me", made, [0, 1], None)
+
+
+def test_a_zip_is_taken_in_by_the_job_and_a_stopped_one_goes_on(
+    studio: Studio, folder: Path, made: DataSet, tmp_path: Path
+) -> None:
+    """The same pictures and words as of the folder; what is left out is named; no scratch stays."""
+    path = tmp_path / "Mei.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for one in sorted(folder.rglob("*")):
+            packed.write(one, f"Mei/{one.relative_to(folder)}")
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield path.read_bytes()
+
+    token = asyncio.run(keep_upload(studio.settings, "me", "Mei.zip", blocks()))
+    request = DatasetRequest.make(
+        name="Mei", category="sweet", who="Mei", scope="posts", upload=token, adult=True, document="d" * 64
+    )
+    steps: dict[str, Any] = {}
+
+    def run(name: str, step: Callable[[], Any]) -> Any:
+        if name not in steps:
+            if len(steps) == 2:
+                steps["stopped"] = None
+                raise KeyboardInterrupt
+            steps[name] = step()
+        return steps[name]
+
+    with pytest.raises(KeyboardInterrupt):
+        curate_dataset(studio, request, run)
+    zipped = curate_dataset(studio, request, run)
+    assert zipped.request.pictures == made.request.pictures
+    assert zipped.request.upload == ""
+    assert {row.error.code for row in zipped.request.left_out} == {
+        "picture_moves", "picture_not_readable", "subfolder_left_out", "text_not_utf8",
+    }  # fmt: skip
+    assert opened(studio, zipped).judged.kept == opened(studio, made).judged.kept
+    assert not list(studio.library.work.glob("dataset-*"))
+
+
+def test_an_edit_outlives_a_new_description(studio: Studio, made: DataSet) -> None:
+    write_captions(studio.library, "me", made, {0: "a dancer"})
+    again = made.model_copy(update={"id": "another", "request": made.request.changed(most_tokens=7)})
+    assert opened(studio, again).captions[0] == "ohwx a dancer"
+    other = made.model_copy(update={"request": made.request.changed(name="Lin")})
+    assert opened(studio, other).captions[0] != "ohwx a dancer"
+    write_captions(studio.library, "me", made, {0: ""})
+
+
+@pytest.mark.parametrize("told", [{}, {"upload": "a" * 64, "pictures": "both"}])
+def test_pictures_come_in_one_way(studio: Studio, made: DataSet, told: dict[str, Any]) -> None:
+    if "pictures" in told:
+        told = told | {"pictures": made.request.pictures}
+    with pytest.raises(BadInput) as raised:
+        DatasetRequest.make(name="Mei", category="sweet", who="Mei", scope="posts", **told)
+    assert raised.value.code == "dataset_pictures_or_upload"
+
+
+def test_a_vision_model_s_marks_are_reasons(folder: Path, tmp_path: Path) -> None:
+    marked = TEXT.replace('"defects": []', '"defects": ["watermark"]')
+    assert marked != TEXT
+
+    def answer(n: int, body: dict[str, Any]) -> Reply:
+        asked = json.dumps(body["messages"][-1]["content"])
+        return see(("red", "blue")[n % 2]) if "Which colour" in asked else completion(marked, 100)
+
+    with serve(answer) as server:
+        studio = with_model(tmp_path, server.url)
+        made = curate_dataset(studio, request_of(studio, folder, writer="endpoint", most_tokens=1), run_directly)
+    assert made.unasked == CLEAN + COPIES + FAULTY - 5
+    assert made.estimate > 0
+    verdicts = opened(studio, made).judged.verdicts
+    assert [verdict.checked for verdict in verdicts] == [True] * 5 + [False] * made.unasked
+    assert all("watermark" in [one.name for one in verdict.reasons] for verdict in verdicts[:5])
+    assert not any("watermark" in [one.name for one in verdict.reasons] for verdict in verdicts[5:])
