@@ -27,6 +27,7 @@ from studio.domain.capabilities import own_look
 from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest
 from studio.domain.report import LeftOut, StudioStage
 from studio.domain.values import FileKey
+from studio.library.consents import check_pictures
 from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.records import content_id
 from studio.library.told_captions import keep_told, known_told
@@ -50,6 +51,7 @@ def curate_dataset(studio: Studio, request: DatasetRequest, run: Run, progress: 
         check_may_ask(studio, request.outside)
     if request.upload:
         request = _bring(studio, request, run, progress)
+        check_pictures(studio.records, request.owner, request)  # only now are they known
     progress.tell(LeftOut(tuple(row.error for row in request.left_out)))
     total, stage = len(request.pictures), Stage(StudioStage.CURATE)
     facts: list[PictureFacts] = []

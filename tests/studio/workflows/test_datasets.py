@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.learning_pictures import Given, person_folder
-from pipelines.errors import BadInput, NotEnough
+from pipelines.errors import BadInput, ConsentMissing, NotEnough
 from studio.application import Studio
 from studio.datasets.keeping import decide, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
@@ -22,6 +22,7 @@ from studio.datasets.pairs import bring_folder, write_pairs
 from studio.domain.choice import CaptionEndpoint
 from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.migration import read_stored
+from studio.library.consents import revoke_dataset
 from studio.library.saved_settings import SavedFile
 from studio.library.uploads import keep_upload
 from studio.settings import Settings
@@ -286,6 +287,25 @@ def test_a_zip_is_taken_in_by_the_job_and_a_stopped_one_goes_on(
     }  # fmt: skip
     assert opened(studio, zipped).judged.kept == opened(studio, made).judged.kept
     assert not list(studio.library.work.glob("dataset-*"))
+
+
+def test_pictures_that_were_withdrawn_do_not_come_back_in_a_zip(folder: Path, tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    first = curate_dataset(studio, request_of(studio, folder), run_directly)
+    revoke_dataset(studio.records, "me", first)
+    with zipfile.ZipFile(tmp_path / "again.zip", "w") as archive:
+        for path in sorted(folder.glob("*.png")):
+            archive.write(path, path.name)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield (tmp_path / "again.zip").read_bytes()
+
+    token = asyncio.run(keep_upload(studio.settings, "me", "again.zip", blocks()))
+    again = DatasetRequest.make(
+        name="Again", category="sweet", who="Mei", scope="posts", upload=token, adult=True, document="d" * 64
+    )
+    with pytest.raises(ConsentMissing, match="dataset_pictures_withdrawn"):
+        curate_dataset(studio, again, run_directly)
 
 
 def test_an_edit_outlives_a_new_description(studio: Studio, made: DataSet) -> None:
