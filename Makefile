@@ -16,7 +16,7 @@ INPUTS ?= 20000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load overhead fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -64,6 +64,9 @@ faults: install ## processes killed and frozen, databases restarted, disks fille
 
 load: install ## many people click through the pages while a worker draws: load.json [OUT=out USERS=50 MINUTES=10]
 	$(BIN)/python -m benchmarks.load --out $(OUT) --users $(USERS) --minutes $(MINUTES)
+
+overhead: install ## what durable jobs cost beside the work itself: job_overhead.json [OUT=out]
+	$(BIN)/python -m benchmarks.job_overhead --out $(OUT)
 
 fuzz: install ## damaged and hostile files, texts and requests, read with limits: fuzz.json [OUT=out INPUTS=20000 SEED=1]
 	$(BIN)/python -m benchmarks.fuzz --out $(OUT) --inputs $(INPUTS) --seed $(SEED)

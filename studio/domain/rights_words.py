@@ -10,18 +10,22 @@ __all__ = ["say_consent", "say_lineage"]
 _ROLES = frozenset({"backbone", "trained on", "fill", "kontext", "ip-adapter", "character"})
 
 
-def say_lineage(texts: Texts, found: Lineage) -> list[str]:
-    """Return whom and what it is made of, a sentence each, from what is seen down to people, models and words."""
-    lines = []
+def say_lineage(texts: Texts, found: Lineage, *, ids: bool = True) -> list[str]:
+    """Return whom and what it is made of, a sentence each, from what is seen down to people, models and words; `ids`:
+    with what programs and logs call them.
+    """
+    lines, plain = [], "" if ids else "_plain"
     if found.post_set:
-        lines.append(texts("rights.set", id=found.post_set, count=len(found.pictures), scene=texts.word(found.scene)))
+        lines.append(
+            texts(f"rights.set{plain}", id=found.post_set, count=len(found.pictures), scene=texts.word(found.scene))
+        )
         lines += [texts("rights.goods", name=found.goods)] if found.goods else []
         if found.photos_consent is not None:
             consent = say_consent(texts, found.photos_consent)
             lines.append(texts("rights.photos", count=len(found.photos), consent=consent))
-    lines.append(texts("rights.persona", name=found.name, version=found.version, id=found.persona))
+    lines.append(texts(f"rights.persona{plain}", name=found.name, version=found.version, id=found.persona))
     if found.candidates:
-        lines.append(texts("rights.design", id=found.design, count=found.candidates, kept=found.kept))
+        lines.append(texts(f"rights.design{plain}", id=found.design, count=found.candidates, kept=found.kept))
     if (new := found.novelty) is not None:
         told = {"nearest": f"{new.nearest:.2f}", "ceiling": f"{new.ceiling:.2f}", "chosen": f"{new.chosen or 0:.2f}"}
         lines.append(texts("rights.overridden" if new.is_overridden else "rights.new", **told))

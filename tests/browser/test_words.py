@@ -24,7 +24,7 @@ from tests.library import keep_cafe, keep_persona, keep_posts, keep_result
 pytestmark = pytest.mark.browser
 # Gradio's own upload buttons have another name than their text says
 EXCLUDED = "[['#upload'], ['#goods'], ['#also'], ['#weights'], ['#person-photo'], ['#swap-photos']]"
-NAMES = ("Lin", "mei", "png", "zip", "tin", "txt", "not")
+NAMES = ("Lin", "mei", "png", "zip", "tin", "txt", "not", "Apache", "miniature")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def show_origin(ui: Ui, owner: str, made: Persona | PostSet) -> str:
         found, kind = lineage_of_set(ui.studio, owner, made), "sets"
     else:
         found, kind = lineage_of_persona(ui.studio, owner, made), "personas"
-    rows = "".join(f"<li>{escape(line)}</li>" for line in say_lineage(ui.t, found))
+    rows = "".join(f"<li>{escape(line)}</li>" for line in say_lineage(ui.t, found, ids=False))
     save = link(ui.t("origin.get"), f"/api/{kind}/{quote(made.id)}/lineage?download=true", big=False, download=True)
     opened = "" if found.is_free else " open"
     return (
