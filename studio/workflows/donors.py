@@ -35,8 +35,10 @@ from studio.datasets.keeping import edits_of
 from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.domain.consent import ConsentForm, check_not_over, read_consent
 from studio.domain.dataset import DatasetEdits, FaceRequest, FaceTrained, OfIdentity
+from studio.domain.days import read_day
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.report import LeftOut, StudioStage
+from studio.library.consents import check_dataset, dataset_consent
 from studio.library.records import content_id
 from studio.library.uploads import find_upload
 from studio.workflows import Run
@@ -202,7 +204,7 @@ def train_dataset_donor(
 def _check_face(studio: Studio, opened: OpenedDataset, identity: OfIdentity, name: str) -> None:
     """Raise what refuses a training before any work."""
     asked, kept = opened.dataset.request, opened.judged.kept
-    check_not_over(_form_of(opened), datetime.date.today())
+    check_dataset(studio.records, asked.owner, opened.dataset)
     check_new_donor(studio.library.donors_folder, find_category(asked.category).id, name or asked.name)
     if len(kept) < MIN_PICTURES:
         raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)
@@ -230,13 +232,16 @@ def _train_face(
         captions = [strip_identity(caption, policy) for caption in captions]
     images = [studio.store.get_picture(asked.pictures[row].picture) for row in kept]
     rows, look = tuple(zip(images, captions, strict=True)), find_category(asked.category)
-    title, form = name or asked.name, _form_of(opened)
+    title, form = name or asked.name, _form_of(studio, opened)
     return _train(studio, rows, look.id, form, title, policy.trigger, licence, steps, seed, progress)
 
 
-def _form_of(opened: OpenedDataset) -> ConsentForm:
+def _form_of(studio: Studio, opened: OpenedDataset) -> ConsentForm:
+    """The set's consent as it stands now: it may have been prolonged since."""
     asked = opened.dataset.request
-    return ConsentForm(asked.who, asked.scope, asked.until, asked.outside, asked.document, asked.adult)
+    said = dataset_consent(studio.records, asked.owner, opened.dataset, datetime.date.today())
+    until = read_day(said.expires) if said.expires else None
+    return ConsentForm(asked.who, asked.scope, until, asked.outside, asked.document, asked.adult)
 
 
 def _train(

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +64,7 @@ def train_folder_style(
     `style_family_unknown` for a family of which nobody has told how, NotEnough for fewer than 20 photos.
     """
     form = read_consent(consent)
-    check_not_over(form, datetime.datetime.now(UTC).date())
+    check_not_over(form, datetime.date.today())
     found = list_pictures(folder)
     found.check_enough(MIN_PHOTOS)
     texts = {path: plain_spaces(read_text_file(file)).strip() for path, file in found.captions.items()}
@@ -121,7 +120,6 @@ def _card(
     ground = "measured on this model" if recipe.measured else "carried over from published findings, not measured here"
     return LoraMetadata(
         title=title,
-        author=form.who,
         description=(
             f"A style of {photos} photographs: moments of predicted clean latents where sigma is between "
             f"{recipe.window[0]:g} and {recipe.window[1]:g} (weight {recipe.style:g}), content held by blocks "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,7 @@ from studio.datasets.pairs import bring_folder, write_pairs
 from studio.domain.choice import CaptionEndpoint
 from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.migration import read_stored
-from studio.library.consents import revoke_dataset
+from studio.library.consents import prolong_dataset, revoke_dataset
 from studio.library.saved_settings import SavedFile
 from studio.library.uploads import keep_upload
 from studio.settings import Settings
@@ -241,6 +242,18 @@ def test_captions_that_tell_who_it_is_stop_a_training_until_somebody_decides(stu
         train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
     assert raised.value.code == "donor_exists"
     write_captions(library, "me", made, {0: ""})
+
+
+def test_a_training_goes_by_what_was_said_of_the_consent_since(folder: Path, tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    tomorrow = datetime.date.today() + datetime.timedelta(days=1)
+    dataset = curate_dataset(studio, request_of(studio, folder, expires=tomorrow.isoformat()), run_directly)
+    later = tomorrow + datetime.timedelta(days=300)
+    prolong_dataset(studio.records, "me", dataset, later)
+    assert train_dataset_donor(studio, opened(studio, dataset), steps=1).consent.expires == later
+    revoke_dataset(studio.records, "me", dataset)
+    with pytest.raises(ConsentMissing, match="dataset_consent_revoked"):
+        train_dataset_donor(studio, opened(studio, dataset), name="Again", steps=1)
 
 
 def test_fewer_than_four_good_pictures_teach_nobody(studio: Studio, made: DataSet) -> None:

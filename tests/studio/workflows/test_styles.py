@@ -40,6 +40,8 @@ def test_a_style_says_on_its_card_how_it_was_learnt_and_is_found_again(studio: S
     for said in ("20 photographs", "sigma is between 0.25 and 0.85", "single_transformer_blocks", "fusion"):
         assert said in card
     assert ("measured on this model" in card) == json.loads(file.metadata["ss_style_recipe"])["measured"]
+    who = json.loads(_consent(tmp_path).read_text(encoding="utf-8"))["who"]
+    assert who not in json.dumps(dict(file.metadata), ensure_ascii=False)  # the file travels, people's names do not
     again = _Told()
     train_folder_style(studio, photos, _consent(tmp_path), out, "window light", steps=2, progress=again)
     assert not any(isinstance(event, TrainingStep) for event in again.events)
