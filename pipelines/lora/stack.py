@@ -129,8 +129,7 @@ class LoraStack:
                 weight = self._weight(name)
                 if name not in self._pristine:
                     self._pristine[name] = _keep(weight)
-                base = self._pristine[name].to(weight.device, torch.float32)
-                weight.copy_(_add(base, layer, 1.0))  # rounds to the model's dtype once
+                _write(weight, self._pristine[name], layer)
             else:
                 if name in self._beside:
                     self._beside.pop(name)[1].remove()
@@ -220,6 +219,15 @@ def _keep(weight: Tensor) -> Tensor:
     if weight.is_cuda and torch.cuda.mem_get_info(weight.device)[0] < _ROOM_BYTES:
         return weight.detach().cpu()
     return weight.detach().clone()
+
+
+def _write(weight: Tensor, pristine: Tensor, layer: LoraLayer) -> None:
+    """Make `weight` pristine + ΔW: summed in float32, rounded to its own dtype once, in place where that is float32."""
+    if weight.dtype == torch.float32 and pristine.device == weight.device:
+        up, down = layer.up.to(pristine), layer.down.to(pristine)
+        torch.addmm(pristine, up, down, alpha=layer.scale, out=weight.data)
+    else:
+        weight.copy_(_add(pristine.to(weight.device, torch.float32), layer, 1.0))
 
 
 def _add(base: Tensor, layer: LoraLayer, scale: float) -> Tensor:

@@ -24,7 +24,7 @@ from studio.texts.texts import Texts
 
 __all__ = ["main"]
 
-_NICE = 5  # pages answer first
+_NICE = 10  # pages answer first
 
 
 class _Ended(BaseException):

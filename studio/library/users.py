@@ -33,6 +33,7 @@ SESSION_COOKIE = "studio_session"
 SESSION_S = 14 * 24 * 3600
 _SEEN_S = 60.0  # how exactly it is known when a login last asked
 _MOST_SEEN = 1_000
+_BELIEVED_S = 2.0  # an open page asks several things at once; the same process forgets at once whom it logs out
 BROWSER_S = 180 * 24 * 3600
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _MAX_NAME = 40
@@ -65,6 +66,8 @@ class Users:
         # 64 MiB and a core each: a flood of passwords leaves the rest to the pages, and known browsers their own turn
         self._seen: OrderedDict[str, float] = OrderedDict()
         self._seen_lock = Lock()
+        self._believed: dict[str, tuple[str, float]] = {}  # whose a session is, and until when that needs no look
+        self._changes = 0
         self._for_strangers, self._for_known = BoundedSemaphore(2), BoundedSemaphore(1)
 
     @cached_property
@@ -109,6 +112,7 @@ class Users:
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == known))
             session.execute(delete(UserRecord).where(UserRecord.id == known))
+        self._forget()
 
     def log_in(self, name: str, password: str, address: str, browser: str = "") -> str | None:
         """A new session's token; None where name and password do not fit, after as long for an unknown name.
@@ -158,14 +162,31 @@ class Users:
         return row is not None and row.expires > self._clock()
 
     def owner_of(self, token: str) -> str | None:
-        """Return the owner of this session; None for an unknown or expired one, and where the user was removed."""
-        key, now = _key(token), self._clock()
+        """Return the owner of this session; None for an unknown or expired one, and where the user was removed.
+
+        What another process changes is known here two seconds later.
+        """
+        key, now, changes = _key(token), self._clock(), self._changes
+        owner, until = self._believed.get(key, (None, now))
+        if 0 < until - now <= _BELIEVED_S:
+            return owner
         with self._records.transaction() as session:
             query = select(SessionRecord.owner).join(UserRecord, UserRecord.id == SessionRecord.owner)
             owner = session.scalar(query.where(SessionRecord.id == key, SessionRecord.expires > now))
         if owner is not None:
             self._note_seen(key, now)
+            with self._seen_lock:
+                if changes == self._changes:  # else it may have been logged out since it was looked up
+                    if len(self._believed) >= _MOST_SEEN:
+                        self._believed.clear()
+                    self._believed[key] = owner, now + _BELIEVED_S
         return owner
+
+    def _forget(self) -> None:
+        """Look up whose sessions are whose again."""
+        with self._seen_lock:
+            self._changes += 1
+            self._believed.clear()
 
     def _note_seen(self, key: str, now: float) -> None:
         """Once a minute; of several requests at once one writes, and no other waits for it."""
@@ -196,6 +217,7 @@ class Users:
     def log_out(self, token: str) -> None:
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.id == _key(token)))
+        self._forget()
 
     def log_out_everywhere(self, owner: str, but: str = "") -> int:
         """End all sessions of an owner, but the one of this token; how many. Known browsers are forgotten, too."""
@@ -203,6 +225,7 @@ class Users:
             mine = (SessionRecord.owner == owner, SessionRecord.id != _key(but))
             ended = list(session.scalars(select(SessionRecord.id).where(*mine)))
             session.execute(delete(SessionRecord).where(*mine))
+        self._forget()
         _LOG.info("Logged out everywhere: %s", owner)
         return sum(not one.startswith(_BROWSER) for one in ended)
 
@@ -214,6 +237,7 @@ class Users:
         with self._records.transaction() as session:
             session.execute(delete(SessionRecord).where(SessionRecord.owner == name))
             session.merge(row)
+        self._forget()
 
     def known(self, name: str) -> str:
         """Return a user's name as it is kept. Raises BadInput where there is none."""

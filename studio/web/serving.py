@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,6 +30,7 @@ BODY_PAUSE_S = 30.0  # between two blocks of a body
 BODY_GRACE_S, BODY_BYTES_PER_S = 60.0, 4_000.0  # a body that takes longer than this has to come at this rate on average
 MOST_CONNECTIONS = 2_000
 _SPARE_FILES = 200  # for databases, stored files and libraries
+_SWITCH_S = 0.0005  # whoever listens to connections waits no longer than this for a thread that makes an answer
 _WANTED_FILES = MOST_CONNECTIONS + _SPARE_FILES
 
 
@@ -157,6 +159,7 @@ def serve(site: Any, host: str, port: int, *, as_json: bool = False) -> None:
     config = server_config(site, host, port, as_json=as_json)
     for name, most in (("uvicorn.error", 5), ("asyncio", 5), ("studio.login", 60)):
         logging.getLogger(name).addFilter(RareLines(most))
+    sys.setswitchinterval(_SWITCH_S)
     with suppress(KeyboardInterrupt):  # as uvicorn.run does
         uvicorn.Server(config).run()
 

@@ -125,9 +125,12 @@ def draw_shots(
     ]
 
     def score(number: int, key: str) -> None:
-        row = run(f"score-{number}", lambda: score_post(studio, request, shots[number], key, injections))
-        arrived[number] = row
-        finished[number] = finish_step(studio, request, planned[number], key, run, f"finish-{number}", injections)
+        def step() -> tuple[Scores, dict[str, Any] | None]:
+            row = score_post(studio, request, shots[number], key, injections)
+            return row, _finish(studio, request, planned[number], key, injections)
+
+        row, made = run(f"score-{number}", step)  # one step for both: each step waits for the disk
+        arrived[number], finished[number] = row, _as_finished(made)
         progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
         progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
@@ -150,12 +153,17 @@ def finish_step(
     studio: Studio, request: PostRequest, post: DrawnShot, picture: str, run: Run, name: str, injections: Injections
 ) -> FinishedPicture | None:
     """Finish a post's picture as a step of its own; None where posts are not finished."""
+    return _as_finished(run(name, lambda: _finish(studio, request, post, picture, injections)))
 
-    def finish() -> dict[str, Any] | None:
-        made = finish_post(studio, request, post, picture, injections.character)
-        return None if made is None else made.model_dump(mode="json")
 
-    made = run(name, finish)
+def _finish(
+    studio: Studio, request: PostRequest, post: DrawnShot, picture: str, injections: Injections
+) -> dict[str, Any] | None:
+    made = finish_post(studio, request, post, picture, injections.character)
+    return None if made is None else made.model_dump(mode="json")
+
+
+def _as_finished(made: dict[str, Any] | None) -> FinishedPicture | None:
     return None if made is None else FinishedPicture.model_validate(made, strict=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from studio.application import Studio
@@ -25,3 +26,11 @@ def test_tables_are_there_once_the_last_migration_is_done(tmp_path: Path) -> Non
     database.commit()
     database.close()
     assert not has_tables(url)
+
+
+def test_pages_read_while_a_step_is_written(tmp_path: Path) -> None:
+    """And a step waits for the disk once, not for each of a journal's parts."""
+    with Engine(Studio(Settings(data=tmp_path))):
+        pass
+    with closing(sqlite3.connect(tmp_path / "engine.sqlite")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

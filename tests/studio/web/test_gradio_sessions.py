@@ -40,6 +40,8 @@ sessions = blocks.state_holder.session_data
 print(json.dumps({
     "said": said, "kept": {name: list(one.state_data.values()) for name, one in sessions.items()},
     "copied": sum(len(one.config_values) for one in sessions.values()),
+    "parts": len({id(one.blocks_config.blocks[shown._id]) for one in sessions.values()}),
+    "tables": len({id(one.blocks_config.fns) for one in sessions.values()}),
     "summed": len(blocks._queue.cached_event_analytics_summary["functions"]),
 }))
 """
@@ -57,7 +59,12 @@ def _press(how: str, sessions: str) -> dict[str, Any]:
 
 def test_sessions_hold_what_differs_and_no_more() -> None:
     found = _press("small", "aab")
-    assert found == {"said": ["1", "2", "1"], "kept": {"a": [2], "b": [1]}, "copied": 0, "summed": 0}
+    sizes = {"copied": 0, "parts": 2, "tables": 1, "summed": 0}
+    assert found == {"said": ["1", "2", "1"], "kept": {"a": [2], "b": [1]}, **sizes}
+
+
+def test_sessions_that_were_told_the_same_share_it() -> None:
+    assert _press("small", "ab")["parts"] == 1
 
 
 def test_the_page_that_was_looked_at_longest_ago_begins_anew() -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +220,11 @@ def test_a_session_ends(studio: Studio) -> None:
     assert mei.get("/places/cafe").status_code == 401
     other = come_in(site, "mei")
     Users(studio.records).change("mei", "another long one")
+    time.sleep(2.1)  # as another process: the pages look again after two seconds
     assert other.get("/places/cafe").status_code == 401
     assert wang.get("/places/cafe").status_code == 200
     Users(studio.records).remove("wang")
+    time.sleep(2.1)
     assert wang.get("/places/cafe").status_code == 401
 
 
@@ -387,3 +389,43 @@ def test_the_command_line_keeps_the_users(
     assert "no user mei" in capsys.readouterr().err
     with pytest.raises(BadInput):
         users.change("nobody", SECRET)
+
+
+@pytest.mark.parametrize("how", ["log out", "everywhere", "password", "remove"])
+def test_whoever_is_logged_out_is_out_at_once_here_and_soon_elsewhere(studio: Studio, how: str) -> None:
+    now = [1_000_000.0]
+    here, elsewhere = (Users(studio.records, lambda: now[0]) for _ in range(2))
+    token = here.log_in("mei", f"{SECRET} mei", "1.2.3.4")
+    assert token is not None
+    assert [users.owner_of(token) for users in (here, elsewhere)] == ["mei", "mei"]
+    ends: dict[str, Callable[[], object]] = {
+        "log out": lambda: here.log_out(token), "everywhere": lambda: here.log_out_everywhere("mei"),
+        "password": lambda: here.change("mei", "another long password"), "remove": lambda: here.remove("mei"),
+    }  # fmt: skip
+    ends[how]()
+    assert here.owner_of(token) is None
+    now[0] += 2.1
+    assert elsewhere.owner_of(token) is None
+
+
+def test_a_session_that_was_just_asked_of_is_not_looked_up_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    users = Users(studio.records, lambda: now[0])
+    token = users.log_in("mei", f"{SECRET} mei", "1.2.3.4")
+    assert token is not None
+    looked, transaction = list[int](), studio.records.transaction
+
+    def look() -> Any:
+        looked.append(1)
+        return transaction()
+
+    monkeypatch.setattr(studio.records, "transaction", look)
+    assert users.owner_of(token) == "mei"
+    before = len(looked)
+    assert users.owner_of(token) == "mei"
+    assert len(looked) == before
+    now[0] += 3
+    assert users.owner_of(token) == "mei"
+    assert len(looked) > before
