@@ -25,13 +25,13 @@ from pipelines.file_names import file_name
 from pipelines.lora import read_lora
 from pipelines.masks import load_mask
 from pipelines.pictures import load_scene
+from studio.datasets.pairs import bring_folder
 from studio.domain.bundle import bundle_name
 from studio.domain.consent import read_consent
 from studio.domain.platforms import find_platform, overlong, text_length
 from studio.export.recall import recall
 from studio.library.donor_files import inspect_header
 from studio.ui.parts.shots_table import paste_shots
-from studio.workflows.training_folder import read_training_folder
 
 __all__ = ["CHECKS", "Row", "check_case", "main"]
 
@@ -106,9 +106,9 @@ def _data_tilde(folder: Path, bench: Bench) -> Seen:
 
 def _appledouble(folder: Path, bench: Bench) -> Seen:
     pictures = unpack(folder / "pictures.zip", bench.scratch / "appledouble")
-    made = bench.train(pictures, "apple")
-    given = read_training_folder(pictures, "young woman")
-    return (len(given.rows), len(made.left_out)) == (4, 0), f"{len(given.rows)} pictures, {len(made.left_out)} left out"
+    bench.train(pictures, "apple")
+    rows, left_out = bring_folder(bench.studio.library, pictures, "me")
+    return (len(rows), len(left_out)) == (4, 0), f"{len(rows)} pictures, {len(left_out)} left out"
 
 
 def _edited_captions(folder: Path, bench: Bench) -> Seen:
@@ -119,14 +119,14 @@ def _edited_captions(folder: Path, bench: Bench) -> Seen:
     try:
         bench.train(pictures, "Nora2")
     except StudioError as error:
-        return error.code == "donor_exists", f"{second.donor.name}, then {error.code}"
+        return error.code == "donor_exists", f"{second.name}, then {error.code}"
     return False, "a taken name was taken again"
 
 
 def _left_out(folder: Path, bench: Bench) -> Seen:
-    mixed = read_training_folder(unpack(folder / "mixed.zip", bench.scratch / "mixed"), "young woman")
-    named = {str(error.fields["name"]) for error in mixed.left_out}
-    checks = {"mixed: used or named": len(mixed.rows) + len(named) == 8 and "IMG_5.tif" in named}
+    mixed, others = bring_folder(bench.studio.library, unpack(folder / "mixed.zip", bench.scratch / "mixed"), "me")
+    named = {str(error.fields["name"]) for error in others}
+    checks = {"mixed: used or named": len(mixed) + len(named) == 8 and "IMG_5.tif" in named}
     consent = bench.consent()
     for name, words in (("phone", ("HEIC", "JPEG")), ("kohya", ("10_ohwx woman",))):
         pictures = unpack(folder / f"{name}.zip", bench.scratch / name)

@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from personas.donors import Donor
 from personas.recipes import Recipe
 from personas.shots import Shot
 from pipelines.lora import LoraLayer
 from pipelines.pictures import load_scene
+from pipelines.progress import SILENT, Progress
 from studio.application import Studio
+from studio.datasets.pairs import request_of_folder
+from studio.domain.consent import read_consent
+from studio.domain.dataset import DatasetEdits, FaceRequest
 from studio.domain.design import UsedDonor
 from studio.domain.persona import Persona
 from studio.domain.posts import Post, PostRequest, PostSet
@@ -28,9 +34,11 @@ from studio.library.index import index_result
 from studio.library.records import JobFilesRecord, JobRecord, PersonaRecord
 from studio.library.scenes import add_bundled, scenes_of
 from studio.settings import Settings
-from studio.workflows.donors import TrainedDonor, train_folder_donor
+from studio.workflows import run_directly
+from studio.workflows.datasets import curate_dataset
+from studio.workflows.donors import train_face
 
-__all__ = ["Bench", "delta_norms", "run_command", "unpack"]
+__all__ = ["Bench", "delta_norms", "run_command", "train_folder", "unpack"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMAND = "from studio.cli import main; main()"
@@ -56,9 +64,9 @@ class Bench:
         path.write_text('{"who": "Synthetic Person", "scope": "tests"}')
         return path
 
-    def train(self, pictures: Path, name: str) -> TrainedDonor:
+    def train(self, pictures: Path, name: str) -> Donor:
         """Train a donor for one step."""
-        return train_folder_donor(self.studio, pictures, "sweet", self.consent(), name, steps=1)
+        return train_folder(self.studio, pictures, self.consent(), name, steps=1)
 
     def keep_persona(self, photo: Path | None = None) -> Persona:
         """Keep a persona who is drawn by a bundled donor's LoRA; their enrolment is the face of `photo`."""
@@ -103,6 +111,19 @@ class Bench:
             JobFilesRecord(id=job, owner="me", keys=[*files, kept], made=files),
         )
         index_result(studio.records, "me", result)
+
+
+def train_folder(
+    studio: Studio, folder: Path, consent: Path, name: str, progress: Progress = SILENT, **asked: Any
+) -> Donor:
+    """Train a donor of the look "sweet" as `donors train --all` does; `asked` are a `FaceRequest`'s fields."""
+    owner = studio.settings.owner
+    request = request_of_folder(studio.library, folder, "sweet", read_consent(consent), owner, name)
+    dataset = curate_dataset(studio, request, run_directly, progress)
+    every = DatasetEdits(held=tuple(range(len(dataset.request.pictures))))
+    face = FaceRequest.make(owner=owner, dataset=dataset, edits=every, name=name, **asked)
+    made = train_face(studio, face, run_directly, progress)
+    return next(donor for donor in studio.donors() if donor.id == made.donor)
 
 
 def run_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from personas.captions.measured import describe
 from personas.captions.policy import Policy
 from personas.consolidation import default_config
 from personas.datasets.facts import measure_picture
+from personas.identity_loss import lead_to_themselves
 from personas.measures.face import FaceReader, mean_embedding
 from personas.measures.regions import HEAD, RegionReader
 from personas.shots import Shot, vary_shots
@@ -28,7 +30,9 @@ from pipelines.sampling.request import identity_request
 from pipelines.training.lora import TrainingExample, train_lora
 from studio.settings import ASSETS
 
-__all__ = ["DONORS", "NEW_SIZES", "OWN_SIZE", "WORDINGS", "train_captioned", "train_in_sizes"]
+__all__ = [
+    "DONORS", "NEW_SIZES", "OWN_SIZE", "WAYS", "WORDINGS", "train_captioned", "train_in_sizes", "train_led",
+]  # fmt: skip
 
 Size = tuple[int, int]
 
@@ -38,6 +42,10 @@ OWN_SIZE: Size = (256, 192)
 NEW_SIZES: tuple[Size, ...] = ((288, 192), (192, 288), (288, 256))
 """Sizes (height, width) that no bucket has."""
 WORDINGS = ("true", "measured", "identity")
+WAYS = ("plain", "led", "longer")
+"""Without the identity loss, with it, and without it for as long as that took."""
+FEW = 24
+"""Pictures that a merchant has of somebody."""
 _SUBJECT = "a woman"
 _SAID = "long dark hair, green eyes, pale skin"
 
@@ -136,3 +144,25 @@ def train_captioned(
     config = default_config(backbone, 60 + number).model_copy(update={"steps": steps})
     trained = train_lora(backbone, examples, config, work / f"{number}-{wording}", progress)
     return _likeness(faces, _centre(faces, number), _draw(backbone, trained.layers, OWN_SIZE, SHOTS, 7000))
+
+
+def train_led(
+    backbone: Backbone, work: Path, number: int, way: str, steps: int, progress: Progress
+) -> dict[str, list[float]]:
+    """Train a donor on a few renders by one of `WAYS`; return its likeness by either recogniser, a shot each, and the
+    `seconds` that the training took.
+    """
+    faces, second = FaceReader(ASSETS / "faces"), FaceReader(ASSETS / "faces_second")
+    examples = [example for _, example in _renders(number, (OWN_SIZE,), FEW, 73_000_000)]
+    judge = lead_to_themselves(faces, [e.image for e in examples], backbone.device) if way == "led" else None
+    changed = {"steps": steps, "picture_weight": 2.0 if judge else 0.0}
+    config = default_config(backbone, 80 + number).model_copy(update=changed)
+    begin = time.perf_counter()
+    trained = train_lora(backbone, examples, config, work / f"{number}-{way}", progress, judge=judge)
+    took = time.perf_counter() - begin
+    pictures = _draw(backbone, trained.layers, OWN_SIZE, SHOTS, 8000)
+    return {
+        "seconds": [took],
+        "first": _likeness(faces, _centre(faces, number), pictures),
+        "second": _likeness(second, _centre(second, number), pictures),
+    }

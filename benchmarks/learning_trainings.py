@@ -1,4 +1,4 @@
-"""The trainings that `learning_score` tells of: `python -m benchmarks.learning_trainings style|buckets|captions`.
+"""The trainings that `learning_score` tells of: `python -m benchmarks.learning_trainings` and what of it.
 
 Each goes on where it was stopped and leaves pictures and layers in `--work`; `learning_score` reads these. One thread
 takes 10 to 40 minutes for each word. Everything is of the miniature's world; "real" photographs are its second look.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.learning_donors import DONORS, WORDINGS, train_captioned, train_in_sizes
+from benchmarks.learning_donors import DONORS, WAYS, WORDINGS, train_captioned, train_in_sizes, train_led
 from benchmarks.learning_real import Photos, draw_photos
 from miniature.renders import people
 from personas.measures.regions import LABELS
@@ -155,10 +155,12 @@ def train_styles(backbone: Backbone, work: Path, arms: Sequence[str], scales: Se
 
 
 def train_donors(backbone: Backbone, work: Path, numbers: Sequence[int], steps: int, what: str) -> None:
-    """Train source faces in buckets and at one size, or by each wording; write what was measured after each."""
+    """Train source faces in buckets and at one size, by each wording, or with and without the identity loss; write what
+    was measured after each.
+    """
     file = work / f"{what}.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    ways = ("one", "buckets") if what == "buckets" else WORDINGS
+    ways = {"buckets": ("one", "buckets"), "captions": WORDINGS, "identity": WAYS}[what]
     for number in numbers:
         for way in ways:
             if (key := f"{number}-{way}") in found:
@@ -167,6 +169,10 @@ def train_donors(backbone: Backbone, work: Path, numbers: Sequence[int], steps: 
                 found[key] = train_in_sizes(
                     backbone, work / what, number, buckets=way == "buckets", steps=steps, progress=_Log(key)
                 )
+            elif what == "identity":
+                seconds = [found[f"{number}-{one}"]["seconds"][0] for one in ("plain", "led") if way == "longer"]
+                longer = round(steps * seconds[1] / seconds[0]) if seconds else steps
+                found[key] = train_led(backbone, work / what, number, way, longer, _Log(key))
             else:
                 found[key] = train_captioned(backbone, work / what, number, way, steps, _Log(key))
             file.write_text(json.dumps(found))
@@ -175,7 +181,7 @@ def train_donors(backbone: Backbone, work: Path, numbers: Sequence[int], steps: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("style", "buckets", "captions"))
+    parser.add_argument("what", choices=("style", "buckets", "captions", "identity"))
     parser.add_argument("--work", type=Path, default=Path("build/learning"))
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
     parser.add_argument(

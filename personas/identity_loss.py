@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from personas.measures.face import FaceReader, mean_embedding
+from personas.measures.face import FaceReader, FaceReading, mean_embedding
 from pipelines.errors import ModelMissing
 from pipelines.training.pictures import Box
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["IdentityLoss", "recogniser_module", "to_unit"]
+__all__ = ["IdentityLoss", "lead_to_themselves", "recogniser_module", "to_unit"]
 
 # How much a crop is shifted (of its half side) and stretched at random, so that what is learnt is the face and no
 # pattern that only this very grid of pixels sees.
@@ -39,9 +39,12 @@ class IdentityLoss:
         pictures: Sequence[npt.NDArray[np.uint8]],
         centre: npt.NDArray[np.float32],
         device: torch.device | None = None,
+        faces: Sequence[FaceReading | None] | None = None,
     ) -> None:
-        """`pictures` uint8 [h, w, 3] on the training's canvas, `centre` [d]. Raises ModelMissing for a pack's
-        recogniser that has no torch equivalent."""
+        """`pictures` uint8 [h, w, 3] as the training's judge is shown them, `centre` [d]; `faces` are those that the
+        reader found in them, where somebody has read them already. Raises ModelMissing for a pack's recogniser that has
+        no torch equivalent.
+        """
         from insightface.utils import face_align
 
         self._device = device or torch.device("cpu")
@@ -49,7 +52,7 @@ class IdentityLoss:
         self._side = int(self._recogniser.input_size[0])
         self._module = recogniser_module(Path(self._recogniser.model_file)).to(self._device)
         self._centre = torch.from_numpy(mean_embedding(centre[None])).to(self._device)
-        faces = reader.read_many(pictures)
+        faces = reader.read_many(pictures) if faces is None else faces
         self._from_crop = [
             None if face is None else _invert(face_align.estimate_norm(face.landmarks, self._side)) for face in faces
         ]
@@ -93,6 +96,25 @@ class IdentityLoss:
         crop = functional.grid_sample((pixels.float()[None] + 1) * 127.5, where, align_corners=False)
         value = (crop - self._recogniser.input_mean) / self._recogniser.input_std
         return functional.normalize(self._module(value).float()[0], dim=0)
+
+
+def lead_to_themselves(
+    reader: FaceReader, pictures: Sequence[npt.NDArray[np.uint8]], device: torch.device | None = None
+) -> IdentityLoss | None:
+    """Return the loss that leads to whom pictures uint8 [h, w, 3] show themselves: the mean face of the third whose
+    faces are the largest, for small ones say less of who it is. None where no face is found. Raises as `IdentityLoss`.
+    """
+    faces = reader.read_many(pictures)
+    found = [
+        ((face.box[3] - face.box[1]) / picture.shape[0], face.embedding)
+        for picture, face in zip(pictures, faces, strict=True)
+        if face is not None
+    ]
+    if not found:
+        return None
+    largest = sorted(found, key=lambda one: -one[0])[: max(1, len(found) // 3)]
+    centre = mean_embedding(np.stack([embedding for _, embedding in largest]))
+    return IdentityLoss(reader, pictures, centre, device, faces)
 
 
 def recogniser_module(file: Path) -> torch.nn.Module:

@@ -9,26 +9,11 @@ import typer
 
 from personas.captions.policy import SWITCHES, Switch
 from personas.datasets.limits import Limits
-from personas.looks import find_category
 from pipelines.errors import BadInput
-from pipelines.file_names import file_name
 from studio.application import Studio
-from studio.cli.options import (
-    LOOKS,
-    Data,
-    Json,
-    Owner,
-    Seed,
-    check_file,
-    open_jobs,
-    option,
-    say,
-    say_left_out,
-    settings_of,
-    tell,
-)
-from studio.domain.consent import check_not_over, read_consent
-from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained, OfIdentity
+from studio.cli.learning import OF_IDENTITY, check_folder_words, request_to_curate, say_dataset, train_on
+from studio.cli.options import LOOKS, Data, Json, Owner, Seed, open_jobs, option, say, settings_of, tell
+from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, OfIdentity
 
 __all__ = ["datasets"]
 
@@ -60,32 +45,13 @@ def curate(
     as_json: Json = False,
 ) -> None:
     """Look through a folder of pictures of one person: which are good, why others are not, and what each shows."""
-    import datetime
-
-    find_category(category)
-    form = read_consent(check_file(consent))
-    check_not_over(form, datetime.date.today())
-    check_file(folder)
-    from studio.datasets.pairs import bring_folder, name_left_out
-    from studio.workflows.datasets import check_may_ask
-
+    form = check_folder_words(folder, category, consent)
     studio = Studio(settings_of(data, owner))
-    if captions == "endpoint":
-        check_may_ask(studio, form.outside)
-    asker = studio.settings.owner
-    pictures, left_out = bring_folder(studio.library, folder, asker)
-    say_left_out(left_out, as_json)
-    request = DatasetRequest.make(
-        owner=asker, name=file_name(name or folder.resolve().name)[:60].strip(" ."), category=category, who=form.who,
-        scope=form.scope, expires="" if form.expires is None else form.expires.isoformat(), outside=form.outside,
-        document=form.document,
-        adult=form.adult,
-        pictures=pictures, writer=captions, most_tokens=most_tokens,
-        left_out=name_left_out(left_out),
-    )  # fmt: skip
+    more = {"writer": captions, "most_tokens": most_tokens}
+    request = request_to_curate(studio, folder, category, form, as_json, name, **more)
     with open_jobs(studio, as_json) as jobs:
         made = jobs.run(request, DataSet)
-    _say(studio, made, as_json, each=False)
+    say_dataset(studio, made, as_json, each=False)
 
 
 @datasets.command("list")
@@ -145,7 +111,7 @@ def show(
         keeping.write_captions(studio.library, asker, found, dict(map(_caption, caption)))
     if say_of is not None or trigger is not None:
         keeping.set_words(studio.library, asker, found, None if say_of is None else _switches(say_of), trigger)
-    _say(studio, found, as_json, each=True)
+    say_dataset(studio, found, as_json, each=True)
 
 
 @datasets.command()
@@ -171,7 +137,7 @@ def train(
     dataset: Which = "",
     identity: Annotated[
         OfIdentity,
-        typer.Option(help="Where captions say who the person is: stop, leave these words out, or keep them."),
+        typer.Option(help=OF_IDENTITY),
     ] = "stop",
     name: Annotated[str, typer.Option(help="What the donor will be called; the data set's name if empty.")] = "",
     licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
@@ -191,37 +157,7 @@ def train(
         licence=licence, steps=steps, seed=seed,
     )  # fmt: skip
     with open_jobs(studio, as_json) as jobs:
-        made = jobs.run(request, FaceTrained)
-    said = {"id": made.donor, "name": made.name, "pictures": made.pictures}
-    say(said, as_json, tell("cli.donor_added", name=made.name, id=made.donor))
-
-
-def _say(studio: Studio, dataset: DataSet, as_json: bool, *, each: bool) -> None:
-    """Say which pictures are good and why others are not; with captions where `each` is to be told of."""
-    from studio.datasets.opened import open_dataset
-    from studio.datasets.telling import tell_dataset
-    from studio.texts.terminal import terminal_texts
-
-    t = terminal_texts()
-    told = tell_dataset(t, open_dataset(studio.library, studio.settings.owner, dataset))
-    rows = told["pictures"]
-    lines = [tell("cli.dataset", name=told["name"], id=told["id"], kept=told["kept"], count=len(rows))]
-    for row in rows:
-        if each or not row["kept"]:
-            sign, hand = "✓" if row["kept"] else "✗", f" ({t('dataset.by_hand')})" if row["by_hand"] else ""
-            lines.append(f"{sign} {row['number']:4} {row['name']}{hand}  {'; '.join(row['why'])}".rstrip())
-        if each and row["kept"]:
-            lines.append(f"       {row['caption']}")
-    if told["second"]:
-        lines.append(tell("dataset.second", count=len(told["second"])))
-    lines += [tell("cli.dataset_hole", hole=hole) for hole in told["holes"]]
-    lines += [tell("cli.dataset_finding", finding=one["said"], count=len(one["pictures"])) for one in told["captions"]]
-    lines += [t("left_out", why=one["error"]) for one in told["left_out"]]
-    if dataset.unasked:
-        lines.append(tell("cli.dataset_unasked", count=dataset.unasked, estimate=dataset.estimate))
-    if unchecked := sum(not row["checked"] for row in rows):
-        lines.append(tell("cli.dataset_checked", count=unchecked))
-    say(told, as_json, "\n".join(lines))
+        train_on(studio, jobs, request, as_json)
 
 
 def _all(studio: Studio) -> list[DataSet]:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from personas.donors import check_new_donor
 from personas.looks import find_category
 from studio.application import Studio
+from studio.cli.learning import OF_IDENTITY, check_folder_words, request_to_curate, train_on
 from studio.cli.options import (
     FAMILY_HELP,
     LOOKS,
@@ -16,14 +18,15 @@ from studio.cli.options import (
     Json,
     Seed,
     check_file,
-    left_out_rows,
+    open_jobs,
+    option,
     say,
     settings_of,
     tell,
     warn_of_licence,
 )
-from studio.cli.progress import Bars
 from studio.domain.consent import read_consent
+from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, OfIdentity
 from studio.texts.terminal import terminal_texts
 
 __all__ = ["donors"]
@@ -95,21 +98,37 @@ def train_donor(
     consent: Annotated[Path, typer.Option(help="JSON: who, scope, expires")],
     name: Annotated[str, typer.Option(help="What the donor will be called; the folder's name if empty.")] = "",
     licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
+    captions: Annotated[str, option(DatasetRequest, "writer", "Who describes the pictures")] = "measured",
+    identity: Annotated[OfIdentity, typer.Option(help=OF_IDENTITY)] = "stop",
+    all_of_them: Annotated[
+        bool, typer.Option("--all", help="Learn from every picture, whatever is held against it.")
+    ] = False,
     steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
     seed: Seed = 1,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption."""
-    find_category(category)
-    read_consent(check_file(consent))
-    check_file(folder)
-    from studio.workflows.donors import train_folder_donor
+    """Train a donor from a folder of pictures; NAME.txt beside a picture is its caption.
+
+    The folder becomes a data set, as by "dataset curate"; the good pictures train the donor, as by "dataset train".
+    """
+    form = check_folder_words(folder, category, consent)
+    from pipelines.families.siblings import training_spec
+    from studio.datasets.keeping import edits_of
+    from studio.datasets.pairs import name_of_folder
 
     studio = Studio(settings_of(data, None))
-    warn_of_licence(studio, "running", "fine_tuning")
-    with Bars(as_json) as bars:
-        made = train_folder_donor(studio, folder, category, consent, name, licence, steps, seed, bars)
-    donor = made.donor
-    told = {"id": donor.id, "name": donor.name, "left_out": left_out_rows(made.left_out)}
-    say(told, as_json, tell("cli.donor_added", name=donor.name, id=donor.id))
+    title, asker = name or name_of_folder(folder), studio.settings.owner
+    check_new_donor(studio.library.donors_folder, find_category(category).id, title)
+    training_spec(studio.backbone_spec)
+    wanted = request_to_curate(studio, folder, category, form, as_json, title, writer=captions)
+    with open_jobs(studio, as_json) as jobs:
+        dataset = jobs.run(wanted, DataSet)
+        edits = edits_of(studio.library, asker, dataset)
+        if all_of_them:
+            edits = edits.model_copy(update={"held": tuple(range(len(dataset.request.pictures)))})
+        request = FaceRequest.make(
+            owner=asker, dataset=dataset, edits=edits, identity=identity, name=title, licence=licence, steps=steps,
+            seed=seed,
+        )  # fmt: skip
+        train_on(studio, jobs, request, as_json)

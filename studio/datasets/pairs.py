@@ -17,15 +17,20 @@ from pipelines.files import storing, write_whole
 from pipelines.pictures import load_scene
 from pipelines.text_files import plain_spaces, read_text_file, unquoted
 from studio.datasets.opened import OpenedDataset
-from studio.domain.dataset import MOST_CAPTION_LETTERS, MOST_PICTURES, DatasetPicture
+from studio.domain.consent import ConsentForm
+from studio.domain.dataset import MOST_CAPTION_LETTERS, MOST_PICTURES, DatasetPicture, DatasetRequest
 from studio.domain.values import LeftOutPicture
 from studio.library.consents import check_dataset
 from studio.library.library import Library
 from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.scenes import add_picture
 
-__all__ = ["bring_folder", "bring_pictures", "check_folder", "name_left_out", "pack_pairs", "write_pairs"]
+__all__ = [
+    "bring_folder", "bring_pictures", "check_folder", "name_left_out", "name_of_folder", "pack_pairs",
+    "request_of_folder", "write_pairs",
+]  # fmt: skip
 
+_MOST_NAME = 60
 _LONGEST_PX = 2048  # no model here learns from more
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 
@@ -42,6 +47,25 @@ def bring_folder(
     kept, left_out = bring_pictures(library, list(found.pictures), found.captions, owner, check)
     found.check_usable(len(kept), 1, (*found.left_out, *left_out))
     return kept, (*found.left_out, *left_out)
+
+
+def name_of_folder(folder: Path) -> str:
+    """Return what is made of a folder is called where nobody says so."""
+    return file_name(folder.resolve().name)[:_MOST_NAME].strip(" .")
+
+
+def request_of_folder(
+    library: Library, folder: Path, category: str, form: ConsentForm, owner: str, name: str = "", **more: object
+) -> DatasetRequest:
+    """Store a folder's pictures and return the request to look through them under the consent; `more` are other fields.
+    Raises as `bring_folder`.
+    """
+    pictures, left_out = bring_folder(library, folder, owner)
+    return DatasetRequest.make(
+        owner=owner, name=name or name_of_folder(folder), category=category, who=form.who, scope=form.scope,
+        expires="" if form.expires is None else form.expires.isoformat(), outside=form.outside, document=form.document,
+        adult=form.adult, pictures=pictures, left_out=name_left_out(left_out), **more,
+    )  # fmt: skip
 
 
 def check_folder(found: PictureFolder) -> None:

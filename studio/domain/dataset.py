@@ -116,7 +116,8 @@ class DatasetEdits(Stored):
 class FaceRequest(Request):
     """A source face that is trained on the good pictures of a data set, as `edits` say it (None: those that stand when
     it begins). `identity` says what becomes of captions that tell who the person is: the training stops, such words are
-    left out, or they stay. `name` "" is the data set's, `steps` 0 the usual number.
+    left out, or they stay. `name` "" is the data set's, `steps` 0 the usual number. `identity_loss` is the weight of
+    the face recogniser's judgement beside flow matching, None the usual one.
     """
 
     dataset: DataSet
@@ -126,13 +127,16 @@ class FaceRequest(Request):
     licence: Annotated[str, Field(max_length=100)] = "unknown"
     steps: int = Field(0, ge=0)
     seed: Seed = 1
+    identity_loss: float | None = later_field(None, ge=0, le=100)
 
     def check_before(self) -> None:
         self.dataset.request.check_before()
 
 
 class FaceTrained(Result):
-    """The source face as it lies in the donors' folder; `pictures` is how many it was trained on."""
+    """The source face as it lies in the donors' folder; `pictures` is how many it was trained on, `identity_loss` the
+    weight of the face recogniser's judgement, 0 where none judged.
+    """
 
     kind: ClassVar[str] = "face"
 
@@ -140,3 +144,4 @@ class FaceTrained(Result):
     name: str
     category: str
     pictures: int
+    identity_loss: float = later_field(0.0)

@@ -1,4 +1,4 @@
-"""Donors of one's own: a LoRA file as it is, or one trained from a folder of pictures, with a consent record."""
+"""Donors of one's own: a LoRA file as it is, or one trained on a data set, with a consent record."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from personas.captions.lint import strip_identity
-from personas.consolidation import default_config
+from personas.consolidation import persona_config
 from personas.donors import Consent, Donor, check_new_donor, save_donor
+from personas.identity_loss import IdentityLoss, lead_to_themselves
 from personas.looks import find_category
 from personas.shots import Shot
-from pipelines.errors import BadInput, NotEnough, StudioError
+from pipelines.backbones import Backbone
+from pipelines.errors import BadInput, ModelMissing, NotEnough
 from pipelines.families.siblings import training_spec
 from pipelines.file_names import file_name
 from pipelines.lora import Lora, LoraMetadata, check_fits, read_lora, write_lora
@@ -28,33 +28,26 @@ from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
-from pipelines.training.dataset import hash_examples
+from pipelines.training.dataset import fit_image, hash_examples
 from pipelines.training.lora import TrainingExample, train_lora
+from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
 from studio.datasets.keeping import edits_of
 from studio.datasets.opened import OpenedDataset, open_dataset
-from studio.domain.consent import ConsentForm, check_not_over, read_consent
+from studio.domain.consent import ConsentForm, read_consent
 from studio.domain.dataset import DatasetEdits, FaceRequest, FaceTrained, OfIdentity
 from studio.domain.days import read_day
 from studio.domain.donor import DonorAdded, DonorRequest
-from studio.domain.report import LeftOut, StudioStage
+from studio.domain.report import StudioStage
 from studio.library.consents import check_dataset, dataset_consent
 from studio.library.records import content_id
 from studio.library.uploads import find_upload
 from studio.workflows import Run
-from studio.workflows.training_folder import MIN_PICTURES, TRIGGER, read_training_folder
 
-__all__ = [
-    "TrainedDonor", "add_lora_donor", "add_uploaded_donor", "train_dataset_donor", "train_face", "train_folder_donor",
-]  # fmt: skip
+__all__ = ["MIN_PICTURES", "add_lora_donor", "add_uploaded_donor", "train_face"]
 
-
-@dataclass(frozen=True)
-class TrainedDonor:
-    """A donor that was trained, and why some of the folder's files took no part."""
-
-    donor: Donor
-    left_out: tuple[StudioError, ...]
+MIN_PICTURES = 4
+"""So few teach nobody."""
 
 
 def add_lora_donor(
@@ -130,35 +123,14 @@ def _add(
         return saved
 
 
-def train_folder_donor(
-    studio: Studio,
-    folder: Path,
-    category: str,
-    consent: Path,
-    name: str = "",
-    licence: str = "unknown",
-    steps: int = 0,
-    seed: int = 1,
-    progress: Progress = SILENT,
-) -> TrainedDonor:
-    """Train a LoRA on a folder of pictures of one person and keep it as a donor.
-
-    Resumes when run again with the same pictures, captions and settings; others are another training. A name that is
-    taken and a consent that is over are refused before any work, and what is left out of the folder is told before it.
-    It is trained on a distilled backbone's sibling; its thumbnail is the backbone's.
-    """
-    look, title = find_category(category), name or file_name(folder.resolve().name)
-    form = read_consent(consent)
-    check_not_over(form, datetime.date.today())
-    check_new_donor(studio.library.donors_folder, look.id, title)
-    given = read_training_folder(folder, look.subject)
-    progress.tell(LeftOut(given.left_out))
-    donor = _train(studio, given.rows, look.id, form, title, TRIGGER, licence, steps, seed, progress)
-    return TrainedDonor(donor, given.left_out)
-
-
 def train_face(studio: Studio, request: FaceRequest, run: Run, progress: Progress = SILENT) -> FaceTrained:
-    """Train a source face on a data set, as `train_dataset_donor` does."""
+    """Train a LoRA on the good pictures of a data set and keep it as a donor.
+
+    A training with the same pictures, captions and settings goes on where it was stopped; others are another training.
+    What forbids it is said before any work. It is trained on a distilled backbone's sibling; its thumbnail is the
+    backbone's. Raises BadInput `captions_tell_identity`, NotEnough for fewer than four pictures, ConsentMissing, and
+    what else a training raises.
+    """
 
     def edits() -> dict[str, Any]:
         said = request.edits or edits_of(studio.library, request.owner, request.dataset)
@@ -166,74 +138,25 @@ def train_face(studio: Studio, request: FaceRequest, run: Run, progress: Progres
 
     said = DatasetEdits.model_validate_json(json.dumps(run("edits", edits)))
     opened = open_dataset(studio.library, request.owner, request.dataset, said)
-
-    def check() -> None:
-        _check_face(studio, opened, request.identity, request.name)
-
-    def train() -> dict[str, Any]:
-        donor = _train_face(
-            studio, opened, request.identity, request.name, request.licence, request.steps, request.seed, progress
-        )
-        return {"donor": donor.id, "name": donor.name, "category": donor.category}
-
-    run("check", check)  # a step of its own: a training that is taken up again may have kept the face already
-    made = run("train", train)
+    run("check", lambda: _check_face(studio, opened, request))  # a training taken up again may have kept the face
+    made = run("train", lambda: _train(studio, opened, request, progress))
     return FaceTrained(id=content_id(made), pictures=len(opened.judged.kept), **made)
 
 
-def train_dataset_donor(
-    studio: Studio,
-    opened: OpenedDataset,
-    identity: OfIdentity = "stop",
-    name: str = "",
-    licence: str = "unknown",
-    steps: int = 0,
-    seed: int = 1,
-    progress: Progress = SILENT,
-) -> Donor:
-    """Train a LoRA on the kept pictures of a data set and keep it as a donor; resumes as `train_folder_donor`.
-
-    `identity` says what becomes of words that say who the person is: the training stops, they are left out, or they
-    stay. Raises BadInput `captions_tell_identity`, NotEnough for fewer than four pictures, and what else a training
-    raises.
-    """
-    _check_face(studio, opened, identity, name)
-    return _train_face(studio, opened, identity, name, licence, steps, seed, progress)
-
-
-def _check_face(studio: Studio, opened: OpenedDataset, identity: OfIdentity, name: str) -> None:
+def _check_face(studio: Studio, opened: OpenedDataset, request: FaceRequest) -> None:
     """Raise what refuses a training before any work."""
     asked, kept = opened.dataset.request, opened.judged.kept
     check_dataset(studio.records, asked.owner, opened.dataset)
-    check_new_donor(studio.library.donors_folder, find_category(asked.category).id, name or asked.name)
+    check_new_donor(studio.library.donors_folder, find_category(asked.category).id, request.name or asked.name)
     if len(kept) < MIN_PICTURES:
         raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)
     told = [one for one in opened.findings if one.code == "identity"]
-    if told and identity == "stop":
+    if told and request.identity == "stop":
         raise BadInput(
             "captions_tell_identity", phrases=[one.phrase for one in told[:5]],
             count=len({row for one in told for row in one.rows}),
         )  # fmt: skip
-
-
-def _train_face(
-    studio: Studio,
-    opened: OpenedDataset,
-    identity: OfIdentity,
-    name: str,
-    licence: str,
-    steps: int,
-    seed: int,
-    progress: Progress,
-) -> Donor:
-    asked, kept, policy = opened.dataset.request, opened.judged.kept, opened.policy
-    captions = [opened.captions[row] for row in kept]
-    if identity == "strip":
-        captions = [strip_identity(caption, policy) for caption in captions]
-    images = [studio.store.get_picture(asked.pictures[row].picture) for row in kept]
-    rows, look = tuple(zip(images, captions, strict=True)), find_category(asked.category)
-    title, form = name or asked.name, _form_of(studio, opened)
-    return _train(studio, rows, look.id, form, title, policy.trigger, licence, steps, seed, progress)
+    training_spec(studio.backbone_spec)
 
 
 def _form_of(studio: Studio, opened: OpenedDataset) -> ConsentForm:
@@ -244,38 +167,27 @@ def _form_of(studio: Studio, opened: OpenedDataset) -> ConsentForm:
     return ConsentForm(asked.who, asked.scope, until, asked.outside, asked.document, asked.adult)
 
 
-def _train(
-    studio: Studio,
-    rows: Sequence[tuple[npt.NDArray[np.uint8], str]],
-    category: str,
-    form: ConsentForm,
-    title: str,
-    trigger: str,
-    licence: str,
-    steps: int,
-    seed: int,
-    progress: Progress,
-) -> Donor:
-    """Train on pictures with their captions; `trigger` is in each of these."""
-    training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded
+def _train(studio: Studio, opened: OpenedDataset, request: FaceRequest, progress: Progress) -> dict[str, Any]:
+    asked, trigger = opened.dataset.request, opened.policy.trigger
     backbone = studio.backbone.trained_on()
-    heads = [regions.head for regions in studio.regions.read([image for image, _ in rows])]
-    examples = [TrainingExample(image, caption, head) for (image, caption), head in zip(rows, heads, strict=True)]
-    config = default_config(backbone, seed)
-    if steps:
-        config = config.model_copy(update={"steps": steps})
+    examples = _examples(studio, opened, request.identity, backbone, progress)
+    config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
+    judge = _judge(studio, examples, backbone, request.identity_loss) if config.picture_weight else None
+    if judge is None:
+        config = config.model_copy(update={"picture_weight": 0.0})
     weights = hash_weights(backbone.spec.source.path)
     of = [hash_examples(examples), backbone.spec.id, weights, config.model_dump(mode="json")]
+    of += [judge.fingerprint] if judge else []
     job = studio.library.work / f"donor-{hashlib.sha256(json.dumps(of).encode()).hexdigest()[:16]}"
-    trained = train_lora(backbone, examples, config, job, progress)
-    path = job / "donor.safetensors"
+    trained = train_lora(backbone, examples, config, job, progress, judge=judge)
+    path, title = job / "donor.safetensors", request.name or asked.name
     write_lora(
         path,
         [replace(x) for x in trained.layers],
         LoraMetadata(
             title=title,
             trigger_phrase=trigger,
-            license=licence,
+            license=request.licence,
             base_model=backbone.spec.id,
             family=backbone.spec.family,
             height=backbone.spec.height,
@@ -284,7 +196,40 @@ def _train(
                 "steps": str(config.steps),
                 "learning_rate": str(config.learning_rate),
                 "num_train_images": str(len(examples)),
+                "identity_loss": str(config.picture_weight),
             },
         ),
     )
-    return _add(studio, path, category, form, title, trigger, licence, backbone.spec.family)
+    look = find_category(asked.category).id
+    donor = _add(studio, path, look, _form_of(studio, opened), title, trigger, request.licence, backbone.spec.family)
+    return {
+        "donor": donor.id, "name": donor.name, "category": donor.category, "identity_loss": config.picture_weight,
+    }  # fmt: skip
+
+
+def _examples(
+    studio: Studio, opened: OpenedDataset, identity: OfIdentity, backbone: Backbone, progress: Progress
+) -> list[TrainingExample]:
+    """The kept pictures as the backbone draws them, one after the other: of thousands, none stays in memory whole."""
+    examples, spec, policy = list[TrainingExample](), backbone.spec, opened.policy
+    for row in opened.judged.kept:
+        progress.check_cancelled()
+        picture = studio.store.get_picture(opened.dataset.request.pictures[row].picture)
+        image, caption = fit_image(picture, spec.height, spec.width), opened.captions[row]
+        if identity == "strip":
+            caption = strip_identity(caption, policy)
+        examples.append(TrainingExample(image, caption, studio.regions.read([image])[0].head))
+    return examples
+
+
+def _judge(
+    studio: Studio, examples: Sequence[TrainingExample], backbone: Backbone, asked: float | None
+) -> IdentityLoss | None:
+    """Who leads the training to the person's face; None where nobody can, unless somebody asked for it."""
+    try:
+        check_differentiable(backbone)
+        return lead_to_themselves(studio.faces, [one.image for one in examples], backbone.device)
+    except (BadInput, ModelMissing):
+        if asked is not None:
+            raise
+        return None

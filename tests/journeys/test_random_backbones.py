@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.cases_studio import train_folder
 from personas.gates import THRESHOLDS
 from pipelines.errors import BadInput
 from pipelines.lora import read_lora
@@ -31,7 +32,6 @@ from studio.jobs.engine import Engine
 from studio.library.scenes import add_goods, add_scene
 from studio.settings import ASSETS, Settings
 from studio.workflows import run_directly
-from studio.workflows.donors import train_folder_donor
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
 from tests.siblings import shake
@@ -144,7 +144,7 @@ def _train_donor(studio: Studio, root: Path, number: int) -> None:
         shutil.copy(picture, folder)
     consent = root / "consent.json"
     consent.write_text(json.dumps({"who": "nobody", "scope": "tests"}), encoding="utf-8")
-    train_folder_donor(studio, folder, CATEGORY, consent, f"donor {number}", "apache-2.0", steps=2, seed=number)
+    train_folder(studio, folder, consent, f"donor {number}", licence="apache-2.0", steps=2, seed=number)
 
 
 def test_donors_are_those_of_its_own_family(row: Row, way: Way) -> None:

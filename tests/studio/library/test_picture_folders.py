@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import BadInput, NotEnough
+from studio.application import Studio
+from studio.datasets.pairs import bring_folder
+from studio.library.library import Library
 from studio.library.picture_folders import list_pictures, load_pictures
-from studio.workflows.training_folder import read_training_folder
+from studio.settings import Settings
 from tests.data import need
 
 
@@ -70,38 +73,45 @@ def test_too_few_say_what_a_person_sees_instead(tmp_path: Path) -> None:
         list_pictures(tmp_path / "outer").check_enough(4)
 
 
+@pytest.fixture
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Studio(Settings(data=tmp_path_factory.mktemp("data"))).library
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.TXT", "a.jpg.txt", "a.caption"])
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_captions_are_read_in_their_usual_names_and_encodings(tmp_path: Path, name: str, coding: str) -> None:
+def test_captions_are_read_in_their_usual_names_and_encodings(
+    library: Library, tmp_path: Path, name: str, coding: str
+) -> None:
     folder = _pictures(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     (folder / name).write_bytes("“ohwx 小红，\u00a0smiling”\r\n".encode(coding))
-    given = read_training_folder(folder, "young woman")
-    assert [caption for _, caption in given.rows] == ["ohwx 小红， smiling"] + ["photo of ohwx young woman"] * 3
+    pictures, _ = bring_folder(library, folder, "me")
+    assert [picture.caption for picture in pictures] == ["ohwx 小红， smiling", "", "", ""]
 
 
-def test_a_caption_of_unknown_encoding_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_a_caption_of_unknown_encoding_is_named_and_its_picture_is_taken(library: Library, tmp_path: Path) -> None:
     folder = _pictures(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     (folder / "a.txt").write_bytes("小红".encode("gbk"))
-    with pytest.raises(BadInput, match=r"text_not_utf8.*a\.txt"):
-        read_training_folder(folder, "young woman")
+    pictures, left_out = bring_folder(library, folder, "me")
+    assert [(error.code, error.fields["file"]) for error in left_out] == [("text_not_utf8", "a.txt")]
+    assert [picture.caption for picture in pictures] == [""] * 4
     (folder / "a.txt").write_bytes(b" \r\n")
-    assert read_training_folder(folder, "young woman").rows[0][1] == "photo of ohwx young woman"
+    assert bring_folder(library, folder, "me")[1] == ()
 
 
-def test_a_real_folder_from_a_mac(tmp_path: Path) -> None:
-    folder = _unpack("dataset-appledouble", "pictures.zip", tmp_path)
-    given = read_training_folder(folder, "young woman")
-    assert (len(given.rows), given.left_out) == (4, ())
+def test_a_real_folder_from_a_mac(library: Library, tmp_path: Path) -> None:
+    pictures, left_out = bring_folder(library, _unpack("dataset-appledouble", "pictures.zip", tmp_path), "me")
+    assert (len(pictures), left_out) == (4, ())
 
 
-def test_a_real_folder_of_all_kinds(tmp_path: Path) -> None:
-    given = read_training_folder(_unpack("dataset-left-out-silently", "mixed.zip", tmp_path), "young woman")
-    assert len(given.rows) == 5  # the AVIF is one of them
-    assert [e.fields["name"] for e in given.left_out] == ["IMG_5.tif", "IMG_6.gif", "IMG_7.bmp"]
+def test_a_real_folder_of_all_kinds(library: Library, tmp_path: Path) -> None:
+    pictures, left_out = bring_folder(library, _unpack("dataset-left-out-silently", "mixed.zip", tmp_path), "me")
+    assert len(pictures) == 5  # the AVIF is one of them
+    assert [e.fields["name"] for e in left_out] == ["IMG_5.tif", "IMG_6.gif", "IMG_7.bmp"]
 
 
-def test_real_folders_in_which_a_person_sees_pictures(tmp_path: Path) -> None:
+def test_real_folders_in_which_a_person_sees_pictures(library: Library, tmp_path: Path) -> None:
     with pytest.raises(NotEnough, match=r"folder_of_heic.*count=6"):
-        read_training_folder(_unpack("dataset-left-out-silently", "phone.zip", tmp_path / "a"), "young woman")
+        bring_folder(library, _unpack("dataset-left-out-silently", "phone.zip", tmp_path / "a"), "me")
     with pytest.raises(NotEnough, match=r"pictures_in_subfolders.*10_ohwx woman"):
-        read_training_folder(_unpack("dataset-left-out-silently", "kohya.zip", tmp_path / "b"), "young woman")
+        bring_folder(library, _unpack("dataset-left-out-silently", "kohya.zip", tmp_path / "b"), "me")

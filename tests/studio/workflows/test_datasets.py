@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.learning_pictures import Given, person_folder
+from personas.donors import Donor
 from pipelines.errors import BadInput, ConsentMissing, NotEnough
 from studio.application import Studio
 from studio.datasets.keeping import decide, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.datasets.pairs import bring_folder, write_pairs
 from studio.domain.choice import CaptionEndpoint
-from studio.domain.dataset import DataSet, DatasetRequest
+from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest
 from studio.domain.migration import read_stored
 from studio.library.consents import prolong_dataset, revoke_dataset
 from studio.library.saved_settings import SavedFile
@@ -29,7 +30,7 @@ from studio.library.uploads import keep_upload
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.datasets import curate_dataset
-from studio.workflows.donors import train_dataset_donor
+from studio.workflows.donors import train_face
 from tests.studio.captions.server import Reply, completion, serve
 from tests.studio.captions.test_vision import TEXT
 
@@ -72,6 +73,13 @@ def request_of(studio: Studio, folder: Path, **changed: Any) -> DatasetRequest:
 @pytest.fixture(scope="module")
 def made(studio: Studio, folder: Path) -> DataSet:
     return curate_dataset(studio, request_of(studio, folder), run_directly)
+
+
+def trained(studio: Studio, made: DataSet, identity: str = "stop", name: str = "", **more: Any) -> Donor:
+    """The donor of a training of one step."""
+    request = FaceRequest.make(owner="me", dataset=made, identity=identity, name=name, steps=1, **more)
+    face = train_face(studio, request, run_directly)
+    return next(donor for donor in studio.donors() if donor.id == face.donor)
 
 
 def opened(studio: Studio, made: DataSet) -> OpenedDataset:
@@ -231,15 +239,15 @@ def test_captions_that_tell_who_it_is_stop_a_training_until_somebody_decides(stu
     library = studio.library
     write_captions(library, "me", made, {0: "ohwx a young woman with long black hair, in a cafe"})
     with pytest.raises(BadInput) as raised:
-        train_dataset_donor(studio, opened(studio, made), steps=1)
+        trained(studio, made)
     assert raised.value.code == "captions_tell_identity"
     assert raised.value.fields["phrases"] == ["long black hair"]
-    donor = train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
+    donor = trained(studio, made, "strip", "Stripped")
     assert (donor.name, donor.trigger, donor.consent.who, donor.category) == ("Stripped", "ohwx", "Mei", "sweet")
     assert (donor.consent.adult, donor.consent.document_sha256) == (True, "d" * 64)
     assert donor.lora_path.is_file()
     with pytest.raises(BadInput) as raised:
-        train_dataset_donor(studio, opened(studio, made), "strip", "Stripped", steps=1)
+        trained(studio, made, "strip", "Stripped")
     assert raised.value.code == "donor_exists"
     write_captions(library, "me", made, {0: ""})
 
@@ -250,16 +258,16 @@ def test_a_training_goes_by_what_was_said_of_the_consent_since(folder: Path, tmp
     dataset = curate_dataset(studio, request_of(studio, folder, expires=tomorrow.isoformat()), run_directly)
     later = tomorrow + datetime.timedelta(days=300)
     prolong_dataset(studio.records, "me", dataset, later)
-    assert train_dataset_donor(studio, opened(studio, dataset), steps=1).consent.expires == later
+    assert trained(studio, dataset).consent.expires == later
     revoke_dataset(studio.records, "me", dataset)
     with pytest.raises(ConsentMissing, match="dataset_consent_revoked"):
-        train_dataset_donor(studio, opened(studio, dataset), name="Again", steps=1)
+        trained(studio, dataset, name="Again")
 
 
 def test_fewer_than_four_good_pictures_teach_nobody(studio: Studio, made: DataSet) -> None:
     decide(studio.library, "me", made, [0, 1], False)
     with pytest.raises(NotEnough) as raised:
-        train_dataset_donor(studio, opened(studio, made), name="Few", steps=1)
+        trained(studio, made, name="Few")
     assert raised.value.fields["count"] < 4
     decide(studio.library, "me", made, [0, 1], None)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.cases_studio import train_folder
 from personas.donors import save_donor
 from personas.fusion import fuse_donors
 from personas.recipes import make_recipe
@@ -36,7 +37,6 @@ from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.backbones import plan_loading, plan_training
 from studio.workflows.consolidate import consolidate_persona
-from studio.workflows.donors import train_folder_donor
 from studio.workflows.drawing import measure_pictures
 from tests.loras import write_donor
 from tests.siblings import SIBLING, shake, write_pair
@@ -148,8 +148,8 @@ def test_a_donor_is_trained_on_the_sibling(studio: Studio, tmp_path: Path) -> No
         picture = np.random.default_rng(i).integers(0, 256, (96, 64, 3), dtype=np.uint8)
         Image.fromarray(picture).save(tmp_path / "pictures" / f"{i}.png")
     (tmp_path / "consent.json").write_text('{"who": "Lea", "scope": "fusion"}')
-    made = train_folder_donor(studio, tmp_path / "pictures", "sweet", tmp_path / "consent.json", "Lea", steps=1)
-    assert read_lora(made.donor.lora_path).metadata["ss_sd_model_name"] == SIBLING
+    made = train_folder(studio, tmp_path / "pictures", tmp_path / "consent.json", "Lea", steps=1)
+    assert read_lora(made.lora_path).metadata["ss_sd_model_name"] == SIBLING
 
 
 def test_without_the_sibling_nothing_is_begun(tmp_path: Path) -> None:

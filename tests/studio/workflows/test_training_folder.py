@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from benchmarks.cases_studio import train_folder
+from benchmarks.learning_pictures import person_folder
 from pipelines.errors import BadInput
+from pipelines.lora import read_lora
 from pipelines.progress import Event, TrainingStep
 from studio.application import Studio
-from studio.domain.report import LeftOut
+from studio.cli import app
+from studio.domain.dataset import DataSet
+from studio.library.records import JobRecord
 from studio.settings import Settings
-from studio.workflows.donors import train_folder_donor
+from studio.workflows.donors import MIN_PICTURES
 from tests.data import need
 
 
@@ -48,19 +54,31 @@ def test_other_captions_are_another_training_by_themselves(studio: Studio, tmp_p
     pictures = tmp_path / "pictures"
     with zipfile.ZipFile(case / "pictures.zip") as packed:
         packed.extractall(pictures)
-    given = (studio, pictures, "sweet", _consent(tmp_path))
-    first = train_folder_donor(*given, "nora", steps=1).donor
+    given = (studio, pictures, _consent(tmp_path))
+    first = train_folder(*given, "nora", steps=1)
     (pictures / "01.txt").write_bytes((case / "01.txt").read_bytes())
-    second = train_folder_donor(*given, "nora2", steps=1).donor
+    second = train_folder(*given, "nora2", steps=1)
     assert second.id != first.id
     assert len(list(studio.library.work.glob("donor-*"))) == 2
     told = _Told()
-    train_folder_donor(*given, "nora3", steps=1, progress=told)
+    train_folder(*given, "nora3", told, steps=1)
     assert not any(isinstance(event, TrainingStep) for event in told.events)  # unchanged: found in its checkpoints
     assert len(list(studio.library.work.glob("donor-*"))) == 2
 
 
-def test_what_is_refused_is_refused_before_anything_is_loaded(studio: Studio, tmp_path: Path) -> None:
+def _command(studio: Studio, *words: str) -> Any:
+    """End `donors train … --json` on the studio's data: its exit code, and what it said."""
+    settings = studio.settings
+    environment = {
+        "PERSONA_STUDIO_BACKBONE": str(settings.backbone),
+        "PERSONA_STUDIO_BUNDLED_DONORS": str(settings.bundled_donors),
+    }
+    words = ("donors", "train", *words, "--category", "sweet", "--data", str(settings.data), "--json")
+    ended = CliRunner().invoke(app, words, env=environment)
+    return ended
+
+
+def test_what_is_refused_is_refused_before_anything_is_brought(studio: Studio, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(4):
@@ -72,19 +90,37 @@ def test_what_is_refused_is_refused_before_anything_is_loaded(studio: Studio, tm
         ("Nora", {}, "donor_exists"), ("a/b", {}, "donor_name_invalid"), ("CON", {}, "donor_name_invalid"),
         ("mei", {"expires": "2001-02-03"}, "consent_over"),
     ):  # fmt: skip
-        with pytest.raises(BadInput, match=code):
-            train_folder_donor(studio, pictures, "sweet", _consent(tmp_path, **more), name, steps=1)
-    assert "backbone" not in vars(studio)
-    assert "regions" not in vars(studio)
+        ended = _command(studio, str(pictures), "--consent", str(_consent(tmp_path, **more)), "--name", name)
+        assert isinstance(ended.exception, BadInput)
+        assert ended.exception.code == code
+    assert studio.records.find(JobRecord, studio.settings.owner) == []
+    assert not list(studio.settings.data.rglob("*.png"))
 
 
-def test_what_is_left_out_is_told_before_the_training_and_after_it(studio: Studio, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for number in range(5):
-        Image.new("RGB", (96, 80), (40 * number, 0, 0)).save(pictures / f"{number}.png")
-    (pictures / "4.png").write_bytes((pictures / "4.png").read_bytes()[:60])
-    told = _Told()
-    made = train_folder_donor(studio, pictures, "sweet", _consent(tmp_path), "mei", steps=1, progress=told)
-    assert [error.code for error in made.left_out] == ["picture_damaged"]
-    assert told.events[0] == LeftOut(made.left_out)
+def test_a_folder_is_looked_through_and_what_takes_no_part_is_named(tmp_path: Path) -> None:
+    """By the command, on the miniature: faults, a copy, a file that is none, and words that say who it is."""
+    studio = Studio(Settings(data=tmp_path / "data"))
+    folder = tmp_path / "Mei Li"
+    folder.mkdir()
+    for i, one in enumerate(person_folder(3, MIN_PICTURES, 1, 2)):
+        Image.fromarray(one.picture).save(folder / f"{i:02}.png")
+    (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "00.txt").write_text("ohwx young woman with long black hair, smiling")
+    words = (str(folder), "--consent", str(_consent(tmp_path)), "--steps", "1")
+    ended = _command(studio, *words)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.code == "captions_tell_identity"
+    ended = _command(studio, *words, "--identity", "strip")
+    assert ended.exit_code == 0, ended.output
+    told = json.loads(ended.stdout)
+    assert (told["name"], told["pictures"]) == ("Mei Li", MIN_PICTURES)
+    assert told["identity_loss"] > 0
+    assert {row["name"] for row in told["left_out"]} == {"notes.pdf", "04.png", "05.png", "06.png"}
+    assert all(row["error"] for row in told["left_out"])
+    donor = next(one for one in Studio(studio.settings).donors() if one.id == told["id"])
+    assert (donor.consent.who, donor.trigger) == ("Li Lei", "ohwx")
+    card = read_lora(donor.lora_path).metadata
+    assert card["ss_num_train_images"] == str(MIN_PICTURES)
+    dataset = studio.result_of(DataSet, told["dataset"])  # on the page, to be judged again
+    assert [one.name for one in dataset.request.pictures] == [f"{i:02}.png" for i in range(7)]
+    assert len(list(folder.iterdir())) == 9  # nothing was moved or deleted
