@@ -24,7 +24,7 @@ from studio.library.saved_settings import SavedFile, SavedOnServer, apply_choice
 from studio.library.shared import open_shared
 from studio.library.store import Store
 from studio.library.store_place import open_store
-from studio.settings import Settings, make_data_folder
+from studio.settings import ASSETS, Settings, make_data_folder
 
 if TYPE_CHECKING:
     from personas.donors import Donor, DonorList
@@ -215,6 +215,10 @@ class Studio:
             return self.calibration.different_people
         except StudioError:
             return -1.0
+
+    def reads(self, own_look: bool) -> bool:
+        """Return whether the reader knows such pictures: the miniature's would say of photographs what it knows."""
+        return own_look or self.settings.reader != ASSETS / "reader"
 
     @cached_property
     def regions(self) -> PictureReader:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from personas.datasets.facts import PictureFacts, thumb_of
 from personas.measures.scene import to_lab
@@ -128,8 +127,9 @@ def _outfit(facts: PictureFacts) -> str | None:
 
 def _places(facts: Sequence[PictureFacts]) -> list[str | None]:
     """A number of a place for each picture: what the reader calls it, else by the colours left and right of a head."""
-    middles: list[npt.NDArray[np.float64]] = []
+    middles = np.empty((len(facts), 16, 3))
     found: list[str | None] = []
+    known = 0
     for one in facts:
         if word := one.words.get("setting"):
             found.append(word)
@@ -137,10 +137,11 @@ def _places(facts: Sequence[PictureFacts]) -> list[str | None]:
         lab = to_lab((thumb_of(one.thumb) * 255).astype(np.uint8))
         sides = np.concatenate([lab[:16, :8], lab[:16, 24:]], axis=1).reshape(4, 4, 4, 4, 3).mean(axis=(1, 3))
         row = sides.reshape(-1, 3)
-        apart = [float(np.linalg.norm(row - middle, axis=1).mean()) for middle in middles]
-        if not apart or min(apart) > _PLACE_APART:
-            middles.append(row)
-            found.append(f"#{len(middles)}")
+        apart = np.linalg.norm(row - middles[:known], axis=2).mean(axis=1)
+        if not known or apart.min() > _PLACE_APART:
+            middles[known] = row
+            known += 1
+            found.append(f"#{known}")
         else:
-            found.append(f"#{int(np.argmin(apart)) + 1}")
+            found.append(f"#{int(apart.argmin()) + 1}")
     return found

@@ -25,6 +25,7 @@ THUMB_PX = 32
 _NOSE = 1.1  # how far the tip of a nose stands out, in half distances of the eyes
 _FACE_PX, _AROUND = 24, 1.5  # pixels of the square; its side in heights of the face
 _WHITE = 246
+_SPECK = 0.002  # share of a picture: a region that is smaller is none
 _SURE = 0.8  # a reader's word counts from this probability on
 
 Picture = npt.NDArray[np.uint8]
@@ -65,7 +66,8 @@ class PictureFacts(Technical):
     best first. `people` is how many a detector of people counts, `body` the share of the picture that a person takes,
     `hair` an embedding of the hair as `FaceFacts`' ("" where there is none), `feet` and `hips` whether joints are in
     the picture: None where no reader can tell. `words` are what the backbone's own reader is sure of; none of a
-    photograph that is not of the backbone's look (`own_look` False).
+    photograph that is not of the backbone's look (`own_look` False). `keep` are boxes as of faces, of head and goods,
+    that no crop may cut; none where no reader can tell.
     """
 
     pixels: str
@@ -86,6 +88,7 @@ class PictureFacts(Technical):
     words: Mapping[str, str] = Field(default_factory=dict)
     outfit: Swatch | None = None
     palette: tuple[Swatch, ...] = ()
+    keep: tuple[tuple[float, float, float, float], ...] = ()
 
     @property
     def face(self) -> FaceFacts | None:
@@ -122,6 +125,7 @@ def measure_picture(
             "words": {
                 name: word for name, word in regions.told.items() if regions.probabilities.get(name, 0.0) >= _SURE
             },
+            "keep": tuple(filter(None, map(_box_of, (regions.head, regions.goods)))),
         }
     return PictureFacts.model_validate(
         {
@@ -165,6 +169,16 @@ def thumb_of(packed: str) -> Vector:
     flat = np.frombuffer(base64.b64decode(packed), np.uint8).astype(np.float32) / np.float32(255)
     side = round((len(flat) / 3) ** 0.5)
     return np.asarray(flat.reshape(side, side, 3), np.float32)
+
+
+def _box_of(seen: npt.NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """The box around the largest part of a region, in shares; None where that is a speck."""
+    _, _, parts, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8), connectivity=8)
+    x, y, wide, tall, area = max((row.tolist() for row in parts[1:]), key=lambda row: row[4], default=[0] * 5)
+    if area < _SPECK * seen.size:
+        return None
+    height, width = seen.shape
+    return round(x / width, 4), round(y / height, 4), round((x + wide) / width, 4), round((y + tall) / height, 4)
 
 
 def _face(picture: Picture, grey: Vector, face: FaceReading, enlarged: float) -> FaceFacts:

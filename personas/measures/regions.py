@@ -79,6 +79,11 @@ class Regions:
         return np.isin(self.labels, HEAD)
 
     @property
+    def goods(self) -> npt.NDArray[np.bool_]:
+        """Where goods are, bool [h, w]."""
+        return np.asarray(self.labels == LABELS.index("goods"))
+
+    @property
     def person(self) -> npt.NDArray[np.bool_]:
         """Where the person is, bool [h, w]."""
         return np.isin(self.labels, PERSON)

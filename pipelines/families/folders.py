@@ -22,6 +22,7 @@ __all__ = [
     "read_part_headers",
     "read_transformer_headers",
     "reading",
+    "token_px_of",
 ]
 
 MAX_VALUE = 60
@@ -47,6 +48,12 @@ def bare_names(names: Iterable[str]) -> dict[str, str]:
     names = list(names)
     prefix = next((p for p in _PREFIXES if any(name.startswith(p) for name in names)), "")
     return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+
+
+def token_px_of(folder: Path) -> int:
+    """Return the pixels a side of a transformer's token: of 2 × 2 latents, in every family. Raises as `read_json`."""
+    vae = read_json(folder / "vae" / "config.json")
+    return 2 * int(2 ** (len(vae.get("block_out_channels", (1,) * 4)) - 1))
 
 
 def read_part_headers(source: Source, family: Family) -> dict[str, tuple[Header, ...]]:

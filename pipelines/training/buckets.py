@@ -15,14 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.training.pictures import Box
-
 __all__ = [
-    "Bucket", "BucketPlan", "Frame", "Measured", "Placement", "batch_of", "bucket_areas", "bucket_shapes",
+    "Box", "Bucket", "BucketPlan", "Frame", "Measured", "Placement", "batch_of", "bucket_areas", "bucket_shapes",
     "crop_window", "histogram", "plan_buckets", "turns_of_buckets",
 ]  # fmt: skip
 
 Size = tuple[int, int]
+Box = tuple[int, int, int, int]
 
 _NARROWEST = 0.5  # of a shape's shorter side to its longer one
 _LEAST_FILLED = 0.85  # of its area that a shape has

@@ -11,7 +11,7 @@ from torch import nn
 from pipelines.backbones import Backbone
 from pipelines.errors import NotEnoughMemory
 from pipelines.families.catalogue import find_family
-from pipelines.families.folders import bare_names, read_json, read_transformer_headers
+from pipelines.families.folders import bare_names, read_transformer_headers, token_px_of
 from pipelines.families.spec import BackboneSpec
 from pipelines.models.hardware import training_bytes
 
@@ -47,9 +47,7 @@ def check_room(
     shapes = {bare: h.shapes[name] for h in headers for bare, name in bare_names(h.shapes).items()}
     found = {name: match for name in shapes if (match := _BLOCK.fullmatch(name))}
     trained = rank * sum(sum(shapes[name]) for name in found if len(shapes[name]) == 2)
-    vae = read_json(spec.folder / "vae" / "config.json")
-    token_px = 2 * 2 ** (len(vae.get("block_out_channels", (1,) * 4)) - 1)  # of 2×2 latents, in every family
-    tokens = batch_size * (spec.height * spec.width // token_px**2 + spec.max_sequence_length)
+    tokens = batch_size * (spec.height * spec.width // token_px_of(spec.folder) ** 2 + spec.max_sequence_length)
     width, blocks = find_family(spec.family).hidden_width(config), len({match[1] for match in found.values()})
     _refuse_beyond(
         room, training_bytes(width, blocks, tokens, number_bytes, trained, checkpointing=True), spec.id, batch_size

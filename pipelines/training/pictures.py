@@ -8,20 +8,16 @@ ID-Aligner, arXiv:2404.15449 §3.2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
 from pipelines.backbones import Backbone
 from pipelines.errors import BadInput
-
-if TYPE_CHECKING:
-    from pipelines.training.buckets import Frame
+from pipelines.training.buckets import Box, Frame
 
 __all__ = ["Box", "FramedLoss", "PictureLoss", "check_differentiable", "decode_box", "picture_loss"]
-
-Box = tuple[int, int, int, int]
 
 _WINDOW = 32  # cells of latents a side: a decoder normalises over what it sees, so a smaller part would look different
 _MARGIN = 2  # cells around a larger box

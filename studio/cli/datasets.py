@@ -11,7 +11,16 @@ from personas.captions.policy import SWITCHES, Switch
 from personas.datasets.limits import Limits
 from pipelines.errors import BadInput
 from studio.application import Studio
-from studio.cli.learning import OF_IDENTITY, check_folder_words, request_to_curate, say_dataset, train_on
+from studio.cli.learning import (
+    OF_IDENTITY,
+    IdentityLoss,
+    SeveralSizes,
+    check_folder_words,
+    plan_lines,
+    request_to_curate,
+    say_dataset,
+    train_on,
+)
 from studio.cli.options import LOOKS, Data, Json, Owner, Seed, open_jobs, option, say, settings_of, tell
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, OfIdentity
 
@@ -133,6 +142,22 @@ def export(
 
 
 @datasets.command()
+def plan(
+    dataset: Which = "", several_sizes: SeveralSizes = None, data: Data = None, owner: Owner = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """At which sizes a training would show the good pictures, which part of each, and what is cut off or enlarged."""
+    from studio.datasets.opened import open_dataset
+    from studio.datasets.planned import plan_dataset
+    from studio.datasets.telling import tell_plan
+
+    studio = Studio(settings_of(data, owner))
+    opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
+    planned = plan_dataset(opened, studio.backbone_spec, several_sizes)
+    say(tell_plan(planned), as_json, "\n".join(plan_lines(planned)))
+
+
+@datasets.command()
 def train(
     dataset: Which = "",
     identity: Annotated[
@@ -142,6 +167,8 @@ def train(
     name: Annotated[str, typer.Option(help="What the donor will be called; the data set's name if empty.")] = "",
     licence: Annotated[str, typer.Option(help="The licence it was given under, such as CC-BY-4.0.")] = "unknown",
     steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
+    identity_loss: IdentityLoss = None,
+    several_sizes: SeveralSizes = None,
     seed: Seed = 1,
     data: Data = None,
     owner: Owner = None,
@@ -154,7 +181,7 @@ def train(
     found, asker = _find(studio, dataset), studio.settings.owner
     request = FaceRequest.make(
         owner=asker, dataset=found, edits=edits_of(studio.library, asker, found), identity=identity, name=name,
-        licence=licence, steps=steps, seed=seed,
+        licence=licence, steps=steps, seed=seed, identity_loss=identity_loss, several_sizes=several_sizes,
     )  # fmt: skip
     with open_jobs(studio, as_json) as jobs:
         train_on(studio, jobs, request, as_json)

@@ -10,7 +10,14 @@ import typer
 from personas.donors import check_new_donor
 from personas.looks import find_category
 from studio.application import Studio
-from studio.cli.learning import OF_IDENTITY, check_folder_words, request_to_curate, train_on
+from studio.cli.learning import (
+    OF_IDENTITY,
+    IdentityLoss,
+    SeveralSizes,
+    check_folder_words,
+    request_to_curate,
+    train_on,
+)
 from studio.cli.options import (
     FAMILY_HELP,
     LOOKS,
@@ -104,6 +111,8 @@ def train_donor(
         bool, typer.Option("--all", help="Learn from every picture, whatever is held against it.")
     ] = False,
     steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
+    identity_loss: IdentityLoss = None,
+    several_sizes: SeveralSizes = None,
     seed: Seed = 1,
     data: Data = None,
     as_json: Json = False,
@@ -129,6 +138,6 @@ def train_donor(
             edits = edits.model_copy(update={"held": tuple(range(len(dataset.request.pictures)))})
         request = FaceRequest.make(
             owner=asker, dataset=dataset, edits=edits, identity=identity, name=title, licence=licence, steps=steps,
-            seed=seed,
+            seed=seed, identity_loss=identity_loss, several_sizes=several_sizes,
         )  # fmt: skip
         train_on(studio, jobs, request, as_json)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from personas.looks import find_category
 from studio.application import Studio
@@ -15,12 +17,30 @@ from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrai
 
 if TYPE_CHECKING:
     from studio.datasets.opened import OpenedDataset
+    from studio.datasets.planned import PlannedDataset
     from studio.jobs.engine import Engine
     from studio.jobs.open_studio import OpenStudio
 
-__all__ = ["OF_IDENTITY", "check_folder_words", "request_to_curate", "say_dataset", "train_on"]
+__all__ = [
+    "OF_IDENTITY", "IdentityLoss", "SeveralSizes", "check_folder_words", "plan_lines", "request_to_curate",
+    "say_dataset", "train_on",
+]  # fmt: skip
 
 OF_IDENTITY = "Where captions say who the person is: stop, leave these words out, or keep them."
+SeveralSizes = Annotated[
+    bool | None,
+    typer.Option(
+        "--several-sizes/--one-size",
+        help="Learn each picture at every size that it is large enough for, or at one; "
+        "usual for the backbone if left out.",
+    ),
+]
+IdentityLoss = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="How much the face recogniser's judgement weighs; 0 is off, usual for the backbone if left out."
+    ),
+]
 
 
 def check_folder_words(folder: Path, category: str, consent: Path) -> ConsentForm:
@@ -49,12 +69,14 @@ def request_to_curate(
 def train_on(studio: Studio, jobs: Engine | OpenStudio, request: FaceRequest, as_json: bool) -> None:
     """Train the source face and say what it is; to machines also which pictures took no part, and why."""
     from studio.datasets.opened import open_dataset
+    from studio.datasets.planned import plan_dataset
     from studio.datasets.telling import tell_dataset
     from studio.texts.terminal import terminal_texts
 
     opened = open_dataset(studio.library, request.owner, request.dataset, request.edits)
     if not as_json:
-        print("\n".join(_lines(opened, each=False)), file=sys.stderr, flush=True)
+        planned = plan_dataset(opened, studio.backbone_spec, request.several_sizes)
+        print("\n".join(_lines(opened, each=False) + plan_lines(planned)), file=sys.stderr, flush=True)
     made = jobs.run(request, FaceTrained)
     rows = tell_dataset(terminal_texts(), opened)["pictures"]
     told = {
@@ -78,6 +100,22 @@ def say_dataset(studio: Studio, dataset: DataSet, as_json: bool, *, each: bool) 
 
     opened = open_dataset(studio.library, studio.settings.owner, dataset)
     say(tell_dataset(terminal_texts(), opened), as_json, "\n".join(_lines(opened, each=each)))
+
+
+def plan_lines(planned: PlannedDataset) -> list[str]:
+    """Return at which sizes a training would show the good pictures, and what is cut off or enlarged."""
+    from studio.datasets.telling import tell_plan
+
+    told = tell_plan(planned)
+    lines = [
+        tell("cli.plan_size", size=row["size"], count=row["pictures"], batch=row["batch"], share=f"{row['share']:.0%}")
+        for row in told["sizes"]
+    ]
+    return lines + [
+        tell(f"cli.plan_{name}", pictures=", ".join(map(str, told[name])))
+        for name in ("cut", "not_whole", "enlarged")
+        if told[name]
+    ]
 
 
 def _lines(opened: OpenedDataset, *, each: bool) -> list[str]:

@@ -26,12 +26,12 @@ from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.scenes import add_picture
 
 __all__ = [
-    "bring_folder", "bring_pictures", "check_folder", "name_left_out", "name_of_folder", "pack_pairs",
+    "LONGEST_PX", "bring_folder", "bring_pictures", "check_folder", "name_left_out", "name_of_folder", "pack_pairs",
     "request_of_folder", "write_pairs",
 ]  # fmt: skip
 
 _MOST_NAME = 60
-_LONGEST_PX = 2048  # no model here learns from more
+LONGEST_PX = 2048  # no model here learns from more
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 
 
@@ -160,8 +160,8 @@ def _pairs(library: Library, opened: OpenedDataset) -> Iterator[tuple[str, bytes
 
 def _reduced(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The picture at no more than 2048 pixels a side."""
-    if max(image.shape[:2]) <= _LONGEST_PX:
+    if max(image.shape[:2]) <= LONGEST_PX:
         return image
     small = Image.fromarray(image)
-    small.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.LANCZOS)
+    small.thumbnail((LONGEST_PX, LONGEST_PX), Image.Resampling.LANCZOS)
     return np.asarray(small)

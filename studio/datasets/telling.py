@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.training.buckets import histogram
 from studio.datasets.opened import OpenedDataset
+from studio.datasets.planned import PlannedDataset
 from studio.datasets.saying import say_finding, say_hole, say_reason
 from studio.texts.texts import Texts
 
-__all__ = ["tell_dataset", "tell_left_out"]
+__all__ = ["tell_dataset", "tell_left_out", "tell_plan"]
 
 
 def tell_dataset(t: Texts, opened: OpenedDataset) -> dict[str, Any]:
@@ -41,6 +43,30 @@ def tell_dataset(t: Texts, opened: OpenedDataset) -> dict[str, Any]:
         "say": list(opened.edits.say), "trigger": opened.edits.trigger,
         "limits": opened.limits.model_dump(), "unasked": dataset.unasked, "estimate": dataset.estimate,
         "left_out": tell_left_out(t, opened),
+    }  # fmt: skip
+
+
+def tell_plan(planned: PlannedDataset) -> dict[str, Any]:
+    """Return how a training would show the good pictures: sizes with how many are of each, the share of steps and the
+    pictures a step; and of each picture the size, the part (x0, y0, x1, y1 in shares) and the caption.
+    """
+    pictures = planned.opened.dataset.request.pictures
+    return {
+        "several_sizes": planned.several,
+        "sizes": [
+            {"size": size, "pictures": count, "batch": batch, "share": round(share, 4)}
+            for size, count, batch, share in histogram(planned.plan)
+        ],
+        "pictures": [
+            {
+                "number": row + 1, "name": pictures[row].name, "caption": planned.caption(row),
+                "part": [round(side, 4) for side in planned.window(row)],
+                "sizes": [f"{frame.width}×{frame.height}" for frame in frames],
+            }
+            for row, frames in sorted(planned.frames.items())
+        ],
+        "cut": [row + 1 for row in planned.cut], "not_whole": [row + 1 for row in planned.not_whole],
+        "enlarged": [row + 1 for row in planned.enlarged], "joined": planned.plan.joined,
     }  # fmt: skip
 
 

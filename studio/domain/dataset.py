@@ -17,11 +17,12 @@ from studio.domain.days import read_day
 from studio.domain.values import FileKey, LeftOutPicture, Request, Result, Seed, Stored, Value, later_field
 
 __all__ = [
-    "MOST_CAPTION_LETTERS", "MOST_PICTURES", "DataSet", "DatasetEdits", "DatasetPicture", "DatasetRequest",
-    "FaceRequest", "FaceTrained", "OfIdentity",
+    "LEAST_PICTURES", "MOST_CAPTION_LETTERS", "MOST_PICTURES", "DataSet", "DatasetEdits", "DatasetPicture",
+    "DatasetRequest", "FaceRequest", "FaceTrained", "OfIdentity",
 ]  # fmt: skip
 
-MOST_PICTURES = 5000
+LEAST_PICTURES, MOST_PICTURES = 4, 5000
+"""So few teach nobody; so many are looked through in one set."""
 MOST_CAPTION_LETTERS = 2000
 Writer = Literal["measured", "endpoint"]
 OfIdentity = Literal["stop", "strip", "keep"]
@@ -117,7 +118,8 @@ class FaceRequest(Request):
     """A source face that is trained on the good pictures of a data set, as `edits` say it (None: those that stand when
     it begins). `identity` says what becomes of captions that tell who the person is: the training stops, such words are
     left out, or they stay. `name` "" is the data set's, `steps` 0 the usual number. `identity_loss` is the weight of
-    the face recogniser's judgement beside flow matching, None the usual one.
+    the face recogniser's judgement beside flow matching, None the usual one. With `several_sizes` each picture is
+    learnt at all sizes that it is large enough for, None is as usual for the backbone.
     """
 
     dataset: DataSet
@@ -128,6 +130,7 @@ class FaceRequest(Request):
     steps: int = Field(0, ge=0)
     seed: Seed = 1
     identity_loss: float | None = later_field(None, ge=0, le=100)
+    several_sizes: bool | None = later_field(None)
 
     def check_before(self) -> None:
         self.dataset.request.check_before()

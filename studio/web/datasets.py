@@ -15,7 +15,8 @@ from studio.application import Studio
 from studio.datasets.keeping import decide, edits_of, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.datasets.pairs import pack_pairs
-from studio.datasets.telling import tell_dataset
+from studio.datasets.planned import plan_dataset
+from studio.datasets.telling import tell_dataset, tell_plan
 from studio.domain.dataset import MOST_CAPTION_LETTERS, DataSet, FaceRequest, OfIdentity
 from studio.library.results import find_result
 from studio.texts.texts import Texts, choose_language
@@ -44,7 +45,7 @@ class EditsBody(BaseModel):
 
 
 class FaceBody(BaseModel):
-    """How a source face is trained from a data set as it stands."""
+    """How a source face is trained from a data set as it stands; what is None is as usual for the drawing model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +54,8 @@ class FaceBody(BaseModel):
     licence: str = Field("unknown", max_length=100)
     steps: int = Field(0, ge=0)
     seed: int = Field(1, ge=0, lt=2**32)
+    identity_loss: float | None = Field(None, ge=0, le=100)
+    several_sizes: bool | None = None
 
 
 def face_of(studio: Studio, owner: str, dataset: str, body: FaceBody) -> FaceRequest:
@@ -94,6 +97,11 @@ def add_datasets(api: APIRouter, studio: Studio, owner_of: Callable[[Request], s
         if body.say is not None or body.trigger is not None:
             set_words(library, owner, found, body.say, body.trigger)
         return said(request, opened(request, dataset))
+
+    @api.get("/datasets/{dataset}/plan")
+    def plan(dataset: str, request: Request, several_sizes: bool | None = None) -> dict[str, JsonValue]:
+        """Return at which sizes a training would show the good pictures, which part of each, and with which caption."""
+        return tell_plan(plan_dataset(opened(request, dataset), studio.backbone_spec, several_sizes))
 
     @api.get("/datasets/{dataset}/pairs")
     def give_pairs(dataset: str, request: Request) -> Response:

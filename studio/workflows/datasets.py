@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from studio.library.picture_folders import PictureFolder, list_pictures
 from studio.library.records import content_id
 from studio.library.told_captions import keep_told, known_told
 from studio.library.uploads import find_upload
-from studio.settings import ASSETS
 from studio.workflows import Run
 from studio.workflows.captions import check_budget, endpoint_of, left_today, note_used
 
@@ -79,6 +78,7 @@ def _bring(studio: Studio, request: DatasetRequest, run: Run, progress: Progress
     """Return the request with its file's pictures, stored batch by batch. Raises BadInput, NotEnough, OutOfDisk."""
     folder, stage = studio.library.work / f"dataset-{request.upload[:16]}", Stage(StudioStage.INTAKE)
 
+    @cache
     def unpacked() -> PictureFolder:
         if not folder.is_dir():
             part = folder.with_suffix(".part")
@@ -134,11 +134,10 @@ def _measure(studio: Studio, batch: Sequence[DatasetPicture]) -> str:
 
 
 def _facts_of(studio: Studio, given: DatasetPicture, look: OwnLook | None) -> PictureFacts:
-    """Measure one picture. The miniature's reader is not asked of photographs: it would say of them what it knows."""
+    """Measure one picture."""
     picture = studio.store.get_picture(given.picture)
     is_own = look is not None and not look.is_other(picture)
-    knows = is_own or studio.settings.reader != ASSETS / "reader"
-    regions = studio.regions.read([picture])[0] if knows else None
+    regions = studio.regions.read([picture])[0] if studio.reads(is_own) else None
     return measure_picture(
         picture, studio.faces.faces(picture), regions, own_look=is_own, brought=(given.height, given.width)
     )

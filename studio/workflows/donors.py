@@ -7,14 +7,17 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from personas.captions.lint import strip_identity
 from personas.consolidation import persona_config
+from personas.datasets.facts import PictureFacts
+from personas.datasets.framed import seen_in
 from personas.donors import Consent, Donor, check_new_donor, save_donor
 from personas.identity_loss import IdentityLoss, lead_to_themselves
 from personas.looks import find_category
@@ -28,14 +31,16 @@ from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.sampling.draw import draw_batch
 from pipelines.sampling.request import identity_request
+from pipelines.training.buckets import Box
 from pipelines.training.dataset import fit_image, hash_examples
 from pipelines.training.lora import TrainingExample, train_lora
 from pipelines.training.pictures import check_differentiable
 from studio.application import Studio
 from studio.datasets.keeping import edits_of
 from studio.datasets.opened import OpenedDataset, open_dataset
+from studio.datasets.planned import PlannedDataset, boxes_in, plan_dataset
 from studio.domain.consent import ConsentForm, read_consent
-from studio.domain.dataset import DatasetEdits, FaceRequest, FaceTrained, OfIdentity
+from studio.domain.dataset import LEAST_PICTURES, DatasetEdits, FaceRequest, FaceTrained, OfIdentity
 from studio.domain.days import read_day
 from studio.domain.donor import DonorAdded, DonorRequest
 from studio.domain.report import StudioStage
@@ -44,10 +49,7 @@ from studio.library.records import content_id
 from studio.library.uploads import find_upload
 from studio.workflows import Run
 
-__all__ = ["MIN_PICTURES", "add_lora_donor", "add_uploaded_donor", "train_face"]
-
-MIN_PICTURES = 4
-"""So few teach nobody."""
+__all__ = ["add_lora_donor", "add_uploaded_donor", "train_face"]
 
 
 def add_lora_donor(
@@ -148,8 +150,8 @@ def _check_face(studio: Studio, opened: OpenedDataset, request: FaceRequest) -> 
     asked, kept = opened.dataset.request, opened.judged.kept
     check_dataset(studio.records, asked.owner, opened.dataset)
     check_new_donor(studio.library.donors_folder, find_category(asked.category).id, request.name or asked.name)
-    if len(kept) < MIN_PICTURES:
-        raise NotEnough("dataset_kept_too_few", count=len(kept), needed=MIN_PICTURES, name=asked.name)
+    if len(kept) < LEAST_PICTURES:
+        raise NotEnough("dataset_kept_too_few", count=len(kept), needed=LEAST_PICTURES, name=asked.name)
     told = [one for one in opened.findings if one.code == "identity"]
     if told and request.identity == "stop":
         raise BadInput(
@@ -170,11 +172,12 @@ def _form_of(studio: Studio, opened: OpenedDataset) -> ConsentForm:
 def _train(studio: Studio, opened: OpenedDataset, request: FaceRequest, progress: Progress) -> dict[str, Any]:
     asked, trigger = opened.dataset.request, opened.policy.trigger
     backbone = studio.backbone.trained_on()
-    examples = _examples(studio, opened, request.identity, backbone, progress)
+    planned = plan_dataset(opened, backbone.spec, request.several_sizes)
+    examples = _examples(studio, planned, request.identity, progress)
     config = persona_config(backbone, request.seed, request.steps, request.identity_loss)
     judge = _judge(studio, examples, backbone, request.identity_loss) if config.picture_weight else None
-    if judge is None:
-        config = config.model_copy(update={"picture_weight": 0.0})
+    weight = config.picture_weight if judge else 0.0
+    config = config.model_copy(update={"picture_weight": weight, "buckets": planned.several})
     weights = hash_weights(backbone.spec.source.path)
     of = [hash_examples(examples), backbone.spec.id, weights, config.model_dump(mode="json")]
     of += [judge.fingerprint] if judge else []
@@ -183,7 +186,7 @@ def _train(studio: Studio, opened: OpenedDataset, request: FaceRequest, progress
     path, title = job / "donor.safetensors", request.name or asked.name
     write_lora(
         path,
-        [replace(x) for x in trained.layers],
+        trained.layers,
         LoraMetadata(
             title=title,
             trigger_phrase=trigger,
@@ -208,18 +211,38 @@ def _train(studio: Studio, opened: OpenedDataset, request: FaceRequest, progress
 
 
 def _examples(
-    studio: Studio, opened: OpenedDataset, identity: OfIdentity, backbone: Backbone, progress: Progress
+    studio: Studio, planned: PlannedDataset, identity: OfIdentity, progress: Progress
 ) -> list[TrainingExample]:
-    """The kept pictures as the backbone draws them, one after the other: of thousands, none stays in memory whole."""
-    examples, spec, policy = list[TrainingExample](), backbone.spec, opened.policy
+    """The good pictures with their captions: whole ones for several sizes, else cut and fitted to the one, so that of
+    thousands none stays in memory whole.
+    """
+    opened, examples = planned.opened, list[TrainingExample]()
     for row in opened.judged.kept:
         progress.check_cancelled()
-        picture = studio.store.get_picture(opened.dataset.request.pictures[row].picture)
-        image, caption = fit_image(picture, spec.height, spec.width), opened.captions[row]
+        image, facts = studio.store.get_picture(opened.dataset.request.pictures[row].picture), opened.facts[row]
+        caption, (height, width) = planned.caption(row), image.shape[:2]
         if identity == "strip":
-            caption = strip_identity(caption, policy)
-        examples.append(TrainingExample(image, caption, studio.regions.read([image])[0].head))
+            caption = strip_identity(caption, opened.policy)
+        if not planned.several:
+            x0, y0, x1, y1 = planned.window(row)
+            part = image[round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)]
+            image, facts = fit_image(np.ascontiguousarray(part), *planned.own), seen_in(facts, (x0, y0, x1, y1))
+        height, width = image.shape[:2]
+        boxes = boxes_in(facts, height, width)
+        examples.append(TrainingExample(image, caption, _head(studio, facts, image, boxes), boxes))
     return examples
+
+
+def _head(
+    studio: Studio, facts: PictureFacts, image: npt.NDArray[np.uint8], boxes: Sequence[Box]
+) -> npt.NDArray[np.bool_]:
+    """Where face and hair are: as the reader sees them where it knows such pictures, else the boxes around the face."""
+    if studio.reads(facts.own_look):
+        return studio.regions.read([image])[0].head
+    seen = np.zeros(image.shape[:2], np.bool_)
+    for x0, y0, x1, y1 in boxes:
+        seen[max(0, y0) : y1, max(0, x0) : x1] = True
+    return seen
 
 
 def _judge(

@@ -10,8 +10,10 @@ import gradio as gr
 
 from personas.captions.policy import SWITCHES, Switch
 from pipelines.errors import BadInput
+from pipelines.families.spec import BackboneSpec
 from studio.datasets.keeping import decide, edits_of, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
+from studio.datasets.planned import learns_several, plan_dataset
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.dataset_cards import SHOWN, View, show_cards, show_summary, show_training, show_words
@@ -38,10 +40,12 @@ class _Parts:
     training: gr.HTML
     naming: gr.Row
     name: gr.Textbox
+    several: gr.Checkbox
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.which, self.summary, self.cards, self.words, self.again, self.outside, self.training, self.naming]
+        parts = [self.which, self.summary, self.cards, self.words, self.again, self.outside, self.training, self.naming]
+        return [*parts, self.several]
 
 
 def build(ui: Ui) -> None:
@@ -65,6 +69,9 @@ def build(ui: Ui) -> None:
     def choose(key: str, request: gr.Request) -> Any:
         return {**show(View(dataset=key or ""), request), parts.name: ""}
 
+    def size(now: View, several: bool, request: gr.Request) -> Any:
+        return show(replace(now, several=several), request)
+
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         owner, data, now = owner_of(request), pressed(event), said[view]
         dataset = ui.find(owner, DataSet, now.dataset)
@@ -75,7 +82,7 @@ def build(ui: Ui) -> None:
                 FaceRequest.make(
                     owner=owner, dataset=dataset, edits=edits_of(ui.studio.library, owner, dataset),
                     identity=data.get("identity", "stop"), name=said[parts.name] or "",
-                    licence=(said[licence] or "unknown").strip(),
+                    licence=(said[licence] or "unknown").strip(), several_sizes=now.several,
                 )
             )  # fmt: skip
         elif data.get("do") == "describe":
@@ -100,6 +107,7 @@ def build(ui: Ui) -> None:
     outputs = [view, *parts.outputs]
     gr.on(None, guarded(ui, load), None, outputs, **HIDDEN)
     parts.which.input(guarded(ui, choose), [parts.which], [*outputs, parts.name], **LATEST)
+    parts.several.input(guarded(ui, size), [view, parts.several], outputs, **LATEST)
     inputs: set[Any] = {view, parts.name, parts.outside, licence}
     for part in (parts.summary, parts.cards, parts.words, parts.training):
         part.click(guarded(ui, act), inputs, outputs, **(EACH | in_turn("dataset")))
@@ -124,8 +132,9 @@ def _lay_out(ui: Ui) -> tuple[_Parts, gr.Textbox, gr.Button]:
             elem_id="face-name",
         )  # fmt: skip
         licence = gr.Textbox("", label=t("adding.licence"), max_length=100)
+    several = gr.Checkbox(False, label=t("dataset.several"), visible=False, elem_id="several-sizes")
     training = actions("", "training")
-    return _Parts(which, summary, cards, words, again, outside, training, naming, name), licence, ask
+    return _Parts(which, summary, cards, words, again, outside, training, naming, name, several), licence, ask
 
 
 def _show(ui: Ui, parts: _Parts, owner: str, choices: list[tuple[str, str]], now: View) -> Said:
@@ -136,6 +145,7 @@ def _show(ui: Ui, parts: _Parts, owner: str, choices: list[tuple[str, str]], now
         parts.again: gr.Row(visible=dataset is not None and chosen is not None),
         parts.naming: gr.Row(visible=dataset is not None),
         parts.outside: gr.Checkbox(visible=False),
+        parts.several: gr.Checkbox(visible=False),
     }
     if dataset is None:
         return told | {
@@ -145,14 +155,25 @@ def _show(ui: Ui, parts: _Parts, owner: str, choices: list[tuple[str, str]], now
             parts.training: "",
         }
     opened, spec = open_dataset(ui.studio.library, owner, dataset), ui.studio.backbone_spec
+    planned = plan_dataset(opened, spec, now.several)
     asks_others = chosen is not None and not chosen.is_here and not dataset.request.outside
     return told | {
         parts.outside: gr.Checkbox(visible=asks_others),
         parts.summary: show_summary(ui, opened, now),
-        parts.cards: show_cards(ui, opened, now, (spec.height, spec.width)),
+        parts.cards: show_cards(ui, planned, now),
         parts.words: show_words(ui, opened),
-        parts.training: show_training(ui, opened),
+        parts.training: show_training(ui, planned),
+        parts.several: gr.Checkbox(planned.several, info=_say_sizes(ui, spec), visible=True),
     }
+
+
+def _say_sizes(ui: Ui, spec: BackboneSpec) -> str:
+    """What several sizes are good for with this model."""
+    if learns_several(spec):
+        return ui.t("dataset.several_usual")
+    if not spec.sizes:
+        return ui.t("dataset.several_small")
+    return ui.t("dataset.several_not", sizes=" · ".join(f"{width}×{height}" for height, width in spec.sizes))
 
 
 def _edit(ui: Ui, owner: str, dataset: DataSet, data: Pressed, now: View) -> View:

@@ -7,17 +7,20 @@ from html import escape
 
 from personas.captions.policy import SWITCHES
 from personas.captions.schema import DEFECTS
+from personas.datasets.framed import Window
 from personas.datasets.limits import Limits
-from studio.datasets.crops import trained_box
+from pipelines.training.buckets import histogram
 from studio.datasets.opened import OpenedDataset
+from studio.datasets.planned import PlannedDataset
 from studio.datasets.saying import say_finding, say_hole, say_reason, say_words
+from studio.domain.dataset import LEAST_PICTURES
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, empty, grid, link, panel, picture
 
 __all__ = ["SHOWN", "View", "show_cards", "show_summary", "show_training", "show_words"]
 
 SHOWN = ("all", "kept", "out", "doubles", "hand")
-_PAGE = 24
+_PAGE, _MOST_NAMED = 24, 200
 # (limit, from, to, step): the fewest and the most that make sense to a person, of all that a limit may be
 _SLIDERS = (
     ("crisp", 0, 0.5, 0.01), ("face_px", 0, 256, 2), ("same_person", 0, 0.9, 0.02), ("brightest", 0, 0.9, 0.02),
@@ -28,12 +31,15 @@ _SLIDERS = (
 
 @dataclass(frozen=True)
 class View:
-    """What of which data set is seen: `shown` is one of SHOWN, `page` counts from 0."""
+    """What of which data set is seen: `shown` is one of SHOWN, `page` counts from 0. `several` says whether a training
+    would use several sizes, None is as usual.
+    """
 
     dataset: str = ""
     shown: str = "all"
     page: int = 0
     limits: bool = False
+    several: bool | None = None
 
 
 def show_summary(ui: Ui, opened: OpenedDataset, view: View) -> str:
@@ -57,7 +63,9 @@ def show_summary(ui: Ui, opened: OpenedDataset, view: View) -> str:
 
 def _left_out(ui: Ui, opened: OpenedDataset) -> str:
     t, rows = ui.t, opened.dataset.request.left_out
-    said = "".join(f"<li>{escape(t.error(row.error))}</li>" for row in rows)
+    said = "".join(f"<li>{escape(t.error(row.error))}</li>" for row in rows[:_MOST_NAMED])
+    if more := rows[_MOST_NAMED:]:
+        said += f"<li>{escape(t('dataset.left_out_more', count=len(more)))}</li>"
     summary = escape(t("dataset.left_out", count=len(rows)))
     return f"<details><summary>{summary}</summary><ul class='st-list'>{said}</ul></details>"
 
@@ -115,9 +123,9 @@ def show_words(ui: Ui, opened: OpenedDataset) -> str:
     return f"<h2>{escape(t('dataset.words'))}</h2>{panel(body)}"
 
 
-def show_cards(ui: Ui, opened: OpenedDataset, view: View, canvas: tuple[int, int]) -> str:
-    """Return the pictures of the view, a page at a time; `canvas` (height, width) is what a training draws."""
-    t, judged = ui.t, opened.judged
+def show_cards(ui: Ui, planned: PlannedDataset, view: View) -> str:
+    """Return the pictures of the view, a page at a time, dark where a training does not look."""
+    t, opened, judged = ui.t, planned.opened, planned.opened.judged
     rows = {
         "all": list(range(len(opened.facts))),
         "kept": list(judged.kept),
@@ -137,7 +145,7 @@ def show_cards(ui: Ui, opened: OpenedDataset, view: View, canvas: tuple[int, int
     page = min(view.page, pages - 1)
     part = chosen[page * _PAGE : (page + 1) * _PAGE]
     piles = {pile[0]: pile for pile in judged.piles} if view.shown == "doubles" else {}
-    cards = [_card(ui, opened, i, canvas, piles.get(i, ())) for i in part]
+    cards = [_card(ui, planned, i, piles.get(i, ())) for i in part]
     return f"{bar}{grid(cards)}{_pager(ui, page, pages)}"
 
 
@@ -151,8 +159,9 @@ def _pager(ui: Ui, page: int, pages: int) -> str:
     return f'<div class="st-row st-after">{back}<span class="st-soft">{said}</span>{more}</div>'
 
 
-def _card(ui: Ui, opened: OpenedDataset, row: int, canvas: tuple[int, int], pile: tuple[int, ...]) -> str:
-    t, dataset, verdict = ui.t, opened.dataset, opened.judged.verdicts[row]
+def _card(ui: Ui, planned: PlannedDataset, row: int, pile: tuple[int, ...]) -> str:
+    t, opened = ui.t, planned.opened
+    dataset, verdict = opened.dataset, opened.judged.verdicts[row]
     given, facts = dataset.request.pictures[row], opened.facts[row]
     state = t("dataset.is_kept" if verdict.kept else "dataset.is_out")
     if verdict.by_hand:
@@ -177,7 +186,7 @@ def _card(ui: Ui, opened: OpenedDataset, row: int, canvas: tuple[int, int], pile
     )
     body += (
         f'<textarea data-do="caption" data-row="{row}" data-key="caption-{row}" maxlength="2000" lang="en" '
-        f'aria-label="{label}">{escape(said)}</textarea>{by_hand}'
+        f'aria-label="{label}">{escape(said)}</textarea>{by_hand}{_after_cut(ui, planned, row)}'
     )
     choice = "keep" if verdict.by_hand and verdict.kept else "drop" if verdict.by_hand else "measure"
     keys = "".join(
@@ -193,7 +202,7 @@ def _card(ui: Ui, opened: OpenedDataset, row: int, canvas: tuple[int, int], pile
     body += f'<div class="st-row">{keys}</div>'
     if pile[1:]:
         body += _copies(ui, opened, pile)
-    image = _cropped(picture(given.picture, given.name), facts.height, facts.width, canvas)
+    image = _cropped(picture(given.picture, given.name), facts.height, facts.width, planned.window(row))
     return f'<div class="st-card {"kept" if verdict.kept else "dropped"}">{image}<div class="in">{body}</div></div>'
 
 
@@ -202,9 +211,18 @@ def _told(opened: OpenedDataset, row: int) -> tuple[str | None, ...]:
     return () if told is None or told.defects is None else told.defects
 
 
-def _cropped(image: str, height: int, width: int, canvas: tuple[int, int]) -> str:
+def _after_cut(ui: Ui, planned: PlannedDataset, row: int) -> str:
+    """What the caption says of the framing where a training is shown a part that has another one."""
+    before, after = planned.opened.fused[row].facts.shot.framing, planned.framing(row)
+    if planned.opened.is_written(row) or before == after:
+        return ""
+    said = ui.t("dataset.after_cut", framing=ui.t.word(after)) if after else ui.t("dataset.after_cut_unsaid")
+    return f"<span class='st-soft'>{escape(said)}</span>"
+
+
+def _cropped(image: str, height: int, width: int, window: Window) -> str:
     """A whole picture, dark where a training does not look."""
-    x0, y0, x1, y1 = trained_box(height, width, *canvas)
+    x0, y0, x1, y1 = window
     sides = f"{100 * y0:.2f}% {100 * (1 - x1):.2f}% {100 * (1 - y1):.2f}% {100 * x0:.2f}%"
     return f'<div class="st-trained" style="aspect-ratio:{width}/{height}">{image}<i style="inset:{sides}"></i></div>'
 
@@ -221,11 +239,16 @@ def _copies(ui: Ui, opened: OpenedDataset, pile: tuple[int, ...]) -> str:
     return f'<div class="st-choices"><strong>{said}</strong>{shown}</div>'
 
 
-def show_training(ui: Ui, opened: OpenedDataset) -> str:
-    """Return the ways out: a face that is learnt, and a zip. Where captions say who somebody is, a person decides."""
-    t = ui.t
+def show_training(ui: Ui, planned: PlannedDataset) -> str:
+    """Return the ways out: a face that is learnt, at which sizes, and a zip. Where captions say who somebody is, a
+    person decides.
+    """
+    t, opened = ui.t, planned.opened
     told = [one for one in opened.findings if one.code == "identity"]
-    if told:
+    kept = len(opened.judged.kept)
+    if kept < LEAST_PICTURES:
+        body = f"<p class='st-bad'>{escape(t('dataset.too_few', count=kept, needed=LEAST_PICTURES))}</p>"
+    elif told:
         phrases = ", ".join(f"“{one.phrase}”" for one in told[:5])
         body = f"<p class='st-bad'>{escape(t('dataset.identity_said', phrases=phrases))}</p>"
         body += f"<p>{escape(t('dataset.identity_why'))}</p><div class='st-row'>"
@@ -233,9 +256,25 @@ def show_training(ui: Ui, opened: OpenedDataset) -> str:
         body += f"{button(t('dataset.anyway'), 'train', identity='keep')}</div>"
     else:
         body = button(t("dataset.train"), "train", big=True, identity="stop")
-    body += f"<p class='st-soft'>{escape(t('dataset.train_what', count=len(opened.judged.kept)))}</p>"
+    if kept >= LEAST_PICTURES:
+        body += f"<p class='st-soft'>{escape(t('dataset.train_what', count=kept))}</p>"
     out = link(t("dataset.export"), f"/api/datasets/{opened.dataset.id}/pairs", big=False, download=True)
-    return f"{panel(body)}<p>{out}</p>"
+    return panel(body + _sizes(ui, planned)) + (f"<p>{out}</p>" if kept else "")
+
+
+def _sizes(ui: Ui, planned: PlannedDataset) -> str:
+    """How many photos are learnt at which sizes, and what that costs them."""
+    t = ui.t
+    lines = [
+        t("dataset.plan_size", size=size, count=count) for size, count, _, _ in histogram(planned.plan)
+    ]  # fmt: skip
+    for name in ("cut", "not_whole", "enlarged"):
+        if rows := getattr(planned, name):
+            lines.append(t(f"dataset.plan_{name}", count=len(rows)))
+    if planned.plan.joined:
+        lines.append(t("dataset.plan_joined", count=planned.plan.joined))
+    said = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h3>{escape(t('dataset.plan'))}</h3><ul class='st-list' id='plan'>{said}</ul>" if lines else ""
 
 
 assert {name for name, *_ in _SLIDERS} <= set(Limits.model_fields)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.learning_pictures import person_folder
 from studio.application import Studio
-from studio.datasets.crops import trained_box
-from studio.datasets.keeping import edits_of
+from studio.datasets.keeping import decide, edits_of
 from studio.datasets.opened import open_dataset
+from studio.datasets.planned import PlannedDataset, plan_dataset
 from studio.datasets.telling import tell_dataset
 from studio.domain.dataset import DataSet, DatasetPicture, DatasetRequest
 from studio.jobs.queue import Queue
@@ -28,8 +27,6 @@ from studio.workflows.datasets import curate_dataset
 from tests.library import keep_result
 from tests.site import TestClient
 
-CANVAS = (256, 192)
-
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
@@ -39,7 +36,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 @pytest.fixture(scope="module")
 def made(studio: Studio) -> DataSet:
     rows = []
-    for i, one in enumerate(person_folder(3, 3, 1, 2)):
+    for i, one in enumerate(person_folder(3, 4, 1, 2)):
         key = add_picture(studio.library, one.picture, "me")
         height, width = one.picture.shape[:2]
         said = "photo of ohwx woman with long black hair" if i == 0 else ""
@@ -55,25 +52,31 @@ def ui(request: pytest.FixtureRequest, studio: Studio) -> Ui:
     return Ui(studio, Queue(studio), Texts(request.param))
 
 
+def planned_of(ui: Ui, made: DataSet, several: bool | None = None) -> PlannedDataset:
+    return plan_dataset(open_dataset(ui.studio.library, "me", made), ui.studio.backbone_spec, several)
+
+
 def whole(ui: Ui, made: DataSet, view: View) -> str:
-    opened = open_dataset(ui.studio.library, "me", made)
-    parts = show_summary(ui, opened, view), show_cards(ui, opened, view, CANVAS), show_words(ui, opened)
-    return "".join((*parts, show_training(ui, opened)))
+    planned = planned_of(ui, made)
+    opened = planned.opened
+    parts = show_summary(ui, opened, view), show_cards(ui, planned, view), show_words(ui, opened)
+    return "".join((*parts, show_training(ui, planned)))
 
 
 def test_every_picture_has_a_verdict_with_reasons_and_what_nobody_looked_for_is_said(ui: Ui, made: DataSet) -> None:
     said = whole(ui, made, View(made.id, limits=True))
-    assert said.count("<textarea") == 6
+    assert said.count("<textarea") == 7
     assert "<b>.png" not in said
-    opened = open_dataset(ui.studio.library, "me", made)
+    planned = planned_of(ui, made)
+    opened = planned.opened
     for verdict in opened.judged.verdicts:
         for reason in verdict.reasons:
             assert ui.t(f"dataset.reason.{reason.name}") in said
-    assert ui.t("dataset.unchecked", count=6) in said
+    assert ui.t("dataset.unchecked", count=7) in said
     assert said.count('type="range"') == 11
     for shown in SHOWN:
-        show_cards(ui, opened, View(made.id, shown), CANVAS)
-    doubles = show_cards(ui, opened, View(made.id, "doubles"), CANVAS)
+        show_cards(ui, planned, View(made.id, shown))
+    doubles = show_cards(ui, planned, View(made.id, "doubles"))
     assert doubles.count("<textarea") == 1
     assert ui.t("dataset.instead") in doubles
 
@@ -121,15 +124,23 @@ def test_captions_that_say_who_it_is_ask_before_a_training(ui: Ui, made: DataSet
 
 def test_a_new_description_takes_the_old_one_s_place_in_the_list(ui: Ui, made: DataSet) -> None:
     keep_result(ui.studio, "me", made.model_copy(update={"id": f"again-{ui.t.language}"}))
-    assert _choices(ui, "me") == [(ui.t("dataset.choice", name="Mei", count=6), f"again-{ui.t.language}")]
+    assert _choices(ui, "me") == [(ui.t("dataset.choice", name="Mei", count=7), f"again-{ui.t.language}")]
 
 
-def test_the_crop_is_the_middle_in_the_canvas_s_shape() -> None:
-    assert trained_box(256, 192, 256, 192) == (0, 0, 1, 1)
-    x0, y0, x1, y1 = trained_box(200, 400, 256, 192)
-    assert (y0, y1) == (0, 1)
-    assert np.isclose((x1 - x0) * 400 / ((y1 - y0) * 200), 192 / 256)
-    assert np.isclose(x0 + x1, 1)
+def test_three_photos_are_too_few_and_it_is_said_before_anybody_asks(ui: Ui, made: DataSet) -> None:
+    kept = planned_of(ui, made).opened.judged.kept
+    decide(ui.studio.library, "me", made, kept[3:], False)
+    said = show_training(ui, planned_of(ui, made))
+    assert ui.t("dataset.too_few", count=3, needed=4) in said
+    assert 'data-do="train"' not in said
+    decide(ui.studio.library, "me", made, kept[3:], None)
+
+
+def test_the_sizes_of_a_training_are_shown_before_it(ui: Ui, made: DataSet) -> None:
+    one, more = planned_of(ui, made), planned_of(ui, made, several=True)
+    assert not one.several  # of a model that knows two sizes only
+    assert ui.t("dataset.plan_size", size="192×256", count=len(one.opened.judged.kept)) in show_training(ui, one)
+    assert {(b.height, b.width) for b in more.plan.buckets} <= set(ui.studio.backbone_spec.sizes)
 
 
 def test_programs_can_do_the_same(studio: Studio, made: DataSet, tmp_path: Path) -> None:
@@ -141,6 +152,9 @@ def test_programs_can_do_the_same(studio: Studio, made: DataSet, tmp_path: Path)
     assert told["pictures"][0]["by_hand"]
     assert not told["pictures"][0]["kept"]
     assert told["pictures"][1]["caption"] == "ohwx a dancer"
+    planned = site.get(f"{url}/plan", params={"several_sizes": False}).json()
+    assert [row["number"] for row in planned["pictures"]] == [r["number"] for r in told["pictures"] if r["kept"]]
+    assert planned["sizes"][0]["size"] == "192×256"
     packed = site.get(f"{url}/pairs")
     assert packed.content[:2] == b"PK"
     told = site.put(url, json={"undecide": [1], "captions": {"2": ""}, "usual_limits": True}).json()

@@ -7,6 +7,7 @@ import datetime
 import json
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.fault_arena import small_disk
 from benchmarks.learning_pictures import Given, person_folder
 from personas.donors import Donor
-from pipelines.errors import BadInput, ConsentMissing, NotEnough
+from pipelines.errors import BadInput, ConsentMissing, NotEnough, OutOfDisk
 from studio.application import Studio
 from studio.datasets.keeping import decide, set_limits, set_words, write_captions
 from studio.datasets.opened import OpenedDataset, open_dataset
@@ -308,6 +310,83 @@ def test_a_zip_is_taken_in_by_the_job_and_a_stopped_one_goes_on(
     }  # fmt: skip
     assert opened(studio, zipped).judged.kept == opened(studio, made).judged.kept
     assert not list(studio.library.work.glob("dataset-*"))
+
+
+class Memory:
+    """Runs steps as an engine does: once each, whichever run asks. `after` is told the names of those that are done."""
+
+    def __init__(self, after: Callable[[list[str]], None] = lambda done: None) -> None:
+        self.done: dict[str, Any] = {}
+        self._after = after
+
+    def __call__(self, name: str, step: Callable[[], Any]) -> Any:
+        if name not in self.done:
+            self.done[name] = step()
+            self._after([*self.done])
+        return self.done[name]
+
+
+def test_a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_next_run_goes_on(
+    folder: Path, made: DataSet, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "data") as mounted:
+        if not mounted:
+            pytest.skip("this account may not mount a disk of its own")
+        studio, ballast = Studio(Settings(data=tmp_path / "data")), tmp_path / "data" / "ballast"
+        request = request_of(studio, folder)
+
+        def fill(done: list[str]) -> None:
+            if done == ["measure-0"]:
+                with suppress(OSError), ballast.open("wb", buffering=0) as stream:
+                    while stream.write(b"0" * 65_536):
+                        pass
+
+        run = Memory(fill)
+        with pytest.raises(OutOfDisk):
+            curate_dataset(studio, request, run)
+        assert [*run.done] == ["measure-0"]
+        ballast.unlink()
+        again = curate_dataset(studio, request, run)
+        assert (
+            open_dataset(studio.library, "me", again).judged.kept
+            == open_dataset(studio.library, "me", made).judged.kept
+        )
+
+
+def test_a_model_that_goes_away_in_the_middle_is_not_asked_twice(folder: Path, tmp_path: Path) -> None:
+    """What it said is kept; the run that comes after it asks for the rest."""
+    gone = [True]
+
+    def answer(n: int, body: dict[str, Any]) -> Reply:
+        if gone[0] and n >= 2 + 5 + 2:
+            return Reply(404, b"{}")
+        said: Reply = script(100)(n, body)
+        return said
+
+    with serve(answer) as server:
+        studio, run = with_model(tmp_path, server.url), Memory()
+        request = request_of(studio, folder, writer="endpoint")
+        with pytest.raises(BadInput) as raised:
+            curate_dataset(studio, request, run)
+        assert raised.value.code == "endpoint_without_model"
+        assert "told-0" in run.done
+        gone[0] = False
+        found = opened(studio, curate_dataset(studio, request, run))
+        once = len({one.pixels for one in found.facts})
+        assert len(server.asked) == 2 + once + 1  # one got no answer
+        assert all(found.told)
+
+
+def test_what_was_opened_is_not_read_again_by_a_click(studio: Studio, made: DataSet) -> None:
+    before = opened(studio, made)
+    assert opened(studio, made) is before
+    decide(studio.library, "me", made, [0], False)
+    after = opened(studio, made)
+    assert after is not before
+    assert after.facts is before.facts
+    assert 0 not in after.judged.kept
+    decide(studio.library, "me", made, [0], None)
+    assert opened(studio, made).judged.kept == before.judged.kept
 
 
 def test_pictures_that_were_withdrawn_do_not_come_back_in_a_zip(folder: Path, tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from pipelines.lora import read_lora
 from pipelines.progress import Event, TrainingStep
 from studio.application import Studio
 from studio.cli import app
-from studio.domain.dataset import DataSet
+from studio.domain.dataset import LEAST_PICTURES, DataSet
 from studio.library.records import JobRecord
 from studio.settings import Settings
-from studio.workflows.donors import MIN_PICTURES
 from tests.data import need
 
 
@@ -102,7 +101,7 @@ def test_a_folder_is_looked_through_and_what_takes_no_part_is_named(tmp_path: Pa
     studio = Studio(Settings(data=tmp_path / "data"))
     folder = tmp_path / "Mei Li"
     folder.mkdir()
-    for i, one in enumerate(person_folder(3, MIN_PICTURES, 1, 2)):
+    for i, one in enumerate(person_folder(3, LEAST_PICTURES, 1, 2)):
         Image.fromarray(one.picture).save(folder / f"{i:02}.png")
     (folder / "notes.pdf").write_bytes(b"%PDF")
     (folder / "00.txt").write_text("ohwx young woman with long black hair, smiling")
@@ -113,14 +112,14 @@ def test_a_folder_is_looked_through_and_what_takes_no_part_is_named(tmp_path: Pa
     ended = _command(studio, *words, "--identity", "strip")
     assert ended.exit_code == 0, ended.output
     told = json.loads(ended.stdout)
-    assert (told["name"], told["pictures"]) == ("Mei Li", MIN_PICTURES)
+    assert (told["name"], told["pictures"]) == ("Mei Li", LEAST_PICTURES)
     assert told["identity_loss"] > 0
     assert {row["name"] for row in told["left_out"]} == {"notes.pdf", "04.png", "05.png", "06.png"}
     assert all(row["error"] for row in told["left_out"])
     donor = next(one for one in Studio(studio.settings).donors() if one.id == told["id"])
     assert (donor.consent.who, donor.trigger) == ("Li Lei", "ohwx")
     card = read_lora(donor.lora_path).metadata
-    assert card["ss_num_train_images"] == str(MIN_PICTURES)
+    assert card["ss_num_train_images"] == str(LEAST_PICTURES)
     dataset = studio.result_of(DataSet, told["dataset"])  # on the page, to be judged again
     assert [one.name for one in dataset.request.pictures] == [f"{i:02}.png" for i in range(7)]
     assert len(list(folder.iterdir())) == 9  # nothing was moved or deleted
