@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from personas.captions.policy import Policy
@@ -92,11 +93,12 @@ def strip_identity(caption: str, policy: Policy) -> str:
     return ", ".join(kept)
 
 
-def _identity_words(text: str, policy: Policy) -> list[str]:
+@lru_cache(maxsize=20_000)  # of thousands of captions a person changes one at a time
+def _identity_words(text: str, policy: Policy) -> tuple[str, ...]:
     allowed = [rule for name, rule in _OF_SWITCH.items() if name in policy.say]
     plain = text.replace(policy.subject, " " * len(policy.subject)) if policy.subject else text
     found = [match.group().strip() for match in _IDENTITY.finditer(plain)]
-    return [one.casefold() for one in found if not any(rule.search(one) for rule in allowed)]
+    return tuple(one.casefold() for one in found if not any(rule.search(one) for rule in allowed))
 
 
 def _clauses(text: str, policy: Policy) -> list[str]:

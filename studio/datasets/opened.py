@@ -120,6 +120,7 @@ class _Kept:
             found = before
         else:
             found = replace(before, dataset=dataset, edits=edits)
+            vars(found)["fused"] = before.fused  # which no edit changes
         with self._lock:
             self._opened[key] = found
             self._opened.move_to_end(key)
