@@ -136,6 +136,7 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.ip_adapter export
 	$(BIN)/python -m miniature.eyes
 	$(BIN)/python -m miniature.finishing
+	$(BIN)/python -m miniature.styles
 
 clean: ## remove caches and work folders, keep .venv
 	rm -rf build out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,23 +18,21 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.learning_donors import DONORS, WAYS, WORDINGS, train_captioned, train_in_sizes, train_led
-from benchmarks.learning_real import Photos, draw_photos
+from miniature.photos import draw_photos
 from miniature.renders import people
-from personas.measures.regions import LABELS
+from miniature.styles import BATCH, STEPS, STYLES, Log, photo_examples, style_config
 from personas.shots import GOODS, Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
 from pipelines.lora import Lora, LoraLayer
-from pipelines.progress import SILENT, Event, TrainingStep
 from pipelines.sampling.draw import draw
 from pipelines.sampling.request import request_from
-from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
+from pipelines.training.lora import TrainingExample, train_lora
 from pipelines.training.style import StyleObjective, StyleRecipe, find_style_recipe
 
 __all__ = ["ARMS", "HELD_OUT", "MAIN_ARM", "MAIN_STRENGTH", "held_out_shots", "read_pictures"]
 
-PHOTOS, PRIOR, HELD_OUT, WRONG = 400, 64, 80, 0.3
-STYLE_STEPS, STYLE_BATCH = 200, 8
-_JUDGED = tuple(LABELS.index(name) for name in ("face", "goods", "body_skin"))
+PRIOR, HELD_OUT = 64, 80
+_MAIN = STYLES["natural-light"]
 
 
 @dataclass(frozen=True)
@@ -55,25 +52,9 @@ def _arms(recipe: StyleRecipe) -> Mapping[str, Arm]:
     }
 
 
-MAIN_ARM, MAIN_STRENGTH = "style-content", 1.8
+MAIN_ARM, MAIN_STRENGTH = "style-content", _MAIN.strength
 """The shipped recipe, and the strength it is drawn at: of 1, 1.6 and 2.2 on 32 of the prompts between the last two."""
 ARMS = ("plain", "style", "style-content", "style-content-prior")
-
-
-class _Log:
-    """Prints every twentieth step."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.begin = name, time.time()
-
-    def tell(self, event: Event) -> None:
-        if isinstance(event, TrainingStep) and event.step % 20 == 0:
-            print(
-                f"{self.name} {event.step}/{event.steps} {event.loss:.4f} {time.time() - self.begin:.0f}s", flush=True
-            )
-
-    def check_cancelled(self) -> None:
-        SILENT.check_cancelled()
 
 
 def held_out_shots() -> tuple[Shot, ...]:
@@ -84,15 +65,6 @@ def held_out_shots() -> tuple[Shot, ...]:
 def _subjects() -> list[str]:
     who, _ = people(HELD_OUT, 66_000_000)
     return ["a man" if row[-1] > 0 else "a woman" for row in who]
-
-
-def photo_examples(photos: Photos, wrong: float) -> list[TrainingExample]:
-    """Photos with captions of which a share of clauses is wrong; faces, hands and goods are the focus."""
-    captions = photos.captions(wrong, 1)
-    return [
-        TrainingExample(image, caption, np.isin(labels, _JUDGED))
-        for image, caption, labels in zip(photos.images, captions, photos.labels, strict=True)
-    ]
 
 
 def draw_held_out(
@@ -131,21 +103,18 @@ def _own_pictures(backbone: Backbone, file: Path) -> list[TrainingExample]:
 
 def train_styles(backbone: Backbone, work: Path, arms: Sequence[str], scales: Sequence[float], steps: int) -> None:
     """Train the arms and draw the held-out shots with each, and with the base."""
-    photos = draw_photos(PHOTOS, 61_000_000, work / "real.npz")
+    photos = _MAIN.photos(work)
     draw_photos(160, 62_000_000, work / "real_judges.npz")
     draw_photos(160, 63_000_000, work / "plain_judges.npz", real=False)
     draw_photos(120, 64_000_000, work / "real_test.npz")
-    examples, recipe = photo_examples(photos, WRONG), find_style_recipe(backbone)
+    examples, recipe = photo_examples(photos, _MAIN.wrong), find_style_recipe(backbone)
     table = _arms(recipe)
     for name in arms:
         arm, folder = table[name], work / "style" / name
         others = _own_pictures(backbone, work / "own.npz") if arm.prior else []
-        config = LoraTrainingConfig.model_validate({
-            "rank": recipe.rank, "learning_rate": recipe.learning_rate, "steps": steps, "checkpoint_every": 50,
-            "batch_size": STYLE_BATCH * (2 if arm.prior else 1), "seed": 5,
-        })  # fmt: skip
+        config = style_config(recipe, steps, BATCH * (2 if arm.prior else 1))
         objective = StyleObjective(arm.objective) if arm.objective else None
-        trained = train_lora(backbone, examples, config, folder, _Log(name), regularisation=others, objective=objective)
+        trained = train_lora(backbone, examples, config, folder, Log(name), regularisation=others, objective=objective)
         if objective is not None and objective.seen:
             (folder / "parts.json").write_text(json.dumps(objective.seen))
         for scale in scales:
@@ -167,14 +136,14 @@ def train_donors(backbone: Backbone, work: Path, numbers: Sequence[int], steps: 
                 continue
             if what == "buckets":
                 found[key] = train_in_sizes(
-                    backbone, work / what, number, buckets=way == "buckets", steps=steps, progress=_Log(key)
+                    backbone, work / what, number, buckets=way == "buckets", steps=steps, progress=Log(key)
                 )
             elif what == "identity":
                 seconds = [found[f"{number}-{one}"]["seconds"][0] for one in ("plain", "led") if way == "longer"]
                 longer = round(steps * seconds[1] / seconds[0]) if seconds else steps
-                found[key] = train_led(backbone, work / what, number, way, longer, _Log(key))
+                found[key] = train_led(backbone, work / what, number, way, longer, Log(key))
             else:
-                found[key] = train_captioned(backbone, work / what, number, way, steps, _Log(key))
+                found[key] = train_captioned(backbone, work / what, number, way, steps, Log(key))
             file.write_text(json.dumps(found))
             print(key, found[key], flush=True)
 
@@ -188,7 +157,7 @@ def main() -> None:
         "--scales", nargs="*", type=float, default=[1.0, MAIN_STRENGTH], help="strengths that arms are drawn at"
     )
     parser.add_argument("--donors", nargs="*", type=int, default=list(range(DONORS)))
-    parser.add_argument("--steps", type=int, default=STYLE_STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args()
     torch.set_num_threads(max(1, torch.get_num_threads()))
     backbone = load_backbone(resolve_backbone(MINIATURE))

@@ -113,7 +113,7 @@ class Backbone:
         Where text encoders change, prompts that were kept are read anew.
         """
         read_before = self._changes_text
-        self.lora_stack.set([(lora.layers, lora.scale) for lora in loras])
+        self.lora_stack.put_on(loras)
         if read_before or self._changes_text:
             self.prompts.clear()
 

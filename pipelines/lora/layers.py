@@ -33,13 +33,15 @@ class LoraLayer:
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA as it is drawn with: its layers, and the scale that they are added at.
+    """A LoRA as it is drawn with: its layers, and the scale that they are added at. One that `stays` is a look that
+    both sides of identity guidance have: it stays on where the others are taken off (`LoraStack.pause`).
 
     Two are equal if they have the same scale and the very same layers: matrices are not compared.
     """
 
     layers: tuple[LoraLayer, ...]
     scale: float = 1.0
+    stays: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lora) and self._identity == other._identity
@@ -54,4 +56,4 @@ class Lora:
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        return (self.scale, *map(id, self.layers))
+        return (self.scale, self.stays, *map(id, self.layers))

@@ -76,7 +76,8 @@ class LoraStack:
     Weights that are quantised (GGUF, int8, nf4, fp8 by layer-wise casting), or that travel to the device block by
     block, are left alone: there ΔW·x is added beside the layer, unrounded by the quantisation, at a small cost a step.
 
-    `pause()` makes the model compute without the LoRAs until `resume()`, without copying weights.
+    `pause()` makes the model compute without the LoRAs, but for those that stay, until `resume()`, without copying
+    weights.
     """
 
     def __init__(self, model: Adaptable) -> None:
@@ -88,6 +89,8 @@ class LoraStack:
         self._beside: dict[str, tuple[_Beside, RemovableHandle]] = {}
         self._loras: tuple[Lora, ...] = ()
         self._changed: dict[str, LoraLayer] = {}
+        self._staying: dict[str, LoraLayer] = {}
+        self._paused: dict[str, Tensor] = {}  # weights with what stays, of the modules that it changes
         self._set_aside: dict[str, Tensor] = {}
         self._undoing: dict[str, _Beside] = {}  # kept from pause to pause, so that ΔW travels to the device once
         self._undone: list[RemovableHandle] = []
@@ -99,8 +102,9 @@ class LoraStack:
 
     @property
     def device_bytes(self) -> float:
-        """Return the bytes of pristine weights that are kept on an accelerator."""
-        return float(sum(kept.nbytes for kept in self._pristine.values() if kept.device.type != "cpu"))
+        """Return the bytes of weights that are kept on an accelerator beside those that are computed with."""
+        kept = (*self._pristine.values(), *self._paused.values())
+        return float(sum(weight.nbytes for weight in kept if weight.device.type != "cpu"))
 
     @property
     def loras(self) -> tuple[Lora, ...]:
@@ -109,19 +113,23 @@ class LoraStack:
 
     @torch.no_grad()
     def set(self, entries: Sequence[tuple[Sequence[LoraLayer], float]]) -> None:
+        """Make the weights W0 + Σ scaleᵢ ΔWᵢ; as `put_on`, and none of them stays."""
+        self.put_on([Lora(tuple(layers), scale) for layers, scale in entries])
+
+    @torch.no_grad()
+    def put_on(self, loras: Sequence[Lora]) -> None:
         """Make the weights W0 + Σ scaleᵢ ΔWᵢ, whatever was set before; nothing is done where they are that already.
 
-        Entries with scale 0 are left out. Nothing changes if one raises BadLora (does not fit) or BadInput
+        Those with scale 0 are left out. Nothing changes if one raises BadLora (does not fit) or BadInput
         (a scale that is no number).
         """
         self.resume()
-        live = tuple(Lora(tuple(layers), scale) for layers, scale in entries if scale != 0.0)
+        live = tuple(lora for lora in loras if lora.scale != 0.0)
         if live == self._loras:
             return
         for lora in live:
             check_fits(lora.layers, self._model)
-        summed = concatenate([lora.layers for lora in live], [lora.scale for lora in live])
-        fused = {layer.module: layer for layer in summed if layer.module in self._modules}
+        fused, staying = self._sum(live), self._sum([lora for lora in live if lora.stays])
         for name in self._changed.keys() - fused.keys():
             self._restore(name)
         for name, layer in fused.items():
@@ -130,14 +138,18 @@ class LoraStack:
                 if name not in self._pristine:
                     self._pristine[name] = _keep(weight)
                 _write(weight, self._pristine[name], layer)
+                if name in staying:
+                    base = self._pristine[name].to(weight.device, torch.float32)
+                    self._paused[name] = _add(base, staying[name], 1.0).to(self._pristine[name])
             else:
                 if name in self._beside:
                     self._beside.pop(name)[1].remove()
-                hook = _Beside(layer)
+                hook = _Beside(layer, staying.get(name))
                 self._beside[name] = (hook, self._modules[name].register_forward_hook(hook))
             self._changed[name] = layer
             self._undoing.pop(name, None)
-        self._loras = live
+        self._staying, self._loras = staying, live
+        self._paused = {name: weight for name, weight in self._paused.items() if name in staying}
 
     @torch.no_grad()
     def clear(self) -> None:
@@ -146,22 +158,25 @@ class LoraStack:
         for name in tuple(self._changed):
             self._restore(name)
         self._pristine.clear()
-        self._loras = ()
+        self._paused.clear()
+        self._loras, self._staying = (), {}
 
     @torch.no_grad()
     def pause(self) -> None:
-        """Compute without the LoRAs until `resume()`: with the kept weights where they are on the same device, else by
-        taking ΔW·x off again beside the layer. Nothing else may be done with the stack meanwhile."""
+        """Compute without the LoRAs, but for those that stay, until `resume()`: with the kept weights where they are on
+        the same device, else by taking ΔW·x off again beside the layer. Nothing else may be done with the stack
+        meanwhile."""
         self.resume()
         for name, layer in self._changed.items():
             if name in self._beside:
                 self._beside[name][0].on = False
             elif (weight := self._weight(name)).device == self._pristine[name].device:
                 self._set_aside[name] = weight.data
-                weight.data = self._pristine[name]
+                weight.data = self._paused.get(name, self._pristine[name])
             else:
                 if name not in self._undoing:
-                    self._undoing[name] = _Beside(replace(layer, alpha=-layer.alpha))
+                    entries = [(layer, -1.0)] + ([(self._staying[name], 1.0)] if name in self._staying else [])
+                    self._undoing[name] = _Beside(_concatenate_module(name, entries))
                 self._undone.append(self._modules[name].register_forward_hook(self._undoing[name]))
 
     def resume(self) -> None:
@@ -174,6 +189,11 @@ class LoraStack:
             handle.remove()
         self._set_aside.clear()
         self._undone.clear()
+
+    def _sum(self, loras: Sequence[Lora]) -> dict[str, LoraLayer]:
+        """The weighted sum of LoRAs by module, of those that this model has."""
+        summed = concatenate([lora.layers for lora in loras], [lora.scale for lora in loras])
+        return {layer.module: layer for layer in summed if layer.module in self._modules}
 
     def _restore(self, name: str) -> None:
         if name in self._beside:
@@ -195,14 +215,17 @@ class LoraStack:
 
 
 class _Beside:
-    """A forward hook that adds ΔW·x to a linear layer's output, in the number type that it computes in."""
+    """A forward hook that adds ΔW·x to a linear layer's output, in the number type that it computes in; while it is not
+    `on`, that of the layer that stays.
+    """
 
-    def __init__(self, layer: LoraLayer) -> None:
+    def __init__(self, layer: LoraLayer, staying: LoraLayer | None = None) -> None:
         self._down, self._up, self.on = layer.down, layer.up * layer.scale, True
+        self._staying = None if staying is None else _Beside(staying)
 
     def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if not self.on:
-            return output
+            return output if self._staying is None else self._staying(module, args, output)
         x = args[0]
         self._down, self._up = self._down.to(output), self._up.to(output)  # moved once, at the first step
         return output + functional.linear(functional.linear(x.to(output.dtype), self._down), self._up)

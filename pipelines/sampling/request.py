@@ -30,9 +30,9 @@ class DrawRequest:
     guidance against the negative prompt (1: off). `loras` are all that is on the model while the picture is drawn.
     `strength` in [0.05, 1] is the denoising strength around a landmark: 1 draws from pure noise, less starts from the
     noised picture. `detail` in [0, 2] and `renoise` in [0, 1] are those of `pipelines.sampling.detail` and `.renoise`.
-    `identity_guidance`: the negative side is drawn without the LoRAs, so that guidance leads to whom they know
-    (`pipelines.sampling.identity_guidance`). `mixed`: it may share a batch with pictures of other LoRAs, which costs it
-    its last bits (`pipelines.lora.mixed`).
+    `identity_guidance`: the negative side is drawn without the LoRAs, but for those that stay, so that guidance leads
+    to whom they know (`pipelines.sampling.identity_guidance`). `mixed`: it may share a batch with pictures of other
+    LoRAs, which costs it its last bits (`pipelines.lora.mixed`).
     """
 
     prompt: str
@@ -126,7 +126,9 @@ def batch_key(request: DrawRequest) -> tuple[object, ...]:
 
 
 def _mixing(request: DrawRequest) -> object:
-    """What must agree of the LoRAs: nothing of those that are mixed, unless they change how the prompt is read."""
-    if request.mixed and not any(lora.changes_text for lora in request.loras):
+    """What must agree of the LoRAs: nothing of those that are mixed, unless they change how the prompt is read, or stay
+    where the others are taken off.
+    """
+    if request.mixed and not any(lora.changes_text or lora.stays for lora in request.loras):
         return "mixed"
     return request.loras

@@ -24,7 +24,7 @@ from studio.cli.learning import (
 from studio.cli.options import LOOKS, Data, Json, Owner, Seed, open_jobs, option, say, settings_of, tell
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, OfIdentity
 
-__all__ = ["datasets"]
+__all__ = ["datasets", "find_dataset"]
 
 datasets = typer.Typer(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def show(
     from studio.datasets import keeping
 
     studio = Studio(settings_of(data, owner))
-    found, asker = _find(studio, dataset), studio.settings.owner
+    found, asker = find_dataset(studio, dataset), studio.settings.owner
     if limit:
         now = dict(keeping.edits_of(studio.library, asker, found).limits)
         keeping.set_limits(studio.library, asker, found, now | dict(map(_limit, limit)))
@@ -136,7 +136,7 @@ def export(
     from studio.datasets.pairs import write_pairs
 
     studio = Studio(settings_of(data, owner))
-    opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
+    opened = open_dataset(studio.library, studio.settings.owner, find_dataset(studio, dataset))
     count = write_pairs(studio.library, opened, out)
     say({"folder": str(out), "pictures": count}, as_json, tell("cli.dataset_exported", count=count, folder=out))
 
@@ -152,7 +152,7 @@ def plan(
     from studio.datasets.telling import tell_plan
 
     studio = Studio(settings_of(data, owner))
-    opened = open_dataset(studio.library, studio.settings.owner, _find(studio, dataset))
+    opened = open_dataset(studio.library, studio.settings.owner, find_dataset(studio, dataset))
     planned = plan_dataset(opened, studio.backbone_spec, several_sizes)
     say(tell_plan(planned), as_json, "\n".join(plan_lines(planned)))
 
@@ -178,7 +178,7 @@ def train(
     from studio.datasets.keeping import edits_of
 
     studio = Studio(settings_of(data, owner))
-    found, asker = _find(studio, dataset), studio.settings.owner
+    found, asker = find_dataset(studio, dataset), studio.settings.owner
     request = FaceRequest.make(
         owner=asker, dataset=found, edits=edits_of(studio.library, asker, found), identity=identity, name=name,
         licence=licence, steps=steps, seed=seed, identity_loss=identity_loss, several_sizes=several_sizes,
@@ -195,7 +195,7 @@ def _all(studio: Studio) -> list[DataSet]:
     return [read_result(studio.store, DataSet, row) for row in rows]
 
 
-def _find(studio: Studio, key: str) -> DataSet:
+def find_dataset(studio: Studio, key: str) -> DataSet:
     """Return the newest data set of this name or id. Raises BadInput."""
     if named := next((one for one in _all(studio) if key and one.request.name == key), None):
         return named

@@ -26,6 +26,7 @@ from studio.domain.guidance import Guidance
 from studio.domain.licences import LicenceWarning
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
+from studio.domain.style import Style
 from studio.domain.values import Request, Result
 from studio.domain.wording import say_doubts
 from studio.jobs.bodies import parse_body
@@ -33,6 +34,7 @@ from studio.jobs.licences import backbone_warnings, warnings_before
 from studio.jobs.notes import doubts_before
 from studio.library.drawn_as import as_chosen
 from studio.library.results import find_result
+from studio.library.styles import find_style, styles_of
 from studio.settings import Settings, read_settings
 from studio.taste.saying import say_choice
 from studio.texts.licences import say_warning
@@ -46,7 +48,7 @@ __all__ = [
     "ANY_LOOK", "AllowFlagged",
     "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
     "Unlabelled",
-    "check_file", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
+    "check_file", "chosen_style", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
     "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
 ]  # fmt: skip
 
@@ -127,6 +129,16 @@ def read_request_file(studio: Studio, kind: str, path: Path) -> Request:
 def find_person(studio: Studio, key: str) -> Persona:
     """Return the persona of this id, the newest for "", as its owner chose to draw it. Raises BadInput."""
     return as_chosen(studio.records, studio.settings.owner, studio.result_of(Persona, key))
+
+
+def chosen_style(studio: Studio, key: str) -> Style | None:
+    """Return the style of this id, None for "". Raises BadInput."""
+    owner = studio.settings.owner
+    found = find_style(studio.library, owner, key)
+    if key and found is None:
+        known = [style.id for style in styles_of(studio.library, owner)]
+        raise BadInput("style_unknown", style=key[:60], known=known)
+    return found
 
 
 @contextmanager

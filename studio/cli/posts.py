@@ -24,6 +24,7 @@ from studio.cli.options import (
     Seed,
     ToTaste,
     check_file,
+    chosen_style,
     find_person,
     open_jobs,
     option,
@@ -74,6 +75,12 @@ _Span = Annotated[
 _Again = Annotated[
     int, option(PostRequest, "again", "Another set of the same kind: its number; other seeds and shots.")
 ]
+_Style = Annotated[str, typer.Option(help="The look of all pictures: an id of `style list`; none if empty.")]
+_StyleStrength = Annotated[
+    float, option(PostRequest, "style_strength", "How much of the style; 1 is as it was measured, 0 none.")
+]
+_GoodsAs = Annotated[str, option(PostRequest, "goods_as", "How goods are shown, exactly or drawn anew from the photo")]
+_Shape = Annotated[str, option(PostRequest, "shape", "What the pictures are drawn for, the model's own size if empty")]
 _Shots = Annotated[list[str] | None, typer.Option(help="The next shot in words, English or Chinese; may be repeated.")]
 
 
@@ -101,14 +108,12 @@ def posts(
     merge: Annotated[float, typer.Option(help="Redux tokens at least this alike (cosine) become one; 1: none.")] = 1.0,
     detail: Annotated[float, option(PostRequest, "detail", "More fine detail (0.1 to 1 is usual).")] = 0.0,
     renoise: Annotated[float, option(PostRequest, "renoise", "Fresh noise halfway: less smooth.")] = 0.0,
+    style: _Style = "",
+    style_strength: _StyleStrength = 1.0,
     goods: Annotated[Path | None, typer.Option(help="A product's photo: every post shows its exact pixels.")] = None,
     goods_name: Annotated[str, typer.Option(help="What prompts call it.")] = "a product",
-    goods_as: Annotated[
-        str, option(PostRequest, "goods_as", "How goods are shown, exactly or drawn anew from the photo")
-    ] = "pixels",
-    shape: Annotated[
-        str, option(PostRequest, "shape", "What the pictures are drawn for, the model's own size if empty")
-    ] = "",
+    goods_as: _GoodsAs = "pixels",
+    shape: _Shape = "",
     goods_box: Annotated[str, typer.Option(help="Where the goods stand: left,top,right,bottom in shares.")] = "",
     panels: Annotated[int, option(PostRequest, "panels", "So many shots in one drawing")] = 1,
     keep: Annotated[str, option(PostRequest, "keep", "How pixels are kept")] = "inpaint",
@@ -136,6 +141,7 @@ def posts(
     if photo is None:
         raise BadInput("photo_missing")
     agreed, (start, end) = _read_agreed(character, consent), _read_span(span)
+    look = chosen_style(studio, style)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
     _check_pictures(photo, mask)
@@ -145,7 +151,7 @@ def posts(
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, seed=seed, again=again, any_look=any_look,
-            finish=finish, finish_px=finish_px, touch_up=touch_up,
+            finish=finish, finish_px=finish_px, touch_up=touch_up, style=look, style_strength=style_strength,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             character_consent=agreed, character=None if character is None else add_character(
                 studio.library, character, asker, strength=strength, start=start, end=end

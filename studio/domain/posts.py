@@ -19,6 +19,7 @@ from studio.domain.finishing import FinishedPicture
 from studio.domain.guidance import Guidance
 from studio.domain.persona import Persona
 from studio.domain.scene import Goods, ReferenceDials, Scene
+from studio.domain.style import MOST_STYLE_STRENGTH, Style
 from studio.domain.values import Caption, FileKey, IndexEntry, IndexPart, Request, Result, Seed, Value, later_field
 
 __all__ = [
@@ -80,7 +81,8 @@ class SetSettings(Value):
     IP-Adapter (see `block_scales`); `keep` is how pixels are kept. `any_look` draws even where the scene is no picture
     that the backbone could have drawn (`pipelines.own_look`). `finish` brings each post to the size that it is
     shown in, `finish_px` along its shorter side; None: where the drawing is small and the backbone has an upscaler.
-    `touch_up` draws small faces of finished posts once more; None: where the drawing is small.
+    `touch_up` draws small faces of finished posts once more; None: where the drawing is small. `style` is a look that
+    all pictures have, `style_strength` how much of it: 1 as it was measured, 0 none.
     """
 
     seed: Seed = 1
@@ -103,6 +105,13 @@ class SetSettings(Value):
     finish: bool | None = later_field(None)
     finish_px: int = later_field(1080, ge=256, le=4096)
     touch_up: bool | None = later_field(None)
+    style: Style | None = later_field(None)
+    style_strength: float = later_field(1.0, ge=0, le=MOST_STYLE_STRENGTH)
+
+    @property
+    def styled(self) -> Style | None:
+        """Return the style that pictures are drawn in; None for none, and where nothing of it is wanted."""
+        return self.style if self.style_strength > 0 else None
 
     @property
     def shows(self) -> frozenset[Role]:
@@ -134,6 +143,11 @@ class PostRequest(Request, SetSettings):
     guided: Guidance | None = later_field(None)
     character: Character | None = later_field(None)
     character_consent: CharacterConsent | None = later_field(None)
+
+    @property
+    def by_lora(self) -> bool:
+        """Return whether the persona's LoRA says who is shown; else a picture alone, or a character's photos, do."""
+        return self.person_as != "reference" and self.character is None
 
     def check_before(self) -> None:
         """Raises BadInput where nobody agreed to be shown in the photos that say who it is, or no longer does."""

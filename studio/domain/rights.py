@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from studio.domain.values import Value
+from studio.texts.texts import Language
 
-__all__ = ["ConsentFacts", "ConsentState", "Descendants", "DonorRights", "Lineage", "ModelRights", "NoveltyFacts"]
+__all__ = [
+    "ConsentFacts", "ConsentState", "Descendants", "DonorRights", "Lineage", "ModelRights", "NoveltyFacts",
+    "StyleRights",
+]  # fmt: skip
 
 ConsentState = Literal["holds", "revoked", "over", "invented", "gone", "none"]
 """It holds; it was withdrawn; it ended; nobody had to be asked; its record is no longer here; there is none."""
@@ -43,6 +48,19 @@ class ModelRights(Value):
     name: str
     licence: str
     sha256: str = ""
+
+
+class StyleRights(Value):
+    """The style that posts were drawn in and how much of it; `consent` of whom it was learnt from, None where nobody
+    had to be asked.
+    """
+
+    id: str
+    names: Mapping[Language, str]
+    strength: float
+    licence: str
+    sha256: str
+    consent: ConsentFacts | None = None
 
 
 class NoveltyFacts(Value):
@@ -82,6 +100,7 @@ class Lineage(Value):
     goods: str = ""
     photos: tuple[str, ...] = ()
     photos_consent: ConsentFacts | None = None
+    style: StyleRights | None = None
     unlabelled: tuple[str, ...] = ()
     flagged: tuple[str, ...] = ()
 
@@ -89,7 +108,8 @@ class Lineage(Value):
     def is_free(self) -> bool:
         """Whether new work may be made of it today, as far as consents say."""
         consents = [donor.consent for donor in self.donors]
-        consents += [] if self.photos_consent is None else [self.photos_consent]
+        style = None if self.style is None else self.style.consent
+        consents += [one for one in (self.photos_consent, style) if one is not None]
         return all(consent.state not in ("revoked", "over") for consent in consents)
 
 

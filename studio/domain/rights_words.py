@@ -23,6 +23,10 @@ def say_lineage(texts: Texts, found: Lineage, *, ids: bool = True) -> list[str]:
         if found.photos_consent is not None:
             consent = say_consent(texts, found.photos_consent)
             lines.append(texts("rights.photos", count=len(found.photos), consent=consent))
+        if (style := found.style) is not None:
+            told = {"name": style.names.get(texts.language, style.id), "strength": f"{style.strength:g}"}
+            consent = texts("rights.style_invented") if style.consent is None else say_consent(texts, style.consent)
+            lines.append(texts("rights.style", **told, consent=consent))
     lines.append(texts(f"rights.persona{plain}", name=found.name, version=found.version, id=found.persona))
     if found.candidates:
         lines.append(texts(f"rights.design{plain}", id=found.design, count=found.candidates, kept=found.kept))

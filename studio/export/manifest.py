@@ -18,11 +18,14 @@ from studio.domain.character import Character
 from studio.domain.finishing import TouchedFace
 from studio.domain.posts import DrawnShot, ShownReference
 from studio.domain.scene import Crop, Goods, ReferenceDials
+from studio.domain.style import Style
+from studio.texts.texts import Language
 
 __all__ = [
     "CompanionFacts", "ContentCheck",
     "DonorFacts", "DrawFacts", "Drawing", "FinishingFacts", "FixFacts", "Manifest", "ManifestPersona",
-    "ManifestPost", "ManifestShot", "ON_RECORD", "SceneFacts", "Upscaling", "parse_manifest", "read_manifest",
+    "ManifestPost", "ManifestShot", "ON_RECORD", "SceneFacts", "StyleFacts", "Upscaling", "parse_manifest",
+    "read_manifest",
 ]  # fmt: skip
 
 ON_RECORD = "on record"
@@ -89,6 +92,27 @@ class CompanionFacts(_Strict):
     licence: str
 
 
+class StyleFacts(_Strict):
+    """The style that pictures were drawn in, and how much of it: its id and names, and its LoRA, a key in the studio's
+    store. Whose photos it was learnt from stays in the studio.
+    """
+
+    id: str
+    names: dict[Language, str]
+    lora: str
+    strength: float = Field(gt=0)
+    family: str = "flux1"
+    width: int = 0
+    backbone: str = ""
+    weights: tuple[str, ...] = ()
+    licence: str = "unknown"
+
+    def as_style(self) -> Style:
+        """Raises BadInput for one that this studio does not know."""
+        told = {name: getattr(self, name) for name in type(self).model_fields if name != "strength"}
+        return Style.make(**told)
+
+
 class DrawFacts(_Strict):
     """Facts besides requests that decide pixels: grouping, precision, threads, `pipelines.sampling.realism`, panels,
     ways.
@@ -98,7 +122,7 @@ class DrawFacts(_Strict):
     picture that the model read itself; `companions` is empty where the backbone itself drew, and the IP-Adapter's hash
     and licence where none was on. `character` are the photos that said who is shown, by keys in the studio's store,
     with the hash and licence of the adapter that read them; who agreed to it stays in the studio. `shape` is that of
-    the request, "" for the backbone's own size.
+    the request, "" for the backbone's own size. `style` is None where pictures were drawn in none.
     """
 
     backbone: str
@@ -126,6 +150,7 @@ class DrawFacts(_Strict):
     character: Character | None = Field(None, exclude_if=lambda value: value is None)
     character_sha256: str = Field("", exclude_if=lambda value: not value)
     character_licence: str = Field("", exclude_if=lambda value: not value)
+    style: StyleFacts | None = Field(None, exclude_if=lambda value: value is None)
     companions: tuple[CompanionFacts, ...] = ()
     references: tuple[ShownReference, ...] = ()
 

@@ -25,15 +25,18 @@ from pipelines.pictures import is_picture, read_picture
 from studio.domain.drafts import keep_valid
 from studio.domain.posts import SetSettings
 from studio.domain.scene import ReferenceDials
+from studio.domain.style import Style
 from studio.domain.values import FileKey
 from studio.export.a1111 import clean_text
 from studio.export.bundle import produce_id, sheet_id
 from studio.export.foreign import read_foreign
-from studio.export.manifest import Manifest, ManifestPersona, ManifestPost, parse_manifest, read_manifest
+from studio.export.manifest import Manifest, ManifestPersona, ManifestPost, StyleFacts, parse_manifest, read_manifest
 from studio.export.provenance import DRAWN_CHUNK, RECIPE_CHUNK, read_label
 from studio.library.library import Library
 from studio.library.records import WHOLE, ExportedRecord, PersonaRecord, PostRecord, PostSetRecord, SceneRecord
 from studio.library.store import Store
+from studio.library.styles import find_style
+from studio.texts.texts import LANGUAGES
 
 __all__ = [
     "Draft", "Recalled", "RecalledLora", "RecalledShot", "draft_of", "recall", "remember_export",
@@ -186,6 +189,8 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
     persona, place, draw = manifest.persona, manifest.scene, manifest.draw
     mine = library.records.get(PersonaRecord, persona.id[:64], owner)
     scenes = [s for s in library.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
+    style = draw.style
+    own = None if style is None else find_style(library, owner, style.id)
     # a set may leave the landmark's pixels out
     scenes.sort(key=lambda s: (s.landmark or "") == place.landmark)
     return Recalled(
@@ -208,8 +213,8 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
             "renoise": f"{draw.renoise:g}",
             "panels": str(draw.panels),
         },
-        _persona_lora(persona, mine),
-        _asked(manifest, without_landmark=bool(scenes and scenes[-1].landmark and not place.landmark)),
+        (*_persona_lora(persona, mine), *([] if style is None else [_style_lora(style, own)])),
+        _asked(manifest, own, without_landmark=bool(scenes and scenes[-1].landmark and not place.landmark)),
     )
 
 
@@ -221,7 +226,14 @@ def _persona_lora(persona: ManifestPersona, mine: PersonaRecord | None) -> tuple
     return (RecalledLora(persona.name, persona.lora, "" if mine is None else mine.name, scale),)
 
 
-def _asked(manifest: Manifest, without_landmark: bool) -> SetSettings:
+def _style_lora(told: StyleFacts, own: Style | None) -> RecalledLora:
+    """Return the style, by its name in Chinese and English, and what this owner calls it."""
+    name = " · ".join(dict.fromkeys(clean_text(told.names[one])[:60] for one in LANGUAGES if one in told.names))
+    return RecalledLora(name or told.id[:60], told.lora, "" if own is None else own.names["zh"], told.strength)
+
+
+def _asked(manifest: Manifest, style: Style | None, without_landmark: bool) -> SetSettings:
+    """Return the settings; a style that its owner does not have is none."""
     place, draw = manifest.scene, manifest.draw
     return keep_valid(
         {
@@ -230,6 +242,7 @@ def _asked(manifest: Manifest, without_landmark: bool) -> SetSettings:
             "inject": draw.inject, "keep": draw.keep, "detail": draw.detail, "renoise": draw.renoise,
             "panels": draw.panels, "blocks": draw.blocks, "person_as": draw.person_as,
             "person_picture": FileKey(draw.person_picture) if draw.person_picture else None,
+            **({} if style is None or draw.style is None else {"style": style, "style_strength": draw.style.strength}),
         }
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 
 from studio.domain.posts import MOST_SHOTS, PostRequest, plan_shots
 from studio.domain.values import Id, Request, Result, invalid_request
-from studio.jobs.kinds import Find, find_kind, parse_request, result_of_list
+from studio.jobs.kinds import Find, find_kind, optional_result, parse_request, result_of_list
 
 __all__ = ["body_of", "parse_body"]
 
@@ -64,6 +64,8 @@ def _asked(annotation: Any) -> Any:
     """Results may be named, requests inside of requests are bodies, too."""
     if isinstance(annotation, type) and issubclass(annotation, Result):
         return Union[Id, annotation]  # noqa: UP007
+    if (one := optional_result(annotation)) is not None:
+        return Union[Id, one, None]  # noqa: UP007
     if isinstance(annotation, type) and issubclass(annotation, Request):
         return _model(annotation)
     if (one := result_of_list(annotation)) is not None:

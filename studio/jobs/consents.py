@@ -12,14 +12,15 @@ from studio.domain.posts import PostRequest
 from studio.domain.values import Request, find_values
 from studio.jobs.kinds import kind_of
 from studio.library.consents import check_dataset, check_photos, check_pictures
+from studio.library.styles import check_style
 
 __all__ = ["check_consents"]
 
 
 def check_consents(studio: Studio, request: Request) -> None:
-    """Raise ConsentMissing where somebody whose face is in a job's persona or design, in its photos or data set, has
-    withdrawn their consent, or it has ended. What only looks at what is there already (texts, a look before the export)
-    goes on.
+    """Raise ConsentMissing where somebody whose face is in a job's persona or design, in its photos or data set, or in
+    the photos that its style was learnt from, has withdrawn their consent, or it has ended. What only looks at what is
+    there already (texts, a look before the export) goes on.
     """
     if not kind_of(request).uses:
         return
@@ -34,5 +35,7 @@ def check_consents(studio: Studio, request: Request) -> None:
     if isinstance(request, DatasetRequest):
         check_pictures(studio.records, request.owner, request)
     for drawn in find_values(request, PostRequest):
+        if drawn.styled is not None:
+            check_style(studio.library, request.owner, drawn.styled)
         if drawn.character is not None and drawn.character_consent is not None:  # a bundle does not tell of it
             check_photos(studio.records, request.owner, drawn.character, drawn.character_consent)

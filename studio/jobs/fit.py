@@ -22,16 +22,18 @@ from studio.domain.persona import ConsolidateRequest, Persona, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 from studio.domain.values import FileKey, Request, find_values
+from studio.jobs.kinds import kind_of
 from studio.library.made_on import made_on_persona
+from studio.library.styles import style_reason
 from studio.workflows.shown import goods_cutout, stand
 
 __all__ = ["check_fits_backbone", "other_look", "set_misfit"]
 
 
 def check_fits_backbone(studio: Studio, request: Request) -> None:
-    """Raise BadInput where a persona, a design or a donor that a job would draw with was made on a backbone that the
-    studio does not draw with now, where a take would be of another backbone than its set, where a scene or the pictures
-    of a swap are none that the backbone could have drawn, where goods are wider than a picture, or where
+    """Raise BadInput where a persona, a style, a design or a donor that a job would draw with was made on a backbone
+    that the studio does not draw with now, where a take would be of another backbone than its set, where a scene or the
+    pictures of a swap are none that the backbone could have drawn, where goods are wider than a picture, or where
     photos say who is shown and there is no adapter for them (ModelMissing).
     """
     facts = backbone_facts(studio.settings)
@@ -116,6 +118,8 @@ def set_misfit(facts: BackboneFacts | None, post_set: PostSet) -> BadInput | Non
 
 
 def _misfits(studio: Studio, facts: BackboneFacts, request: Request) -> Iterator[BadInput | None]:
+    for asked in find_values(request, PostRequest) if kind_of(request).draws else ():
+        yield None if asked.styled is None else style_reason(studio.settings, asked.styled)
     if isinstance(request, VaryRequest | FixRequest):
         yield set_misfit(facts, request.post_set)
     for persona in _personas_of(request):
@@ -136,7 +140,7 @@ def _personas_of(request: Request) -> tuple[Persona, ...]:
     if isinstance(request, VaryRequest | FixRequest | StrengthsRequest):
         request = request.asked
     if isinstance(request, PostRequest):
-        return () if request.person_as == "reference" or request.character is not None else (request.persona,)
+        return (request.persona,) if request.by_lora else ()
     return (request.persona,) if isinstance(request, SwapRequest) else ()
 
 

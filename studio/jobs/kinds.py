@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
+from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pipelines.errors import BadInput
@@ -21,6 +22,7 @@ from studio.domain.migration import Json, migrate, read_stored
 from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.persona import ConsolidateRequest, Persona, Swap, SwapRequest
 from studio.domain.posts import PostRequest, PostSet, SetSettings
+from studio.domain.style import Style, StyleRequest
 from studio.domain.takes import FixRequest, FixTake, Strengths, StrengthsRequest, VaryRequest, VaryTake
 from studio.domain.times import JobSize
 from studio.domain.values import SCHEMA_VERSION, Request, Result
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from studio.workflows import Run
 
 __all__ = [
-    "KINDS", "Find", "Kind", "find_kind", "kind_of", "parse_request", "read_request", "result_of_list", "size_of_set",
+    "KINDS", "Find", "Kind", "find_kind", "kind_of", "optional_result", "parse_request", "read_request",
+    "result_of_list", "size_of_set",
 ]  # fmt: skip
 
 Find = Callable[[type[Result], str], Result]
@@ -177,6 +180,11 @@ _ROWS = (
         {"en": "Training of a source face", "zh": "训练素材脸"}, titles.title_face, "library?kind=donor",
         uses=("running", "fine_tuning"), size=lambda request: JobSize(like=f"{request.steps}"), draws=False,
     ),
+    Kind(
+        "style", StyleRequest, Style, "studio.workflows.styles:learn_style", "dataset",
+        {"en": "Learning of a look", "zh": "学习画面风格"}, titles.title_style, "library?kind=style", indexed=True,
+        uses=("running", "fine_tuning"), size=lambda request: JobSize(like=f"{request.steps}"), draws=False,
+    ),
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}
@@ -218,10 +226,17 @@ def result_of_list(annotation: Any) -> type[Result] | None:
     return found if isinstance(found, type) and issubclass(found, Result) else None
 
 
+def optional_result(annotation: Any) -> type[Result] | None:
+    """Return the type of the result that a field holds or not; None for all other fields."""
+    inner = [part for part in get_args(annotation) if part is not NoneType] if NoneType in get_args(annotation) else []
+    found = inner[0] if len(inner) == 1 else None
+    return found if isinstance(found, type) and issubclass(found, Result) else None
+
+
 def _with_results(kind: type[Request], value: Mapping[str, Any], find: Find) -> Json:
     told = dict(value)
     for name, field in kind.model_fields.items():
-        given, wanted = told.get(name), field.annotation
+        given, wanted = told.get(name), optional_result(field.annotation) or field.annotation
         if (one := result_of_list(wanted)) is not None and isinstance(given, list | tuple):
             told[name] = [find(one, key).model_dump(mode="json") if isinstance(key, str) else key for key in given]
         if not isinstance(wanted, type):

@@ -13,12 +13,13 @@ from studio.domain.job_title import JobTitle
 from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
 from studio.domain.posts import PostRequest, PostSet
+from studio.domain.style import StyleRequest
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 
 __all__ = [
     "title_album", "title_captions", "title_dataset", "title_design", "title_donor", "title_export", "title_face",
     "title_fix", "title_grid", "title_more", "title_persona", "title_posts", "title_preview", "title_strengths",
-    "title_swap", "title_vary",
+    "title_style", "title_swap", "title_vary",
 ]  # fmt: skip
 
 
@@ -111,6 +112,12 @@ def title_dataset(request: DatasetRequest) -> JobTitle:
 
 def title_face(request: FaceRequest) -> JobTitle:
     """Say whose face is learnt, and from whose pictures."""
+    asked = request.dataset.request
+    return JobTitle(who=request.name or asked.name, picture=asked.pictures[0].picture)
+
+
+def title_style(request: StyleRequest) -> JobTitle:
+    """Say what the look is called, and from which pictures it is learnt."""
     asked = request.dataset.request
     return JobTitle(who=request.name or asked.name, picture=asked.pictures[0].picture)
 

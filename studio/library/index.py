@@ -20,7 +20,7 @@ __all__ = [
     "index_result", "tags_of",
 ]  # fmt: skip
 
-KINDS = ("consolidate", "posts", "post", "album", "scene", "design")
+KINDS = ("consolidate", "posts", "post", "album", "scene", "style", "design")
 _AT_ONCE = 500
 _MARKED = and_(MarkRecord.id == IndexRecord.id, MarkRecord.owner == IndexRecord.owner)
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")

@@ -10,11 +10,15 @@ from sqlalchemy import or_, select
 from pipelines.errors import BadInput
 from studio.domain.migration import read_stored
 from studio.domain.scene import Crop, Scene
+from studio.domain.style import Style
 from studio.domain.values import FileKey, Result
 from studio.library.records import JobRecord, PersonaRecord, Records, SceneRecord
+from studio.library.shipped_styles import give_shipped
 from studio.library.store import Store
 
-__all__ = ["find_result", "job_of", "jobs_of_set", "read_result", "result_of", "scene_of", "versions_of"]
+__all__ = [
+    "find_result", "job_of", "jobs_of_set", "read_result", "result_of", "results_of", "scene_of", "versions_of",
+]  # fmt: skip
 
 _OF_A_SET = ("vary", "fix", "captions", "check", "export")
 R = TypeVar("R", bound=Result)
@@ -32,10 +36,13 @@ def scene_of(row: SceneRecord) -> Scene:
 
 
 def find_result(records: Records, store: Store, owner: str, kind: type[R], key: str) -> R:
-    """Return the owner's result of this type and id. Raises BadInput."""
+    """Return the owner's result of this type and id; a style that comes along is everybody's. Raises BadInput."""
     scene = records.get(SceneRecord, key, owner) if kind is Scene else None
     if scene is not None:
         return cast(R, scene_of(scene))
+    style = give_shipped(records, store, owner, key) if kind is Style else None
+    if style is not None:
+        return cast(R, style)
     row = job_of(records, owner, kind, key)
     if row is None:
         raise BadInput("not_found", result=kind.__name__, key=key[:64])
@@ -69,6 +76,12 @@ def jobs_of_set(records: Records, owner: str, post_set: str) -> tuple[JobRecord,
     )
     with records.transaction() as session:
         return tuple(session.scalars(query.order_by(job.created.desc(), job.id.desc())))
+
+
+def results_of(records: Records, store: Store, owner: str, kind: type[R]) -> list[R]:
+    """Return all of the owner's results of this type, the newest first."""
+    rows = records.find(JobRecord, owner, kind=kind.kind, state="done")
+    return [read_result(store, kind, row) for row in reversed(rows)]
 
 
 def result_of(records: Records, store: Store, owner: str, kind: type[R], key: str = "") -> R:

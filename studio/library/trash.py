@@ -50,7 +50,7 @@ __all__ = ["Freed", "disk_use", "empty_trash", "needed_files", "sweep"]
 
 _YOUNG_S = 600.0  # a page may have stored a file whose grant is still to be written
 _DRAFT_S = 24 * 3600.0  # what a page has chosen and not asked for, as long as an upload is kept
-_JOBS = ("consolidate", "posts", "design")
+_JOBS = ("consolidate", "posts", "design", "style")
 _OTHERS = ("scene", "album")
 _TAKES: dict[str, type[Take]] = {"vary": VaryTake, "fix": FixTake}
 

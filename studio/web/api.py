@@ -43,7 +43,7 @@ from studio.library.uploads import find_upload
 from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
-from studio.web.datasets import FaceBody, add_datasets, face_of
+from studio.web.datasets import FaceBody, StyleBody, add_datasets, face_of, style_of
 from studio.web.library import AlbumBundle, add_library
 from studio.web.packs import add_packs
 from studio.web.personas import add_personas
@@ -51,6 +51,7 @@ from studio.web.pictures import add_pictures
 from studio.web.refusals import Refusal, answer_refusal
 from studio.web.rights import add_rights
 from studio.web.sessions import add_sessions
+from studio.web.styles import add_styles
 from studio.web.tables import Tables, list_tables
 from studio.web.taste import add_taste
 from studio.web.votes import add_votes
@@ -153,6 +154,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     add_votes(api, queue.studio, owner_of)
     add_backbones(api, queue.studio, owner_of)
     add_datasets(api, queue.studio, owner_of)
+    add_styles(api, queue.studio, owner_of)
     add_taste(api, queue.studio, owner_of)
     add_sessions(api, queue.studio, owner_of)
     _add_unknown(api)
@@ -188,6 +190,13 @@ def _add_jobs(api: APIRouter, queue: Queue, owner_of: OwnerOf) -> None:
         """Queue the training of a source face from a data set as it stands."""
         owner = owner_of(request)
         job = queue.put(face_of(queue.studio, owner, dataset, body))
+        return _report(queue, owner, job, _texts(request))
+
+    @api.post("/datasets/{dataset}/style", status_code=202)
+    def train_style(dataset: str, body: StyleBody, request: Request) -> JobReport:
+        """Queue the learning of a look from a data set as it stands; it is then one of the asker's styles."""
+        owner = owner_of(request)
+        job = queue.put(style_of(queue.studio, owner, dataset, body))
         return _report(queue, owner, job, _texts(request))
 
     @api.post("/estimates")

@@ -18,10 +18,11 @@ from studio.datasets.pairs import pack_pairs
 from studio.datasets.planned import plan_dataset
 from studio.datasets.telling import tell_dataset, tell_plan
 from studio.domain.dataset import MOST_CAPTION_LETTERS, DataSet, FaceRequest, OfIdentity
+from studio.domain.style import StyleRequest
 from studio.library.results import find_result
 from studio.texts.texts import Texts, choose_language
 
-__all__ = ["FaceBody", "add_datasets", "face_of"]
+__all__ = ["FaceBody", "StyleBody", "add_datasets", "face_of", "style_of"]
 
 Numbers = Annotated[tuple[int, ...], Field(max_length=5000)]
 
@@ -62,6 +63,24 @@ def face_of(studio: Studio, owner: str, dataset: str, body: FaceBody) -> FaceReq
     """Return the request for a source face of a data set as it stands. Raises BadInput."""
     found = find_result(studio.records, studio.store, owner, DataSet, dataset)
     return FaceRequest.make(
+        owner=owner, dataset=found, edits=edits_of(studio.library, owner, found), **body.model_dump()
+    )
+
+
+class StyleBody(BaseModel):
+    """A look to be learnt from a data set, as `StyleRequest`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    steps: int = Field(0, ge=0, le=20_000)
+    seed: int = Field(1, ge=0, lt=2**32)
+
+
+def style_of(studio: Studio, owner: str, dataset: str, body: StyleBody) -> StyleRequest:
+    """Return the request for a look that is learnt from a data set as it stands. Raises BadInput."""
+    found = find_result(studio.records, studio.store, owner, DataSet, dataset)
+    return StyleRequest.make(
         owner=owner, dataset=found, edits=edits_of(studio.library, owner, found), **body.model_dump()
     )
 

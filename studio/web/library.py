@@ -30,7 +30,7 @@ __all__ = ["AlbumBundle", "add_library"]
 OwnerOf = Callable[[Request], str]
 Words = Annotated[str, Query(max_length=200)]
 Group = Annotated[str, Query(max_length=200)]
-AnyKind = Literal["", "consolidate", "posts", "post", "album", "scene", "design"]
+AnyKind = Literal["", "consolidate", "posts", "post", "album", "scene", "style", "design"]
 assert set(KINDS) | {""} == set(AnyKind.__args__)  # type: ignore[attr-defined]
 
 

@@ -41,6 +41,7 @@ from studio.export.manifest import (
     ManifestPersona,
     ManifestShot,
     SceneFacts,
+    StyleFacts,
 )
 from studio.export.pictures import encode_for_platform, encode_white
 from studio.export.recall import remember_export
@@ -271,12 +272,21 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         shape=asked.shape,
         ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
         ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
+        style=_style_facts(asked),
         character=asked.character,
         character_sha256="" if post_set.character_adapter is None else post_set.character_adapter.sha256,
         character_licence="" if post_set.character_adapter is None else post_set.character_adapter.licence,
         companions=tuple(CompanionFacts(**one.model_dump()) for one in drawn.companions),
         references=post_set.references,
     )
+
+
+def _style_facts(asked: PostRequest) -> StyleFacts | None:
+    style = asked.styled
+    if style is None:
+        return None
+    told = {name: getattr(style, name) for name in StyleFacts.model_fields if name != "strength"}
+    return StyleFacts(**told, strength=asked.style_strength)
 
 
 def _as_told(post: DrawnShot) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
 from pipelines.progress import Progress, Stage, StageProgress, tell_steps
 from studio.application import Studio
+from studio.domain.capabilities import backbone_facts
 from studio.domain.choice import Speed
+from studio.domain.fit import style_misfit
 from studio.domain.measured import StoredHair, StoredMeasures
 from studio.domain.report import PicturesDrawn
 from studio.domain.values import FileKey
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from pipelines.sampling.request import DrawRequest
     from studio.domain.persona import Persona
     from studio.domain.posts import PostRequest
+    from studio.domain.style import Style
 
 __all__ = [
-    "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "measure_pictures",
-    "person_loras", "persona_lora",
+    "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "loras_of", "measure_pictures",
+    "persona_lora",
 ]  # fmt: skip
 
 Arrived = Callable[[int, str], None]
@@ -124,13 +127,26 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
     return Lora(file.layers, persona.scale)
 
 
-def person_loras(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
-    """Return the persona's LoRA; none where a picture alone, or a character's photos, say who is shown."""
-    return (
-        ()
-        if request.person_as == "reference" or request.character is not None
-        else (persona_lora(studio, request.persona),)
-    )
+def loras_of(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
+    """Return all LoRAs of a set's pictures: the persona's, where it says who is shown, and the style's."""
+    person = [persona_lora(studio, request.persona)] if request.by_lora else []
+    style = [] if request.styled is None else [_style_lora(studio, request.styled, request.style_strength)]
+    return (*person, *style)
+
+
+def _style_lora(studio: Studio, style: Style, strength: float) -> Lora:
+    """The style's LoRA from the store; it stays on where guidance leads to a person.
+
+    Raises BadInput where it was made for another model or for other weights.
+    """
+    from pipelines.lora import Lora, check_fits, read_lora
+
+    facts = backbone_facts(studio.settings)
+    if (why := style_misfit(facts, style, studio.backbone_sha256)) is not None:
+        raise why
+    file = read_lora(studio.store.open_local(style.lora), style.family)
+    check_fits(file.layers, studio.backbone.model, style.names["en"], file.family)
+    return Lora(file.layers, strength, stays=True)
 
 
 def draw_panels(

@@ -26,7 +26,7 @@ from studio.domain.values import FileKey
 from studio.domain.wording import tell_shot
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
-from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, person_loras
+from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, loras_of
 from studio.workflows.drawn_with import note_drawing
 from studio.workflows.finishing import check_finishing, finish_post
 from studio.workflows.injections import Injections
@@ -197,10 +197,10 @@ def plan_requests(
     persona, spec = request.persona, drawing_spec(studio.backbone.spec, injections.companion)
     of_set = [request.seed, 2, request.again] if request.again else [request.seed, 2]
     seeds: list[int] = np.random.default_rng(of_set).integers(0, 2**32, len(shots)).tolist()
-    loras, vocabulary = person_loras(studio, request), vocabulary_of(studio.settings)
+    loras, vocabulary = loras_of(studio, request), vocabulary_of(studio.settings)
+    is_known = request.by_lora or request.character is not None
     # the trigger is a word that only the LoRA knows
-    is_known = bool(loras) or request.character is not None
-    draws, trigger = identity_request if is_known else request_from, persona.trigger if loras else ""
+    draws, trigger = identity_request if is_known else request_from, persona.trigger if request.by_lora else ""
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     behind = () if request.guided is None else request.guided.words

@@ -138,6 +138,8 @@ def _asked(manifest: Manifest) -> PostRequest:
         goods_box=place.goods_box,
         shape=draw.shape,
         character=draw.character,
+        style=None if draw.style is None else draw.style.as_style(),
+        style_strength=1.0 if draw.style is None else draw.style.strength,
     )
 
 

@@ -12,14 +12,15 @@ from studio.application import Studio
 from studio.domain.capabilities import backbone_facts
 from studio.domain.design import Design
 from studio.domain.persona import Persona
-from studio.domain.posts import PostSet
-from studio.domain.rights import ConsentFacts, DonorRights, Lineage, ModelRights, NoveltyFacts
+from studio.domain.posts import PostRequest, PostSet
+from studio.domain.rights import ConsentFacts, DonorRights, Lineage, ModelRights, NoveltyFacts, StyleRights
 from studio.export.manifest import Manifest, ManifestPost, parse_manifest, read_manifest
 from studio.export.provenance import read_label
 from studio.export.verifying import is_picture_file
 from studio.library.consents import donor_consent, photos_consent
 from studio.library.records import WHOLE, ExportedRecord, PostRecord, PostSetRecord, RightsRecord
 from studio.library.results import find_result
+from studio.library.styles import style_consent
 
 __all__ = ["lineage_of_file", "lineage_of_persona", "lineage_of_set"]
 
@@ -65,10 +66,21 @@ def lineage_of_set(studio: Studio, owner: str, post_set: PostSet) -> Lineage:
             "photos_consent": None
             if character is None
             else photos_consent(studio.records, owner, character, asked.character_consent, today),
+            "style": _style(studio, owner, asked),
             "unlabelled": _words(studio, owner, post_set, "unlabelled"),
             "flagged": _words(studio, owner, post_set, "flagged"),
         }
     )
+
+
+def _style(studio: Studio, owner: str, asked: PostRequest) -> StyleRights | None:
+    style = asked.styled
+    if style is None:
+        return None
+    return StyleRights(
+        id=style.id, names=style.names, strength=asked.style_strength, licence=style.licence, sha256=style.lora,
+        consent=style_consent(studio.library, owner, style),
+    )  # fmt: skip
 
 
 def _words(studio: Studio, owner: str, post_set: PostSet, kind: str) -> tuple[str, ...]:

@@ -1,42 +1,58 @@
-"""A style of one's own: a LoRA that moves how a model's pictures look, learnt from a folder of photographs."""
+"""A style of one's own: a LoRA that moves how a model's pictures look, learnt from photographs."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from personas.captions.compose import compose
+from personas.captions.policy import SWITCHES, Policy
 from personas.measures.regions import LABELS
-from personas.shots import GOODS, vary_shots
+from personas.shots import GOODS, Shot, vary_shots
 from pipelines.backbones import Backbone
-from pipelines.errors import StudioError
+from pipelines.errors import NotEnough, StudioError
 from pipelines.families.siblings import training_spec
 from pipelines.file_names import file_name
-from pipelines.lora import LoraMetadata, write_lora
+from pipelines.lora import Lora, LoraLayer, LoraMetadata, read_lora, write_lora
 from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Progress
-from pipelines.sampling.draw import draw
+from pipelines.sampling.draw import draw, draw_batch
 from pipelines.sampling.request import request_from
 from pipelines.text_files import plain_spaces, read_text_file
 from pipelines.training.dataset import hash_examples
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.style import StyleObjective, StyleRecipe, find_style_recipe
 from studio.application import Studio
-from studio.domain.consent import ConsentForm, check_not_over, read_consent
+from studio.datasets.keeping import edits_of
+from studio.datasets.opened import OpenedDataset, open_dataset
+from studio.domain.consent import check_not_over, read_consent
+from studio.domain.dataset import DatasetEdits
 from studio.domain.report import LeftOut
+from studio.domain.style import Style, StyleRequest
+from studio.library.consents import check_dataset
 from studio.library.picture_folders import list_pictures, load_pictures
+from studio.library.records import content_id
+from studio.workflows import Run
 
-__all__ = ["MIN_PHOTOS", "TrainedStyle", "train_folder_style"]
+__all__ = ["MIN_PHOTOS", "TrainedStyle", "learn_style", "train_folder_style"]
 
 MIN_PHOTOS = 20
 _OWN = 24  # pictures of the model's own: what it must stay able to draw
 _STEPS = 200
 _UNSAID = "photo of a person"
 _HELD = tuple(LABELS.index(name) for name in ("face", "goods", "body_skin"))
+_SAMPLE = Shot(framing="half-body", expression="smiling", setting="cafe")
+
+Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,17 @@ class TrainedStyle:
     path: Path
     steps: int
     left_out: tuple[StudioError, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Learnt:
+    """What a training came to: `layers` for the model `backbone`, and all that decided them."""
+
+    layers: tuple[LoraLayer, ...]
+    backbone: Backbone
+    recipe: StyleRecipe
+    config: LoraTrainingConfig
+    photos: int
 
 
 def train_folder_style(
@@ -70,13 +97,69 @@ def train_folder_style(
     texts = {path: plain_spaces(read_text_file(file)).strip() for path, file in found.captions.items()}
     loaded, left_out = load_pictures(found, MIN_PHOTOS)
     progress.tell(LeftOut(left_out))
+    photos = [(picture.image, texts.get(picture.path) or _UNSAID) for picture in loaded]
+    learnt = _learn(studio, photos, steps, seed, progress)
+    title = name or file_name(folder.resolve().name)
+    write_lora(out, learnt.layers, _card(learnt, title, form.scope))
+    return TrainedStyle(out, learnt.config.steps, left_out)
+
+
+def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progress = SILENT) -> Style:
+    """Train a style on the good pictures of a data set, by the consent as it stands now, and draw a sample in it.
+
+    Raises ConsentMissing where that no longer holds, NotEnough for fewer than 20 good pictures, and what
+    `train_folder_style` raises.
+    """
+
+    def edits() -> dict[str, Any]:
+        said = request.edits or edits_of(studio.library, request.owner, request.dataset)
+        return said.model_dump(mode="json")
+
+    said = DatasetEdits.model_validate_json(json.dumps(run("edits", edits)))
+    opened = open_dataset(studio.library, request.owner, request.dataset, said)
+    title = request.name or request.dataset.request.name
+
+    def check() -> None:
+        check_dataset(studio.records, request.owner, request.dataset)
+        if (count := len(opened.judged.kept)) < MIN_PHOTOS:
+            raise NotEnough("dataset_kept_too_few", count=count, needed=MIN_PHOTOS, name=request.dataset.request.name)
+
+    def train() -> dict[str, Any]:
+        learnt = _learn(studio, _photos_of(studio, opened), request.steps, request.seed, progress)
+        return _keep(studio, learnt, title, request.dataset.request.scope)
+
+    run("check", check)
+    made = run("train", train)
+    sample = run("sample", lambda: str(_draw_sample(studio, made["lora"])))
+    told = {
+        **made, "names": {"en": title, "zh": title}, "dataset": request.dataset.id, "sample": sample,
+    }  # fmt: skip
+    return Style.model_validate_json(json.dumps({"id": content_id(told), **told}))
+
+
+def _photos_of(studio: Studio, opened: OpenedDataset) -> list[tuple[Picture, str]]:
+    """The kept pictures with captions that say all that is known, the person's own features too, and no trigger: what a
+    caption leaves out would be taken for the style.
+    """
+    asked, found = opened.dataset.request, []
+    policy = Policy(trigger="", subject=opened.policy.subject, say=SWITCHES)
+    for row in opened.judged.kept:
+        written = opened.edits.captions.get(str(row), asked.pictures[row].caption)
+        plain = " ".join(written.replace(opened.policy.trigger, " ").split())
+        caption = plain or compose(opened.fused[row].facts, policy)
+        found.append((studio.store.get_picture(asked.pictures[row].picture), caption))
+    return found
+
+
+def _learn(studio: Studio, photos: Sequence[tuple[Picture, str]], steps: int, seed: int, progress: Progress) -> _Learnt:
+    """Train on photos with their captions; goes on where the same training was stopped."""
     training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded
     backbone = studio.backbone.trained_on()
     recipe = find_style_recipe(backbone)
-    regions = studio.regions.read([picture.image for picture in loaded])
+    regions = studio.regions.read([image for image, _ in photos])
     examples = [
-        TrainingExample(picture.image, texts.get(picture.path) or _UNSAID, np.isin(one.labels, _HELD))
-        for picture, one in zip(loaded, regions, strict=True)
+        TrainingExample(image, caption, np.isin(one.labels, _HELD))
+        for (image, caption), one in zip(photos, regions, strict=True)
     ]
     config = _config(backbone, recipe, steps or _STEPS, seed)
     of = [hash_examples(examples), backbone.spec.id, hash_weights(backbone.spec.source.path), asdict(recipe)]
@@ -85,9 +168,32 @@ def train_folder_style(
     others = _own_pictures(backbone, job, progress) if recipe.prior else []
     objective = StyleObjective(recipe)
     trained = train_lora(backbone, examples, config, job, progress, regularisation=others, objective=objective)
-    title = name or file_name(folder.resolve().name)
-    write_lora(out, trained.layers, _card(backbone, recipe, config, title, form, len(examples)))
-    return TrainedStyle(out, trained.steps, left_out)
+    return _Learnt(trained.layers, backbone, recipe, config, len(examples))
+
+
+def _keep(studio: Studio, learnt: _Learnt, title: str, scope: str) -> dict[str, Any]:
+    """Store the layers in half precision; return fields of the Style."""
+    layers = [replace(x, down=x.down.half(), up=x.up.half()) for x in learnt.layers]
+    studio.library.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=studio.library.work) as scratch:
+        file = Path(scratch) / "style.safetensors"
+        write_lora(file, layers, _card(learnt, title, scope))
+        key = studio.store.put(file.read_bytes())
+    weights = dict.fromkeys((studio.backbone_sha256, hash_weights(learnt.backbone.spec.source.path)))
+    spec = studio.backbone.spec
+    recipe = {**asdict(learnt.recipe), "steps": learnt.config.steps}
+    return {
+        "lora": key, "pictures": learnt.photos, "family": spec.family, "width": studio.backbone.model.width,
+        "backbone": spec.id, "weights": list(weights), "recipe": recipe,
+    }  # fmt: skip
+
+
+def _draw_sample(studio: Studio, lora: str) -> str:
+    """Draw somebody in the style and store the picture."""
+    layers = read_lora(studio.store.open_local(lora)).layers
+    request = request_from(studio.backbone.spec, _SAMPLE.prompt("a woman"), 1, loras=(Lora(layers, stays=True),))
+    (picture,) = draw_batch(studio.backbone, [request])
+    return studio.store.put_picture(picture)
 
 
 def _config(backbone: Backbone, recipe: StyleRecipe, steps: int, seed: int) -> LoraTrainingConfig:
@@ -113,27 +219,26 @@ def _own_pictures(backbone: Backbone, job: Path, progress: Progress) -> list[Tra
         return [TrainingExample(p, prompt) for p, prompt in zip(kept["pictures"], prompts, strict=True)]
 
 
-def _card(
-    backbone: Backbone, recipe: StyleRecipe, config: LoraTrainingConfig, title: str, form: ConsentForm, photos: int
-) -> LoraMetadata:
+def _card(learnt: _Learnt, title: str, scope: str) -> LoraMetadata:
     """All that was chosen, and whether it was measured on such a model or carried over from what others found."""
+    recipe, spec = learnt.recipe, learnt.backbone.spec
     ground = "measured on this model" if recipe.measured else "carried over from published findings, not measured here"
     return LoraMetadata(
         title=title,
         description=(
-            f"A style of {photos} photographs: moments of predicted clean latents where sigma is between "
+            f"A style of {learnt.photos} photographs: moments of predicted clean latents where sigma is between "
             f"{recipe.window[0]:g} and {recipe.window[1]:g} (weight {recipe.style:g}), content held by blocks "
             f"{', '.join(map(str, recipe.blocks))} of {recipe.stack} (weight {recipe.content:g}), the model's own "
-            f"pictures held (weight {recipe.prior:g}). These numbers: {ground}. Use of the photographs: {form.scope}."
+            f"pictures held (weight {recipe.prior:g}). These numbers: {ground}. Use of the photographs: {scope}."
         ),
-        base_model=backbone.spec.id,
-        family=backbone.spec.family,
-        height=backbone.spec.height,
-        width=backbone.spec.width,
+        base_model=spec.id,
+        family=spec.family,
+        height=spec.height,
+        width=spec.width,
         training={
-            "steps": str(config.steps),
-            "learning_rate": str(config.learning_rate),
-            "num_train_images": str(photos),
+            "steps": str(learnt.config.steps),
+            "learning_rate": str(learnt.config.learning_rate),
+            "num_train_images": str(learnt.photos),
             "style_recipe": json.dumps(asdict(recipe)),
         },
     )

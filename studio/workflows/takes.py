@@ -26,7 +26,7 @@ from studio.export.bundle import pixels_sha256
 from studio.library.records import content_id
 from studio.library.scenes import get_mask
 from studio.workflows import Run
-from studio.workflows.drawing import person_loras
+from studio.workflows.drawing import loras_of
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_shots, finish_step, score_post
 
@@ -105,7 +105,7 @@ def fix_region(
         distilled_guidance=post.guidance_scale,
         cfg_scale=post.true_cfg_scale,
         identity_guidance=post.identity_guidance,
-        loras=person_loras(studio, asked),
+        loras=loras_of(studio, asked),
         references=injections.beside(Landmark(before, ~painted)),
         height=before.shape[0],
         width=before.shape[1],

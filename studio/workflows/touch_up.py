@@ -33,7 +33,7 @@ from studio.domain.capabilities import vocabulary_of
 from studio.domain.finishing import TouchedFace
 from studio.domain.posts import DrawnShot, PostRequest
 from studio.domain.wording import tell_shot
-from studio.workflows.drawing import person_loras
+from studio.workflows.drawing import loras_of
 from studio.workflows.swap import paste_sharp
 
 __all__ = ["FacePatch", "draw_face", "lay_face", "touch_up"]
@@ -111,12 +111,12 @@ def lay_face(finisher: Finisher, large: Picture, patch: FacePatch) -> Picture:
 def _told(studio: Studio, request: PostRequest, post: DrawnShot, face: FaceReading, drawn: Picture) -> TouchedFace:
     height, width = drawn.shape[:2]
     x0, y0, x1, y1 = face.box
-    loras, persona = person_loras(studio, request), request.persona
+    persona = request.persona
     close = tell_shot(replace(post.shot, framing="close-up"), vocabulary_of(studio.settings))
     return TouchedFace(
         box=(x0 / width, y0 / height, x1 / width, y1 / height),
         landmarks=tuple((float(x) / width, float(y) / height) for x, y in face.landmarks),
-        prompt=close.prompt(persona.subject, persona.trigger if loras else ""),
+        prompt=close.prompt(persona.subject, persona.trigger if request.by_lora else ""),
         seed=post.seed,
         strength=_STRENGTH,
     )
@@ -151,7 +151,7 @@ def _draw(
         distilled_guidance=post.guidance_scale,
         cfg_scale=post.true_cfg_scale,
         identity_guidance=post.identity_guidance,
-        loras=person_loras(studio, request),
+        loras=loras_of(studio, request),
         references=(around,) if character is None else (character, around),
         strength=told.strength,
     )

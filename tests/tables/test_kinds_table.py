@@ -24,6 +24,7 @@ from studio.domain.grid import GridRequest
 from studio.domain.job_title import JobTitle, say_title
 from studio.domain.more import MoreRequest
 from studio.domain.persona import ConsolidateRequest, SwapRequest
+from studio.domain.style import StyleRequest
 from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 from studio.domain.values import NamedPicture, Request, Result
 from studio.jobs.engine import Engine
@@ -94,6 +95,7 @@ ASKED: dict[str, Request] = {
     "export": ExportRequest.make(post_set=_SET),
     "dataset": _DATASET.request,
     "face": FaceRequest.make(dataset=_DATASET),
+    "style": StyleRequest.make(dataset=_DATASET),
     "donor": DonorRequest.make(upload="a" * 64, category="sweet", name="Mei", who="Mei", scope="posts"),
 }  # fmt: skip
 # all kinds whose request has a default for every field: a job of theirs needs nothing that was made before
@@ -197,4 +199,4 @@ def test_a_row_says_itself_whether_it_draws() -> None:
         Kind("mute", CountRequest, Count, f"{__name__}:count", "", {}, title_count)  # type: ignore[call-arg]
     drawn = {name for name, row in KINDS.items() if row.draws}
     assert drawn >= {"design", "posts", "vary", "fix", "swap", "preview", "more", "strengths", "grid"}
-    assert drawn.isdisjoint({"consolidate", "captions", "check", "export", "archive", "donor", "dataset"})
+    assert drawn.isdisjoint({"consolidate", "captions", "check", "export", "archive", "donor", "dataset", "style"})

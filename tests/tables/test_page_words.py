@@ -89,7 +89,8 @@ OPERATORS = frozenset(
     transformer_of_other_vae user_unknown users_needed vae_statistics_missing
     weights_are_pickles
     argument_missing argument_too_many body_too_large option_takes_no_value option_unknown
-    option_unknown_alike option_value_invalid option_value_missing route_unknown scene_photo_or_change usage_wrong
+    option_unknown_alike option_value_invalid option_value_missing route_unknown scene_photo_or_change
+    style_folder_and_dataset style_of_nothing usage_wrong
 """,
     )
 )

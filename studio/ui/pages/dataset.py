@@ -15,6 +15,7 @@ from studio.datasets.keeping import decide, edits_of, set_limits, set_words, wri
 from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.datasets.planned import learns_several, plan_dataset
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained
+from studio.domain.style import Style, StyleRequest
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.dataset_cards import SHOWN, View, show_cards, show_summary, show_training, show_words
 from studio.ui.parts.dataset_form import ESTIMATE_FIRST, build_bringing
@@ -53,7 +54,7 @@ def build(ui: Ui) -> None:
     build_bringing(ui)
     job = actions("", "job")
     parts, licence, ask = _lay_out(ui)
-    face = actions("", "face-job")
+    face, look = actions("", "face-job"), actions("", "look-job")
     view = gr.State(View())
 
     def show(now: View, request: gr.Request) -> Any:
@@ -85,6 +86,9 @@ def build(ui: Ui) -> None:
                     licence=(said[licence] or "unknown").strip(), several_sizes=now.several,
                 )
             )  # fmt: skip
+        elif data.get("do") == "learn-look":
+            edits = edits_of(ui.studio.library, owner, dataset)
+            ui.queue.put(StyleRequest.make(owner=owner, dataset=dataset, edits=edits, name=said[parts.name] or ""))
         elif data.get("do") == "describe":
             _describe(ui, owner, dataset, bool(said[parts.outside]), rest=True)
         else:
@@ -112,10 +116,11 @@ def build(ui: Ui) -> None:
     for part in (parts.summary, parts.cards, parts.words, parts.training):
         part.click(guarded(ui, act), inputs, outputs, **(EACH | in_turn("dataset")))
     ask.click(guarded(ui, describe), {view, parts.outside}, outputs, **HIDDEN)
-    for part in (job, face):
+    for part in (job, face, look):
         part.click(guarded(ui, act_on_job), [view], outputs, **EACH)
     pulse.shows(lambda said, request: {job: _job(ui, owner_of(request))}, [job], at_load=True)
     pulse.shows(lambda said, request: {face: _face_job(ui, owner_of(request))}, [face], at_load=True)
+    pulse.shows(lambda said, request: {look: _look_job(ui, owner_of(request))}, [look], at_load=True)
     pulse.connect()
 
 
@@ -246,6 +251,12 @@ def _job(ui: Ui, owner: str) -> str:
         return ui.job_panel(owner, job)
     key = str(job.facts.get("id", ""))
     return ui.job_panel(owner, job, link(ui.t("dataset.open"), f"{ui.url('dataset')}?set={key}", big=False))
+
+
+def _look_job(ui: Ui, owner: str) -> str:
+    then = link(ui.t("dataset.to_looks"), f"{ui.url('library')}?kind=style", big=False)
+    then += " " + link(ui.t("dataset.to_posts"), ui.url("posts"), big=False)
+    return ui.job_panel(owner, ui.newest(owner, Style.kind), then)
 
 
 def _face_job(ui: Ui, owner: str) -> str:

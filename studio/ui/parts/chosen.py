@@ -21,7 +21,7 @@ __all__ = ["Sections", "build_sections", "show_chosen"]
 
 _THUMB_PX = 128
 _KEEPING = ("person", "place", "shots")  # who, where and for which platform is followed by other parts
-_ADVANCED = ("detail", "renoise", "keep", "seed", "dials", "blocks")
+_ADVANCED = ("style", "detail", "renoise", "keep", "seed", "dials", "blocks")
 
 
 @dataclass(frozen=True)

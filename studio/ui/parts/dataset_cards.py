@@ -240,8 +240,8 @@ def _copies(ui: Ui, opened: OpenedDataset, pile: tuple[int, ...]) -> str:
 
 
 def show_training(ui: Ui, planned: PlannedDataset) -> str:
-    """Return the ways out: a face that is learnt, at which sizes, and a zip. Where captions say who somebody is, a
-    person decides.
+    """Return the ways out: a face that is learnt, at which sizes, a look, and a zip. Where captions say who somebody
+    is, a person decides.
     """
     t, opened = ui.t, planned.opened
     told = [one for one in opened.findings if one.code == "identity"]
@@ -259,7 +259,9 @@ def show_training(ui: Ui, planned: PlannedDataset) -> str:
     if kept >= LEAST_PICTURES:
         body += f"<p class='st-soft'>{escape(t('dataset.train_what', count=kept))}</p>"
     out = link(t("dataset.export"), f"/api/datasets/{opened.dataset.id}/pairs", big=False, download=True)
-    return panel(body + _sizes(ui, planned)) + (f"<p>{out}</p>" if kept else "")
+    look = button(t("dataset.learn_look"), "learn-look")
+    look += f"<p class='st-soft'>{escape(t('dataset.learn_look_what'))}</p>"
+    return panel(body + _sizes(ui, planned)) + panel(look) + (f"<p>{out}</p>" if kept else "")
 
 
 def _sizes(ui: Ui, planned: PlannedDataset) -> str:

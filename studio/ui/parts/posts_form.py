@@ -89,7 +89,7 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
     if who is None or where is None:
         raise BadInput("no_persona")
-    shots, settings = read_table(ui, form.shots, said, who.name), _read_settings(form, said)
+    shots, settings = read_table(ui, form.shots, said, who.name), _read_settings(form, said, owner)
     shape = find_platform(said[form.platform]).shape or ""
     told: Facts = {"shape": shape, **shots, **settings}
     found = filled_set(ui, form.fill, form.shots, said, owner, who.name, int(settings["seed"]))
@@ -107,18 +107,18 @@ def write_request(ui: Ui, form: Form, request: PostRequest) -> Said:
         form.scene: request.scene.id,
         form.any_look: request.any_look,
         **write_table(ui, form.shots, Table(request.shots, request.seeds, captions), request.again),
-        **write_form(ui, form.settings, request, request.persona, request.scene),
+        **write_form(ui, form.settings, request, request.persona, request.scene, request.owner),
     }
 
 
-def read_draft(ui: Ui, form: Form, said: Said, recalled: str = "") -> PostsDraft:
+def read_draft(ui: Ui, form: Form, said: Said, owner: str, recalled: str = "") -> PostsDraft:
     """Return what the components say, wrong or not."""
     return PostsDraft(
         platform=str(said[form.platform]),
         persona=str(said[form.persona] or ""),
         scene=str(said[form.scene] or ""),
         shots=read_shots_draft(ui, form.shots, said, bool(said[form.fresh])),
-        settings=keep_valid(_read_settings(form, said)),
+        settings=keep_valid(_read_settings(form, said, owner)),
         recalled=recalled,
     )
 
@@ -140,7 +140,7 @@ def write_draft(ui: Ui, form: Form, draft: PostsDraft, owner: str, who: str, whe
         form.fresh: draft.shots.fresh,
         form.any_look: settings.any_look,
         **shots,
-        **write_form(ui, form.settings, settings, _who(ui, form, ids, owner), _where(ui, form, ids, owner)),
+        **write_form(ui, form.settings, settings, _who(ui, form, ids, owner), _where(ui, form, ids, owner), owner),
         form.settings.keep: show_kept(ui, form.settings, settings.keep),
     }
 
@@ -200,7 +200,8 @@ def build_draft(ui: Ui, form: Form, after: Sequence[gr.events.Dependency]) -> No
         mark, _, recalled = str(said[form.loaded] or "").partition(" ")
         if mark != _LOADED:
             return {form.estimate: gr.skip()}
-        owner, draft = owner_of(request), read_draft(ui, form, said, recalled)
+        owner = owner_of(request)
+        draft = read_draft(ui, form, said, owner, recalled)
         keep_draft(ui.studio.records, owner, draft)
         who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
         return {
@@ -212,7 +213,7 @@ def build_draft(ui: Ui, form: Form, after: Sequence[gr.events.Dependency]) -> No
     def follow(said: Said, request: gr.Request) -> Any:
         is_on, owner = bool(said[form.fill.box]), owner_of(request)
         who = _who(ui, form, said, owner)
-        name, seed = "" if who is None else who.name, int(_read_settings(form, said)["seed"])
+        name, seed = "" if who is None else who.name, int(_read_settings(form, said, owner)["seed"])
         found = filled_set(ui, form.fill, form.shots, said, owner, name, seed)
         why = "" if found is None else show_why(ui, found.guidance)
         return {form.fill.bold: gr.Slider(visible=is_on), form.fill.why: why}
@@ -242,8 +243,8 @@ def loaded_with(recalled: str) -> str:
     return f"{_LOADED} {recalled}".strip()
 
 
-def _read_settings(form: Form, said: Said) -> Facts:
-    return {**read_form(form.settings, said), "any_look": bool(said[form.any_look])}
+def _read_settings(form: Form, said: Said, owner: str) -> Facts:
+    return {**read_form(form.settings, said, owner), "any_look": bool(said[form.any_look])}
 
 
 def _who(ui: Ui, form: Form, said: Said, owner: str) -> Persona | None:

@@ -29,6 +29,7 @@ from studio.ui.parts.reference_form import (
     read_references,
     write_references,
 )
+from studio.ui.parts.style_form import StyleForm, build_style, read_style, write_style
 
 __all__ = ["SetForm", "build_form", "fit_form", "fit_settings", "read_form", "show_kept", "write_form"]
 
@@ -44,6 +45,7 @@ class SetForm:
     detail: gr.Slider
     renoise: gr.Slider
     keep: gr.Dropdown
+    style: StyleForm
     finish: gr.Checkbox
     touch_up: gr.Checkbox
     finished_by_itself: Callable[[], bool]
@@ -52,12 +54,12 @@ class SetForm:
     @property
     def inputs(self) -> set[Any]:
         own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
-        return self.person.inputs | self.references.inputs | self.goods.inputs | own
+        return self.person.inputs | self.references.inputs | self.goods.inputs | self.style.inputs | own
 
     @property
     def outputs(self) -> set[Any]:
         own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
-        return self.person.outputs | self.references.outputs | self.goods.outputs | own
+        return self.person.outputs | self.references.outputs | self.goods.outputs | self.style.outputs | own
 
     @property
     def fitted(self) -> set[Any]:
@@ -65,12 +67,13 @@ class SetForm:
         return self.outputs | {self.person.box}
 
 
-def read_form(form: SetForm, said: Said) -> Facts:
+def read_form(form: SetForm, said: Said, owner: str) -> Facts:
     """Return fields of PostRequest from what the components say."""
     return {
         **read_person(form.person, said),
         **read_references(form.references, said),
         **read_goods(form.goods, said),
+        **read_style(form.style, said, owner),
         "seed": int(said[form.seed] or 0),
         "detail": float(said[form.detail]),
         "renoise": float(said[form.renoise]),
@@ -81,12 +84,15 @@ def read_form(form: SetForm, said: Said) -> Facts:
     }
 
 
-def write_form(ui: Ui, form: SetForm, settings: SetSettings, who: Persona | None, where: Scene | None) -> Said:
-    """Return what the components say of a set's settings, with the person and the place that it shows."""
+def write_form(
+    ui: Ui, form: SetForm, settings: SetSettings, who: Persona | None, where: Scene | None, owner: str
+) -> Said:
+    """Return what the components say of an owner's settings of a set, with the person and the place that it shows."""
     return {
         **write_person(ui, form.person, settings, who),
         **write_references(ui, form.references, settings),
         **write_goods(ui, form.goods, settings, where),
+        **write_style(ui, form.style, settings, owner),
         form.seed: settings.seed,
         form.detail: settings.detail,
         form.renoise: settings.renoise,
@@ -146,6 +152,7 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
         )  # fmt: skip
     with sections.advanced.body, gr.Row():
         with gr.Column():
+            style = build_style(ui)
             detail = _slider("detail", 0.1, t("posts.detail"), t("posts.detail_what"))
             renoise = _slider("renoise", 0.05, t("posts.renoise"), t("posts.renoise_what"))
             keep = _keep(ui, able)
@@ -157,7 +164,7 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
         with gr.Column():
             dials = build_dials(ui, scene, able)
     references = connect_references(ui, cards, dials, able)
-    return SetForm(person, references, goods, number, detail, renoise, keep, finish, touch_up, finished)
+    return SetForm(person, references, goods, number, detail, renoise, keep, style, finish, touch_up, finished)
 
 
 def _finishing(ui: Ui) -> dict[str, Any]:

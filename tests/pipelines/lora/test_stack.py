@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pipelines.errors import BadInput, BadLora
-from pipelines.lora import LoraLayer, LoraStack, concatenate, delta, inner_product, norms
+from pipelines.lora import Lora, LoraLayer, LoraStack, concatenate, delta, inner_product, norms
 from tests.loras import MODULES, Parts, float64_delta, make_layers, tiny_transformer, weight_of
 
 SCALES = (0.4, 0.35, 0.25)
@@ -195,6 +195,40 @@ def test_a_paused_stack_computes_without_the_loras(kept: str, monkeypatch: pytes
     stack.pause()
     stack.clear()  # also while paused
     assert torch.equal(out(), bare)
+
+
+@pytest.mark.parametrize("kept", ["on the device", "elsewhere", "beside"])
+def test_a_lora_that_stays_is_on_while_the_others_are_paused(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformer = tiny_transformer()
+    one, two = make_layers(transformer, 1), make_layers(transformer, 2, modules=MODULES[2:])
+    person, look = Lora(one, 0.7), Lora(two, 0.5, stays=True)
+    inputs = {name: torch.randn(5, weight_of(transformer, name).shape[1]) for name in MODULES}
+
+    @torch.no_grad()
+    def out() -> list[torch.Tensor]:
+        return [transformer.get_submodule(name)(x) for name, x in inputs.items()]
+
+    stack = LoraStack(Parts(transformer))
+    if kept == "beside":
+        monkeypatch.setattr(stack, "_is_writable", lambda name: False)
+    stack.put_on([look])
+    looked = out()
+    stack.put_on([person, look])
+    own, both = dict(stack._pristine), out()
+    if kept == "elsewhere":
+        stack._pristine = {name: SimpleNamespace(device="elsewhere") for name in own}  # type: ignore[misc]
+    stack.pause()
+    for name, found, wanted in zip(inputs, out(), looked, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 if kept == "elsewhere" else 0, msg=name)
+    stack.resume()
+    assert all(torch.equal(x, y) for x, y in zip(out(), both, strict=True))
+    stack._pristine = own
+    stack.put_on([person])
+    stack.pause()  # what stayed before is forgotten
+    paused = out()
+    stack.clear()
+    assert all(torch.equal(x, y) for x, y in zip(out(), paused, strict=True))
+    assert not torch.allclose(looked[3], paused[3])
 
 
 def test_stack_is_untouched_if_one_entry_does_not_fit() -> None:

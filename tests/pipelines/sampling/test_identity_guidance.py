@@ -64,6 +64,28 @@ def test_without_a_lora_nothing_changes(tiny_backbone: Backbone) -> None:
     assert np.array_equal(drawn[0], drawn[1])
 
 
+def test_a_lora_that_stays_is_on_both_sides(tiny_backbone: Backbone) -> None:
+    """Alone it is guided as words are; beside a person's it is no part of what guidance leads to."""
+    spec, layers = tiny_backbone.spec, make_layers(tiny_backbone.transformer, 4)
+    look, person = Lora(layers, 1.0, stays=True), Lora(make_layers(tiny_backbone.transformer, 3))
+    request = request_from(spec, "a woman", 1, loras=(look,), cfg_scale=3.0)
+    plain, guided = (draw_batch(tiny_backbone, [replace(request, identity_guidance=on)])[0] for on in (False, True))
+    assert np.array_equal(plain, guided)
+    drawn = [
+        draw_batch(tiny_backbone, [replace(request, loras=(person, one), identity_guidance=True)])[0]
+        for one in (look, Lora(layers))
+    ]
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert not tiny_backbone.lora_stack.changed
+
+
+def test_looks_share_a_batch_only_where_they_are_the_same(tiny_backbone: Backbone) -> None:
+    layers = make_layers(tiny_backbone.transformer, 4)
+    look = request_from(tiny_backbone.spec, "a woman", 1, loras=(Lora(layers, stays=True),), mixed=True)
+    others = [replace(look, loras=(Lora(layers, 0.5, stays=True),)), replace(look, loras=(Lora(layers),)), look]
+    assert plan_batches([look, *others]) == ((0, 3), (1,), (2,))
+
+
 def test_a_draw_that_fails_leaves_the_lora_on(tiny_backbone: Backbone) -> None:
     stack, lora = tiny_backbone.lora_stack, Lora(make_layers(tiny_backbone.transformer, 3))
     stack.set([(lora.layers, 1.0)])

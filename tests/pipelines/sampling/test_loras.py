@@ -59,13 +59,13 @@ def test_nothing_is_written_where_they_are_on_already(tiny_backbone: Backbone, m
     requests = [request_from(tiny_backbone.spec, "a woman", seed, loras=(lora,)) for seed in range(3)]
     written: list[int] = []
     stack = tiny_backbone.lora_stack
-    real = type(stack).set
+    real = type(stack).put_on
 
-    def spy(self: object, entries: list[tuple[tuple[LoraLayer, ...], float]]) -> None:
-        written.append(len(entries))
-        real(stack, entries)
+    def spy(self: object, loras: tuple[Lora, ...]) -> None:
+        written.append(len(loras))
+        real(stack, loras)
 
-    monkeypatch.setattr(type(stack), "set", spy)
+    monkeypatch.setattr(type(stack), "put_on", spy)
     assert len(list(draw(tiny_backbone, requests, batch_size=1))) == 3
     assert written == [1, 0]  # on once for three batches, and off
 

@@ -11,12 +11,13 @@ from studio.domain.design import Design, DesignRequest, UsedDonor
 from studio.domain.persona import ConsolidateRequest, Persona, Round, Sample
 from studio.domain.posts import Post, PostRequest, PostSet
 from studio.domain.scene import Goods, Scene
+from studio.domain.style import Style
 from studio.domain.takes import VaryTake
 from studio.domain.values import FileKey
 
 __all__ = [
     "RECIPE", "key", "make_design", "make_goods", "make_persona", "make_post", "make_post_set", "make_scene",
-    "make_take",
+    "make_style", "make_take",
 ]  # fmt: skip
 
 RECIPE = Recipe("r", "sweet", ("a", "b", "c"), (0.5, 0.25, 0.25), 1, True)
@@ -72,6 +73,11 @@ def make_persona(owner: str = "me", name: str = "Lin", lora: str = "lora") -> Pe
         config={"steps": 3},
         samples=(Sample(step=1, pictures=(key("sample"),), identity=0.5),),
     )
+
+
+def make_style(name: str = "window light", **changed: Any) -> Style:
+    told = {"id": "style", "names": {"en": name, "zh": name}, "lora": key("a style's layers"), "pictures": 30}
+    return Style.make(**told | changed)
 
 
 def make_scene(name: str = "cafe", landmark: bool = True) -> Scene:

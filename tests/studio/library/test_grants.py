@@ -27,6 +27,7 @@ from studio.domain.grid import Grid, GridRequest, plan_cells
 from studio.domain.migration import read_stored
 from studio.domain.more import MoreCandidates, MoreRequest
 from studio.domain.posts import PostRequest, PostSet
+from studio.domain.style import StyleRequest
 from studio.domain.values import Request, Result, Stored
 from studio.jobs.files import JobFiles, note_older_files
 from studio.jobs.kinds import KINDS, read_request
@@ -38,7 +39,7 @@ from studio.library.trash import empty_trash, sweep
 from studio.settings import Settings
 from tests.library import keep_cafe, keep_posts, keep_result
 from tests.stored import place_in
-from tests.studio.domain.values import key
+from tests.studio.domain.values import key, make_style
 
 OLD = Path(__file__).parents[1] / "domain" / "version_0_1"
 FOREIGN = key("another's picture")
@@ -80,6 +81,8 @@ def _result(name: str) -> Result:
         return DataSet(id="set", request=asked, facts=key("facts"), told=key("told"), limits=limits, pixels=192 * 256)
     if name == "face":
         return FaceTrained(id="face", donor="a donor", name="Lin", category="sweet", pictures=9)
+    if name == "style":
+        return make_style(sample=key("a sample"), dataset="set")
     return read_stored(KINDS[RESULTS[name]].result, json.loads((OLD / f"{name}.json").read_text(encoding="utf-8")))
 
 
@@ -103,6 +106,8 @@ def _request(name: str) -> Request:
         )
     if name == "face":
         return FaceRequest.make(dataset=_result("dataset"), owner=_request("posts").owner)
+    if name == "style":
+        return StyleRequest.make(dataset=_result("dataset"), owner=_request("posts").owner)
     told = json.loads((OLD / f"{name}.request.json").read_text(encoding="utf-8"))
     return read_request(RESULTS[name], told, lambda kind, _: read_stored(PostSet, _json(_result("posts"))))
 

@@ -191,7 +191,7 @@ def test_the_form_comes_back_as_it_was_typed_wrong_or_not(studio: Studio, langua
     for key in SETTINGS.file_keys():
         place_in(studio.store, key).parent.mkdir(parents=True, exist_ok=True)
         place_in(studio.store, key).write_bytes(b"x")
-    keep_draft(studio.records, "me", read_draft(ui, form, said))
+    keep_draft(studio.records, "me", read_draft(ui, form, said, "me"))
 
     other, theirs, blank = open_page(Studio(Settings(data=studio.settings.data)), language)
     kept = kept_draft(other.studio.library, "me")
@@ -206,7 +206,7 @@ def test_the_form_comes_back_as_it_was_typed_wrong_or_not(studio: Studio, langua
     assert again[theirs.shots.rows][2][HEADERS.index("pose")] == "dancing on a table"
     assert again[theirs.shots.rows][2][HEADERS.index("caption")] == "新品 🌸"
     assert again[theirs.shots.rows][0][0] == Texts(language).word(Texts("en").word_back(rows[0][0]))
-    assert read_draft(other, theirs, again).settings == kept.settings == SETTINGS
+    assert read_draft(other, theirs, again, "me").settings == kept.settings == SETTINGS
     with pytest.raises(BadInput, match="bad_shot"):
         read_form_request(other, theirs, again, "me")
 

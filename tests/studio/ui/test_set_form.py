@@ -18,6 +18,7 @@ from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.scene import MorePlace, ReferenceDials
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
+from studio.library.shipped_styles import shipped_styles
 from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
@@ -76,7 +77,7 @@ def test_only_ways_with_a_strength_have_a_slider() -> None:
 def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
     asked = make_post_set().request
-    assert asked.changed(**read_form(form, values)) == asked
+    assert asked.changed(**read_form(form, values, "me")) == asked
 
 
 ASKED = make_post_set().request
@@ -98,16 +99,24 @@ PERSON = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, PERSON, {}])
+STYLE = {"style": next(s for s in shipped_styles() if s.id == "natural-light"), "style_strength": 0.7}
+
+
+@pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, PERSON, STYLE, {}])
 def test_a_request_is_written_into_the_form_and_read_back(tmp_path: Path, chosen: dict[str, Any]) -> None:
     form, values = build(Settings(data=tmp_path))
     asked = ASKED.changed(**chosen)
     written = write_form(
-        Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en")), form, asked, asked.persona, asked.scene
+        Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en")),
+        form,
+        asked,
+        asked.persona,
+        asked.scene,
+        "me",
     )
     assert set(written) == form.outputs
     values |= {part: getattr(said, "value", said) for part, said in written.items()}
-    assert ASKED.changed(**read_form(form, values)) == asked
+    assert ASKED.changed(**read_form(form, values, "me")) == asked
 
 
 @pytest.mark.parametrize("asked", [None, True, False])
@@ -118,18 +127,19 @@ def test_finishing_is_switched_where_there_is_an_upscaler(tmp_path: Path, asked:
     assert (values[form.finish], form.finish.interactive) == (True, True)
     ui = Ui(studio_of(tmp_path), Queue(studio_of(tmp_path)), Texts("en"))
     request = ASKED.changed(finish=asked)
-    said = values | write_form(ui, form, request, request.persona, request.scene)
+    said = values | write_form(ui, form, request, request.persona, request.scene, "me")
     assert said[form.finish] == (asked is not False)
-    read = read_form(form, values | {form.finish: said[form.finish]})
+    read = read_form(form, values | {form.finish: said[form.finish]}, "me")
     assert read["finish"] == (False if asked is False else None)
-    said = write_form(ui, form, ASKED.changed(touch_up=asked), None, None)
+    said = write_form(ui, form, ASKED.changed(touch_up=asked), None, None, "me")
     assert said[form.touch_up] == (asked is not False)
-    read = read_form(form, values | {form.touch_up: said[form.touch_up]})
+    read = read_form(form, values | {form.touch_up: said[form.touch_up]}, "me")
     assert read["touch_up"] == (False if asked is False else None)
 
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
-    told = set(REDUX) | set(ADAPTER) | set(PERSON) | {"keep", "shape", "any_look", "finish", "finish_px", "touch_up"}
+    told = set(REDUX) | set(ADAPTER) | set(PERSON) | set(STYLE)
+    told |= {"keep", "shape", "any_look", "finish", "finish_px", "touch_up"}
     assert told == set(SetSettings.model_fields)
     told |= {"persona", "scene", "shots", "seeds", "captions", "again", "guided"}
     photos = {"character", "character_consent"}  # said by the command line and the API so far
@@ -140,30 +150,30 @@ def test_dials_that_a_way_does_not_have_are_left_out(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
     dials = form.references.dials
     values |= {dials.pool: 3, dials.blocks: "0-4", form.references.cards.ways: Ways("ip-adapter")}
-    assert read_form(form, values)["dials"] == ReferenceDials()
-    assert read_form(form, values)["blocks"] == "0-4"
+    assert read_form(form, values, "me")["dials"] == ReferenceDials()
+    assert read_form(form, values, "me")["blocks"] == "0-4"
     values[form.references.cards.ways] = Ways("references")
-    assert read_form(form, values)["blocks"] == ""
+    assert read_form(form, values, "me")["blocks"] == ""
 
 
 def test_a_model_that_reads_pictures_itself_begins_with_them(tmp_path: Path) -> None:
     klein = write_klein(tmp_path / "klein", distilled=True)
     form, values = build(Settings(data=tmp_path / "data", backbone=str(klein)))
-    asked = ASKED.changed(**read_form(form, values))
+    asked = ASKED.changed(**read_form(form, values, "me"))
     assert (asked.inject, asked.scale, asked.person_as, asked.person_picture) == ("references", 1.0, "lora", None)
     cards, dials = form.references.cards, form.references.dials
     assert not cards.strength.visible  # it is shown or not
     assert [part.visible for part in (dials.more, dials.redux, dials.adapter)] == [True, False, False]
     values |= {form.person.shown_as: "reference", form.person.picture: Chosen("persona", key("her"))}
-    assert ASKED.changed(**read_form(form, values)).shows == {"scene", "person"}
+    assert ASKED.changed(**read_form(form, values, "me")).shows == {"scene", "person"}
     values[form.person.shown_as] = "lora"
-    assert read_form(form, values)["person_picture"] is None
+    assert read_form(form, values, "me")["person_picture"] is None
 
 
 def test_a_model_without_any_way_begins_with_words_alone(tmp_path: Path) -> None:
     turbo = write_z_image(tmp_path / "z-image-turbo", shift=3.0)
     form, values = build(Settings(data=tmp_path / "data", backbone=str(turbo)))
-    assert ASKED.changed(**read_form(form, values)).scale == 0
+    assert ASKED.changed(**read_form(form, values, "me")).scale == 0
     assert not form.references.cards.strength.visible
 
 
@@ -195,7 +205,7 @@ def test_a_box_that_is_none_is_refused(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
     values |= {form.goods.goods: make_goods(), form.goods.stands: "own", form.goods.box[0]: 0.99}
     with pytest.raises(BadInput) as refused:
-        ASKED.changed(**read_form(form, values))
+        ASKED.changed(**read_form(form, values, "me"))
     assert refused.value.code == "goods_box_invalid"
 
 

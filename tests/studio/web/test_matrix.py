@@ -40,7 +40,8 @@ from studio.settings import Settings
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.web.app import _pages, make_site
-from tests.library import keep_persona, keep_posts, picture
+from tests.library import keep_persona, keep_posts, keep_result, picture
+from tests.studio.domain.values import make_style
 
 HERS = "mei"
 OPEN = {"/login", "/logout", "/health", "/manifest.json", "/language/{language}"}  # before anybody is known
@@ -82,6 +83,8 @@ def hers(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Hers:
     album = make_album(studio.records, HERS, "album of hers only")
     put_into(studio.records, HERS, album.id, [f"posts:{post_set.id}"])
     brought = add_picture(studio.library, picture(77), HERS)
+    look = make_style("look of hers only", id="look-of-hers", lora=studio.store.put(b"layers of hers"))
+    keep_result(studio, HERS, look)
     waiting = JobRecord(id="design-hers", owner=HERS, kind="design", state="queued", error=None, facts={})
     studio.records.keep(waiting, MarkRecord(id=f"posts:{post_set.id}", owner=HERS, facts={"name": "mark of hers"}))
     ids = {
@@ -89,8 +92,9 @@ def hers(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Hers:
         "album": album.id, "job": waiting.id, "key": scene.photo, "picture": brought, "upload": "0" * 64,
         "thing": post_thing(post_set.id, 0), "things": f"posts:{post_set.id}", "id": f"{Album.kind}:{album.id}",
         "done": f"posts-{post_set.id}", "post": post_set.posts[0].picture, "mark": f"scene:{scene.id}", "design": "d",
+        "style": look.id,
     }  # fmt: skip
-    return Hers(ids, ("album of hers only", "mark of hers", "place of hers", "prompt 1", brought))
+    return Hers(ids, ("look of hers", "album of hers only", "mark of hers", "place of hers", "prompt 1", brought))
 
 
 def rows_of(studio: Studio, owner: str) -> dict[str, list[str]]:

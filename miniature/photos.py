@@ -1,4 +1,4 @@
-"""The "real photographs" that styles are learnt from in `learning_trainings`, drawn once and kept."""
+"""The "real photographs" that styles of the miniature are learnt from, drawn once and kept."""
 
 from __future__ import annotations
 
