@@ -150,16 +150,16 @@ def train_led(
     backbone: Backbone, work: Path, number: int, way: str, steps: int, progress: Progress
 ) -> dict[str, list[float]]:
     """Train a donor on a few renders by one of `WAYS`; return its likeness by either recogniser, a shot each, and the
-    `seconds` that the training took.
+    `seconds` of the processor that the training took.
     """
     faces, second = FaceReader(ASSETS / "faces"), FaceReader(ASSETS / "faces_second")
     examples = [example for _, example in _renders(number, (OWN_SIZE,), FEW, 73_000_000)]
     judge = lead_to_themselves(faces, [e.image for e in examples], backbone.device) if way == "led" else None
     changed = {"steps": steps, "picture_weight": 2.0 if judge else 0.0}
     config = default_config(backbone, 80 + number).model_copy(update=changed)
-    begin = time.perf_counter()
+    begin = time.process_time()
     trained = train_lora(backbone, examples, config, work / f"{number}-{way}", progress, judge=judge)
-    took = time.perf_counter() - begin
+    took = time.process_time() - begin
     pictures = _draw(backbone, trained.layers, OWN_SIZE, SHOTS, 8000)
     return {
         "seconds": [took],
