@@ -16,7 +16,7 @@ INPUTS ?= 20000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load overhead fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load overhead bench bench-check fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -70,6 +70,12 @@ overhead: install ## what durable jobs cost beside the work itself: job_overhead
 
 fuzz: install ## damaged and hostile files, texts and requests, read with limits: fuzz.json [OUT=out INPUTS=20000 SEED=1]
 	$(BIN)/python -m benchmarks.fuzz --out $(OUT) --inputs $(INPUTS) --seed $(SEED)
+
+bench: install ## how fast each piece of work is beside plain code for the same: bench.json [OUT=out]
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --out $(OUT)
+
+bench-check: install ## the same, and a failure where a ratio of docs/bench.json fell by more than a fifth [OUT=out]
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed --out $(OUT) --check docs/bench.json
 
 touch: install ## how many files one more row of each table touches: touch.json [OUT=out]
 	$(BIN)/python -m benchmarks.touch --out $(OUT)
