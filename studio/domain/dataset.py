@@ -132,9 +132,6 @@ class FaceRequest(Request):
     identity_loss: float | None = later_field(None, ge=0, le=100)
     several_sizes: bool | None = later_field(None)
 
-    def check_before(self) -> None:
-        self.dataset.request.check_before()
-
 
 class FaceTrained(Result):
     """The source face as it lies in the donors' folder; `pictures` is how many it was trained on, `identity_loss` the

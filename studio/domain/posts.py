@@ -150,9 +150,12 @@ class PostRequest(Request, SetSettings):
         return self.person_as != "reference" and self.character is None
 
     def check_before(self) -> None:
-        """Raises BadInput where nobody agreed to be shown in the photos that say who it is, or no longer does."""
-        if self.character is not None:
-            check_agreed(self.character_consent, datetime.date.today())
+        """Raises BadInput where nobody agreed to be shown in the photos that say who it is.
+
+        Whether they still do is asked where it is known what was said since (`studio.jobs.consents`).
+        """
+        if self.character is not None and self.character_consent is None:
+            check_agreed(None, datetime.date.today())
 
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:

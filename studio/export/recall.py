@@ -191,6 +191,8 @@ def _from_manifest(library: Library, manifest: Manifest, owner: str, source: str
     scenes = [s for s in library.records.find(SceneRecord, owner, photo=place.photo) if s.name == place.name]
     style = draw.style
     own = None if style is None else find_style(library, owner, style.id)
+    if own is not None and style is not None and own.lora != style.lora:
+        own = None  # one that came along was learnt anew since
     # a set may leave the landmark's pixels out
     scenes.sort(key=lambda s: (s.landmark or "") == place.landmark)
     return Recalled(
@@ -228,8 +230,11 @@ def _persona_lora(persona: ManifestPersona, mine: PersonaRecord | None) -> tuple
 
 def _style_lora(told: StyleFacts, own: Style | None) -> RecalledLora:
     """Return the style, by its name in Chinese and English, and what this owner calls it."""
-    name = " · ".join(dict.fromkeys(clean_text(told.names[one])[:60] for one in LANGUAGES if one in told.names))
-    return RecalledLora(name or told.id[:60], told.lora, "" if own is None else own.names["zh"], told.strength)
+    name, known = (
+        " · ".join(dict.fromkeys(clean_text(names[one])[:60] for one in LANGUAGES if one in names))
+        for names in (told.names, {} if own is None else own.names)
+    )
+    return RecalledLora(name or told.id[:60], told.lora, known, told.strength)
 
 
 def _asked(manifest: Manifest, style: Style | None, without_landmark: bool) -> SetSettings:

@@ -12,7 +12,7 @@ from studio.domain.posts import PostRequest
 from studio.domain.values import Request, find_values
 from studio.jobs.kinds import kind_of
 from studio.library.consents import check_dataset, check_photos, check_pictures
-from studio.library.styles import check_style
+from studio.library.styles import as_kept, check_style
 
 __all__ = ["check_consents"]
 
@@ -36,6 +36,6 @@ def check_consents(studio: Studio, request: Request) -> None:
         check_pictures(studio.records, request.owner, request)
     for drawn in find_values(request, PostRequest):
         if drawn.styled is not None:
-            check_style(studio.library, request.owner, drawn.styled)
+            check_style(studio.library, request.owner, as_kept(studio.library, request.owner, drawn.styled))
         if drawn.character is not None and drawn.character_consent is not None:  # a bundle does not tell of it
             check_photos(studio.records, request.owner, drawn.character, drawn.character_consent)

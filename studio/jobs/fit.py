@@ -24,7 +24,7 @@ from studio.domain.takes import FixRequest, StrengthsRequest, VaryRequest
 from studio.domain.values import FileKey, Request, find_values
 from studio.jobs.kinds import kind_of
 from studio.library.made_on import made_on_persona
-from studio.library.styles import style_reason
+from studio.library.styles import as_kept, style_reason
 from studio.workflows.shown import goods_cutout, stand
 
 __all__ = ["check_fits_backbone", "other_look", "set_misfit"]
@@ -119,7 +119,10 @@ def set_misfit(facts: BackboneFacts | None, post_set: PostSet) -> BadInput | Non
 
 def _misfits(studio: Studio, facts: BackboneFacts, request: Request) -> Iterator[BadInput | None]:
     for asked in find_values(request, PostRequest) if kind_of(request).draws else ():
-        yield None if asked.styled is None else style_reason(studio.settings, asked.styled)
+        if asked.styled is not None:
+            yield style_reason(studio.settings, as_kept(studio.library, request.owner, asked.styled))
+            if asked.keep == "fill":
+                yield BadInput("style_beside_companion", name=dict(asked.styled.names))
     if isinstance(request, VaryRequest | FixRequest):
         yield set_misfit(facts, request.post_set)
     for persona in _personas_of(request):

@@ -19,7 +19,7 @@ from studio.library.results import find_result, results_of
 from studio.library.shipped_styles import shipped_styles
 from studio.settings import Settings
 
-__all__ = ["check_style", "find_style", "style_consent", "style_reason", "styles_of", "why_not"]
+__all__ = ["as_kept", "check_style", "find_style", "style_consent", "style_reason", "styles_of", "why_not"]
 
 _QUICK_BYTES = 1e9  # of weights: larger ones are compared when they draw, not while somebody waits
 
@@ -50,7 +50,22 @@ def style_consent(library: Library, owner: str, style: Style) -> ConsentFacts | 
         dataset = find_result(library.records, library.store, owner, DataSet, style.dataset)
     except BadInput:
         return ConsentFacts(state="gone")
-    return dataset_consent(library.records, owner, dataset, datetime.date.today())
+    found = dataset_consent(library.records, owner, dataset, datetime.date.today())
+    try:
+        check_dataset(library.records, owner, dataset)
+    except ConsentMissing:
+        return (
+            found if found.state != "holds" else found.model_copy(update={"state": "revoked"})
+        )  # one of its photos was
+    return found
+
+
+def as_kept(library: Library, owner: str, style: Style) -> Style:
+    """Return a style as it was learnt, by its LoRA, whatever a request says of it; as it is where it is no longer
+    kept.
+    """
+    known = [*shipped_styles(), *results_of(library.records, library.store, owner, Style)]
+    return next((one for one in known if one.lora == style.lora), style)
 
 
 def check_style(library: Library, owner: str, style: Style) -> None:
@@ -59,7 +74,9 @@ def check_style(library: Library, owner: str, style: Style) -> None:
         return
     try:
         dataset = find_result(library.records, library.store, owner, DataSet, style.dataset)
-    except BadInput:
+    except BadInput as error:
+        if error.code != "not_found":
+            raise
         return  # nobody can withdraw what is no longer here
     check_dataset(library.records, owner, dataset)
 

@@ -42,6 +42,8 @@ class _Told:
 
     def find(self, key: int, component: Any) -> Any:
         """Return a component that is like `component`, which is kept where there is none yet."""
+        if key not in self._begin:
+            return component  # one that a session alone has
         known = self._known[key]
         for one in (self._begin.get(key), *known):
             if type(one) is type(component) and _settings(one) == _settings(component):

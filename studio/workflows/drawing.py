@@ -28,6 +28,7 @@ from studio.domain.measured import StoredHair, StoredMeasures
 from studio.domain.report import PicturesDrawn
 from studio.domain.values import FileKey
 from studio.library.saved_settings import note_speed
+from studio.library.styles import as_kept
 from studio.workflows import Run
 
 if TYPE_CHECKING:
@@ -130,18 +131,20 @@ def persona_lora(studio: Studio, persona: Persona) -> Lora:
 def loras_of(studio: Studio, request: PostRequest) -> tuple[Lora, ...]:
     """Return all LoRAs of a set's pictures: the persona's, where it says who is shown, and the style's."""
     person = [persona_lora(studio, request.persona)] if request.by_lora else []
-    style = [] if request.styled is None else [_style_lora(studio, request.styled, request.style_strength)]
+    style = (
+        [] if request.styled is None else [_style_lora(studio, request.owner, request.styled, request.style_strength)]
+    )
     return (*person, *style)
 
 
-def _style_lora(studio: Studio, style: Style, strength: float) -> Lora:
+def _style_lora(studio: Studio, owner: str, style: Style, strength: float) -> Lora:
     """The style's LoRA from the store; it stays on where guidance leads to a person.
 
     Raises BadInput where it was made for another model or for other weights.
     """
     from pipelines.lora import Lora, check_fits, read_lora
 
-    facts = backbone_facts(studio.settings)
+    facts, style = backbone_facts(studio.settings), as_kept(studio.library, owner, style)
     if (why := style_misfit(facts, style, studio.backbone_sha256)) is not None:
         raise why
     file = read_lora(studio.store.open_local(style.lora), style.family)

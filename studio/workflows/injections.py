@@ -88,6 +88,8 @@ class Injections:
         """What says in the LoRA's place who is shown."""
         self.companion: str = "fill" if request.keep == "fill" else self._drawn_by(studio)
         """Which of the backbone's companions draws; "": itself."""
+        if self.companion and request.styled is not None:
+            raise BadInput("style_beside_companion", name=dict(request.styled.names))
         self.reader_sha256: str = note_reader(studio) if self.layered else ""
         """What says where the person is; "" where nothing is asked."""
 

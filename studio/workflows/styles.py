@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,7 @@ from pipelines.training.style import StyleObjective, StyleRecipe, find_style_rec
 from studio.application import Studio
 from studio.datasets.keeping import edits_of
 from studio.datasets.opened import OpenedDataset, open_dataset
+from studio.domain.capabilities import own_look
 from studio.domain.consent import check_not_over, read_consent
 from studio.domain.dataset import DatasetEdits
 from studio.domain.report import LeftOut
@@ -43,9 +45,9 @@ from studio.library.picture_folders import list_pictures, load_pictures
 from studio.library.records import content_id
 from studio.workflows import Run
 
-__all__ = ["MIN_PHOTOS", "TrainedStyle", "learn_style", "train_folder_style"]
+__all__ = ["MIN_PHOTOS", "MOST_PHOTOS", "TrainedStyle", "learn_style", "train_folder_style"]
 
-MIN_PHOTOS = 20
+MIN_PHOTOS, MOST_PHOTOS = 20, 400
 _OWN = 24  # pictures of the model's own: what it must stay able to draw
 _STEPS = 200
 _UNSAID = "photo of a person"
@@ -85,7 +87,7 @@ def train_folder_style(
     seed: int = 1,
     progress: Progress = SILENT,
 ) -> TrainedStyle:
-    """Train a style on a folder's photographs and write it to `out`; resumes as `train_folder_donor` does.
+    """Train a style on a folder's photographs and write it to `out`; it goes on where the same training was stopped.
 
     NAME.txt beside a photo says what it shows. A consent that is over is refused before any work. Raises BadInput
     `style_family_unknown` for a family of which nobody has told how, NotEnough for fewer than 20 photos.
@@ -125,7 +127,7 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
             raise NotEnough("dataset_kept_too_few", count=count, needed=MIN_PHOTOS, name=request.dataset.request.name)
 
     def train() -> dict[str, Any]:
-        learnt = _learn(studio, _photos_of(studio, opened), request.steps, request.seed, progress)
+        learnt = _learn(studio, _photos_of(studio, opened, progress), request.steps, request.seed, progress)
         return _keep(studio, learnt, title, request.dataset.request.scope)
 
     run("check", check)
@@ -137,15 +139,18 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
     return Style.model_validate_json(json.dumps({"id": content_id(told), **told}))
 
 
-def _photos_of(studio: Studio, opened: OpenedDataset) -> list[tuple[Picture, str]]:
-    """The kept pictures with captions that say all that is known, the person's own features too, and no trigger: what a
-    caption leaves out would be taken for the style.
+def _photos_of(studio: Studio, opened: OpenedDataset, progress: Progress) -> list[tuple[Picture, str]]:
+    """The kept pictures, of more than 400 evenly chosen ones, with captions that say all that is known, the person's
+    own features too, and no trigger: what a caption leaves out would be taken for the style.
     """
     asked, found = opened.dataset.request, []
     policy = Policy(trigger="", subject=opened.policy.subject, say=SWITCHES)
-    for row in opened.judged.kept:
+    kept = opened.judged.kept
+    # as many as an hour's training sees; more would only fill the memory
+    for row in kept if len(kept) <= MOST_PHOTOS else kept[:: -(-len(kept) // MOST_PHOTOS)]:
+        progress.check_cancelled()
         written = opened.edits.captions.get(str(row), asked.pictures[row].caption)
-        plain = " ".join(written.replace(opened.policy.trigger, " ").split())
+        plain = " ".join(re.sub(rf"(?<!\w){re.escape(opened.policy.trigger)}(?!\w)", " ", written).split())
         caption = plain or compose(opened.fused[row].facts, policy)
         found.append((studio.store.get_picture(asked.pictures[row].picture), caption))
     return found
@@ -156,11 +161,7 @@ def _learn(studio: Studio, photos: Sequence[tuple[Picture, str]], steps: int, se
     training_spec(studio.backbone_spec)  # what cannot work is said before anything is loaded
     backbone = studio.backbone.trained_on()
     recipe = find_style_recipe(backbone)
-    regions = studio.regions.read([image for image, _ in photos])
-    examples = [
-        TrainingExample(image, caption, np.isin(one.labels, _HELD))
-        for (image, caption), one in zip(photos, regions, strict=True)
-    ]
+    examples = [TrainingExample(image, caption, _held(studio, image)) for image, caption in photos]
     config = _config(backbone, recipe, steps or _STEPS, seed)
     of = [hash_examples(examples), backbone.spec.id, hash_weights(backbone.spec.source.path), asdict(recipe)]
     told = json.dumps([*of, config.model_dump(mode="json")])
@@ -169,6 +170,15 @@ def _learn(studio: Studio, photos: Sequence[tuple[Picture, str]], steps: int, se
     objective = StyleObjective(recipe)
     trained = train_lora(backbone, examples, config, job, progress, regularisation=others, objective=objective)
     return _Learnt(trained.layers, backbone, recipe, config, len(examples))
+
+
+def _held(studio: Studio, image: Picture) -> npt.NDArray[np.bool_] | None:
+    """Where faces, hands and goods are; None where the reader knows no such pictures."""
+    look = own_look(studio.settings)
+    if not studio.reads(look is not None and not look.is_other(image)):
+        return None
+    (one,) = studio.regions.read([image])
+    return np.isin(one.labels, _HELD)
 
 
 def _keep(studio: Studio, learnt: _Learnt, title: str, scope: str) -> dict[str, Any]:

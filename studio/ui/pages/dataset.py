@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from studio.datasets.opened import OpenedDataset, open_dataset
 from studio.datasets.planned import learns_several, plan_dataset
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest, FaceTrained
 from studio.domain.style import Style, StyleRequest
+from studio.library.consents import dataset_consent
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, in_turn, owner_of, pressed
 from studio.ui.parts.dataset_cards import SHOWN, View, show_cards, show_summary, show_training, show_words
 from studio.ui.parts.dataset_form import ESTIMATE_FIRST, build_bringing
@@ -220,7 +222,9 @@ def _describe(ui: Ui, owner: str, dataset: DataSet, outside: bool, *, rest: bool
     check_may_ask(ui.studio, asked.outside or outside)
     tokens = 0 if rest else ESTIMATE_FIRST
     wanted = {name: getattr(asked, name) for name in DatasetRequest.model_fields}
-    wanted |= {"owner": owner, "writer": "endpoint", "outside": asked.outside or outside, "most_tokens": tokens}
+    holds = dataset_consent(ui.studio.records, owner, dataset, datetime.date.today())
+    wanted |= {"owner": owner, "expires": holds.expires, "writer": "endpoint"}
+    wanted |= {"outside": asked.outside or outside, "most_tokens": tokens}
     ui.queue.put(DatasetRequest.make(**wanted))
 
 

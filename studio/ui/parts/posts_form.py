@@ -33,6 +33,7 @@ from studio.ui.parts.shots_form import (
     write_table,
 )
 from studio.ui.parts.shots_table import Table
+from studio.ui.parts.style_form import check_style_there
 from studio.ui.parts.taste_fill import TasteFill, build_fill, filled_set, show_why
 from studio.ui.parts.text_form import TextForm, build_text
 
@@ -89,6 +90,7 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     who, where = _who(ui, form, said, owner), _where(ui, form, said, owner)
     if who is None or where is None:
         raise BadInput("no_persona")
+    check_style_there(form.settings.style, said, owner)
     shots, settings = read_table(ui, form.shots, said, who.name), _read_settings(form, said, owner)
     shape = find_platform(said[form.platform]).shape or ""
     told: Facts = {"shape": shape, **shots, **settings}

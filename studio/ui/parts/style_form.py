@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.errors import BadInput
 from studio.domain.limits import limits_of
 from studio.domain.posts import PostRequest, SetSettings
 from studio.domain.style import Style
@@ -17,7 +18,7 @@ from studio.library.styles import find_style, styles_of, why_not
 from studio.ui.context import HIDDEN, Facts, Said, Ui, guarded, owner_of
 from studio.ui.parts.misfits import show_misfits
 
-__all__ = ["StyleForm", "build_style", "read_style", "style_name", "write_style"]
+__all__ = ["StyleForm", "build_style", "check_style_there", "read_style", "style_name", "write_style"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ def read_style(form: StyleForm, said: Said, owner: str) -> Facts:
     """Return fields of PostRequest from what the components say."""
     style = form.find(owner, str(said[form.which] or ""))
     return {"style": style, "style_strength": float(said[form.strength]) if style is not None else 1.0}
+
+
+def check_style_there(form: StyleForm, said: Said, owner: str) -> None:
+    """Raise BadInput where the style that is chosen was put in the trash meanwhile, say in another tab."""
+    if (key := str(said[form.which] or "")) and form.find(owner, key) is None:
+        raise BadInput("style_gone")
 
 
 def write_style(ui: Ui, form: StyleForm, settings: SetSettings, owner: str) -> Said:

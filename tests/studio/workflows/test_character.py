@@ -22,7 +22,10 @@ from studio.domain.character import Character, CharacterConsent
 from studio.domain.posts import PostRequest, plan_shots
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.licences import warnings_before
+from studio.jobs.queue import admit
 from studio.library.characters import add_character, find_person
+from studio.library.consents import prolong_photo
+from studio.library.grants import grant
 from studio.library.scenes import add_picture, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -131,9 +134,15 @@ def test_who_agreed_must_be_named_and_must_still_agree(studio: Studio, asked: Po
     with pytest.raises(BadInput, match="character_no_consent"):
         asked.changed(character_consent=None).check_before()
     over = asked.changed(character_consent=CharacterConsent(who="Mei", scope="posts", expires=YESTERDAY))
-    for ask in (over.check_before, lambda: Injections(studio, over)):
+    grant(studio.records, over.owner, over.file_keys())
+    for ask in (lambda: admit(studio, over), lambda: Injections(studio, over)):
         with pytest.raises(BadInput, match="consent_over"):
             ask()
+    assert over.character is not None
+    for photo in over.character.photos:  # what was said since counts, for asking as for drawing
+        prolong_photo(studio.records, over.owner, photo.picture, None)
+    admit(studio, over)
+    Injections(studio, over)
 
 
 def test_a_bundle_of_another_adapter_is_not_drawn_again(studio: Studio, asked: PostRequest, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ from studio.datasets.pairs import bring_folder, write_pairs
 from studio.domain.choice import CaptionEndpoint
 from studio.domain.dataset import DataSet, DatasetRequest, FaceRequest
 from studio.domain.migration import read_stored
+from studio.jobs.queue import admit
 from studio.library.consents import prolong_dataset, revoke_dataset
+from studio.library.grants import grant
 from studio.library.saved_settings import SavedFile
 from studio.library.uploads import keep_upload
 from studio.settings import Settings
@@ -264,6 +266,20 @@ def test_a_training_goes_by_what_was_said_of_the_consent_since(folder: Path, tmp
     revoke_dataset(studio.records, "me", dataset)
     with pytest.raises(ConsentMissing, match="dataset_consent_revoked"):
         trained(studio, dataset, name="Again")
+
+
+def test_a_prolonged_consent_is_asked_for_a_training_as_it_stands(folder: Path, tmp_path: Path) -> None:
+    studio = Studio(Settings(data=tmp_path))
+    yesterday = datetime.date.today() - datetime.timedelta(days=1)
+    made = curate_dataset(studio, request_of(studio, folder), run_directly)
+    # as one that was made while its consent held
+    dataset = made.model_copy(update={"request": made.request.changed(expires=yesterday.isoformat())})
+    asked = FaceRequest.make(dataset=dataset, owner="me")
+    grant(studio.records, "me", asked.file_keys())
+    with pytest.raises(ConsentMissing, match="dataset_consent_over"):
+        admit(studio, asked)
+    prolong_dataset(studio.records, "me", dataset, yesterday + datetime.timedelta(days=300))
+    admit(studio, asked)
 
 
 def test_fewer_than_four_good_pictures_teach_nobody(studio: Studio, made: DataSet) -> None:

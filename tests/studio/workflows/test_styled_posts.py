@@ -12,7 +12,6 @@ from PIL import Image
 from pipelines.errors import BadInput
 from pipelines.lora import LoraMetadata, write_lora
 from studio.application import Studio
-from studio.domain.persona import Persona
 from studio.domain.posts import PostRequest, plan_shots
 from studio.domain.style import MOST_STYLE_STRENGTH, Style
 from studio.domain.takes import FixRequest
@@ -23,7 +22,7 @@ from studio.jobs.fit import check_fits_backbone
 from studio.library.grants import grant
 from studio.library.records import PersonaRecord
 from studio.library.scenes import add_scene
-from studio.library.styles import style_reason
+from studio.library.styles import as_kept, style_reason
 from studio.settings import Settings
 from studio.texts.texts import LANGUAGES, Texts
 from studio.workflows import run_directly
@@ -123,8 +122,9 @@ def test_a_set_is_asked_for_again_from_its_bundle(
     draft = draft_of(found)
     assert draft is not None
     assert (draft.settings.style, draft.settings.style_strength) == (style, 0.6)
+    called = " · ".join(dict.fromkeys(style.names[language] for language in LANGUAGES))
     assert [(one.hash, one.known, one.scale) for one in found.loras] == [
-        (who.lora, who.name, None), (style.lora, style.names["zh"], 0.6)
+        (who.lora, who.name, None), (style.lora, called, 0.6)
     ]  # fmt: skip
     theirs = draft_of(recall(studio.library, tmp_path / "set.zip", "wang", lambda: ()))
     assert theirs is not None
@@ -155,7 +155,8 @@ def test_one_of_another_model_or_other_weights_is_refused(studio: Studio, asked:
         (style.model_copy(update={"weights": ("0" * 64,)}), "style_of_other_weights"),
     )
     assert style_reason(studio.settings, style) is None
-    for other, code in others:
+    for changed, code in others:
+        other = changed.model_copy(update={"lora": FileKey("f" * 64)})  # no style that is kept
         wish = asked.changed(style=other)
         for refuse in (lambda wish=wish: check_fits_backbone(studio, wish), lambda wish=wish: draw(studio, wish)):
             with pytest.raises(BadInput) as refused:
@@ -173,5 +174,24 @@ def test_nobody_draws_in_anothers(studio: Studio, asked: PostRequest, style: Sty
     grant(studio.records, "wang", asked.file_keys())
     with pytest.raises(BadInput, match="file_not_yours"):
         admit(studio, theirs)
-    assert isinstance(theirs.persona, Persona)
-    assert isinstance(style.lora, FileKey)
+
+
+def test_what_a_request_says_of_a_style_does_not_make_it_fit(studio: Studio, asked: PostRequest, style: Style) -> None:
+    """A request that leaves out what a style was learnt for, or from whom, is judged by the style that is kept."""
+    forged = style.model_copy(update={"weights": (), "dataset": "", "id": "1" * 16})
+    assert as_kept(studio.library, "me", forged) == style
+    stranger = style.model_copy(update={"lora": FileKey("0" * 64), "weights": ()})
+    assert as_kept(studio.library, "me", stranger) == stranger
+
+
+def test_another_model_that_draws_around_what_is_kept_does_not_know_it(
+    studio: Studio, asked: PostRequest, style: Style, tmp_path: Path
+) -> None:
+    mask = np.zeros((96, 64), np.uint8)
+    mask[10:60, 8:50] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    tower = add_scene(studio.library, tmp_path / "scene.png", tmp_path / "mask.png", "tower")
+    kept = asked.changed(scene=tower, keep_landmark=True)
+    check_fits_backbone(studio, kept.changed(style=style))
+    with pytest.raises(BadInput, match="style_beside_companion"):
+        check_fits_backbone(studio, kept.changed(style=style, keep="fill"))

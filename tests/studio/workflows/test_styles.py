@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.learning_pictures import person_folder
 from pipelines.errors import BadInput, ConsentMissing, NotEnough
 from pipelines.lora import read_lora
-from pipelines.progress import TrainingStep
+from pipelines.progress import SILENT, TrainingStep
 from studio.application import Studio
 from studio.datasets.keeping import decide, write_captions
 from studio.datasets.opened import open_dataset
@@ -107,13 +107,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_captions_of_a_style_say_all_and_name_nobody(drawing: Studio, dataset: DataSet) -> None:
-    write_captions(drawing.library, "me", dataset, {0: "photo of ohwx woman with red hair"})
+    write_captions(drawing.library, "me", dataset, {0: "photo of ohwx woman with red hair, not ohwxing"})
     opened = open_dataset(drawing.library, "me", dataset)
-    captions = [caption for _, caption in _photos_of(drawing, opened)]
+    captions = [caption for _, caption in _photos_of(drawing, opened, SILENT)]
     write_captions(drawing.library, "me", dataset, {0: ""})
     assert len(captions) == len(opened.judged.kept) == GOOD
-    assert captions[0] == "photo of woman with red hair"
-    assert not any("ohwx" in caption for caption in captions)
+    assert captions[0] == "photo of woman with red hair, not ohwxing"
+    assert not any("ohwx" in caption for caption in captions[1:])
     assert all("young woman" in caption for caption in captions[1:])
 
 
