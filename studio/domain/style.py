@@ -59,7 +59,7 @@ class Style(Result):
 
 class StyleRequest(Request):
     """A style that is learnt from the good pictures of a data set, as `edits` say it (None: those that stand when it
-    begins). `name` "" is the data set's, `steps` 0 the usual number.
+    begins). `name` "" is a neutral one with the beginning of the data set's id, `steps` 0 the usual number.
     """
 
     dataset: DataSet

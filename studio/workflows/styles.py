@@ -119,7 +119,10 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
 
     said = DatasetEdits.model_validate_json(json.dumps(run("edits", edits)))
     opened = open_dataset(studio.library, request.owner, request.dataset, said)
-    title = request.name or request.dataset.request.name
+    # a data set is often called as the person in it, and a style's name travels with every picture
+    names = {
+        "en": request.name or f"Look {request.dataset.id[:6]}", "zh": request.name or f"风格 {request.dataset.id[:6]}",
+    }  # fmt: skip
 
     def check() -> None:
         check_dataset(studio.records, request.owner, request.dataset)
@@ -128,13 +131,13 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
 
     def train() -> dict[str, Any]:
         learnt = _learn(studio, _photos_of(studio, opened, progress), request.steps, request.seed, progress)
-        return _keep(studio, learnt, title, request.dataset.request.scope)
+        return _keep(studio, learnt, names["en"], request.dataset.request.scope)
 
     run("check", check)
     made = run("train", train)
     sample = run("sample", lambda: str(_draw_sample(studio, made["lora"])))
     told = {
-        **made, "names": {"en": title, "zh": title}, "dataset": request.dataset.id, "sample": sample,
+        **made, "names": names, "dataset": request.dataset.id, "sample": sample,
     }  # fmt: skip
     return Style.model_validate_json(json.dumps({"id": content_id(told), **told}))
 
