@@ -67,7 +67,7 @@ def train_style(
     ] = None,
     out: Annotated[Path, typer.Option(help="The file that is written of a folder.")] = Path("style.safetensors"),
     name: Annotated[
-        str, typer.Option(help="What the style will be called; as the folder or the data set if empty.")
+        str, typer.Option(help="What the style will be called; as the folder if empty, nameless for a data set.")
     ] = "",
     steps: Annotated[int, typer.Option(min=0, help="Training steps; 0 is the backbone's default.")] = 0,
     seed: Seed = 1,
