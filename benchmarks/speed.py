@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=sorted(_REPEATS), default=sorted(_REPEATS))
     parser.add_argument("--check", type=Path, default=None, help="an earlier bench.json")
     args = parser.parse_args(arguments)
+    before = json.loads(args.check.read_text()) if args.check else None  # what is missing is said before an hour's work
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[SpeedRow] = []
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows += work(_REPEATS[name])
                 print(_say(rows[-1]), flush=True)
                 (args.out / "bench.json").write_text(json.dumps(_report(rows), indent=1))
-    lost = fallen(_report(rows), json.loads(args.check.read_text())) if args.check else []
+    lost = fallen(_report(rows), before) if before else []
     for line in lost:
         print(line)
     return 1 if lost else 0

@@ -31,7 +31,7 @@ from pipelines import torchvision_mend
 from diffusers import FluxPipeline
 from pipelines.backbones import fast_dtype
 kind = fast_dtype(torch.device("cpu"))
-pipe = FluxPipeline.from_pretrained({str(ASSETS / "miniature" / "flux")!r}, torch_dtype=kind)
+pipe = FluxPipeline.from_pretrained({str(ASSETS / "flux")!r}, torch_dtype=kind)
 pipe("photo of a woman", height=256, width=192, num_inference_steps={_STEPS}, true_cfg_scale=4.0, negative_prompt="",
      max_sequence_length=48, generator=torch.Generator().manual_seed(1))
 """

@@ -167,14 +167,17 @@ def _section(search: Search, favourite: bool, after: Cursor | None) -> Select[In
 def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
     """`few`: the ids of the few that can be meant are known."""
     index, mark = IndexRecord, MarkRecord
-    conditions: list[ColumnElement[bool]] = [index.owner == search.owner]
+    # an expression has no index: SQLite then begins with the ids and not with all things of the owner, or of the kind
+    begins_with_ids = few or search.trashed
+    conditions: list[ColumnElement[bool]] = [
+        (index.owner.concat("") if begins_with_ids else index.owner) == search.owner
+    ]
     if search.trashed:
         conditions.append(index.id.in_(_said(search, "trashed")))
     else:
         conditions.append(func.coalesce(mark.facts["trashed"].as_boolean(), False).is_(False))
     if search.kind:
-        # an expression has no index: SQLite then begins with the ids and not with all things of the kind
-        conditions.append((index.kind.concat("") if few or search.trashed else index.kind) == search.kind)
+        conditions.append((index.kind.concat("") if begins_with_ids else index.kind) == search.kind)
     tags = func.lower(func.coalesce(mark.facts["tags"].as_string(), ""))
     for spellings in search.terms:
         wanted = [spelling.casefold() for spelling in spellings]

@@ -165,7 +165,7 @@ class IndexRecord(Base):
     """A thing of the library; its id is "kind:id" as a mark's. `words` is what a search looks through, lower case."""
 
     __tablename__ = "shelf"  # the name that tables of the first versions have
-    __table_args__ = (Index("shelf_order", "owner", "kind", "created"),)
+    __table_args__ = (Index("shelf_order", "owner", "kind", "created"), Index("shelf_newest", "owner", "created"))
     kind: Mapped[str]
     words: Mapped[str]
     facts: Mapped[Facts]
