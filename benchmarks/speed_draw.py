@@ -76,7 +76,7 @@ class Drawing:
         return [picture for _, picture in draw(self.ours, requests, batch)]
 
     def draw_plainly(self, requests: Sequence[DrawRequest], steps: int) -> list[Picture]:
-        """What diffusers' pipeline draws of the same prompts, size and seeds, together."""
+        """Draw the same prompts, sizes and seeds together by diffusers' own pipeline."""
         assert isinstance(self.peer.model, Flux1Model)
         pipe, first = self.peer.model.pipeline, requests[0]
         pipe.set_progress_bar_config(disable=True)

@@ -1,9 +1,9 @@
 """Identity guidance: classifier-free guidance whose negative side is the model without the LoRA.
 
 v = v⁻ + s · (v⁺ - v⁻), v⁺ of prompt and LoRA, v⁻ of the negative prompt and the model's own weights (with the LoRAs
-that stay: a look that is no part of the person). What the LoRA adds
-is pushed on like what the prompt adds, at the cost of plain guidance: a model guided by a weaker version of itself
-agrees more with itself (autoguidance, arXiv:2406.02507).
+that stay: a look that is no part of the person). What the LoRA adds is pushed on like what the prompt adds, at the cost
+of plain guidance: a model guided by a weaker version of itself agrees more with itself (autoguidance,
+arXiv:2406.02507).
 """
 
 from __future__ import annotations

@@ -54,9 +54,8 @@ def style_consent(library: Library, owner: str, style: Style) -> ConsentFacts | 
     try:
         check_dataset(library.records, owner, dataset)
     except ConsentMissing:
-        return (
-            found if found.state != "holds" else found.model_copy(update={"state": "revoked"})
-        )  # one of its photos was
+        # where the data set's own consent holds, that of one of its photos was withdrawn
+        return found.model_copy(update={"state": "revoked"}) if found.state == "holds" else found
     return found
 
 

@@ -43,6 +43,7 @@ from studio.domain.style import Style, StyleRequest
 from studio.library.consents import check_dataset
 from studio.library.picture_folders import list_pictures, load_pictures
 from studio.library.records import content_id
+from studio.texts.texts import LANGUAGES, Texts
 from studio.workflows import Run
 
 __all__ = ["MIN_PHOTOS", "MOST_PHOTOS", "TrainedStyle", "learn_style", "train_folder_style"]
@@ -120,9 +121,7 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
     said = DatasetEdits.model_validate_json(json.dumps(run("edits", edits)))
     opened = open_dataset(studio.library, request.owner, request.dataset, said)
     # a data set is often called as the person in it, and a style's name travels with every picture
-    names = {
-        "en": request.name or f"Look {request.dataset.id[:6]}", "zh": request.name or f"风格 {request.dataset.id[:6]}",
-    }  # fmt: skip
+    names = {one: request.name or Texts(one)("style.unnamed", id=request.dataset.id[:6]) for one in LANGUAGES}
 
     def check() -> None:
         check_dataset(studio.records, request.owner, request.dataset)
@@ -136,9 +135,7 @@ def learn_style(studio: Studio, request: StyleRequest, run: Run, progress: Progr
     run("check", check)
     made = run("train", train)
     sample = run("sample", lambda: str(_draw_sample(studio, made["lora"])))
-    told = {
-        **made, "names": names, "dataset": request.dataset.id, "sample": sample,
-    }  # fmt: skip
+    told = {**made, "names": names, "dataset": request.dataset.id, "sample": sample}
     return Style.model_validate_json(json.dumps({"id": content_id(told), **told}))
 
 

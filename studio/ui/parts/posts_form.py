@@ -215,7 +215,7 @@ def build_draft(ui: Ui, form: Form, after: Sequence[gr.events.Dependency]) -> No
     def follow(said: Said, request: gr.Request) -> Any:
         is_on, owner = bool(said[form.fill.box]), owner_of(request)
         who = _who(ui, form, said, owner)
-        name, seed = "" if who is None else who.name, int(_read_settings(form, said, owner)["seed"])
+        name, seed = "" if who is None else who.name, int(said[form.settings.seed] or 0)
         found = filled_set(ui, form.fill, form.shots, said, owner, name, seed)
         why = "" if found is None else show_why(ui, found.guidance)
         return {form.fill.bold: gr.Slider(visible=is_on), form.fill.why: why}
