@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from miniature.faces.halve import halve
 from miniature.renders import people
 from miniature.training import DEVICE, autocast
 from miniature.world import World, render, sample_scenes
-from miniature.world.faults import FINGERS, NO_EYE, Faults, sample_faults
+from miniature.world.faults import FINGERS, NO_EYE, WHOLE, Faults, sample_faults
 from personas.measures.regions import KEYPOINTS
+from personas.measures.whole_eyes import NETWORK
 from personas.shots import GOODS, vary_shots
 
 SIDES = {"eyes": 24, "mouth": 32, "hands": 32}  # pixels of a cut-out
@@ -244,10 +246,36 @@ def load_judges(path: Path) -> list[dict[str, PartJudge]]:
     return loaded
 
 
+class WholeEyes(nn.Module):
+    """Cut-outs of eyes [n, 3, 24, 24] in [-1, 1] -> [n, 4]: the probability of being whole, and the iris, RGB in [0, 1]; the
+    mean of what all judges say."""
+
+    def __init__(self, judges: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(judges)
+
+    def forward(self, eyes: Tensor) -> Tensor:
+        said = torch.stack([judge(eyes) for judge in self.judges])
+        whole = said[..., :-3].softmax(-1)[..., WHOLE : WHOLE + 1]
+        return torch.cat([whole, said[..., -3:].sigmoid()], dim=-1).mean(0)
+
+
+def export(work: Path, reader: Path) -> None:
+    """Write what judges say of eyes beside the reader, for `personas.measures.whole_eyes`."""
+    net = WholeEyes([judges["eyes"].cpu() for judges in load_judges(work / "parts.pt")]).eval()
+    eye, file = torch.zeros(2, 3, SIDES["eyes"], SIDES["eyes"]), reader / NETWORK
+    torch.onnx.export(net, (eye,), str(file), input_names=["eyes"], output_names=["said"], dynamo=False,
+                      opset_version=17, dynamic_axes={"eyes": {0: "n"}, "said": {0: "n"}})  # fmt: skip
+    halve(file)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--renders", type=int, default=4000)
     parser.add_argument("--work", type=Path, default=Path("build/flux"))
+    parser.add_argument("--reader", type=Path, help="a reader's folder: say there what eyes are, for the product")
     args = parser.parse_args()
     train(args.steps, args.renders, args.work)
+    if args.reader:
+        export(args.work, args.reader)

@@ -19,6 +19,7 @@ from personas.measures.quality import PEOPLE, QUALITY, SHARPNESS
 from personas.measures.scene import SCENE
 from personas.measures.seam import EXACT, IN_SIGHT, SEAM, WHOLE
 from personas.measures.subject import Subject
+from personas.measures.whole_eyes import EYES
 
 __all__ = ["CANDIDATE_MEASURES", "GROUP_MEASURES", "MEASURES", "POST_MEASURES", "measure_subject"]
 
@@ -35,6 +36,7 @@ MEASURES: tuple[Measure, ...] = (
     IDENTITY,
     SCENE,
     PROMPT,
+    EYES,
     POSE,
     HELD,
     GOODS,

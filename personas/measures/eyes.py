@@ -106,6 +106,6 @@ def eye_likeness(subject: Subject) -> float | None:
 
 
 EYE_SIMILARITY = Measure(
-    "eye_similarity", frozenset({"candidate", "group"}), eye_likeness, words={"en": "eyes", "zh": "眼睛颜色"},
+    "eye_similarity", frozenset({"candidate", "group"}), eye_likeness, words={"en": "eye colour", "zh": "眼睛颜色"},
     on_candidates=True,
 )  # fmt: skip

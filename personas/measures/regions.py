@@ -19,6 +19,7 @@ from PIL import Image
 from personas import shots
 from personas.measures.arms import read_pose
 from personas.measures.eyes import find_eyes_reader
+from personas.measures.whole_eyes import find_whole_eyes_reader
 from pipelines.errors import BadInput, ModelMissing
 from pipelines.families.folders import reading
 
@@ -54,7 +55,8 @@ class Regions:
     inside the picture; `attributes` the likeliest word of each table that the reader knows, and the "pose" where arms
     are seen, `probabilities` a word's share; `hair_embedding` float32 [d], of length 1 where there is hair. `quality`
     in [0, 1] is a trained judge's, and `people` are counted; both None where the reader cannot tell. `eyes` float32 [3]
-    is their colour in daylight, CIELAB; None where they are too small, hidden or differ.
+    is their colour in daylight, CIELAB; None where they are too small, hidden or differ. `whole_eyes` in [0, 1] says
+    how surely both are as eyes are; None where nobody judges them, or they are too small.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -65,6 +67,7 @@ class Regions:
     quality: float | None = None
     people: int | None = None
     eyes: npt.NDArray[np.float32] | None = None
+    whole_eyes: float | None = None
 
     @property
     def told(self) -> dict[str, str]:
@@ -117,6 +120,7 @@ class RegionReader:
             options.log_severity_level = 3
             self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
             self._eyes = find_eyes_reader(Path(folder))
+            self._whole_eyes = find_whole_eyes_reader(Path(folder))
         self._outputs = [o.name for o in self._session.get_outputs()]
 
     def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Regions, ...]:
@@ -141,6 +145,7 @@ class RegionReader:
             probabilities={name: float(p.max()) for name, p in shares.items()},
             hair_embedding=out["hair_embedding"][0].astype(np.float32),
             eyes=None if self._eyes is None else self._eyes.read(image, keypoints),
+            whole_eyes=None if self._whole_eyes is None else self._whole_eyes.read(image, keypoints),
         )
 
 

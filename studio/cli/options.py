@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_LOOK", "AllowFlagged",
-    "FAMILY_HELP", "FINISH", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
+    "FAMILY_HELP", "FINISH", "RETAKES", "TOUCH_UP", "LOOKS", "Data", "Json", "Owner", "RequestFile", "Seed", "ToTaste",
     "Unlabelled",
     "check_file", "chosen_style", "find_person", "left_out_rows", "open_engine", "open_jobs", "option", "read_photos",
     "read_request_file", "say", "say_guidance", "say_left_out", "settings_of", "tell", "warn_of_licence",
@@ -73,6 +73,7 @@ AllowFlagged = Annotated[
 FAMILY_HELP = f"What it was trained on, where the file does not tell: {', '.join(row.id for row in FAMILIES)}."
 ANY_LOOK = "Draw from real photos, too, which a model of drawn people cannot do well."
 FINISH = "Enlarge and sharpen posts for export and a close look; where drawings are small if you say neither."
+RETAKES = "How often posts with a weak score are drawn again; the better one of each shot is kept."
 TOUCH_UP = "Draw small faces of finished posts once more, larger; where drawings are small if you say neither."
 LOOKS = ", ".join(f"{look.id} ({look.name_zh})" for look in LOOK_CATEGORIES)
 ToTaste = Annotated[

@@ -16,6 +16,7 @@ from studio.application import Studio
 from studio.cli.options import (
     ANY_LOOK,
     FINISH,
+    RETAKES,
     TOUCH_UP,
     Data,
     Json,
@@ -38,7 +39,7 @@ from studio.domain.capabilities import usual_way, vocabulary_of
 from studio.domain.character import MOST_SCALE, CharacterConsent
 from studio.domain.consent import read_consent
 from studio.domain.persona import Persona
-from studio.domain.posts import MOST_SHOTS, Box, PostRequest, PostSet
+from studio.domain.posts import MOST_SHOTS, USUAL_RETAKES, Box, PostRequest, PostSet
 from studio.domain.scores import say_scores
 from studio.domain.shot_lines import paste_cells
 from studio.domain.values import FileKey
@@ -125,6 +126,7 @@ def posts(
     finish: Annotated[bool | None, typer.Option(help=FINISH)] = None,
     finish_px: Annotated[int, option(PostRequest, "finish_px", "Shorter side of finished posts in pixels.")] = 1080,
     touch_up: Annotated[bool | None, typer.Option(help=TOUCH_UP)] = None,
+    retakes: Annotated[int, option(PostRequest, "retakes", RETAKES)] = USUAL_RETAKES,
     caption: _Captions = None,
     seed: Seed = 1,
     again: _Again = 0,
@@ -151,7 +153,8 @@ def posts(
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
             owner=asker, persona=who, scene=scene, seed=seed, again=again, any_look=any_look,
-            finish=finish, finish_px=finish_px, touch_up=touch_up, style=look, style_strength=style_strength,
+            finish=finish, finish_px=finish_px, touch_up=touch_up, retakes=retakes, style=look,
+            style_strength=style_strength,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             character_consent=agreed, character=None if character is None else add_character(
                 studio.library, character, asker, strength=strength, start=start, end=end

@@ -119,10 +119,11 @@ def compose(post_set: PostSet, said: Arrangement, jobs: TakeJobs, least_identity
     """Return the set as it is exported: shown takes in order, and all drawings that they are from (its own first)."""
     slots = arrange(post_set, said, jobs, least_identity).shown
     posts = tuple(slot.post.model_copy(update={"caption": slot.caption}) for slot in slots)
-    results: dict[str, PostSet | VaryTake] = {post_set.id: post_set}
-    results |= {take.id: take for take in jobs.values() if isinstance(take, VaryTake)}
+    takes = [take for take in jobs.values() if isinstance(take, VaryTake)]
+    known = {one.id: one for one in post_set.all_drawings}
+    known |= {take.id: Drawing(id=take.id, posts=take.posts, batches=take.batches) for take in takes}
     used = dict.fromkeys([post_set.id, *(post.origin[0] for post in posts)])
-    drawings = tuple(Drawing(id=key, posts=results[key].posts, batches=results[key].batches) for key in used)
+    drawings = tuple(known[key] for key in used)
     return post_set.model_copy(update={"posts": posts, "drawings": drawings})
 
 

@@ -23,12 +23,13 @@ from studio.domain.style import MOST_STYLE_STRENGTH, Style
 from studio.domain.values import Caption, FileKey, IndexEntry, IndexPart, Request, Result, Seed, Value, later_field
 
 __all__ = [
-    "MOST_AGAIN", "MOST_SHOTS", "Box", "Drawing", "DrawnCompanion", "DrawnShot", "DrawnWith", "Fix", "IpAdapterFacts",
-    "Post", "PostRequest", "PostSet", "Scores", "SetSettings", "ShownReference", "check_box", "plain_caption",
-    "plan_shots", "post_thing",
+    "MOST_AGAIN", "MOST_RETAKES", "MOST_SHOTS", "USUAL_RETAKES", "Box", "Drawing", "DrawnCompanion", "DrawnShot",
+    "DrawnWith", "Fix", "IpAdapterFacts", "Post", "PostRequest", "PostSet", "Scores", "SetSettings", "ShownReference",
+    "check_box", "plain_caption", "plan_shots", "post_thing",
 ]  # fmt: skip
 
 MOST_SHOTS = 35
+MOST_RETAKES, USUAL_RETAKES = 3, 2  # where a person says nothing else
 MOST_AGAIN = 999_999
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class SetSettings(Value):
     that the backbone could have drawn (`pipelines.own_look`). `finish` brings each post to the size that it is
     shown in, `finish_px` along its shorter side; None: where the drawing is small and the backbone has an upscaler.
     `touch_up` draws small faces of finished posts once more; None: where the drawing is small. `style` is a look that
-    all pictures have, `style_strength` how much of it: 1 as it was measured, 0 none.
+    all pictures have, `style_strength` how much of it: 1 as it was measured, 0 none. `retakes` is how often what comes
+    out weak (`weak_scores`) is drawn again, each time with another seed; the better one of a shot is kept.
     """
 
     seed: Seed = 1
@@ -107,6 +109,7 @@ class SetSettings(Value):
     touch_up: bool | None = later_field(None)
     style: Style | None = later_field(None)
     style_strength: float = later_field(1.0, ge=0, le=MOST_STYLE_STRENGTH)
+    retakes: int = later_field(0, ge=0, le=MOST_RETAKES)
 
     @property
     def styled(self) -> Style | None:
@@ -312,8 +315,8 @@ class PostSet(Result):
     backbone itself), `references` which pictures it read itself, and `drawn_with` the backbone, None for sets from
     before it was noted.
 
-    `drawings` are empty for a set as it was drawn. A set that a person arranged holds those that its posts are from,
-    its own first.
+    `drawings` are empty for a set of one drawing. One of which weak posts were drawn again, or that a person arranged,
+    holds those that its posts are from, its own first.
     """
 
     kind: ClassVar[str] = "posts"
@@ -327,6 +330,11 @@ class PostSet(Result):
     references: tuple[ShownReference, ...] = ()
     drawn_with: DrawnWith | None = None
     drawings: tuple[Drawing, ...] = ()
+
+    @property
+    def all_drawings(self) -> tuple[Drawing, ...]:
+        """Return the drawings that the posts are from, the set's own first."""
+        return self.drawings or (Drawing(id=self.id, posts=self.posts, batches=self.batches),)
 
     def check_has_posts(self) -> None:
         """Raise BadInput where a person who arranged the set left all of its posts out."""

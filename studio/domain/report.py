@@ -40,6 +40,7 @@ class StudioStage(StrEnum):
     PREVIEW = "preview"
     RECIPES = "recipes"
     REDRAW = "redraw"
+    RETAKES = "retakes"
     ROUND = "round"
     SAMPLES = "samples"
     SCORES = "scores"

@@ -52,7 +52,7 @@ class VaryRequest(Request):
     @property
     def given(self) -> Post | None:
         """The post that panels are drawn around; None where shots are drawn alone."""
-        return self.post_set.posts[0] if self.post_set.request.panels > 1 else None
+        return self.post_set.all_drawings[0].posts[0] if self.post_set.request.panels > 1 else None
 
 
 class FixRequest(Request):

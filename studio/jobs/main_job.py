@@ -11,7 +11,7 @@ from studio.domain.bundle import ExportRequest
 from studio.domain.capabilities import usual_way
 from studio.domain.design import Design, DesignRequest
 from studio.domain.persona import ConsolidateRequest, Persona
-from studio.domain.posts import PostRequest, PostSet, plan_shots
+from studio.domain.posts import USUAL_RETAKES, PostRequest, PostSet, plan_shots
 from studio.export.manifest import Manifest, read_manifest
 from studio.jobs.exports import keep_exported
 from studio.jobs.open_studio import OpenStudio
@@ -77,7 +77,9 @@ def run_main_job(engine: Engine | OpenStudio, request: MainJobRequest) -> MainJo
     scene = add_scene(engine.studio.library, request.photo, request.mask, request.photo.stem, owner)
     shots = plan_shots(request.posts, request.seed)
     way = usual_way(engine.studio.settings)
-    asked = PostRequest.make(persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, **way)
+    asked = PostRequest.make(
+        persona=persona, scene=scene, shots=shots, seed=request.seed, owner=owner, retakes=USUAL_RETAKES, **way
+    )
     post_set = engine.run(asked, PostSet)
     lap("posts")
     export = ExportRequest.make(owner=owner, post_set=post_set, platform=request.platform)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,9 @@ from pipelines.sampling.request import DrawRequest, identity_request, request_fr
 from studio.application import Studio
 from studio.domain.capabilities import vocabulary_of
 from studio.domain.finishing import FinishedPicture
-from studio.domain.posts import DrawnShot, IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
+from studio.domain.posts import Drawing, DrawnShot, IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
+from studio.domain.scores import is_weaker, weak_scores
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_shot
 from studio.library.records import PostRecord, PostSetRecord, content_id
@@ -31,7 +32,34 @@ from studio.workflows.drawn_with import note_drawing
 from studio.workflows.finishing import check_finishing, finish_post
 from studio.workflows.injections import Injections
 
-__all__ = ["DrawnShots", "draw_posts", "draw_requests", "draw_shots", "finish_step", "plan_requests", "score_post"]
+__all__ = [
+    "DrawnShots",
+    "Round",
+    "draw_posts",
+    "draw_requests",
+    "draw_shots",
+    "finish_step",
+    "plan_requests",
+    "score_post",
+]
+
+
+_POSTS = Stage(StudioStage.POSTS)
+
+
+@dataclass(frozen=True)
+class Round:
+    """How one drawing of a set is told and finished: the first one, or one of weak posts. Its steps' names begin with
+    `steps`; posts are finished whose scores it `finishes`, and told of as soon as they are there if it `tells`.
+    """
+
+    stage: Stage = _POSTS
+    steps: str = ""
+    finishes: Callable[[Scores], bool] = lambda scores: True
+    tells: bool = True
+
+
+_FIRST = Round()
 
 
 @dataclass(frozen=True)
@@ -51,13 +79,14 @@ class DrawnShots:
 
 
 def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progress = SILENT) -> PostSet:
-    """Draw and score a set."""
+    """Draw and score a set; what came out weak is drawn again, as often as the request says."""
     persona = request.persona
     injections = Injections(studio, request)
-    drawn = draw_shots(studio, request, injections, run, progress)
+    first = Round(finishes=lambda scores: not request.retakes or not _is_weak(studio, scores))
+    drawn = draw_shots(studio, request, injections, run, progress, round=first)
     said = {"pictures": drawn.pictures, "persona": persona.id, "scene": request.scene.id}
     post_set = content_id(said | ({"captions": request.captions} if request.captions else {}))
-    posts = drawn.of(post_set)
+    posts, drawings = _retake_weak(studio, request, injections, drawn, post_set, run, progress)
     studio.records.keep(
         PostSetRecord(
             id=post_set,
@@ -88,7 +117,56 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
         ip_adapter=_adapter_facts(studio, injections),
         character_adapter=_character_facts(studio, injections),
         drawn_with=note_drawing(studio, injections.companion, injections.size),
+        drawings=drawings if len(drawings) > 1 else (),
     )
+
+
+def _is_weak(studio: Studio, scores: Scores) -> bool:
+    return bool(weak_scores(scores, studio.least_identity))
+
+
+def _retake_weak(
+    studio: Studio,
+    request: PostRequest,
+    injections: Injections,
+    first: DrawnShots,
+    post_set: str,
+    run: Run,
+    progress: Progress,
+) -> tuple[tuple[Post, ...], tuple[Drawing, ...]]:
+    """Return the better take of each shot, and the drawings that they are from, the set's own first."""
+    posts = list(first.of(post_set))
+    drawings = [Drawing(id=post_set, posts=tuple(posts), batches=first.batches)]
+    given = (posts[0].picture, posts[0].prompt) if request.panels > 1 else None
+    for turn in range(1, request.retakes + 1):
+        weak = [i for i, post in enumerate(posts) if _is_weak(studio, post.scores)]
+        if not weak:
+            break
+        stage, asked = Stage(StudioStage.RETAKES, str(turn)), _asked_again(request, weak, turn)
+        again = Round(stage, f"retake-{turn}-", lambda scores: not _is_weak(studio, scores), tells=False)
+        drawn = draw_shots(studio, asked, injections, run, progress, given, again)
+        key = content_id({"pictures": drawn.pictures, "set": post_set, "turn": turn})
+        takes = drawn.of(key)
+        drawings.append(Drawing(id=key, posts=takes, batches=drawn.batches))
+        for i, take in zip(weak, takes, strict=True):
+            if is_weaker(posts[i].scores, take.scores, studio.least_identity):
+                posts[i] = take
+                progress.tell(PostScored(ScoredPost(number=i, picture=take.picture, scores=take.scores)))
+    for i, post in enumerate(posts):
+        if request.retakes and _is_weak(studio, post.scores):
+            finished = finish_step(studio, request, post, post.picture, run, f"finish-{i}", injections)
+            posts[i] = post.model_copy(update={"finished": finished})
+    used = {post_set, *(post.origin[0] for post in posts)}
+    return tuple(posts), tuple(drawing for drawing in drawings if drawing.id in used)
+
+
+def _asked_again(request: PostRequest, numbers: Sequence[int], turn: int) -> PostRequest:
+    """Return some shots of a request with seeds of their own."""
+    rng = np.random.default_rng([request.seed, 3, request.again, turn])
+    seeds: list[int] = rng.integers(0, 2**32, len(request.shots)).tolist()
+    captions = tuple(request.captions[i] if i < len(request.captions) else None for i in numbers)
+    some = {"shots": tuple(request.shots[i] for i in numbers), "seeds": tuple(seeds[i] for i in numbers)}
+    return request.model_copy(update=some | {"captions": captions if request.captions else ()})
 
 
 def draw_shots(
@@ -98,8 +176,9 @@ def draw_shots(
     run: Run,
     progress: Progress,
     given: tuple[str, str] | None = None,
+    round: Round = _FIRST,
 ) -> DrawnShots:
-    """Draw and score the request's shots; each is told of, with its scores, as soon as it is there.
+    """Draw and score the request's shots.
 
     `given`, a picture's key and its prompt, is what panels are drawn around.
     """
@@ -127,14 +206,16 @@ def draw_shots(
     def score(number: int, key: str) -> None:
         def step() -> tuple[Scores, dict[str, Any] | None]:
             row = score_post(studio, request, shots[number], key, injections)
-            return row, _finish(studio, request, planned[number], key, injections)
+            is_done = round.finishes(row)
+            return row, _finish(studio, request, planned[number], key, injections) if is_done else None
 
-        row, made = run(f"score-{number}", step)  # one step for both: each step waits for the disk
+        row, made = run(f"{round.steps}score-{number}", step)  # one step for both: each step waits for the disk
         arrived[number], finished[number] = row, _as_finished(made)
-        progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
+        if round.tells:
+            progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
         progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
-    drawn = draw_requests(studio, run, Stage(StudioStage.POSTS), request, requests, progress, given, score)
+    drawn = draw_requests(studio, run, round.stage, request, requests, progress, given, score)
     posts = tuple(
         Post(
             **dict(facts),

@@ -13,7 +13,7 @@ from pipelines.references.catalogue import REFERENCES, find_kind
 from studio.domain.capabilities import LiveAbilities, finishes_by_itself, upscaler_of
 from studio.domain.limits import limits_of
 from studio.domain.persona import Persona
-from studio.domain.posts import PostRequest, SetSettings
+from studio.domain.posts import MOST_RETAKES, USUAL_RETAKES, PostRequest, SetSettings
 from studio.domain.scene import ReferenceDials, Scene
 from studio.ui.context import Facts, Said, Ui
 from studio.ui.parts.chosen import Sections
@@ -48,17 +48,18 @@ class SetForm:
     style: StyleForm
     finish: gr.Checkbox
     touch_up: gr.Checkbox
+    retakes: gr.Slider
     finished_by_itself: Callable[[], bool]
     """Whether posts are finished where nobody says."""
 
     @property
     def inputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up, self.retakes}
         return self.person.inputs | self.references.inputs | self.goods.inputs | self.style.inputs | own
 
     @property
     def outputs(self) -> set[Any]:
-        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up}
+        own = {self.seed, self.detail, self.renoise, self.keep, self.finish, self.touch_up, self.retakes}
         return self.person.outputs | self.references.outputs | self.goods.outputs | self.style.outputs | own
 
     @property
@@ -81,6 +82,7 @@ def read_form(form: SetForm, said: Said, owner: str) -> Facts:
         "finish": None if (finish := bool(said[form.finish])) == form.finished_by_itself() else finish,
         # drawings that are finished by themselves are small, and their faces are drawn once more by themselves
         "touch_up": None if (touch := bool(said[form.touch_up])) == form.finished_by_itself() else touch,
+        "retakes": int(said[form.retakes]),
     }
 
 
@@ -99,6 +101,7 @@ def write_form(
         form.keep: settings.keep,
         form.finish: form.finished_by_itself() if settings.finish is None else settings.finish,
         form.touch_up: form.finished_by_itself() if settings.touch_up is None else settings.touch_up,
+        form.retakes: settings.retakes,
     }
 
 
@@ -150,6 +153,10 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
             finished(), label=t("posts.touch_up"), info=t("posts.touch_up_what"), elem_id="touch-up",
             visible=_can_finish(ui),
         )  # fmt: skip
+        retakes = gr.Slider(
+            0, MOST_RETAKES, value=USUAL_RETAKES, step=1, label=t("posts.retakes"), info=t("posts.retakes_what"),
+            elem_id="retakes",
+        )  # fmt: skip
     with sections.advanced.body, gr.Row():
         with gr.Column():
             style = build_style(ui)
@@ -164,7 +171,7 @@ def build_form(ui: Ui, sections: Sections, persona: gr.Dropdown, scene: gr.Dropd
         with gr.Column():
             dials = build_dials(ui, scene, able)
     references = connect_references(ui, cards, dials, able)
-    return SetForm(person, references, goods, number, detail, renoise, keep, style, finish, touch_up, finished)
+    return SetForm(person, references, goods, number, detail, renoise, keep, style, finish, touch_up, retakes, finished)
 
 
 def _finishing(ui: Ui) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.references.catalogue import REFERENCES, kinds_that
 from studio.application import Studio
 from studio.domain.capabilities import abilities
-from studio.domain.posts import PostRequest, SetSettings
+from studio.domain.posts import USUAL_RETAKES, PostRequest, SetSettings
 from studio.domain.scene import MorePlace, ReferenceDials
 from studio.jobs.queue import Queue
 from studio.library.scenes import add_goods
@@ -77,7 +77,7 @@ def test_only_ways_with_a_strength_have_a_slider() -> None:
 def test_the_form_left_alone_asks_for_the_defaults(tmp_path: Path) -> None:
     form, values = build(Settings(data=tmp_path))
     asked = make_post_set().request
-    assert asked.changed(**read_form(form, values, "me")) == asked
+    assert asked.changed(**read_form(form, values, "me")) == asked.changed(retakes=USUAL_RETAKES)
 
 
 ASKED = make_post_set().request
@@ -99,7 +99,7 @@ PERSON = {
 }  # fmt: skip
 
 
-STYLE = {"style": next(s for s in shipped_styles() if s.id == "natural-light"), "style_strength": 0.7}
+STYLE = {"style": next(s for s in shipped_styles() if s.id == "natural-light"), "style_strength": 0.7, "retakes": 2}
 
 
 @pytest.mark.parametrize("chosen", [REDUX, ADAPTER, {"keep": "fill"}, PERSON, STYLE, {}])
@@ -139,7 +139,7 @@ def test_finishing_is_switched_where_there_is_an_upscaler(tmp_path: Path, asked:
 
 def test_all_fields_of_a_set_are_on_the_page() -> None:
     told = set(REDUX) | set(ADAPTER) | set(PERSON) | set(STYLE)
-    told |= {"keep", "shape", "any_look", "finish", "finish_px", "touch_up"}
+    told |= {"keep", "shape", "any_look", "finish", "finish_px", "touch_up", "retakes"}
     assert told == set(SetSettings.model_fields)
     told |= {"persona", "scene", "shots", "seeds", "captions", "again", "guided"}
     photos = {"character", "character_consent"}  # said by the command line and the API so far
