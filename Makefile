@@ -84,7 +84,7 @@ full-size: install ## FLUX.1-dev, FLUX.2-klein-4B and Z-Image at their real size
 	$(BIN)/python -m benchmarks.full_size --out $(OUT)
 
 test: install ## all tests but those in a browser, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 test-browser: install ## the pages in a real Chromium (apt-get install chromium fonts-noto-cjk)
 	STUDIO_NEEDS_CHROMIUM=1 $(BIN)/python -m pytest -m browser
@@ -96,7 +96,7 @@ studio: install ## open the studio in the browser [DATA_FOLDER=data PORT=7860]
 	$(BIN)/python app.py --data $(DATA_FOLDER) --port $(PORT)
 
 test-fast: install ## all tests but the whole ways (journeys)
-	$(BIN)/python -m pytest -m "not journey and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not journey and not browser" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install ## ruff: format and rules
 	$(BIN)/ruff format --check .
@@ -133,7 +133,7 @@ miniature: install ## train the miniature anew (hours on a CPU)
 	$(BIN)/python -m miniature.flux export
 	$(BIN)/python -m miniature.earlier take-up --work build/base --vae build/base/vae
 	$(BIN)/python -m miniature.pieces
-	$(BIN)/python -m miniature.parts --work build/base --renders 4000
+	$(BIN)/python -m miniature.parts --work build/base --renders 4000 --reader assets/miniature/reader
 	$(BIN)/python -m miniature.judges --work build/base --pieces build/pieces
 	$(BIN)/python -m miniature.base --work build/base
 	$(BIN)/python -m miniature.flux export --work build/base --vae build/base/vae

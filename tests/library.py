@@ -71,9 +71,9 @@ def make_posts(studio: Studio, number: int, pictures: int = 1) -> tuple[Post, ..
 def keep_posts(
     studio: Studio, number: int, scene: Scene, owner: str = "me", pictures: int = 1, **changed: Any
 ) -> PostSet:
-    """A finished post set; its id is made from `number`."""
+    """A post set, exported as it is drawn; its id is made from `number`."""
     posts = make_posts(studio, number, pictures)
-    asked = PostRequest.make(persona=PERSONA, scene=scene, shots=(SHOT,) * pictures, owner=owner)
+    asked = PostRequest.make(persona=PERSONA, scene=scene, shots=(SHOT,) * pictures, owner=owner, finish=False)
     told: dict[str, Any] = {
         "id": f"set{number:05d}",
         "request": asked,

@@ -49,7 +49,7 @@ from tests.exports import export_set
 from tests.stored import place_in
 
 pytestmark = pytest.mark.journey
-CANDIDATES, POSTS = 24, 4
+CANDIDATES, STEPS, POSTS = 16, 120, 4
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,9 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Main
     folder = tmp_path_factory.mktemp("way")
     photo, mask = save_scene(folder, "cafe", 7_100_001)
     with Engine(Studio(Settings(data=folder / "data"))) as engine:
-        request = MainJobRequest("sweet", 4, photo, mask, folder / "a.zip", posts=POSTS, candidates=CANDIDATES)
+        request = MainJobRequest(
+            "sweet", 4, photo, mask, folder / "a.zip", posts=POSTS, candidates=CANDIDATES, steps=STEPS
+        )
         yield engine, run_main_job(engine, request), photo, mask
 
 
@@ -83,8 +85,8 @@ def test_the_persona_learns_what_agrees_and_agrees_more_itself(way: tuple[Engine
     assert facts.drawn == 10 * CANDIDATES
     assert 6 <= facts.kept <= 24
     samples = job.persona.samples
-    assert [row.step for row in samples] == [60, 120, 180, 240]
-    assert len({key for row in samples for key in row.pictures}) == 8
+    assert [row.step for row in samples] == [60, 120]
+    assert len({key for row in samples for key in row.pictures}) == 4
     assert all(studio.store.get_picture(key).shape == (256, 192, 3) for row in samples for key in row.pictures)
     assert samples[-1].identity > 0.4
     assert (facts.kept_consistency or 0) > (facts.consistency or 0) + 0.1
@@ -145,7 +147,7 @@ def test_the_identity_loss_is_on_where_it_was_measured(
 
 def test_a_second_round_learns_the_pictures_of_the_first(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
-    request = ConsolidateRequest.make(design=job.design, name="again", seed=4, steps=40, rounds=2, pool=1)
+    request = ConsolidateRequest.make(design=job.design, name="again", seed=4, steps=20, rounds=2, pool=1)
     persona = consolidate_persona(engine.studio, request, run_directly)
     first, second = persona.rounds
     assert (first.drawn, second.drawn) == (CANDIDATES, CANDIDATES)
@@ -155,7 +157,7 @@ def test_a_second_round_learns_the_pictures_of_the_first(way: tuple[Engine, Main
 def test_a_round_that_comes_too_near_to_a_donor_is_not_learnt(way: tuple[Engine, MainJob, Path, Path]) -> None:
     engine, job, _, _ = way
     design = job.design.model_copy(update={"donor_faces": {"someone": job.design.enrolment}})
-    request = ConsolidateRequest.make(design=design, name="twin", seed=4, steps=60, pool=1)
+    request = ConsolidateRequest.make(design=design, name="twin", seed=4, steps=20, pool=1)
     persona = consolidate_persona(engine.studio, request, run_directly)
     assert [r.contact_sheet for r in persona.rounds] == [None]
     assert "someone" in persona.rounds[0].why
@@ -193,11 +195,14 @@ def test_posts_are_the_person_in_the_place(way: tuple[Engine, MainJob, Path, Pat
     for post in job.post_set.posts:
         picture = engine.studio.store.get_picture(post.picture)
         (seen,) = engine.studio.regions.read([picture])
-        assert exact_share(picture, canvas, keep, seen.person) in (None, 1.0)  # all that is not the person's
+        # all that is not the person's; who is read anew in the finished picture, where a hand may end a pixel elsewhere
+        share = exact_share(picture, canvas, keep, seen.person)
+        assert share is None or share > 0.99
         assert post.layered
         kept = {"exact", "in_sight", "whole", "seam"}
-        assert set(post.scores) - {"held"} == {"identity", "scene", "prompt", "pose"} | kept
+        assert set(post.scores) - {"held", "eyes"} == {"identity", "scene", "prompt", "pose"} | kept
         assert ("held" in post.scores) == (post.shot.goods != "nothing")
+        assert ("eyes" in post.scores) == (post.shot.view == "front")
     stored = engine.studio.records.find(PostRecord, "me", post_set=job.post_set.id)
     assert [row.number for row in stored] == list(range(1, POSTS + 1))
 
@@ -278,7 +283,8 @@ def test_a_set_in_panels_is_exact_too(way: tuple[Engine, MainJob, Path, Path], t
         picture = engine.studio.store.get_picture(post.picture)
         assert picture.shape == (spec.height, spec.width, 3)
         (seen,) = engine.studio.regions.read([picture])
-        assert exact_share(picture, canvas, keep, seen.person) in (None, 1.0)
+        share = exact_share(picture, canvas, keep, seen.person)
+        assert share is None or share > 0.99
     export_set(engine.studio, post_set, tmp_path / "panels.zip")
     assert redraw_bundle(engine.studio, tmp_path / "panels.zip", run_directly) == ()
 

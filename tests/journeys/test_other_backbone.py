@@ -69,9 +69,7 @@ def test_the_main_job_runs_on_it(grown: Path, donors: Path, tmp_path: Path) -> N
     photo, mask = save_scene(tmp_path, "park", 7_100_002)
     settings = Settings(data=tmp_path / "data", backbone=str(grown), bundled_donors=donors)
     with Engine(Studio(settings)) as engine:
-        request = MainJobRequest(
-            "sweet", 4, photo, mask, tmp_path / "a.zip", posts=2, candidates=16, steps=12, rounds=1
-        )
+        request = MainJobRequest("sweet", 4, photo, mask, tmp_path / "a.zip", posts=2, candidates=10, steps=6, rounds=1)
         job = run_main_job(engine, request)
         assert engine.studio.backbone.transformer.inner_dim == 2 * WIDTH
     assert verify_bundle(job.bundle) == ()
