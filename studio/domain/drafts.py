@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from studio.domain.posts import MOST_AGAIN, SetSettings
+from studio.domain.posts import MOST_AGAIN, USUAL_RETAKES, SetSettings
 from studio.domain.values import Stored, Value
 from studio.texts.texts import Language
 
@@ -41,7 +41,7 @@ class PostsDraft(Stored):
     persona: str = Field("", max_length=64)
     scene: str = Field("", max_length=64)
     shots: ShotsDraft = ShotsDraft()
-    settings: SetSettings = SetSettings()
+    settings: SetSettings = SetSettings(retakes=USUAL_RETAKES)
     recalled: str = Field("", max_length=200)
 
 
