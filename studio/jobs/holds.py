@@ -42,17 +42,22 @@ class Hold:
 def take_hold(records: Records, job: str, owner: str, worker: str) -> Hold | None:
     """Take a job that nobody holds, or again one that this worker holds; None where another has it."""
     token, mine = uuid4().hex, (HoldRecord.id == job, HoldRecord.owner == owner)
-    try:
+    free = update(HoldRecord).where(*mine, HoldRecord.worker.in_((NOBODY, worker)))
+    while True:
+        try:
+            with records.transaction() as session:
+                row = session.get(HoldRecord, (job, owner))
+                if row is None:
+                    session.add(HoldRecord(id=job, owner=owner, worker=worker, token=token, takeovers=0))
+                    return Hold(job, owner, worker, token)
+                if _count(session, free.values(worker=worker, token=token)):
+                    return Hold(job, owner, worker, token, row.takeovers)
+        except IntegrityError:  # another inserted it in this moment
+            return None
         with records.transaction() as session:
-            row = session.get(HoldRecord, (job, owner))
-            if row is None:
-                session.add(HoldRecord(id=job, owner=owner, worker=worker, token=token, takeovers=0))
-                return Hold(job, owner, worker, token)
-            free = update(HoldRecord).where(*mine, HoldRecord.worker.in_((NOBODY, worker)))
-            taken = _count(session, free.values(worker=worker, token=token))
-            return Hold(job, owner, worker, token, row.takeovers) if taken else None
-    except IntegrityError:  # another inserted it in this moment
-        return None
+            if session.get(HoldRecord, (job, owner)) is not None:
+                return None
+        # forgotten between the two statements, as that of a job that has ended: nobody has it
 
 
 @contextmanager
