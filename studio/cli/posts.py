@@ -67,6 +67,10 @@ _Character = Annotated[
     list[Path] | None,
     typer.Option(help="A photo that says who is shown, in the LoRA's place; up to four, with --consent."),
 ]
+_Clothes = Annotated[
+    Path | None,
+    typer.Option(help="A photo of clothes, worn or not: the person of --character wears them; no face in it is seen."),
+]
 _Strength = Annotated[
     float, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
 ]
@@ -95,6 +99,7 @@ def posts(
     person_as: Annotated[str, option(PostRequest, "person_as", "What says who is shown")] = "lora",
     person_picture: _PersonPicture = None,
     character: _Character = None,
+    clothes: _Clothes = None,
     consent: Annotated[Path | None, typer.Option(help="JSON: who, scope, expires")] = None,
     strength: _Strength = 1.0,
     span: _Span = "0,1",
@@ -136,13 +141,11 @@ def posts(
 ) -> None:
     """Draw a set of posts of a persona (the newest if none is named) in one place."""
     studio = Studio(settings_of(data, owner))
-    if photo is not None and request is not None:
-        raise BadInput("request_file_alone")
     if request is not None:
-        return _draw_request(studio, request, as_json)
+        return _draw_request(studio, photo, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
-    agreed, (start, end) = _read_agreed(character, consent), _read_span(span)
+    agreed, (start, end) = _read_agreed(character, clothes, consent), _read_span(span)
     look = chosen_style(studio, style)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
     who, asker = find_person(studio, persona), studio.settings.owner
@@ -157,7 +160,7 @@ def posts(
             style_strength=style_strength,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
             character_consent=agreed, character=None if character is None else add_character(
-                studio.library, character, asker, strength=strength, start=start, end=end
+                studio.library, character, asker, clothes, strength=strength, start=start, end=end
             ),
             keep_landmark=keep_landmark, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
@@ -169,7 +172,9 @@ def posts(
     _say(result, as_json)
 
 
-def _draw_request(studio: Studio, file: Path, as_json: bool) -> None:
+def _draw_request(studio: Studio, photo: Path | None, file: Path, as_json: bool) -> None:
+    if photo is not None:
+        raise BadInput("request_file_alone")
     asked = read_request_file(studio, "posts", file)
     with open_jobs(studio, as_json) as engine:
         _say(engine.run(asked, PostSet), as_json)
@@ -211,8 +216,12 @@ def _check_pictures(photo: Path, mask: Path | None) -> None:
         load_mask(mask, (shown.image.shape[0], shown.image.shape[1]), shown.orientation)
 
 
-def _read_agreed(character: Sequence[Path] | None, consent: Path | None) -> CharacterConsent | None:
+def _read_agreed(
+    character: Sequence[Path] | None, clothes: Path | None, consent: Path | None
+) -> CharacterConsent | None:
     """Return what whoever is in the photos agreed to. Raises BadInput for one without the other."""
+    if character is None and clothes is not None:
+        raise BadInput("clothes_without_character")
     if character is not None and consent is None:
         raise BadInput("character_no_consent")
     if character is None and consent is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,18 +12,29 @@ from pipelines.errors import BadInput
 from studio.domain.consent import ConsentForm, check_not_over
 from studio.domain.values import FileKey, Value, later_field
 
-__all__ = ["MOST_PHOTOS", "MOST_SCALE", "Character", "CharacterConsent", "CharacterPhoto", "check_agreed"]
+__all__ = [
+    "CLOTHES", "HEAD", "MOST_PHOTOS", "MOST_SCALE", "Character", "CharacterConsent", "CharacterPhoto", "Part",
+    "check_agreed",
+]  # fmt: skip
 
 MOST_PHOTOS, MOST_SCALE = 4, 1.5
+HEAD: tuple[Part, ...] = ("whole", "face", "hair")
+"""What a photo gives of the person where another one gives what they wear."""
+CLOTHES: tuple[Part, ...] = ("torso", "legs", "shoes", "goods")
 
+Part = Literal["whole", "face", "hair", "torso", "legs", "shoes", "goods"]
 Scale = Annotated[float, Field(ge=0, le=MOST_SCALE)]
 
 
 class CharacterPhoto(Value):
-    """A photo of the person; `mask` is a picture, white where they are, None: they are found when it is read."""
+    """A photo of the person; `mask` is a picture, white where they are, None: they are found when it is read.
+
+    `parts` are what it is for, and nothing else of it is seen: the clothes of somebody else, say; () is all of it.
+    """
 
     picture: FileKey
     mask: FileKey | None = None
+    parts: tuple[Part, ...] = later_field(())
 
 
 class Character(Value):

@@ -14,7 +14,7 @@ from pipelines.errors import BadInput
 from pipelines.pictures import load_goods
 from pipelines.references.cutout import find_subject, on_plain, reaches_edge
 from pipelines.references.salient import load_salient
-from studio.domain.character import MOST_PHOTOS, Character, CharacterPhoto
+from studio.domain.character import CLOTHES, HEAD, MOST_PHOTOS, Character, CharacterPhoto, Part
 from studio.library.grants import grant
 from studio.library.library import Library
 from studio.library.scenes import put_mask
@@ -22,20 +22,26 @@ from studio.library.scenes import put_mask
 __all__ = ["add_character", "find_person"]
 
 
-def add_character(library: Library, photos: Sequence[Path], owner: str, **how: Any) -> Character:
+def add_character(
+    library: Library, photos: Sequence[Path], owner: str, clothes: Path | None = None, **how: Any
+) -> Character:
     """Check and store photos of one person, cut out; `how` are the other fields of a Character.
 
-    Raises BadPicture, and BadInput where there are too many, where one is too small, or nobody is found in it.
+    Of the photo of `clothes` nothing but what is worn or held is ever seen, and of the others nothing of that. Raises
+    BadPicture, and BadInput where there are too many, where one is too small, or nobody is found in it.
     """
-    if not 1 <= len(photos) <= MOST_PHOTOS:
-        raise BadInput("character_photo_count", count=len(photos), most=MOST_PHOTOS)
+    every = [*photos, *([] if clothes is None else [clothes])]
+    if not photos or len(every) > MOST_PHOTOS:
+        raise BadInput("character_photo_count", count=len(every) if photos else 0, most=MOST_PHOTOS)
     kept = []
-    for path in photos:
+    for path in every:
         image, alpha = load_goods(path)
         if min(image.shape[:2]) < LEAST_PX:
             raise BadInput("character_photo_small", height=image.shape[0], width=image.shape[1], least=LEAST_PX)
         mask = find_person(library, image, alpha)
-        kept.append(CharacterPhoto(picture=library.store.put_picture(image), mask=put_mask(library, mask)))
+        parts: tuple[Part, ...] = () if clothes is None else CLOTHES if path is clothes else HEAD
+        picture, kept_mask = library.store.put_picture(image), put_mask(library, mask)
+        kept.append(CharacterPhoto(picture=picture, mask=kept_mask, parts=parts))
     character = Character.make(photos=tuple(kept), **how)
     grant(library.records, owner, character.file_keys())
     return character

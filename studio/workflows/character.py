@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from personas.body_regions import body_regions
 from pipelines.adapters.character import character_of
 from pipelines.adapters.character_photos import CharacterPhoto
+from pipelines.errors import BadInput
 from pipelines.references.character import CharacterReference
 from studio.application import Studio
+from studio.domain.character import CLOTHES, Part
 from studio.library.characters import find_person
 from studio.library.consents import check_photos
 from studio.library.scenes import get_mask
@@ -22,7 +28,8 @@ def photos_of(studio: Studio, request: PostRequest) -> CharacterReference | None
     """Return what the request's photos show the model, None where there are none or they count nothing.
 
     The adapter is loaded now, so that what is drawn at once is planned beside it. Raises ModelMissing where the
-    backbone has none, BadInput where it does not fit, where nobody is found in a photo, and where the consent is over.
+    backbone has none, BadInput where it does not fit or reads no parts and some are wanted, where nobody is found in a
+    photo, and where the consent is over.
     """
     character = request.character
     if character is None:
@@ -31,10 +38,29 @@ def photos_of(studio: Studio, request: PostRequest) -> CharacterReference | None
         check_photos(studio.records, request.owner, character, request.character_consent)
     if character.strength == 0:
         return None
-    character_of(studio.backbone)
+    has_parts = len(character_of(studio.backbone).file.layout.regions) > 1
     photos = []
     for photo in character.photos:
         image = studio.store.get_picture(photo.picture)
         mask = find_person(studio.library, image) if photo.mask is None else get_mask(studio.library, photo.mask)
-        photos.append(CharacterPhoto(image, mask))
+        if photo.parts and not has_parts:
+            raise BadInput("character_without_parts", parts=list(photo.parts))
+        photos.append(_with_parts(studio, image, mask, photo.parts) if has_parts else CharacterPhoto(image, mask))
     return CharacterReference(tuple(photos), character.scales, character.strength, character.start, character.end)
+
+
+def _with_parts(
+    studio: Studio, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], wanted: tuple[Part, ...]
+) -> CharacterPhoto:
+    """Return a photo uint8 [h, w, 3] with the parts of the person in it that the reader finds within `mask`.
+
+    A photo of clothes that nobody wears shows one garment: all of it is the torso's.
+    """
+    (read,), face = studio.regions.read([image]), studio.faces.read(image)
+    _, parts = body_regions(read)
+    own = {name: inside for name, part in parts.items() if (inside := part & mask).any()}
+    if set(wanted) == set(CLOTHES) and face is None:
+        own = {name: part for name, part in own.items() if name == "goods"} | {"torso": mask}
+    return CharacterPhoto(
+        image, mask, own, None if face is None else face.landmarks, frozenset(wanted) if wanted else None
+    )

@@ -53,7 +53,7 @@ OPERATORS = frozenset(
     store_elsewhere store_of_others store_of_records_elsewhere store_without_bucket worker_needs_database
     backbone_is_given backbone_not_whole_on_device
     backbone_not_yours_to_choose base_is_file base_missing base_of_other_family
-    body_no_json body_of_two_lengths box_unreadable
+    body_no_json body_of_two_lengths box_unreadable clothes_without_character
     bundle_of_another_companion bundle_of_another_ip_adapter bundle_of_another_reader
     bundle_of_another_character calibration_invalid calibration_of_other_models
     character_damaged character_does_not_fit character_encoder_missing character_encoder_other

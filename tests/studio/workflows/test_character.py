@@ -13,12 +13,18 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from miniature.renders import people
+from miniature.world import World, render, sample_scenes
+from personas.measures.regions import PERSON
+from personas.shots import Shot
 from pipelines.adapters.character import character_of
+from pipelines.adapters.character_layout import STUDIO
+from pipelines.adapters.character_photos import lay_out
 from pipelines.errors import BadInput, BadPicture, ModelMissing
 from studio.application import Studio
 from studio.cli import app
 from studio.domain.capabilities import abilities
-from studio.domain.character import Character, CharacterConsent
+from studio.domain.character import CLOTHES, HEAD, Character, CharacterConsent
 from studio.domain.posts import PostRequest, plan_shots
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.licences import warnings_before
@@ -29,12 +35,19 @@ from studio.library.grants import grant
 from studio.library.scenes import add_picture, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
+from studio.workflows.character import photos_of
 from studio.workflows.injections import Injections
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
 from tests.pipelines.adapters.test_character_files import pickled, usual_heads
 from tests.studio.workflows.test_ways import bundle, draw, persona
-from tests.tiny import character_tensors, ip_adapter_tensors, write_character, write_ip_adapter
+from tests.tiny import (
+    character_tensors,
+    ip_adapter_tensors,
+    write_character,
+    write_ip_adapter,
+    write_studio_character,
+)
 from tests.tiny_flux2 import write_klein
 
 AGREED = CharacterConsent(who="Mei Lin", scope="posts of the shop")
@@ -247,3 +260,85 @@ def consent(folder: Path) -> Path:
     path = folder / "consent.json"
     path.write_text(json.dumps({"who": "Mei Lin", "scope": "posts", "expires": "2099-01-01"}), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def by_parts(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """A studio whose adapter reads parts."""
+    root = tmp_path_factory.mktemp("parts")
+    adapter = write_studio_character(root / "character")
+    return Studio(Settings(data=root / "data", backbone=str(tiny_flux), batch_size=2, character_folder=adapter))
+
+
+def worn(path: Path, seed: int) -> Path:
+    """Somebody of the miniature's world, whole and cut out."""
+    identity, _ = people(8, seed)
+    shot = Shot("full-body", view="front", outfit="t-shirt")
+    drawn = render(World(identity[:1], (shot,), sample_scenes(["studio"], [seed]), seed))
+    person = np.isin(drawn.labels.numpy()[0], PERSON)
+    Image.fromarray(np.dstack([drawn.images.numpy()[0], person.astype(np.uint8) * 255])).save(path)
+    return path
+
+
+def test_parts_and_the_face_are_found_and_clothes_come_from_another_photo(
+    by_parts: Studio, asked: PostRequest, tmp_path: Path
+) -> None:
+    library = by_parts.library
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)).save(tmp_path / "scene.png")
+    scene = add_scene(library, tmp_path / "scene.png", None, "square")
+    mei, lin = worn(tmp_path / "mei.png", 5), worn(tmp_path / "lin.png", 6)
+    own = add_character(library, [mei], "me")
+    wish = asked.changed(persona=persona(by_parts, tmp_path), scene=scene, scale=0.0, inject="redux", character=own)
+    read = photos_of(by_parts, wish)
+    assert read is not None
+    (only,) = read.photos
+    assert only.landmarks is not None
+    assert {"face", "hair", "torso", "legs"} <= set(only.parts)
+    assert only.shown is None
+    assert all((part <= only.mask).all() for part in only.parts.values())
+
+    dressed = add_character(library, [mei], "me", lin)
+    assert [photo.parts for photo in dressed.photos] == [HEAD, CLOTHES]
+    read = photos_of(by_parts, wish.changed(character=dressed))
+    assert read is not None
+    head, garment = read.photos
+    assert set(head.seen()) == {"whole", "face", "hair"}
+    assert not (head.seen()["whole"] & head.parts["torso"]).any()
+    assert {"torso", "legs"} <= set(garment.seen()) <= set(CLOTHES)
+    assert "face" in garment.hidden()
+    laid = lay_out(garment, STUDIO, 128, (), 112)
+    assert laid.face is None
+
+    shown = []
+    for character in (own, dressed, own.model_copy(update={"scales": {"torso": 0.0}})):
+        post_set, pictures = draw(by_parts, wish.changed(character=character))
+        shown.append(pictures[0])
+        export_set(by_parts, post_set, tmp_path / "a.zip")
+        assert redraw_bundle(by_parts, tmp_path / "a.zip", run_directly) == ()
+    assert len({picture.tobytes() for picture in shown}) == 3
+
+
+def test_a_garment_lying_flat_is_the_torsos(by_parts: Studio, asked: PostRequest, tmp_path: Path) -> None:
+    flat = photo(tmp_path / "shirt.png")
+    character = add_character(by_parts.library, [worn(tmp_path / "mei.png", 5)], "me", flat)
+    read = photos_of(by_parts, asked.changed(character=character))
+    assert read is not None
+    garment = read.photos[1]
+    assert garment.seen().keys() - {"goods"} == {"torso"}
+    assert (garment.parts["torso"] == garment.mask).all()
+
+
+def test_clothes_of_another_photo_want_an_adapter_that_reads_parts(
+    studio: Studio, asked: PostRequest, tmp_path: Path
+) -> None:
+    character = add_character(studio.library, [photo(tmp_path / "a.png")], "me", photo(tmp_path / "b.png"))
+    with pytest.raises(BadInput, match="character_without_parts"):
+        draw(studio, asked.changed(character=character))
+    with pytest.raises(BadInput, match="character_photo_count"):
+        add_character(studio.library, [photo(tmp_path / "a.png")] * 4, "me", photo(tmp_path / "b.png"))
+    said = CliRunner().invoke(
+        app, ["posts", str(tmp_path / "a.png"), "--clothes", str(tmp_path / "b.png"), "--data", str(tmp_path / "d")]
+    )
+    assert said.exit_code != 0
+    assert isinstance(said.exception, BadInput)
+    assert said.exception.code == "clothes_without_character"
