@@ -29,7 +29,8 @@ from personas.donors import RECORD_NAME, Consent, Donor, load_donors, save_donor
 from personas.identity_loss import IdentityLoss
 from personas.looks import find_category
 from personas.measures.face import FaceReader, mean_embedding
-from personas.measures.regions import HEAD
+from personas.measures.regions import HEAD, RegionReader
+from personas.measures.whole_eyes import EYES
 from personas.shots import Shot, vary_shots
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
 from pipelines.lora import Lora, LoraLayer, LoraMetadata, read_lora, write_lora
@@ -60,6 +61,7 @@ FINISH = CONFIG.model_copy(update={
     "learning_rate": 2e-3, "steps": 100, "picture_sigma": 0.85, "picture_weight": 2.0,
 })  # fmt: skip
 _LICENCE = "Apache-2.0"
+_CARD_TAKES, _CARD_SUREST = 16, 4
 
 
 def chosen_people(look: str, count: int, faces: FaceReader, seed: int = 77, pool: int = 120) -> torch.Tensor:
@@ -139,7 +141,7 @@ def make_donor(
         folder = work / look / name / ("finish" if k else "")
         layers = train_lora(trainer, examples, config, folder, judge=judge, start=layers).layers
     layers = tuple(LoraLayer(x.module, x.down.half(), x.up.half(), x.alpha) for x in layers)
-    picture = draw_portrait(backbone, look, layers, seed, faces)
+    picture = draw_portrait(backbone, look, layers, seed, faces, RegionReader(assets / "reader"))
     with tempfile.TemporaryDirectory() as scratch:
         lora, thumbnail = Path(scratch) / "lora.safetensors", Path(scratch) / "thumbnail.png"
         _save_thumbnail(picture, thumbnail)
@@ -171,19 +173,23 @@ def make_donor(
 
 
 def draw_portrait(
-    backbone: Backbone, look: str, layers: Sequence[LoraLayer], seed: int, faces: FaceReader
+    backbone: Backbone, look: str, layers: Sequence[LoraLayer], seed: int, faces: FaceReader, regions: RegionReader
 ) -> NDArray[np.uint8]:
-    """The picture on a donor's card: of eight, the one whose face is most like all of them; any where none is read."""
+    """The picture on a donor's card: of sixteen, among those whose eyes are whole (the four surest where hardly any are),
+    the one whose face is most like all of them; any where none is read."""
     shot = Shot(framing="close-up", expression="smiling", setting="studio", outfit_colour="white")
     prompt = shot.prompt(find_category(look).subject, NEUTRAL_TRIGGER)
     loras = (Lora(tuple(replace(x, down=x.down.float(), up=x.up.float()) for x in layers)),)
-    requests = [identity_request(backbone.spec, prompt, seed + 10_000 * k, loras=loras) for k in range(8)]
+    requests = [identity_request(backbone.spec, prompt, seed + 10_000 * k, loras=loras) for k in range(_CARD_TAKES)]
     pictures = [picture for _, picture in draw(backbone, requests)]
     found = [(p, f.embedding) for p, f in zip(pictures, faces.read_many(pictures), strict=True) if f is not None]
     if not found:
         return pictures[0]
     centre = mean_embedding(np.stack([embedding for _, embedding in found]))
-    return max(found, key=lambda pair: float(centre @ pair[1]))[0]
+    sure = [r.whole_eyes or 0.0 for r in regions.read([picture for picture, _ in found])]
+    least = min(float(EYES.weak_below or 0), sorted(sure, reverse=True)[:_CARD_SUREST][-1])
+    whole = [pair for pair, eyes in zip(found, sure, strict=True) if eyes >= least]
+    return max(whole, key=lambda pair: float(centre @ pair[1]))[0]
 
 
 def _save_thumbnail(picture: NDArray[np.uint8], path: Path) -> None:
@@ -204,10 +210,11 @@ if __name__ == "__main__":
     loaded = load_backbone(resolve_backbone("miniature"))
     eyes = FaceReader(args.assets / "faces")
     if args.thumbnails:
+        reader = RegionReader(args.assets / "reader")
         for known in (d for look in args.looks for d in load_donors(args.assets / "donors", look)):
             seed = _seed(known.category, NAMES[known.category].index(known.name))
             layers = read_lora(known.lora_path).layers
-            _save_thumbnail(draw_portrait(loaded, known.category, layers, seed, eyes), known.thumbnail_path)
+            _save_thumbnail(draw_portrait(loaded, known.category, layers, seed, eyes, reader), known.thumbnail_path)
         raise SystemExit
     base = b"".join(p.read_bytes() for p in sorted((args.assets / "flux").glob("*/*.safetensors")))
     for look_id in args.looks:
