@@ -84,7 +84,8 @@ class SetSettings(Value):
     shown in, `finish_px` along its shorter side; None: where the drawing is small and the backbone has an upscaler.
     `touch_up` draws small faces of finished posts once more; None: where the drawing is small. `style` is a look that
     all pictures have, `style_strength` how much of it: 1 as it was measured, 0 none. `retakes` is how often what comes
-    out weak (`weak_scores`) is drawn again, each time with another seed; the better one of a shot is kept.
+    out weak (`weak_scores`) is drawn again, each time with another seed, unless a person said its seed; the better one
+    of a shot is kept.
     """
 
     seed: Seed = 1

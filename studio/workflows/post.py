@@ -139,7 +139,8 @@ def _retake_weak(
     drawings = [Drawing(id=post_set, posts=tuple(posts), batches=first.batches)]
     given = (posts[0].picture, posts[0].prompt) if request.panels > 1 else None
     for turn in range(1, request.retakes + 1):
-        weak = [i for i, post in enumerate(posts) if _is_weak(studio, post.scores)]
+        free = [i for i in range(len(posts)) if i >= len(request.seeds) or request.seeds[i] is None]
+        weak = [i for i in free if _is_weak(studio, posts[i].scores)]
         if not weak:
             break
         stage, asked = Stage(StudioStage.RETAKES, str(turn)), _asked_again(request, weak, turn)

@@ -109,3 +109,14 @@ def test_variants_are_never_drawn_again_by_themselves(
     post_set = draw_posts(studio, asked.changed(retakes=1), run_directly)
     varied = vary_post(studio, VaryRequest.make(post_set=post_set, number=0, seed=5, count=2), run_directly)
     assert [post.scores["prompt"] for post in varied.posts] == [0.25, 0.25]
+
+
+def test_a_seed_that_a_person_said_stays(
+    studio: Studio,  # noqa: F811
+    asked: PostRequest,  # noqa: F811
+    scored: Callable[[list[float]], None],
+) -> None:
+    scored([0.5, 0.5, 1.0])
+    post_set = draw_posts(studio, asked.changed(retakes=3, seeds=(77, None)), run_directly)
+    assert [post.scores["prompt"] for post in post_set.posts] == [0.5, 1.0]
+    assert post_set.posts[0].seed == 77
