@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["photos_of"]
 
+_NO_HEAD = 0.01  # share of a photo's subject that is called face or hair where nobody is
+
 
 def photos_of(studio: Studio, request: PostRequest) -> CharacterReference | None:
     """Return what the request's photos show the model, None where there are none or they count nothing.
@@ -54,13 +56,20 @@ def _with_parts(
 ) -> CharacterPhoto:
     """Return a photo uint8 [h, w, 3] with the parts of the person in it that the reader finds within `mask`.
 
-    A photo of clothes that nobody wears shows one garment: all of it is the torso's.
+    A photo of clothes in which nothing of anybody is found shows one garment: all of it is the torso's. Raises BadInput
+    where somebody wears them who is seen only when the photo is turned: their head could not be kept out.
     """
     (read,), face = studio.regions.read([image]), studio.faces.read(image)
     _, parts = body_regions(read)
     own = {name: inside for name, part in parts.items() if (inside := part & mask).any()}
     if set(wanted) == set(CLOTHES) and face is None:
-        own = {name: part for name, part in own.items() if name == "goods"} | {"torso": mask}
+        head = int((read.head & mask).sum())
+        for turned in (np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)):
+            (other,) = studio.regions.read([turned])
+            if other.head.sum() > head and studio.faces.read(turned) is not None:
+                raise BadInput("clothes_turned")
+        if head <= _NO_HEAD * mask.sum():
+            own = {name: part for name, part in own.items() if name == "goods"} | {"torso": mask}
     return CharacterPhoto(
         image, mask, own, None if face is None else face.landmarks, frozenset(wanted) if wanted else None
     )

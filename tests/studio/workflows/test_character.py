@@ -280,6 +280,15 @@ def worn(path: Path, seed: int) -> Path:
     return path
 
 
+def shirt(path: Path) -> Path:
+    """A T-shirt on a plain ground."""
+    image = np.full((160, 160, 3), 235, np.uint8)
+    image[40:140, 50:110] = (40, 90, 160)
+    image[40:70, 25:135] = (40, 90, 160)
+    Image.fromarray(image).save(path)
+    return path
+
+
 def test_parts_and_the_face_are_found_and_clothes_come_from_another_photo(
     by_parts: Studio, asked: PostRequest, tmp_path: Path
 ) -> None:
@@ -318,8 +327,33 @@ def test_parts_and_the_face_are_found_and_clothes_come_from_another_photo(
     assert len({picture.tobytes() for picture in shown}) == 3
 
 
+def test_of_clothes_on_somebody_whose_face_is_hidden_no_head_is_seen(
+    by_parts: Studio, asked: PostRequest, tmp_path: Path
+) -> None:
+    """A phone before the face: nobody is recognised, and somebody is there."""
+    image = np.asarray(Image.open(worn(tmp_path / "lin.png", 6)))
+    rows, columns = np.flatnonzero(image[..., 3].any(axis=1)), np.flatnonzero(image[..., 3].any(axis=0))
+    middle, tall = int(columns.mean()), len(rows)
+    hidden = image.copy()
+    hidden[rows[0] + tall // 20 : rows[0] + tall // 6, middle - tall // 16 : middle + tall // 16, :3] = 20
+    Image.fromarray(hidden).save(tmp_path / "phone.png")
+    character = add_character(by_parts.library, [worn(tmp_path / "mei.png", 5)], "me", tmp_path / "phone.png")
+    read = photos_of(by_parts, asked.changed(character=character))
+    assert read is not None
+    garment = read.photos[1]
+    seen = np.logical_or.reduce(list(garment.seen().values()))
+    head = image[..., 3] > 0
+    head[rows[0] + tall // 8 :] = False
+    assert (seen & head).sum() < 0.1 * head.sum()
+
+    Image.fromarray(np.rot90(image)).save(tmp_path / "lying.png")
+    turned = add_character(by_parts.library, [worn(tmp_path / "mei.png", 5)], "me", tmp_path / "lying.png")
+    with pytest.raises(BadInput, match="clothes_turned"):
+        photos_of(by_parts, asked.changed(character=turned))
+
+
 def test_a_garment_lying_flat_is_the_torsos(by_parts: Studio, asked: PostRequest, tmp_path: Path) -> None:
-    flat = photo(tmp_path / "shirt.png")
+    flat = shirt(tmp_path / "shirt.png")
     character = add_character(by_parts.library, [worn(tmp_path / "mei.png", 5)], "me", flat)
     read = photos_of(by_parts, asked.changed(character=character))
     assert read is not None
