@@ -13,6 +13,7 @@ from pipelines.adapters.character_photos import CharacterPhoto
 from pipelines.errors import BadInput
 from pipelines.references.character import CharacterReference
 from studio.application import Studio
+from studio.domain.capabilities import sees_people
 from studio.domain.character import CLOTHES, Part
 from studio.library.characters import find_person
 from studio.library.consents import check_photos
@@ -40,7 +41,7 @@ def photos_of(studio: Studio, request: PostRequest) -> CharacterReference | None
         check_photos(studio.records, request.owner, character, request.character_consent)
     if character.strength == 0:
         return None
-    has_parts = len(character_of(studio.backbone).file.layout.regions) > 1
+    has_parts = len(character_of(studio.backbone).file.layout.regions) > 1 and sees_people(studio.settings)
     photos = []
     for photo in character.photos:
         image = studio.store.get_picture(photo.picture)
@@ -62,8 +63,10 @@ def _with_parts(
     (read,), face = studio.regions.read([image]), studio.faces.read(image)
     _, parts = body_regions(read)
     own = {name: inside for name, part in parts.items() if (inside := part & mask).any()}
+    head = int((read.head & mask).sum())
+    if set(wanted) == set(CLOTHES) and face is not None and head <= _NO_HEAD * mask.sum():
+        raise BadInput("clothes_turned")
     if set(wanted) == set(CLOTHES) and face is None:
-        head = int((read.head & mask).sum())
         for turned in (np.ascontiguousarray(np.rot90(image, turns)) for turns in (1, 2, 3)):
             (other,) = studio.regions.read([turned])
             if other.head.sum() > head and studio.faces.read(turned) is not None:

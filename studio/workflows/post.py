@@ -18,7 +18,7 @@ from pipelines.progress import SILENT, Progress, Stage, StageProgress
 from pipelines.references.ip_adapter import IpAdapterReference
 from pipelines.sampling.request import DrawRequest, identity_request, request_from
 from studio.application import Studio
-from studio.domain.capabilities import vocabulary_of
+from studio.domain.capabilities import sees_people, vocabulary_of
 from studio.domain.finishing import FinishedPicture
 from studio.domain.posts import Drawing, DrawnShot, IpAdapterFacts, Post, PostRequest, PostSet, Scores, plain_caption
 from studio.domain.report import PostScored, ScoredPost, StudioStage
@@ -82,10 +82,13 @@ def draw_posts(studio: Studio, request: PostRequest, run: Run, progress: Progres
     """Draw and score a set; what came out weak is drawn again, as often as the request says."""
     persona = request.persona
     injections = Injections(studio, request)
+    if not sees_people(studio.settings):  # a reader that does not know such pictures cannot say which are weak
+        request = request.model_copy(update={"retakes": 0})
     first = Round(finishes=lambda scores: not request.retakes or not _is_weak(studio, scores))
     drawn = draw_shots(studio, request, injections, run, progress, round=first)
     said = {"pictures": drawn.pictures, "persona": persona.id, "scene": request.scene.id}
-    post_set = content_id(said | ({"captions": request.captions} if request.captions else {}))
+    told = {name: value for name in ("captions", "retakes") if (value := getattr(request, name))}
+    post_set = content_id(said | told)
     posts, drawings = _retake_weak(studio, request, injections, drawn, post_set, run, progress)
     studio.records.keep(
         PostSetRecord(

@@ -270,6 +270,12 @@ def by_parts(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Studi
     return Studio(Settings(data=root / "data", backbone=str(tiny_flux), batch_size=2, character_folder=adapter))
 
 
+@pytest.fixture(autouse=True)
+def drawn_people_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny backbone says of no pictures what they look like; these are of the miniature's world."""
+    monkeypatch.setattr("studio.workflows.character.sees_people", lambda settings: True)
+
+
 def worn(path: Path, seed: int) -> Path:
     """Somebody of the miniature's world, whole and cut out."""
     identity, _ = people(8, seed)

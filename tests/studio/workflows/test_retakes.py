@@ -39,6 +39,8 @@ class Told:
 def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
     """Say how much of what was asked for is in one picture after the other, in the order that they are scored."""
 
+    monkeypatch.setattr("studio.workflows.post.sees_people", lambda settings: True)
+
     def say(prompts: list[float]) -> None:
         left = iter(prompts)
         monkeypatch.setattr("studio.workflows.post.score_post", lambda *args: {"prompt": next(left), "scene": 0.5})
@@ -87,6 +89,21 @@ def test_what_came_out_weak_is_drawn_again_until_it_is_not(
 
     export_set(studio, compose(post_set, Arrangement(order=(2, 0, 1)), {}), tmp_path / "a.zip")
     assert redraw_bundle(studio, tmp_path / "a.zip", run_directly) == ()
+
+
+def test_a_reader_that_does_not_know_the_pictures_has_nothing_drawn_again(
+    studio: Studio,  # noqa: F811
+    asked: PostRequest,  # noqa: F811
+    scored: Callable[[list[float]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scored([0.5, 0.5, 0.5, 0.5, 1.0, 1.0])
+    plain = draw_posts(studio, asked, run_directly)
+    again = draw_posts(studio, asked.changed(retakes=1), run_directly)
+    assert again.id != plain.id  # of the same first drawing, and another set
+    scored([0.5, 0.5])
+    monkeypatch.setattr("studio.workflows.post.sees_people", lambda settings: False)
+    assert draw_posts(studio, asked.changed(retakes=1), run_directly).id == plain.id
 
 
 def test_the_first_take_stays_where_no_other_is_better(
