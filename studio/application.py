@@ -27,16 +27,21 @@ from studio.library.store_place import open_store
 from studio.settings import ASSETS, Settings, make_data_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from personas.donors import Donor, DonorList
-    from personas.measures.face import FaceCalibration, FaceReader
+    from personas.measures.face import FaceCalibration, FaceReader, FaceReading
     from personas.measures.regions import PictureReader
     from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.finishing.finisher import Finisher
     from studio.export.content_check import ContentChecker
+    from studio.library.faces import FaceShelf
 
 __all__ = ["Studio", "software_versions"]
 
 R = TypeVar("R", bound=Result)
+_REMEMBERED = 512  # pictures
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "insightface", "onnxruntime", "numpy", "pillow")
 
 
@@ -49,6 +54,7 @@ class Studio:
         records = open_records(settings)
         on_server = bool(settings.database.get_secret_value())
         self.saved = SavedOnServer(settings.data, records) if on_server else SavedFile(settings.data)
+        self._faces_in: dict[str, FaceReading | None] = {}
         self._job: BackboneChoice | None = None
         self._held: BackboneChoice | None = None  # what is loaded, or would be, as far as it can be told
         with suppress(BadInput):
@@ -198,6 +204,32 @@ class Studio:
         from personas.measures.face import FaceReader
 
         return FaceReader(self.settings.face_pack)
+
+    @cached_property
+    def face_pack_sha256(self) -> str:
+        """Return the SHA-256 of the recogniser's pack, which is not loaded for it. Raises ModelMissing."""
+        from personas.measures.face import find_pack, pack_sha256
+
+        return pack_sha256(find_pack(self.settings.face_pack))
+
+    def face_in(self, key: str, image: npt.NDArray[np.uint8] | None = None) -> FaceReading | None:
+        """Return the face that a stored picture is of, None where there is none; `image` are its pixels, if known.
+
+        The last ones are remembered: a post is scored by its face, and found by it.
+        """
+        if key not in self._faces_in:
+            found = self.faces.read(self.store.get_picture(key) if image is None else image)
+            while len(self._faces_in) >= _REMEMBERED:
+                self._faces_in.pop(next(iter(self._faces_in)), None)
+            self._faces_in[key] = found
+        return self._faces_in[key]
+
+    @cached_property
+    def face_shelf(self) -> FaceShelf:
+        """What the library's things are found by that look like somebody."""
+        from studio.library.faces import FaceShelf
+
+        return FaceShelf(self.records)
 
     @cached_property
     def calibration(self) -> FaceCalibration:

@@ -17,6 +17,7 @@ from studio.cli.backbones import backbones
 from studio.cli.bundles import bundles
 from studio.cli.datasets import datasets
 from studio.cli.donors import donors
+from studio.cli.faces import faces
 from studio.cli.grid import grids
 from studio.cli.jobs import jobs
 from studio.cli.models import lora, models
@@ -63,6 +64,7 @@ app.add_typer(rights, name="rights")
 app.add_typer(users, name="users")
 app.add_typer(taste, name="taste")
 app.add_typer(albums, name="albums")
+app.add_typer(faces, name="faces")
 app.add_typer(voting)
 app.add_typer(working)
 

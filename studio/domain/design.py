@@ -141,7 +141,8 @@ class Design(Result):
             "count": len(self.pictures),
             "picture": self.contact_sheet,
         }
-        return IndexEntry(facts, (look, *(donor.name for donor in self.donors)))
+        kept = tuple(self.pictures[i] for i in self.kept)
+        return IndexEntry(facts, (look, *(donor.name for donor in self.donors)), faces=kept)
 
 
 class PreviewRequest(Request):

@@ -143,7 +143,7 @@ class Persona(Result):
             "version": self.version,
             "picture": next(iter((*self.pictures, *reversed(sheets))), ""),
         }
-        return IndexEntry(facts, (self.name, self.recipe.category), (f"person:{self.name}",))
+        return IndexEntry(facts, (self.name, self.recipe.category), (f"person:{self.name}",), faces=self.pictures)
 
 
 SwapFault = Literal["identity", "old_face", "old_hair", "look"]

@@ -350,6 +350,7 @@ class PostSet(Result):
                 post_thing(self.id, number),
                 {"name": who, "scene": where, "set": self.id, "number": number, "picture": post.picture},
                 (who, where, post.prompt, post.caption, *asdict(post.shot).values()),
+                (post.picture,),
             )
             for number, post in enumerate(posts)
         )

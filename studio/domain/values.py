@@ -86,24 +86,27 @@ class Stored(Value):
 
 @dataclass(frozen=True)
 class IndexPart:
-    """A part of a result that the library shows by itself; `id` is "kind:id" as a result's own."""
+    """A part of a result that the library shows by itself; `id` is "kind:id" as a result's own, `faces` an entry's."""
 
     id: str
     facts: Mapping[str, str | int]
     words: tuple[str, ...]
+    faces: tuple[FileKey, ...] = ()
 
 
 @dataclass(frozen=True)
 class IndexEntry:
     """Facts that a card of the library shows of a result, and the texts whose words find it.
 
-    `groups` are those that it belongs to, with all its `parts` (see `studio.library.groups`).
+    `groups` are those that it belongs to, with all its `parts` (see `studio.library.groups`). `faces` are pictures of
+    the one person whom it shows, none where it shows nobody, or no one person.
     """
 
     facts: Mapping[str, str | int]
     words: tuple[str, ...]
     groups: tuple[str, ...] = ()
     parts: tuple[IndexPart, ...] = ()
+    faces: tuple[FileKey, ...] = ()
 
 
 class Result(Stored):

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +44,7 @@ from studio.jobs.progress import Reporter
 from studio.jobs.queue import APPLICATION_VERSION, admit, first_step_to_run
 from studio.jobs.reconcile import error_of, reconcile
 from studio.jobs.watchdog import Watchdog, put_back, take_over
-from studio.jobs.workers import EVERY_S, forget_worker, take_place, tell_alive
+from studio.jobs.workers import EVERY_S, device_in_use, forget_worker, take_place, tell_alive
 from studio.library.index import index_result
 from studio.library.older import index_older_sets
 from studio.library.records import HoldRecord, JobRecord, RankRecord, StopRecord
@@ -53,6 +52,7 @@ from studio.library.results import find_result
 from studio.library.same_files import check_same_files
 from studio.logs import about_job
 from studio.texts.texts import Texts
+from studio.workflows.likeness import read_faces, read_unread
 
 __all__ = ["Engine"]
 
@@ -60,6 +60,7 @@ _RECONCILE_SOON_S, _RECONCILE_EVERY_S = 3.0, 60.0
 _PATIENCE_S = 300.0  # with records that are locked
 _MAX_REASON = 300  # characters
 _JOIN_S = 2.0
+_FACES_AT_ONCE = 16  # a job that comes waits for them
 _ALONE_EVERY_S = 5.0  # where only /health and the line of jobs want to know
 _LOOK_S = 0.2  # how often a free worker looks for a job
 _FAILED = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
@@ -99,7 +100,7 @@ class Engine:
         self._records = studio.records
         self._several = studio.records.engine.dialect.name != "sqlite"  # workers on these records
         self._running: tuple[str, Reporter] | None = None
-        self._ready, self._idle_since = False, time.monotonic()
+        self._ready, self._all_read, self._idle_since = False, False, time.monotonic()
         self._leaving = Event()
         # One thread computes for all jobs: each that does has OpenMP threads of its own, and where those are more than
         # the cores, they sleep between operations instead of waiting: small models are drawn half as quickly.
@@ -223,6 +224,7 @@ class Engine:
                 kept = files.stepping(_run_step)
                 with self.studio.drawing_with(choice):
                     result = self.compute(lambda: find_kind(kind).load()(self.studio, request, kept, reporter))
+                    self.compute(read_faces, self.studio, owner, result)
             except StudioError as error:
                 note("cancelled" if isinstance(error, Cancelled) else "failed", error)
                 raise
@@ -286,7 +288,7 @@ class Engine:
         """Say that this worker lives, until it ends; where the records cannot be reached, the next time will do."""
         while not self._leaving.is_set():
             with suppress(SQLAlchemyError):
-                tell_alive(self._records, self._place, self.heartbeat(), _device(), self.studio.settings.data)
+                tell_alive(self._records, self._place, self.heartbeat(), device_in_use(), self.studio.settings.data)
             self._leaving.wait(EVERY_S if self._several else _ALONE_EVERY_S)
 
     def _look_often(self) -> None:
@@ -305,7 +307,16 @@ class Engine:
         pause = _RECONCILE_SOON_S
         while not self._leaving.wait(pause):
             self._reconcile()
+            self._read_faces()
             pause = _RECONCILE_EVERY_S
+
+    def _read_faces(self) -> None:
+        """Read the faces of what an older studio made, or read by another recogniser, while nobody wants anything."""
+        with suppress(OperationalError, StudioError):
+            while not (self._all_read or self._leaving.is_set() or self._running is not None):
+                if time.monotonic() - self._idle_since < _RECONCILE_EVERY_S:
+                    return
+                self._all_read = self.compute(read_unread, self.studio, _FACES_AT_ONCE) == 0
 
     def _reconcile(self) -> None:
         """Let records and engine agree; where one is locked, full, or the store is away, the next minute will do."""
@@ -380,14 +391,6 @@ class Engine:
             if (told := error_of(error)) is not None:
                 raise told from error
             raise
-
-
-def _device() -> str:
-    """What this process computes on; "" as long as torch was not needed."""
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "cuda"):
-        return ""
-    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"
 
 
 def _run_step(name: str, step: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -27,7 +28,17 @@ from studio.library.database import seconds_now
 from studio.library.machine import look_at_machine
 from studio.library.records import Records, WorkerRecord
 
-__all__ = ["ALIVE_S", "EVERY_S", "Place", "WorkerState", "forget_worker", "list_workers", "take_place", "tell_alive"]
+__all__ = [
+    "ALIVE_S",
+    "EVERY_S",
+    "Place",
+    "WorkerState",
+    "device_in_use",
+    "forget_worker",
+    "list_workers",
+    "take_place",
+    "tell_alive",
+]
 
 EVERY_S = 2.0
 ALIVE_S = 20.0  # without being heard of
@@ -104,6 +115,14 @@ def what_i_am() -> dict[str, str]:
         "version": version("persona-studio"),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def device_in_use() -> str:
+    """Return what this process computes on; "" as long as torch was not needed."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "cuda"):
+        return ""
+    return str(torch.cuda.getdevice_in_use_name()) if torch.cuda.is_available() else "CPU"
 
 
 def tell_alive(records: Records, place: Place, beat: Heartbeat, device: str, data: Path) -> None:

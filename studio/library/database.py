@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Double, Engine, cast, create_engine, event, func, literal, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-__all__ = ["connect", "seconds_now", "without_password"]
+__all__ = ["connect", "over_restarts", "seconds_now", "without_password"]
 
 _BUSY_MS = 10_000  # how long a write waits for another process's
+_RESTART_S = 15.0
 _FROZEN_S = 60  # after which a server takes its locks back from a process that stands still inside of a transaction
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def connect(place: Path | str) -> Engine:
@@ -55,3 +61,22 @@ def seconds_now(engine: Engine) -> ColumnElement[float]:
     if engine.dialect.name == "sqlite":
         return (func.julianday("now") - literal(2440587.5)) * literal(86400.0)
     return cast(func.date_part("epoch", func.clock_timestamp()), Double)
+
+
+def over_restarts(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method of what has an `engine` be called again while a server is being restarted; what fails for another
+    reason fails then, too."""
+
+    @wraps(method)
+    def patient(*given: P.args, **named: P.kwargs) -> T:
+        deadline = time.monotonic() + _RESTART_S
+        while True:
+            try:
+                return method(*given, **named)
+            except OperationalError:
+                records: Any = given[0]
+                if records.engine.dialect.name == "sqlite" or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
+    return patient

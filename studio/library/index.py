@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from studio.library.records import Facts, IndexRecord, MarkRecord, MemberRecord,
 
 __all__ = [
     "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_thing", "find_things",
-    "index_result", "tags_of",
+    "index_result", "tags_of", "things_here",
 ]  # fmt: skip
 
 KINDS = ("consolidate", "posts", "post", "album", "scene", "style", "design")
@@ -132,6 +132,20 @@ def find_thing(records: Records, owner: str, key: str) -> Thing | None:
     row, said = found
     marks = dict(said or {})
     return Thing(row.id, row.kind, row.created, row.facts, marks, bool(marks.get("favourite")))
+
+
+def things_here(records: Records, owner: str, keys: Sequence[str]) -> dict[str, Thing]:
+    """Return those of an owner's things by these ids that are not in the trash, by their ids."""
+    query = select(IndexRecord, MarkRecord.facts).outerjoin(MarkRecord, _MARKED)
+    found: dict[str, Thing] = {}
+    with records.transaction() as session:
+        for begin in range(0, len(keys), _AT_ONCE):
+            some = IndexRecord.id.in_(keys[begin : begin + _AT_ONCE])
+            for row, said in session.execute(query.where(some, *_conditions(Search(owner), few=True))):
+                marks = dict(said or {})
+                favourite = bool(marks.get("favourite"))
+                found[row.id] = Thing(row.id, row.kind, row.created, row.facts, marks, favourite)
+    return found
 
 
 def count_things(records: Records, search: Search) -> int:

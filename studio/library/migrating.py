@@ -15,7 +15,7 @@ from pipelines.errors import BadInput
 
 __all__ = ["NEWEST", "migrate"]
 
-NEWEST = "0007"
+NEWEST = "0008"
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_336_214_901  # any number that no other program on the server locks with
 

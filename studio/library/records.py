@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, Engine, Index, String, delete, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from pipelines.errors import BadInput
-from studio.library.database import connect, without_password
+from studio.library.database import connect, over_restarts, without_password
 from studio.library.migrating import migrate
 from studio.library.row import Base, Changing, Facts, content_id
 
 __all__ = [
     "AlbumRecord", "Base", "BundleRecord", "CandidateRecord", "CountRecord", "DonorRecord", "DraftRecord",
-    "ExportedRecord", "Facts", "FileRecord", "HoldRecord", "IndexRecord", "JobFilesRecord", "JobRecord", "MarkRecord",
-    "MemberRecord", "PAUSED", "PersonaRecord", "PostRecord", "PostSetRecord", "RankRecord", "RecipeRecord", "Records",
-    "ReportRecord", "RequestRecord", "RightsRecord", "SceneRecord", "SessionRecord", "StopRecord", "TasteRecord",
-    "TimeRecord", "UserRecord", "WHOLE", "WorkerRecord", "content_id",
+    "ExportedRecord", "FaceRecord", "Facts", "FileRecord", "HoldRecord", "IndexRecord", "JobFilesRecord", "JobRecord",
+    "MarkRecord", "MemberRecord", "PAUSED", "PersonaRecord", "PostRecord", "PostSetRecord", "RankRecord",
+    "RecipeRecord", "Records", "ReportRecord", "RequestRecord", "RightsRecord", "SceneRecord", "SessionRecord",
+    "StopRecord", "TasteRecord", "TimeRecord", "UserRecord", "WHOLE", "WorkerRecord", "content_id",
 ]  # fmt: skip
 
 
 WHOLE = -1
-_RESTART_S = 15.0
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class DonorRecord(Base):
@@ -171,6 +166,17 @@ class IndexRecord(Base):
     facts: Mapped[Facts]
 
 
+class FaceRecord(Base):
+    """The face that a thing of the library shows, by the thing's id: float16 of length 1, nothing where none was seen.
+    `pack` is the SHA-256 of what read it, `written` when, by the database's clock (`studio.library.faces`)."""
+
+    __tablename__ = "faces"
+    __table_args__ = (Index("faces_written", "owner", "pack", "written"),)
+    pack: Mapped[str] = mapped_column(String(64))
+    written: Mapped[float]
+    face: Mapped[bytes]
+
+
 class AlbumRecord(Base):
     """A named collection of posts and sets, which are its members (`studio.library.groups`)."""
 
@@ -297,24 +303,6 @@ class SessionRecord(Base):
 Record = TypeVar("Record", bound=Base)
 
 
-def _over_restarts(method: Callable[P, T]) -> Callable[P, T]:
-    """Call it again while a server is being restarted; what fails for another reason fails then, too."""
-
-    @wraps(method)
-    def patient(*given: P.args, **named: P.kwargs) -> T:
-        deadline = time.monotonic() + _RESTART_S
-        while True:
-            try:
-                return method(*given, **named)
-            except OperationalError:
-                records: Any = given[0]
-                if records.engine.dialect.name == "sqlite" or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.5)
-
-    return patient
-
-
 class Records:
     """The database: a file of SQLite's own, so that a full disk elsewhere does not lock it, or PostgreSQL's by URL."""
 
@@ -346,7 +334,7 @@ class Records:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    @_over_restarts
+    @over_restarts
     def keep(self, *rows: Base) -> None:
         """Insert or update; a workflow's step may run twice and must not fail the second time."""
         try:
@@ -359,19 +347,19 @@ class Records:
             for row in rows:
                 session.merge(row)
 
-    @_over_restarts
+    @over_restarts
     def remove(self, table: type[Base], key: str, owner: str) -> None:
         """Forget a row; nothing happens where there is none, or where another process was quicker."""
         with self.transaction() as session:
             session.execute(delete(table).where(table.id == key, table.owner == owner))
 
-    @_over_restarts
+    @over_restarts
     def get(self, table: type[Record], key: str, owner: str) -> Record | None:
         """A row of this owner, never another's."""
         with self.transaction() as session:
             return session.get(table, (key, owner))
 
-    @_over_restarts
+    @over_restarts
     def newest(self, table: type[Record], owner: str, limit: int, **equal: Any) -> list[Record]:
         """This owner's last rows, newest first."""
         with self.transaction() as session:
@@ -379,7 +367,7 @@ class Records:
             query = select(table).where(table.owner == owner).filter_by(**equal).order_by(*order).limit(limit)
             return list(session.scalars(query))
 
-    @_over_restarts
+    @over_restarts
     def everyones(self, table: type[Record], column: str = "", values: Sequence[str] = ()) -> list[Record]:
         """Return the rows whose column has one of these values (without a column: all), whoever's they are: for who
         keeps the worker, never for a page."""
@@ -387,7 +375,7 @@ class Records:
         with self.transaction() as session:
             return list(session.scalars(query))
 
-    @_over_restarts
+    @over_restarts
     def find(self, table: type[Record], owner: str, **equal: Any) -> list[Record]:
         """This owner's rows, oldest first."""
         with self.transaction() as session:

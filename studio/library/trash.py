@@ -32,6 +32,7 @@ from studio.library.records import (
     CandidateRecord,
     DraftRecord,
     ExportedRecord,
+    FaceRecord,
     FileRecord,
     IndexRecord,
     JobFilesRecord,
@@ -102,6 +103,7 @@ def empty_trash(
     ids = [*posts, *(thing.id for thing in things)]
     for key in ids:
         records.remove(IndexRecord, key, owner)
+        records.remove(FaceRecord, key, owner)
         records.remove(MarkRecord, key, owner)
         if key.startswith("scene:"):
             records.remove(MarkRecord, f"pack:{key.removeprefix('scene:')}", owner)

@@ -44,6 +44,7 @@ from studio.texts.errors import say_failure
 from studio.texts.texts import Texts, choose_language
 from studio.web.backbones import LicenceSaid, add_backbones, say_warnings
 from studio.web.datasets import FaceBody, StyleBody, add_datasets, face_of, style_of
+from studio.web.faces import add_faces
 from studio.web.library import AlbumBundle, add_library
 from studio.web.packs import add_packs
 from studio.web.personas import add_personas
@@ -147,6 +148,7 @@ def add_api(app: FastAPI, queue: Queue, owner_of: OwnerOf) -> None:
     _add_jobs(api, queue, owner_of)
     _add_results(api, queue, owner_of)
     add_library(api, queue.studio, owner_of)
+    add_faces(api, queue.studio, owner_of)
     add_pictures(api, queue.studio, owner_of)
     add_packs(api, queue.studio, owner_of)
     add_personas(api, queue.studio, owner_of)

@@ -25,7 +25,7 @@ from studio.library.albums import (
 from studio.library.index import KINDS, Search, Thing, find_thing, find_things
 from studio.library.marks import mark_thing
 
-__all__ = ["AlbumBundle", "add_library"]
+__all__ = ["AlbumBundle", "ThingSaid", "add_library", "say_thing"]
 
 OwnerOf = Callable[[Request], str]
 Words = Annotated[str, Query(max_length=200)]
@@ -117,17 +117,7 @@ def add_library(api: APIRouter, studio: Studio, owner_of: OwnerOf) -> None:
         search = Search(owner, kind, terms=tuple((word,) for word in words.split()[:12]), groups=tuple(groups))
         last = _find(after, lambda key: find_thing(records, owner, key)) if after else None
         page = find_things(records, search, None if last is None else last.cursor, limit)
-        return [
-            ThingSaid(
-                id=t.id,
-                kind=t.kind,
-                created=t.created,
-                favourite=t.favourite,
-                facts=t.facts,
-                disliked=bool(t.marks.get("disliked")),
-            )
-            for t in page.things
-        ]
+        return [say_thing(thing) for thing in page.things]
 
     @api.get("/albums")
     def albums(request: Request) -> list[AlbumSaid]:
@@ -157,6 +147,18 @@ def add_library(api: APIRouter, studio: Studio, owner_of: OwnerOf) -> None:
         """Move an album to the trash; what is in it stays."""
         owner = owner_of(request)
         mark_thing(records, owner, f"{Album.kind}:{find_album(records, owner, album).id}", trashed=True)
+
+
+def say_thing(thing: Thing) -> ThingSaid:
+    """Return a thing as programs read it."""
+    return ThingSaid(
+        id=thing.id,
+        kind=thing.kind,
+        created=thing.created,
+        favourite=thing.favourite,
+        facts=thing.facts,
+        disliked=bool(thing.marks.get("disliked")),
+    )
 
 
 def _find(key: str, look: Callable[[str], Thing | None]) -> Thing:

@@ -321,7 +321,7 @@ def score_post(
     """Return the scores of a post, by the names of POST_MEASURES; goods only where there are some."""
     enrolment = np.asarray(request.persona.enrolment, np.float64)
     image = studio.store.get_picture(picture)
-    face, (regions,) = studio.faces.read(image), studio.regions.read([image])
+    face, (regions,) = studio.face_in(picture, image), studio.regions.read([image])
     subject = Subject(
         picture=image,
         faces=() if face is None else (face,),
