@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,12 @@ class Character(Value):
     def _check_span(self) -> Character:
         if self.end <= self.start:
             raise BadInput("character_span", start=self.start, end=self.end)
+        return self
+
+    @model_validator(mode="after")
+    def _check_scales(self) -> Character:
+        if unknown := sorted(set(self.scales) - set(get_args(Part))):
+            raise BadInput("character_region_unknown", region=unknown[0], known=list(get_args(Part)))
         return self
 
 

@@ -270,10 +270,13 @@ class Drawing(Value):
 
 
 class IpAdapterFacts(Value):
-    """The IP-Adapter, or the character adapter, that was on."""
+    """The IP-Adapter, or the character adapter, that was on; `reader_sha256` is of what said where the parts of the
+    people in photos are, "" where nothing did, or it was not noted.
+    """
 
     sha256: str
     licence: str
+    reader_sha256: str = later_field("")
 
 
 class ShownReference(Value):

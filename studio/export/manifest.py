@@ -121,8 +121,9 @@ class DrawFacts(_Strict):
     studio's store, "" for none), which say what told the model who is shown; `references` say who and what is in each
     picture that the model read itself; `companions` is empty where the backbone itself drew, and the IP-Adapter's hash
     and licence where none was on. `character` are the photos that said who is shown, by keys in the studio's store,
-    with the hash and licence of the adapter that read them; who agreed to it stays in the studio. `shape` is that of
-    the request, "" for the backbone's own size. `style` is None where pictures were drawn in none.
+    with the hash and licence of the adapter that read them, and the hash of what found their parts; who agreed to it
+    stays in the studio. `shape` is that of the request, "" for the backbone's own size. `style` is None where
+    pictures were drawn in none.
     """
 
     backbone: str
@@ -150,6 +151,7 @@ class DrawFacts(_Strict):
     character: Character | None = Field(None, exclude_if=lambda value: value is None)
     character_sha256: str = Field("", exclude_if=lambda value: not value)
     character_licence: str = Field("", exclude_if=lambda value: not value)
+    character_reader_sha256: str = Field("", exclude_if=lambda value: not value)
     style: StyleFacts | None = Field(None, exclude_if=lambda value: value is None)
     companions: tuple[CompanionFacts, ...] = ()
     references: tuple[ShownReference, ...] = ()

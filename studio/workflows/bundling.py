@@ -276,6 +276,7 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         character=asked.character,
         character_sha256="" if post_set.character_adapter is None else post_set.character_adapter.sha256,
         character_licence="" if post_set.character_adapter is None else post_set.character_adapter.licence,
+        character_reader_sha256="" if post_set.character_adapter is None else post_set.character_adapter.reader_sha256,
         companions=tuple(CompanionFacts(**one.model_dump()) for one in drawn.companions),
         references=post_set.references,
     )

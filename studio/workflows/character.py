@@ -20,6 +20,7 @@ from studio.library.consents import check_photos
 from studio.library.scenes import get_mask
 
 if TYPE_CHECKING:
+    from personas.measures.face import FaceReading
     from studio.domain.posts import PostRequest
 
 __all__ = ["photos_of"]
@@ -60,7 +61,8 @@ def _with_parts(
     A photo of clothes in which nothing of anybody is found shows one garment: all of it is the torso's. Raises BadInput
     where somebody wears them who is seen only when the photo is turned: their head could not be kept out.
     """
-    (read,), face = studio.regions.read([image]), studio.faces.read(image)
+    (read,) = studio.regions.read([image])
+    face = next((one for one in studio.faces.faces(image) if _lies_in(one, mask)), None)
     _, parts = body_regions(read)
     own = {name: inside for name, part in parts.items() if (inside := part & mask).any()}
     head = int((read.head & mask).sum())
@@ -76,3 +78,10 @@ def _with_parts(
     return CharacterPhoto(
         image, mask, own, None if face is None else face.landmarks, frozenset(wanted) if wanted else None
     )
+
+
+def _lies_in(face: FaceReading, mask: npt.NDArray[np.bool_]) -> bool:
+    """Whether a face's centre lies in the mask: of two people in a photo the better seen may be the other one."""
+    x0, y0, x1, y1 = face.box
+    row, column = int((y0 + y1) / 2), int((x0 + x1) / 2)
+    return 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1] and bool(mask[row, column])

@@ -19,7 +19,7 @@ from personas.measures.hair import read_hair
 from personas.measures.regions import Regions
 from personas.measures.subject import CandidateMeasures, Subject
 from personas.shots import Shot
-from pipelines.progress import Progress, Stage, StageProgress, tell_steps
+from pipelines.progress import Event, Progress, Stage, StageProgress, tell_steps
 from studio.application import Studio
 from studio.domain.capabilities import backbone_facts
 from studio.domain.choice import Speed
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from studio.domain.style import Style
 
 __all__ = [
-    "Arrived", "Drawn", "draw_all", "draw_beside", "draw_panels", "judged", "loras_of", "measure_pictures",
-    "persona_lora",
+    "Arrived", "Drawn", "WithoutPictures", "draw_all", "draw_beside", "draw_panels", "judged", "loras_of",
+    "measure_pictures", "persona_lora",
 ]  # fmt: skip
 
 Arrived = Callable[[int, str], None]
@@ -266,3 +266,17 @@ def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     small = np.asarray(Image.fromarray(image).convert("L").resize(_THUMBNAIL, Image.Resampling.BOX), np.float32).ravel()
     small -= small.mean()
     return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)
+
+
+class WithoutPictures:
+    """Tells how far it is and not what was drawn: nobody is to see these pictures."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def tell(self, event: Event) -> None:
+        if not isinstance(event, PicturesDrawn):
+            self._progress.tell(event)
+
+    def check_cancelled(self) -> None:
+        self._progress.check_cancelled()

@@ -17,32 +17,18 @@ from personas.measures.face import mean_embedding
 from personas.shots import vary_shots
 from pipelines.errors import NotEnough
 from pipelines.lora import Lora, read_lora
-from pipelines.progress import Event, Progress, Stage
+from pipelines.progress import Progress, Stage
 from pipelines.sampling.request import identity_request
 from studio.application import Studio
-from studio.domain.report import PicturesDrawn, StudioStage
+from studio.domain.report import StudioStage
 from studio.library.donor_faces import keep_face, known_face
 from studio.library.records import content_id
 from studio.workflows import run_directly
-from studio.workflows.drawing import draw_all
+from studio.workflows.drawing import WithoutPictures, draw_all
 
 __all__ = ["FACE_PICTURES", "donor_face", "mean_face", "mix_face", "mix_similarity", "trigger_of"]
 
 FACE_PICTURES = 8
-
-
-class _WithoutPictures:
-    """Tells how far it is and not what was drawn: nobody asked to see these pictures."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def tell(self, event: Event) -> None:
-        if not isinstance(event, PicturesDrawn):
-            self._progress.tell(event)
-
-    def check_cancelled(self) -> None:
-        self._progress.check_cancelled()
 
 
 def donor_face(studio: Studio, donor: Donor, look: LookCategory, progress: Progress) -> list[float]:
@@ -96,7 +82,7 @@ def mean_face(
         identity_request(studio.backbone.spec, shot.prompt(look.subject, trigger), 700 + i, loras=(lora,))
         for i, shot in enumerate(shots)
     ]
-    drawn = draw_all(studio, run_directly, stage, requests, _WithoutPictures(progress))
+    drawn = draw_all(studio, run_directly, stage, requests, WithoutPictures(progress))
     read = (studio.faces.read(studio.store.get_picture(key)) for key in drawn.pictures)
     found = [face.embedding for face in read if face is not None]
     return [float(v) for v in mean_embedding(np.stack(found))] if len(found) >= FACE_PICTURES // 2 else None

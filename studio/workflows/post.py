@@ -27,8 +27,8 @@ from studio.domain.values import FileKey
 from studio.domain.wording import tell_shot
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
-from studio.workflows.drawing import Arrived, Drawn, draw_all, draw_beside, draw_panels, loras_of
-from studio.workflows.drawn_with import note_drawing
+from studio.workflows.drawing import Arrived, Drawn, WithoutPictures, draw_all, draw_beside, draw_panels, loras_of
+from studio.workflows.drawn_with import note_drawing, note_reader
 from studio.workflows.finishing import check_finishing, finish_post
 from studio.workflows.injections import Injections
 
@@ -143,7 +143,8 @@ def _retake_weak(
     given = (posts[0].picture, posts[0].prompt) if request.panels > 1 else None
     for turn in range(1, request.retakes + 1):
         free = [i for i in range(len(posts)) if i >= len(request.seeds) or request.seeds[i] is None]
-        weak = [i for i in free if _is_weak(studio, posts[i].scores)]
+        # a step: tried again after another face pack was chosen, a job would find others weak than it drew takes of
+        weak: list[int] = run(f"weak-{turn}", lambda: [i for i in free if _is_weak(studio, posts[i].scores)])  # noqa: B023
         if not weak:
             break
         stage, asked = Stage(StudioStage.RETAKES, str(turn)), _asked_again(request, weak, turn)
@@ -156,8 +157,9 @@ def _retake_weak(
             if is_weaker(posts[i].scores, take.scores, studio.least_identity):
                 posts[i] = take
                 progress.tell(PostScored(ScoredPost(number=i, picture=take.picture, scores=take.scores)))
+    finishes = request.retakes > 0 and check_finishing(studio, request, *injections.size) is not None
     for i, post in enumerate(posts):
-        if request.retakes and _is_weak(studio, post.scores):
+        if finishes and post.finished is None:
             finished = finish_step(studio, request, post, post.picture, run, f"finish-{i}", injections)
             posts[i] = post.model_copy(update={"finished": finished})
     used = {post_set, *(post.origin[0] for post in posts)}
@@ -219,7 +221,9 @@ def draw_shots(
             progress.tell(PostScored(ScoredPost(number=number, picture=FileKey(key), scores=row)))
         progress.tell(StageProgress(Stage(StudioStage.SCORES), len(arrived), len(shots)))
 
-    drawn = draw_requests(studio, run, round.stage, request, requests, progress, given, score)
+    # of a take that is rejected no page shows anything
+    shown = progress if round.tells else WithoutPictures(progress)
+    drawn = draw_requests(studio, run, round.stage, request, requests, shown, given, score)
     posts = tuple(
         Post(
             **dict(facts),
@@ -349,4 +353,5 @@ def _character_facts(studio: Studio, injections: Injections) -> IpAdapterFacts |
     if injections.character is None:
         return None
     file = character_of(studio.backbone).file
-    return IpAdapterFacts(sha256=file.sha256, licence=file.licence)
+    reader = note_reader(studio) if any(photo.parts for photo in injections.character.photos) else ""
+    return IpAdapterFacts(sha256=file.sha256, licence=file.licence, reader_sha256=reader)

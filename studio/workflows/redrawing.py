@@ -25,7 +25,7 @@ from studio.domain.values import FileKey
 from studio.export.bundle import pixels_sha256
 from studio.export.manifest import Drawing, Manifest, ManifestPost, ManifestShot, read_manifest
 from studio.workflows import Run
-from studio.workflows.drawn_with import note_drawing
+from studio.workflows.drawn_with import note_drawing, note_reader
 from studio.workflows.finishing import finish_picture
 from studio.workflows.injections import Injections
 from studio.workflows.post import draw_requests, plan_requests
@@ -63,6 +63,8 @@ def redraw_bundle(studio: Studio, path: Path, run: Run, progress: Progress = SIL
         raise BadInput("bundle_of_another_ip_adapter")
     if draw.character_sha256 and character_of(backbone).file.sha256 != draw.character_sha256:
         raise BadInput("bundle_of_another_character")
+    if draw.character_reader_sha256 and note_reader(studio) != draw.character_reader_sha256:
+        raise BadInput("bundle_of_another_reader")
     request = _asked(manifest)
     injections = Injections(studio, request)
     _check_reader(manifest, injections)

@@ -36,6 +36,7 @@ from studio.library.scenes import add_picture, add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
 from studio.workflows.character import photos_of
+from studio.workflows.drawn_with import note_reader
 from studio.workflows.injections import Injections
 from studio.workflows.redrawing import redraw_bundle
 from tests.exports import export_set
@@ -195,6 +196,7 @@ def test_a_business_is_warned_of_the_adapters_licence(tiny_flux: Path, asked: Po
     [
         ({"photos": ()}, "photos"), ({"strength": 1.6}, "strength"), ({"start": 0.5, "end": 0.5}, "character_span"),
         ({"scales": {"face": 2.0}}, "scales"), ({"end": 0.0}, "end"),
+        ({"scales": {"nose": 1.0}}, "character_region_unknown"),
     ],
 )  # fmt: skip
 def test_characters_that_cannot_be(asked: PostRequest, change: dict[str, Any], says: str) -> None:
@@ -296,7 +298,7 @@ def shirt(path: Path) -> Path:
 
 
 def test_parts_and_the_face_are_found_and_clothes_come_from_another_photo(
-    by_parts: Studio, asked: PostRequest, tmp_path: Path
+    by_parts: Studio, asked: PostRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = by_parts.library
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 64, 3), dtype=np.uint8)).save(tmp_path / "scene.png")
@@ -331,6 +333,11 @@ def test_parts_and_the_face_are_found_and_clothes_come_from_another_photo(
         export_set(by_parts, post_set, tmp_path / "a.zip")
         assert redraw_bundle(by_parts, tmp_path / "a.zip", run_directly) == ()
     assert len({picture.tobytes() for picture in shown}) == 3
+
+    assert bundle(by_parts, post_set, tmp_path / "b.zip").draw.character_reader_sha256 == note_reader(by_parts)
+    monkeypatch.setattr("studio.workflows.redrawing.note_reader", lambda studio: "0" * 64)
+    with pytest.raises(BadInput, match="bundle_of_another_reader"):
+        redraw_bundle(by_parts, tmp_path / "a.zip", run_directly)
 
 
 def test_of_clothes_on_somebody_whose_face_is_hidden_no_head_is_seen(

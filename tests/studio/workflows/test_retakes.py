@@ -86,6 +86,8 @@ def test_what_came_out_weak_is_drawn_again_until_it_is_not(
     assert len({post.seed for drawing in post_set.drawings for post in drawing.posts}) == 5
     assert [post.picture for post in told.report.posts] == [post.picture for post in post_set.posts]
     assert not any(name.startswith("retake-3") for name in names)
+    # takes that are rejected are nowhere shown
+    assert set(told.report.pictures) <= {post.picture for post in plain.posts}
 
     export_set(studio, compose(post_set, Arrangement(order=(2, 0, 1)), {}), tmp_path / "a.zip")
     assert redraw_bundle(studio, tmp_path / "a.zip", run_directly) == ()
@@ -137,3 +139,31 @@ def test_a_seed_that_a_person_said_stays(
     post_set = draw_posts(studio, asked.changed(retakes=3, seeds=(77, None)), run_directly)
     assert [post.scores["prompt"] for post in post_set.posts] == [0.5, 1.0]
     assert post_set.posts[0].seed == 77
+
+
+def test_a_job_that_stopped_in_its_retakes_gives_no_take_to_another_shot(
+    studio: Studio,  # noqa: F811
+    asked: PostRequest,  # noqa: F811
+    scored: Callable[[list[float]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another face pack, chosen before the job is tried again, finds others weak."""
+    known: dict[str, Any] = {}
+
+    def run(name: str, step: Callable[[], Any]) -> Any:
+        if name not in known:
+            known[name] = step()
+            if name.startswith("retake-1-score"):
+                raise KeyboardInterrupt
+        return known[name]
+
+    wish = asked.changed(retakes=1)
+    scored([0.5, 1.0, 1.0])
+    with pytest.raises(KeyboardInterrupt):
+        draw_posts(studio, wish, run)
+    monkeypatch.setattr("studio.workflows.post.weak_scores", lambda scores, least: scores["prompt"] == 1.0)
+    monkeypatch.setattr("studio.workflows.post.is_weaker", lambda old, new, least: True)
+    post_set = draw_posts(studio, wish, run)
+    assert [post.scores["prompt"] for post in post_set.posts] == [1.0, 1.0]
+    assert post_set.posts[0].origin[0] != post_set.id
+    assert post_set.posts[1].origin == (post_set.id, 1)
