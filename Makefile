@@ -16,7 +16,7 @@ INPUTS ?= 20000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-seeds miniature-score picture-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load overhead bench bench-check fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
+.PHONY: help install demo demo-seeds miniature-score picture-score scene-score character-score taste-score learning-score lora-formats ip-adapter-sweep full-size faults load overhead bench bench-check fuzz touch studio test test-browser test-browser-short test-fast check lint types imports format miniature clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 18
@@ -43,6 +43,12 @@ miniature-score: install ## how well the miniature draws: table, contact sheets,
 
 picture-score: install ## what people see first, counted: eyes, mouths, hands, goods, places, edges; sheets, picture-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.picture_score --out $(OUT)
+
+scene-score: install ## how well a photo's place comes through, empty or with somebody in it: table, sheets, scene-score.json [OUT=out]
+	$(BIN)/python -m benchmarks.scene_score --out $(OUT)
+
+character-score: install ## how well photos say who is shown and what they wear: table, sheets, character-score.json [OUT=out]
+	$(BIN)/python -m benchmarks.character_score --out $(OUT)
 
 taste-score: install ## how well a taste is read and followed, on simulated users: table, taste-score.json [OUT=out]
 	$(BIN)/python -m benchmarks.taste_score --out $(OUT)

@@ -204,8 +204,9 @@ def merge_tokens(tokens: torch.Tensor, merge: float) -> torch.Tensor:
 def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Tensor:
     """Float32 [1, n, d] before the scale.
 
-    Masked pixels are filled before encoding, because every token sees the whole picture; tokens that lie
-    mostly on them are dropped, and the others are averaged in proportion to the background they hold.
+    Masked pixels are filled before encoding, because every token sees the whole picture. Tokens that lie
+    mostly on them are dropped, and the others are averaged in proportion to the background they hold; none is where the
+    encoder has learnt what to expect there, and says so (`fills_foreground` in its configuration).
     """
     image = reference.image
     mask = np.zeros(image.shape[:2], np.bool_) if reference.mask is None else reference.mask
@@ -221,6 +222,8 @@ def _weighted_tokens(backbone: Backbone, reference: ReduxReference) -> torch.Ten
     # the encoder squeezes the whole picture to its square, so a patch is an equal share of each side
     background = torch.from_numpy(~mask).to(backbone.device, torch.float32)[None, None]
     share = F.adaptive_avg_pool2d(background, side)  # [1, 1, g, g], in [0, 1]
+    if getattr(pipeline.image_encoder.config, "fills_foreground", False):
+        share = torch.ones_like(share)
     given = np.ones((1, 1), np.float32) if reference.weights is None else reference.weights.astype(np.float32)
     weight = F.adaptive_avg_pool2d(torch.from_numpy(given).to(backbone.device)[None, None], side)
     if reference.pool > 1:

@@ -23,7 +23,7 @@ from studio.library.scene_packs import add_pack
 from studio.library.scenes import add_bundled, add_scene, bundled_scenes, change_scene, get_mask, mask_share, scenes_of
 from studio.library.uploads import MOST_BYTES, find_upload
 from studio.ui.context import EACH, HIDDEN, Said, Ui, actions, guarded, owner_of, pressed
-from studio.ui.parts.cautions import say_look
+from studio.ui.parts.cautions import say_hidden, say_look
 from studio.ui.parts.crop_form import CropForm, build_crops, say_landmark
 from studio.ui.parts.html import button, card, drop, empty, grid, link, panel, picture, undo_card
 from studio.ui.parts.page_head import open_page
@@ -209,7 +209,7 @@ def _say_kept(ui: Ui, scene: Scene) -> str:
             if share <= 0.99:
                 lines.append(f"{shape}: {say_landmark(ui, share)}")
     said = "<br>".join(map(escape, lines))
-    return f'<div class="st-panel done" role="status">✓ {said}</div>{say_look(ui, scene)}'
+    return f'<div class="st-panel done" role="status">✓ {said}</div>{say_look(ui, scene) or say_hidden(ui, scene)}'
 
 
 def show_scenes(ui: Ui, owner: str, gone: Collection[str] = ()) -> str:

@@ -1,13 +1,17 @@
-"""What the drawing model may not know or cannot draw, said where it is chosen: own words, and real photos."""
+"""What the drawing model may not know or cannot draw, said where it is chosen: own words, real photos, and photos of
+places that somebody stands before.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from pipelines.errors import BadInput, StudioError
+from studio.application import Studio
 from studio.domain.capabilities import own_look, vocabulary_of
 from studio.domain.scene import Scene
 from studio.domain.wording import doubts, say_doubts
@@ -15,7 +19,9 @@ from studio.jobs.fit import other_look
 from studio.ui.context import LATEST, Ui, guarded, owner_of
 from studio.ui.parts.shots_table import read_shots
 
-__all__ = ["build_look", "say_look", "say_own_words"]
+__all__ = ["build_look", "say_hidden", "say_look", "say_own_words"]
+
+_MUCH_HIDDEN = 0.3  # the share of a photo that people take from which on its place is found again clearly less often
 
 
 def say_own_words(ui: Ui, rows: list[list[Any]], goods: str = "") -> str:
@@ -39,6 +45,22 @@ def say_look(ui: Ui, scene: Scene | None) -> str:
     return f'<div class="st-panel warn" role="status">⚠ {escape(ui.t.error(why))}</div>'
 
 
+def say_hidden(ui: Ui, scene: Scene | None) -> str:
+    """Return as HTML that people hide much of a scene's photo, and what to do; "" where they do not."""
+    if scene is None or not ui.studio.store.has(scene.photo):
+        return ""
+    share = _hidden_share(ui.studio, scene.photo)
+    if share < _MUCH_HIDDEN:
+        return ""
+    return f'<p class="st-soft" role="status">ⓘ {escape(ui.t("look.hidden", percent=round(100 * share)))}</p>'
+
+
+@lru_cache(maxsize=512)
+def _hidden_share(studio: Studio, photo: str) -> float:
+    (read,) = studio.regions.read([studio.store.get_picture(photo)])
+    return float(read.person.mean())
+
+
 def build_look(ui: Ui, scene: gr.Dropdown) -> gr.Checkbox:
     """Lay out, where the caller is, what is said of a chosen scene that the model cannot draw, and the wish to draw it
     all the same, which is returned.
@@ -49,7 +71,8 @@ def build_look(ui: Ui, scene: gr.Dropdown) -> gr.Checkbox:
     def look(chosen: str | None, request: gr.Request) -> Any:
         place = next((s for s in ui.scenes(owner_of(request)) if s.id == chosen), None)
         html = say_look(ui, place)
-        return html, gr.Checkbox(visible=True) if html else gr.Checkbox(value=False, visible=False)
+        asked = gr.Checkbox(visible=True) if html else gr.Checkbox(value=False, visible=False)
+        return html or say_hidden(ui, place), asked
 
     scene.change(guarded(ui, look), [scene], [said, anyway], **LATEST)
     return anyway

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from miniature.renders import people
+from miniature.world import World, render, sample_scenes
+from personas.shots import Shot
 from pipelines.shapes import SHAPES, Shape
 from studio.domain.scene import Crop, check_crops, usual_crop
+from studio.library.scenes import add_scene
 from studio.ui.pages.scenes import _changed_mask, _say_kept
+from studio.ui.parts.cautions import say_hidden
 from studio.ui.parts.crop_form import Place, move_crop, place_of, say_landmark, show_stage
 from studio.ui.parts.painting import on_canvas, paint_mask, painted_mask
 from tests.library import keep_cafe
@@ -75,3 +80,14 @@ def test_a_kept_scene_says_which_shapes_lose_its_landmark() -> None:
     assert "3:4" not in _say_kept(ui, scene)
     away = scene.model_copy(update={"crops": (Crop(shape="1:1", box=(0.0, 0.0, 0.2, 0.15)),)})
     assert "1:1" in _say_kept(ui, away)
+
+
+def test_of_a_photo_that_somebody_hides_much_of_the_merchant_hears(tmp_path: Path) -> None:
+    ui, (identity, _) = make_ui("en"), people(8, 3)
+    said = {}
+    for framing in ("close-up", "full-body"):
+        world = World(identity[:1], (Shot(framing),), sample_scenes(["cafe"], [3]), 3)
+        Image.fromarray(render(world).images.numpy()[0]).save(tmp_path / f"{framing}.png")
+        said[framing] = say_hidden(ui, add_scene(ui.studio.library, tmp_path / f"{framing}.png", None, framing))
+    assert "%" in said["close-up"]
+    assert said["full-body"] == say_hidden(ui, None) == ""
