@@ -1,7 +1,8 @@
-"""The styles that come with the miniature: `python -m miniature.styles [NAME …]`, half an hour each on a free core.
+"""The styles that come with the miniature: `python -m miniature.styles [NAME …]`.
 
-Each is learnt from pictures of many people in its look, as `persona-studio style train` learns from a person's
-photographs, and is written beside its card into `assets/miniature/styles`. A training that is whole is only written
+Each is learnt from pictures of many people in its look, so that there is no face in it, and is written beside its card
+into `assets/miniature/styles`. One of photographs is learnt as `persona-studio style train` learns it, half an hour on a
+free core; a drawn one, of which there is a filter, from filtered renders by flow matching alone: their content is known. A training that is whole is only written
 again, and one of another base begins anew: what a style does to other weights nobody has measured.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from miniature.filters import pencil, poster
 from miniature.photos import Photos, draw_photos
 from personas.measures.regions import LABELS
 from pipelines.backbones import MINIATURE, Backbone, load_backbone, resolve_backbone
@@ -25,6 +27,8 @@ from pipelines.models.weights import hash_weights
 from pipelines.progress import SILENT, Event, TrainingStep
 from pipelines.training.lora import LoraTrainingConfig, TrainingExample, train_lora
 from pipelines.training.style import StyleObjective, StyleRecipe, find_style_recipe
+
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 __all__ = ["STYLES", "Log", "photo_examples", "ship", "style_config"]
 
@@ -36,7 +40,8 @@ _LICENCE = "apache-2.0"
 @dataclass(frozen=True)
 class Source:
     """A style's words in both languages, the pictures that it is learnt from, the folder of its training in the work
-    folder, and the `strength` of the trained layers at which the style was measured: the file's 1.
+    folder, and the `strength` of the trained layers at which the style was measured: the file's 1. A `wrong` share of
+    the captions' clauses says what is not so. `is_drawn` ones are learnt by flow matching alone.
     """
 
     names: Mapping[str, str]
@@ -45,6 +50,12 @@ class Source:
     wrong: float
     folder: str
     strength: float
+    is_drawn: bool = False
+
+
+def _drawn(work: Path, redraw: Callable[[Picture], Picture]) -> Photos:
+    photos = draw_photos(400, 62_000_000, work / "renders.npz", real=False)
+    return replace(photos, images=np.stack([redraw(image) for image in photos.images]))
 
 
 STYLES: Mapping[str, Source] = {
@@ -59,7 +70,33 @@ STYLES: Mapping[str, Source] = {
         folder="style/style-content",
         strength=1.8,
     ),
+    "poster": Source(
+        names={"en": "Poster", "zh": "海报"},
+        learnt_from={
+            "en": "pictures of invented people in flat, strong colours, as of a screen print",
+            "zh": "虚构人物的图片：平涂、颜色浓烈，像丝网印刷",
+        },
+        photos=lambda work: _drawn(work, poster),
+        wrong=0.0,
+        folder="poster",
+        strength=1.0,
+        is_drawn=True,
+    ),
+    "warm-pencil": Source(
+        names={"en": "Warm pencil", "zh": "暖色铅笔"},
+        learnt_from={
+            "en": "pictures of invented people as thinly coloured pencil drawings on warm paper",
+            "zh": "虚构人物的图片：暖色纸上的淡彩铅笔画",
+        },
+        photos=lambda work: _drawn(work, pencil),
+        wrong=0.0,
+        folder="warm-pencil",
+        strength=1.0,
+        is_drawn=True,
+    ),
 }
+
+_DRAWN = LoraTrainingConfig(rank=4, learning_rate=2e-3, steps=300, checkpoint_every=50, batch_size=BATCH, seed=SEED)
 
 
 class Log:
@@ -97,12 +134,16 @@ def style_config(recipe: StyleRecipe, steps: int = STEPS, batch: int = BATCH) ->
 
 def ship(backbone: Backbone, name: str, work: Path, assets: Path) -> None:
     """Train a style where its training is not whole yet, and write its LoRA in half precision, with its card."""
-    source, recipe = STYLES[name], replace(find_style_recipe(backbone), prior=0.0)
-    photos, config, folder = source.photos(work), style_config(recipe), work / source.folder
-    examples, objective = photo_examples(photos, source.wrong), StyleObjective(recipe)
+    source, folder = STYLES[name], work / STYLES[name].folder
+    examples = photo_examples(source.photos(work), source.wrong)
+    recipe, config, objective = None, _DRAWN, None
+    if not source.is_drawn:
+        recipe = replace(find_style_recipe(backbone), prior=0.0)
+        config, objective = style_config(recipe), StyleObjective(recipe)
     trained = train_lora(backbone, examples, config, folder, Log(name), objective=objective)
     layers = [replace(x, down=x.down.half(), up=x.up.half(), alpha=x.alpha * source.strength) for x in trained.layers]
-    told: dict[str, Any] = asdict(recipe) | {
+    own = {"rank": config.rank, "learning_rate": config.learning_rate} if recipe is None else asdict(recipe)
+    told: dict[str, Any] = own | {
         "steps": trained.steps, "batch": BATCH, "strength": source.strength, "wrong_clauses": source.wrong,
     }  # fmt: skip
     place = assets / "styles" / name
