@@ -26,16 +26,21 @@ def shot_of(facts: Mapping[str, object]) -> Shot:
 
 
 def caption(
-    facts: Mapping[str, object], rng: random.Random, *, drop_setting: float = 0.0, without: Container[str] = ()
+    facts: Mapping[str, object],
+    rng: random.Random,
+    *,
+    drop_setting: float = 0.0,
+    without: Container[str] = (),
+    named: float = 0.7,
 ) -> str:
-    """A training caption: a plain or a look's subject, often the neutral trigger, now and then a clause missing.
+    """A training caption: a plain or a look's subject, the neutral trigger as often as `named`, now and then a clause missing.
 
     More than half are in the studio's own words; the rest in other English words or in Chinese. Of the fields in
     `without` nothing is said.
     """
     plain = "a man" if facts["masculine"] else "a woman"
     subject = _SUBJECT.get(str(facts["look"]), plain) if rng.random() < 0.85 else plain
-    trigger = NEUTRAL_TRIGGER if rng.random() < 0.7 else ""
+    trigger = NEUTRAL_TRIGGER if rng.random() < named else ""
     manner = rng.random()
     if manner < 0.6:
         first, *rest = _own_words(shot_of(facts), subject, trigger)

@@ -96,19 +96,19 @@ def plan_piece(number: int, held: bool = False) -> tuple[Tensor, list[str], list
         if person % 2 == 0:
             outfit = {"outfit": rng.choice(OUTFITS), "outfit_colour": rng.choice(OUTFIT_COLOURS)}
             outfit["goods"] = rng.choice(GOODS[1:]) if rng.random() < 0.5 else "nothing"
-            alike = _sample_wear(rng)
+            alike = sample_wear(rng)
         for shot in range(SHOTS):
             own = free[person * SHOTS + shot]
             framing = rng.choices(("close-up", "half-body", "full-body"), (0.2, 0.35, 0.45))[0]
             shots.append(replace(own, framing=framing, **(outfit if shot < ALIKE else {})))  # type: ignore[arg-type]
-            worn.append(alike if shot < ALIKE else _sample_wear(rng))
+            worn.append(alike if shot < ALIKE else sample_wear(rng))
     colours = torch.tensor(worn)
     rows = torch.arange(PEOPLE).repeat_interleave(SHOTS)
     return persons[rows], [looks[int(r)] for r in rows], shots, Wear(colours[:, 0], colours[:, 1], colours[:, 2])
 
 
-def _sample_wear(rng: random.Random) -> tuple[tuple[float, ...], ...]:
-    """Colours of trousers, shoes and goods, RGB in [0, 1]."""
+def sample_wear(rng: random.Random) -> tuple[tuple[float, ...], ...]:
+    """Return colours of trousers, shoes and goods, RGB in [0, 1]."""
 
     def near(colour: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(min(1.0, max(0.0, (c + rng.uniform(-14, 14)) / 255)) for c in colour)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from miniature.captions import caption
-from miniature.characters.data import ALIKE, OFF, PEOPLE, SHOTS, WHOLES, Piece
+from miniature.characters.data import ALIKE, OFF, PEOPLE, SHOTS, WHOLES, Piece, plan_piece
 from miniature.characters.learner import References
 from miniature.training import DEVICE
 from pipelines.adapters.character_layout import STUDIO
@@ -44,7 +44,7 @@ class Plan:
 @dataclass(frozen=True)
 class Sample:
     """Pictures of one size: `latents` [b, 32, h, w], `share` [b, 2, h, w] of person and face in each cell, `points`
-    [b, 20, 3], `who` [b, 128] of the person's OTHER pictures, `person` [b] their row among all people."""
+    [b, 20, 3], `who` [b, 128] of the person's OTHER pictures, `person` [b] their row among all people, `traits` [b, 26] theirs."""
 
     latents: Tensor
     share: Tensor
@@ -54,11 +54,11 @@ class Sample:
     points: Tensor
     who: Tensor
     person: Tensor
+    traits: Tensor
 
-    @property
-    def weight(self) -> Tensor:
-        """Return what cells weigh [b, h, w], three times as much where a face is and twice where the person is."""
-        weight = 1 + self.share.sum(dim=1)
+    def weigh(self, everywhere: float = 1.0, person: float = 1.0, face: float = 1.0) -> Tensor:
+        """Return what cells weigh [b, h, w], 1 on average: more where the person is, and still more where the face is."""
+        weight = everywhere + person * self.share[:, 0] + face * self.share[:, 1]
         return weight / weight.mean(dim=(1, 2), keepdim=True)
 
 
@@ -88,7 +88,7 @@ def plan(kind: str, rng: random.Random, people: int = PEOPLE) -> Plan:
 class Pairs:
     """All pieces, by size."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Piece], held: bool = False) -> None:
         self.pieces, self.facts = list(pieces), [json.loads(p["facts"]) for p in pieces]
         self.by_shape: dict[bool, list[int]] = {False: [], True: []}
         for number, piece in enumerate(self.pieces):
@@ -100,6 +100,10 @@ class Pairs:
         means = [F.normalize(p["who"].unflatten(0, (-1, SHOTS)).mean(dim=1)) for p in self.pieces]
         self.people = torch.cat(means).to(DEVICE)
         """The mean unit embedding of everybody, [p, 128]."""
+        counts = [len(p["who"]) // SHOTS for p in self.pieces]
+        planned = [plan_piece(number, held)[0][::SHOTS][:count] for number, count in enumerate(counts)]
+        self.traits = torch.cat(planned).to(DEVICE)
+        """The traits of everybody, [p, 26]."""
 
     def draw(self, kinds: Mapping[str, float], is_square: bool, count: int, rng: random.Random) -> Sample:
         """`count` pictures of one shape, each of a kind as often as `kinds` says."""
@@ -116,7 +120,7 @@ class Pairs:
         facts = tuple(self.facts[number][one.target] for number, one in zip(picked, plans, strict=True))
         dice = [rng.random() for _ in plans]
         texts = tuple(
-            "" if 0.1 <= die < 0.25 else caption(f | {"look": ""}, rng, without=one.without)
+            "" if 0.1 <= die < 0.25 else caption(f | {"look": ""}, rng, without=one.without, named=1.0)
             for f, one, die in zip(facts, plans, dice, strict=True)
         )
         on = torch.tensor([not (die < 0.1 or 0.2 <= die < 0.25) for die in dice])
@@ -126,12 +130,21 @@ class Pairs:
             self.pieces[n]["who"][k * SHOTS : (k + 1) * SHOTS].sum(dim=0) - self.pieces[n]["who"][one.target]
             for n, k, one in zip(picked, people, plans, strict=True)
         ]
+        rows_of_all = torch.tensor([self.first[n] + k for n, k in zip(picked, people, strict=True)], device=DEVICE)
         return Sample(
             (stored[:, 0] + stored[:, 1] * torch.randn_like(stored[:, 1])).to(DEVICE),
             column("share").float().to(DEVICE), self._shown(picked, plans, on), texts, facts, column("points"),
             F.normalize(torch.stack(whos)).to(DEVICE),
-            torch.tensor([self.first[n] + k for n, k in zip(picked, people, strict=True)], device=DEVICE),
+            rows_of_all, self.traits[rows_of_all],
         )  # fmt: skip
+
+    def faces(self) -> tuple[Tensor, Tensor]:
+        """Return the unit embeddings [n, 128] of all faces that are found, and those people's traits [n, 26]."""
+        told = [F.normalize(piece["told"][piece["found"]].float()) for piece in self.pieces]
+        rows = [
+            first + torch.nonzero(p["found"])[:, 0] // SHOTS for first, p in zip(self.first, self.pieces, strict=False)
+        ]
+        return torch.cat(told), self.traits[torch.cat(rows)]
 
     def _shown(self, picked: Sequence[int], plans: Sequence[Plan], on: Tensor) -> References:
         most, count = max(len(one.photos) for one in plans), len(plans)

@@ -95,12 +95,14 @@ def test_plans_are_of_their_kind() -> None:
 
 
 def test_stages_follow_each_other_and_rates_fall() -> None:
-    assert [stage_at(step)[0].id for step in (0, 999, 1000, 3399, 3400, STEPS - 1, STEPS)] == [
-        "S1", "S1", "S2", "S2", "S3", "S3", "S3",
-    ]  # fmt: skip
-    assert rate_at(STAGES[0], 0) == pytest.approx(1e-5)
-    assert rate_at(STAGES[1], 0) == pytest.approx(1e-3)
-    assert rate_at(STAGES[2], STAGES[2].steps) == pytest.approx(3e-5)
+    ends = np.cumsum([stage.steps for stage in STAGES])
+    assert [stage.id for stage in STAGES] == ["names", "S1", "S2", "S3"]
+    for stage, end in zip(STAGES, ends, strict=True):
+        assert [stage_at(int(step)) for step in (end - stage.steps, end - 1)] == [(stage, 0), (stage, stage.steps - 1)]
+    assert stage_at(STEPS) == (STAGES[-1], STAGES[-1].steps)
+    for stage in STAGES:
+        assert rate_at(stage, 0) == pytest.approx(stage.first / (stage.warm or 1))
+        assert rate_at(stage, stage.steps) == pytest.approx(stage.last)
     for stage in STAGES:
         assert sum(stage.kinds.values()) == pytest.approx(1)
 
@@ -134,13 +136,11 @@ def write_pieces(folder: Path, eyes: DataEyes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype")  # of autocast, which the recipes run under
-def test_three_stages_train_go_on_and_are_exported(
-    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_stages_train_go_on_and_are_exported(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pieces(tmp_path / "pieces", DataEyes(assets))
     small = tuple(replace(stage, steps=2, micros=1, warm=0, first=1e-2) for stage in STAGES)
     monkeypatch.setattr(training, "STAGES", small)
-    monkeypatch.setattr(training, "STEPS", 6)
+    monkeypatch.setattr(training, "STEPS", 8)
     monkeypatch.setattr(training, "_MICRO", 4)
     monkeypatch.setattr(training, "_LOG_EVERY", 1)
     train(tmp_path, assets, 3)
@@ -148,9 +148,9 @@ def test_three_stages_train_go_on_and_are_exported(
     assert at_three["step"] == 3
     train(tmp_path, assets)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert (state["step"], [row["step"] for row in state["log"]]) == (6, [1, 2, 3, 4, 5, 6])
+    assert (state["step"], [row["step"] for row in state["log"]]) == (8, [1, 2, 3, 4, 5, 6, 7, 8])
     assert "identity" in state["log"][-1]
-    assert {p.name for p in tmp_path.glob("checkpoint-*.pt")} == {"checkpoint-S1.pt", "checkpoint-S2.pt"}
+    assert {p.name for p in tmp_path.glob("checkpoint-*.pt")} == {f"checkpoint-{s}.pt" for s in ("names", "S1", "S2")}
     assert all(np.isfinite(list(row.values())).all() for row in state["log"])
     assert not torch.equal(state["module"]["blocks.3.to_v_ip.weight"], at_three["module"]["blocks.3.to_v_ip.weight"])
 
@@ -203,7 +203,8 @@ def test_what_learns_reads_photos_as_what_draws_does(assets: Path, tmp_path: Pat
     shown = References(
         deep, shallow, colours, seen, face, told, torch.tensor([[True, False]]), torch.tensor([True])
     )  # fmt: skip
-    tokens, bias, name = learner(shown, time)
+    tokens, bias = learner(shown, time)
+    said = learner.name_of(shown)
     by_row = tokens[0].unflatten(0, (2, len(STUDIO.regions), -1))
     views = {n: [k for k in (0, 1) if seen[0, k, n]] for n in range(len(STUDIO.regions))}
     rows = [(n, k) for n in views for k in views[n]]
@@ -213,7 +214,24 @@ def test_what_learns_reads_photos_as_what_draws_does(assets: Path, tmp_path: Pat
         weight = bias[0].unflatten(0, (2, len(STUDIO.regions), -1))[k, n, 0].exp()
         assert float(weight) == pytest.approx(encoded.weights[row])
     assert encoded.name is not None
-    assert torch.allclose(name[0], encoded.name, atol=0.01)
+    assert torch.allclose(said[0], encoded.name, atol=0.01)
+
+
+@torch.no_grad()
+def test_a_face_is_named_as_the_traits_that_a_line_reads_in_it(assets: Path) -> None:
+    """Where traits are a line through embeddings the name of a face is that of its person."""
+    learner = Learner(sizes_for(load_backbone(resolve_backbone(assets / "flux"), "cpu", torch.float32).transformer))
+    scramble(learner, 3)
+    torch.manual_seed(0)
+    told = torch.nn.functional.normalize(torch.randn(4000, 128))
+    traits = told @ torch.randn(128, 26) + 0.3
+    learner.name_faces(told, traits)
+    on, zeros = torch.ones(5, dtype=torch.bool), torch.zeros(5, 1, 1)
+    shown = References(
+        zeros, zeros, zeros, zeros.bool(), zeros, told[:5, None], torch.ones(5, 1, dtype=torch.bool), on
+    )  # fmt: skip
+    named, wanted = learner.name_of(shown), learner.name_people(traits[:5], on)
+    assert ((named - wanted).square().mean() / wanted.var()).sqrt() < 0.1
 
 
 def test_pieces_that_are_there_stay(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from tests.tiny_z_image import write_z_image
 def test_the_miniature_says_what_it_is(tmp_path: Path) -> None:
     facts = backbone_facts(Settings(data=tmp_path))
     assert facts is not None
-    assert (facts.family, facts.width, set(facts.companions)) == ("flux1", 256, {"redux"})
+    assert (facts.family, facts.width, set(facts.companions)) == ("flux1", 256, {"redux", "character"})
     assert (facts.id, facts.licence, facts.family_name) == ("miniature", "apache-2.0", "FLUX.1")
     assert facts.companions["redux"].licence == "apache-2.0"  # the miniature's own
     assert facts.fits("flux1", 256)
@@ -71,7 +71,7 @@ def test_it_needs_no_torch() -> None:
         "print(sorted(abilities(Settings())), 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "['redux'] False"
+    assert found.stdout.strip() == "['character', 'redux'] False"
 
 
 def test_who_names_no_way_is_given_the_first_that_the_backbone_has(tmp_path: Path, tiny_family: Path) -> None:
