@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed_draw import Drawing, pictures, posts, recipes, scoring
-from benchmarks.speed_library import page
+from benchmarks.speed_library import page, search
 from benchmarks.speed_lora import fused_overhead, reweight
 from benchmarks.speed_start import cold_start
 from benchmarks.speed_timing import SpeedRow
@@ -35,7 +35,7 @@ __all__ = ["fallen", "main"]
 
 _LEAST = 0.8  # of an earlier ratio
 _REPEATS = {"reweight": 9, "fused_overhead": 30, "recipes": 5, "picture": 5, "posts": 3, "scoring": 3, "training": 5,
-            "page": 30, "cold_start": 3}  # fmt: skip
+            "page": 30, "search": 30, "cold_start": 3}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         for name, work in _works(Path(folder)).items():
             if name in args.only:
-                rows += work(_REPEATS[name])
-                print(_say(rows[-1]), flush=True)
+                made = work(_REPEATS[name])
+                print("\n".join(map(_say, made)), flush=True)
+                rows += made
                 (args.out / "bench.json").write_text(json.dumps(_report(rows), indent=1))
     lost = fallen(_report(rows), before) if before else []
     for line in lost:
@@ -65,7 +66,7 @@ def _works(folder: Path) -> dict[str, Callable[[int], list[SpeedRow]]]:
     return {
         "reweight": reweight, "fused_overhead": fused_overhead, "recipes": lambda n: recipes(at, n),
         "picture": lambda n: pictures(at, n), "posts": lambda n: posts(at, n), "scoring": lambda n: scoring(at, n),
-        "training": training, "page": page, "cold_start": cold_start,
+        "training": training, "page": page, "search": search, "cold_start": cold_start,
     }  # fmt: skip
 
 

@@ -119,7 +119,8 @@ def _look(
     fine = np.rint((wanted - coarse * step) / (step / (2 * _QUERY_MOST)))  # within ± 63: half a step
     told = (coarse + fine / (2 * _QUERY_MOST)) * step
     parts = _session(threads).run(None, {"a": codes, "b": np.stack([coarse, fine], axis=1).astype(np.int8)})[0]
-    about = parts @ np.array([step, step / (2 * _QUERY_MOST)], np.float32) * scale
+    about = parts.astype(np.float32) @ np.array([step, step / (2 * _QUERY_MOST)], np.float32)  # sums are under 2²⁴
+    about *= scale
     # a row is codes + what was lost, the face is told + what is not: the product of the codes is all but these two
     untold = float(np.linalg.norm(wanted - told)) * float(1 + lost.max())
     return about, lost * np.float32(np.linalg.norm(wanted)) + np.float32(untold + _ROUNDING)

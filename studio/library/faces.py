@@ -13,20 +13,30 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from personas.measures.nearest import FaceMatrix
 from studio.library.database import seconds_now
 from studio.library.index import Thing, things_here
 from studio.library.records import FaceRecord, IndexRecord, Records
 
-__all__ = ["FaceShelf", "FoundFace", "count_unread", "keep_faces", "kept_face", "things_unread"]
+__all__ = ["FACED", "FaceShelf", "FoundFace", "count_unread", "keep_faces", "kept_face", "things_unread"]
 
 Face = npt.NDArray[np.floating]
-_KINDS = ("post", "consolidate", "design")
+FACED = ("post", "consolidate", "design")
+"""Kinds of things that show one person's face."""
 _BEHIND_S = 60.0  # how much later than it says a row may be seen by others
 _AT_ONCE = 4096
 _MOST_BYTES = 1_500_000_000  # of all owners' faces in memory: 900 000 of 512 numbers
+_WRITTEN = (
+    select(FaceRecord.id, FaceRecord.face)
+    .where(
+        FaceRecord.owner == bindparam("owner"),
+        FaceRecord.pack == bindparam("pack"),
+        FaceRecord.written > bindparam("since"),
+    )
+    .execution_options(yield_per=_AT_ONCE)
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ def things_unread(records: Records, pack: str, most: int, owner: str | None = No
     """Return owner and id of things (of this owner, None: of all) that this pack has not looked at, newest first."""
     row, face = IndexRecord, FaceRecord
     read = and_(face.id == row.id, face.owner == row.owner, face.pack == pack)
-    query = select(row.owner, row.id).outerjoin(face, read).where(row.kind.in_(_KINDS), face.id.is_(None))
+    query = select(row.owner, row.id).outerjoin(face, read).where(row.kind.in_(FACED), face.id.is_(None))
     query = query if owner is None else query.where(row.owner == owner)
     with records.transaction() as session:
         return [(who, thing) for who, thing in session.execute(query.order_by(row.created.desc()).limit(most))]
@@ -66,7 +76,7 @@ def count_unread(records: Records, owner: str, pack: str) -> int:
     """Return how many of an owner's things this pack has not looked at."""
     row, face = IndexRecord, FaceRecord
     with records.transaction() as session:
-        things = session.scalar(select(func.count()).where(row.owner == owner, row.kind.in_(_KINDS)))
+        things = session.scalar(select(func.count()).where(row.owner == owner, row.kind.in_(FACED)))
         read = session.scalar(select(func.count()).where(face.owner == owner, face.pack == pack))
     return max(0, int(things or 0) - int(read or 0))
 
@@ -93,6 +103,7 @@ class FaceShelf:
     def __init__(self, records: Records, threads: int = 0) -> None:
         """`threads` as `FaceMatrix` takes them."""
         self._records, self._threads = records, threads
+        self._now = select(seconds_now(records.engine))
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._turn = Lock()
 
@@ -135,16 +146,15 @@ class FaceShelf:
 
     def _take_new(self, kept: _Kept, owner: str, pack: str) -> bool:
         """Take what was written since the last look; whether a face is another than before."""
-        face = FaceRecord
-        mine = (face.owner == owner, face.pack == pack, face.written > kept.looked - _BEHIND_S)
+        told = {"owner": owner, "pack": pack, "since": kept.looked - _BEHIND_S}
         with self._records.transaction() as session:
-            now = session.scalar(select(seconds_now(self._records.engine)))
-            found = session.execute(select(face.id, face.face).where(*mine).execution_options(yield_per=_AT_ONCE))
+            now = session.scalar(self._now)
+            found = session.execute(_WRITTEN, told)
             for part in found.partitions():
-                new = [(thing, told) for thing, told in part if told and thing not in kept.rows]
-                for thing, told in part:
+                new = [(thing, face) for thing, face in part if face and thing not in kept.rows]
+                for thing, face in part:
                     row = kept.rows.get(thing)
-                    if row is not None and (kept.matrix is None or kept.matrix.told(row) != told):
+                    if row is not None and (kept.matrix is None or kept.matrix.told(row) != face):
                         return True
                 self._add(kept, new)
         kept.looked = float(now or 0.0)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from studio.domain.values import IndexPart, Result
 from studio.library.groups import join_groups
-from studio.library.records import Facts, IndexRecord, MarkRecord, MemberRecord, Records
+from studio.library.records import IndexRecord, MarkRecord, MemberRecord, Records
 
 __all__ = [
     "KINDS", "Cursor", "Page", "Search", "Thing", "count_things", "every_thing", "find_thing", "find_things",
@@ -23,6 +24,8 @@ __all__ = [
 KINDS = ("consolidate", "posts", "post", "album", "scene", "style", "design")
 _AT_ONCE = 500
 _MARKED = and_(MarkRecord.id == IndexRecord.id, MarkRecord.owner == IndexRecord.owner)
+_SHOWN: tuple[Any, ...] = (IndexRecord.id, IndexRecord.kind, IndexRecord.created, IndexRecord.facts, MarkRecord.facts)
+_OWNER = bindparam("owner", type_=String)
 _WORD = re.compile(r"[^\s,;:.()<>\"']+")
 
 
@@ -113,10 +116,13 @@ def find_things(records: Records, search: Search, after: Cursor | None = None, s
             if after is not None and after.favourite < favourite:
                 continue  # it is behind all favourites
             begun = after if after is not None and after.favourite == favourite else None
-            query = _section(search, favourite, begun).limit(size + 1 - len(found))
+            told = {"owner": search.owner, "most": size + 1 - len(found)}
+            if begun is not None:
+                told |= {"created": begun.created, "id": begun.id}
+            query = _section(replace(search, owner=""), favourite, begun is not None)
             found += [
-                Thing(row.id, row.kind, row.created, row.facts, dict(said or {}), favourite)
-                for row, said in session.execute(query)
+                Thing(key, kind, created, facts, dict(said or {}), favourite)
+                for key, kind, created, facts, said in session.execute(query, told)
             ]
     things = tuple(found[:size])
     return Page(things, things[-1].cursor if len(found) > size else None)
@@ -136,23 +142,28 @@ def find_thing(records: Records, owner: str, key: str) -> Thing | None:
 
 def things_here(records: Records, owner: str, keys: Sequence[str]) -> dict[str, Thing]:
     """Return those of an owner's things by these ids that are not in the trash, by their ids."""
-    query = select(IndexRecord, MarkRecord.facts).outerjoin(MarkRecord, _MARKED)
     found: dict[str, Thing] = {}
     with records.transaction() as session:
         for begin in range(0, len(keys), _AT_ONCE):
-            some = IndexRecord.id.in_(keys[begin : begin + _AT_ONCE])
-            for row, said in session.execute(query.where(some, *_conditions(Search(owner), few=True))):
+            told = {"owner": owner, "keys": keys[begin : begin + _AT_ONCE]}
+            for key, kind, created, facts, said in session.execute(_these(), told):
                 marks = dict(said or {})
-                favourite = bool(marks.get("favourite"))
-                found[row.id] = Thing(row.id, row.kind, row.created, row.facts, marks, favourite)
+                found[key] = Thing(key, kind, created, facts, marks, bool(marks.get("favourite")))
     return found
+
+
+@cache
+def _these() -> Select[Any]:
+    """Select those of `:owner`'s things that are among `:keys` and not in the trash."""
+    known = IndexRecord.id.in_(bindparam("keys", expanding=True))
+    return select(*_SHOWN).outerjoin(MarkRecord, _MARKED).where(known, *_conditions(Search(""), few=True))
 
 
 def count_things(records: Records, search: Search) -> int:
     """Return how many things there are on all pages."""
     query = select(func.count()).select_from(IndexRecord).outerjoin(MarkRecord, _MARKED).where(*_conditions(search))
     with records.transaction() as session:
-        return int(session.scalar(query) or 0)
+        return int(session.scalar(query, {"owner": search.owner}) or 0)
 
 
 def every_thing(records: Records, search: Search) -> Iterator[Thing]:
@@ -164,30 +175,32 @@ def every_thing(records: Records, search: Search) -> Iterator[Thing]:
         yield from page.things
 
 
-def _section(search: Search, favourite: bool, after: Cursor | None) -> Select[IndexRecord, Facts]:
-    """Select the favourites, or all others, and what their owner said of them."""
+@lru_cache(maxsize=256)
+def _section(search: Search, favourite: bool, begun: bool) -> Select[Any]:
+    """Select the favourites, or all others, and what their owner said of them: at most `:most` of `:owner`'s, if
+    `begun` those behind `:created` and `:id`. To put the words of a query together takes as long as asking it.
+    """
     index, mark = IndexRecord, MarkRecord
     conditions = _conditions(search, favourite)
     if favourite:
-        conditions.append(index.id.in_(_said(search, "favourite")))
+        conditions.append(index.id.in_(_said("favourite")))
     else:
         conditions.append(func.coalesce(mark.facts["favourite"].as_boolean(), False).is_(False))
-    if after is not None:  # not `a or b` alone, for which no index serves
-        conditions += [index.created <= after.created, or_(index.created < after.created, index.id > after.id)]
-    query = select(index, mark.facts).outerjoin(mark, _MARKED).where(*conditions)
-    return query.order_by(index.created.desc(), index.id)
+    if begun:  # not `a or b` alone, for which no index serves
+        created = bindparam("created", type_=index.created.type)
+        conditions += [index.created <= created, or_(index.created < created, index.id > bindparam("id"))]
+    query = select(*_SHOWN).outerjoin(mark, _MARKED).where(*conditions)
+    return query.order_by(index.created.desc(), index.id).limit(bindparam("most", type_=Integer))
 
 
 def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
-    """`few`: the ids of the few that can be meant are known."""
+    """Of `:owner`'s things, whosever the search is. `few`: the ids of the few that can be meant are known."""
     index, mark = IndexRecord, MarkRecord
     # an expression has no index: SQLite then begins with the ids and not with all things of the owner, or of the kind
     begins_with_ids = few or search.trashed
-    conditions: list[ColumnElement[bool]] = [
-        (index.owner.concat("") if begins_with_ids else index.owner) == search.owner
-    ]
+    conditions: list[ColumnElement[bool]] = [(index.owner.concat("") if begins_with_ids else index.owner) == _OWNER]
     if search.trashed:
-        conditions.append(index.id.in_(_said(search, "trashed")))
+        conditions.append(index.id.in_(_said("trashed")))
     else:
         conditions.append(func.coalesce(mark.facts["trashed"].as_boolean(), False).is_(False))
     if search.kind:
@@ -197,23 +210,23 @@ def _conditions(search: Search, few: bool = False) -> list[ColumnElement[bool]]:
         wanted = [spelling.casefold() for spelling in spellings]
         conditions.append(or_(*(c.contains(w, autoescape=True) for w in wanted for c in (index.words, tags))))
     for group in search.groups:
-        conditions.append(index.id.in_(_members(search, MemberRecord.of == group)))
+        conditions.append(index.id.in_(_members(MemberRecord.of == group)))
     if search.kind in ("", "post") and not search.trashed:  # with a set go its posts, with an album none
-        sets = and_(MemberRecord.of.startswith("posts:"), MemberRecord.of.in_(_said(search, "trashed")))
-        conditions.append(index.id.not_in(_members(search, sets)))
+        sets = and_(MemberRecord.of.startswith("posts:"), MemberRecord.of.in_(_said("trashed")))
+        conditions.append(index.id.not_in(_members(sets)))
     if search.tag:
         conditions.append(tags.contains(f" {search.tag.casefold()} ", autoescape=True))
     return conditions
 
 
-def _said(search: Search, name: str) -> Select[Any]:
+def _said(name: str) -> Select[Any]:
     """Select the ids of the few things of which their owner said this, so that not all are looked through."""
     other = aliased(MarkRecord)
-    return select(other.id).where(other.owner == search.owner, other.facts[name].as_boolean().is_(True))
+    return select(other.id).where(other.owner == _OWNER, other.facts[name].as_boolean().is_(True))
 
 
-def _members(search: Search, of: ColumnElement[bool]) -> Select[Any]:
-    return select(MemberRecord.thing).where(MemberRecord.owner == search.owner, of)
+def _members(of: ColumnElement[bool]) -> Select[Any]:
+    return select(MemberRecord.thing).where(MemberRecord.owner == _OWNER, of)
 
 
 def tags_of(records: Records, owner: str) -> list[str]:

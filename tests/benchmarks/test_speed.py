@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.speed import fallen
 from benchmarks.speed_draw import Drawing, recipes, scoring
-from benchmarks.speed_library import page
+from benchmarks.speed_library import page, search
 from benchmarks.speed_timing import interleave, row_of
 
 
@@ -44,6 +44,12 @@ def test_a_ratio_that_fell_by_more_than_a_fifth_is_told() -> None:
 def test_a_page_by_key_is_the_page_by_counting() -> None:
     (row,) = page(1, things=3_000)
     assert row.agrees
+
+
+def test_the_nearest_faces_are_those_that_sorting_all_gives() -> None:
+    rows = search(3, faces=3_000)
+    assert [row.name for row in rows] == ["search_128", "search_512"]
+    assert all(row.agrees for row in rows)
 
 
 def test_recipes_in_one_batch_are_what_adapters_give_one_by_one(tmp_path: Path) -> None:

@@ -17,15 +17,17 @@ from studio.library.albums import make_album, put_into, rename_album, take_out
 from studio.library.groups import groups_named
 from studio.library.index import KINDS, tags_of
 from studio.library.trash import disk_use, empty_trash
+from studio.library.uploads import MOST_BYTES
 from studio.library.votes import vote_post
 from studio.ui.context import EACH, HIDDEN, LATEST, Pressed, Said, Ui, actions, guarded, owner_of, pressed, toast
 from studio.ui.parts.checkpoint_cards import act_on_drawn_as
 from studio.ui.parts.donor_form import build_adding
-from studio.ui.parts.html import button, panel, table
+from studio.ui.parts.html import button, drop, panel, table
 from studio.ui.parts.job_list import act_on_job, show_jobs
+from studio.ui.parts.like_cards import UPLOAD
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
-from studio.ui.parts.recall_form import build_reuse
+from studio.ui.parts.recall_form import build_reuse, refused
 from studio.ui.parts.rights_card import act_on_consent
 from studio.ui.parts.taste_order import order_choice
 from studio.ui.parts.thing_grid import FILTERED, Opened, Wanted, show_things
@@ -35,6 +37,7 @@ __all__ = ["build"]
 _KINDS = (*KINDS, "donor", "jobs", "trash")
 _GROUPS = ("person", "place", "platform")
 _MOST_TAGS = 12
+_PHOTOS = "image/*"
 
 
 def build(ui: Ui) -> None:
@@ -50,6 +53,7 @@ def build(ui: Ui) -> None:
         )  # fmt: skip
         tag, person, place, platform = (_dropdown(ui, name) for name in ("tag", *_GROUPS))
     by = order_choice(ui, visible=False)
+    photo = actions(drop(t("faces.drop"), "find-upload", _PHOTOS, MOST_BYTES, t("faces.drop_what")), "find-face")
     groups = dict(zip(_GROUPS, (person, place, platform), strict=True))
     things, jobs = actions("", "things"), actions("", "jobs")
     for title, build_part in (("library.more", build_reuse), ("adding.title", build_adding)):
@@ -89,6 +93,8 @@ def build(ui: Ui) -> None:
 
     def act(said: Said, event: gr.EventData, request: gr.Request) -> Any:
         data = pressed(event)
+        if data.get("do") == "refused":
+            raise refused(data.get("status"))
         turned = _turn(said[opened], data)
         if turned == said[opened]:
             _act(ui, owner_of(request), data)
@@ -108,7 +114,7 @@ def build(ui: Ui) -> None:
     gr.on(changed, guarded(ui, look), inputs, outputs, **LATEST)
     pulse.shows(lambda said, request: {jobs: show_jobs(ui, owner_of(request))}, [jobs])
     acting = guarded(ui, act)
-    for part in (things, jobs):
+    for part in (things, jobs, photo):
         part.click(acting, inputs, outputs, **EACH)
     disk.click(guarded(ui, about), None, [disk], **HIDDEN)
     pulse.connect()
@@ -128,6 +134,12 @@ def _turn(opened: Opened, data: Pressed) -> Opened:
         return replace(opened, before=(), next=None, album="", gone=())
     if do == "close-persona":
         return replace(opened, persona="")
+    if do == "find-face":
+        return replace(opened, face=data["thing"], gone=())
+    if do == "find-upload":
+        return replace(opened, face=f"{UPLOAD}{data['upload']}", gone=())
+    if do == "close-face":
+        return replace(opened, face="", gone=())
     return opened.turned(do)
 
 

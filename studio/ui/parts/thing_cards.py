@@ -11,6 +11,7 @@ from pipelines.errors import StudioError
 from studio.domain.arrangement import Slot
 from studio.domain.posts import PostSet
 from studio.library.albums import MEMBERS, AlbumFacts, albums_of, look_into
+from studio.library.faces import FACED
 from studio.library.groups import groups_of
 from studio.library.index import Thing
 from studio.texts.texts import Texts
@@ -157,6 +158,9 @@ class Cards:
             return star + button(t("restore"), "restore", thing=thing.id)
         address = self._address(thing)
         opens = link(t("job.open"), address, big=False) if address else ""
+        if thing.kind in FACED:
+            title = t("faces.find_what", name=name)
+            star += button(t("faces.find"), "find-face", title=title, thing=thing.id, seek="like")
         if thing.kind == "post":  # it goes with its set, or is left out of it there
             disliked = bool(thing.marks.get("disliked"))
             title = t("library.dislike", name=name)

@@ -15,6 +15,7 @@ from studio.texts.licences import say_answers
 from studio.texts.texts import Texts
 from studio.ui.context import Ui
 from studio.ui.parts.html import button, card, empty, grid, link, panel, undo_card
+from studio.ui.parts.like_cards import show_like
 from studio.ui.parts.misfits import donor_reasons
 from studio.ui.parts.persona_card import show_persona
 from studio.ui.parts.rights_card import show_descendants
@@ -48,7 +49,8 @@ class Wanted:
 @dataclass(frozen=True)
 class Opened:
     """Which page is shown: the ends of those before it, and its own where one follows; of which `album`, if of one;
-    and which `persona`'s card stands over it ("": none).
+    and which `persona`'s card stands over it ("": none). `face` is what all that is shown looks like, as `show_like`
+    takes it ("": everything is shown).
 
     `gone` are things that were moved to the trash here: an undo stands in their place.
     """
@@ -57,6 +59,7 @@ class Opened:
     next: Cursor | None = None
     album: str = ""
     persona: str = ""
+    face: str = ""
     gone: tuple[str, ...] = ()
 
     def turned(self, do: str) -> Opened:
@@ -74,6 +77,8 @@ def show_things(ui: Ui, owner: str, wanted: Wanted, opened: Opened) -> tuple[str
     Every word of the search must be found, in the page's language or in English.
     """
     t = ui.t
+    if opened.face:
+        return show_like(ui, owner, opened.face), opened
     if wanted.kind == "jobs":
         return "", opened
     if wanted.kind == "donor":
