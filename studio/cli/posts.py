@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,8 +35,8 @@ from studio.cli.options import (
     settings_of,
     tell,
 )
-from studio.domain.capabilities import usual_way, vocabulary_of
-from studio.domain.character import MOST_SCALE, CharacterConsent
+from studio.domain.capabilities import sees_people, usual_way, vocabulary_of
+from studio.domain.character import MOST_SCALE, Character, CharacterConsent, wear
 from studio.domain.consent import read_consent
 from studio.domain.persona import Persona
 from studio.domain.posts import MOST_SHOTS, USUAL_RETAKES, Box, PostRequest, PostSet
@@ -44,7 +44,7 @@ from studio.domain.scores import say_scores
 from studio.domain.shot_lines import paste_cells
 from studio.domain.values import FileKey
 from studio.jobs.bodies import body_of
-from studio.library.characters import add_character
+from studio.library.characters import add_character, read_worn
 from studio.library.scenes import add_dials, add_goods, add_picture, add_scene
 from studio.taste.guiding import GuidedSet, guide_set
 from studio.taste.keeping import tastes_of
@@ -72,7 +72,7 @@ _Clothes = Annotated[
     typer.Option(help="A photo of clothes, worn or not: the person of --character wears them; no face in it is seen."),
 ]
 _Strength = Annotated[
-    float, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
+    float | None, typer.Option(min=0, max=MOST_SCALE, help="How truly the photos of --character are followed.")
 ]
 _Span = Annotated[
     str, typer.Option(help="From where to where on the way the photos of --character count, such as 0,0.8.")
@@ -101,8 +101,8 @@ def posts(
     character: _Character = None,
     clothes: _Clothes = None,
     consent: Annotated[Path | None, typer.Option(help="JSON: who, scope, expires")] = None,
-    strength: _Strength = 1.0,
-    span: _Span = "0,1",
+    strength: _Strength = None,
+    span: _Span = "",
     inject: Annotated[
         str, option(PostRequest, "inject", "The backbone's first way if empty. How the place is shown to the model")
     ] = "",
@@ -145,13 +145,16 @@ def posts(
         return _draw_request(studio, photo, request, as_json)
     if photo is None:
         raise BadInput("photo_missing")
-    agreed, (start, end) = _read_agreed(character, clothes, consent), _read_span(span)
-    look = chosen_style(studio, style)
+    agreed, followed = _read_agreed(character, clothes, consent), _read_followed(strength, span)
     box, way = _read_box(goods_box), {"inject": inject} if inject else usual_way(studio.settings)
-    who, asker = find_person(studio, persona), studio.settings.owner
+    who, asker, look = find_person(studio, persona), studio.settings.owner, chosen_style(studio, style)
     _check_pictures(photo, mask)
-    drawn = _plan(studio, who, shot or (), count, seed, again, to_taste, shop)
+    stated = paste_cells("\n".join(shot)) if shot else []
+    drawn = _plan(studio, who, stated, count, seed, again, to_taste, shop)
     told: dict[str, Any] = drawn.fields() | ({"detail": detail} if detail else {})
+    shown = _show_photos(studio, who if person_as == "lora" else None, character, clothes, followed)
+    if shown is not None and drawn.guidance is None:
+        told["shots"] = wear(drawn.shots, shown.worn, stated)
     with open_jobs(studio, as_json) as engine:
         scene = add_scene(studio.library, photo, mask, photo.stem, asker)
         asked = PostRequest.make(
@@ -159,9 +162,7 @@ def posts(
             finish=finish, finish_px=finish_px, touch_up=touch_up, retakes=retakes, style=look,
             style_strength=style_strength,
             person_as=person_as, person_picture=_picture_of(studio, who, person_as, person_picture),
-            character_consent=agreed, character=None if character is None else add_character(
-                studio.library, character, asker, clothes, strength=strength, start=start, end=end
-            ),
+            character_consent=None if shown is None else agreed or who.character_consent, character=shown,
             keep_landmark=keep_landmark, renoise=renoise, panels=panels,
             goods=None if goods is None else add_goods(studio.library, goods, goods_name, asker),
             dials=add_dials(studio.library, scene, weights, also or (), pool, merge, asker),
@@ -170,6 +171,22 @@ def posts(
         )  # fmt: skip
         result = engine.run(asked, PostSet)
     _say(result, as_json)
+
+
+def _show_photos(
+    studio: Studio,
+    who: Persona | None,
+    photos: Sequence[Path] | None,
+    clothes: Path | None,
+    followed: Mapping[str, float],
+) -> Character | None:
+    """Return the photos that say who is shown, and what is worn in them: these, or those that the persona is of."""
+    if photos is None:
+        return None if who is None or who.character is None else who.character.model_copy(update=followed)
+    reader = studio.regions if sees_people(studio.settings) else None
+    shown = add_character(studio.library, photos, studio.settings.owner, clothes, reader=reader)
+    worn = None if reader is None else read_worn(studio.library, reader, shown)
+    return shown.model_copy(update={**followed, "worn": worn})
 
 
 def _draw_request(studio: Studio, photo: Path | None, file: Path, as_json: bool) -> None:
@@ -183,7 +200,7 @@ def _draw_request(studio: Studio, photo: Path | None, file: Path, as_json: bool)
 def _plan(
     studio: Studio,
     who: Persona,
-    lines: Sequence[str],
+    stated: Sequence[Mapping[str, str]],
     count: int,
     seed: int,
     again: int,
@@ -191,7 +208,6 @@ def _plan(
     shop: str,
 ) -> GuidedSet:
     """Return the shots: those of the lines, or planned ones; what nobody said follows the taste where that is asked."""
-    stated = paste_cells("\n".join(lines)) if lines else []
     tastes = [] if to_taste is None else tastes_of(studio.records, studio.settings.owner, who.name, shop)
     found = guide_set(
         tastes, stated, count, seed, again=again, adventurous=to_taste or 0.0,
@@ -239,12 +255,16 @@ def _read_box(text: str) -> Box | None:
     return left, top, right, bottom
 
 
-def _read_span(text: str) -> tuple[float, float]:
+def _read_followed(strength: float | None, text: str) -> dict[str, float]:
+    """Return how truly, and from where to where, photos of a person count, as far as that is said. Raises BadInput."""
+    told = {} if strength is None else {"strength": strength}
+    if not text:
+        return told
     try:
         start, end = (float(part) for part in text.split(","))
     except ValueError:
         raise BadInput("span_unreadable", span=text[:60]) from None
-    return start, end
+    return {**told, "start": start, "end": end}
 
 
 def _say(made: PostSet, as_json: bool) -> None:

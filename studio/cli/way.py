@@ -166,6 +166,7 @@ def consolidate(
     )  # fmt: skip
     with open_jobs(studio, as_json) as engine:
         result = engine.run(asked, Persona)
+    assert result.lora is not None, "it was trained"
     lora = studio.store.open_local(result.lora)
     text = tell("cli.persona", name=result.name, version=result.version, id=result.id, path=lora)
     say({"id": result.id, "version": result.version, "lora": str(lora)}, as_json, text)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from personas.shots import Shot
 from pipelines.errors import BadInput
 from studio.domain.consent import ConsentForm, check_not_over
 from studio.domain.values import FileKey, Value, later_field
 
 __all__ = [
-    "CLOTHES", "HEAD", "MOST_PHOTOS", "MOST_SCALE", "Character", "CharacterConsent", "CharacterPhoto", "Part",
-    "check_agreed",
+    "CLOTHES", "HEAD", "MOST_PHOTOS", "MOST_SCALE", "Character", "CharacterConsent", "CharacterPhoto", "Part", "Worn",
+    "check_agreed", "parts_said", "wear",
 ]  # fmt: skip
 
 MOST_PHOTOS, MOST_SCALE = 4, 1.5
@@ -37,8 +39,15 @@ class CharacterPhoto(Value):
     parts: tuple[Part, ...] = later_field(())
 
 
+class Worn(Value):
+    """What is worn in photos, in the words of shots."""
+
+    outfit: str = Field(min_length=1, max_length=100)
+    outfit_colour: str = Field(min_length=1, max_length=100)
+
+
 class Character(Value):
-    """One to four `photos` of one person.
+    """One to four `photos` of one person, in which they wear what `worn` says; None where nobody could read it.
 
     `strength` is how truly they are followed, 0 not at all; `scales` are those of parts of the person, by the parts'
     names, where the adapter reads parts (1 where none is named, 0: never seen). They count from `start` until `end`,
@@ -50,6 +59,7 @@ class Character(Value):
     strength: Scale = 1.0
     start: float = Field(0.0, ge=0, lt=1)
     end: float = Field(1.0, gt=0, le=1)
+    worn: Worn | None = later_field(None)
 
     @model_validator(mode="after")
     def _check_span(self) -> Character:
@@ -62,6 +72,28 @@ class Character(Value):
         if unknown := sorted(set(self.scales) - set(get_args(Part))):
             raise BadInput("character_region_unknown", region=unknown[0], known=list(get_args(Part)))
         return self
+
+
+def wear(shots: Sequence[Shot], worn: Worn | None, stated: Sequence[Mapping[str, str]] = ()) -> tuple[Shot, ...]:
+    """Return the shots in what is worn in the photos; as they are where that is not known, and where what somebody
+    `stated` of a shot, by field, names other clothes.
+    """
+    if worn is None:
+        return tuple(shots)
+    said = [{"outfit", "outfit_colour"} & set(cells) for cells in stated] + [set()] * len(shots)
+    return tuple(
+        shot if own else replace(shot, outfit=worn.outfit, outfit_colour=worn.outfit_colour)
+        for shot, own in zip(shots, said, strict=False)
+    )
+
+
+def parts_said(shot: Shot, character: Character) -> tuple[Part, ...]:
+    """Return the parts of the person that a shot's words decide, so that nothing of them is seen in the photos: clothes
+    where the words name others than the photos show, and goods where they name any.
+    """
+    worn = character.worn
+    other = worn is not None and (shot.outfit, shot.outfit_colour) != (worn.outfit, worn.outfit_colour)
+    return (*(CLOTHES[:3] if other else ()), *(() if shot.goods == "nothing" else CLOTHES[3:]))
 
 
 class CharacterConsent(Value):

@@ -53,7 +53,7 @@ class GridRequest(Request):
     @model_validator(mode="after")
     def _check(self) -> GridRequest:
         """Raise BadInput for more pictures than a grid has, or a checkpoint that nobody kept."""
-        if self.asked.person_as == "reference" or self.asked.character is not None:
+        if any(persona.lora is None for persona in self.personas) or not self.asked.by_lora:
             raise BadInput("grid_without_strength")
         for step in self.checkpoints:
             if not any(_has(persona, step) for persona in self.personas):

@@ -1,13 +1,17 @@
-"""A persona: the LoRA that a design was consolidated into. And its face put into existing pictures."""
+"""A persona: the LoRA that a design was consolidated into, or photos of somebody. And its face put into pictures."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
+from personas.looks import find_category
 from personas.recipes import Recipe
+from pipelines.errors import BadInput
+from studio.domain.character import Character, CharacterConsent, check_agreed
 from studio.domain.design import Design, UsedDonor
 from studio.domain.names import MOST_NAME
 from studio.domain.values import (
@@ -49,14 +53,19 @@ def _tidied(name: object) -> object:
 
 
 class ConsolidateRequest(Request):
-    """A persona LoRA of a design. `steps` and `pool` 0 leave the default; `rounds` is at most how many.
+    """A persona of that name: a LoRA of a design, or, without any training, a `character`, photos of somebody of the
+    look `category` who agreed to it (`character_consent`). What follows the name is of a LoRA's training: `steps` and
+    `pool` 0 leave the default; `rounds` is at most how many.
 
     `identity_loss` weighs what the face recogniser says of the pictures in training, 0 leaves it out, None is the
     backbone's default. Each round chooses the best `keep` of `pool` times as many pictures as the design had
     candidates: a LoRA repeats what its pictures differ in, so they must agree, and only many can be agreed on strictly.
     """
 
-    design: Design
+    design: Design | None = None
+    character: Character | None = later_field(None)
+    character_consent: CharacterConsent | None = later_field(None)
+    category: str = later_field("")
     name: Annotated[str, BeforeValidator(_tidied), Field(min_length=1, max_length=MOST_NAME)]
     seed: Seed = 1
     steps: int = Field(0, ge=0, le=20_000)
@@ -71,6 +80,26 @@ class ConsolidateRequest(Request):
         if not name.isprintable():
             raise ValueError("printable characters only")
         return name
+
+    @model_validator(mode="after")
+    def _check_origin(self) -> ConsolidateRequest:
+        """Raises BadInput where there is neither a design nor photos, or both, and for a look that nobody knows."""
+        if (self.design is None) == (self.character is None):
+            raise BadInput("persona_of_what")
+        if self.character is not None:
+            find_category(self.category)
+        return self
+
+    def check_before(self) -> None:
+        """Raises BadInput where nobody agreed to be shown in the photos that the persona is made of."""
+        if self.character is not None and self.character_consent is None:  # what was said since, the records know
+            check_agreed(None, datetime.date.today())
+
+    @property
+    def mixed(self) -> Design:
+        """Return the design that a LoRA is trained of."""
+        assert self.design is not None, "a persona of photos has none"
+        return self.design
 
     @property
     def consolidation(self) -> Consolidation:
@@ -106,7 +135,8 @@ class Persona(Result):
     `scale` is how strongly `lora` draws, and `checkpoint` after how many steps of the training it was kept, 0 for
     all of them (`studio.domain.checkpoints`). `version` counts a name's personas. `backbone` is the model that
     draws them and made all measures, `trained_on` the one that `lora` was trained on, a distilled backbone's
-    sibling; both are "" in personas from before there was a difference. `losses` is JSON in the store, `config` the
+    sibling; both are "" in personas from before there was a difference. One that is made of photos has no LoRA but a
+    `character`, and the consent of whom they show. `losses` is JSON in the store, `config` the
     training's resolved settings. What follows `lora` is not known of a persona that a bundle tells of.
     """
 
@@ -119,7 +149,7 @@ class Persona(Result):
     enrolment: tuple[float, ...]
     recipe: Recipe
     donors: tuple[UsedDonor, ...]
-    lora: FileKey
+    lora: FileKey | None = None
     design: str = ""
     backbone: str = ""
     trained_on: str = ""
@@ -130,6 +160,8 @@ class Persona(Result):
     samples: tuple[Sample, ...] = ()
     scale: float = later_field(1.0, ge=0, le=MOST_SCALE)
     checkpoint: int = later_field(0, ge=0)
+    character: Character | None = later_field(None)
+    character_consent: CharacterConsent | None = later_field(None)
 
     @property
     def pictures(self) -> tuple[FileKey, ...]:

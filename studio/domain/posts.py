@@ -149,22 +149,36 @@ class PostRequest(Request, SetSettings):
     character_consent: CharacterConsent | None = later_field(None)
 
     @property
+    def photos(self) -> Character | None:
+        """Return the photos that say who is shown: the request's own, or those that the persona is made of."""
+        if self.character is not None or self.person_as != "lora":
+            return self.character
+        return self.persona.character
+
+    @property
+    def photos_consent(self) -> CharacterConsent | None:
+        """Return who agreed to be shown in them."""
+        return self.character_consent if self.character is not None else self.persona.character_consent
+
+    @property
     def by_lora(self) -> bool:
         """Return whether the persona's LoRA says who is shown; else a picture alone, or a character's photos, do."""
-        return self.person_as != "reference" and self.character is None
+        return self.person_as != "reference" and self.photos is None
 
     def check_before(self) -> None:
         """Raises BadInput where nobody agreed to be shown in the photos that say who it is.
 
         Whether they still do is asked where it is known what was said since (`studio.jobs.consents`).
         """
-        if self.character is not None and self.character_consent is None:
+        if self.photos is not None and self.photos_consent is None:
             check_agreed(None, datetime.date.today())
 
     @model_validator(mode="after")
     def _check_together(self) -> PostRequest:
         """Raises BadInput for fields that do not go together: known before anything is drawn."""
         self._check_person()
+        if self.by_lora and self.persona.lora is None:
+            raise BadInput("persona_without_lora", name=self.persona.name)
         self._check_goods()
         self._check_fill()
         dials, inject = self.dials, self.inject

@@ -280,7 +280,7 @@ def _from_record(library: Library, row: PostRecord, owner: str) -> Recalled:
             ),
         ),
         {} if of is None else {"scale": f"{of.facts['scale']:g}", "seed": str(of.facts["seed"])},
-        () if persona is None else (RecalledLora(persona.name, persona.lora, persona.name),),
+        (RecalledLora(persona.name, persona.lora, persona.name),) if persona is not None and persona.lora else (),
     )
 
 

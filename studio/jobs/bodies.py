@@ -15,6 +15,7 @@ from typing import Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 
+from studio.domain.character import wear
 from studio.domain.posts import MOST_SHOTS, PostRequest, plan_shots
 from studio.domain.values import Id, Request, Result, invalid_request
 from studio.jobs.kinds import Find, find_kind, optional_result, parse_request, result_of_list
@@ -44,7 +45,10 @@ def parse_body(kind: str, value: Json, owner: str, find: Find, way: Json = Mappi
         body_of(kind).model_validate_json(json.dumps({**told, "kind": kind}))
     except ValidationError as error:
         raise invalid_request(error) from error
-    return parse_request(kind, _written_out(find_kind(kind).request, told, owner, way), find)
+    asked = parse_request(kind, _written_out(find_kind(kind).request, told, owner, way), find)
+    if isinstance(asked, PostRequest) and not told.get("shots") and asked.photos is not None:
+        return asked.changed(shots=wear(asked.shots, asked.photos.worn))
+    return asked
 
 
 def _model(request: type[Request], kind: str = "") -> type[BaseModel]:

@@ -8,6 +8,7 @@ from personas.donors import check_consent
 from studio.application import Studio
 from studio.domain.dataset import DataSet, DatasetRequest
 from studio.domain.design import UsedDonor
+from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.posts import PostRequest
 from studio.domain.values import Request, find_values
 from studio.jobs.kinds import kind_of
@@ -34,8 +35,13 @@ def check_consents(studio: Studio, request: Request) -> None:
         check_dataset(studio.records, request.owner, dataset)
     if isinstance(request, DatasetRequest):
         check_pictures(studio.records, request.owner, request)
+    if isinstance(request, ConsolidateRequest) and request.character is not None:
+        check_photos(studio.records, request.owner, request.character, request.character_consent)
+    for persona in find_values(request, Persona):  # also where a picture of them alone says who it is
+        if persona.character is not None and persona.character_consent is not None:
+            check_photos(studio.records, request.owner, persona.character, persona.character_consent)
     for drawn in find_values(request, PostRequest):
         if drawn.styled is not None:
             check_style(studio.library, request.owner, as_kept(studio.library, request.owner, drawn.styled))
-        if drawn.character is not None and drawn.character_consent is not None:  # a bundle does not tell of it
-            check_photos(studio.records, request.owner, drawn.character, drawn.character_consent)
+        if drawn.photos is not None and drawn.photos_consent is not None:  # a bundle does not tell of it
+            check_photos(studio.records, request.owner, drawn.photos, drawn.photos_consent)

@@ -43,8 +43,12 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
         if why is not None:
             raise why
     asked = request.asked if isinstance(request, GridRequest) else request
+    if isinstance(request, SwapRequest) and request.persona.lora is None:
+        raise BadInput("persona_without_lora", name=request.persona.name)
     for drawn in find_values(request, PostRequest):
         _check_character(facts, drawn)
+    if isinstance(request, ConsolidateRequest):
+        _check_character(facts, request)
     if isinstance(request, VaryRequest | StrengthsRequest):
         _check_goods(studio, request.asked, request.number + 1 if isinstance(request, VaryRequest) else 1)
     elif isinstance(asked, PostRequest):
@@ -53,9 +57,9 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
         _check_look(studio, asked)
 
 
-def _check_character(facts: BackboneFacts, asked: PostRequest) -> None:
+def _check_character(facts: BackboneFacts, asked: PostRequest | ConsolidateRequest) -> None:
     """Raise where photos are to say who is shown, and the backbone has no adapter that reads them."""
-    if asked.character is None or "character" in facts.companions:
+    if (asked.photos if isinstance(asked, PostRequest) else asked.character) is None or "character" in facts.companions:
         return
     if "character" not in facts.can.companions:
         raise BadInput("reference_not_for_family", kind="character", model=facts.id)
@@ -127,7 +131,7 @@ def _misfits(studio: Studio, facts: BackboneFacts, request: Request) -> Iterator
         yield set_misfit(facts, request.post_set)
     for persona in _personas_of(request):
         yield misfit(facts, persona.name, made_on_persona(studio.store, persona))
-    if isinstance(request, ConsolidateRequest):
+    if isinstance(request, ConsolidateRequest) and request.design is not None:
         recipe, design = request.design.recipe, request.design
         yield misfit(facts, f"{recipe.category} {design.id[:6]}", MadeOn(recipe.family, recipe.width))
     if mixed := _donors_of(request):

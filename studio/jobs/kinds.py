@@ -80,7 +80,7 @@ def size_of_set(settings: SetSettings, count: int) -> JobSize:
     """Return the size of a drawing of `count` posts with these settings."""
     way = settings.inject if settings.shows else ""
     goods = "" if settings.goods is None else settings.goods_as
-    photos = " character" if isinstance(settings, PostRequest) and settings.character is not None else ""
+    photos = " character" if isinstance(settings, PostRequest) and settings.photos is not None else ""
     return JobSize(units=count, like=f"{way} {settings.person_as} {settings.panels} {goods} {settings.keep}{photos}")
 
 

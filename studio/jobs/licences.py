@@ -40,4 +40,4 @@ def _ways_of(request: Request) -> tuple[str, ...]:
         request = request.asked
     if not isinstance(request, PostRequest):
         return ()
-    return (request.inject, request.keep, *(() if request.character is None else ("character",)))
+    return (request.inject, request.keep, *(() if request.photos is None else ("character",)))

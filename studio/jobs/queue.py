@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 # raise it when a workflow's steps or the shipped weights change; unfinished jobs then run again from their beginning
-APPLICATION_VERSION = "14"
+APPLICATION_VERSION = "15"
 QUEUE = "work"  # where jobs wait; workers pick from it by themselves (`studio.jobs.dispatch`)
 HELD = "held"  # where the jobs of a paused owner wait
 _UNFINISHED = ("queued", "running")

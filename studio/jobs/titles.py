@@ -43,7 +43,9 @@ def title_more(request: MoreRequest) -> JobTitle:
 
 def title_persona(request: ConsolidateRequest) -> JobTitle:
     """Say who is trained."""
-    design = request.design
+    if request.character is not None:
+        return JobTitle(who=request.name, picture=request.character.photos[0].picture)
+    design = request.mixed
     return JobTitle(who=request.name, picture=design.pictures[design.kept[0]] if design.kept else design.contact_sheet)
 
 

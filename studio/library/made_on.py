@@ -18,7 +18,7 @@ __all__ = ["made_on_persona"]
 def made_on_persona(store: Store, persona: Persona) -> MadeOn:
     """Return what a persona's LoRA was made for."""
     recipe = persona.recipe
-    width = recipe.width or _lora_width(store, persona.lora, recipe.family)
+    width = recipe.width or (0 if persona.lora is None else _lora_width(store, persona.lora, recipe.family))
     return MadeOn(recipe.family, width, persona.backbone)
 
 

@@ -154,7 +154,9 @@ def _write(studio: Studio, asked: ExportRequest, path: Path) -> tuple[Manifest |
     manifest = write_bundle(
         path,
         posts,
-        persona=ManifestPersona(**{name: getattr(persona, name) for name in ManifestPersona.model_fields}),
+        persona=ManifestPersona(
+            **{name: getattr(persona, name) for name in ManifestPersona.model_fields} | {"lora": persona.lora or ""}
+        ),
         recipe=persona.recipe,
         donors=donor_facts(persona),
         scene=_scene_facts(post_set.request),
@@ -273,7 +275,7 @@ def _draw_facts(studio: Studio, post_set: PostSet) -> DrawFacts:
         ip_adapter_sha256="" if post_set.ip_adapter is None else post_set.ip_adapter.sha256,
         ip_adapter_licence="" if post_set.ip_adapter is None else post_set.ip_adapter.licence,
         style=_style_facts(asked),
-        character=asked.character,
+        character=asked.photos,
         character_sha256="" if post_set.character_adapter is None else post_set.character_adapter.sha256,
         character_licence="" if post_set.character_adapter is None else post_set.character_adapter.licence,
         character_reader_sha256="" if post_set.character_adapter is None else post_set.character_adapter.reader_sha256,

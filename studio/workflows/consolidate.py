@@ -43,6 +43,7 @@ from studio.library.persona_versions import keep_version
 from studio.library.records import PersonaRecord, RightsRecord, content_id
 from studio.workflows import Run
 from studio.workflows.candidates import Candidates, draw_candidates
+from studio.workflows.photo_persona import persona_of_photos
 from studio.workflows.training_kept import KeptCheckpoints
 from studio.workflows.training_samples import Sampler
 
@@ -79,7 +80,8 @@ class _Trained(Value):
 
 
 def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, progress: Progress = SILENT) -> Persona:
-    """Train and record a persona. The training resumes from its own checkpoints when a run was killed in the middle.
+    """Train and record a persona, or enrol one of photos. A training resumes from its own checkpoints when a run was
+    killed in the middle.
 
     Where the backbone is distilled its sibling is trained, and the backbone draws all pictures, samples among them.
 
@@ -87,7 +89,9 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
     rounds, with its reason in `rounds`; the persona is then what the last good round gave, the first of them the
     design's own kept pictures.
     """
-    design = request.design
+    if request.character is not None:
+        return persona_of_photos(studio, request, run, progress)
+    design = request.mixed
     training_spec(studio.backbone_spec)  # what cannot work is said before all
     kept = _Kept(
         tuple(design.pictures[i] for i in design.kept),
@@ -151,7 +155,7 @@ def consolidate_persona(studio: Studio, request: ConsolidateRequest, run: Run, p
 
 def _note_novelty(studio: Studio, request: ConsolidateRequest) -> None:
     """Keep that a person let a face be nearer to a donor than the studio would, once for each design."""
-    design = request.design
+    design = request.mixed
     chosen = dict(design.request.gates).get("novelty_ceiling", 0.0)
     if chosen > design.novelty_ceiling:
         facts = {"nearest": design.novelty_max, "ceiling": design.novelty_ceiling, "chosen": chosen}
@@ -171,7 +175,7 @@ def _pool(
     progress: Progress,
 ) -> Candidates:
     """Return what a round chooses from: pictures by `lora`; in the first the design's own, too."""
-    design = request.design
+    design = request.mixed
     count = (request.pool or default_pool(studio.backbone)) * len(design.pictures)
     if number == 0:
         own = Candidates(
@@ -200,7 +204,7 @@ def _choose(
 
     Beside them others that pass all gates but that of the face. Raises NotEnough.
     """
-    design = request.design
+    design = request.mixed
     # a LoRA that learns pictures which show something else than their captions learns not to listen
     gates = default_gates(studio.calibration).replace({"min_obeyed": 1.0} | dict(design.request.gates))
     centre = np.asarray(enrolment, np.float32)
@@ -239,7 +243,7 @@ def _persona_id(studio: Studio, request: ConsolidateRequest) -> str:
     the same names. Nothing is loaded; raises where the backbone has nothing to train on, as `training_spec`.
     """
     draws, trains = studio.backbone_spec, training_spec(studio.backbone_spec)
-    told = request.model_dump(mode="json") | {"design": request.design.id, "name": ""}
+    told = request.model_dump(mode="json") | {"design": request.mixed.id, "name": ""}
     weights = [hash_weights(spec.source.path) for spec in (draws, trains)]
     made_by = {"backbone": draws.id, "trained_on": trains.id, "weights": weights} if draws.id != MINIATURE else {}
     return content_id(told | made_by)
@@ -256,7 +260,7 @@ def _train(
     progress: Progress,
 ) -> _Trained:
     """Train one round, or find that it was. Whichever machine goes on with it begins at the last checkpoint."""
-    design, backbone, shared = request.design, studio.backbone.trained_on(), studio.library.shared
+    design, backbone, shared = request.mixed, studio.backbone.trained_on(), studio.library.shared
     name = f"work/{persona}/round-{number}"
 
     def train() -> dict[str, Any]:
@@ -303,7 +307,7 @@ def _metadata(
     studio: Studio, request: ConsolidateRequest, trainer: Backbone, config: LoraTrainingConfig, images: int, number: int
 ) -> LoraMetadata:
     """Return what a persona's LoRA says of itself, a checkpoint's too."""
-    design, spec = request.design, trainer.spec
+    design, spec = request.mixed, trainer.spec
     return LoraMetadata(
         title=request.name,
         trigger_phrase=design.trigger,

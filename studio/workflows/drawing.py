@@ -119,10 +119,14 @@ def _note_speed(studio: Studio, requests: Sequence[DrawRequest], seconds: float)
 def persona_lora(studio: Studio, persona: Persona) -> Lora:
     """The persona's LoRA from the store, as strong as the persona says.
 
-    Raises BadLora where it is for another family or width of backbones.
+    Raises BadInput where it has none, BadLora where it is for another family or width of backbones.
     """
     from pipelines.lora import Lora, check_fits, read_lora
 
+    if persona.lora is None:
+        from pipelines.errors import BadInput
+
+        raise BadInput("persona_without_lora", name=persona.name)
     file = read_lora(studio.store.open_local(persona.lora))
     check_fits(file.layers, studio.backbone.model, persona.name, file.family)
     return Lora(file.layers, persona.scale)

@@ -32,7 +32,7 @@ from studio.domain.posts import ShownReference
 from studio.domain.values import FileKey
 from studio.domain.wording import tell_goods
 from studio.library.scenes import get_mask
-from studio.workflows.character import photos_of
+from studio.workflows.character import photos_of, worn_in
 from studio.workflows.drawn_with import note_reader
 from studio.workflows.redux_dials import clear_person, more_places, through_adapter, through_redux
 from studio.workflows.shown import chosen_place, goods_cutout, stand
@@ -131,12 +131,14 @@ class Injections:
             held=self._place is not None,
         )
 
-    def beside(self, landmark: Landmark | None) -> tuple[Reference, ...]:
-        """All references of a picture in which this is kept, in the way that was asked for.
+    def beside(self, landmark: Landmark | None, shot: Shot) -> tuple[Reference, ...]:
+        """All references of a picture of a shot in which this is kept, in the way that was asked for.
 
         Raises BadInput where Fill has nothing to draw around.
         """
-        shown = self.references if self.character is None else (*self.references, self.character)
+        shown = self.references
+        if self.character is not None and (asked := self._request.photos) is not None:
+            shown = (*shown, worn_in(self.character, asked, shot))
         if self._request.keep != "fill":
             return shown if landmark is None else (*shown, landmark)
         if landmark is None:

@@ -27,6 +27,7 @@ from studio.domain.values import FileKey
 from studio.domain.wording import tell_shot
 from studio.library.records import PostRecord, PostSetRecord, content_id
 from studio.workflows import Run
+from studio.workflows.character import trigger_of
 from studio.workflows.drawing import Arrived, Drawn, WithoutPictures, draw_all, draw_beside, draw_panels, loras_of
 from studio.workflows.drawn_with import note_drawing, note_reader
 from studio.workflows.finishing import check_finishing, finish_post
@@ -287,9 +288,8 @@ def plan_requests(
     of_set = [request.seed, 2, request.again] if request.again else [request.seed, 2]
     seeds: list[int] = np.random.default_rng(of_set).integers(0, 2**32, len(shots)).tolist()
     loras, vocabulary = loras_of(studio, request), vocabulary_of(studio.settings)
-    is_known = request.by_lora or request.character is not None
-    # the trigger is a word that only the LoRA knows
-    draws, trigger = identity_request if is_known else request_from, persona.trigger if request.by_lora else ""
+    is_known = request.by_lora or request.photos is not None
+    draws, trigger = identity_request if is_known else request_from, trigger_of(studio, request)
     for i, own in enumerate(request.seeds[: len(shots)]):
         seeds[i] = seeds[i] if own is None else own
     behind = () if request.guided is None else request.guided.words
@@ -309,7 +309,7 @@ def plan_requests(
             ),
             seed,
             loras=loras,
-            references=injections.beside(injections.landmark(shot)),
+            references=injections.beside(injections.landmark(shot), shot),
             height=injections.size[0],
             width=injections.size[1],
             detail=request.detail,

@@ -112,7 +112,7 @@ def _asked(manifest: Manifest) -> PostRequest:
         enrolment=told.enrolment,
         recipe=manifest.recipe,
         donors=tuple(UsedDonor(id=d.id, name=d.name, licence=d.licence, consent=d.consent) for d in manifest.donors),
-        lora=FileKey(told.lora),
+        lora=FileKey(told.lora) if told.lora else None,
         scale=told.scale,
         checkpoint=told.checkpoint,
     )
@@ -186,7 +186,7 @@ def _redraw_shots(
 def _as_it_was(request: DrawRequest, shot: ManifestShot, injections: Injections) -> DrawRequest:
     return replace(
         request,
-        references=injections.beside(injections.landmark(Shot(**shot.shot), shot.layered)),
+        references=injections.beside(injections.landmark(Shot(**shot.shot), shot.layered), Shot(**shot.shot)),
         prompt=shot.prompt,
         seed=shot.seed,
         num_inference_steps=shot.num_inference_steps,

@@ -36,11 +36,16 @@ def lineage_of_persona(studio: Studio, owner: str, persona: Persona) -> Lineage:
         _donor(studio, here.get(used.id), used.id, used.name, used.licence, shares.get(used.id, 0.0))
         for used in persona.donors
     )
+    character = persona.character
     return Lineage(
         persona=persona.id, name=persona.name, version=persona.version, design=persona.design,
         recipe=persona.recipe.id, candidates=0 if design is None else len(design.pictures),
         kept=0 if design is None else len(design.kept), novelty=None if design is None else _novelty(design),
         donors=donors, models=_models(studio, persona),
+        photos=() if character is None else tuple(str(photo.picture) for photo in character.photos),
+        photos_consent=None if character is None else photos_consent(
+            studio.records, owner, character, persona.character_consent, datetime.date.today()
+        ),
     )  # fmt: skip
 
 
@@ -53,7 +58,7 @@ def lineage_of_set(studio: Studio, owner: str, post_set: PostSet) -> Lineage:
     for role, facts in (("ip-adapter", post_set.ip_adapter), ("character", post_set.character_adapter)):
         if facts is not None:
             models.append(ModelRights(role=role, name=role, licence=facts.licence, sha256=facts.sha256))
-    character, today = asked.character, datetime.date.today()
+    character, today = asked.photos, datetime.date.today()
     return lineage_of_persona(studio, owner, asked.persona).model_copy(
         update={
             "models": tuple(models),
@@ -65,7 +70,7 @@ def lineage_of_set(studio: Studio, owner: str, post_set: PostSet) -> Lineage:
             "photos": () if character is None else tuple(str(photo.picture) for photo in character.photos),
             "photos_consent": None
             if character is None
-            else photos_consent(studio.records, owner, character, asked.character_consent, today),
+            else photos_consent(studio.records, owner, character, asked.photos_consent, today),
             "style": _style(studio, owner, asked),
             "unlabelled": _words(studio, owner, post_set, "unlabelled"),
             "flagged": _words(studio, owner, post_set, "flagged"),

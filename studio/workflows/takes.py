@@ -106,7 +106,7 @@ def fix_region(
         cfg_scale=post.true_cfg_scale,
         identity_guidance=post.identity_guidance,
         loras=loras_of(studio, asked),
-        references=injections.beside(Landmark(before, ~painted)),
+        references=injections.beside(Landmark(before, ~painted), post.shot),
         height=before.shape[0],
         width=before.shape[1],
         detail=asked.detail,

@@ -33,6 +33,7 @@ from studio.domain.capabilities import vocabulary_of
 from studio.domain.finishing import TouchedFace
 from studio.domain.posts import DrawnShot, PostRequest
 from studio.domain.wording import tell_shot
+from studio.workflows.character import trigger_of
 from studio.workflows.drawing import loras_of
 from studio.workflows.swap import paste_sharp
 
@@ -116,7 +117,7 @@ def _told(studio: Studio, request: PostRequest, post: DrawnShot, face: FaceReadi
     return TouchedFace(
         box=(x0 / width, y0 / height, x1 / width, y1 / height),
         landmarks=tuple((float(x) / width, float(y) / height) for x, y in face.landmarks),
-        prompt=close.prompt(persona.subject, persona.trigger if request.by_lora else ""),
+        prompt=close.prompt(persona.subject, trigger_of(studio, request)),
         seed=post.seed,
         strength=_STRENGTH,
     )

@@ -162,7 +162,7 @@ def test_a_round_that_comes_too_near_to_a_donor_is_not_learnt(way: tuple[Engine,
     assert [r.contact_sheet for r in persona.rounds] == [None]
     assert "someone" in persona.rounds[0].why
     assert persona.enrolment == job.design.enrolment
-    assert read_lora(place_in(engine.studio.store, persona.lora)).layers
+    assert read_lora(place_in(engine.studio.store, persona.lora or "")).layers
 
 
 def test_the_fusion_is_the_weighted_sum(way: tuple[Engine, MainJob, Path, Path]) -> None:

@@ -156,7 +156,7 @@ def test_donors_are_those_of_its_own_family(row: Row, way: Way) -> None:
 
 
 def test_the_persona_is_of_its_family_and_says_what_it_was_trained_on(row: Row, way: Way) -> None:
-    file = read_lora(place_in(way.engine.studio.store, way.persona.lora))
+    file = read_lora(place_in(way.engine.studio.store, way.persona.lora or ""))
     assert (file.family, file.width) == (row.family, way.engine.studio.backbone.model.width)
     assert (way.persona.backbone, way.persona.trained_on) == (row.name, row.trained_on)
     assert {layer.module for layer in file.layers} == set(way.engine.studio.backbone.model.lora_modules("all"))

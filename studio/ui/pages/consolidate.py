@@ -16,6 +16,7 @@ from studio.ui.parts.html import button, card, empty, file_url, grid, link, pict
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.page_head import open_page
 from studio.ui.parts.persona_card import choose_version
+from studio.ui.parts.photo_persona_form import show_strip
 from studio.ui.parts.swap_form import build_swap
 
 __all__ = ["build"]
@@ -67,17 +68,17 @@ def _version(ui: Ui, owner: str, persona: Persona, chosen: bool) -> str:
     trained = [r for r in persona.rounds if r.kept_consistency is not None and r.contact_sheet is not None]
     agree = f"{trained[-1].kept_consistency:.2f}" if trained else "–"
     sheet = picture(str(trained[-1].contact_sheet), t("consolidate.sheet"), 640) if trained else ""
-    lora = file_url(persona.lora, file_name(persona.name, ".safetensors", "persona"))
+    lora = "" if persona.lora is None else file_url(persona.lora, file_name(persona.name, ".safetensors", "persona"))
+    how = (f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>", *_models(ui, persona),
+           show_training(ui, owner, persona))  # fmt: skip
     body = [
         f"<strong>{escape(persona.name)} · {escape(t('version'))} {persona.version}</strong>",
-        f"<span class='st-soft'>{escape(t('consolidate.agree', value=agree))}</span>",
-        *_models(ui, persona),
-        show_training(ui, owner, persona),
+        *(how if persona.character is None else show_strip(ui, persona)),
         f"<span class='st-bad'>{escape(why)}</span>" if why else "",
         '<div class="st-row">'
         + ("" if why else button(t("consolidate.choose"), "choose", pressed=chosen, persona=persona.id))
-        + link(t("consolidate.compare"), f"{ui.url('lab')}?persona={quote(persona.id)}", big=False)
-        + link(t("consolidate.lora"), lora, big=False, download=True)
+        + (link(t("consolidate.compare"), f"{ui.url('lab')}?persona={quote(persona.id)}", big=False) if lora else "")
+        + (link(t("consolidate.lora"), lora, big=False, download=True) if lora else "")
         + "</div>",
     ]
     return card(sheet, body, "wide dropped" if why else "wide kept" if chosen else "wide")

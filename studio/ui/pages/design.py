@@ -41,6 +41,7 @@ from studio.ui.parts.estimates import say_estimate
 from studio.ui.parts.html import button, link, panel
 from studio.ui.parts.mixer import DesignState, Near, first_mix, show_bar, show_mixer, show_previews
 from studio.ui.parts.page_head import open_page
+from studio.ui.parts.photo_persona_form import build_photo_persona
 
 __all__ = ["build"]
 
@@ -77,6 +78,7 @@ def build(ui: Ui) -> None:
                 estimate = gr.HTML("", js_on_load=None, padding=False, elem_id="estimate")
         progress = actions("", "progress")
         table = actions(show_mixer(ui, first, {}), "mixer")
+    build_photo_persona(ui)
     shown = gr.State(_NOTHING)
 
     def show(owner: str, now: DesignState) -> Shown:

@@ -15,6 +15,7 @@ from studio.ui.parts.html import button, empty, link, panel, picture
 from studio.ui.parts.misfits import persona_reason
 from studio.ui.parts.opened_set import set_url
 from studio.ui.parts.origin import show_origin
+from studio.ui.parts.photo_persona_form import show_strip
 from studio.ui.parts.rights_card import show_rights
 from studio.ui.parts.thing_cards import thing_name
 
@@ -45,7 +46,9 @@ def show_persona(ui: Ui, owner: str, key: str) -> str:
         _section(ui, "card.recipe", _recipe(ui, persona)),
         _section(ui, "card.rights", show_rights(ui, owner, persona) + show_origin(ui, owner, persona)),
         _section(ui, "card.versions", _versions(ui, owner, persona)),
-        _section(ui, "card.training", show_training(ui, owner, persona) + _compare(ui, persona)),
+        _section(ui, "card.training", show_training(ui, owner, persona) + _compare(ui, persona))
+        if persona.character is None
+        else _section(ui, "photos.of_photos", "".join(show_strip(ui, persona))),
         _section(ui, "card.posts", _posts(ui, owner, persona)),
     ]
     return panel("".join(parts), "st-persona")

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.errors import BadInput
+from studio.domain.character import wear
 from studio.domain.drafts import PostsDraft, keep_valid
 from studio.domain.persona import Persona
 from studio.domain.platforms import find_platform, load_platforms
@@ -29,6 +30,7 @@ from studio.ui.parts.shots_form import (
     own_captions,
     read_shots_draft,
     read_table,
+    stated_clothes,
     write_shots_draft,
     write_table,
 )
@@ -98,6 +100,9 @@ def read_request(ui: Ui, form: Form, said: Said, owner: str) -> PostRequest:
     if found is not None:
         told = {**told, "captions": captions_of(ui, form.shots, said, found.shots), **found.fields()}
         told |= {"detail": settings["detail"]} if settings["detail"] else {}
+    elif who.character is not None:
+        dressed = wear(told["shots"], who.character.worn, stated_clothes(ui, form.shots, said))
+        told = {**told, "shots": dressed, "captions": captions_of(ui, form.shots, said, dressed)}
     return PostRequest.make(owner=owner, persona=who, scene=where, **told)
 
 

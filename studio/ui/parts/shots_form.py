@@ -32,7 +32,7 @@ from studio.ui.parts.shots_table import (
 
 __all__ = [
     "ShotsForm", "build_shots", "captions_of", "default_captions", "own_captions", "read_shots_draft", "read_table",
-    "write_shots_draft", "write_table",
+    "stated_clothes", "write_shots_draft", "write_table",
 ]  # fmt: skip
 
 _USUAL_MOST = 18
@@ -62,6 +62,16 @@ def read_table(ui: Ui, form: ShotsForm, said: Said, name: str) -> Facts:
     usual = default_captions(ui.t, table.shots, again)
     captions = tuple(own or other for own, other in zip(table.captions, usual, strict=True))
     return {"shots": table.shots, "seeds": table.seeds, "captions": captions, "again": again}
+
+
+def stated_clothes(ui: Ui, form: ShotsForm, said: Said) -> list[dict[str, str]]:
+    """Return by shot the clothes that a person wrote; those that the template proposed are left out."""
+    shots, template = read_shots(ui, said[form.rows]).shots, str(said[form.template])
+    usual = [] if template == OWN_LIST else make_shots(template, len(shots), int(said[form.again] or 0))
+    fields = ("outfit", "outfit_colour")
+    known = [{field: getattr(shot, field) for field in fields} for shot in usual] + [{}] * len(shots)
+    own = [{field: str(getattr(shot, field)) for field in fields} for shot in shots]
+    return [{} if clothes == proposed else clothes for clothes, proposed in zip(own, known, strict=False)]
 
 
 def captions_of(ui: Ui, form: ShotsForm, said: Said, shots: Sequence[Shot]) -> tuple[str, ...]:

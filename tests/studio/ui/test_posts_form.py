@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.errors import BadInput
 from studio.application import Studio
+from studio.domain.character import Character
 from studio.domain.drafts import OWN_LIST, PostsDraft, keep_valid
 from studio.domain.persona import Persona
 from studio.domain.platforms import find_platform, load_platforms
@@ -132,6 +133,24 @@ def test_what_a_person_wrote_stays_and_their_seeds_are_for_one_set(studio: Studi
     assert first.captions[0] == second.captions[0] == "mine"
     assert first.shots[0].outfit == second.shots[0].outfit
     assert first.shots[1:] != second.shots[1:]
+
+
+def test_a_person_of_photos_wears_what_these_show_but_where_somebody_wrote_other_clothes(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    character = Character.make(photos=({"picture": "a" * 64},), worn={"outfit": "dress", "outfit_colour": "green"})
+    who = make_persona().model_copy(update={"lora": None, "character": character, "character_consent": None})
+    monkeypatch.setattr(Ui, "find", lambda self, owner, kind, key: who if kind is Persona else None)
+    ui, form, said = open_page(studio)
+    row, at = said[form.shots.rows][1], HEADERS.index("outfit")
+    row[at] = "hoodie" if row[at] != "hoodie" else "coat"
+    asked = read_form_request(ui, form, said, "me")
+    worn = [(shot.outfit, shot.outfit_colour) for shot in asked.shots]
+    assert worn[1][0] == row[at]
+    assert {*worn[:1], *worn[2:]} == {("dress", "green")}
+    assert asked.photos == character
+    own = read_form_request(ui, form, said | {form.shots.template: OWN_LIST}, "me")
+    assert len({(shot.outfit, shot.outfit_colour) for shot in own.shots}) > 3
 
 
 def test_a_list_of_ones_own_is_drawn_as_it_is_with_other_seeds(studio: Studio) -> None:

@@ -81,13 +81,13 @@ def test_a_persona_is_trained_on_the_sibling_and_drawn_by_the_backbone(studio: S
     persona = consolidate_persona(studio, request, run_directly)
     assert (persona.backbone, persona.trained_on) == ("quick", SIBLING)
     assert persona.rounds[0].why  # no faces in such pictures: it learns the design's own
-    file = read_lora(place_in(studio.store, persona.lora))
+    file = read_lora(place_in(studio.store, persona.lora or ""))
     assert file.metadata["ss_sd_model_name"] == SIBLING
     assert file.metadata["modelspec.resolution"] == "64x96"
     facts = studio.records.find(PersonaRecord, "me", name="Mira")[0].facts
     assert (facts["backbone"], facts["trained_on"]) == ("quick", SIBLING)
     sample = persona.samples[-1]
-    prompt = SHOT.prompt(request.design.subject, request.design.trigger)
+    prompt = SHOT.prompt(request.mixed.subject, request.mixed.trigger)
     own = request_from(backbone.spec, prompt, 900, loras=(Lora(file.layers),))
     by_backbone, by_sibling = (draw_batch(one, [own])[0] for one in (backbone, backbone.trained_on()))
     shown = studio.store.get_picture(sample.pictures[0])
