@@ -51,6 +51,7 @@ def build(settings: Settings) -> tuple[SetForm, dict[Any, Any]]:
 def test_what_lies_beside_the_backbone_is_offered(tiny_family: Path, tmp_path: Path) -> None:
     redux = {kind.id for kind in REFERENCES if kind.use == "show" and kind.is_able({"redux"})}
     assert redux >= {"redux"}
+    redux |= {"character"}  # says who, not where: no card of the page
     assert abilities(Settings(data=tmp_path)) == redux
     assert abilities(Settings(data=tmp_path, backbone=str(tiny_family))) >= {"fill", "references"}
     assert abilities(Settings(data=tmp_path, kontext_folder=tmp_path)) == redux | {"references"}
