@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.statistics import Score
 from miniature.world import World, render, sample_scenes
 from personas.donors import Donor
 from personas.looks import find_category
@@ -112,3 +116,18 @@ def plot_recall(path: Path, curves: dict[str, NDArray[np.float64]]) -> None:
         pen.text((edge + 8, 20 + 14 * list(curves).index(name)), name, fill=colour)
     pen.text((width // 2 - 40, height - 24), "cosine τ, 0 to 1", fill=(60, 60, 60))
     page.save(path)
+
+
+def tell_scores(out: Path, name: str, scores: Mapping[str, Score], targets: Mapping[str, tuple[str, float]]) -> None:
+    """Write all scores to the file `name` in `out`, and print them in a table, with what is wanted and if it holds.
+
+    `targets` are a sign ("≥" or "≤") and a limit for some of them.
+    """
+    (out / name).write_text(json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n")
+    table = Table("measure", "value", "95%", "n", "wanted", "holds")
+    for key, s in scores.items():
+        sign, limit = targets.get(key, ("", 0.0))
+        holds = "" if not sign else "yes" if (s.value >= limit if sign == "≥" else s.value <= limit) else "MISSED"
+        wanted = f"{sign} {limit:g}" if sign else ""
+        table.add_row(key, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), wanted, holds)
+    Console().print(table)

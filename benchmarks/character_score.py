@@ -1,30 +1,27 @@
 """How well photos say who is shown: `python -m benchmarks.character_score --out out`.
 
 People whom no training saw are photographed in one outfit, and drawn in other shots by the shipped adapter: from one
-photo, from three, from one with clothes from somebody else's, and without any. Renders of the same people in the same
-shots are the ceiling. Faces are compared by a recogniser that no training was judged by. Outfits are said in words, as
-the studio does by itself (`read_worn`), except in what ends in `_silent`. A table, sheets (photo, render, drawn,
-drawn without photos), and out/character-score.json: {name: {value, low, high, n}}.
+photo, from three, from one with clothes from somebody else's, in the shipped styles, and without any. Renders of the
+same people in the same shots are the ceiling. Faces are compared by a recogniser that no training was judged by.
+Outfits are said in words, as the studio does by itself (`read_worn`), except in what ends in `_silent`. A table, sheets
+(photo, render, drawn, drawn without photos), and out/character-score.json: {name: {value, low, high, n}}.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.bench import Bench, Embedding, Picture
+from benchmarks.bench import Bench, Embedding, Picture, tell_scores
 from benchmarks.statistics import Score, clustered_score, mean_score
 from miniature.captions import NEUTRAL_TRIGGER
 from miniature.characters.data import sample_wear
@@ -38,22 +35,26 @@ from personas.measures.regions import Regions
 from personas.measures.scene import scene_similarity, to_lab
 from personas.shots import OUTFIT_COLOURS, OUTFITS, Shot, vary_shots
 from pipelines.adapters.character_photos import CharacterPhoto
+from pipelines.lora import Lora, read_lora
 from pipelines.references.character import CharacterReference
 from pipelines.sampling.request import DrawRequest, identity_request, request_from
 from studio.application import Studio
 from studio.domain.character import CLOTHES, HEAD
+from studio.library.shipped_styles import FILE, SHIPPED
 from studio.settings import Settings
 from studio.texts.terminal import in_words
 
 SEED = 69_000_000  # of the people who are held out of the adapter's training
 SHOTS, PHOTOS = 5, 3
 _SAME_COLOUR = 12.0  # CIELAB
+_STYLES = ("natural-light", "poster", "warm-pencil")
 _PROMPT = ("expression", "view", "framing", "setting", "pose")
 TARGETS: dict[str, tuple[str, float]] = {
     "identity_one": ("≥", 0.70), "identity_three": ("≥", 0.75), "outfit_type": ("≥", 0.90),
     "outfit_colour": ("≥", 0.90), "mixed_outfit": ("≥", 0.85), "mixed_identity": ("≥", 0.95),
     "shoes_trousers": ("≥", 0.80), "build": ("≥", 0.80), "hair": ("≥", 0.90), "copy_paste": ("≤", 0.10),
     "background_leak": ("≤", 0.02), "seconds_over_base": ("≤", 1.6),
+    **{f"style_identity_{style}": ("≥", 0.90) for style in _STYLES},
 }  # fmt: skip
 
 
@@ -128,7 +129,10 @@ class Characters:
         return CharacterPhoto(image, whole, parts, None if face is None else face.landmarks, only)
 
     def draw(
-        self, photos: Callable[[int], tuple[CharacterPhoto, ...]] | None, said: Callable[[int], int | None]
+        self,
+        photos: Callable[[int], tuple[CharacterPhoto, ...]] | None,
+        said: Callable[[int], int | None],
+        loras: tuple[Lora, ...] = (),
     ) -> Drawn:
         """Draw all shots by the photos of each person, in the outfit of the person that `said` names; None: silent."""
         spec, asked = self.bench.studio.backbone.spec, list[DrawRequest]()
@@ -143,7 +147,7 @@ class Characters:
                 if whose is None:
                     words = ", ".join(clause for clause in words.split(", ") if not clause.startswith("wearing "))
                 make = identity_request if shown else request_from
-                asked.append(make(spec, words, SEED + 10 * n + k, references=shown))
+                asked.append(make(spec, words, SEED + 10 * n + k, references=shown, loras=loras))
         begin = time.perf_counter()
         pictures = self.bench.draw(asked)
         return Drawn(pictures, self.reader.read(pictures), time.perf_counter() - begin)
@@ -230,6 +234,12 @@ def measure(bench: Bench, count: int) -> dict[str, Score]:
     three = all_.draw(lambda n: tuple(all_.photo(n, k) for k in range(PHOTOS)), lambda n: n)
     mixed = all_.draw(lambda n: (all_.photo(n, 0, HEAD), all_.photo(n ^ 1, 0, CLOTHES)), lambda n: n ^ 1)
     mine = all_.identity(one.pictures)
+    styled = dict[str, Score]()
+    for style in _STYLES:
+        layers = read_lora(SHIPPED / style / FILE).layers
+        drawn = all_.draw(lambda n: (all_.photo(n, 0),), lambda n: n, (Lora(layers, stays=True),))
+        styled[f"style_identity_{style}"] = _over(all_.identity(drawn.pictures), mine)
+        bench.sheet(f"character-{style}", drawn.pictures)
 
     def worn(drawn: Drawn, whose: Callable[[int], int], *names: str) -> Score:
         right = []
@@ -267,6 +277,7 @@ def measure(bench: Bench, count: int) -> dict[str, Score]:
         "copy_paste": _copied(all_.faces(one.pictures), all_.faces(truth), all_.faces(first)),
         "background_leak": mean_score(leaks),
         "seconds_over_base": mean_score([one.seconds / base.seconds]),
+        **styled,
     }  # fmt: skip
 
 
@@ -283,17 +294,7 @@ def main() -> None:
     begin = time.perf_counter()
     scores = measure(Bench(Studio(settings), args.out, 1.0), args.people - args.people % 2)
     print(f"{args.people} people: {time.perf_counter() - begin:.0f} s", flush=True)
-    (args.out / "character-score.json").write_text(
-        json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n"
-    )
-    table = Table("measure", "value", "95%", "n", "wanted", "holds")
-    for name, s in scores.items():
-        sign, limit = TARGETS.get(name, ("", 0.0))
-        holds = "" if not sign else "yes" if (s.value >= limit if sign == "≥" else s.value <= limit) else "MISSED"
-        table.add_row(
-            name, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), f"{sign} {limit:g}" if sign else "", holds
-        )
-    Console().print(table)
+    tell_scores(args.out, "character-score.json", scores, TARGETS)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Trainings are judged by the first recogniser, so what it says of faces is said b
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.bench import Bench, Embedding, Picture, plot_recall, render_shots
+from benchmarks.bench import Bench, Embedding, Picture, plot_recall, render_shots, tell_scores
 from benchmarks.statistics import Score, bootstrap, mean_score
 from miniature.donors import NAMES, chosen_people
 from miniature.faces.calibrate import read_people
@@ -352,17 +349,7 @@ def main() -> None:
         begin = time.perf_counter()
         scores |= part(bench)
         print(f"{part.__name__}: {time.perf_counter() - begin:.0f} s", flush=True)
-    (args.out / "miniature-score.json").write_text(
-        json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n"
-    )
-    table = Table("measure", "value", "95%", "n", "wanted", "holds")
-    for name, s in scores.items():
-        sign, limit = TARGETS.get(name, ("", 0.0))
-        holds = "" if not sign else "yes" if (s.value >= limit if sign == "≥" else s.value <= limit) else "MISSED"
-        table.add_row(
-            name, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), f"{sign} {limit:g}" if sign else "", holds
-        )
-    Console().print(table)
+    tell_scores(args.out, "miniature-score.json", scores, TARGETS)
 
 
 if __name__ == "__main__":

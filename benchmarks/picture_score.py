@@ -8,10 +8,9 @@ marked, and out/picture-score.json: {name: {value, low, high, n}}. Seeds and rea
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.bench import Bench, Picture, render_shots
+from benchmarks.bench import Bench, Picture, render_shots, tell_scores
 from benchmarks.finishing_score import FINISHED, finished_faces, product_text, sharp
 from benchmarks.part_readers import PartReaders, Read
 from benchmarks.seam_score import SEAMS, kept_parts
@@ -247,15 +244,7 @@ def main() -> None:
         begin = time.perf_counter()
         scores |= task()
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
-    (args.out / "picture-score.json").write_text(json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n")
-    table = Table("measure", "value", "95%", "n", "wanted", "holds")
-    for name, s in scores.items():
-        sign, limit = TARGETS.get(name, ("", 0.0))
-        holds = "" if not sign else "yes" if (s.value >= limit if sign == "≥" else s.value <= limit) else "MISSED"
-        table.add_row(
-            name, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), f"{sign} {limit:g}" if sign else "", holds
-        )
-    Console().print(table)
+    tell_scores(args.out, "picture-score.json", scores, TARGETS)
 
 
 if __name__ == "__main__":

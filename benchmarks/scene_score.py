@@ -8,26 +8,20 @@ for, not who is in the photo. A table, contact sheets, and out/scene-score.json:
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.bench import Bench, Picture
+from benchmarks.bench import Bench, Picture, tell_scores
 from benchmarks.statistics import Score, mean_score
 from miniature.renders import people
 from miniature.world import World, render, sample_scenes
 from personas.measures.scene import scene_similarity
 from personas.shots import SETTINGS, Shot, vary_shots
-from pipelines.references.protocol import Reference
 from pipelines.references.redux import ReduxReference
 from pipelines.sampling.request import request_from
 from studio.application import Studio
@@ -37,6 +31,7 @@ from studio.workflows.redux_dials import clear_person
 
 SEED = 5_400_000  # far from every seed of a training
 OTHERS = 9  # places of the same kind that each is to be told from
+_MUCH = 0.3  # of a photo that people hide: `studio.ui.parts.cautions` says so to a merchant from there on
 KINDS = ("empty", "masked", "person")
 PERSON_ATTRIBUTES = ("view", "framing", "expression", "outfit", "outfit_colour")
 TARGETS: dict[str, tuple[str, float]] = {
@@ -86,16 +81,18 @@ def places(bench: Bench, count: int) -> list[Place]:
     return made
 
 
-def measure(
-    bench: Bench, some: list[Place], name: str, shown: Callable[[Place], tuple[Reference, ...]]
-) -> dict[str, Score]:
+def measure(bench: Bench, some: list[Place], name: str, kind: str = "") -> dict[str, Score]:
     """Return under `name` how often the place is found; how often the person is as asked, and as in the photo where the
-    words ask another ("…_leak", over what posts without any reference show by chance).
+    words ask another ("…_leak", over what posts without any reference show by chance); and apart where people hide much
+    of the photo ("…_much") and where not. `kind` is that of the photo that Redux is shown, "" for none.
     """
-    spec = bench.studio.backbone.spec
+    spec, photos = bench.studio.backbone.spec, [p.photo(kind or "empty") for p in some]
     drawn = bench.draw([
-        request_from(spec, p.asked.prompt("a woman", with_setting=False), SEED + i, references=shown(p))
-        for i, p in enumerate(some)
+        request_from(
+            spec, p.asked.prompt("a woman", with_setting=False), SEED + i,
+            references=(ReduxReference(*photo),) if kind else (),
+        )
+        for i, (p, photo) in enumerate(zip(some, photos, strict=True))
     ])  # fmt: skip
     seen = bench.studio.regions.read(drawn)
     found, obeyed, leaked = list[float](), list[float](), list[float]()
@@ -105,21 +102,22 @@ def measure(
         obeyed.append(float(np.mean([read.attributes[a] == getattr(place.asked, a) for a in PERSON_ATTRIBUTES])))
         apart = [a for a in PERSON_ATTRIBUTES if getattr(place.asked, a) != getattr(place.there, a)]
         leaked += [float(read.attributes[a] == getattr(place.there, a)) for a in apart]
-    photos = [p.with_person if name.endswith("person") or name.endswith("masked") else p.empty for p in some]
-    bench.sheet(name, [picture for pair in zip(photos, drawn, strict=True) for picture in pair])
-    return {name: mean_score(found), f"{name}_obeyed": mean_score(obeyed), f"{name}_leak": mean_score(leaked)}
+    bench.sheet(name, [picture for (photo, _), post in zip(photos, drawn, strict=True) for picture in (photo, post)])
+    scores = {name: mean_score(found), f"{name}_obeyed": mean_score(obeyed), f"{name}_leak": mean_score(leaked)}
+    if kind in ("masked", "person"):
+        much = [place.hidden.mean() >= _MUCH for place in some]
+        for end, which in (("much", True), ("little", False)):
+            rows = [hit for hit, is_much in zip(found, much, strict=True) if is_much == which]
+            scores |= {f"{name}_{end}": mean_score(rows)} if rows else {}
+    return scores
 
 
 def redux(bench: Bench, some: list[Place]) -> dict[str, Score]:
     """Through Redux, each kind of photo, and without any."""
-    scores = measure(bench, some, "without", lambda place: ())
+    scores = measure(bench, some, "without")
     for kind in KINDS:
-        scores |= measure(bench, some, f"redux_{kind}", partial(_through_redux, kind))
+        scores |= measure(bench, some, f"redux_{kind}", kind)
     return scores
-
-
-def _through_redux(kind: str, place: Place) -> tuple[Reference, ...]:
-    return (ReduxReference(*place.photo(kind)),)
 
 
 def main() -> None:
@@ -133,15 +131,7 @@ def main() -> None:
     begin = time.perf_counter()
     scores = redux(bench, places(bench, args.count))
     print(f"redux: {time.perf_counter() - begin:.0f} s", flush=True)
-    (args.out / "scene-score.json").write_text(json.dumps({k: asdict(s) for k, s in scores.items()}, indent=1) + "\n")
-    table = Table("measure", "value", "95%", "n", "wanted", "holds")
-    for name, s in scores.items():
-        sign, limit = TARGETS.get(name, ("", 0.0))
-        holds = "" if not sign else "yes" if s.value >= limit else "MISSED"
-        table.add_row(
-            name, f"{s.value:.3f}", f"{s.low:.3f} to {s.high:.3f}", str(s.n), f"{sign} {limit:g}" if sign else "", holds
-        )
-    Console().print(table)
+    tell_scores(args.out, "scene-score.json", scores, TARGETS)
 
 
 if __name__ == "__main__":

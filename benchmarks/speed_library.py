@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import insert, select
 
 from benchmarks.speed_timing import SpeedRow, interleave, row_of
-from studio.library.faces import FaceShelf
+from studio.library.faces import FaceIndex
 from studio.library.index import Cursor, Search, find_things, things_here
 from studio.library.records import FaceRecord, IndexRecord, Records
 
@@ -68,7 +68,7 @@ def _search(repeats: int, count: int, width: int) -> SpeedRow:
             ]
             with records.engine.begin() as connection:
                 connection.execute(insert(FaceRecord), rows)
-        shelf, plain = FaceShelf(records, threads=1), kept.astype(np.float32)
+        shelf, plain = FaceIndex(records, threads=1), kept.astype(np.float32)
         found: dict[str, list[list[str]]] = {"ours": [], "peer": []}
 
         def bounded() -> None:

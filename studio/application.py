@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipelines.backbones import Backbone, BackboneSpec
     from pipelines.finishing.finisher import Finisher
     from studio.export.content_check import ContentChecker
-    from studio.library.faces import FaceShelf
+    from studio.library.faces import FaceIndex
 
 __all__ = ["Studio", "software_versions"]
 
@@ -225,11 +225,11 @@ class Studio:
         return self._faces_in[key]
 
     @cached_property
-    def face_shelf(self) -> FaceShelf:
+    def face_index(self) -> FaceIndex:
         """What the library's things are found by that look like somebody."""
-        from studio.library.faces import FaceShelf
+        from studio.library.faces import FaceIndex
 
-        return FaceShelf(self.records)
+        return FaceIndex(self.records)
 
     @cached_property
     def calibration(self) -> FaceCalibration:

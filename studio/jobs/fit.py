@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.backbones import resolve_backbone
-from pipelines.errors import BadInput, ModelMissing
+from pipelines.errors import BadInput, ModelMissing, StudioError
 from pipelines.own_look import OwnLook
 from pipelines.references.goods import box_of_goods
 from studio.application import Studio
@@ -27,7 +27,7 @@ from studio.library.made_on import made_on_persona
 from studio.library.styles import as_kept, style_reason
 from studio.workflows.shown import goods_cutout, stand
 
-__all__ = ["check_fits_backbone", "other_look", "set_misfit"]
+__all__ = ["check_fits_backbone", "no_character", "other_look", "set_misfit"]
 
 
 def check_fits_backbone(studio: Studio, request: Request) -> None:
@@ -59,11 +59,18 @@ def check_fits_backbone(studio: Studio, request: Request) -> None:
 
 def _check_character(facts: BackboneFacts, asked: PostRequest | ConsolidateRequest) -> None:
     """Raise where photos are to say who is shown, and the backbone has no adapter that reads them."""
-    if (asked.photos if isinstance(asked, PostRequest) else asked.character) is None or "character" in facts.companions:
-        return
+    shown = asked.photos if isinstance(asked, PostRequest) else asked.character
+    if shown is not None and (why := no_character(facts)) is not None:
+        raise why
+
+
+def no_character(facts: BackboneFacts) -> StudioError | None:
+    """Return why no photos can say who is shown; None where the backbone has an adapter that reads them."""
+    if "character" in facts.companions:
+        return None
     if "character" not in facts.can.companions:
-        raise BadInput("reference_not_for_family", kind="character", model=facts.id)
-    raise ModelMissing("character_missing", backbone=facts.id)
+        return BadInput("reference_not_for_family", kind="character", model=facts.id)
+    return ModelMissing("character_missing", backbone=facts.id)
 
 
 def other_look(studio: Studio, pictures: Mapping[str, FileKey]) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def device_in_use() -> str:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "cuda"):
         return ""
-    return str(torch.cuda.getdevice_in_use_name()) if torch.cuda.is_available() else "CPU"
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "CPU"
 
 
 def tell_alive(records: Records, place: Place, beat: Heartbeat, device: str, data: Path) -> None:

@@ -20,7 +20,7 @@ from studio.library.database import seconds_now
 from studio.library.index import Thing, things_here
 from studio.library.records import FaceRecord, IndexRecord, Records
 
-__all__ = ["FACED", "FaceShelf", "FoundFace", "count_unread", "keep_faces", "kept_face", "things_unread"]
+__all__ = ["FACED", "FaceIndex", "FoundFace", "count_unread", "keep_faces", "kept_face", "things_unread"]
 
 Face = npt.NDArray[np.floating]
 FACED = ("post", "consolidate", "design")
@@ -97,7 +97,7 @@ class _Kept:
         return 0 if self.matrix is None else self.matrix.memory
 
 
-class FaceShelf:
+class FaceIndex:
     """All owners' faces, as this process keeps them; any number of threads may look."""
 
     def __init__(self, records: Records, threads: int = 0) -> None:

@@ -63,7 +63,7 @@ def find_like_photo(studio: Studio, owner: str, photo: Path, count: int) -> list
     face = studio.faces.read(load_scene(photo).image)
     if face is None:
         raise BadInput("picture_without_face", name=photo.name)
-    return studio.face_shelf.nearest(owner, studio.face_pack_sha256, face.embedding, count)
+    return studio.face_index.nearest(owner, studio.face_pack_sha256, face.embedding, count)
 
 
 def find_like_thing(studio: Studio, owner: str, thing: str, count: int) -> list[FoundFace]:
@@ -81,7 +81,7 @@ def find_like_thing(studio: Studio, owner: str, thing: str, count: int) -> list[
         keep_faces(studio.records, owner, pack, {thing: face})
     if face is None:
         raise BadInput("picture_without_face", name=str(known.facts.get("name", "")))
-    found = studio.face_shelf.nearest(owner, pack, face, count + 1)
+    found = studio.face_index.nearest(owner, pack, face, count + 1)
     return [one for one in found if one.thing.id != thing][:count]
 
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from pipelines.errors import BadInput, StudioError
 from studio.application import Studio
-from studio.domain.capabilities import own_look, vocabulary_of
+from studio.domain.capabilities import own_look, sees_people, vocabulary_of
 from studio.domain.scene import Scene
 from studio.domain.wording import doubts, say_doubts
 from studio.jobs.fit import other_look
@@ -46,8 +46,10 @@ def say_look(ui: Ui, scene: Scene | None) -> str:
 
 
 def say_hidden(ui: Ui, scene: Scene | None) -> str:
-    """Return as HTML that people hide much of a scene's photo, and what to do; "" where they do not."""
-    if scene is None or not ui.studio.store.has(scene.photo):
+    """Return as HTML that people hide much of a scene's photo, and what to do; "" where they do not, or the reader does
+    not know such pictures.
+    """
+    if scene is None or not sees_people(ui.studio.settings) or not ui.studio.store.has(scene.photo):
         return ""
     share = _hidden_share(ui.studio, scene.photo)
     if share < _MUCH_HIDDEN:

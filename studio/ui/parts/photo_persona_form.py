@@ -11,14 +11,14 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from pipelines.errors import BadInput, ModelMissing, StudioError
+from pipelines.errors import BadInput, StudioError
 from pipelines.pictures import PICTURE_SUFFIXES
 from studio.domain.capabilities import backbone_facts, sees_people
-from studio.domain.character import MOST_PHOTOS, Character, CharacterConsent
+from studio.domain.character import CLOTHES, HEAD, MOST_PHOTOS, Character, CharacterConsent
 from studio.domain.days import read_day
 from studio.domain.names import check_name
 from studio.domain.persona import ConsolidateRequest, Persona
-from studio.jobs.fit import other_look
+from studio.jobs.fit import no_character, other_look
 from studio.library.characters import SeenPhoto, add_character, look_at_photos, read_worn
 from studio.library.grants import grant
 from studio.ui.context import HIDDEN, Said, Ui, guarded, owner_of
@@ -28,7 +28,7 @@ from studio.ui.parts.html import card, grid, panel, picture
 __all__ = ["build_photo_persona", "show_strip"]
 
 _FREER, _TRUER, _STRENGTH = 0.5, 1.5, 1.0
-_PARTS = ("face", "hair", "torso", "legs", "shoes", "goods")
+_PARTS = tuple(part for part in (*HEAD, *CLOTHES) if part != "whole")
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,8 @@ def show_strip(ui: Ui, persona: Persona) -> tuple[str, ...]:
 def _why_not(ui: Ui) -> str:
     """Return why no persona can be made of photos with this backbone; "" where one can."""
     facts = backbone_facts(ui.studio.settings)
-    if facts is None or "character" in facts.companions:
-        return ""
-    if "character" in facts.can.companions:
-        return ui.t.error(ModelMissing("character_missing", backbone=facts.id))
-    return ui.t.error(BadInput("reference_not_for_family", kind="character", model=facts.id))
+    why = None if facts is None else no_character(facts)
+    return "" if why is None else ui.t.error(why)
 
 
 def _read(form: _Form, said: Said, owner: str) -> ConsolidateRequest:

@@ -22,7 +22,7 @@ from studio.jobs.holds import NOBODY, Hold, forget_hold, free_hold, keep_as_hold
 from studio.jobs.progress import Reporter
 from studio.jobs.queue import Queue
 from studio.jobs.watchdog import MOST_TAKEOVERS, Watchdog, take_over
-from studio.jobs.workers import WorkerState, list_workers
+from studio.jobs.workers import WorkerState, device_in_use, list_workers
 from studio.library.records import HoldRecord, JobRecord, Records, ReportRecord
 from studio.settings import Settings
 from tests.postgres import Postgres, closed_engines
@@ -368,3 +368,15 @@ def test_what_a_watchdog_sees(studio: Studio, queue: Queue, begin: Begin, monkey
     assert studio.records.everyones(HoldRecord) == []
     assert not take_over(queue._client, studio.records, row)
     assert queue.report(job, "mei") == Report()
+
+
+def test_a_worker_tells_what_it_computes_on_and_loads_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    assert device_in_use() == "a card"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_in_use() == "CPU"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert device_in_use() == ""

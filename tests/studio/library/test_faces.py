@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio.library.faces import FaceShelf, count_unread, keep_faces, kept_face, things_unread
+from studio.library.faces import FaceIndex, count_unread, keep_faces, kept_face, things_unread
 from studio.library.marks import mark_thing
 from studio.library.records import FaceRecord, IndexRecord, Records
 
@@ -35,12 +35,12 @@ def keep(records: Records, *numbers: int, owner: str = "me", pack: str = PACK) -
     keep_faces(records, owner, pack, {f"post:{n}": unit(n) for n in numbers})
 
 
-def found(shelf: FaceShelf, number: int, count: int = 3, owner: str = "me", pack: str = PACK) -> list[str]:
+def found(shelf: FaceIndex, number: int, count: int = 3, owner: str = "me", pack: str = PACK) -> list[str]:
     return [one.thing.id for one in shelf.nearest(owner, pack, unit(number), count)]
 
 
 def test_what_is_added_is_found_and_what_is_deleted_is_not(records: Records) -> None:
-    shelf = FaceShelf(records, threads=1)
+    shelf = FaceIndex(records, threads=1)
     assert found(shelf, 1) == []
     keep(records, *range(40))
     nearest = shelf.nearest("me", PACK, unit(7), 1)[0]
@@ -55,7 +55,7 @@ def test_what_is_added_is_found_and_what_is_deleted_is_not(records: Records) -> 
 
 
 def test_what_lies_in_the_trash_does_not_count_and_others_take_its_place(records: Records) -> None:
-    shelf = FaceShelf(records, threads=1)
+    shelf = FaceIndex(records, threads=1)
     keep(records, *range(12))
     before = found(shelf, 3, 12)
     for thing in before[:5]:
@@ -66,7 +66,7 @@ def test_what_lies_in_the_trash_does_not_count_and_others_take_its_place(records
 
 
 def test_faces_of_others_and_of_other_recognisers_are_never_compared(records: Records) -> None:
-    shelf = FaceShelf(records, threads=1)
+    shelf = FaceIndex(records, threads=1)
     keep(records, 1, 2)
     keep(records, 3, owner="mei")
     keep(records, 4, pack=OTHER)
@@ -76,12 +76,12 @@ def test_faces_of_others_and_of_other_recognisers_are_never_compared(records: Re
     assert kept_face(records, "me", OTHER, "post:1") is None
     assert things_unread(records, PACK, 9) == [("me", "post:4")]
     keep_faces(records, "me", OTHER, {"post:1": unit(1)})
-    assert found(FaceShelf(records, threads=1), 3, 9) == ["post:2"]
+    assert found(FaceIndex(records, threads=1), 3, 9) == ["post:2"]
     assert (count_unread(records, "me", PACK), count_unread(records, "mei", PACK)) == (2, 0)
 
 
 def test_a_face_that_is_read_anew_takes_the_place_of_the_old_one(records: Records) -> None:
-    shelf = FaceShelf(records, threads=1)
+    shelf = FaceIndex(records, threads=1)
     keep(records, 1, 2)
     assert found(shelf, 9, 1) != ["post:9"]
     keep_faces(records, "me", PACK, {"post:1": unit(9)})
@@ -92,7 +92,7 @@ def test_a_face_that_is_read_anew_takes_the_place_of_the_old_one(records: Record
 
 
 def test_a_face_whose_thing_is_not_shown_yet_waits(records: Records) -> None:
-    shelf = FaceShelf(records, threads=1)
+    shelf = FaceIndex(records, threads=1)
     keep_faces(records, "me", PACK, {"post:1": unit(1)})
     assert found(shelf, 1) == []
     keep(records, 1)

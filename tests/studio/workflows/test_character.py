@@ -266,10 +266,13 @@ def consent(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def by_parts(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return studio_by_parts(tmp_path_factory.mktemp("parts"), tiny_flux)
+
+
+def studio_by_parts(root: Path, backbone: Path) -> Studio:
     """A studio whose adapter reads parts."""
-    root = tmp_path_factory.mktemp("parts")
     adapter = write_studio_character(root / "character")
-    return Studio(Settings(data=root / "data", backbone=str(tiny_flux), batch_size=2, character_folder=adapter))
+    return Studio(Settings(data=root / "data", backbone=str(backbone), batch_size=2, character_folder=adapter))
 
 
 @pytest.fixture(autouse=True)

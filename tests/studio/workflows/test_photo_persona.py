@@ -18,6 +18,7 @@ from studio.cli import app
 from studio.domain.character import CharacterConsent, Worn, parts_said, wear
 from studio.domain.persona import ConsolidateRequest, Persona
 from studio.domain.posts import PostRequest
+from studio.domain.scene import Scene
 from studio.jobs.bodies import parse_body
 from studio.jobs.consents import check_consents
 from studio.jobs.fit import check_fits_backbone
@@ -32,9 +33,8 @@ from studio.workflows.drawing import persona_lora
 from studio.workflows.redrawing import redraw_bundle
 from studio.workflows.rights import lineage_of_persona
 from tests.exports import export_set
-from tests.studio.workflows.test_character import worn
+from tests.studio.workflows.test_character import studio_by_parts, worn
 from tests.studio.workflows.test_ways import draw
-from tests.tiny import write_studio_character
 
 AGREED = CharacterConsent(who="Mei Lin", scope="posts of the shop")
 YESTERDAY = datetime.date.today() - datetime.timedelta(days=1)
@@ -42,9 +42,7 @@ YESTERDAY = datetime.date.today() - datetime.timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def studio(tiny_flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    root = tmp_path_factory.mktemp("photos")
-    adapter = write_studio_character(root / "character")
-    return Studio(Settings(data=root / "data", backbone=str(tiny_flux), batch_size=2, character_folder=adapter))
+    return studio_by_parts(tmp_path_factory.mktemp("photos"), tiny_flux)
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +150,7 @@ def test_words_that_name_other_clothes_take_the_photos_clothes_away(studio: Stud
     assert dict(worn_in(read, character, other).scales) == {"torso": 0.0, "legs": 0.0, "shoes": 0.0}
 
 
-def _scene(studio: Studio):  # type: ignore[no-untyped-def]
+def _scene(studio: Studio) -> Scene:
     path = studio.settings.data / "place.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (96, 64, 3), dtype=np.uint8)).save(path)
     return add_scene(studio.library, path, None, "place")
