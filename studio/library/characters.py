@@ -21,9 +21,13 @@ from studio.library.library import Library
 from studio.library.scenes import get_mask, put_mask
 
 if TYPE_CHECKING:
-    from personas.measures.regions import PictureReader
+    from personas.measures.regions import PictureReader, Regions
 
 __all__ = ["SeenPhoto", "add_character", "find_person", "look_at_photos", "read_worn"]
+
+
+_LEAST_PERSON = 0.01  # of a photo: less is a speck that is taken for somebody
+_WORN = ("outfit", "outfit_colour")
 
 
 def add_character(
@@ -59,21 +63,23 @@ def add_character(
 
 
 def read_worn(library: Library, reader: PictureReader, character: Character) -> Worn | None:
-    """Return what photos show somebody in, in the words of shots: what the reader, which must know such pictures, is
-    surest of in any photo that is for the clothes; None where there is none.
+    """Return what photos show somebody in, in the words of shots, as the reader, which must know such pictures, reads
+    the one that shows most of the clothes, of several the one that it is surest of; None where none is for them.
     """
+    from personas.body_regions import body_regions  # scipy takes its time
+
     shown = [photo.picture for photo in character.photos if not photo.parts or "torso" in photo.parts]
     read = reader.read([library.store.get_picture(key) for key in shown]) if shown else ()
-    said = {}
-    for name in ("outfit", "outfit_colour"):
-        able = [regions for regions in read if name in regions.attributes]
-        if not able:
-            return None
-        said[name] = max(able, key=lambda r: r.probabilities.get(name, 0.0)).attributes[name]
-    return Worn(**said)
+    able = [regions for regions in read if all(name in regions.attributes for name in _WORN)]
+    if not able:
+        return None
 
+    def most(regions: Regions) -> tuple[int, float]:
+        parts = body_regions(regions)[1]
+        return sum(part in parts for part in CLOTHES[:3]), min(regions.probabilities[name] for name in _WORN)
 
-_LEAST_PERSON = 0.01  # of a photo: less is a speck that is taken for somebody
+    best = max(able, key=most)
+    return Worn(**{name: best.attributes[name] for name in _WORN})
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image, ImageOps
 
 from pipelines.errors import BadInput, StudioError
 from pipelines.pictures import PICTURE_SUFFIXES
@@ -130,7 +131,7 @@ def _show(ui: Ui, owner: str, character: Character, has_clothes: bool) -> str:
     # of photographs the miniature's reader would say what it knows of drawings: nothing is said then
     reader = ui.studio.regions if sees_people(ui.studio.settings) and not real else None
     for number, photo in enumerate(look_at_photos(ui.studio.library, reader, character), 1):
-        key = ui.studio.store.put_picture(_on_white(photo))
+        key = ui.studio.store.put_picture(np.asarray(_on_white(photo)))
         grant(ui.studio.records, owner, {key})
         is_clothes = has_clothes and number == len(character.photos)
         name = t("photos.of_clothes") if is_clothes else t("photos.number", number=number)
@@ -150,10 +151,13 @@ def _show(ui: Ui, owner: str, character: Character, has_clothes: bool) -> str:
     return warned + grid(cards) + (f'<p class="st-soft" role="status">{escape(said)}</p>' if said else "")
 
 
-def _on_white(photo: SeenPhoto) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    shown = np.where(photo.mask[..., None], photo.image, 255).astype(np.uint8)
+def _on_white(photo: SeenPhoto) -> Image.Image:
+    """Return whoever is in the photo alone, whole in the 3:4 that cards show."""
+    shown = Image.fromarray(np.where(photo.mask[..., None], photo.image, 255).astype(np.uint8))
     rows, columns = np.flatnonzero(photo.mask.any(axis=1)), np.flatnonzero(photo.mask.any(axis=0))
-    return np.ascontiguousarray(shown[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    cut = shown.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    height = max(cut.height, -(-4 * cut.width // 3))
+    return ImageOps.pad(cut, (-(-3 * height // 4), height), color="white")
 
 
 def _lay_out(ui: Ui) -> _Form:

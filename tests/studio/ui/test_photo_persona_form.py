@@ -67,6 +67,8 @@ def test_what_is_found_in_each_photo_is_shown(
     key = next(part.split("?")[0] for part in shown.split("/") if len(part.split("?")[0]) == 64)
     assert may_read(studio.records, "me", key)
     assert not may_read(studio.records, "wang", key)
+    height, width = studio.store.get_picture(key).shape[:2]
+    assert width / height == pytest.approx(3 / 4, abs=0.02)  # cards cut off what is of another shape
 
 
 def test_without_photos_or_consent_nothing_is_made(studio: Studio, tmp_path: Path) -> None:

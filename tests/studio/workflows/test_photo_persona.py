@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from miniature.renders import people
+from miniature.world import World, render, sample_scenes
 from personas.shots import OUTFITS, Shot
 from pipelines.errors import BadInput, ConsentMissing, ModelMissing
 from studio.application import Studio
@@ -23,7 +25,7 @@ from studio.jobs.bodies import parse_body
 from studio.jobs.consents import check_consents
 from studio.jobs.fit import check_fits_backbone
 from studio.jobs.titles import title_persona
-from studio.library.characters import add_character
+from studio.library.characters import add_character, read_worn
 from studio.library.scenes import add_scene
 from studio.settings import Settings
 from studio.workflows import run_directly
@@ -154,6 +156,22 @@ def _scene(studio: Studio) -> Scene:
     path = studio.settings.data / "place.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (96, 64, 3), dtype=np.uint8)).save(path)
     return add_scene(studio.library, path, None, "place")
+
+
+def test_of_two_photos_the_one_that_shows_more_of_the_clothes_says_what_is_worn(studio: Studio, tmp_path: Path) -> None:
+    """Outfit and colour are of one photo, never of two."""
+    identity, _ = people(8, 5)
+    shots = (
+        Shot("close-up", outfit="suit", outfit_colour="black"),
+        Shot("full-body", outfit="dress", outfit_colour="green"),
+    )
+    for name, shot in zip(("near", "far"), shots, strict=True):
+        drawn = render(World(identity[:1], (shot,), sample_scenes(["studio"], [5]), 5)).images.numpy()[0]
+        Image.fromarray(drawn).save(tmp_path / f"{name}.png")
+    photos = [tmp_path / "near.png", tmp_path / "far.png"]
+    for order in (photos, photos[::-1]):
+        character = add_character(studio.library, order, "me", reader=studio.regions)
+        assert read_worn(studio.library, studio.regions, character) == Worn(outfit="dress", outfit_colour="green")
 
 
 def test_what_somebody_stated_of_clothes_stays() -> None:
