@@ -190,7 +190,9 @@ def _worn_alike(drawn: Drawn, truth: Sequence[Picture], seen: Sequence[Regions])
     return mean_score(right)
 
 
-def _copied(one: list[Embedding | None], truth: list[Embedding | None], photos: list[Embedding | None]) -> Score:
+def _copied(
+    one: Sequence[Embedding | None], truth: Sequence[Embedding | None], photos: Sequence[Embedding | None]
+) -> Score:
     """WithAnyone's index (arXiv:2510.14975 §4): how much nearer a face is to the photo's than to the truth's, to 1."""
 
     def angle(a: Embedding, b: Embedding) -> float:
